@@ -1,0 +1,194 @@
+//! Access tokens: JWTs (RS256) that say who proved themselves, and how.
+//!
+//! They are read with `jsonwebtoken`. They are signed with aws-lc directly: the library would parse the private key anew for every
+//! signature, and checking it costs more than signing.
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::clock::{Span, Timestamp};
+use crate::entropy::Entropy;
+use crate::ids::{AccountId, UserId};
+use crate::keyring::{Keyring, KeyringError, PublicKey};
+use crate::secret::{self, Secret};
+use crate::user::{Kind, Method};
+
+/// How long a token is good.
+pub const LIFETIME: Span = Span::minutes(15);
+/// RFC 9068's type: an ID token, or a token of another purpose, is not taken for one.
+const TYPE: &str = "at+jwt";
+
+/// How somebody proved themselves, as `acr` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acr {
+    /// One factor, where the account asks for no second.
+    SingleFactor,
+    /// One factor, from a network of the allowlist.
+    AllowlistedNetwork,
+    /// Two, of which the second was a code by e-mail.
+    TwoFactorEmail,
+    /// Two.
+    TwoFactor,
+}
+
+/// What was proved, when.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// RFC 8176.
+    pub amr: Vec<&'static str>,
+    /// How far it goes.
+    pub acr: Acr,
+    /// When the person last proved something.
+    pub auth_time: Timestamp,
+}
+
+impl Proof {
+    /// A password alone.
+    pub fn password(acr: Acr, now: Timestamp) -> Self {
+        Self { amr: vec!["pwd"], acr, auth_time: now }
+    }
+
+    /// A password, then a code of `method`.
+    pub fn password_then(method: Method, now: Timestamp) -> Self {
+        let (amr, acr) = match method {
+            Method::Sms => (vec!["pwd", "otp", "sms", "mfa"], Acr::TwoFactor),
+            Method::Email => (vec!["pwd", "otp", "mfa"], Acr::TwoFactorEmail),
+            Method::Totp | Method::RecoveryCode => (vec!["pwd", "otp", "mfa"], Acr::TwoFactor),
+        };
+        Self { amr, acr, auth_time: now }
+    }
+}
+
+/// The claims of a user's token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are RFC 7519's, OpenID Connect's and the API's")]
+pub struct Claims {
+    pub iss: String,
+    pub sub: String,
+    pub aud: String,
+    pub exp: i64,
+    pub iat: i64,
+    pub auth_time: i64,
+    pub jti: String,
+    pub acct: AccountId,
+    pub kind: String,
+    pub amr: Vec<String>,
+    pub acr: Acr,
+}
+
+/// Whom a token is for.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The user.
+    pub user: UserId,
+    /// Its account.
+    pub account: AccountId,
+    /// Staff or counterparty.
+    pub kind: Kind,
+}
+
+/// Signs a token.
+pub fn sign(
+    subject: &Subject,
+    proof: &Proof,
+    issuer: &str,
+    keyring: &Keyring,
+    entropy: &Entropy,
+    now: Timestamp,
+) -> Result<Secret<String>, KeyringError> {
+    let kind = match subject.kind {
+        Kind::Internal => "internal",
+        Kind::External => "external",
+    };
+    let claims = json!({
+        "iss": issuer,
+        "sub": subject.user,
+        "aud": subject.account,
+        "exp": now.plus(LIFETIME).as_secs(),
+        "iat": now.as_secs(),
+        "auth_time": proof.auth_time.as_secs(),
+        "jti": secret::encode(entropy.bytes::<16>()),
+        "acct": subject.account,
+        "kind": kind,
+        "amr": proof.amr,
+        "acr": proof.acr,
+    });
+    let unsigned = |kid: &str| {
+        let header = json!({"alg": "RS256", "typ": TYPE, "kid": kid});
+        format!("{}.{}", secret::encode(header.to_string()), secret::encode(claims.to_string()))
+    };
+    let (message, signature) = keyring.sign(unsigned, now)?;
+    Ok(Secret::new(format!("{message}.{signature}")))
+}
+
+/// The token is not one of ours, or no longer good.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotGood;
+
+/// Reads a token that `issuer` signed and that is good now.
+pub fn verify(token: &str, issuer: &str, keyring: &Keyring, now: Timestamp) -> Result<Claims, NotGood> {
+    let header = jsonwebtoken::decode_header(token).map_err(|_| NotGood)?;
+    let known = |key: &&PublicKey| header.kid.as_deref() == Some(key.id.as_str());
+    let key = keyring.public_keys().find(known).ok_or(NotGood)?;
+    if header.alg != Algorithm::RS256 || header.typ.as_deref() != Some(TYPE) {
+        return Err(NotGood);
+    }
+    let key = DecodingKey::from_rsa_components(&key.n, &key.e).map_err(|_| NotGood)?;
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.set_issuer(&[issuer]);
+    validation.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
+    // Audience and time are looked at below: whose audience it is stands in the token, and the time is our clock's.
+    validation.validate_aud = false;
+    validation.validate_exp = false;
+    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| NotGood)?.claims;
+    let fits = claims.exp > now.as_secs() && claims.aud == claims.acct.to_string();
+    if fits { Ok(claims) } else { Err(NotGood) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const ISSUER: &str = "https://id.example";
+
+    fn ring(seed: u64) -> Keyring {
+        Keyring::parse(keyring::make(NOW, &Entropy::seeded(seed)).unwrap().expose()).unwrap()
+    }
+
+    fn token(ring: &Keyring) -> String {
+        let subject =
+            Subject { user: UserId::from_bytes([2; 16]), account: AccountId::from_bytes([1; 16]), kind: Kind::External };
+        let proof = Proof::password_then(Method::Sms, NOW);
+        sign(&subject, &proof, ISSUER, ring, &Entropy::seeded(9), NOW).unwrap().expose().clone()
+    }
+
+    #[test]
+    fn a_token_says_who_and_how() {
+        let ring = ring(1);
+        let claims = verify(&token(&ring), ISSUER, &ring, NOW).unwrap();
+        assert_eq!(claims.sub, UserId::from_bytes([2; 16]).to_string());
+        assert_eq!(claims.amr, ["pwd", "otp", "sms", "mfa"]);
+        assert_eq!(claims.acr, Acr::TwoFactor);
+        assert_eq!(claims.exp - claims.iat, 900);
+    }
+
+    #[test]
+    fn a_token_of_another_issuer_key_time_or_algorithm_is_not_good() {
+        let ring = ring(1);
+        let good = token(&ring);
+        assert!(verify(&good, "https://other.example", &ring, NOW).is_err());
+        assert!(verify(&good, ISSUER, &self::ring(2), NOW).is_err());
+        assert!(verify(&good, ISSUER, &ring, NOW.plus(LIFETIME)).is_err());
+        let (_, rest) = good.split_once('.').unwrap();
+        let none = format!("{}.{rest}", secret::encode(r#"{"alg":"none","typ":"at+jwt"}"#));
+        assert!(verify(&none, ISSUER, &ring, NOW).is_err());
+        let mut changed = good.clone();
+        changed.replace_range(good.len() - 3.., "AAA");
+        assert!(verify(&changed, ISSUER, &ring, NOW).is_err());
+        assert!(verify("", ISSUER, &ring, NOW).is_err());
+    }
+}

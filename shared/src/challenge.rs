@@ -1,0 +1,249 @@
+//! Proof in progress: the first factor is done, the second is owed.
+//!
+//! A challenge stands on its user's item. Its token carries the ids that address that item, 256 random bits, and a MAC, so that
+//! what nobody issued is told from what has expired without a look at the table. Only the token's fingerprint is kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Span, Timestamp};
+use crate::code::LiveCode;
+use crate::dynamo::Write;
+use crate::entropy::Entropy;
+use crate::ids::{AccountId, UserId};
+use crate::keyring::{Keyring, KeyringError, Mac};
+use crate::secret::{self, Fingerprint, Secret};
+use crate::throttle::Allowed;
+use crate::user::{FACTOR_BACKOFF, Method, User};
+
+/// How long a challenge lives.
+pub const LIFETIME: Span = Span::minutes(10);
+/// How many wrong tries a challenge takes.
+pub const TRIES_MAX: u32 = 5;
+/// How many challenges of a user are kept; the oldest makes room.
+pub const KEPT_MAX: usize = 64;
+
+/// A challenge as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// When it was opened: the time of the first factor.
+    pub opened_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When it was completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Timestamp>,
+    /// The ids of the tries: a try that the SDK repeats counts once.
+    pub tries: Vec<String>,
+    /// How many codes were sent, by whichever method.
+    pub sends: u32,
+    /// When the last of them was.
+    pub sent_at: Timestamp,
+    /// The code that is good, by method.
+    pub codes: BTreeMap<String, LiveCode>,
+    /// The MACs of those before it, by method.
+    pub superseded: BTreeMap<String, Vec<Mac>>,
+}
+
+impl Challenge {
+    /// A new challenge.
+    pub fn open(now: Timestamp) -> Self {
+        let by_method = || Method::ALL.into_iter().map(|method| (method.name().to_owned(), Vec::new()));
+        Self {
+            opened_at: now,
+            expires_at: now.plus(LIFETIME),
+            used_at: None,
+            tries: Vec::new(),
+            sends: 0,
+            sent_at: Timestamp::default(),
+            codes: BTreeMap::new(),
+            // The lists stand ready, because an update can only append to one that is there.
+            superseded: by_method().filter(|(name, _)| name == "sms" || name == "email").collect(),
+        }
+    }
+
+    /// How many tries are left.
+    pub fn tries_left(&self) -> u32 {
+        TRIES_MAX.saturating_sub(u32::try_from(self.tries.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// Why a challenge can not be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody issued it.
+    Unknown,
+    /// Its time is over, or its user was disabled.
+    Expired,
+    /// It was completed.
+    Used,
+    /// It has seen too many wrong tries.
+    TriesSpent,
+    /// The factor takes no try, and is sent nothing, until then.
+    FactorDelayed(Timestamp),
+    /// The factor takes no try until an administrator unlocks it.
+    FactorDisabled,
+}
+
+/// Whose challenge it is, and its name on the user's item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The account.
+    pub account: AccountId,
+    /// The user.
+    pub user: UserId,
+    /// The fingerprint of the token.
+    pub name: String,
+}
+
+const PREFIX: &str = "chl_";
+/// A challenge of a user. A recipient's will have another.
+const OF_USER: u8 = 1;
+/// Kind, account, user, secret.
+const BODY: usize = 1 + 16 + 16 + 32;
+
+impl Ticket {
+    /// A new challenge token for a user.
+    pub fn issue(
+        account: AccountId,
+        user: UserId,
+        keyring: &Keyring,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> Result<(Self, Secret<String>), KeyringError> {
+        let secret: [u8; 32] = entropy.bytes();
+        let body = [&[OF_USER][..], &account.to_bytes(), &user.to_bytes(), &secret].concat();
+        let mac = keyring.mac(&mac_message(&body), now)?;
+        let token = Secret::new(format!("{PREFIX}{}.{}.{}", secret::encode(body), mac.key_id, short(&mac.digest)));
+        Ok((Self::named(account, user, token.expose()), token))
+    }
+
+    /// Whose challenge `token` is, if this service issued it.
+    pub fn read(token: &str, keyring: &Keyring) -> Result<Self, Refusal> {
+        let mut parts = token.strip_prefix(PREFIX).ok_or(Refusal::Unknown)?.split('.');
+        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return Err(Refusal::Unknown);
+        };
+        let bytes = secret::decode(body).filter(|bytes| bytes.len() == BODY).ok_or(Refusal::Unknown)?;
+        let made = keyring.mac_by(key_id, &mac_message(&bytes)).ok_or(Refusal::Unknown)?;
+        if !secret::equal(short(&made).as_bytes(), digest.as_bytes()) {
+            return Err(Refusal::Unknown);
+        }
+        let id = |range: std::ops::Range<usize>| bytes.get(range).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        match (bytes.first(), id(1..17), id(17..33)) {
+            (Some(&OF_USER), Some(account), Some(user)) => {
+                Ok(Self::named(AccountId::from_bytes(account), UserId::from_bytes(user), token))
+            }
+            _ => Err(Refusal::Unknown),
+        }
+    }
+
+    fn named(account: AccountId, user: UserId, token: &str) -> Self {
+        Self { account, user, name: Fingerprint::of(token.as_bytes()).encode() }
+    }
+
+    /// The challenge on its user's item, if it can be gone on with.
+    pub fn challenge<'a>(&self, user: &'a User, now: Timestamp) -> Result<&'a Challenge, Refusal> {
+        let challenge = user.challenges.get(&self.name).filter(|_| !user.disabled).ok_or(Refusal::Expired)?;
+        if challenge.used_at.is_some() {
+            Err(Refusal::Used)
+        } else if challenge.expires_at <= now {
+            Err(Refusal::Expired)
+        } else {
+            Ok(challenge)
+        }
+    }
+
+    /// Whether a try may be made, or a code be sent, for `method`.
+    pub fn trial<'a>(&self, user: &'a User, method: Method, now: Timestamp) -> Result<&'a Challenge, Refusal> {
+        let challenge = self.challenge(user, now)?;
+        if challenge.tries_left() == 0 {
+            return Err(Refusal::TriesSpent);
+        }
+        match user.factor(method).allowed(now) {
+            Allowed::Now => Ok(challenge),
+            Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
+            Allowed::Never => Err(Refusal::FactorDisabled),
+        }
+    }
+
+    /// Adds the conditions that this challenge can be gone on with.
+    pub fn guard(&self, write: Write, now: Timestamp) -> Write {
+        write
+            .when(
+                "attribute_exists(#challenges.#c) AND attribute_not_exists(#challenges.#c.#used_at) \
+                 AND #challenges.#c.#expires_at > :alive_at AND #disabled = :no",
+            )
+            .name("c", self.name.as_str())
+            .value("alive_at", now)
+            .value("no", false)
+    }
+
+    /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
+    pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
+        let write = Write::update(
+            crate::dynamo::keys::user(self.user),
+            "SET #challenges.#c.#tries = list_append(#challenges.#c.#tries, :tries), \
+             #factors.#m.#failures = #factors.#m.#failures + :one, #factors.#m.#failed_at = :now",
+        );
+        let write = self
+            .guard(write, now)
+            .when("size(#challenges.#c.#tries) < :tries_max AND NOT contains(#challenges.#c.#tries, :try)")
+            .name("m", method.name())
+            .value("tries", aws_sdk_dynamodb::types::AttributeValue::L(vec![try_value(try_id)]))
+            .value("try", try_id)
+            .value("tries_max", TRIES_MAX)
+            .value("one", 1_u32)
+            .value("now", now);
+        FACTOR_BACKOFF.guard(write, "#factors.#m.#failures", "#factors.#m.#failed_at", now)
+    }
+}
+
+fn try_value(try_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {
+    aws_sdk_dynamodb::types::AttributeValue::S(try_id.to_owned())
+}
+
+fn mac_message(body: &[u8]) -> Vec<u8> {
+    [b"challenge\n", body].concat()
+}
+
+/// 128 bits of a MAC are enough for what lives ten minutes.
+fn short(digest: &str) -> &str {
+    digest.get(..22).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn ring() -> Keyring {
+        Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap()
+    }
+
+    #[test]
+    fn a_token_reads_back_and_a_changed_one_does_not() {
+        let ring = ring();
+        let (account, user) = (AccountId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+        let (ticket, token) = Ticket::issue(account, user, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let token = token.expose();
+        assert_eq!(Ticket::read(token, &ring), Ok(ticket));
+        for place in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(Ticket::read(&changed, &ring), Err(Refusal::Unknown), "{place}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "(chl_)?[A-Za-z0-9_.-]{0,140}") {
+            prop_assert_eq!(Ticket::read(&text, &ring()), Err(Refusal::Unknown));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! One-time codes: drawn without bias, kept as a MAC under a key that is not in the table, compared with every code that may match.
+
+use serde::{Deserialize, Serialize};
+
+use crate::challenge::{Challenge, Ticket};
+use crate::clock::{Span, Timestamp};
+use crate::entropy::Entropy;
+use crate::keyring::{Keyring, KeyringError, Mac};
+use crate::secret::Secret;
+use crate::throttle::{Limit, Window};
+use crate::user::Method;
+
+/// How long a code is good (NIST SP 800-63B-4 §3.1.3.2 allows ten minutes).
+pub const LIFETIME: Span = Span::minutes(5);
+/// The wait between two sends of a challenge; it doubles with each.
+pub const COOLDOWN: Span = Span::minutes(1);
+/// The sends to a destination: 5 in 10 minutes and 10 an hour.
+pub const PER_DESTINATION: Window =
+    Window { limits: &[Limit { quota: 5, span: Span::minutes(10) }, Limit { quota: 10, span: Span::hours(1) }] };
+/// The sends at the wish of a source address: 25 in 5 minutes.
+pub const PER_SOURCE: Window = Window { limits: &[Limit { quota: 25, span: Span::minutes(5) }] };
+
+/// A code that is good, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveCode {
+    /// The MAC of the code.
+    pub mac: Mac,
+    /// The letters by which a message is told from an earlier one.
+    pub reference: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// A code on its way to a person.
+#[derive(Debug)]
+pub struct Draft {
+    /// The digits.
+    pub digits: Secret<String>,
+    /// What is stored of it.
+    pub stored: LiveCode,
+}
+
+/// How many digits a code of `method` has: more where it may lie about for longer.
+pub const fn length(method: Method) -> u32 {
+    match method {
+        Method::Email => 8,
+        Method::Sms | Method::Totp | Method::RecoveryCode => 6,
+    }
+}
+
+/// The wait after `sends` codes of a challenge.
+pub fn cooldown(sends: u32) -> Span {
+    match sends.checked_sub(1) {
+        None => Span::default(),
+        Some(doublings) => Span::seconds(COOLDOWN.as_secs() << doublings.min(16)),
+    }
+}
+
+/// When the next code of `challenge` may be sent, if that is not now.
+pub fn resend_at(challenge: &Challenge, now: Timestamp) -> Option<Timestamp> {
+    let at = challenge.sent_at.plus(cooldown(challenge.sends));
+    (challenge.sends > 0 && at > now).then_some(at)
+}
+
+/// Draws a code.
+pub fn draw(ticket: &Ticket, method: Method, keyring: &Keyring, entropy: &Entropy, now: Timestamp) -> Result<Draft, KeyringError> {
+    let digits = Secret::new(entropy.digits(length(method)));
+    let mac = keyring.mac(&message(ticket, method, digits.expose()), now)?;
+    let stored = LiveCode { mac, reference: entropy.letters(4), expires_at: now.plus(LIFETIME) };
+    Ok(Draft { digits, stored })
+}
+
+/// What a tried code turns out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The code that is good.
+    Right,
+    /// None that there ever was, or none was sent.
+    Wrong,
+    /// One before the one that is good.
+    Superseded,
+    /// There was a code, and its time is over.
+    Expired,
+}
+
+/// Compares a tried code with every code of its method and challenge, all of them whatever the first says.
+pub fn judge(ticket: &Ticket, challenge: &Challenge, method: Method, tried: &str, keyring: &Keyring, now: Timestamp) -> Verdict {
+    let message = message(ticket, method, tried);
+    let live = challenge.codes.get(method.name());
+    let matches_live = live.is_some_and(|code| keyring.is_mac(&code.mac, &message));
+    let before = challenge.superseded.get(method.name()).map(Vec::as_slice).unwrap_or_default();
+    let matches_before = before.iter().fold(false, |found, mac| found | keyring.is_mac(mac, &message));
+    match live {
+        Some(code) if code.expires_at <= now => Verdict::Expired,
+        Some(_) if matches_live => Verdict::Right,
+        Some(_) if matches_before => Verdict::Superseded,
+        _ => Verdict::Wrong,
+    }
+}
+
+/// What is MACed: the code, bound to where it is good.
+fn message(ticket: &Ticket, method: Method, digits: &str) -> Vec<u8> {
+    format!("code\n{}\n{}\n{}\n{digits}", ticket.user, ticket.name, method.name()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{AccountId, UserId};
+    use crate::keyring;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn ring() -> Keyring {
+        Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap()
+    }
+
+    fn ticket(name: &str) -> Ticket {
+        Ticket { account: AccountId::from_bytes([1; 16]), user: UserId::from_bytes([2; 16]), name: name.into() }
+    }
+
+    #[test]
+    fn a_code_is_good_for_its_challenge_and_method_alone() {
+        let (ring, entropy) = (ring(), Entropy::seeded(4));
+        let draft = draw(&ticket("a"), Method::Sms, &ring, &entropy, NOW).unwrap();
+        let mut challenge = Challenge::open(NOW);
+        challenge.codes.insert("sms".into(), draft.stored.clone());
+        challenge.codes.insert("email".into(), draft.stored.clone());
+        let judged = |name, method, now| judge(&ticket(name), &challenge, method, draft.digits.expose(), &ring, now);
+        assert_eq!(judged("a", Method::Sms, NOW), Verdict::Right);
+        assert_eq!(judged("b", Method::Sms, NOW), Verdict::Wrong);
+        assert_eq!(judged("a", Method::Email, NOW), Verdict::Wrong);
+        assert_eq!(judged("a", Method::Totp, NOW), Verdict::Wrong);
+        assert_eq!(judged("a", Method::Sms, NOW.plus(LIFETIME)), Verdict::Expired);
+    }
+
+    #[test]
+    fn the_code_before_is_told_from_a_wrong_one() {
+        let (ring, entropy) = (ring(), Entropy::seeded(4));
+        let first = draw(&ticket("a"), Method::Sms, &ring, &entropy, NOW).unwrap();
+        let second = draw(&ticket("a"), Method::Sms, &ring, &entropy, NOW).unwrap();
+        let mut challenge = Challenge::open(NOW);
+        challenge.superseded.insert("sms".into(), vec![first.stored.mac]);
+        challenge.codes.insert("sms".into(), second.stored);
+        let judged = |digits: &str| judge(&ticket("a"), &challenge, Method::Sms, digits, &ring, NOW);
+        assert_eq!(judged(first.digits.expose()), Verdict::Superseded);
+        assert_eq!(judged(second.digits.expose()), Verdict::Right);
+    }
+
+    #[test]
+    fn the_wait_is_a_minute_and_doubles() {
+        assert_eq!([0, 1, 2, 3, 4].map(|sends| cooldown(sends).as_secs()), [0, 60, 120, 240, 480]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_code_has_its_length_in_ascii_digits(seed: u64) {
+            let draft = draw(&ticket("a"), Method::Email, &ring(), &Entropy::seeded(seed), NOW).unwrap();
+            prop_assert_eq!(draft.digits.expose().len(), 8);
+            prop_assert!(draft.digits.expose().bytes().all(|byte| byte.is_ascii_digit()));
+        }
+    }
+}

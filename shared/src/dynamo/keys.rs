@@ -1,0 +1,128 @@
+//! Every key string of the table. `infra/table.md` is the same list, with the reasons.
+//!
+//! The partition key begins with the noun, because IAM's `dynamodb:LeadingKeys` grants by that beginning.
+
+use crate::ids::{AccountId, KeyId, UserId};
+use crate::secret::Fingerprint;
+
+/// The partition key's attribute.
+pub const PK: &str = "pk";
+/// The sort key's attribute.
+pub const SK: &str = "sk";
+/// When DynamoDB may delete the item by itself, in seconds. Never what decides whether it is still good.
+pub const TTL: &str = "ttl";
+/// The sparse index of what an account lists, by age.
+pub const LISTING: &str = "listing";
+/// Partition key of [`LISTING`].
+pub const LISTING_PK: &str = "list";
+/// Sort key of [`LISTING`].
+pub const LISTING_SK: &str = "list_id";
+/// The sparse index of what the clean-up will have to look at.
+pub const DUE: &str = "due";
+/// Partition key of [`DUE`].
+pub const DUE_PK: &str = "due_shard";
+/// Sort key of [`DUE`]: milliseconds.
+pub const DUE_SK: &str = "due_at";
+/// How many partitions of [`DUE`] there are: what is due is spread, so that no partition is hot.
+pub const DUE_SHARDS: u8 = 8;
+
+/// Where an item stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The partition key.
+    pub pk: String,
+    /// The sort key.
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+
+    /// The partition of [`DUE`] in which this item is entered.
+    pub fn due_shard(&self) -> String {
+        due_shard(Fingerprint::of(self.pk.as_bytes()).short()[0] % DUE_SHARDS)
+    }
+}
+
+/// An account: its plan, its settings, and the head of its audit chain.
+pub fn account(account: AccountId) -> Key {
+    Key::new(format!("ACCOUNT#{account}"), "ACCOUNT")
+}
+
+/// What a group overrides of its account's settings.
+pub fn group(account: AccountId, group: &str) -> Key {
+    Key::new(format!("ACCOUNT#{account}"), format!("GROUP#{group}"))
+}
+
+/// An account's API key; without an account, an operator's.
+pub fn api_key(account: Option<AccountId>, key: KeyId) -> Key {
+    Key::new(api_keys(account), format!("KEY#{key}"))
+}
+
+/// The partition of an account's API keys, or of the operators'.
+pub fn api_keys(account: Option<AccountId>) -> String {
+    account.map_or_else(|| "KEYS#operator".to_owned(), |account| format!("KEYS#{account}"))
+}
+
+/// A user: profile, factors, open challenges, and the head of the user's audit chain.
+pub fn user(user: UserId) -> Key {
+    Key::new(format!("USER#{user}"), "USER")
+}
+
+/// A username of an account: whose it is, the password, and the wrong ones in a row. It stands for unknown names as well.
+pub fn name(account: AccountId, username: &str) -> Key {
+    Key::new(format!("NAME#{account}#{}", Fingerprint::of(username.as_bytes()).encode()), "NAME")
+}
+
+/// The failed sign-ins of a source address.
+pub fn source_failures(source: &str) -> Key {
+    Key::new(format!("SOURCE#{source}"), "FAILURES")
+}
+
+/// The codes sent at the wish of a source address.
+pub fn source_sends(source: &str) -> Key {
+    Key::new(format!("SOURCE#{source}"), "SENDS")
+}
+
+/// The codes sent to a destination.
+pub fn destination_sends(destination: &str) -> Key {
+    Key::new(format!("DESTINATION#{}", Fingerprint::of(destination.as_bytes()).encode()), "SENDS")
+}
+
+/// An entry of a subject's audit chain. The subject is a user, or the account itself.
+pub fn audit_entry(account: AccountId, subject: &str, sequence: u64) -> Key {
+    Key::new(audit_chain(account, subject), format!("{sequence:012}"))
+}
+
+/// The partition of a subject's audit chain.
+pub fn audit_chain(account: AccountId, subject: &str) -> String {
+    format!("AUDIT#{account}#{subject}")
+}
+
+/// What was answered to a request with an `Idempotency-Key`.
+pub fn idempotency(caller: &str, key: &str) -> Key {
+    let named = Fingerprint::of(format!("{caller}\n{key}").as_bytes()).encode();
+    Key::new(format!("IDEMPOTENCY#{named}"), "IDEMPOTENCY")
+}
+
+/// An account's claim to a web origin: what a CORS preflight, which names no account, is answered from.
+pub fn origin(origin: &str, account: AccountId) -> Key {
+    Key::new(origins(origin), account.to_string())
+}
+
+/// The partition of the accounts that claim an origin.
+pub fn origins(origin: &str) -> String {
+    format!("ORIGIN#{origin}")
+}
+
+/// The listing of an account's users.
+pub fn users(account: AccountId) -> String {
+    format!("ACCOUNT#{account}#USERS")
+}
+
+/// A partition of what is due.
+pub fn due_shard(shard: u8) -> String {
+    format!("DUE#{shard}")
+}

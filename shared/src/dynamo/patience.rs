@@ -1,0 +1,32 @@
+//! Trying again under contention: a bounded number of times, each after a random wait that grows.
+
+use std::time::Duration;
+
+use super::Failure;
+use crate::entropy::Entropy;
+
+/// How often a write that lost a race is decided anew.
+const TRIES: u32 = 12;
+/// The first wait is drawn from up to this many milliseconds; it doubles.
+const FIRST_WAIT: u32 = 8;
+/// No wait is drawn from more.
+const LONGEST_WAIT: u32 = 400;
+
+/// How much patience is left.
+#[derive(Debug, Default)]
+pub struct Patience {
+    tried: u32,
+}
+
+impl Patience {
+    /// Waits a little before the next try, or gives up with a conflict.
+    pub async fn wait(&mut self, entropy: &Entropy) -> Result<(), Failure> {
+        if self.tried >= TRIES {
+            return Err(Failure::Conflict);
+        }
+        let longest = (FIRST_WAIT << self.tried).min(LONGEST_WAIT);
+        self.tried += 1;
+        tokio::time::sleep(Duration::from_millis(u64::from(entropy.below(longest) + 1))).await;
+        Ok(())
+    }
+}

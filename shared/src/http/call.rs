@@ -1,0 +1,383 @@
+//! A request, taken out of its API Gateway event.
+
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt};
+use serde::de::DeserializeOwned;
+
+use super::routes::{self, Route};
+use super::{FieldError, Problem, Slug};
+use crate::secret::Secret;
+
+/// The largest body taken.
+const BODY_MAX: usize = 64 * 1024;
+
+/// A request as the handlers see it.
+#[derive(Debug)]
+pub struct Call {
+    /// The route that API Gateway matched, if it was one of ours.
+    pub route: Option<&'static Route>,
+    /// `GET`, `POST`, ...
+    pub method: String,
+    /// The path as it was sent.
+    pub path: String,
+    /// The address of the connection's peer, canonical: never what `X-Forwarded-For` says.
+    pub source: IpAddr,
+    /// API Gateway's id of this request: the `instance` of a problem.
+    pub request_id: String,
+    domain: String,
+    request: Request,
+    body: Vec<u8>,
+    origins: Mutex<Vec<String>>,
+}
+
+impl Call {
+    /// Reads the event that `request` was made of.
+    pub fn new(request: Request) -> Result<Self, Problem> {
+        let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref().cloned() else {
+            return Err(Problem::internal("reading the event", "it is not an HTTP API 2.0 event"));
+        };
+        let source = context.http.source_ip.as_deref().unwrap_or_default().parse::<IpAddr>();
+        let source = source.map_err(|_| Problem::internal("reading the event", "it has no source address"))?;
+        let body = match request.body() {
+            lambda_http::Body::Empty => Vec::new(),
+            lambda_http::Body::Text(text) => text.clone().into_bytes(),
+            lambda_http::Body::Binary(bytes) => bytes.clone(),
+            _ => return Err(Problem::internal("reading the event", "its body is of an unknown kind")),
+        };
+        Ok(Self {
+            route: context.route_key.as_deref().and_then(routes::by_key),
+            method: context.http.method.to_string(),
+            path: context.http.path.unwrap_or_default(),
+            source: source.to_canonical(),
+            request_id: context.request_id.unwrap_or_default(),
+            domain: context.domain_name.unwrap_or_default(),
+            request,
+            body,
+            origins: Mutex::default(),
+        })
+    }
+
+    /// The header `name`, if it was sent once and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// The credential of `Authorization: Bearer`.
+    pub fn bearer(&self) -> Result<Secret<String>, Problem> {
+        let unauthorized = || Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer".into());
+        let value = self.header("authorization").ok_or_else(unauthorized)?;
+        let (scheme, credential) = value.split_once(' ').ok_or_else(unauthorized)?;
+        if !scheme.eq_ignore_ascii_case("bearer") || credential.trim().is_empty() {
+            return Err(unauthorized());
+        }
+        Ok(Secret::new(credential.trim().to_owned()))
+    }
+
+    /// The part `{name}` of the path.
+    pub fn path_parameter(&self, name: &str) -> Option<String> {
+        self.request.path_parameters_ref()?.first(name).map(str::to_owned)
+    }
+
+    /// The id in the path. What is no id names nothing: 404.
+    pub fn path_id<T: std::str::FromStr>(&self, name: &str) -> Result<T, Problem> {
+        self.path_parameter(name).and_then(|text| text.parse().ok()).ok_or_else(|| Problem::new(Slug::NotFound))
+    }
+
+    /// The query parameter `name`.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.request.query_string_parameters_ref()?.first(name)
+    }
+
+    /// Refuses query parameters other than `known`, and one that is given twice.
+    pub fn only_query(&self, known: &[&str]) -> Result<(), Problem> {
+        let Some(parameters) = self.request.query_string_parameters_ref() else { return Ok(()) };
+        let mut errors = Vec::new();
+        for (name, _) in parameters.iter() {
+            let pointer = format!("?{}", printable(name));
+            if !known.contains(&name) {
+                errors.push(FieldError::new(pointer, "is not a parameter of this route"));
+            } else if parameters.all(name).is_some_and(|all| all.len() > 1) {
+                errors.push(FieldError::new(pointer, "is given more than once"));
+            }
+        }
+        errors.dedup();
+        if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    }
+
+    /// The body as it was sent.
+    pub fn raw_body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The JSON body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let value = self.json_value(&["application/json"])?;
+        Body::read(value)
+    }
+
+    /// The JSON Merge Patch.
+    pub fn merge_patch(&self) -> Result<serde_json::Value, Problem> {
+        self.json_value(&["application/merge-patch+json", "application/json"])
+    }
+
+    /// Refuses a body where the route takes none.
+    pub fn no_body(&self) -> Result<(), Problem> {
+        let blank = self.body.iter().all(u8::is_ascii_whitespace);
+        if blank || self.body == b"{}" { Ok(()) } else { Err(Problem::invalid_field("", "this route takes no body")) }
+    }
+
+    /// The version that `If-Match` insists on. `*` and nothing insist on none.
+    pub fn if_match(&self) -> Result<Option<u64>, Problem> {
+        let Some(value) = self.header("if-match").map(str::trim) else { return Ok(None) };
+        if value == "*" {
+            return Ok(None);
+        }
+        let version = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|text| text.parse().ok());
+        // An ETag that we never gave out cannot be the current one.
+        version.map(Some).ok_or_else(|| Problem::new(Slug::PreconditionFailed))
+    }
+
+    /// The address at which this service is reached: the configured one, or the API's own.
+    pub fn base_url(&self, configured: Option<&str>) -> String {
+        configured.map_or_else(|| format!("https://{}", self.domain), |base| base.trim_end_matches('/').to_owned())
+    }
+
+    /// The origins that may read this answer.
+    pub fn allow_origins(&self, origins: &[String]) {
+        origins.clone_into(&mut self.origins.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// The request's origin, if it may read the answer.
+    pub(super) fn allowed_origin(&self) -> Option<String> {
+        let origin = self.header("origin")?;
+        let origins = self.origins.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        origins.iter().any(|allowed| allowed == origin).then(|| origin.to_owned())
+    }
+
+    fn json_value(&self, types: &[&str]) -> Result<serde_json::Value, Problem> {
+        if self.body.len() > BODY_MAX {
+            return Err(Problem::new(Slug::PayloadTooLarge));
+        }
+        let sent = self.header("content-type").unwrap_or_default();
+        let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if !types.contains(&essence.as_str()) || self.request.headers().get_all("content-type").iter().count() > 1 {
+            return Err(Problem::new(Slug::UnsupportedMediaType));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        let value = strict::Strict::read(&mut reader).and_then(|value| reader.end().map(|()| value));
+        value.map_err(|error| Problem::invalid_field("", format!("is not JSON: {}", parse_error(&error))))
+    }
+}
+
+/// Reading a body into its type, with errors that name the field.
+#[derive(Debug)]
+pub enum Body {}
+
+impl Body {
+    /// Reads `value`; an error names the field by a JSON Pointer and never repeats what was sent.
+    pub fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+        if !value.is_object() {
+            return Err(Problem::invalid_field("", "must be a JSON object"));
+        }
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let mut pointer = pointer(error.path());
+            let text = error.inner().to_string();
+            // serde names an unknown or missing field in the message, and the path of the object around it.
+            if let Some(field) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+                pointer = format!("{pointer}/{field}");
+                return Problem::invalid_field(pointer, "is missing");
+            }
+            if let Some(field) = text.strip_prefix("unknown field `").and_then(|rest| rest.split("`, expected").next()) {
+                if !pointer.ends_with(&format!("/{}", escape(field))) {
+                    pointer = format!("{pointer}/{}", escape(field));
+                }
+                return Problem::invalid_field(printable(&pointer), "is not a field of this request");
+            }
+            Problem::invalid_field(printable(&pointer), detail(&text))
+        })
+    }
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } | Segment::Enum { variant: key } => format!("/{}", escape(key)),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// serde's messages, without the value that was sent: it may be a secret.
+fn detail(text: &str) -> String {
+    if let Some((_, expected)) = text.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
+        return format!("must be {expected}");
+    }
+    if let Some((_, expected)) = text.strip_prefix("invalid value: ").and_then(|rest| rest.split_once(", expected ")) {
+        return format!("must be {expected}");
+    }
+    if let Some((_, expected)) = text.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected ")) {
+        return format!("must be {}", expected.replace('`', "\""));
+    }
+    if let Some((_, expected)) = text.strip_prefix("invalid length ").and_then(|rest| rest.split_once(", expected ")) {
+        return format!("must be {expected}");
+    }
+    text.to_owned()
+}
+
+/// What is wrong with the text, without the text.
+fn parse_error(error: &serde_json::Error) -> String {
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early".into(),
+        serde_json::error::Category::Data => strict::duplicate(error).unwrap_or_else(|| "it has a duplicate field".into()),
+        _ => format!("line {} column {}", error.line(), error.column()),
+    }
+}
+
+/// Field names come from the caller: what cannot be shown is replaced, what is long is cut.
+fn printable(text: &str) -> String {
+    text.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+mod strict {
+    //! JSON in which a name stands twice is two requests in one; serde_json would silently take the last.
+
+    use std::fmt;
+
+    use serde::Deserialize;
+    use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+    use serde_json::{Map, Number, Value};
+
+    pub struct Strict(Value);
+
+    const DUPLICATE: &str = "duplicate field";
+
+    impl Strict {
+        pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+            Self::deserialize(deserializer).map(|Self(value)| value)
+        }
+    }
+
+    pub fn duplicate(error: &serde_json::Error) -> Option<String> {
+        let text = error.to_string();
+        text.starts_with(DUPLICATE).then(|| "a field stands in it twice".to_owned())
+    }
+
+    impl<'de> Deserialize<'de> for Strict {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(ValueVisitor).map(Self)
+        }
+    }
+
+    struct ValueVisitor;
+
+    impl<'de> Visitor<'de> for ValueVisitor {
+        type Value = Value;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("JSON")
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+            Ok(Value::Bool(value))
+        }
+
+        fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+            Ok(Value::Number(value.into()))
+        }
+
+        fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+            Ok(Value::Number(value.into()))
+        }
+
+        fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+            Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+        }
+
+        fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+            Ok(Value::String(value.to_owned()))
+        }
+
+        fn visit_string<E>(self, value: String) -> Result<Value, E> {
+            Ok(Value::String(value))
+        }
+
+        fn visit_unit<E>(self) -> Result<Value, E> {
+            Ok(Value::Null)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+            let mut items = Vec::new();
+            while let Some(Strict(item)) = access.next_element()? {
+                items.push(item);
+            }
+            Ok(Value::Array(items))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+            let mut map = Map::new();
+            while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
+                if map.insert(name, value).is_some() {
+                    return Err(A::Error::custom(DUPLICATE));
+                }
+            }
+            Ok(Value::Object(map))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only reading it is tried")]
+    struct Request {
+        username: String,
+        limits: Limits,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only reading it is tried")]
+    struct Limits {
+        per_day: u32,
+    }
+
+    fn refused(json: &serde_json::Value) -> serde_json::Value {
+        let problem = Body::read::<Request>(json.clone()).unwrap_err();
+        let reply = problem.into_reply("req");
+        let body: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
+        body["errors"][0].clone()
+    }
+
+    #[test]
+    fn an_error_names_its_field() {
+        use serde_json::json;
+        assert_eq!(refused(&json!([])), json!({"pointer": "", "detail": "must be a JSON object"}));
+        assert_eq!(refused(&json!({"username": "a"})), json!({"pointer": "/limits", "detail": "is missing"}));
+        assert_eq!(
+            refused(&json!({"username": "a", "limits": {"per_day": 1, "a/b": 2}})),
+            json!({"pointer": "/limits/a~1b", "detail": "is not a field of this request"})
+        );
+        assert_eq!(
+            refused(&json!({"username": 7, "limits": {"per_day": 1}})),
+            json!({"pointer": "/username", "detail": "must be a string"})
+        );
+        assert_eq!(
+            refused(&json!({"username": "a", "limits": {"per_day": -1}})),
+            json!({"pointer": "/limits/per_day", "detail": "must be u32"})
+        );
+    }
+}

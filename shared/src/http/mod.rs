@@ -1,0 +1,18 @@
+//! Event in, problem out: the only place that knows of status codes and headers.
+
+mod call;
+pub mod cors;
+pub mod problem;
+pub mod refusals;
+mod reply;
+pub mod routes;
+mod serve;
+
+pub use call::{Body, Call};
+pub use problem::{FieldError, Problem, Slug};
+pub use reply::Reply;
+pub use routes::{Operation, Route};
+pub use serve::{answer, run};
+
+/// What a handler comes back with.
+pub type Outcome = Result<Reply, Problem>;

@@ -1,0 +1,283 @@
+//! RFC 9457 problems. Every refusal that the API can give is a [`Slug`]; nothing else gives an error a status.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::clock::Span;
+use crate::dynamo::Failure;
+use crate::http::Reply;
+
+macro_rules! slugs {
+    ($($slug:ident $name:literal $status:literal $title:literal $meaning:literal;)*) => {
+        /// The problems there are.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Slug {
+            $(#[doc = $meaning] $slug,)*
+        }
+
+        impl Slug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$slug,)*];
+
+            /// The last part of the problem's `type`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$slug => $name,)* }
+            }
+
+            /// The HTTP status.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$slug => $status,)* }
+            }
+
+            /// A short summary, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$slug => $title,)* }
+            }
+
+            /// What it means and what to do, as `GET /problems/{slug}` tells it.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$slug => $meaning,)* }
+            }
+        }
+    };
+}
+
+slugs! {
+    InvalidRequest "invalid-request" 400 "The request is not valid"
+        "A field is unknown, missing or malformed. `errors` names each by a JSON Pointer into the body (or `?name` for a query parameter, or the header's name). Nothing was written.";
+    IdempotencyKeyRequired "idempotency-key-required" 400 "An Idempotency-Key is required"
+        "This request spends or sends, and must carry an `Idempotency-Key` header so that it can be repeated safely.";
+    Unauthorized "unauthorized" 401 "The credentials are missing or wrong"
+        "The `Authorization` header is missing, or its key or token is unknown, revoked, expired or for another service.";
+    InvalidCredentials "invalid-credentials" 401 "The username or the password is wrong"
+        "The answer is the same for an unknown user, a wrong password and a disabled user.";
+    ChallengeUnknown "challenge-unknown" 401 "Nobody issued this challenge"
+        "The challenge was not issued by this service, or its user is gone. Sign in again.";
+    CodeInvalid "code-invalid" 401 "The code is not right"
+        "The code is wrong or was used before. `attempts_left` says how many tries this challenge still has.";
+    CodeSuperseded "code-superseded" 401 "A newer code was sent"
+        "The code was right once, but a newer one was sent since: use the message whose `reference` is the latest. `attempts_left` says how many tries are left.";
+    Forbidden "forbidden" 403 "The key or token may not do this"
+        "The API key lacks the scope that this route needs, or the token is of a kind that it does not serve.";
+    PlanRequired "plan-required" 403 "The account's plan does not include this"
+        "Knowledge-based authentication needs the plan `business` or `enterprise`.";
+    MethodNotEnabled "method-not-enabled" 403 "This method is not enabled"
+        "The account or group has this method switched off, or the user has nothing to use it with.";
+    NoUsableFactor "no-usable-factor" 403 "No second factor can be used"
+        "The user has factors, but none of them is enabled now. An administrator can enable a method, unlock a factor or reset it.";
+    NotFound "not-found" 404 "There is nothing here"
+        "No route takes this path, or the object does not exist in this account.";
+    MethodNotAllowed "method-not-allowed" 405 "The path does not take this method"
+        "`Allow` lists the methods that it takes.";
+    UsernameTaken "username-taken" 409 "The username is taken"
+        "Another user of the account has this username.";
+    Conflict "conflict" 409 "The object changed meanwhile"
+        "Somebody else changed the object at the same moment. Read it again and repeat.";
+    IdempotencyConflict "idempotency-conflict" 409 "The same request is still running"
+        "A request with this `Idempotency-Key` is being carried out. Repeat it in a moment.";
+    ChallengeExpired "challenge-expired" 410 "The challenge has expired"
+        "A challenge lives ten minutes, and a newer sign-in may have displaced it. Sign in again.";
+    ChallengeUsed "challenge-used" 410 "The challenge was used"
+        "This sign-in was completed already. Sign in again.";
+    CodeExpired "code-expired" 410 "The code has expired"
+        "A code lives five minutes. Ask for a new one.";
+    PreconditionFailed "precondition-failed" 412 "The object is not the one you read"
+        "`If-Match` does not name the object's current `ETag`. Read it again and repeat.";
+    PayloadTooLarge "payload-too-large" 413 "The body is too large"
+        "A body may have 64 KiB.";
+    UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported"
+        "Send `application/json`; a PATCH may also be `application/merge-patch+json`.";
+    DestinationNotAllowed "destination-not-allowed" 422 "Nothing is sent to this destination"
+        "The destination's country is not on the deployment's list.";
+    AllowlistTooWide "allowlist-too-wide" 422 "A network of the allowlist is too wide"
+        "An IPv4 network may be /16 or narrower, an IPv6 network /32 or narrower.";
+    IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key was used for another request"
+        "The key stands for another body. Use a new one.";
+    TooManyAttempts "too-many-attempts" 429 "Too many attempts"
+        "Wrong passwords or codes came too fast. `Retry-After` says when to try again; where it is missing, start over with a new sign-in or let an administrator unlock the factor.";
+    ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
+        "The wait is a minute and doubles with each code. `Retry-After` says how long is left.";
+    TooManySends "too-many-sends" 429 "Too many codes were sent"
+        "The destination or the source address has had its share: 5 in 10 minutes and 10 an hour per destination, 25 in 5 minutes per source address. `Retry-After` says when to try again.";
+    InternalError "internal-error" 500 "Something went wrong on our side"
+        "The fault is logged under `instance`.";
+    SenderUnavailable "sender-unavailable" 503 "The message could not be sent"
+        "The sender did not take the message. Nothing was counted; try again.";
+    ServiceUnavailable "service-unavailable" 503 "The service is briefly unavailable"
+        "A part that this service relies on did not answer in time. Repeat the request.";
+}
+
+/// A field that was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON Pointer into the body; `?name` for a query parameter; a header's name.
+    #[schema(example = "/username")]
+    pub pointer: String,
+    /// What is wrong with it.
+    #[schema(example = "is missing")]
+    pub detail: String,
+}
+
+impl FieldError {
+    /// The field at `pointer` is wrong because of `detail`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// A refusal on its way to the caller.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    slug: Slug,
+    detail: Option<String>,
+    errors: Vec<FieldError>,
+    more: Map<String, Value>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Problem {
+    /// A problem with nothing to add to its title.
+    pub fn new(slug: Slug) -> Self {
+        Self(Box::new(Parts { slug, detail: None, errors: Vec::new(), more: Map::new(), headers: Vec::new() }))
+    }
+
+    /// The request is not valid, for these reasons.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(Slug::InvalidRequest);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// The request is not valid because of one field.
+    pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// A fault of ours. The cause is logged and goes no further.
+    pub fn internal(doing: &'static str, cause: &str) -> Self {
+        tracing::error!(doing, cause, "internal error");
+        Self::new(Slug::InternalError)
+    }
+
+    /// The problem's slug.
+    pub fn slug(&self) -> Slug {
+        self.0.slug
+    }
+
+    /// What is particular to this occurrence.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// Names a field, for problems other than `invalid-request`.
+    #[must_use]
+    pub fn field(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.0.errors.push(FieldError::new(pointer, detail));
+        self
+    }
+
+    /// An extension member.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.0.more.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// A response header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: String) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// When it makes sense to try again, and by which limit (a `RateLimit-Policy` item such as `"login";q=100;w=300`).
+    #[must_use]
+    pub fn retry_after(self, wait: Span, policy: &Policy) -> Self {
+        let wait = wait.as_secs().max(1);
+        self.header("retry-after", wait.to_string())
+            .header("ratelimit-policy", format!("\"{}\";q={};w={}", policy.name, policy.quota, policy.window.as_secs()))
+            .header("ratelimit", format!("\"{}\";r=0;t={wait}", policy.name))
+    }
+
+    /// The response, naming the request as its instance.
+    pub fn into_reply(self, instance: &str) -> Reply {
+        let Parts { slug, detail, errors, mut more, headers } = *self.0;
+        more.insert("type".into(), format!("/problems/{}", slug.name()).into());
+        more.insert("title".into(), slug.title().into());
+        more.insert("status".into(), slug.status().into());
+        more.insert("detail".into(), detail.unwrap_or_else(|| first_sentence(slug.meaning())).into());
+        more.insert("instance".into(), instance.into());
+        if !errors.is_empty() {
+            more.insert("errors".into(), json!(errors));
+        }
+        let reply = Reply::json(slug.status(), &Value::Object(more)).content_type("application/problem+json");
+        headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+    }
+}
+
+/// A limit as `RateLimit-Policy` tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// What is limited.
+    pub name: &'static str,
+    /// How many are allowed ...
+    pub quota: u32,
+    /// ... in how long.
+    pub window: Span,
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unavailable(inner) => tracing::error!(doing = inner.doing, cause = inner.cause, "dynamodb unavailable"),
+            // A condition that its caller did not look at, or a conflict that outlived the retries: nothing was written.
+            Failure::Condition(_) | Failure::Conflict => tracing::warn!("a write was given up under contention"),
+        }
+        Self::new(Slug::ServiceUnavailable).header("retry-after", "1".into())
+    }
+}
+
+fn first_sentence(text: &str) -> String {
+    text.split_inclusive(". ").next().unwrap_or(text).trim_end().to_owned()
+}
+
+/// RFC 9457's members and ours, for the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "only its shape is used")]
+pub struct ProblemDocument {
+    /// Ends in `/problems/<slug>`; what stands there explains it.
+    #[schema(example = "/problems/invalid-request")]
+    r#type: String,
+    /// A short summary, the same for every occurrence.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened this time. Never internals, a code, a secret, or a full phone or mail.
+    detail: String,
+    /// The request's id, as the log has it.
+    instance: String,
+    /// The fields that were refused.
+    errors: Option<Vec<FieldError>>,
+    /// With `code-invalid` and `code-superseded`: how many tries the challenge still has.
+    attempts_left: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_told_apart_by_their_names() {
+        let mut names: Vec<_> = Slug::ALL.iter().map(|slug| slug.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Slug::ALL.len());
+    }
+}

@@ -1,0 +1,78 @@
+//! How the refusals of the nouns become problems.
+
+use super::problem::Policy;
+use super::{Problem, Slug};
+use crate::account::Invalid;
+use crate::challenge::Refusal;
+use crate::clock::{Span, Timestamp};
+use crate::courier::NotSent;
+use crate::keyring::KeyringError;
+use crate::user::{FACTOR_BACKOFF, password};
+
+/// The policy that a locked factor is refused by.
+const FACTOR: Policy = Policy { name: "factor", quota: FACTOR_BACKOFF.free, window: FACTOR_BACKOFF.cap };
+/// The policy that a delayed username is refused by.
+const PASSWORD: Policy = Policy { name: "password", quota: password::BACKOFF.free, window: password::BACKOFF.cap };
+
+impl Refusal {
+    /// The problem, as of `now`.
+    pub fn problem(self, now: Timestamp) -> Problem {
+        match self {
+            Self::Unknown => Problem::new(Slug::ChallengeUnknown),
+            Self::Expired => Problem::new(Slug::ChallengeExpired),
+            Self::Used => Problem::new(Slug::ChallengeUsed),
+            Self::TriesSpent => Problem::new(Slug::TooManyAttempts)
+                .detail("This challenge has had its five tries. Sign in again."),
+            Self::FactorDelayed(moment) => Problem::new(Slug::TooManyAttempts)
+                .detail("This factor had too many wrong codes in a row. Another factor may still be used.")
+                .retry_after(moment.until(now), &FACTOR),
+            Self::FactorDisabled => Problem::new(Slug::TooManyAttempts)
+                .detail("This factor had too many wrong codes in a row. An administrator can unlock it."),
+        }
+    }
+}
+
+/// The problem of a username whose next try has to wait until `moment`.
+pub fn password_delayed(moment: Timestamp, now: Timestamp) -> Problem {
+    Problem::new(Slug::TooManyAttempts)
+        .detail("There were too many wrong passwords in a row for this username.")
+        .retry_after(moment.until(now), &PASSWORD)
+}
+
+/// The problem of a source address that has failed too often.
+pub fn source_blocked(until: Timestamp, quota: usize, span: Span, now: Timestamp) -> Problem {
+    let policy = Policy { name: "source", quota: u32::try_from(quota).unwrap_or(u32::MAX), window: span };
+    Problem::new(Slug::TooManyAttempts)
+        .detail("There were too many failed sign-ins from this address.")
+        .retry_after(until.until(now), &policy)
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Fields(errors) => Self::invalid(errors),
+            Invalid::TooWide(errors) => {
+                errors.into_iter().fold(Self::new(Slug::AllowlistTooWide), |problem, error| problem.field(error.pointer, error.detail))
+            }
+            Invalid::Plan => Self::new(Slug::PlanRequired).field("/kba/enabled", "needs the plan business or enterprise"),
+        }
+    }
+}
+
+impl From<KeyringError> for Problem {
+    fn from(error: KeyringError) -> Self {
+        Self::internal("using the keyring", &error.to_string())
+    }
+}
+
+impl From<password::Broken> for Problem {
+    fn from(_: password::Broken) -> Self {
+        Self::internal("hashing a password", "argon2 failed")
+    }
+}
+
+impl From<NotSent> for Problem {
+    fn from(NotSent: NotSent) -> Self {
+        Self::new(Slug::SenderUnavailable).header("retry-after", "5".into())
+    }
+}

@@ -1,0 +1,273 @@
+//! Every route of the API in one table: who may use it, what it writes into the audit, which refusals it knows. The functions
+//! dispatch by it, the OpenAPI document is made from it, and a test holds `infra/template.yaml` against it.
+
+use super::Slug;
+use super::Slug as S;
+use crate::api_key::Scope;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorisation {
+    /// Everybody.
+    Public,
+    /// Everybody; what is asked for is proved by what the body carries: a password or a challenge.
+    Proof,
+    /// An API key with the operator's scope.
+    Operator,
+    /// An API key of the account with this scope; the operator's, with `?account=`.
+    Scope(Scope),
+    /// An access token.
+    AccessToken,
+}
+
+/// What a route writes into the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Nothing: it changes nothing.
+    Nothing,
+    /// An entry with each effect, in the same transaction.
+    WithEffect,
+}
+
+/// How a route treats `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// It ignores it.
+    Ignored,
+    /// It honours one.
+    Honoured,
+}
+
+/// The function that serves a route: one Lambda, one role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is the folder of that name under functions/")]
+pub enum Function {
+    Accounts,
+    Audit,
+    CodeIssue,
+    CodeVerify,
+    Documents,
+    Login,
+    Me,
+    Pages,
+    Settings,
+    Users,
+}
+
+impl Function {
+    /// The folder, package and binary.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Audit => "audit",
+            Self::CodeIssue => "code-issue",
+            Self::CodeVerify => "code-verify",
+            Self::Documents => "documents",
+            Self::Login => "login",
+            Self::Me => "me",
+            Self::Pages => "pages",
+            Self::Settings => "settings",
+            Self::Users => "users",
+        }
+    }
+}
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// What it does.
+    pub operation: Operation,
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with `{parameters}`.
+    pub path: &'static str,
+    /// The function that serves it.
+    pub function: Function,
+    /// Who may use it.
+    pub authorisation: Authorisation,
+    /// What it writes into the audit.
+    pub audit: Audit,
+    /// How it treats `Idempotency-Key`.
+    pub idempotency: Idempotency,
+    /// The status of its success.
+    pub success: u16,
+    /// The refusals it knows, beside those that any route may give.
+    pub refusals: &'static [Slug],
+    /// One line for people.
+    pub summary: &'static str,
+}
+
+macro_rules! routes {
+    ($($operation:ident $method:literal $path:literal $function:ident $authorisation:expr, $audit:ident $idempotency:ident $success:literal [$($refusal:expr),*] $summary:literal;)*) => {
+        /// What a route does: the `operationId` of the OpenAPI document.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $(#[doc = $summary] $operation,)*
+        }
+
+        /// All routes.
+        pub const ROUTES: &[Route] = &[$(Route {
+            operation: Operation::$operation,
+            method: $method,
+            path: $path,
+            function: Function::$function,
+            authorisation: $authorisation,
+            audit: Audit::$audit,
+            idempotency: Idempotency::$idempotency,
+            success: $success,
+            refusals: &[$($refusal),*],
+            summary: $summary,
+        },)*];
+    };
+}
+
+const PUBLIC: Authorisation = Authorisation::Public;
+const PROOF: Authorisation = Authorisation::Proof;
+const OPERATOR: Authorisation = Authorisation::Operator;
+const TOKEN: Authorisation = Authorisation::AccessToken;
+const SETTINGS: Authorisation = Authorisation::Scope(Scope::SettingsWrite);
+const USERS: Authorisation = Authorisation::Scope(Scope::UsersWrite);
+const AUDIT: Authorisation = Authorisation::Scope(Scope::AuditRead);
+
+routes! {
+    CreateAccount "POST" "/v1/accounts" Accounts OPERATOR, WithEffect Ignored 201
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden]
+        "Open an account for an organisation";
+    GetAccount "GET" "/v1/accounts/{account}" Accounts OPERATOR, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Show an account";
+    PatchAccount "PATCH" "/v1/accounts/{account}" Accounts OPERATOR, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::PreconditionFailed, S::Conflict]
+        "Change an account's name or plan";
+    CreateApiKey "POST" "/v1/accounts/{account}/api-keys" Accounts OPERATOR, WithEffect Ignored 201
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
+        "Make an API key; it is shown once";
+    ListApiKeys "GET" "/v1/accounts/{account}/api-keys" Accounts OPERATOR, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "List an account's API keys, without the keys";
+    DeleteApiKey "DELETE" "/v1/accounts/{account}/api-keys/{id}" Accounts OPERATOR, WithEffect Ignored 204
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
+        "Revoke an API key, at once";
+
+    GetSettings "GET" "/v1/settings" Settings SETTINGS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Show the account's settings; with ?effective=true, where each value comes from";
+    PatchSettings "PATCH" "/v1/settings" Settings SETTINGS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::PlanRequired, S::NotFound, S::PreconditionFailed, S::Conflict, S::AllowlistTooWide]
+        "Change the account's settings by a JSON Merge Patch";
+    ExplainAllowlist "GET" "/v1/ip-allowlist/explain" Settings SETTINGS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Say whether an address is in the allowlist, and why";
+
+    CreateUser "POST" "/v1/users" Users USERS, WithEffect Ignored 201
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::UsernameTaken]
+        "Create a user";
+    ListUsers "GET" "/v1/users" Users USERS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "List the account's users, the oldest first";
+    GetUser "GET" "/v1/users/{id}" Users USERS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Show a user";
+    PatchUser "PATCH" "/v1/users/{id}" Users USERS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::UsernameTaken, S::PreconditionFailed, S::Conflict]
+        "Change a user by a JSON Merge Patch; `disabled` ends open challenges at once";
+    DeleteUser "DELETE" "/v1/users/{id}" Users USERS, WithEffect Ignored 204
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
+        "Delete a user; the audit entries stay";
+    UnlockUser "POST" "/v1/users/{id}/unlock" Users USERS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
+        "Lift the delays and locks of a user's password and factors";
+
+    Login "POST" "/v1/login" Login PROOF, WithEffect Ignored 200
+        [S::InvalidRequest, S::InvalidCredentials, S::NoUsableFactor, S::TooManyAttempts]
+        "Prove the first factor";
+    IssueCode "POST" "/v1/codes" CodeIssue PROOF, WithEffect Honoured 202
+        [S::InvalidRequest, S::ChallengeUnknown, S::MethodNotEnabled, S::IdempotencyConflict, S::ChallengeExpired, S::ChallengeUsed,
+         S::DestinationNotAllowed, S::IdempotencyKeyReused, S::ResendTooSoon, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
+        "Send a code by SMS or e-mail";
+    VerifyCode "POST" "/v1/codes/verify" CodeVerify PROOF, WithEffect Ignored 200
+        [S::InvalidRequest, S::ChallengeUnknown, S::CodeInvalid, S::CodeSuperseded, S::MethodNotEnabled, S::ChallengeExpired, S::ChallengeUsed,
+         S::CodeExpired, S::TooManyAttempts]
+        "Prove the second factor";
+    GetMe "GET" "/v1/me" Me TOKEN, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden]
+        "Show the signed-in user";
+
+    ReadAudit "GET" "/v1/audit" Audit AUDIT, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Read the audit entries of a user or of the account, the oldest first";
+
+    Health "GET" "/health" Documents PUBLIC, Nothing Ignored 200 [] "Say that the service answers";
+    OpenApi "GET" "/openapi.json" Documents PUBLIC, Nothing Ignored 200 [] "This document";
+    ShowProblem "GET" "/problems/{slug}" Documents PUBLIC, Nothing Ignored 200 [S::NotFound] "What a problem means";
+    Jwks "GET" "/.well-known/jwks.json" Documents PUBLIC, Nothing Ignored 200 [] "The public keys of the access tokens";
+    Discovery "GET" "/.well-known/openid-configuration" Documents PUBLIC, Nothing Ignored 200 [] "OpenID Connect discovery, as far as a token's verifier needs it";
+
+    SignInPage "GET" "/" Pages PUBLIC, Nothing Ignored 200 [] "The sign-in page";
+    Asset "GET" "/assets/{name}" Pages PUBLIC, Nothing Ignored 200 [S::NotFound] "A part of the pages";
+}
+
+/// Refusals that any route may give.
+pub const ANYWHERE: &[Slug] = &[S::InternalError, S::ServiceUnavailable];
+/// Refusals that any route with a body may give.
+pub const WITH_BODY: &[Slug] = &[S::PayloadTooLarge, S::UnsupportedMediaType];
+
+impl Route {
+    /// As API Gateway names it.
+    pub fn key(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// Whether it reads a body.
+    pub fn has_body(&self) -> bool {
+        matches!(self.method, "POST" | "PATCH") && self.operation != Operation::UnlockUser
+    }
+
+    /// The path's parameters, if `path` is one of this route.
+    pub fn matches(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
+        let mut parameters = Vec::new();
+        let mut given = path.split('/');
+        for part in self.path.split('/') {
+            let given = given.next()?;
+            match part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                Some(_) if given.is_empty() => return None,
+                Some(name) => parameters.push((name, given.to_owned())),
+                None if part == given => {}
+                None => return None,
+            }
+        }
+        given.next().is_none().then_some(parameters)
+    }
+}
+
+/// The route that API Gateway names `key`.
+pub fn by_key(key: &str) -> Option<&'static Route> {
+    let (method, path) = key.split_once(' ')?;
+    ROUTES.iter().find(|route| route.method == method && route.path == path)
+}
+
+/// The methods that `path` takes: none where no route takes it.
+pub fn methods(path: &str) -> Vec<&'static str> {
+    ROUTES.iter().filter(|route| route.matches(path).is_some()).map(|route| route.method).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_matches_its_route_alone() {
+        assert!(methods("/v1/users/usr_1").contains(&"PATCH"));
+        assert_eq!(methods("/v1/users/usr_1/unlock"), ["POST"]);
+        assert_eq!(methods("/v1/users/"), Vec::<&str>::new());
+        assert_eq!(methods("/v1/users/usr_1/unlock/"), Vec::<&str>::new());
+        assert_eq!(methods("/"), ["GET"]);
+    }
+
+    #[test]
+    fn what_changes_something_is_audited() {
+        for route in ROUTES {
+            assert_eq!(route.audit == Audit::WithEffect, route.method != "GET", "{}", route.key());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `Idempotency-Key` (IETF draft-07): the same request again is answered as it was, and is carried out once.
+//!
+//! The record is claimed in the transaction of the effect, completed once the effect is certain, and removed where it failed: only
+//! what succeeded is kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Span, Timestamp};
+use crate::dynamo::{Failure, Item, Key, Write, keys, read};
+use crate::http::{Call, Problem, Slug};
+use crate::secret::Fingerprint;
+
+/// How long an answer is kept.
+pub const KEPT: Span = Span::hours(24);
+/// How long a request may run before another may take its place: longer than any Lambda of ours lives.
+const LEASE: Span = Span::minutes(1);
+/// The longest key taken.
+const KEY_MAX: usize = 255;
+
+/// A caller's key for a request.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    record: Key,
+    request: String,
+}
+
+/// What is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Record {
+    /// The fingerprint of the request.
+    request: String,
+    /// Until when the request may still be running; none once it has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    running_until: Option<Timestamp>,
+    /// Until when it is kept.
+    kept_until: Timestamp,
+    /// The answer.
+    answer: String,
+}
+
+/// What a record says to a new request with its key.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// There is none, or it is over: go ahead.
+    None,
+    /// This was answered.
+    Answer(String),
+    /// It is still running.
+    Running,
+    /// It was another request.
+    Reused,
+}
+
+impl IdempotencyKey {
+    /// The key of `call`, if it has one, among those of `caller`. A quoted string; a bare token is taken too.
+    pub fn of(call: &Call, caller: &str) -> Result<Option<Self>, Problem> {
+        let Some(value) = call.header("idempotency-key").map(str::trim) else { return Ok(None) };
+        let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+        let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+        if key.is_empty() || key.len() > KEY_MAX || !key.chars().all(plain) {
+            return Err(Problem::invalid_field("Idempotency-Key", "must be a quoted string of 1 to 255 visible characters"));
+        }
+        let request = Fingerprint::of(call.raw_body()).encode();
+        Ok(Some(Self { record: keys::idempotency(caller, key), request }))
+    }
+
+    /// Where the record stands.
+    pub fn record(&self) -> Key {
+        self.record.clone()
+    }
+
+    /// What the record, if there is one, says.
+    pub fn replay(&self, item: Option<Item>, now: Timestamp) -> Result<Replay, Failure> {
+        let Some(item) = item else { return Ok(Replay::None) };
+        let record: Record = read(item)?;
+        let over = record.kept_until <= now || record.running_until.is_some_and(|until| until <= now);
+        Ok(if over {
+            Replay::None
+        } else if record.request != self.request {
+            Replay::Reused
+        } else if record.running_until.is_some() {
+            Replay::Running
+        } else {
+            Replay::Answer(record.answer)
+        })
+    }
+
+    /// The write that claims the key for a request that will answer so.
+    pub fn claim(&self, answer: &str, now: Timestamp) -> Result<Write, Failure> {
+        let kept_until = now.plus(KEPT);
+        let running_until = Some(now.plus(LEASE));
+        let record = Record { request: self.request.clone(), running_until, kept_until, answer: answer.to_owned() };
+        let write = Write::replace(self.record(), &record)?.due(kept_until);
+        Ok(write
+            .when("attribute_not_exists(#pk) OR #kept_until <= :now OR #running_until <= :now")
+            .value("now", now))
+    }
+
+    /// The write that keeps the answer.
+    pub fn complete(&self) -> Write {
+        Write::update(self.record(), "").remove("#running_until").when("#request = :request").value("request", self.request.as_str())
+    }
+
+    /// The write that frees the key.
+    pub fn free(&self) -> Write {
+        Write::delete(self.record())
+            .when("attribute_not_exists(#pk) OR (#request = :request AND attribute_exists(#running_until))")
+            .value("request", self.request.as_str())
+    }
+}
+
+impl Replay {
+    /// The refusal, where it is one.
+    pub fn refusal(&self) -> Option<Problem> {
+        match self {
+            Self::None | Self::Answer(_) => None,
+            Self::Running => Some(Problem::new(Slug::IdempotencyConflict).header("retry-after", "1".into())),
+            Self::Reused => Some(Problem::new(Slug::IdempotencyKeyReused)),
+        }
+    }
+}

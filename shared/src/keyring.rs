@@ -1,0 +1,419 @@
+//! The keys: one document, read at cold start, in which every key has an id and an age.
+//!
+//! A key is used for new work only some time after it was made ([`MAC_LEAD`], [`SIGNING_LEAD`]), and stays good for what it once
+//! made: so a rotation signs nobody out, and no environment meets a key that it has not read yet.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Span, Timestamp};
+use crate::entropy::Entropy;
+use crate::secret::{self, Secret};
+
+/// How old a read keyring may get before it is read again.
+pub const REREAD_AFTER: Span = Span::minutes(10);
+/// How long after it was made a MAC or data key is used: longer than any environment goes without reading the keyring again.
+pub const MAC_LEAD: Span = Span::minutes(15);
+/// How long after it was made a signing key is used: API Gateway's authorizer keeps a JWKS for up to two hours.
+pub const SIGNING_LEAD: Span = Span::hours(3);
+/// How many retired keys of each kind a rotation leaves in the document.
+const KEPT: usize = 3;
+
+/// The document as it is stored in Secrets Manager, or in the local stack's data directory.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    mac: Vec<SymmetricEntry>,
+    data: Vec<SymmetricEntry>,
+    signing: Vec<SigningEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SymmetricEntry {
+    id: String,
+    made_at: Timestamp,
+    key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SigningEntry {
+    id: String,
+    made_at: Timestamp,
+    pkcs8: String,
+    n: String,
+    e: String,
+}
+
+/// The keys, ready for use.
+pub struct Keyring {
+    mac: Vec<MacKey>,
+    data: Vec<DataKey>,
+    signing: Vec<SigningKey>,
+}
+
+struct MacKey {
+    id: String,
+    made_at: Timestamp,
+    key: hmac::Key,
+}
+
+struct DataKey {
+    id: String,
+    made_at: Timestamp,
+    key: RandomizedNonceKey,
+}
+
+struct SigningKey {
+    public: PublicKey,
+    made_at: Timestamp,
+    pkcs8: Secret<Vec<u8>>,
+    parsed: OnceLock<Option<KeyPair>>,
+}
+
+/// The public half of a signing key, as a JWK has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// `kid`
+    pub id: String,
+    /// The modulus, base64url.
+    pub n: String,
+    /// The exponent, base64url.
+    pub e: String,
+}
+
+/// A MAC and the id of its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mac {
+    /// The key's id.
+    #[serde(rename = "k")]
+    pub key_id: String,
+    /// HMAC-SHA-256, base64url.
+    #[serde(rename = "h")]
+    pub digest: String,
+}
+
+/// Why a keyring could not be used. It says nothing of the keys.
+#[derive(Debug, PartialEq, Eq)]
+pub enum KeyringError {
+    /// The document is not one of ours.
+    Malformed(String),
+    /// A key of the document does not work.
+    BadKey,
+    /// Nothing here was sealed or signed by a key of this ring.
+    NotOurs,
+}
+
+impl fmt::Display for KeyringError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) => write!(f, "the keyring is malformed: {why}"),
+            Self::BadKey => f.write_str("a key of the keyring cannot be used"),
+            Self::NotOurs => f.write_str("no key of the keyring fits"),
+        }
+    }
+}
+
+impl std::error::Error for KeyringError {}
+
+impl Keyring {
+    /// Reads a document.
+    pub fn parse(document: &str) -> Result<Self, KeyringError> {
+        let Document { version, mac, data, signing } = read(document)?;
+        if version != 1 || mac.is_empty() || data.is_empty() || signing.is_empty() {
+            return Err(KeyringError::Malformed("a kind of key is missing, or the version is not 1".into()));
+        }
+        Ok(Self {
+            mac: mac.iter().map(MacKey::of).collect::<Result<_, _>>()?,
+            data: data.iter().map(DataKey::of).collect::<Result<_, _>>()?,
+            signing: signing.iter().map(SigningKey::of).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The MAC of `message` under the current key.
+    pub fn mac(&self, message: &[u8], now: Timestamp) -> Result<Mac, KeyringError> {
+        let key = current(&self.mac, |key| key.made_at, MAC_LEAD, now).ok_or(KeyringError::BadKey)?;
+        Ok(Mac { key_id: key.id.clone(), digest: secret::encode(hmac::sign(&key.key, message)) })
+    }
+
+    /// Whether `mac` is the MAC of `message`, in constant time. A key that is no longer in the ring made nothing that is good.
+    pub fn is_mac(&self, mac: &Mac, message: &[u8]) -> bool {
+        let key = self.mac.iter().find(|key| key.id == mac.key_id);
+        let digest = secret::decode(&mac.digest).unwrap_or_default();
+        key.is_some_and(|key| hmac::verify(&key.key, message, &digest).is_ok())
+    }
+
+    /// The digest of `message` under the key `id`, if it is in the ring. The caller compares, in constant time.
+    pub fn mac_by(&self, id: &str, message: &[u8]) -> Option<String> {
+        let key = self.mac.iter().find(|key| key.id == id)?;
+        Some(secret::encode(hmac::sign(&key.key, message)))
+    }
+
+    /// Seals `plain` under the current data key, bound to `context`: what is opened under another context does not open.
+    pub fn seal(&self, plain: &[u8], context: &[u8], now: Timestamp) -> Result<String, KeyringError> {
+        let key = current(&self.data, |key| key.made_at, MAC_LEAD, now).ok_or(KeyringError::BadKey)?;
+        let mut sealed = plain.to_vec();
+        let nonce = key.key.seal_in_place_append_tag(Aad::from(context), &mut sealed).map_err(|_| KeyringError::BadKey)?;
+        let bytes = [nonce.as_ref().as_slice(), &sealed].concat();
+        Ok(format!("{}.{}", key.id, secret::encode(bytes)))
+    }
+
+    /// Opens what [`Keyring::seal`] sealed.
+    pub fn open(&self, sealed: &str, context: &[u8]) -> Result<Secret<Vec<u8>>, KeyringError> {
+        let (id, text) = sealed.split_once('.').ok_or(KeyringError::NotOurs)?;
+        let key = self.data.iter().find(|key| key.id == id).ok_or(KeyringError::NotOurs)?;
+        let bytes = secret::decode(text).ok_or(KeyringError::NotOurs)?;
+        let (nonce, body) = bytes.split_at_checked(NONCE_LEN).ok_or(KeyringError::NotOurs)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| KeyringError::NotOurs)?;
+        let mut body = body.to_vec();
+        let plain = key.key.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| KeyringError::NotOurs)?;
+        Ok(Secret::new(plain.to_vec()))
+    }
+
+    /// Signs `message` (RS256) with the current key; answers with the key's id and the signature.
+    pub fn sign(&self, message: impl FnOnce(&str) -> String, now: Timestamp) -> Result<(String, String), KeyringError> {
+        let key = current(&self.signing, |key| key.made_at, SIGNING_LEAD, now).ok_or(KeyringError::BadKey)?;
+        let pair = key.pair().ok_or(KeyringError::BadKey)?;
+        let message = message(&key.public.id);
+        let mut signature = vec![0; pair.public_modulus_len()];
+        let signed = pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature);
+        signed.map_err(|_| KeyringError::BadKey)?;
+        Ok((message, secret::encode(signature)))
+    }
+
+    /// Parses the signing key now rather than at the first signature.
+    pub fn warm(&self, now: Timestamp) {
+        if let Some(key) = current(&self.signing, |key| key.made_at, SIGNING_LEAD, now) {
+            key.pair();
+        }
+    }
+
+    /// The public halves of all signing keys, those to come included.
+    pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.signing.iter().map(|key| &key.public)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyring")
+    }
+}
+
+impl MacKey {
+    fn of(entry: &SymmetricEntry) -> Result<Self, KeyringError> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key_bytes(&entry.key)?);
+        Ok(Self { id: entry.id.clone(), made_at: entry.made_at, key })
+    }
+}
+
+impl DataKey {
+    fn of(entry: &SymmetricEntry) -> Result<Self, KeyringError> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &key_bytes(&entry.key)?).map_err(|_| KeyringError::BadKey)?;
+        Ok(Self { id: entry.id.clone(), made_at: entry.made_at, key })
+    }
+}
+
+impl SigningKey {
+    fn of(entry: &SigningEntry) -> Result<Self, KeyringError> {
+        let pkcs8 = STANDARD.decode(&entry.pkcs8).map_err(|_| KeyringError::BadKey)?;
+        let public = PublicKey { id: entry.id.clone(), n: entry.n.clone(), e: entry.e.clone() };
+        Ok(Self { public, made_at: entry.made_at, pkcs8: Secret::new(pkcs8), parsed: OnceLock::new() })
+    }
+
+    /// Parsing checks the key, which costs more than a signature: it is done once.
+    fn pair(&self) -> Option<&KeyPair> {
+        self.parsed.get_or_init(|| KeyPair::from_pkcs8(self.pkcs8.expose()).ok()).as_ref()
+    }
+}
+
+/// The newest key that has been known for long enough; the oldest, where none has: there is nothing before it to go on with.
+fn current<K>(keys: &[K], made_at: impl Fn(&K) -> Timestamp, lead: Span, now: Timestamp) -> Option<&K> {
+    let usable = keys.iter().filter(|key| made_at(key).plus(lead) <= now);
+    usable.max_by_key(|key| made_at(key)).or_else(|| keys.iter().min_by_key(|key| made_at(key)))
+}
+
+/// A new document.
+pub fn make(now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, KeyringError> {
+    write(&Document {
+        version: 1,
+        mac: vec![symmetric("m", now, entropy)],
+        data: vec![symmetric("d", now, entropy)],
+        signing: vec![signing(now, entropy)?],
+    })
+}
+
+/// The document with a new key of each kind. The oldest are dropped once [`KEPT`] newer ones stand before them.
+pub fn rotate(document: &str, now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, KeyringError> {
+    let mut document = read(document)?;
+    document.mac.insert(0, symmetric("m", now, entropy));
+    document.data.insert(0, symmetric("d", now, entropy));
+    document.signing.insert(0, signing(now, entropy)?);
+    document.mac.truncate(KEPT);
+    document.signing.truncate(KEPT);
+    // Data keys stay: what they sealed is sealed anew only when it is next used.
+    write(&document)
+}
+
+fn read(document: &str) -> Result<Document, KeyringError> {
+    // serde_json's message may quote the document; only where it broke is told.
+    serde_json::from_str(document).map_err(|error| KeyringError::Malformed(format!("line {} column {}", error.line(), error.column())))
+}
+
+fn write(document: &Document) -> Result<Secret<String>, KeyringError> {
+    serde_json::to_string(document).map(Secret::new).map_err(|_| KeyringError::BadKey)
+}
+
+fn symmetric(prefix: &str, now: Timestamp, entropy: &Entropy) -> SymmetricEntry {
+    SymmetricEntry { id: key_id(prefix, entropy), made_at: now, key: STANDARD.encode(entropy.bytes::<32>()) }
+}
+
+fn signing(now: Timestamp, entropy: &Entropy) -> Result<SigningEntry, KeyringError> {
+    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyringError::BadKey)?;
+    let pkcs8 = pair.as_der().map_err(|_| KeyringError::BadKey)?;
+    let public = pair.public_key();
+    Ok(SigningEntry {
+        id: key_id("s", entropy),
+        made_at: now,
+        pkcs8: STANDARD.encode(pkcs8.as_ref()),
+        n: secret::encode(public.modulus().big_endian_without_leading_zero()),
+        e: secret::encode(public.exponent().big_endian_without_leading_zero()),
+    })
+}
+
+fn key_id(prefix: &str, entropy: &Entropy) -> String {
+    format!("{prefix}{}", secret::encode(entropy.bytes::<6>()).replace(['-', '_'], "0"))
+}
+
+fn key_bytes(text: &str) -> Result<Vec<u8>, KeyringError> {
+    STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 32).ok_or(KeyringError::BadKey)
+}
+
+/// Where the keyring is read from.
+#[derive(Clone, Debug)]
+enum Source {
+    /// It was given, and changes only by [`Keyrings::replace`].
+    Given,
+    /// Secrets Manager.
+    Secret { client: aws_sdk_secretsmanager::Client, id: String },
+}
+
+/// The keyring in force, read again from time to time.
+#[derive(Clone, Debug)]
+pub struct Keyrings {
+    source: Source,
+    read: Arc<RwLock<(Arc<Keyring>, Timestamp)>>,
+}
+
+impl Keyrings {
+    /// This keyring, until it is replaced.
+    pub fn given(keyring: Keyring) -> Self {
+        Self { source: Source::Given, read: Arc::new(RwLock::new((Arc::new(keyring), Timestamp::default()))) }
+    }
+
+    /// The keyring in the secret `id`.
+    pub async fn in_secret(client: aws_sdk_secretsmanager::Client, id: String, now: Timestamp) -> Result<Self, KeyringError> {
+        let keyring = fetch(&client, &id).await?;
+        let read = Arc::new(RwLock::new((Arc::new(keyring), now)));
+        Ok(Self { source: Source::Secret { client, id }, read })
+    }
+
+    /// The keyring in force. Where it cannot be read again, the one that was read stays in force.
+    pub async fn current(&self, now: Timestamp) -> Arc<Keyring> {
+        let (keyring, read_at) = self.read.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Source::Secret { client, id } = &self.source else { return keyring };
+        if now < read_at.plus(REREAD_AFTER) {
+            return keyring;
+        }
+        let fetched = fetch(client, id).await.map(Arc::new);
+        let fresh = fetched.unwrap_or_else(|error| {
+            tracing::warn!(cause = %error, "the keyring could not be read again");
+            keyring
+        });
+        self.store(Arc::clone(&fresh), now);
+        fresh
+    }
+
+    /// Puts another keyring in force.
+    pub fn replace(&self, keyring: Keyring) {
+        self.store(Arc::new(keyring), Timestamp::default());
+    }
+
+    fn store(&self, keyring: Arc<Keyring>, now: Timestamp) {
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = (keyring, now);
+    }
+}
+
+async fn fetch(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Keyring, KeyringError> {
+    let answer = client.get_secret_value().secret_id(id).send().await;
+    let answer = answer.map_err(|error| KeyringError::Malformed(format!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))))?;
+    Keyring::parse(answer.secret_string().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn made() -> Secret<String> {
+        make(NOW, &Entropy::seeded(1)).unwrap()
+    }
+
+    #[test]
+    fn a_mac_is_known_and_bound_to_its_message() {
+        let ring = Keyring::parse(made().expose()).unwrap();
+        let mac = ring.mac(b"123456", NOW).unwrap();
+        assert!(ring.is_mac(&mac, b"123456"));
+        assert!(!ring.is_mac(&mac, b"123457"));
+        assert!(!ring.is_mac(&Mac { key_id: "m-none".into(), ..mac }, b"123456"));
+    }
+
+    #[test]
+    fn what_is_sealed_opens_only_in_its_context() {
+        let ring = Keyring::parse(made().expose()).unwrap();
+        let sealed = ring.seal(b"secret", b"usr_1/totp", NOW).unwrap();
+        assert_eq!(ring.open(&sealed, b"usr_1/totp").unwrap().expose(), b"secret");
+        assert_eq!(ring.open(&sealed, b"usr_2/totp").unwrap_err(), KeyringError::NotOurs);
+        assert_eq!(ring.open("x.AAAA", b"").unwrap_err(), KeyringError::NotOurs);
+        assert_eq!(ring.open("", b"").unwrap_err(), KeyringError::NotOurs);
+    }
+
+    #[test]
+    fn after_a_rotation_the_old_keys_hold_and_the_new_ones_wait_their_time() {
+        let old = Keyring::parse(made().expose()).unwrap();
+        let mac = old.mac(b"123456", NOW).unwrap();
+        let sealed = old.seal(b"secret", b"", NOW).unwrap();
+
+        let later = NOW.plus(Span::hours(1));
+        let new = Keyring::parse(rotate(made().expose(), later, &Entropy::seeded(2)).unwrap().expose()).unwrap();
+        assert!(new.is_mac(&mac, b"123456"));
+        assert_eq!(new.open(&sealed, b"").unwrap().expose(), b"secret");
+        assert_eq!(new.public_keys().count(), 2, "the new key is published before it signs");
+
+        assert_eq!(new.mac(b"1", later).unwrap().key_id, mac.key_id);
+        assert_ne!(new.mac(b"1", later.plus(MAC_LEAD)).unwrap().key_id, mac.key_id);
+        let signer = |now| new.sign(str::to_owned, now).unwrap().0;
+        assert_eq!(signer(later), signer(later.plus(MAC_LEAD)));
+        assert_ne!(signer(later), signer(later.plus(SIGNING_LEAD)));
+    }
+
+    #[test]
+    fn a_malformed_document_is_refused_without_being_quoted() {
+        let error = Keyring::parse(r#"{"version": 1, "mac": "hunter2"}"#).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+        assert!(Keyring::parse(r#"{"version":1,"mac":[],"data":[],"signing":[]}"#).is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! What the functions of Countersign have in common, by noun.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
+//! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
+//! | [`challenge`], [`code`] | proof in progress, and the codes that end it |
+//! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
+//! | [`audit`] | the chain of what happened, per subject |
+//! | [`idempotency`] | the same request twice, carried out once |
+//! | [`courier`] | SMS and mail |
+//! | [`http`] | event in, problem out |
+//! | [`dynamo`] | the table, every key, every SDK error |
+//! | [`clock`], [`entropy`], [`keyring`], [`config`] | the only sources of time, randomness, keys and environment |
+//! | [`app`], [`start`] | what a function holds, and its cold start |
+//!
+//! Invariants that hold everywhere:
+//! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its condition, what the rule assumed.
+//! 2. An attempt is counted before it is compared.
+//! 3. The audit entry is in the transaction of what it tells of.
+//! 4. Expiry stands in a condition or a comparison; nothing relies on an item having been removed.
+//! 5. A secret has a type that cannot be printed.
+
+pub mod access_token;
+pub mod account;
+pub mod api_key;
+pub mod app;
+pub mod audit;
+pub mod challenge;
+pub mod clock;
+pub mod code;
+pub mod config;
+pub mod courier;
+pub mod dynamo;
+pub mod entropy;
+pub mod http;
+pub mod idempotency;
+pub mod ids;
+pub mod keyring;
+pub mod secret;
+pub mod start;
+pub mod throttle;
+pub mod user;

@@ -1,0 +1,197 @@
+//! Somebody who signs in: profile, factors, and the challenges that are open.
+//!
+//! All of it stands on one item, because an attempt at a code must count on the challenge and on the factor in one write, and look
+//! at both, and at whether the user is disabled.
+
+pub mod contact;
+pub mod password;
+pub mod username;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::account::{Locale, Methods};
+use crate::audit::{Chain, Event, Head};
+use crate::challenge::Challenge;
+use crate::clock::{Span, Timestamp};
+use crate::dynamo::{Failure, Write, keys};
+use crate::ids::{AccountId, UserId};
+use crate::throttle::{Allowed, Backoff};
+
+/// Wrong codes: from the 10th in a row a delay that doubles from 30 s to 1 h; at 100 the factor is disabled (NIST SP 800-63B-4 §3.2.2).
+pub const FACTOR_BACKOFF: Backoff =
+    Backoff { free: 10, base: Span::seconds(30), cap: Span::hours(1), disabled_at: Some(100) };
+
+/// Staff of the organisation, or a counterparty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Staff of the organisation.
+    Internal,
+    /// A counterparty: always proves a second factor.
+    External,
+}
+
+/// What a user can prove with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A code by SMS.
+    Sms,
+    /// A code by e-mail.
+    Email,
+    /// An authenticator app.
+    Totp,
+    /// A recovery code.
+    RecoveryCode,
+}
+
+impl Method {
+    /// All of them, in the order in which they are offered.
+    pub const ALL: [Self; 4] = [Self::Sms, Self::Totp, Self::Email, Self::RecoveryCode];
+
+    /// The name in requests, answers and items.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+            Self::Totp => "totp",
+            Self::RecoveryCode => "recovery_code",
+        }
+    }
+
+    /// Whether the account has it on. Recovery codes stand in for an app.
+    pub const fn is_on(self, methods: Methods) -> bool {
+        match self {
+            Self::Sms => methods.sms,
+            Self::Email => methods.email,
+            Self::Totp | Self::RecoveryCode => methods.totp,
+        }
+    }
+}
+
+/// The wrong codes of a factor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Factor {
+    /// Wrong codes in a row.
+    pub failures: u32,
+    /// When the last was tried.
+    pub failed_at: Timestamp,
+    /// Counts the successes: a count that is taken back must not be taken from what was counted since.
+    pub epoch: u64,
+}
+
+impl Factor {
+    /// Whether a code may be tried or sent.
+    pub fn allowed(&self, now: Timestamp) -> Allowed {
+        FACTOR_BACKOFF.allowed(self.failures, self.failed_at, now)
+    }
+}
+
+/// A user as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Its account.
+    pub account: AccountId,
+    /// What it signs in with, in canonical form.
+    pub username: String,
+    /// Staff or counterparty.
+    pub kind: Kind,
+    /// The group, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The mail address, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The phone number in E.164, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// The phone's country, ISO 3166-1 alpha-2: +1 alone is 25 of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_country: Option<String>,
+    /// The language of messages, where it is not the account's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    /// `sub` of ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sso_subject: Option<String>,
+    /// Whether sign-in is refused.
+    pub disabled: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Counts the changes of the profile: the `ETag`.
+    pub version: u64,
+    /// Whether a factor was ever proved or set up: from then on enrolment is no way in.
+    #[serde(default)]
+    pub had_factor: bool,
+    /// The factors' counts, by method.
+    #[serde(default)]
+    pub factors: BTreeMap<String, Factor>,
+    /// The open challenges, and those lately closed, by the fingerprint of their token.
+    #[serde(default)]
+    pub challenges: BTreeMap<String, Challenge>,
+    /// The head of the user's audit chain.
+    #[serde(flatten)]
+    pub head: Head,
+}
+
+impl User {
+    /// The count of a factor.
+    pub fn factor(&self, method: Method) -> Factor {
+        self.factors.get(method.name()).cloned().unwrap_or_default()
+    }
+
+    /// Where a code of `method` goes, in full.
+    pub fn destination(&self, method: Method) -> Option<&str> {
+        match method {
+            Method::Sms => self.phone.as_deref(),
+            Method::Email => self.email.as_deref(),
+            Method::Totp | Method::RecoveryCode => None,
+        }
+    }
+
+    /// Where a code of `method` goes, as it is shown.
+    pub fn masked_destination(&self, method: Method) -> Option<String> {
+        match method {
+            Method::Sms => self.phone.as_deref().map(contact::mask_phone),
+            Method::Email => self.email.as_deref().map(contact::mask_email),
+            Method::Totp | Method::RecoveryCode => None,
+        }
+    }
+
+    /// The methods that this user has and the account has on.
+    pub fn usable_methods(&self, methods: Methods) -> Vec<Method> {
+        let usable = |method: &Method| self.destination(*method).is_some() && method.is_on(methods);
+        Method::ALL.into_iter().filter(usable).collect()
+    }
+
+    /// Whether this user has, or ever had, a factor. A mail address alone is a way to be reached until it once was a factor.
+    pub const fn has_or_had_factor(&self) -> bool {
+        self.had_factor || self.phone.is_some()
+    }
+
+    /// The writes that change this user and tell of it: `update` is a `SET` on the user's item.
+    pub fn change(&self, update: Write, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+        let mut chain = Chain::of(self.account, self.id, &self.head);
+        events.into_iter().try_for_each(|event| chain.append(event, now))?;
+        let mut writes = vec![chain.advance(update.when("attribute_exists(#pk)"))];
+        writes.extend(chain.writes()?);
+        Ok(writes)
+    }
+
+    /// Whether a write of [`User::change`] failed because the audit chain had moved on: then it is to be decided anew.
+    pub fn moved_on(&self, stood: &crate::dynamo::Item) -> bool {
+        let sequence = stood.get("audit_seq").and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or(0_u64);
+        sequence != self.head.sequence
+    }
+
+    /// An update of this user's item that changes nothing yet but `touched_at`.
+    pub fn touch(&self, now: Timestamp) -> Write {
+        Write::update(keys::user(self.id), "SET #touched_at = :touched_at").value("touched_at", now)
+    }
+}
