@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
 //! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
-//! | [`challenge`], [`code`] | proof in progress, and the codes that end it |
+//! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
 //! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
 //! | [`audit`] | the chain of what happened, per subject |
 //! | [`idempotency`] | the same request twice, carried out once |
@@ -38,6 +38,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod keyring;
 pub mod secret;
+pub mod sign_in;
 pub mod start;
 pub mod throttle;
 pub mod user;

@@ -1,0 +1,124 @@
+//! `POST /v1/codes/verify`: the second factor.
+//!
+//! Two waits. The try is counted on the user's item, which tells as it stood before, while the account's settings are read; then
+//! the code is compared; then one transaction concludes.
+
+mod conclusion;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use shared::account::{Account, Settings};
+use shared::app::App;
+use shared::challenge::{Refusal, Ticket};
+use shared::clock::Timestamp;
+use shared::code::{self, Verdict};
+use shared::dynamo::{Failure, Item, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::keyring::Keyring;
+use shared::secret::{self, Secret};
+use shared::user::{Method, User};
+use utoipa::ToSchema;
+
+/// The longest code of digits.
+const DIGITS_MAX: usize = 10;
+
+/// A try at a code.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = VerifyCodeRequest)]
+pub struct Request {
+    /// The challenge of the sign-in.
+    #[schema(value_type = String)]
+    pub challenge: Secret<String>,
+    /// The factor that is proved.
+    pub method: Method,
+    /// The code, as ASCII digits.
+    #[schema(value_type = String, example = "048213")]
+    pub code: Secret<String>,
+}
+
+/// A try that was counted, and what it was counted on.
+pub(crate) struct Try {
+    pub(crate) ticket: Ticket,
+    pub(crate) method: Method,
+    pub(crate) id: String,
+    /// The user before the try was counted.
+    pub(crate) before: User,
+    pub(crate) settings: Settings,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) now: Timestamp,
+}
+
+/// Proves the second factor.
+pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
+    if call.route.is_none() {
+        return Err(Problem::new(Slug::NotFound));
+    }
+    call.only_query(&[])?;
+    let request: Request = call.json()?;
+    let code = request.code.expose();
+    if code.is_empty() || code.len() > DIGITS_MAX || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"));
+    }
+    let tried = Try::count(&app, &call, &request).await?;
+    let answer = tried.conclude(&app, &call, code).await?;
+    Ok(Reply::ok(&answer))
+}
+
+impl Try {
+    /// Counts a try, and reads what it is judged by.
+    async fn count(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
+        let now = app.clock.now();
+        let keyring = app.keyrings.current(now).await;
+        let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+        let id = secret::encode(app.entropy.bytes::<9>());
+        let (counted, account) = tokio::join!(
+            app.table.update(ticket.count_try(request.method, &id, now)),
+            app.table.get(keys::account(ticket.account)),
+        );
+        let account = account?.map(read::<Account>).transpose()?;
+        let settings = account.as_ref().map(Account::settings).transpose()?.unwrap_or_default();
+        call.allow_origins(&settings.origins);
+        let before = counted_on(counted, &ticket, request.method, &id, now)?;
+        Ok(Self { ticket, method: request.method, id, before, settings, keyring, now })
+    }
+
+    fn judge(&self, code: &str) -> Result<Verdict, Problem> {
+        let challenge = self.before.challenges.get(&self.ticket.name);
+        let challenge = challenge.ok_or_else(|| Refusal::Expired.problem(self.now))?;
+        Ok(code::judge(&self.ticket, challenge, self.method, code, &self.keyring, self.now))
+    }
+}
+
+/// The user before the try was counted, or why it was not.
+fn counted_on(counted: Result<Item, Failure>, ticket: &Ticket, method: Method, id: &str, now: Timestamp) -> Result<User, Problem> {
+    let failure = match counted {
+        Ok(before) => return Ok(read(before)?),
+        Err(failure) => failure,
+    };
+    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
+    if stood.is_empty() {
+        return Err(Refusal::Unknown.problem(now));
+    }
+    let user: User = read(stood.clone())?;
+    match uncounted(&user, ticket, method, id) {
+        // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+        Some(before) => Ok(before),
+        None => match ticket.trial(&user, method, now) {
+            Err(refusal) => Err(refusal.problem(now)),
+            Ok(_) => Err(failure.into()),
+        },
+    }
+}
+
+/// The user without the try `id`, if it was counted.
+fn uncounted(user: &User, ticket: &Ticket, method: Method, id: &str) -> Option<User> {
+    let mut before = user.clone();
+    let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
+    let place = tries.iter().position(|tried| tried == id)?;
+    tries.truncate(place);
+    let factor = before.factors.get_mut(method.name())?;
+    factor.failures = factor.failures.saturating_sub(1);
+    Some(before)
+}

@@ -71,8 +71,8 @@ impl Account {
         Ok(writes)
     }
 
-    /// An update of this account's item that changes nothing yet but `touched_at`.
-    pub fn touch(&self, now: Timestamp) -> Write {
-        Write::update(keys::account(self.id), "SET #touched_at = :touched_at").value("touched_at", now)
+    /// An update of this account's item that changes nothing yet.
+    pub fn touch(&self) -> Write {
+        Write::update(keys::account(self.id), "")
     }
 }

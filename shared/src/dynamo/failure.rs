@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
@@ -54,6 +55,19 @@ impl Failure {
                 other => Self::unavailable("updating an item", &DisplayErrorContext(other)),
             },
             other => Self::of(&other, "updating an item"),
+        }
+    }
+
+    pub(super) fn of_delete(error: SdkError<DeleteItemError>) -> Self {
+        match error {
+            SdkError::ServiceError(answer) => match answer.into_err() {
+                DeleteItemError::ConditionalCheckFailedException(failed) => {
+                    Self::Condition(vec![Some(failed.item.unwrap_or_default())])
+                }
+                DeleteItemError::TransactionConflictException(_) => Self::Conflict,
+                other => Self::unavailable("removing an item", &DisplayErrorContext(other)),
+            },
+            other => Self::of(&other, "removing an item"),
         }
     }
 

@@ -98,6 +98,15 @@ impl Table {
         Ok(answer.attributes.unwrap_or_default())
     }
 
+    /// Removes one item, under its condition.
+    pub async fn remove(&self, write: Write) -> Result<(), Failure> {
+        let request = write.into_delete(self.client.delete_item().table_name(&self.name));
+        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
+        let answer = sent.map_err(Failure::of_delete)?;
+        self.count_write(answer.consumed_capacity.as_slice());
+        Ok(())
+    }
+
     /// Makes all the writes or none.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
         let parts = writes.into_iter().map(|write| self.part(write)).collect::<Result<_, _>>()?;

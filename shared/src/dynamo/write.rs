@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
@@ -204,14 +205,28 @@ impl Write {
             .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(OnFailure::AllOld)
     }
+
+    pub(super) fn into_delete(self, request: DeleteItemFluentBuilder) -> DeleteItemFluentBuilder {
+        let names = Some(self.names()).filter(|names| !names.is_empty());
+        request
+            .set_key(Some(self.key.into_item()))
+            .set_condition_expression(self.condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(Some(self.values).filter(|values| !values.is_empty()))
+            .return_values_on_condition_check_failure(OnFailure::AllOld)
+    }
 }
 
 impl Effect {
     /// The text of an update.
     fn expression(&self) -> String {
         match self {
-            Self::Update { set, remove } if !remove.is_empty() => format!("{set} REMOVE {}", remove.join(", ")),
-            Self::Update { set, .. } => set.clone(),
+            Self::Update { set, remove } => {
+                // An update that only had assignments added to it begins with a comma.
+                let set = set.strip_prefix(", ").map_or_else(|| set.clone(), |rest| format!("SET {rest}"));
+                let remove = if remove.is_empty() { String::new() } else { format!("REMOVE {}", remove.join(", ")) };
+                format!("{set} {remove}").trim().to_owned()
+            }
             Self::Put(_) | Self::Delete | Self::Check => String::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! at both, and at whether the user is disabled.
 
 pub mod contact;
+pub mod credential;
 pub mod password;
 pub mod username;
 
@@ -164,10 +165,15 @@ impl User {
         }
     }
 
-    /// The methods that this user has and the account has on.
-    pub fn usable_methods(&self, methods: Methods) -> Vec<Method> {
-        let usable = |method: &Method| self.destination(*method).is_some() && method.is_on(methods);
-        Method::ALL.into_iter().filter(usable).collect()
+    /// Whether this user has `method` and the account has it on.
+    pub fn can_use(&self, method: Method, methods: Methods) -> bool {
+        self.destination(method).is_some() && method.is_on(methods)
+    }
+
+    /// The methods that can be offered: a factor that only an administrator can unlock is none.
+    pub fn offered_methods(&self, methods: Methods, now: Timestamp) -> Vec<Method> {
+        let offered = |method: &Method| self.can_use(*method, methods) && self.factor(*method).allowed(now) != Allowed::Never;
+        Method::ALL.into_iter().filter(offered).collect()
     }
 
     /// Whether this user has, or ever had, a factor. A mail address alone is a way to be reached until it once was a factor.
@@ -184,14 +190,8 @@ impl User {
         Ok(writes)
     }
 
-    /// Whether a write of [`User::change`] failed because the audit chain had moved on: then it is to be decided anew.
-    pub fn moved_on(&self, stood: &crate::dynamo::Item) -> bool {
-        let sequence = stood.get("audit_seq").and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or(0_u64);
-        sequence != self.head.sequence
-    }
-
-    /// An update of this user's item that changes nothing yet but `touched_at`.
-    pub fn touch(&self, now: Timestamp) -> Write {
-        Write::update(keys::user(self.id), "SET #touched_at = :touched_at").value("touched_at", now)
+    /// An update of this user's item that changes nothing yet.
+    pub fn touch(&self) -> Write {
+        Write::update(keys::user(self.id), "")
     }
 }

@@ -9,10 +9,13 @@ use crate::dynamo::{Key, Write, keys};
 use crate::entropy::Entropy;
 use crate::ids::AccountId;
 use crate::secret::Secret;
-use crate::throttle::Backoff;
+use crate::throttle::{Backoff, Limit, Window};
 
 /// Wrong passwords: after 5 in a row a delay that doubles from 1 s to 15 min.
 pub const BACKOFF: Backoff = Backoff { free: 5, base: Span::seconds(1), cap: Span::minutes(15), disabled_at: None };
+
+/// Failed sign-ins of a source address: 100 in 5 minutes.
+pub const PER_SOURCE: Window = Window { limits: &[Limit { quota: 100, span: Span::minutes(5) }] };
 
 /// How long wrong passwords are remembered. At the longest delay 96 can be tried in that time; five more do not matter.
 pub const REMEMBERED: Span = Span::days(1);

@@ -1,0 +1,185 @@
+//! What comes of a counted try: one transaction, and the answer.
+
+use shared::access_token::{self, Proof};
+use shared::app::App;
+use shared::audit::{Action, Actor, Event};
+use shared::challenge::{Refusal, TRIES_MAX};
+use shared::code::Verdict;
+use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
+use shared::http::{Call, Problem, Slug};
+use shared::secret::Secret;
+use shared::sign_in::{Answer, Authenticated};
+use shared::user::{FACTOR_BACKOFF, Factor, User};
+
+use crate::Try;
+
+impl Try {
+    /// Concludes the try of `code`.
+    pub async fn conclude(self, app: &App, call: &Call, code: &str) -> Result<Answer, Problem> {
+        if !self.before.can_use(self.method, self.settings.second_factor.methods) {
+            self.take_back(app).await;
+            return Err(Problem::new(Slug::MethodNotEnabled));
+        }
+        match self.judge(code)? {
+            Verdict::Right => self.accept(app, call).await,
+            Verdict::Wrong => {
+                self.record(app, call, "wrong-code", false).await?;
+                Err(self.refused(Slug::CodeInvalid))
+            }
+            Verdict::Superseded => {
+                self.record(app, call, "superseded", true).await?;
+                Err(self.refused(Slug::CodeSuperseded))
+            }
+            Verdict::Expired => {
+                self.take_back(app).await;
+                Err(Problem::new(Slug::CodeExpired))
+            }
+        }
+    }
+
+    /// Consumes the code and the challenge, clears the factor, and signs the token: whoever writes first has it.
+    async fn accept(&self, app: &App, call: &Call) -> Result<Answer, Problem> {
+        let proof = Proof::password_then(self.method, self.now);
+        let mut user = self.before.clone();
+        let mut patience = Patience::default();
+        loop {
+            let event = self.event(call).with("acr", serde_json::to_value(proof.acr).unwrap_or_default());
+            let writes = user.change(self.consumption(), [event], self.now)?;
+            let failure = match app.table.transact(writes).await {
+                Ok(()) => return Ok(Answer::Authenticated(Authenticated::new(self.token(app, call, &proof)?, &proof))),
+                Err(failure) => failure,
+            };
+            user = self.stands(app, failure, &mut patience).await?;
+            if let Err(refusal) = self.still_good(&user) {
+                self.record(app, call, "used-code", true).await?;
+                return Err(refusal.problem(self.now));
+            }
+        }
+    }
+
+    /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
+    fn consumption(&self) -> Write {
+        let challenge = self.before.challenges.get(&self.ticket.name);
+        let live = challenge.and_then(|challenge| challenge.codes.get(self.method.name()));
+        let reference = live.map(|code| code.reference.as_str()).unwrap_or_default();
+        let update = self
+            .before
+            .touch()
+            .and(", #challenges.#c.#used_at = :now, #had_factor = :yes, #factors.#m.#failures = :zero")
+            .and(", #factors.#m.#epoch = #factors.#m.#epoch + :one")
+            .when("#challenges.#c.#codes.#m.#reference = :reference")
+            .name("m", self.method.name())
+            .value("now", self.now)
+            .value("yes", true)
+            .value("zero", 0_u32)
+            .value("one", 1_u32)
+            .value("reference", reference);
+        self.ticket.guard(update, self.now)
+    }
+
+    /// Whether a right code is still right on the item as it stands now.
+    fn still_good(&self, user: &User) -> Result<(), Refusal> {
+        let challenge = self.ticket.challenge(user, self.now)?;
+        let reference = |user: &User| Some(user.challenges.get(&self.ticket.name)?.codes.get(self.method.name())?.reference.clone());
+        // A code that was superseded while this try was under way is as good as used.
+        if reference(user) == reference(&self.before) && challenge.used_at.is_none() { Ok(()) } else { Err(Refusal::Used) }
+    }
+
+    fn token(&self, app: &App, call: &Call, proof: &Proof) -> Result<Secret<String>, Problem> {
+        let User { id, account, kind, .. } = self.before;
+        let subject = access_token::Subject { user: id, account, kind };
+        let issuer = call.base_url(app.config.base_url.as_deref());
+        Ok(access_token::sign(&subject, proof, &issuer, &self.keyring, &app.entropy, self.now)?)
+    }
+
+    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.
+    async fn record(&self, app: &App, call: &Call, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
+        let mut user = self.before.clone();
+        let mut patience = Patience::default();
+        let mut epoch_holds = taken_back;
+        loop {
+            let update = if epoch_holds { self.uncount_factor(user.touch()) } else { user.touch() };
+            let failed = self.event(call).failed().with("reason", reason);
+            let events = std::iter::once(failed).chain(self.lockout(call, taken_back));
+            let failure = match app.table.transact(user.change(update, events, self.now)?).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            user = self.stands(app, failure, &mut patience).await?;
+            // A success has cleared the count meanwhile: there is nothing left to take back.
+            epoch_holds = taken_back && user.factor(self.method).epoch == self.factor().epoch;
+        }
+    }
+
+    /// The entry of the delay or the end that this failure brought on.
+    fn lockout(&self, call: &Call, taken_back: bool) -> Option<Event> {
+        let failures = self.factor().failures + 1;
+        let event = |action| {
+            let event = Event::new(action, Actor::System).from(call.source).with("method", self.method.name());
+            event.with("failures", failures)
+        };
+        if taken_back || failures < FACTOR_BACKOFF.free {
+            None
+        } else if FACTOR_BACKOFF.disabled_at.is_some_and(|at| failures >= at) {
+            Some(event(Action::FactorDisabled))
+        } else {
+            Some(event(Action::FactorDelayed).with("delay", FACTOR_BACKOFF.delay(failures).as_secs()))
+        }
+    }
+
+    /// Takes this try's count on the factor out of an update's item, if no success has cleared it since.
+    fn uncount_factor(&self, update: Write) -> Write {
+        update
+            .and(", #factors.#m.#failures = #factors.#m.#failures - :one, #factors.#m.#failed_at = :failed_at")
+            .when("#factors.#m.#epoch = :epoch AND #factors.#m.#failures >= :one")
+            .value("failed_at", self.factor().failed_at)
+            .name("m", self.method.name())
+            .value("one", 1_u32)
+            .value("epoch", self.factor().epoch)
+    }
+
+    /// Takes back a try that compared nothing: on the challenge and on the factor. Where that fails the count stands, which errs
+    /// on the safe side.
+    async fn take_back(&self, app: &App) {
+        let tries = self.before.challenges.get(&self.ticket.name).map_or(0, |challenge| challenge.tries.len());
+        let path = format!("#challenges.#c.#tries[{tries}]");
+        let update = self
+            .uncount_factor(self.before.touch())
+            .remove(path.as_str())
+            .when(format!("{path} = :try"))
+            .name("c", self.ticket.name.as_str())
+            .value("try", self.id.as_str());
+        if app.table.update(update).await.is_err() {
+            tracing::info!(challenge.method = self.method.name(), "a try that compared nothing stays counted");
+        }
+    }
+
+    /// The user as it stands after a write that lost a race.
+    async fn stands(&self, app: &App, failure: Failure, patience: &mut Patience) -> Result<User, Problem> {
+        if let Failure::Unavailable(_) = failure {
+            return Err(failure.into());
+        }
+        patience.wait(&app.entropy).await?;
+        let stood: Option<Item> = match failure.stood_at(0) {
+            Some(item) => Some(item.clone()),
+            None => app.table.get(keys::user(self.ticket.user)).await?,
+        };
+        match stood.filter(|item| !item.is_empty()) {
+            Some(item) => Ok(read(item)?),
+            None => Err(Refusal::Unknown.problem(self.now)),
+        }
+    }
+
+    fn factor(&self) -> Factor {
+        self.before.factor(self.method)
+    }
+
+    fn refused(&self, slug: Slug) -> Problem {
+        let before = self.before.challenges.get(&self.ticket.name).map_or(TRIES_MAX, shared::challenge::Challenge::tries_left);
+        Problem::new(slug).with("attempts_left", before.saturating_sub(1))
+    }
+
+    fn event(&self, call: &Call) -> Event {
+        Event::new(Action::CodeVerified, Actor::User(self.ticket.user)).from(call.source).with("method", self.method.name())
+    }
+}

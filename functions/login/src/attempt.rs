@@ -1,0 +1,152 @@
+//! A try at a password, from the first read to the count that precedes the comparison.
+
+use std::net::IpAddr;
+
+use shared::account::{self, Account, Settings};
+use shared::access_token::Acr;
+use shared::app::App;
+use shared::clock::Timestamp;
+use shared::config::source_key;
+use shared::dynamo::{Failure, Item, Key, keys, read};
+use shared::http::{Call, Problem, refusals};
+use shared::ids::{AccountId, UserId};
+use shared::secret::{self, Fingerprint};
+use shared::throttle::{Allowed, Window};
+use shared::user::credential::Credential;
+use shared::user::{User, password, username};
+
+use crate::Request;
+
+/// A counted try.
+pub struct Attempt {
+    pub(crate) account: AccountId,
+    pub(crate) settings: Settings,
+    pub(crate) username: String,
+    pub(crate) subject: Subject,
+    pub(crate) source: IpAddr,
+    pub(crate) now: Timestamp,
+    password_hash: Option<String>,
+}
+
+/// Whose password was tried, as the audit knows them.
+pub enum Subject {
+    /// A user of the account.
+    User(Box<User>),
+    /// Nobody: the name stands for itself, on an item of its own that expires. It is `usr_` like any other, and nobody's id.
+    Nobody {
+        /// Made of the account and the name.
+        id: UserId,
+        /// The head of its passing chain.
+        head: shared::audit::Head,
+    },
+}
+
+impl Subject {
+    /// The item that holds the subject's chain.
+    pub fn key(id: UserId, known: bool) -> Key {
+        let key = keys::user(id);
+        if known { key } else { Key { sk: "NOBODY".into(), ..key } }
+    }
+
+    /// What stands at [`Subject::key`].
+    pub fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Self, Failure> {
+        match item {
+            Some(item) if known => Ok(Self::User(Box::new(read(item)?))),
+            // A credential whose user is gone is in the middle of being deleted: nobody's.
+            None if known => Ok(Self::Nobody { id, head: shared::audit::Head::default() }),
+            Some(item) => Ok(Self::Nobody { id, head: read(item)? }),
+            None => Ok(Self::Nobody { id, head: shared::audit::Head::default() }),
+        }
+    }
+}
+
+impl Attempt {
+    /// Reads what a try needs to know, refuses it where a limit says so, and counts it.
+    pub async fn begin(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
+        let now = app.clock.now();
+        let username = username::looked_up(&request.username);
+        let wanted = vec![
+            keys::account(request.account),
+            keys::name(request.account, &username),
+            keys::source_failures(&source_key(call.source)),
+        ];
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let account: Option<Account> = items.next().flatten().map(read).transpose()?;
+        let credential: Option<Credential> = items.next().flatten().map(read).transpose()?;
+        let settings = account.as_ref().map(Account::settings).transpose()?.unwrap_or_default();
+        call.allow_origins(&settings.origins);
+        refuse_source(items.next().flatten().as_ref(), now)?;
+
+        // A name without an account is nobody's, whatever a stale credential says.
+        let credential = credential.filter(|_| account.is_some());
+        let known = credential.is_some();
+        let id = credential.as_ref().map_or_else(|| nobody(request.account, &username), |credential| credential.user);
+        let counted = count(app, request.account, &username, now);
+        let (counted, item) = tokio::join!(counted, app.table.get(Subject::key(id, known)));
+        counted?;
+        Ok(Self {
+            account: request.account,
+            settings,
+            username,
+            subject: Subject::read(id, known, item?)?,
+            source: call.source,
+            now,
+            password_hash: credential.and_then(|credential| credential.password_hash),
+        })
+    }
+
+    /// The hash to compare with, if there is one.
+    pub fn password_hash(&self) -> Option<String> {
+        self.password_hash.clone()
+    }
+
+    /// How far a password alone goes for internal users here, if it is enough.
+    pub fn waived(&self) -> Option<Acr> {
+        if account::explain(&self.settings.ip_allowlist, self.source).allowed {
+            Some(Acr::AllowlistedNetwork)
+        } else if self.settings.second_factor.internal_required {
+            None
+        } else {
+            Some(Acr::SingleFactor)
+        }
+    }
+}
+
+fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
+    let moments = item.map(Window::moments).unwrap_or_default();
+    match password::PER_SOURCE.full_until(&moments, now) {
+        Some((until, limit)) => Err(refusals::source_blocked(until, limit.quota, limit.span, now)),
+        None => Ok(()),
+    }
+}
+
+/// Counts the try on the username before anything is compared.
+async fn count(app: &App, account: AccountId, username: &str, now: Timestamp) -> Result<(), Problem> {
+    let try_id = secret::encode(app.entropy.bytes::<9>());
+    let failure = match app.table.update(password::count_try(account, username, &try_id, now)).await {
+        Ok(_) => return Ok(()),
+        Err(failure) => failure,
+    };
+    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
+    let (counted, failures, failed_at) = read_count(stood);
+    // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+    if counted == try_id {
+        return Ok(());
+    }
+    match password::BACKOFF.allowed(failures, failed_at, now) {
+        Allowed::From(moment) => Err(refusals::password_delayed(moment, now)),
+        Allowed::Now | Allowed::Never => Err(Failure::Conflict.into()),
+    }
+}
+
+fn read_count(item: &Item) -> (String, u32, Timestamp) {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+    let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok()).unwrap_or_default();
+    let failures = u32::try_from(number("failures")).unwrap_or_default();
+    (text("try"), failures, Timestamp::from_millis(number("failed_at")))
+}
+
+/// The id under which the tries at a name that nobody has are kept.
+fn nobody(account: AccountId, username: &str) -> UserId {
+    UserId::from_bytes(Fingerprint::of(format!("nobody\n{account}\n{username}").as_bytes()).short())
+}

@@ -1,0 +1,159 @@
+//! What comes of a try: one transaction, and the answer.
+
+use shared::access_token::{self, Acr, Proof};
+use shared::app::App;
+use shared::audit::{Action, Actor, Chain, Event};
+use shared::challenge::{Challenge, KEPT_MAX, Ticket};
+use shared::clock::Span;
+use shared::config::source_key;
+use shared::dynamo::{Failure, Patience, Write, document, keys};
+use shared::http::{Call, Problem, Slug, refusals};
+use shared::ids::UserId;
+use shared::sign_in::{Answer, Authenticated, Next, Offer, Owed, next};
+use shared::throttle::Window;
+use shared::user::{User, password};
+
+use crate::attempt::{Attempt, Subject};
+
+/// How long the tries at names that nobody has are kept in the audit.
+const NOBODY_KEPT: Span = Span::days(30);
+/// The place of the source address's write in a rejection: after the subject's head and the entry.
+const SOURCE: usize = 2;
+/// How many challenges that are over are removed with the opening of a new one; the clean-up takes the rest.
+const PRUNED_AT_ONCE: usize = 20;
+
+impl Attempt {
+    /// Concludes the try, given whether the password was right. What lost a race is decided anew, from the read on.
+    pub async fn conclude(mut self, app: &App, call: &Call, right: bool) -> Result<Answer, Problem> {
+        let mut patience = Patience::default();
+        let mut trim = None;
+        loop {
+            let (writes, answer) = match self.accepted(right) {
+                Some(user) => self.acceptance(app, call, user).await?,
+                None => (self.rejection(right, trim.as_deref())?, Err(Problem::new(Slug::InvalidCredentials))),
+            };
+            let failure = match app.table.transact(writes).await {
+                Ok(()) => return answer,
+                Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
+                Err(failure) => failure,
+            };
+            if let Some(stood) = failure.stood_at(SOURCE) {
+                let moments = Window::moments(stood);
+                if let Some((until, limit)) = password::PER_SOURCE.full_until(&moments, self.now) {
+                    return Err(refusals::source_blocked(until, limit.quota, limit.span, self.now));
+                }
+                trim = Some(moments);
+            }
+            patience.wait(&app.entropy).await?;
+            self.read_again(app).await?;
+        }
+    }
+
+    /// The user, if the try is a success.
+    fn accepted(&self, right: bool) -> Option<&User> {
+        match &self.subject {
+            Subject::User(user) if right && !user.disabled && user.account == self.account => Some(user),
+            Subject::User(_) | Subject::Nobody { .. } => None,
+        }
+    }
+
+    /// The writes and the answer of a right password. A right password ends the wrong ones in a row, whatever comes next.
+    async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
+        let (update, event, answer) = match next(user, self.waived(), self.settings.second_factor.methods, self.now) {
+            Next::Done(acr) => (user.touch(), self.event(user.id).with("acr", acr_name(acr)), self.token(app, call, user, acr).await),
+            Next::NoUsableFactor => {
+                let event = self.event(user.id).failed().with("reason", "no-usable-factor");
+                (user.touch(), event, Err(Problem::new(Slug::NoUsableFactor)))
+            }
+            Next::SecondFactor(offers) => {
+                let (update, owed) = self.open(app, user, offers).await?;
+                (update, self.event(user.id).with("next", "second-factor"), Ok(Answer::SecondFactorRequired(owed)))
+            }
+            Next::Enrolment(offers) => {
+                let (update, owed) = self.open(app, user, offers).await?;
+                (update, self.event(user.id).with("next", "enrolment"), Ok(Answer::EnrolmentRequired(owed)))
+            }
+        };
+        // `disabled` is a condition: a user disabled since the read is not let in.
+        let update = update.when("#disabled = :no").value("no", false);
+        let mut writes = user.change(update, [event], self.now)?;
+        writes.push(Write::delete(password::failures_key(self.account, &self.username)));
+        Ok((writes, answer))
+    }
+
+    /// The update that opens a challenge, and removes some that are over.
+    async fn open(&self, app: &App, user: &User, offers: Vec<Offer>) -> Result<(Write, Owed), Problem> {
+        let keyring = app.keyrings.current(self.now).await;
+        let (ticket, token) = Ticket::issue(user.account, user.id, &keyring, &app.entropy, self.now)?;
+        let challenge = Challenge::open(self.now);
+        let update = user.touch().and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
+        let update = update.value("challenge", document(&challenge)?).set_due(challenge.expires_at);
+        let update = displaced(user, self.now).into_iter().enumerate().fold(update, |update, (index, name)| {
+            update.remove(format!("#challenges.#old{index}")).name(&format!("old{index}"), name)
+        });
+        Ok((update, Owed::new(token, offers)))
+    }
+
+    async fn token(&self, app: &App, call: &Call, user: &User, acr: Acr) -> Result<Answer, Problem> {
+        let keyring = app.keyrings.current(self.now).await;
+        let subject = access_token::Subject { user: user.id, account: user.account, kind: user.kind };
+        let proof = Proof::password(acr, self.now);
+        let issuer = call.base_url(app.config.base_url.as_deref());
+        let token = access_token::sign(&subject, &proof, &issuer, &keyring, &app.entropy, self.now)?;
+        Ok(Answer::Authenticated(Authenticated::new(token, &proof)))
+    }
+
+    /// The writes of a try that failed: the same three, whoever it was.
+    fn rejection(&self, right: bool, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
+        let mut writes = match &self.subject {
+            Subject::User(user) => {
+                let reason = if right { "disabled" } else { "wrong-password" };
+                user.change(user.touch(), [self.event(user.id).failed().with("reason", reason)], self.now)?
+            }
+            Subject::Nobody { id, head } => {
+                let mut chain = Chain::of(self.account, id, head);
+                chain.append(self.event(*id).failed().with("reason", "unknown-user"), self.now)?;
+                let until = self.now.plus(NOBODY_KEPT);
+                let mut writes = vec![chain.advance(Write::update(Subject::key(*id, false), "").set_expiry(until))];
+                writes.extend(chain.passing_writes(until)?);
+                writes
+            }
+        };
+        writes.push(password::PER_SOURCE.enter(keys::source_failures(&source_key(self.source)), self.now, trim));
+        Ok(writes)
+    }
+
+    /// Reads the subject again after a write that lost a race.
+    async fn read_again(&mut self, app: &App) -> Result<(), Failure> {
+        let (id, known) = match &self.subject {
+            Subject::User(user) => (user.id, true),
+            Subject::Nobody { id, .. } => (*id, false),
+        };
+        self.subject = Subject::read(id, known, app.table.get(Subject::key(id, known)).await?)?;
+        Ok(())
+    }
+
+    fn event(&self, user: UserId) -> Event {
+        Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", "password")
+    }
+}
+
+/// The challenges to be removed with the opening of a new one: some of those that are over, and the oldest where there are too many.
+fn displaced(user: &User, now: shared::clock::Timestamp) -> Vec<&str> {
+    let over = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now);
+    let mut names: Vec<&str> = over.map(|(name, _)| name.as_str()).take(PRUNED_AT_ONCE).collect();
+    if user.challenges.len() - names.len() >= KEPT_MAX {
+        let open = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at > now);
+        names.extend(open.min_by_key(|(_, challenge)| challenge.opened_at).map(|(name, _)| name.as_str()));
+    }
+    names
+}
+
+fn acr_name(acr: Acr) -> &'static str {
+    match acr {
+        Acr::SingleFactor => "single-factor",
+        Acr::AllowlistedNetwork => "allowlisted-network",
+        Acr::TwoFactorEmail => "two-factor-email",
+        Acr::TwoFactor => "two-factor",
+    }
+}
