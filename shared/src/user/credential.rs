@@ -1,15 +1,15 @@
-//! What a username signs in with. It stands on the username's own item, so that the user's item, which every try rewrites, stays small.
+//! What a username stands for: whose it is, and the password.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::UserId;
 
-/// Whose a username is, and the hash of the password.
+/// The credential behind a username, on an item of its own: it makes the name unique, and leads from the name to the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// The user.
+    /// Whose name it is.
     pub user: UserId,
-    /// The PHC string of the password; none where only SSO signs in.
+    /// The password's hash (a PHC string). Who signs in by other means alone has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<String>,
 }

@@ -5,6 +5,7 @@
 
 pub mod contact;
 pub mod credential;
+pub mod credential;
 pub mod password;
 pub mod username;
 
