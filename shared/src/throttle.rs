@@ -79,7 +79,7 @@ impl Backoff {
 }
 
 /// At most `quota` in any stretch of `span`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// How many.
     pub quota: usize,

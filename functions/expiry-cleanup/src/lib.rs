@@ -1,0 +1,104 @@
+//! The scheduled clean-up: what is over is removed, in capped batches.
+//!
+//! The index `due` is the list of work: an item is in it until it was dealt with, so that a run that is cut short is gone on with
+//! by the next. Every removal repeats, as its condition, that the item is over: two runs at once, or a request in the same instant,
+//! change nothing. Nothing else relies on a clean-up having run.
+//!
+//! What is kept for how long: challenges until they end, counters until no limit looks at them, idempotency records 24 hours, the
+//! audit of names that nobody has 30 days. The audit of users and accounts is not removed.
+
+mod challenges;
+mod records;
+
+use serde::Serialize;
+use shared::app::App;
+use shared::clock::Timestamp;
+use shared::dynamo::keys::{DUE_SHARDS, due_shard};
+use shared::dynamo::{Failure, Key};
+
+/// How much one run does.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The most items it looks at.
+    pub items_max: u32,
+    /// How many it asks for at once.
+    pub page: i32,
+}
+
+impl Default for Batch {
+    /// A thousand items, a write or two each, are done within ten seconds.
+    fn default() -> Self {
+        Self { items_max: 1_000, page: 50 }
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Items it looked at.
+    pub examined: u32,
+    /// Challenges that were over.
+    pub challenges: u32,
+    /// Counts of wrong passwords, failed sign-ins and sends that no limit looks at any more.
+    pub counters: u32,
+    /// Answers kept for `Idempotency-Key`.
+    pub idempotency_records: u32,
+    /// Audit entries of names that nobody has.
+    pub passing_entries: u32,
+    /// Items that turned out to be due later.
+    pub rescheduled: u32,
+    /// Whether more is due.
+    pub more: bool,
+}
+
+impl Report {
+    /// How many things it removed.
+    pub const fn removed(&self) -> u32 {
+        self.challenges + self.counters + self.idempotency_records + self.passing_entries
+    }
+
+    /// Adds what another run did.
+    pub const fn add(&mut self, other: &Self) {
+        self.examined += other.examined;
+        self.challenges += other.challenges;
+        self.counters += other.counters;
+        self.idempotency_records += other.idempotency_records;
+        self.passing_entries += other.passing_entries;
+        self.rescheduled += other.rescheduled;
+        self.more = other.more;
+    }
+}
+
+/// Deals with what is due, up to the batch's size.
+pub async fn sweep(app: &App, batch: Batch) -> Result<Report, Failure> {
+    let now = app.clock.now();
+    let mut report = Report::default();
+    for shard in 0..DUE_SHARDS {
+        loop {
+            let due = app.table.due(due_shard(shard), now.as_millis(), batch.page).await?;
+            let page_was_full = i32::try_from(due.len()).is_ok_and(|found| found >= batch.page);
+            let before = report.removed() + report.rescheduled;
+            for key in due.iter().filter_map(Key::of) {
+                if report.examined >= batch.items_max {
+                    report.more = true;
+                    return Ok(report);
+                }
+                report.examined += 1;
+                deal_with(app, key, now, &mut report).await?;
+            }
+            // The index follows the table with a delay: what it still lists after nothing came of a page is seen by the next run.
+            if !page_was_full || report.removed() + report.rescheduled == before {
+                break;
+            }
+        }
+    }
+    Ok(report)
+}
+
+async fn deal_with(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
+    if key.pk.starts_with("USER#") && key.sk == "USER" {
+        challenges::remove(app, key, now, report).await
+    } else {
+        records::remove(app, key, now, report).await
+    }
+}

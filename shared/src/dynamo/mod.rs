@@ -19,7 +19,7 @@ pub use meter::Meter;
 pub use patience::Patience;
 pub use schema::create_table;
 pub use table::{Page, Table};
-pub use write::{IntoValue, Write, document};
+pub use write::{IntoValue, Write, document, ends_at, ttl};
 
 /// An item as it is stored.
 pub type Item = HashMap<String, AttributeValue>;

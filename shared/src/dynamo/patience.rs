@@ -29,4 +29,14 @@ impl Patience {
         tokio::time::sleep(Duration::from_millis(u64::from(entropy.below(longest) + 1))).await;
         Ok(())
     }
+
+    /// What became of a write that was decided from what was read: `true` once it is done; `false` where it lost a race and is to
+    /// be decided anew, from the read on.
+    pub async fn settled(&mut self, written: Result<(), Failure>, entropy: &Entropy) -> Result<bool, Failure> {
+        match written {
+            Ok(()) => Ok(true),
+            Err(Failure::Condition(_) | Failure::Conflict) => self.wait(entropy).await.map(|()| false),
+            Err(unavailable) => Err(unavailable),
+        }
+    }
 }

@@ -329,8 +329,16 @@ fn number(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-fn ttl(due: Timestamp) -> i64 {
+/// What the TTL attribute says of an item that is of no more use at `due`.
+pub const fn ttl(due: Timestamp) -> i64 {
     due.plus(TTL_GRACE).as_secs()
+}
+
+/// When an item is of no more use, as its TTL attribute says.
+pub fn ends_at(item: &Item) -> Option<Timestamp> {
+    let seconds: i64 = item.get(keys::TTL)?.as_n().ok()?.parse().ok()?;
+    // The second is rounded down: the item is over for certain a second later.
+    Some(Timestamp::from_millis(seconds.saturating_add(1).saturating_mul(1000)).minus(TTL_GRACE))
 }
 
 /// The `#name`s of a text, without the `#`.

@@ -5,7 +5,6 @@
 
 pub mod contact;
 pub mod credential;
-pub mod credential;
 pub mod password;
 pub mod username;
 

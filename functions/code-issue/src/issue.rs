@@ -1,0 +1,223 @@
+//! The steps of a send.
+
+use shared::account::Account;
+use shared::challenge::{Refusal, Ticket};
+use shared::clock::Timestamp;
+use shared::code::{self, Draft, PER_DESTINATION, PER_SOURCE};
+use shared::config::source_key;
+use shared::courier::{CodeMessage, NotSent};
+use shared::dynamo::{Failure, Item, Patience, keys, read};
+use shared::http::problem::Policy;
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::idempotency::{IdempotencyKey, Replay};
+use shared::throttle::{Limit, Window};
+use shared::user::{Method, User};
+
+use crate::claim::{Case, Denial, Place, Standing, Trims, read_log};
+use crate::{Request, Response, State};
+
+/// Sends a code, once per `Idempotency-Key` where there is one.
+pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
+    let app = &state.app;
+    let now = app.clock.now();
+    let keyring = app.keyrings.current(now).await;
+    let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+    let key = IdempotencyKey::of(call, &ticket.name)?;
+    let mut patience = Patience::default();
+    let mut trims = Trims::default();
+    loop {
+        let (case, source) = match read_case(state, call, &ticket, request.method.method(), key.as_ref(), now).await? {
+            Known::Answered(reply) => return Ok(reply),
+            Known::Open(case, source) => (case, source),
+        };
+        case.decide(&app.config, &source).map_err(|denial| denial.problem(now))?;
+        let draft = code::draw(&ticket, case.method, &keyring, &app.entropy, now)?;
+        let answer = answer(&case, &draft);
+        let body = serde_json::to_string(&answer).unwrap_or_default();
+        let writes = case.claim(&draft, call, &trims, key.as_ref().map(|key| (key, body.as_str())))?;
+        match app.table.transact(writes).await {
+            Ok(()) => return send(state, call, &case, &draft, key.as_ref(), &answer).await,
+            Err(failure) => {
+                trims = lost(&failure, now)?;
+                patience.wait(&app.entropy).await?;
+            }
+        }
+    }
+}
+
+/// What is known of a request before it is decided.
+enum Known {
+    /// It was carried out before, and this was the answer.
+    Answered(Reply),
+    /// It is to be decided, with the sends of its source address.
+    Open(Box<Case>, Vec<Timestamp>),
+}
+
+/// Reads, in one request, what the rules look at.
+async fn read_case(
+    state: &State,
+    call: &Call,
+    ticket: &Ticket,
+    method: Method,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Known, Problem> {
+    let source = keys::source_sends(&source_key(call.source));
+    let mut wanted = vec![keys::user(ticket.user), keys::account(ticket.account), source];
+    wanted.extend(key.map(IdempotencyKey::record));
+    let mut items = state.app.table.get_all(wanted).await?.into_iter();
+    let mut next = || items.next().flatten();
+    let (Some(user), Some(account)) = (next(), next()) else { return Err(Refusal::Unknown.problem(now)) };
+    let (user, account): (User, Account) = (read(user)?, read(account)?);
+    let settings = account.settings()?;
+    call.allow_origins(&settings.origins);
+    let sends_of_source = next().as_ref().map(Window::moments).unwrap_or_default();
+    if let Some(reply) = key.map(|key| replay(key, next(), now)).transpose()?.flatten() {
+        return Ok(Known::Answered(reply));
+    }
+    let case = Case { ticket: ticket.clone(), method, account, settings, user, now };
+    Ok(Known::Open(Box::new(case), sends_of_source))
+}
+
+/// The answer of the same request before, if there was one.
+fn replay(key: &IdempotencyKey, record: Option<Item>, now: Timestamp) -> Result<Option<Reply>, Problem> {
+    let replay = key.replay(record, now)?;
+    if let Some(problem) = replay.refusal() {
+        return Err(problem);
+    }
+    let Replay::Answer(body) = replay else { return Ok(None) };
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    Ok(Some(Reply::json(202, &body).header("idempotency-replayed", "true".into())))
+}
+
+/// Why a claim did not go through: a limit says so, or what it was decided from has changed.
+fn lost(failure: &Failure, now: Timestamp) -> Result<Trims, Problem> {
+    if let Failure::Unavailable(inner) = failure {
+        return Err(Failure::unavailable(inner.doing, &inner.cause).into());
+    }
+    let moved_on = failure.stood_at(Place::User as usize).is_some() || failure.stood_at(Place::Idempotency as usize).is_some();
+    let destination = read_log(failure, Place::Destination, &PER_DESTINATION, now);
+    let source = read_log(failure, Place::Source, &PER_SOURCE, now);
+    // What the challenge has to say comes first: the next read finds it.
+    if moved_on {
+        return Ok(Trims { destination: destination.ok().flatten(), source: source.ok().flatten() });
+    }
+    let trims = Trims {
+        destination: destination.map_err(|denial| denial.problem(now))?,
+        source: source.map_err(|denial| denial.problem(now))?,
+    };
+    Ok(trims)
+}
+
+async fn send(
+    state: &State,
+    call: &Call,
+    case: &Case,
+    draft: &Draft,
+    key: Option<&IdempotencyKey>,
+    answer: &Response,
+) -> Outcome {
+    if let Err(not_sent) = deliver(state, call, case, draft).await {
+        undo(state, call, case, draft, key).await;
+        return Err(not_sent.into());
+    }
+    if let Some(key) = key {
+        // Should this fail, the lease runs out and the key is free again: the cooldown still stands against a second message.
+        if state.app.table.update(key.complete()).await.is_err() {
+            tracing::warn!("an idempotency record could not be completed");
+        }
+    }
+    Ok(Reply::json(202, answer))
+}
+
+async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Result<(), NotSent> {
+    let host = host(state, call, case);
+    let message = CodeMessage {
+        organisation: &case.account.name,
+        code: draft.digits.expose(),
+        reference: &draft.stored.reference,
+        expires_in: code::LIFETIME,
+        host: &host,
+    };
+    let rendered = |_| {
+        tracing::error!("a message could not be rendered");
+        NotSent
+    };
+    match case.method {
+        Method::Email => state.courier.mail(case.destination(), &message.mail().map_err(rendered)?).await,
+        _ => state.courier.text(case.destination(), &message.sms().map_err(rendered)?).await,
+    }
+}
+
+/// The host that a text binds its code to: that of the account's first origin, or this service's own.
+fn host(state: &State, call: &Call, case: &Case) -> String {
+    let base = call.base_url(state.app.config.base_url.as_deref());
+    let origin = case.settings.origins.first().unwrap_or(&base);
+    origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).split([':', '/']).next().unwrap_or_default().to_owned()
+}
+
+/// Takes back a claim whose message was not taken. Where even that fails, the send stays counted: it errs on the side of fewer.
+async fn undo(state: &State, call: &Call, case: &Case, draft: &Draft, key: Option<&IdempotencyKey>) {
+    let app = &state.app;
+    let mut patience = Patience::default();
+    loop {
+        let undone = match standing(state, call, case).await {
+            Ok(Some(stands)) => match case.undo(draft, call, &stands, key) {
+                Ok(writes) => app.table.transact(writes).await,
+                Err(failure) => Err(failure),
+            },
+            Ok(None) => return,
+            Err(failure) => Err(failure),
+        };
+        match undone {
+            Ok(()) => return,
+            Err(Failure::Unavailable(_)) => break,
+            Err(_) if patience.wait(&app.entropy).await.is_err() => break,
+            Err(_) => {}
+        }
+    }
+    tracing::error!("a send that failed stays counted");
+}
+
+async fn standing(state: &State, call: &Call, case: &Case) -> Result<Option<Standing>, Failure> {
+    let wanted = vec![
+        keys::user(case.user.id),
+        keys::destination_sends(case.destination()),
+        keys::source_sends(&source_key(call.source)),
+    ];
+    let mut items = state.app.table.get_all(wanted).await?.into_iter();
+    let Some(user) = items.next().flatten() else { return Ok(None) };
+    let mut log = || items.next().flatten().as_ref().map(Window::moments).unwrap_or_default();
+    Ok(Some(Standing { user: read(user)?, destination: log(), source: log() }))
+}
+
+fn answer(case: &Case, draft: &Draft) -> Response {
+    let sends = case.user.challenges.get(&case.ticket.name).map_or(0, |challenge| challenge.sends);
+    Response {
+        method: case.method,
+        destination: case.masked(),
+        reference: draft.stored.reference.clone(),
+        expires_in: code::LIFETIME.as_secs(),
+        resend_in: code::cooldown(sends + 1).as_secs(),
+        code_length: code::length(case.method),
+    }
+}
+
+impl Denial {
+    fn problem(self, now: Timestamp) -> Problem {
+        match self {
+            Self::Challenge(refusal) => refusal.problem(now),
+            Self::MethodNotEnabled => Problem::new(Slug::MethodNotEnabled),
+            Self::DestinationNotAllowed => Problem::new(Slug::DestinationNotAllowed),
+            Self::TooSoon(at) => {
+                let policy = Policy { name: "resend", quota: 1, window: code::COOLDOWN };
+                Problem::new(Slug::ResendTooSoon).with("resend_in", at.until(now).as_secs()).retry_after(at.until(now), &policy)
+            }
+            Self::TooMany(until, limit) => Problem::new(Slug::TooManySends).retry_after(until.until(now), &policy(limit)),
+        }
+    }
+}
+
+fn policy(limit: Limit) -> Policy {
+    Policy { name: "sends", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span }
+}

@@ -1,0 +1,41 @@
+//! The challenges on a user's item.
+
+use shared::app::App;
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Key, Write, read};
+use shared::user::User;
+
+use crate::Report;
+
+/// The most challenges removed with one write: an expression has its limits.
+const AT_ONCE: usize = 50;
+
+/// Removes the challenges of a user that are over, and enters the user anew in the index while there are others.
+pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
+    let Some(item) = app.table.get(key.clone()).await? else { return Ok(()) };
+    let user: User = read(item)?;
+    let over = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now);
+    let over: Vec<&str> = over.map(|(name, _)| name.as_str()).take(AT_ONCE).collect();
+    let left = user.challenges.iter().filter(|(name, _)| !over.contains(&name.as_str()));
+    let next = left.map(|(_, challenge)| challenge.expires_at).min();
+
+    // Nothing was opened since the read: or the index would forget a challenge.
+    let update = Write::update(key, "").when("size(#challenges) = :were").value("were", user.challenges.len() as u64);
+    let update = match next {
+        Some(next) => update.and(", #due_at = :next").value("next", next),
+        None => update.remove("#due_at").remove("#due_shard"),
+    };
+    let update = over.iter().enumerate().fold(update, |update, (index, name)| {
+        update.remove(format!("#challenges.#over{index}")).name(&format!("over{index}"), *name)
+    });
+    match app.table.update(update).await {
+        Ok(_) => {
+            report.challenges += u32::try_from(over.len()).unwrap_or(u32::MAX);
+            report.rescheduled += u32::from(next.is_some());
+        }
+        Err(Failure::Unavailable(inner)) => return Err(Failure::Unavailable(inner)),
+        // A sign-in was faster: the next run looks again.
+        Err(Failure::Condition(_) | Failure::Conflict) => {}
+    }
+    Ok(())
+}
