@@ -6,6 +6,7 @@ use crate::account::Invalid;
 use crate::challenge::Refusal;
 use crate::clock::{Span, Timestamp};
 use crate::courier::NotSent;
+use crate::dynamo::Failure;
 use crate::keyring::KeyringError;
 use crate::user::{FACTOR_BACKOFF, password};
 
@@ -45,6 +46,14 @@ pub fn source_blocked(until: Timestamp, quota: usize, span: Span, now: Timestamp
     Problem::new(Slug::TooManyAttempts)
         .detail("There were too many failed sign-ins from this address.")
         .retry_after(until.until(now), &policy)
+}
+
+/// The problem of a change to an object that others kept changing until the patience was gone.
+pub fn contended(failure: Failure) -> Problem {
+    match failure {
+        Failure::Conflict | Failure::Condition(_) => Problem::new(Slug::Conflict).header("retry-after", "1".into()),
+        unavailable @ Failure::Unavailable(_) => unavailable.into(),
+    }
 }
 
 impl From<Invalid> for Problem {
