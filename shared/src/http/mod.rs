@@ -2,6 +2,7 @@
 
 mod call;
 pub mod cors;
+pub mod cursor;
 pub mod patch;
 pub mod problem;
 pub mod refusals;

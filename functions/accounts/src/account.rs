@@ -1,0 +1,45 @@
+//! An account as operators see it.
+
+use serde::Serialize;
+use shared::account::{Account, Plan};
+use shared::app::App;
+use shared::dynamo::{keys, read};
+use shared::http::{Call, Problem, Slug};
+use shared::ids::AccountId;
+use utoipa::ToSchema;
+
+/// An account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
+pub struct Response {
+    /// Its id.
+    pub id: AccountId,
+    /// The organisation's name, as messages give it.
+    #[schema(example = "Acme Escrow")]
+    pub name: String,
+    /// Its plan.
+    pub plan: Plan,
+    /// When it was opened, RFC 3339 UTC.
+    #[schema(example = "2026-11-22T09:30:00Z", format = DateTime)]
+    pub created_at: String,
+}
+
+impl From<&Account> for Response {
+    fn from(account: &Account) -> Self {
+        Self {
+            id: account.id,
+            name: account.name.clone(),
+            plan: account.plan,
+            created_at: account.created_at.to_rfc3339(),
+        }
+    }
+}
+
+/// The account that the path names, as it stands now. Its origins may read the answer.
+pub async fn find(app: &App, call: &Call) -> Result<Account, Problem> {
+    let id: AccountId = call.path_id("account")?;
+    let item = app.table.get(keys::account(id)).await?.ok_or_else(|| Problem::new(Slug::NotFound))?;
+    let account: Account = read(item)?;
+    call.allow_origins(&account.settings()?.origins);
+    Ok(account)
+}

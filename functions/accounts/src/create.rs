@@ -1,0 +1,60 @@
+//! `POST /v1/accounts`
+
+use serde::Deserialize;
+use shared::account::{Account, Overrides, Plan};
+use shared::api_key;
+use shared::app::App;
+use shared::audit::{Action, Actor, Chain, Event, Head};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Write, keys};
+use shared::http::{Call, Outcome, Problem, Reply};
+use shared::ids::AccountId;
+use utoipa::ToSchema;
+
+use crate::account::Response;
+use crate::name;
+
+/// An account to be opened.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateAccount)]
+pub struct Request {
+    /// The organisation's name, as messages give it: 1 to 100 characters, none of them a control character.
+    #[schema(example = "Acme Escrow", min_length = 1, max_length = 100)]
+    pub name: String,
+    /// What the organisation has subscribed to.
+    pub plan: Plan,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
+    let actor = api_key::operator(app, call).await?;
+    call.only_query(&[])?;
+    let request: Request = call.json()?;
+    if let Some(fault) = name::fault(&request.name) {
+        return Err(Problem::invalid(vec![fault]));
+    }
+    let now = app.clock.now();
+    let id = AccountId::new(now, &app.entropy);
+    let (account, writes) = open(id, request, actor, call, now)?;
+    app.table.transact(writes).await?;
+    Ok(Reply::created(&Response::from(&account)).etag(account.version))
+}
+
+fn open(id: AccountId, request: Request, actor: Actor, call: &Call, now: Timestamp) -> Result<(Account, Vec<Write>), Failure> {
+    let event = Event::new(Action::AccountCreated, actor).from(call.source).with("name", request.name.as_str());
+    let mut chain = Chain::of(id, id, &Head::default());
+    chain.append(event, now)?;
+    let account = Account {
+        id,
+        name: request.name,
+        plan: request.plan,
+        created_at: now,
+        version: 1,
+        settings_version: 1,
+        overrides: Overrides::default(),
+        head: chain.head().clone(),
+    };
+    let mut writes = vec![Write::create(keys::account(id), &account)?];
+    writes.extend(chain.writes()?);
+    Ok((account, writes))
+}

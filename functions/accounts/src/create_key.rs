@@ -1,0 +1,120 @@
+//! `POST /v1/accounts/{account}/api-keys`
+
+use serde::{Deserialize, Serialize};
+use shared::api_key::{self, ApiKey, KEYS_MAX, Scope};
+use shared::app::App;
+use shared::audit::{Action, Event};
+use shared::dynamo::{Patience, keys};
+use shared::http::refusals::contended;
+use shared::http::{Call, FieldError, Outcome, Problem, Reply, Slug};
+use shared::ids::{AccountId, KeyId};
+use utoipa::ToSchema;
+
+use crate::{account, name};
+
+/// An API key to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateApiKey)]
+pub struct Request {
+    /// What people call it: 1 to 100 characters, none of them a control character.
+    #[schema(example = "portal back end", min_length = 1, max_length = 100)]
+    pub name: String,
+    /// What it may be used for: at least one, each once. `operator` is not for an account's keys.
+    #[schema(example = json!(["users:write", "audit:read"]), min_items = 1)]
+    pub scopes: Vec<Scope>,
+}
+
+/// A new API key. This is the only time that it is shown.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedApiKey)]
+pub struct Response {
+    /// What it is named by.
+    pub id: KeyId,
+    /// What people call it.
+    #[schema(example = "portal back end")]
+    pub name: String,
+    /// What it may be used for.
+    #[schema(example = json!(["users:write", "audit:read"]))]
+    pub scopes: Vec<Scope>,
+    /// When it was made, RFC 3339 UTC.
+    #[schema(example = "2026-11-22T09:30:00Z", format = DateTime)]
+    pub created_at: String,
+    /// The key, for `Authorization: Bearer`. Only a hash of it is kept.
+    #[schema(example = "csk_01jd3v7c3kq2m8x5t9r4w6y0ab_7Qm1vX0c3b8LZr4dKq2sWn6tYp5uHj9gFa0eRi7oTxM")]
+    pub key: String,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
+    let actor = api_key::operator(app, call).await?;
+    call.only_query(&[])?;
+    let request: Request = call.json()?;
+    let faults = faults(&request);
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    let now = app.clock.now();
+    let id: AccountId = call.path_id("account")?;
+    let (key, text) = ApiKey::generate(id, request.name, request.scopes, now, &app.entropy);
+    let event = Event::new(Action::ApiKeyCreated, actor).from(call.source);
+    let event = event.with("key", key.id.to_string()).with("name", key.name.as_str());
+    let event = event.with("scopes", serde_json::json!(key.scopes));
+    let mut patience = Patience::default();
+    loop {
+        let account = account::find(app, call).await?;
+        room_for_one(app, id).await?;
+        let mut writes = account.change(account.touch(), event.clone(), now)?;
+        writes.push(key.create()?);
+        let written = app.table.transact(writes).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            break;
+        }
+    }
+    let created_at = key.created_at.to_rfc3339();
+    Ok(Reply::created(&Response { id: key.id, name: key.name, scopes: key.scopes, created_at, key: text.expose().clone() }))
+}
+
+/// Refuses one key too many. The count holds: a key made meanwhile moves the account's audit head, which was read before.
+async fn room_for_one(app: &App, account: AccountId) -> Result<(), Problem> {
+    let limit = i32::try_from(KEYS_MAX).unwrap_or(i32::MAX);
+    let made = app.table.query(keys::api_keys(Some(account)), None, limit).await?.items.len();
+    if made < KEYS_MAX {
+        return Ok(());
+    }
+    Err(Problem::new(Slug::Conflict).detail(format!("The account has {KEYS_MAX} API keys, and may not have more. Revoke one first.")))
+}
+
+fn faults(request: &Request) -> Vec<FieldError> {
+    let mut faults: Vec<FieldError> = name::fault(&request.name).into_iter().collect();
+    if request.scopes.is_empty() {
+        faults.push(FieldError::new("/scopes", "must name at least one scope"));
+    }
+    for (index, scope) in request.scopes.iter().enumerate() {
+        let detail = if *scope == Scope::Operator {
+            "is not for an account's keys"
+        } else if request.scopes.iter().take(index).any(|earlier| earlier == scope) {
+            "stands in the list already"
+        } else {
+            continue;
+        };
+        faults.push(FieldError::new(format!("/scopes/{index}"), detail));
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointers(scopes: &[Scope]) -> Vec<String> {
+        let request = Request { name: "key".into(), scopes: scopes.to_vec() };
+        faults(&request).into_iter().map(|fault| fault.pointer).collect()
+    }
+
+    #[test]
+    fn a_key_has_each_scope_once_and_never_the_operators() {
+        assert_eq!(pointers(&[Scope::UsersWrite, Scope::AuditRead]), [""; 0]);
+        assert_eq!(pointers(&[]), ["/scopes"]);
+        assert_eq!(pointers(&[Scope::AuditRead, Scope::Operator, Scope::AuditRead]), ["/scopes/1", "/scopes/2"]);
+    }
+}

@@ -1,0 +1,32 @@
+//! `DELETE /v1/accounts/{account}/api-keys/{id}`
+
+use shared::api_key::{self, ApiKey};
+use shared::app::App;
+use shared::audit::{Action, Event};
+use shared::dynamo::{Patience, Write, keys, read};
+use shared::http::refusals::contended;
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::ids::KeyId;
+
+use crate::account;
+
+pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
+    let actor = api_key::operator(app, call).await?;
+    call.only_query(&[])?;
+    call.no_body()?;
+    let id: KeyId = call.path_id("id")?;
+    let mut patience = Patience::default();
+    loop {
+        let account = account::find(app, call).await?;
+        let key = keys::api_key(Some(account.id), id);
+        let made: ApiKey = read(app.table.get(key.clone()).await?.ok_or_else(|| Problem::new(Slug::NotFound))?)?;
+        let event = Event::new(Action::ApiKeyRevoked, actor).from(call.source);
+        let event = event.with("key", id.to_string()).with("name", made.name);
+        let mut writes = account.change(account.touch(), event, app.clock.now())?;
+        writes.push(Write::delete(key).when("attribute_exists(#pk)"));
+        let written = app.table.transact(writes).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            return Ok(Reply::empty(204));
+        }
+    }
+}

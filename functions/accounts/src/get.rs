@@ -1,0 +1,15 @@
+//! `GET /v1/accounts/{account}`
+
+use shared::api_key;
+use shared::app::App;
+use shared::http::{Call, Outcome, Reply};
+
+use crate::account::{self, Response};
+
+pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
+    api_key::operator(app, call).await?;
+    call.only_query(&[])?;
+    call.no_body()?;
+    let account = account::find(app, call).await?;
+    Ok(Reply::ok(&Response::from(&account)).etag(account.version))
+}

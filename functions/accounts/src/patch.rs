@@ -1,0 +1,111 @@
+//! `PATCH /v1/accounts/{account}`
+
+use serde::Deserialize;
+use shared::account::{Account, Plan};
+use shared::api_key;
+use shared::app::App;
+use shared::audit::{Action, Actor, Event};
+use shared::dynamo::{Failure, Patience, Write, document};
+use shared::http::patch::given;
+use shared::http::refusals::contended;
+use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use utoipa::ToSchema;
+
+use crate::account::{self, Response};
+use crate::name;
+
+/// A JSON Merge Patch of an account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PatchAccount)]
+pub struct Request {
+    /// The organisation's name: 1 to 100 characters, none of them a control character.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(example = "Acme Escrow", min_length = 1, max_length = 100, nullable = false)]
+    pub name: Option<String>,
+    /// What the organisation has subscribed to.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    pub plan: Option<Plan>,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
+    let actor = api_key::operator(app, call).await?;
+    call.only_query(&[])?;
+    let request: Request = Body::read(call.merge_patch()?)?;
+    if let Some(fault) = request.name.as_deref().and_then(name::fault) {
+        return Err(Problem::invalid(vec![fault]));
+    }
+    let if_match = call.if_match()?;
+    let mut patience = Patience::default();
+    loop {
+        let account = account::find(app, call).await?;
+        if if_match.is_some_and(|version| version != account.version) {
+            return Err(Problem::new(Slug::PreconditionFailed));
+        }
+        let patched = request.over(&account);
+        if patched.version == account.version {
+            return Ok(Reply::ok(&Response::from(&account)).etag(account.version));
+        }
+        let written = app.table.transact(writes(app, call, actor, &account, &patched)?).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
+        }
+    }
+}
+
+impl Request {
+    /// What comes of `account`: another version of it only where something changes.
+    fn over(&self, account: &Account) -> Account {
+        let name = self.name.as_ref().unwrap_or(&account.name);
+        let plan = self.plan.unwrap_or(account.plan);
+        let changes = *name != account.name || plan != account.plan;
+        Account { name: name.clone(), plan, version: account.version + u64::from(changes), ..account.clone() }
+    }
+}
+
+fn writes(app: &App, call: &Call, actor: Actor, account: &Account, patched: &Account) -> Result<Vec<Write>, Failure> {
+    let update = account.touch().and(", #name = :name, #plan = :plan, #version = :version");
+    let update = update.value("name", patched.name.as_str()).value("plan", document(&patched.plan)?);
+    let update = update.value("version", patched.version).when("#version = :was").value("was", account.version);
+    let mut event = Event::new(Action::AccountChanged, actor).from(call.source);
+    if patched.name != account.name {
+        event = event.with("name", patched.name.as_str());
+    }
+    if patched.plan != account.plan {
+        event = event.with("plan", serde_json::json!(patched.plan));
+    }
+    account.change(update, event, app.clock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::account::Overrides;
+    use shared::audit::Head;
+    use shared::clock::Timestamp;
+    use shared::ids::AccountId;
+
+    fn account() -> Account {
+        Account {
+            id: AccountId::from_bytes([1; 16]),
+            name: "Acme".into(),
+            plan: Plan::Starter,
+            created_at: Timestamp::default(),
+            version: 3,
+            settings_version: 1,
+            overrides: Overrides::default(),
+            head: Head::default(),
+        }
+    }
+
+    #[test]
+    fn a_patch_that_changes_nothing_makes_no_version() {
+        let none = Request { name: None, plan: None };
+        assert_eq!(none.over(&account()).version, 3);
+        let same = Request { name: Some("Acme".into()), plan: Some(Plan::Starter) };
+        assert_eq!(same.over(&account()).version, 3);
+        let other = Request { name: None, plan: Some(Plan::Business) };
+        assert_eq!(other.over(&account()).version, 4);
+    }
+}
