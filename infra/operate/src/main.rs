@@ -1,1 +1,113 @@
-fn main() {}
+//! What the engineer of a deployed stack runs. Keys of the keyring are never printed; an operator's key is, once.
+
+mod keyring;
+mod operator_key;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use clap::{Args, Parser, Subcommand};
+
+/// Makes and rotates the keyring of a deployed Countersign, and makes operators' API keys.
+///
+/// Credentials come from where the AWS SDK looks for them: the environment, a profile, or the machine's role.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The keys of codes, of sealed data and of access tokens.
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
+    /// Makes an operator's API key and prints it, this once.
+    OperatorKey {
+        /// The stack's table: its output TableName.
+        #[arg(long)]
+        table: String,
+        /// What people call the key: whose it is, or what it is for.
+        #[arg(long)]
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyringCommand {
+    /// Makes the first keyring. A secret that has a value already is left alone.
+    Init {
+        /// The stack's secret: its output KeyringSecretArn.
+        #[arg(long)]
+        secret_id: String,
+    },
+    /// Adds a new key of each kind. It signs nobody out: the keys before go on verifying what they made.
+    Rotate {
+        /// The stack's secret: its output KeyringSecretArn.
+        #[arg(long)]
+        secret_id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// The stack's region, where it is not the SDK's own.
+    #[arg(long, global = true)]
+    region: Option<String>,
+    /// Where an emulator listens.
+    #[arg(long, global = true, value_name = "URL")]
+    endpoint_url: Option<String>,
+}
+
+/// What went wrong, in words for the person who ran the command.
+#[derive(Debug)]
+struct Complaint(String);
+
+impl Complaint {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let sdk = sdk(arguments.place).await;
+    let done = match arguments.command {
+        Command::Keyring(KeyringCommand::Init { secret_id }) => keyring::init(&sdk, &secret_id).await,
+        Command::Keyring(KeyringCommand::Rotate { secret_id }) => keyring::rotate(&sdk, &secret_id).await,
+        Command::OperatorKey { table, name } => operator_key::make(&sdk, table, name).await,
+    };
+    let (told, code) = match done {
+        Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),
+        Err(Complaint(text)) => (writeln!(io::stderr(), "operate: {text}"), ExitCode::FAILURE),
+    };
+    // A key that nobody could read is lost: the command has then failed, whatever it did.
+    told.map_or(ExitCode::FAILURE, |()| code)
+}
+
+async fn sdk(place: Place) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    if let Some(region) = place.region {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(url) = place.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    loader.load().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

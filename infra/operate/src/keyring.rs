@@ -1,0 +1,161 @@
+//! The keyring in Secrets Manager: made once, rotated under guard.
+//!
+//! Two people who run a command at once do no harm: the id of the version that is written follows from what it replaces, and
+//! Secrets Manager refuses another value under an id that is taken.
+
+use std::error::Error;
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use serde::Deserialize;
+use shared::clock::{Clock, Span, Timestamp};
+use shared::entropy::Entropy;
+use shared::keyring::{self, Keyring, SIGNING_LEAD};
+use shared::secret::{Fingerprint, Secret};
+
+use crate::Complaint;
+
+/// How long to wait between rotations. A document keeps three keys of a kind, and a new one is not used for [`SIGNING_LEAD`]:
+/// rotating faster would drop the key that is in use.
+const BETWEEN_ROTATIONS: Span = Span::seconds(SIGNING_LEAD.as_secs() + 3600);
+
+/// What stands in the secret.
+enum Stored {
+    Nothing,
+    Value { version: String, document: Secret<String> },
+}
+
+/// The part of the document that says how old its keys are.
+#[derive(Deserialize)]
+struct Ages {
+    signing: Vec<Age>,
+}
+
+#[derive(Deserialize)]
+struct Age {
+    made_at: Timestamp,
+}
+
+/// Makes the first keyring.
+pub(crate) async fn init(sdk: &SdkConfig, secret_id: &str) -> Result<String, Complaint> {
+    let client = Client::new(sdk);
+    if let Stored::Value { .. } = stored(&client, secret_id).await? {
+        return Err(Complaint::new(
+            "the secret has a value already, and it was left as it is; what that keyring signed and sealed would be lost. \
+             `operate keyring rotate` adds new keys to it",
+        ));
+    }
+    let document = keyring::make(Clock::system().now(), &Entropy::system()).map_err(|error| Complaint::new(error.to_string()))?;
+    let version = put(&client, secret_id, &document, "init").await?;
+    Ok(format!("the keyring was made: version {version}. Functions that start from now on read it"))
+}
+
+/// Adds a new key of each kind.
+pub(crate) async fn rotate(sdk: &SdkConfig, secret_id: &str) -> Result<String, Complaint> {
+    let client = Client::new(sdk);
+    let Stored::Value { version, document } = stored(&client, secret_id).await? else {
+        return Err(Complaint::new("the secret has no value yet; `operate keyring init` makes one"));
+    };
+    let now = Clock::system().now();
+    refuse_haste(&document, now)?;
+    let rotated =
+        keyring::rotate(document.expose(), now, &Entropy::system()).map_err(|error| Complaint::new(error.to_string()))?;
+    // What every function will have to read is read here first.
+    Keyring::parse(rotated.expose()).map_err(|error| Complaint::new(error.to_string()))?;
+    // The day is in the id so that a version that was put back into force can be rotated anew.
+    let day = now.as_secs() / 86_400;
+    let made = put(&client, secret_id, &rotated, &format!("rotate {version} {day}")).await?;
+    let from = now.plus(SIGNING_LEAD).to_rfc3339();
+    Ok(format!("the keyring was rotated: version {made} after {version}. Tokens are signed with the new key from {from} on"))
+}
+
+fn refuse_haste(document: &Secret<String>, now: Timestamp) -> Result<(), Complaint> {
+    // The parser's message might quote the document.
+    let ages: Ages = serde_json::from_str(document.expose()).map_err(|_| Complaint::new("the secret's value is no keyring"))?;
+    let newest = ages.signing.iter().map(|age| age.made_at).max().unwrap_or_default();
+    let earliest = newest.plus(BETWEEN_ROTATIONS);
+    if earliest <= now {
+        return Ok(());
+    }
+    Err(Complaint::new(format!(
+        "the newest keys were made at {}; rotate again after {}, or keys that are still in use would be dropped",
+        newest.to_rfc3339(),
+        earliest.to_rfc3339()
+    )))
+}
+
+async fn stored(client: &Client, secret_id: &str) -> Result<Stored, Complaint> {
+    match client.get_secret_value().secret_id(secret_id).send().await {
+        Ok(answer) => {
+            let document =
+                answer.secret_string.ok_or_else(|| Complaint::new("the secret's value is no text, so it is no keyring"))?;
+            Ok(Stored::Value { version: answer.version_id.unwrap_or_default(), document: Secret::new(document) })
+        }
+        // The same error stands for a secret without a value and for none at all.
+        Err(error) if error.code() == Some("ResourceNotFoundException") => {
+            let described = client.describe_secret().secret_id(secret_id).send().await;
+            described.map(|_| Stored::Nothing).map_err(|error| complaint("the secret could not be found", &error))
+        }
+        Err(error) => Err(complaint("the secret could not be read", &error)),
+    }
+}
+
+/// Puts `document` into force, as the version whose id follows from `named`.
+async fn put(client: &Client, secret_id: &str, document: &Secret<String>, named: &str) -> Result<String, Complaint> {
+    let request = client.put_secret_value().secret_id(secret_id).secret_string(document.expose());
+    match request.client_request_token(version_id(named)).send().await {
+        Ok(answer) => Ok(answer.version_id.unwrap_or_default()),
+        Err(error) if error.code() == Some("ResourceExistsException") => Err(Complaint::new(
+            "somebody else did the same at the same moment; their keyring is in force, and this one was thrown away",
+        )),
+        Err(error) => Err(complaint("the keyring could not be stored", &error)),
+    }
+}
+
+/// 43 characters: Secrets Manager takes 32 to 64.
+fn version_id(named: &str) -> String {
+    Fingerprint::of(format!("countersign keyring {named}").as_bytes()).encode()
+}
+
+/// What AWS said, or else why it could not be asked. Never the SDK's own dump of the answer, in which a keyring might stand.
+fn complaint<E: ProvideErrorMetadata + Error + 'static>(doing: &str, error: &SdkError<E>) -> Complaint {
+    if let Some(code) = error.code() {
+        return Complaint::new(format!("{doing}: {code}: {}", error.message().unwrap_or("no more was said")));
+    }
+    let mut text = format!("{doing}: {error}");
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    Complaint(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    #[test]
+    fn a_rotation_waits_until_the_last_one_is_in_use() {
+        let document = keyring::make(NOW, &Entropy::seeded(1)).unwrap();
+        assert!(refuse_haste(&document, NOW.plus(SIGNING_LEAD)).is_err());
+        assert!(refuse_haste(&document, NOW.plus(BETWEEN_ROTATIONS)).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_shows_nothing_of_the_document() {
+        let document = Secret::new("{\"signing\": \"hunter2\"}".to_owned());
+        let Complaint(text) = refuse_haste(&document, NOW).unwrap_err();
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_version_is_named_after_what_it_replaces() {
+        assert_eq!(version_id("rotate a 1"), version_id("rotate a 1"));
+        assert_ne!(version_id("rotate a 1"), version_id("rotate b 1"));
+        assert!((32..=64).contains(&version_id("init").len()));
+    }
+}
