@@ -1,0 +1,27 @@
+//! An account's settings.
+
+mod explain;
+mod get;
+mod patch;
+
+use std::sync::Arc;
+
+use shared::api_key::{self, Scope};
+use shared::app::App;
+use shared::http::{Call, Operation, Outcome, Problem, Slug};
+
+pub use shared::account::{Effective, Explanation, Settings};
+
+/// Answers a request.
+pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
+    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let caller = api_key::caller(&app, &call, Scope::SettingsWrite).await?;
+    let settings = caller.account.settings()?;
+    call.allow_origins(&settings.origins);
+    match route.operation {
+        Operation::GetSettings => get::handle(&call, &caller.account, &settings),
+        Operation::PatchSettings => patch::handle(&app, &call, caller).await,
+        Operation::ExplainAllowlist => explain::handle(&call, &settings),
+        _ => Err(Problem::new(Slug::NotFound)),
+    }
+}
