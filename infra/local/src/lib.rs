@@ -1,0 +1,38 @@
+//! Countersign on this machine, in one process: the same handlers as in AWS, over embedded parts.
+//!
+//! | module | what it stands for |
+//! | --- | --- |
+//! | `stack` | the whole: what starts, in which order, and how it stops |
+//! | `server`, `control` | the public port; the `/_local` routes |
+//! | `gateway`, `event` | API Gateway: a request becomes an HTTP API event and passes through lambda_http |
+//! | `dispatch`, `cleanup` | the Lambda functions, and the one that runs on a schedule |
+//! | `engine` | DynamoDB |
+//! | `inbox` | SES and SNS |
+//! | `sdk`, `faults`, `refusals` | the SDK's clients, what goes wrong under them, and how AWS says so |
+//! | `keys`, `store`, `demo` | Secrets Manager; what is kept between runs; a ready-made account |
+//!
+//! A test starts a [`Stack`] of its own in milliseconds and talks to it over HTTP.
+
+mod cleanup;
+mod control;
+mod demo;
+mod dispatch;
+mod engine;
+mod event;
+mod faults;
+mod gateway;
+mod inbox;
+mod keys;
+mod refusals;
+mod sdk;
+mod server;
+mod serving;
+mod stack;
+mod store;
+
+pub use demo::{Demo, DemoUser};
+pub use event::Incoming;
+pub use faults::{Faults, Mode, Plan, Report, Service};
+pub use gateway::Gateway;
+pub use inbox::{Channel, Message, Outbox};
+pub use stack::{Options, Stack, StartError};

@@ -1,0 +1,47 @@
+//! From a route's function to its handler: the only place that names the functions.
+
+use std::sync::Arc;
+
+use lambda_http::{Body, Request, Response};
+use shared::app::App;
+use shared::courier::Courier;
+use shared::http::answer;
+use shared::http::routes::Function;
+
+/// What the handlers hold, made once as at a cold start.
+pub(crate) struct Functions {
+    app: Arc<App>,
+    code_issue: Arc<code_issue::State>,
+    pages: Arc<()>,
+}
+
+impl Functions {
+    /// The functions over these parts.
+    pub fn new(app: &App, courier: Courier) -> Self {
+        let code_issue = Arc::new(code_issue::State { app: app.clone(), courier });
+        Self { app: Arc::new(app.clone()), code_issue, pages: Arc::new(()) }
+    }
+
+    /// Lets `function` answer.
+    pub async fn answer(&self, function: Function, request: Request) -> Response<Body> {
+        let app = Arc::clone(&self.app);
+        match function {
+            Function::Accounts => answer(request, |call| accounts::handle(app, call)).await,
+            Function::Audit => answer(request, |call| audit::handle(app, call)).await,
+            Function::CodeIssue => answer(request, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await,
+            Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,
+            Function::Documents => answer(request, |call| documents::handle(app, call)).await,
+            Function::Login => answer(request, |call| login::handle(app, call)).await,
+            Function::Me => answer(request, |call| me::handle(app, call)).await,
+            Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
+            Function::Settings => answer(request, |call| settings::handle(app, call)).await,
+            Function::Users => answer(request, |call| users::handle(app, call)).await,
+        }
+    }
+}
+
+impl std::fmt::Debug for Functions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Functions")
+    }
+}

@@ -1,0 +1,164 @@
+//! What goes wrong on purpose: a plan per service that the SDK's HTTP client asks before each call.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// A service that calls go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// The table.
+    Dynamodb,
+    /// Mail.
+    Ses,
+    /// Texts.
+    Sns,
+    /// The KBA vendor.
+    Provider,
+}
+
+/// How a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The connection is refused; nothing was done.
+    Refused,
+    /// The call takes effect, and its answer never arrives.
+    Lost,
+    /// The service answers that there were too many calls; nothing was done.
+    Throttled,
+    /// The call takes effect, and its answer comes after three seconds: later than the SDK waits, which then asks again.
+    Slow,
+    /// DynamoDB only: another transaction holds the item; nothing was done.
+    Conflict,
+}
+
+/// What is still to go wrong with a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// How.
+    pub mode: Mode,
+    /// So many calls pass before.
+    pub after: u32,
+    /// So many calls are struck then.
+    pub count: u32,
+}
+
+/// The plans and the counts, shared by all clones.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    plans: BTreeMap<Service, Plan>,
+    calls: BTreeMap<Service, u32>,
+    struck: u32,
+}
+
+/// Plans and counts at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What is still to go wrong.
+    pub plans: BTreeMap<Service, Plan>,
+    /// Calls made to each service since the last reset, retries of the SDK included.
+    pub calls: BTreeMap<Service, u32>,
+    /// Calls struck since the last reset.
+    pub struck: u32,
+}
+
+impl Faults {
+    /// After `after` more calls to `service`, the next `count` go wrong. It takes the place of the service's earlier plan and
+    /// resets the counts.
+    pub fn set(&self, service: Service, mode: Mode, after: u32, count: u32) {
+        let mut state = self.state();
+        state.reset_counts();
+        state.plans.insert(service, Plan { mode, after, count });
+    }
+
+    /// Nothing goes wrong any more, and the counts begin anew.
+    pub fn clear(&self) {
+        *self.state() = State::default();
+    }
+
+    /// How many calls were struck since the last [`Faults::set`] or [`Faults::clear`].
+    pub fn struck(&self) -> u32 {
+        self.state().struck
+    }
+
+    /// How many calls were made to `service` since the last [`Faults::set`] or [`Faults::clear`]; a retry is a call.
+    pub fn calls(&self, service: Service) -> u32 {
+        self.state().calls.get(&service).copied().unwrap_or_default()
+    }
+
+    /// Plans and counts.
+    pub fn report(&self) -> Report {
+        let state = self.state();
+        Report { plans: state.plans.clone(), calls: state.calls.clone(), struck: state.struck }
+    }
+
+    /// Counts a call to `service`, and says how it goes wrong, if it does.
+    pub(crate) fn meet(&self, service: Service) -> Option<Mode> {
+        let mut state = self.state();
+        *state.calls.entry(service).or_default() += 1;
+        let plan = state.plans.get_mut(&service)?;
+        if plan.after > 0 {
+            plan.after -= 1;
+            return None;
+        }
+        let mode = plan.mode;
+        let strikes = plan.count > 0;
+        plan.count = plan.count.saturating_sub(1);
+        if plan.count == 0 {
+            state.plans.remove(&service);
+        }
+        strikes.then(|| {
+            state.struck += 1;
+            mode
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn reset_counts(&mut self) {
+        self.calls.clear();
+        self.struck = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_after_so_many_go_wrong_and_then_no_more() {
+        let faults = Faults::default();
+        faults.set(Service::Dynamodb, Mode::Lost, 2, 2);
+        let met: Vec<_> = (0..6).map(|_| faults.meet(Service::Dynamodb)).collect();
+        assert_eq!(met, [None, None, Some(Mode::Lost), Some(Mode::Lost), None, None]);
+        assert_eq!((faults.struck(), faults.calls(Service::Dynamodb)), (2, 6));
+    }
+
+    #[test]
+    fn one_service_does_not_fail_for_another() {
+        let faults = Faults::default();
+        faults.set(Service::Ses, Mode::Refused, 0, 1);
+        assert_eq!(faults.meet(Service::Sns), None);
+        assert_eq!(faults.meet(Service::Ses), Some(Mode::Refused));
+    }
+
+    #[test]
+    fn clearing_forgets_plans_and_counts() {
+        let faults = Faults::default();
+        faults.set(Service::Sns, Mode::Slow, 0, 9);
+        faults.meet(Service::Sns);
+        faults.clear();
+        assert_eq!(faults.meet(Service::Sns), None);
+        assert_eq!((faults.struck(), faults.calls(Service::Sns)), (0, 1));
+    }
+}

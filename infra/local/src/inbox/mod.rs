@@ -1,0 +1,159 @@
+//! The inbox: what SES and SNS would have delivered. It speaks their wire protocols on a port of its own and keeps what it is
+//! given.
+
+mod ses;
+mod sns;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use serde::Serialize;
+use shared::clock::Clock;
+use shared::entropy::Entropy;
+
+use crate::StartError;
+use crate::engine::internal_port;
+use crate::serving::Serving;
+
+/// The most messages kept; the oldest go first.
+const KEPT_MAX: usize = 10_000;
+/// SES takes messages of 40 MB.
+const BODY_MAX: usize = 40 * 1024 * 1024;
+
+/// How a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// By SES.
+    Email,
+    /// By SNS.
+    Sms,
+}
+
+/// A message to one destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// How it went.
+    pub channel: Channel,
+    /// The mail address or the phone number.
+    pub to: String,
+    /// The sender: an address, or a text's alphanumeric sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// A mail's subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The plain text.
+    pub text: String,
+    /// The same as HTML, where the mail has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+    /// A text's kind, as the sender asked for it: `Transactional` or `Promotional`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms_type: Option<String>,
+    /// When it was taken, by the service's clock.
+    pub at: String,
+}
+
+/// What was sent, the oldest first. All clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox(Arc<Mutex<VecDeque<Message>>>);
+
+impl Outbox {
+    /// All messages, the oldest first.
+    pub fn messages(&self) -> Vec<Message> {
+        self.kept().iter().cloned().collect()
+    }
+
+    /// The newest message to `destination`.
+    pub fn latest_to(&self, destination: &str) -> Option<Message> {
+        self.kept().iter().rev().find(|message| message.to == destination).cloned()
+    }
+
+    /// Forgets all messages.
+    pub fn clear(&self) {
+        self.kept().clear();
+    }
+
+    fn take(&self, messages: impl IntoIterator<Item = Message>) {
+        let mut kept = self.kept();
+        kept.extend(messages);
+        let over = kept.len().saturating_sub(KEPT_MAX);
+        kept.drain(..over);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Message>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the two protocols need.
+#[derive(Clone, Debug)]
+struct Desk {
+    outbox: Outbox,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl Desk {
+    fn now(&self) -> String {
+        self.clock.now().to_rfc3339()
+    }
+
+    /// An id as AWS has them.
+    fn message_id(&self) -> String {
+        let bits = u128::from_be_bytes(self.entropy.bytes());
+        let hex = format!("{bits:032x}");
+        let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
+        [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+    }
+}
+
+/// Starts the inbox; answers with its address.
+pub(crate) async fn start(outbox: Outbox, clock: Clock, entropy: Entropy) -> Result<(String, Serving), StartError> {
+    let (listener, endpoint) = internal_port().await?;
+    let router = Router::new()
+        .route("/v2/email/outbound-emails", post(ses::send_email))
+        .route("/", post(sns::act))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(Desk { outbox, clock, entropy });
+    Ok((endpoint, Serving::router(listener, router)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::clock::Timestamp;
+
+    #[test]
+    fn the_oldest_messages_go_first() {
+        let outbox = Outbox::default();
+        let message = |to: usize| Message {
+            channel: Channel::Sms,
+            to: to.to_string(),
+            from: None,
+            subject: None,
+            text: String::new(),
+            html: None,
+            sms_type: None,
+            at: String::new(),
+        };
+        outbox.take((0..KEPT_MAX + 5).map(message));
+        assert_eq!(outbox.messages().len(), KEPT_MAX);
+        assert_eq!(outbox.messages().first().map(|message| message.to.clone()), Some("5".into()));
+    }
+
+    #[test]
+    fn a_message_id_looks_like_a_uuid() {
+        let desk = Desk {
+            outbox: Outbox::default(),
+            clock: Clock::standing_at(Timestamp::from_millis(0)),
+            entropy: Entropy::seeded(1),
+        };
+        let lengths: Vec<_> = desk.message_id().split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+    }
+}

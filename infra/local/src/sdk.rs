@@ -1,0 +1,106 @@
+//! The real SDK clients, pointed at this machine. Under them, the SDK's own HTTP client with faults let in: above it, the SDK's
+//! own retries and time-outs run as they do in AWS.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::{ConfigBag, Credentials, Region, RuntimeComponents, SharedCredentialsProvider};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use shared::app::{retries, timeouts};
+
+use crate::faults::{Faults, Mode, Service};
+use crate::refusals;
+
+/// How late a slow answer is: beyond the time-out of one attempt in `shared::app`.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// Makes clients that share one pool of connections.
+#[derive(Debug)]
+pub(crate) struct Sdk {
+    http: SharedHttpClient,
+    faults: Faults,
+}
+
+impl Sdk {
+    /// Clients that meet `faults`.
+    pub fn new(faults: Faults) -> Self {
+        Self { http: aws_smithy_http_client::Builder::new().build_http(), faults }
+    }
+
+    /// The configuration of a client of `service` at `endpoint`.
+    pub fn config(&self, service: Service, endpoint: &str) -> SdkConfig {
+        let http = Faulty { inner: self.http.clone(), service, faults: self.faults.clone() };
+        // Any key will do here; nobody checks the signature.
+        let credentials = Credentials::new("local", "local", None, None, "local");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .timeout_config(timeouts())
+            .retry_config(retries())
+            .http_client(SharedHttpClient::new(http))
+            .endpoint_url(endpoint)
+            .build()
+    }
+}
+
+/// The HTTP client of one service.
+#[derive(Debug)]
+struct Faulty<T> {
+    inner: T,
+    service: Service,
+    faults: Faults,
+}
+
+impl HttpClient for Faulty<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Faulty { inner, service: self.service, faults: self.faults.clone() })
+    }
+
+    fn validate_base_client_config(&self, components: &RuntimeComponentsBuilder, bag: &ConfigBag) -> Result<(), BoxError> {
+        self.inner.validate_base_client_config(components, bag)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.inner.connector_metadata()
+    }
+}
+
+impl HttpConnector for Faulty<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Some(mode) = self.faults.meet(self.service) else { return self.inner.call(request) };
+        tracing::info!(service = ?self.service, ?mode, "a fault strikes");
+        match mode {
+            Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),
+            Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),
+            Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request)),
+            Mode::Lost => {
+                let answer = self.inner.call(request);
+                HttpConnectorFuture::new(async move {
+                    drop(answer.await?);
+                    Err(broken(std::io::ErrorKind::ConnectionReset))
+                })
+            }
+            Mode::Slow => {
+                let answer = self.inner.call(request);
+                HttpConnectorFuture::new(async move {
+                    let answer = answer.await;
+                    tokio::time::sleep(SLOW).await;
+                    answer
+                })
+            }
+        }
+    }
+}
+
+fn broken(kind: std::io::ErrorKind) -> ConnectorError {
+    ConnectorError::io(std::io::Error::from(kind).into())
+}
