@@ -182,7 +182,7 @@ pub struct Chain {
 
 impl Chain {
     /// The chain of `subject`, whose head was read as `head`.
-    pub fn of(account: AccountId, subject: impl ToString, head: &Head) -> Self {
+    pub fn of(account: AccountId, subject: impl std::fmt::Display, head: &Head) -> Self {
         Self { account, subject: subject.to_string(), was: head.sequence, head: head.clone(), entries: Vec::new() }
     }
 

@@ -24,7 +24,7 @@ pub struct Config {
 impl Config {
     /// Reads the environment of this process.
     pub fn from_env() -> Self {
-        Self::read(|name| env(name))
+        Self::read(env)
     }
 
     /// Reads variables by name.

@@ -14,7 +14,12 @@ pub struct Entropy(Source);
 #[derive(Clone)]
 enum Source {
     System(SystemRandom),
-    Seeded { key: hmac::Key, counter: Arc<AtomicU64> },
+    Seeded(Arc<Seeded>),
+}
+
+struct Seeded {
+    key: hmac::Key,
+    counter: AtomicU64,
 }
 
 impl Entropy {
@@ -26,7 +31,7 @@ impl Entropy {
     /// The same bytes in the same order for the same seed: for tests that must be repeatable.
     pub fn seeded(seed: u64) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &seed.to_be_bytes());
-        Self(Source::Seeded { key, counter: Arc::default() })
+        Self(Source::Seeded(Arc::new(Seeded { key, counter: AtomicU64::new(0) })))
     }
 
     /// `N` random bytes.
@@ -38,10 +43,10 @@ impl Entropy {
         let mut bytes = [0; N];
         match &self.0 {
             Source::System(system) => system.fill(&mut bytes).expect("the system's generator answers"),
-            Source::Seeded { key, counter } => {
+            Source::Seeded(seeded) => {
                 for chunk in bytes.chunks_mut(32) {
-                    let block = counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-                    let stream = hmac::sign(key, &block);
+                    let block = seeded.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+                    let stream = hmac::sign(&seeded.key, &block);
                     chunk.iter_mut().zip(stream.as_ref()).for_each(|(to, from)| *to = *from);
                 }
             }

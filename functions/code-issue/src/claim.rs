@@ -157,7 +157,6 @@ impl Case {
 
 /// Where the writes of a claim stand in its transaction.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "each says it")]
 pub enum Place {
     Destination = 0,
     Source = 1,

@@ -192,7 +192,7 @@ impl Overrides {
         let mut document = defaults();
         overlay(&mut document, &Value::Object(self.0.clone()));
         serde_path_to_error::deserialize(document).map_err(|error| {
-            let pointer = error.path().iter().map(|segment| format!("/{segment}")).collect::<String>();
+            let pointer = error.path().iter().fold(String::new(), |pointer, segment| pointer + "/" + &segment.to_string());
             Invalid::Fields(vec![FieldError::new(pointer, error.inner().to_string())])
         })
     }
@@ -217,7 +217,7 @@ impl Overrides {
         }
         let Value::Object(map) = document else { return Err(not_an_object("")) };
         let patched = Self(map);
-        let settings = patched.settings().map_err(|invalid| plain_words(invalid))?;
+        let settings = patched.settings().map_err(plain_words)?;
         settings.check(plan)?;
         Ok((patched, settings))
     }

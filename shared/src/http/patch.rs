@@ -24,12 +24,12 @@ impl<T> Member<T> {
         }
     }
 
-    /// The same of another value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Member<U> {
+    /// The same with another value. One that `change` makes nothing of is left untouched.
+    pub fn filter_map<U>(self, change: impl FnOnce(T) -> Option<U>) -> Member<U> {
         match self {
             Self::Untouched => Member::Untouched,
             Self::Removed => Member::Removed,
-            Self::Set(value) => Member::Set(change(value)),
+            Self::Set(value) => change(value).map_or(Member::Untouched, Member::Set),
         }
     }
 }

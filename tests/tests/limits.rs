@@ -1,0 +1,233 @@
+//! The limits of the API, each at its number and one beyond.
+
+use reqwest::Method;
+use serde_json::json;
+use tests::{PASSWORD, World, another};
+
+fn retry_after(answer: &tests::Answer) -> i64 {
+    answer.header("retry-after").unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn after_five_wrong_passwords_in_a_row_a_username_is_delayed_and_the_delay_doubles() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    for _ in 0..5 {
+        let _ = world.login("ann", "wrong password").await.refused(401, "invalid-credentials");
+    }
+    for delay in [1, 2, 4, 8] {
+        let refused = world.login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+        assert_eq!(retry_after(&refused), delay);
+        assert!(refused.header("ratelimit").is_some() && refused.header("ratelimit-policy").is_some());
+        world.advance(delay);
+        let _ = world.login("ann", "wrong password").await.refused(401, "invalid-credentials");
+    }
+    world.advance(900);
+    let _ = world.login("ann", PASSWORD).await.expect(200);
+    let _ = world.login("ann", "wrong password").await.refused(401, "invalid-credentials");
+    let _ = world.login("ann", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_unknown_username_is_delayed_like_a_known_one() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    for username in ["ann", "nobody"] {
+        for _ in 0..5 {
+            let _ = world.login(username, "wrong password").await.refused(401, "invalid-credentials");
+        }
+        assert_eq!(retry_after(&world.login(username, PASSWORD).await.refused(429, "too-many-attempts")), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_source_address_may_fail_a_hundred_times_in_five_minutes_and_succeed_more_often() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({"kind": "internal"})).await;
+    let _ = world.settings(json!({"ip_allowlist": ["127.0.0.1/32"]})).await;
+    for _ in 0..5 {
+        let _ = world.login("ann", PASSWORD).await.expect(200);
+    }
+    for number in 0..100 {
+        let _ = world.login(&format!("nobody{number}"), "wrong password").await.refused(401, "invalid-credentials");
+    }
+    world.advance(100);
+    let refused = world.login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    assert_eq!(retry_after(&refused), 200);
+    world.advance(200);
+    let _ = world.login("ann", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_challenge_takes_five_wrong_tries_and_then_refuses_the_right_code() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    for left in [4, 3, 2, 1, 0] {
+        let refused = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+        assert_eq!(refused.body["attempts_left"], left);
+    }
+    let _ = world.verify(&challenge, "sms", &code).await.refused(429, "too-many-attempts");
+    let _ = world.issue(&challenge, "sms").await.refused(429, "too-many-attempts");
+}
+
+#[tokio::test]
+async fn a_factor_is_delayed_from_the_tenth_wrong_code_in_a_row_whatever_the_challenge() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    for round in 0..2 {
+        let (challenge, code) = world.challenge_and_code(&ann).await;
+        for _ in 0..5 {
+            let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+        }
+        assert_eq!(world.outbox().await.len(), round + 1);
+    }
+    // Locked: right and wrong codes are answered alike, and nothing is sent.
+    let challenge = world.challenge(&ann).await;
+    let refused = world.issue(&challenge, "sms").await.refused(429, "too-many-attempts");
+    assert_eq!(retry_after(&refused), 30);
+    let refused = world.verify(&challenge, "sms", "000000").await.refused(429, "too-many-attempts");
+    assert_eq!(retry_after(&refused), 30);
+    assert_eq!(world.outbox().await.len(), 2);
+    assert_eq!(world.actions(&ann.id).await.iter().filter(|action| *action == "factor-delayed").count(), 1);
+
+    world.advance(30);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let code = world.last_code().await;
+    let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+    let refused = world.verify(&challenge, "sms", &code).await.refused(429, "too-many-attempts");
+    assert_eq!(retry_after(&refused), 60);
+    world.advance(60);
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+
+    // A success resets the count.
+    world.advance(3_600);
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    for _ in 0..4 {
+        let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+    }
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_factor_is_disabled_at_a_hundred_and_an_administrator_unlocks_it() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let mut counted = 0;
+    while counted < 100 {
+        let challenge = world.challenge(&ann).await;
+        for _ in 0..5 {
+            let answer = world.verify(&challenge, "sms", "000000").await;
+            if answer.status == 429 {
+                world.advance(retry_after(&answer));
+                break;
+            }
+            let _ = answer.refused(401, "code-invalid");
+            counted += 1;
+            if counted == 100 {
+                break;
+            }
+        }
+    }
+    world.advance(7_200);
+    // The factor is no longer offered: nothing but an administrator helps.
+    let _ = world.login("ann", PASSWORD).await.refused(403, "no-usable-factor");
+    assert_eq!(world.actions(&ann.id).await.iter().filter(|action| *action == "factor-disabled").count(), 1);
+    let _ = world.backend(Method::POST, &format!("/v1/users/{}/unlock", ann.id), None).await.expect(200);
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_superseded_code_counts_for_the_challenge_and_not_for_the_factor() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    for _ in 0..3 {
+        let (challenge, old) = world.challenge_and_code(&ann).await;
+        world.advance(61);
+        let _ = world.issue(&challenge, "sms").await.expect(202);
+        for left in [4, 3, 2, 1, 0] {
+            let refused = world.verify(&challenge, "sms", &old).await.refused(401, "code-superseded");
+            assert_eq!(refused.body["attempts_left"], left);
+        }
+        let _ = world.verify(&challenge, "sms", &old).await.refused(429, "too-many-attempts");
+        world.advance(600);
+    }
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_wait_between_two_codes_of_a_challenge_is_a_minute_and_doubles() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let challenge = world.challenge(&ann).await;
+    for wait in [60, 120, 240] {
+        let sent = world.issue(&challenge, "sms").await.expect(202);
+        assert_eq!(sent.body["resend_in"], wait);
+        world.advance(wait - 1);
+        let refused = world.issue(&challenge, "sms").await.refused(429, "resend-too-soon");
+        assert_eq!((retry_after(&refused), refused.body["resend_in"].as_i64()), (1, Some(1)));
+        world.advance(1);
+    }
+}
+
+#[tokio::test]
+async fn a_destination_is_sent_five_codes_in_ten_minutes_and_ten_in_an_hour() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"phone": "+12025550123"})).await;
+    // Another user with the same phone has a part in the same share.
+    let bea = world.user("bea", json!({"phone": "+12025550123"})).await;
+    for person in [&ann, &bea, &ann, &bea, &ann] {
+        let _ = world.challenge_and_code(person).await;
+        world.advance(1);
+    }
+    let challenge = world.challenge(&bea).await;
+    let refused = world.issue(&challenge, "sms").await.refused(429, "too-many-sends");
+    assert_eq!(retry_after(&refused), 595);
+    world.advance(595);
+    for _ in 0..5 {
+        let _ = world.challenge_and_code(&ann).await;
+        world.advance(1);
+    }
+    world.advance(600);
+    let challenge = world.challenge(&ann).await;
+    let refused = world.issue(&challenge, "sms").await.refused(429, "too-many-sends");
+    assert_eq!(retry_after(&refused), 3_600 - 5 - 595 - 5 - 600);
+    assert_eq!(world.outbox().await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_source_address_has_twenty_five_codes_sent_in_five_minutes() {
+    let world = World::new().await;
+    let mut last = None;
+    for number in 0..26 {
+        last = Some(world.user(&format!("user{number}"), json!({"phone": format!("+1202555{:04}", 100 + number)})).await);
+        let challenge = world.challenge(last.as_ref().unwrap()).await;
+        let answer = world.issue(&challenge, "sms").await;
+        if number < 25 {
+            let _ = answer.expect(202);
+        } else {
+            assert_eq!(retry_after(&answer.refused(429, "too-many-sends")), 300);
+        }
+    }
+    world.advance(300);
+    let _ = world.challenge_and_code(&last.unwrap()).await;
+    assert_eq!(world.outbox().await.len(), 26);
+}
+
+#[tokio::test]
+async fn a_log_that_has_grown_is_trimmed_and_still_counts() {
+    let world = World::new().await;
+    let mut total = 0;
+    for round in 0..4 {
+        for number in 0..20 {
+            let phone = format!("+1202555{:04}", 100 + round * 20 + number);
+            let person = world.user(&format!("user{round}x{number}"), json!({"phone": phone})).await;
+            let _ = world.challenge_and_code(&person).await;
+            total += 1;
+        }
+        world.advance(301);
+    }
+    assert_eq!(world.outbox().await.len(), total);
+}
