@@ -12,14 +12,13 @@ use shared::http::routes::Function;
 pub(crate) struct Functions {
     app: Arc<App>,
     code_issue: Arc<code_issue::State>,
-    pages: Arc<()>,
 }
 
 impl Functions {
     /// The functions over these parts.
     pub fn new(app: &App, courier: Courier) -> Self {
         let code_issue = Arc::new(code_issue::State { app: app.clone(), courier });
-        Self { app: Arc::new(app.clone()), code_issue, pages: Arc::new(()) }
+        Self { app: Arc::new(app.clone()), code_issue }
     }
 
     /// Lets `function` answer.
@@ -27,15 +26,11 @@ impl Functions {
         let app = Arc::clone(&self.app);
         match function {
             Function::Accounts => answer(request, |call| accounts::handle(app, call)).await,
-            Function::Audit => answer(request, |call| audit::handle(app, call)).await,
             Function::CodeIssue => answer(request, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await,
             Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,
-            Function::Documents => answer(request, |call| documents::handle(app, call)).await,
             Function::Login => answer(request, |call| login::handle(app, call)).await,
-            Function::Me => answer(request, |call| me::handle(app, call)).await,
-            Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
+            Function::Audit | Function::Documents | Function::Me | Function::Pages | Function::Users => answer(request, async |_| Err(shared::http::Problem::new(shared::http::Slug::NotFound))).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
-            Function::Users => answer(request, |call| users::handle(app, call)).await,
         }
     }
 }

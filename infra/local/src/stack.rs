@@ -59,9 +59,9 @@ pub struct Options {
     pub sns_endpoint: Option<String>,
 }
 
-impl Default for Options {
+impl Options {
     /// Any port of this machine, nothing kept, no demo: as tests want it.
-    fn default() -> Self {
+    pub fn ephemeral() -> Self {
         Self {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
