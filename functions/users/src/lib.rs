@@ -1,0 +1,37 @@
+//! The users of an account.
+
+mod create;
+mod delete;
+mod fields;
+mod get;
+mod list;
+mod patch;
+mod unlock;
+mod user;
+
+use std::sync::Arc;
+
+use shared::api_key::{self, Scope};
+use shared::app::App;
+use shared::http::{Call, Operation, Outcome, Problem, Slug};
+
+pub use create::Request as CreateUser;
+pub use list::Response as Users;
+pub use patch::Request as PatchUser;
+pub use user::Response as User;
+
+/// Answers a request.
+pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
+    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let caller = api_key::caller(&app, &call, Scope::UsersWrite).await?;
+    call.allow_origins(&caller.account.settings()?.origins);
+    match route.operation {
+        Operation::CreateUser => create::handle(&app, &call, &caller).await,
+        Operation::ListUsers => list::handle(&app, &call, &caller).await,
+        Operation::GetUser => get::handle(&app, &call, &caller).await,
+        Operation::PatchUser => patch::handle(&app, &call, &caller).await,
+        Operation::DeleteUser => delete::handle(&app, &call, &caller).await,
+        Operation::UnlockUser => unlock::handle(&app, &call, &caller).await,
+        _ => Err(Problem::new(Slug::NotFound)),
+    }
+}

@@ -1,0 +1,146 @@
+//! `POST /v1/users`
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use shared::account::Locale;
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::audit::{Action, Chain, Event, Head};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Write, keys};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::ids::{AccountId, UserId};
+use shared::secret::Secret;
+use shared::user::credential::Credential;
+use shared::user::{Factor, Kind, Method, User, password};
+use utoipa::ToSchema;
+
+use crate::fields::{self, Faults};
+use crate::user::Response;
+
+/// A user to be created.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateUser)]
+pub struct Request {
+    /// What the user signs in with: 1 to 128 ASCII letters, digits and `. _ @ + -`. Case makes no difference; it is kept in lower case.
+    #[schema(example = "ann@example.com", min_length = 1, max_length = 128)]
+    pub username: String,
+    /// Staff or counterparty.
+    pub kind: Kind,
+    /// 8 to 256 characters. Without one the user signs in by other means alone.
+    #[schema(value_type = Option<String>, example = "correct horse battery", min_length = 8, max_length = 256)]
+    pub password: Option<Secret<String>>,
+    /// A mail address in ASCII.
+    #[schema(example = "ann@example.com", max_length = 254)]
+    pub email: Option<String>,
+    /// A phone number that is given out, E.164.
+    #[schema(example = "+12025550100")]
+    pub phone: Option<String>,
+    /// The group: it exists once named.
+    #[schema(example = "escrow", pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
+    pub group: Option<String>,
+    /// The language of messages; the account's where there is none.
+    pub locale: Option<Locale>,
+    /// `sub` of the ID tokens that the user signs in with: 1 to 255 printable characters.
+    #[schema(example = "00u1a2b3c4", min_length = 1, max_length = 255)]
+    pub sso_subject: Option<String>,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    let now = app.clock.now();
+    let request: Request = call.json()?;
+    let (mut user, password) = request.read(caller.account.id, UserId::new(now, &app.entropy), now)?;
+    let password_hash = match password {
+        Some(password) => Some(password::hash(password, &app.entropy).await?),
+        None => None,
+    };
+    let event = Event::new(Action::UserCreated, caller.actor).from(call.source);
+    let event = event.with("username", user.username.as_str()).with("kind", serde_json::json!(user.kind));
+    let writes = writes(&mut user, password_hash, event, now)?;
+    app.table.transact(writes).await.map_err(|failure| match failure.stood_at(NAME) {
+        Some(_) => Problem::new(Slug::UsernameTaken).field("/username", "is taken"),
+        None => failure.into(),
+    })?;
+    Ok(Reply::created(&Response::from(&user)).etag(user.version))
+}
+
+impl Request {
+    /// The user that is asked for, and the password, once every field is what it has to be.
+    fn read(self, account: AccountId, id: UserId, now: Timestamp) -> Result<(User, Option<Secret<String>>), Problem> {
+        let mut faults = Faults::default();
+        let username = faults.hold("/username", self.username.as_str(), fields::username).unwrap_or_default();
+        let password = self.password.and_then(|password| faults.hold("/password", password, fields::password));
+        let email = self.email.and_then(|text| faults.hold("/email", text.as_str(), fields::email));
+        let phone = self.phone.and_then(|text| faults.hold("/phone", text.as_str(), fields::phone));
+        let group = self.group.and_then(|text| faults.hold("/group", text.as_str(), fields::group));
+        let sso_subject = self.sso_subject.and_then(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
+        faults.finish()?;
+        let (phone, phone_country) = phone.map(|phone| (phone.number, phone.country)).unzip();
+        let user = User {
+            id,
+            account,
+            username,
+            kind: self.kind,
+            group,
+            email,
+            phone,
+            phone_country,
+            locale: self.locale,
+            sso_subject,
+            disabled: false,
+            created_at: now,
+            version: 1,
+            had_factor: false,
+            // The maps stand ready, because an update can only reach into one that is there.
+            factors: Method::ALL.into_iter().map(|method| (method.name().to_owned(), Factor::default())).collect(),
+            challenges: BTreeMap::new(),
+            head: Head::default(),
+        };
+        Ok((user, password))
+    }
+}
+
+/// The place of the username's item among the writes.
+const NAME: usize = 1;
+
+fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    let mut chain = Chain::of(user.account, user.id, &user.head);
+    chain.append(event, now)?;
+    chain.head().clone_into(&mut user.head);
+    let credential = Credential { user: user.id, password_hash };
+    let mut writes = vec![
+        Write::create(keys::user(user.id), user)?.listed(keys::users(user.account), user.id.to_string()),
+        Write::create(keys::name(user.account, &user.username), &credential)?,
+    ];
+    writes.extend(chain.writes()?);
+    Ok(writes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(request: serde_json::Value) -> Result<User, serde_json::Value> {
+        let request: Request = serde_json::from_value(request).unwrap();
+        let read = request.read(AccountId::from_bytes([1; 16]), UserId::from_bytes([2; 16]), Timestamp::default());
+        read.map(|(user, _)| user).map_err(|problem| serde_json::from_slice(problem.into_reply("").body()).unwrap())
+    }
+
+    #[test]
+    fn a_user_starts_with_every_map_in_place() {
+        let user = read(json!({"username": "Ann", "kind": "external", "phone": "+12025550100"})).unwrap();
+        assert_eq!((user.username.as_str(), user.phone_country.as_deref()), ("ann", Some("US")));
+        assert!(Method::ALL.iter().all(|method| user.factors.contains_key(method.name())));
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        let wrong = json!({"username": "аnn", "kind": "internal", "password": "short", "email": "ann", "phone": "555", "group": "A"});
+        let pointers: Vec<_> = read(wrong).unwrap_err()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
+        assert_eq!(pointers, ["/username", "/password", "/email", "/phone", "/group"]);
+    }
+}

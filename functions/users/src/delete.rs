@@ -1,0 +1,35 @@
+//! `DELETE /v1/users/{id}`: the user and the username go; the audit entries stay.
+
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::audit::{Action, Chain, Event};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Patience, Write, keys};
+use shared::http::refusals::contended;
+use shared::http::{Call, Outcome, Reply};
+use shared::user::User;
+
+use crate::user;
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    call.no_body()?;
+    let mut patience = Patience::default();
+    loop {
+        let user = user::find(app, call, caller.account.id).await?;
+        let event = Event::new(Action::UserDeleted, caller.actor).from(call.source).with("username", user.username.as_str());
+        let written = app.table.transact(writes(&user, event, app.clock.now())?).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            return Ok(Reply::empty(204));
+        }
+    }
+}
+
+fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    let mut chain = Chain::of(user.account, user.id, &user.head);
+    chain.append(event, now)?;
+    let name = Write::delete(keys::name(user.account, &user.username)).when("#user = :user").value("user", user.id.to_string());
+    let mut writes = vec![chain.unmoved(Write::delete(keys::user(user.id)).when("attribute_exists(#pk)")), name];
+    writes.extend(chain.writes()?);
+    Ok(writes)
+}

@@ -1,0 +1,88 @@
+//! What the fields of a user have to be.
+
+use shared::http::{FieldError, Problem};
+use shared::secret::Secret;
+use shared::user::contact::{self, BadContact, Phone};
+use shared::user::{password as passwords, username as usernames};
+
+/// The longest name of a group.
+const GROUP_MAX: usize = 64;
+/// The longest `sub` of an ID token (OpenID Connect Core, section 2).
+const SSO_SUBJECT_MAX: usize = 255;
+
+/// What is wrong with a request, gathered so that all of it is told at once.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// What `rule` makes of the value at `pointer`; nothing, where it refuses it.
+    pub fn hold<T, U>(&mut self, pointer: &str, value: T, rule: impl FnOnce(T) -> Result<U, &'static str>) -> Option<U> {
+        rule(value).map_err(|detail| self.0.push(FieldError::new(pointer, detail))).ok()
+    }
+
+    /// Refuses the request if anything was wrong with it.
+    pub fn finish(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
+    }
+}
+
+/// The canonical form of a username.
+pub fn username(text: &str) -> Result<String, &'static str> {
+    usernames::canonical(text).map_err(|_| "must have 1 to 128 characters: ASCII letters, digits and . _ @ + -")
+}
+
+/// A password that may be set.
+pub fn password(password: Secret<String>) -> Result<Secret<String>, &'static str> {
+    if passwords::is_long_enough(&password) { Ok(password) } else { Err("must have 8 to 256 characters") }
+}
+
+/// A mail address.
+pub fn email(text: &str) -> Result<String, &'static str> {
+    contact::email(text).map_err(|_| "must be a mail address such as ann@example.com")
+}
+
+/// A phone number and its country.
+pub fn phone(text: &str) -> Result<Phone, &'static str> {
+    contact::phone(text).map_err(|bad| match bad {
+        BadContact::Malformed => "must be a phone number in E.164 form such as +12025550100",
+        BadContact::Unassigned => "is not a phone number that is given out",
+    })
+}
+
+/// The name of a group.
+pub fn group(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = (1..=GROUP_MAX).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('-');
+    if fits { Ok(text.to_owned()) } else { Err("must have 1 to 64 characters: a-z, 0-9 and -, the first of them no -") }
+}
+
+/// `sub` of an ID token.
+pub fn sso_subject(text: &str) -> Result<String, &'static str> {
+    let fits = (1..=SSO_SUBJECT_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err("must have 1 to 255 printable characters") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_a_plain_word() {
+        for text in ["a", "7", "escrow-west", &"a".repeat(64)] {
+            assert!(group(text).is_ok(), "{text:?}");
+        }
+        for text in ["", "-a", "A", "ä", "a_b", "a b", &"a".repeat(65)] {
+            assert!(group(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let mut faults = Faults::default();
+        assert_eq!(faults.hold("/username", "Ann", username), Some("ann".into()));
+        assert_eq!(faults.hold("/email", "ann", email), None);
+        assert_eq!(faults.hold("/sso_subject", "a\0", sso_subject), None);
+        assert_eq!(faults.0.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), ["/email", "/sso_subject"]);
+        assert!(faults.finish().is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! `GET /v1/users/{id}`
+
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::http::{Call, Outcome, Reply};
+
+use crate::user::{self, Response};
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    call.no_body()?;
+    let user = user::find(app, call, caller.account.id).await?;
+    Ok(Reply::ok(&Response::from(&user)).etag(user.version))
+}

@@ -1,0 +1,112 @@
+//! `PATCH /v1/users/{id}`
+
+mod change;
+
+use serde::Deserialize;
+use shared::account::Locale;
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::dynamo::{Failure, Patience, keys, read};
+use shared::http::patch::{Member, given};
+use shared::http::refusals::contended;
+use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::secret::Secret;
+use shared::user::credential::Credential;
+use shared::user::{Kind, User};
+use utoipa::ToSchema;
+
+use crate::user::{self, Response};
+use change::Change;
+
+/// A JSON Merge Patch of a user. `null` takes a field away, where there may be none.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PatchUser)]
+pub struct Request {
+    /// What the user signs in with: 1 to 128 ASCII letters, digits and `. _ @ + -`. Case makes no difference.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(example = "ann@example.com", min_length = 1, max_length = 128, nullable = false)]
+    pub username: Option<String>,
+    /// Staff or counterparty.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    pub kind: Option<Kind>,
+    /// 8 to 256 characters; null for signing in by other means alone. Ends the sign-ins that are under way.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "correct horse battery", min_length = 8, max_length = 256)]
+    pub password: Member<Secret<String>>,
+    /// A mail address in ASCII. Another one ends the sign-ins that are under way.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "ann@example.com", max_length = 254)]
+    pub email: Member<String>,
+    /// A phone number that is given out, E.164. Another one ends the sign-ins that are under way.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "+12025550100")]
+    pub phone: Member<String>,
+    /// The group: it exists once named.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "escrow", pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
+    pub group: Member<String>,
+    /// The language of messages; null for the account's.
+    #[serde(default)]
+    #[schema(value_type = Option<Locale>)]
+    pub locale: Member<Locale>,
+    /// `sub` of the ID tokens that the user signs in with: 1 to 255 printable characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "00u1a2b3c4", min_length = 1, max_length = 255)]
+    pub sso_subject: Member<String>,
+    /// Whether sign-in is refused. `true` ends the sign-ins that are under way.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    pub disabled: Option<bool>,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    let request: Request = Body::read(call.merge_patch()?)?;
+    let (mut change, password) = Change::read(request)?;
+    let if_match = call.if_match()?;
+    let mut user = user::find(app, call, caller.account.id).await?;
+    fresh(&user, if_match)?;
+    change.hash(password, &app.entropy).await?;
+    let mut patience = Patience::default();
+    loop {
+        let patched = change.over(&user);
+        let changed = change.names(&user, &patched)?;
+        if changed.is_empty() {
+            return Ok(Reply::ok(&Response::from(&user)).etag(user.version));
+        }
+        let credential = credential(app, &user, &patched).await?;
+        let event = change::event(&changed, &patched, caller.actor).from(call.source);
+        let written = app.table.transact(change.writes(&user, &patched, credential, event, app.clock.now())?).await;
+        if written.as_ref().is_err_and(|failure| is_taken(failure, &user)) {
+            return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
+        }
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
+        }
+        user = user::find(app, call, caller.account.id).await?;
+        fresh(&user, if_match)?;
+    }
+}
+
+fn fresh(user: &User, if_match: Option<u64>) -> Result<(), Problem> {
+    let stale = if_match.is_some_and(|version| version != user.version);
+    if stale { Err(Problem::new(Slug::PreconditionFailed)) } else { Ok(()) }
+}
+
+/// What is to move to another name. Nothing, where the name stays.
+async fn credential(app: &App, user: &User, patched: &User) -> Result<Option<Credential>, Failure> {
+    if user.username == patched.username {
+        return Ok(None);
+    }
+    let item = app.table.get(keys::name(user.account, &user.username)).await?;
+    item.map(read).transpose()
+}
+
+/// Whether the last of the writes, the one that takes the new name, found somebody else's.
+fn is_taken(failure: &Failure, user: &User) -> bool {
+    let Failure::Condition(reasons) = failure else { return false };
+    let stood = reasons.last().and_then(Option::as_ref).and_then(|item| item.get("user")?.as_s().ok());
+    stood.is_some_and(|owner| *owner != user.id.to_string())
+}

@@ -1,0 +1,224 @@
+//! What a patch makes of a user, and the writes that make it so.
+
+use std::collections::BTreeMap;
+
+use shared::account::Locale;
+use shared::audit::{Action, Actor, Event};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Item, Write, document, keys};
+use shared::entropy::Entropy;
+use shared::http::Problem;
+use shared::http::patch::Member;
+use shared::secret::Secret;
+use shared::user::contact::Phone;
+use shared::user::credential::Credential;
+use shared::user::{Kind, Method, User, password};
+
+use super::Request;
+use crate::fields::{self, Faults};
+
+/// The attributes of a user's item that a patch may change, and the field that each belongs to.
+const ATTRIBUTES: [(&str, &str); 11] = [
+    ("username", "/username"),
+    ("kind", "/kind"),
+    ("email", "/email"),
+    ("phone", "/phone"),
+    ("phone_country", "/phone"),
+    ("had_factor", "/phone"),
+    ("group", "/group"),
+    ("locale", "/locale"),
+    ("sso_subject", "/sso_subject"),
+    ("disabled", "/disabled"),
+    ("version", ""),
+];
+
+/// A patch whose every field is what it has to be.
+#[derive(Debug)]
+pub struct Change {
+    username: Option<String>,
+    kind: Option<Kind>,
+    password_hash: Member<String>,
+    email: Member<String>,
+    phone: Member<Phone>,
+    group: Member<String>,
+    locale: Member<Locale>,
+    sso_subject: Member<String>,
+    disabled: Option<bool>,
+}
+
+impl Change {
+    /// Holds every field against its rule. The password is yet to be hashed.
+    pub fn read(request: Request) -> Result<(Self, Member<Secret<String>>), Problem> {
+        let mut faults = Faults::default();
+        let username = request.username.and_then(|text| faults.hold("/username", text.as_str(), fields::username));
+        let password = request.password.filter_map(|password| faults.hold("/password", password, fields::password));
+        let email = request.email.filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
+        let phone = request.phone.filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
+        let group = request.group.filter_map(|text| faults.hold("/group", text.as_str(), fields::group));
+        let sso_subject = request.sso_subject.filter_map(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
+        faults.finish()?;
+        let Request { kind, locale, disabled, .. } = request;
+        let password_hash = Member::Untouched;
+        Ok((Self { username, kind, password_hash, email, phone, group, locale, sso_subject, disabled }, password))
+    }
+
+    /// Takes the password's hash into the change.
+    pub async fn hash(&mut self, password: Member<Secret<String>>, entropy: &Entropy) -> Result<(), password::Broken> {
+        self.password_hash = match password {
+            Member::Untouched => Member::Untouched,
+            Member::Removed => Member::Removed,
+            Member::Set(password) => Member::Set(password::hash(password, entropy).await?),
+        };
+        Ok(())
+    }
+
+    /// What comes of `user`.
+    pub fn over(&self, user: &User) -> User {
+        let before = user.phone.clone().zip(user.phone_country.clone()).map(|(number, country)| Phone { number, country });
+        let (phone, phone_country) = self.phone.clone().over(before).map(|phone| (phone.number, phone.country)).unzip();
+        User {
+            username: self.username.clone().unwrap_or_else(|| user.username.clone()),
+            kind: self.kind.unwrap_or(user.kind),
+            email: self.email.clone().over(user.email.clone()),
+            // Who once had a phone had a factor: without the phone, the password alone is not to enrol another.
+            had_factor: user.had_factor || (user.phone.is_some() && phone.is_none()),
+            phone,
+            phone_country,
+            group: self.group.clone().over(user.group.clone()),
+            locale: self.locale.clone().over(user.locale),
+            sso_subject: self.sso_subject.clone().over(user.sso_subject.clone()),
+            disabled: self.disabled.unwrap_or(user.disabled),
+            version: user.version + 1,
+            ..user.clone()
+        }
+    }
+
+    /// The fields that differ, by JSON Pointer: what the audit tells, without the values.
+    pub fn names(&self, user: &User, patched: &User) -> Result<Vec<&'static str>, Failure> {
+        let (before, after) = (attributes(user)?, attributes(patched)?);
+        let differs = |(name, field): &(&str, &str)| !field.is_empty() && before.get(*name) != after.get(*name);
+        let mut names: Vec<&'static str> = ATTRIBUTES.iter().filter(|entry| differs(entry)).map(|(_, field)| *field).collect();
+        names.dedup();
+        if self.password_hash != Member::Untouched {
+            names.push("/password");
+        }
+        Ok(names)
+    }
+
+    /// The writes. Each attribute is set by itself: the counts of attempts, on the same item, go on meanwhile.
+    ///
+    /// `credential` is what moves to another name. The write that takes that name is the last.
+    pub fn writes(
+        &self,
+        user: &User,
+        patched: &User,
+        credential: Option<Credential>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
+        let mut update = user.touch().when("#version = :was").value("was", user.version);
+        let (before, mut after) = (attributes(user)?, attributes(patched)?);
+        for (name, _) in ATTRIBUTES {
+            update = match after.remove(name) {
+                after if after.as_ref() == before.get(name) => update,
+                Some(value) => update.and(&format!(", #{name} = :{name}")).value(name, value),
+                None => update.remove(format!("#{name}")),
+            };
+        }
+        if self.ends_challenges(user, patched) {
+            update = update.and(", #challenges = :none").value("none", document(&BTreeMap::<String, u8>::new())?);
+        }
+        let mut writes = user.change(update, [event], now)?;
+        writes.extend(self.name_writes(user, patched, credential)?);
+        Ok(writes)
+    }
+
+    /// A password that was right no longer is, or a code went where it no longer counts, or nothing counts any more.
+    fn ends_challenges(&self, user: &User, patched: &User) -> bool {
+        let moved = user.email != patched.email || user.phone != patched.phone;
+        moved || patched.disabled || self.password_hash != Member::Untouched
+    }
+
+    fn name_writes(&self, user: &User, patched: &User, credential: Option<Credential>) -> Result<Vec<Write>, Failure> {
+        let name = keys::name(user.account, &user.username);
+        let own = |write: Write| write.when("#user = :user").value("user", user.id.to_string());
+        if user.username == patched.username {
+            return Ok(match &self.password_hash {
+                Member::Untouched => Vec::new(),
+                Member::Removed => vec![own(Write::update(name, "").remove("#password_hash"))],
+                Member::Set(hash) => {
+                    vec![own(Write::update(name, "SET #password_hash = :hash").value("hash", hash.as_str()))]
+                }
+            });
+        }
+        let before = credential.and_then(|credential| credential.password_hash);
+        let moved = Credential { user: user.id, password_hash: self.password_hash.clone().over(before) };
+        Ok(vec![own(Write::delete(name)), Write::create(keys::name(user.account, &patched.username), &moved)?])
+    }
+}
+
+/// The audit entry of a change. Of the values it tells where codes go now, masked.
+pub fn event(changed: &[&'static str], patched: &User, actor: Actor) -> Event {
+    let event = Event::new(Action::UserChanged, actor).with("changed", changed);
+    [("/email", "email", Method::Email), ("/phone", "phone", Method::Sms)].into_iter().fold(event, |event, (field, name, method)| {
+        match patched.masked_destination(method).filter(|_| changed.contains(&field)) {
+            Some(masked) => event.with(name, masked),
+            None => event,
+        }
+    })
+}
+
+fn attributes(user: &User) -> Result<Item, Failure> {
+    Ok(document(user)?.as_m().cloned().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn user() -> User {
+        let user = json!({
+            "id": "usr_00000000000000000000000001", "account": "acc_00000000000000000000000001", "username": "ann",
+            "kind": "internal", "phone": "+12025550100", "phone_country": "US", "group": "escrow", "disabled": false,
+            "created_at": 0, "version": 4,
+        });
+        serde_json::from_value(user).unwrap()
+    }
+
+    fn change(patch: Value) -> Change {
+        Change::read(serde_json::from_value(patch).unwrap()).unwrap().0
+    }
+
+    fn names(patch: Value) -> Vec<&'static str> {
+        let change = change(patch);
+        change.names(&user(), &change.over(&user())).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_named_or_stays_as_it_was_is_no_change() {
+        assert_eq!(names(json!({})), [""; 0]);
+        assert_eq!(names(json!({"username": "ANN", "group": "escrow", "email": null})), [""; 0]);
+        assert_eq!(names(json!({"group": null, "phone": "+14165550100"})), ["/phone", "/group"]);
+    }
+
+    #[test]
+    fn who_loses_the_phone_has_had_a_factor() {
+        let removed = change(json!({"phone": null})).over(&user());
+        assert_eq!((removed.phone, removed.phone_country, removed.had_factor), (None, None, true));
+        let replaced = change(json!({"phone": "+14165550100"})).over(&user());
+        assert_eq!((replaced.phone_country.as_deref(), replaced.had_factor), (Some("CA"), false));
+    }
+
+    #[test]
+    fn another_destination_or_being_disabled_ends_what_is_open_and_a_group_does_not() {
+        let ends = |patch| {
+            let change = change(patch);
+            change.ends_challenges(&user(), &change.over(&user()))
+        };
+        assert!(ends(json!({"disabled": true})));
+        assert!(ends(json!({"phone": "+14165550100"})));
+        assert!(ends(json!({"email": "ann@example.com"})));
+        assert!(!ends(json!({"group": "sales", "username": "anna", "kind": "external"})));
+    }
+}

@@ -1,0 +1,39 @@
+//! `POST /v1/users/{id}/unlock`: lifts the delays and locks of the password and of every factor.
+
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::audit::{Action, Event};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Patience, Write};
+use shared::http::refusals::contended;
+use shared::http::{Call, Outcome, Reply};
+use shared::user::{Method, User, password};
+
+use crate::user::{self, Response};
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    call.no_body()?;
+    let event = Event::new(Action::UserUnlocked, caller.actor).from(call.source);
+    let mut patience = Patience::default();
+    loop {
+        let user = user::find(app, call, caller.account.id).await?;
+        let written = app.table.transact(writes(&user, event.clone(), app.clock.now())?).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            return Ok(Reply::ok(&Response::from(&user)).etag(user.version));
+        }
+    }
+}
+
+fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    let counted = Method::ALL.into_iter().map(Method::name).filter(|name| user.factors.contains_key(*name));
+    // A count that is on its way to be taken back must not be taken from what is counted from now on: the epoch moves.
+    let lift = |write: Write, name| {
+        let factor = format!("#factors.#{name}");
+        write.and(&format!(", {factor}.#failures = :zero, {factor}.#epoch = {factor}.#epoch + :one"))
+    };
+    let update = counted.fold(user.touch(), lift).value("zero", 0_u32).value("one", 1_u32);
+    let mut writes = user.change(update, [event], now)?;
+    writes.push(Write::delete(password::failures_key(user.account, &user.username)));
+    Ok(writes)
+}
