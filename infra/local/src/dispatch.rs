@@ -29,8 +29,9 @@ impl Functions {
             Function::CodeIssue => answer(request, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await,
             Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,
             Function::Login => answer(request, |call| login::handle(app, call)).await,
-            Function::Audit | Function::Documents | Function::Me | Function::Pages | Function::Users => answer(request, async |_| Err(shared::http::Problem::new(shared::http::Slug::NotFound))).await,
+            Function::Audit | Function::Documents | Function::Me | Function::Pages => answer(request, async |_| Err(shared::http::Problem::new(shared::http::Slug::NotFound))).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
+            Function::Users => answer(request, |call| users::handle(app, call)).await,
         }
     }
 }
