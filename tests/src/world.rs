@@ -4,6 +4,7 @@ use local::{Options, Stack};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::clock::{Clock, Span, Timestamp};
+use shared::entropy::Entropy;
 use shared::secret::Secret;
 
 /// The operator's key of every world.
@@ -96,6 +97,12 @@ impl World {
             demo: false,
             ..Options::ephemeral()
         };
+        // The same flows on another engine, where one is named: each world has a table of its own there.
+        if let Some(endpoint) = shared::config::env("COUNTERSIGN_DYNAMODB_ENDPOINT") {
+            let name = shared::secret::encode(Entropy::system().bytes::<9>()).replace(['-', '_'], "0");
+            options.config.table_name = format!("countersign-{name}");
+            options.dynamodb_endpoint = Some(endpoint);
+        }
         change(&mut options);
         let stack = Stack::start(options).await.unwrap();
         let mut world = Self { stack, account: String::new(), key: String::new(), client: Client::new() };
