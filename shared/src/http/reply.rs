@@ -50,10 +50,14 @@ impl Reply {
         self.header("content-type", content_type.into())
     }
 
-    /// A header more.
+    /// A header more. One that is there already gets both values, as a list: an HTTP API 2.0 answer has each name once.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: String) -> Self {
-        self.headers.push((name, value));
+        match self.headers.iter_mut().find(|(present, _)| *present == name) {
+            Some((_, present)) if present.split(", ").any(|one| one == value) => {}
+            Some((_, present)) => *present = format!("{present}, {value}"),
+            None => self.headers.push((name, value)),
+        }
         self
     }
 
@@ -94,5 +98,17 @@ impl Reply {
             *failed.status_mut() = lambda_http::http::StatusCode::INTERNAL_SERVER_ERROR;
             failed
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_is_there_already_becomes_a_list() {
+        let reply = ["accept", "origin", "origin"].into_iter().fold(Reply::empty(204), |reply, value| reply.header("vary", value.into()));
+        let values: Vec<_> = reply.into_response().headers().get_all("vary").iter().cloned().collect();
+        assert_eq!(values, ["accept, origin"]);
     }
 }

@@ -1,0 +1,48 @@
+//! `GET /.well-known/openid-configuration`
+
+use serde::Serialize;
+use shared::app::App;
+use shared::http::{Call, Reply};
+use utoipa::ToSchema;
+
+use crate::json;
+
+/// OpenID Connect discovery, as far as a token's verifier needs it: API Gateway's JWT authorizer reads the issuer and the keys.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Discovery)]
+pub struct Response {
+    /// `iss` of the tokens.
+    #[schema(example = "https://id.example")]
+    pub issuer: String,
+    /// Where the keys are.
+    #[schema(example = "https://id.example/.well-known/jwks.json")]
+    pub jwks_uri: String,
+    /// How tokens are signed.
+    #[schema(example = json!(["RS256"]))]
+    pub id_token_signing_alg_values_supported: Vec<&'static str>,
+    /// `none`: there is no authorization endpoint, and nobody is sent to one.
+    #[schema(example = json!(["none"]))]
+    pub response_types_supported: Vec<&'static str>,
+    /// `public`: `sub` is the same for every audience.
+    #[schema(example = json!(["public"]))]
+    pub subject_types_supported: Vec<&'static str>,
+    /// The claims of a token.
+    #[schema(example = json!(["iss", "sub", "aud", "exp"]))]
+    pub claims_supported: Vec<&'static str>,
+    /// What `acr` may say.
+    #[schema(example = json!(["two-factor"]))]
+    pub acr_values_supported: Vec<&'static str>,
+}
+
+pub(crate) fn handle(app: &App, call: &Call) -> Reply {
+    let issuer = call.base_url(app.config.base_url.as_deref());
+    json(&Response {
+        jwks_uri: format!("{issuer}/.well-known/jwks.json"),
+        issuer,
+        id_token_signing_alg_values_supported: vec!["RS256"],
+        response_types_supported: vec!["none"],
+        subject_types_supported: vec!["public"],
+        claims_supported: vec!["iss", "sub", "aud", "exp", "iat", "auth_time", "jti", "acct", "kind", "amr", "acr"],
+        acr_values_supported: vec!["single-factor", "allowlisted-network", "two-factor-email", "two-factor"],
+    })
+}
