@@ -18,7 +18,6 @@ const SCOPES: [&str; 7] =
     ["settings:write", "users:write", "agreements:write", "links:write", "tokens:redeem", "audit:read", "quota:read"];
 /// It guards nothing but this machine's demo.
 const PASSWORD: &str = "correct horse battery";
-const PHONE: &str = "+12025550123";
 
 /// A ready-made account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,18 +60,18 @@ pub(crate) async fn make(gateway: &Gateway, operator: &Secret<String>) -> Result
     let key = json!({ "name": "Demo", "scopes": SCOPES });
     let made = caller.send(Method::POST, &format!("/v1/accounts/{account}/api-keys"), &key).await?;
     let api_key = text(&made, "key")?;
-    let users: Vec<_> = [("ann", "external"), ("ben", "internal")].map(|(username, kind)| DemoUser::new(username, kind)).into();
+    let users = [DemoUser::new("ann", "external", "+12025550123"), DemoUser::new("ben", "internal", "+12025550124")];
     for DemoUser { username, kind, phone, email } in &users {
         let user = json!({ "username": username, "kind": kind, "phone": phone, "email": email, "password": PASSWORD });
         caller.send(Method::POST, &format!("/v1/users?account={account}"), &user).await?;
     }
-    Ok(Demo { account, name: name.into(), plan: plan.into(), api_key, users, password: PASSWORD.into() })
+    Ok(Demo { account, name: name.into(), plan: plan.into(), api_key, users: users.into(), password: PASSWORD.into() })
 }
 
 impl DemoUser {
-    fn new(username: &str, kind: &str) -> Self {
+    fn new(username: &str, kind: &str, phone: &str) -> Self {
         let email = format!("{username}@example.com");
-        Self { username: username.into(), kind: kind.into(), phone: PHONE.into(), email }
+        Self { username: username.into(), kind: kind.into(), phone: phone.into(), email }
     }
 }
 

@@ -26,10 +26,13 @@ impl Functions {
         let app = Arc::clone(&self.app);
         match function {
             Function::Accounts => answer(request, |call| accounts::handle(app, call)).await,
+            Function::Audit => answer(request, |call| audit::handle(app, call)).await,
             Function::CodeIssue => answer(request, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await,
             Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,
+            Function::Documents => answer(request, |call| documents::handle(app, call)).await,
             Function::Login => answer(request, |call| login::handle(app, call)).await,
-            Function::Audit | Function::Documents | Function::Me | Function::Pages => answer(request, async |_| Err(shared::http::Problem::new(shared::http::Slug::NotFound))).await,
+            Function::Me => answer(request, |call| me::handle(app, call)).await,
+            Function::Pages => answer(request, async |_| Err(shared::http::Problem::new(shared::http::Slug::NotFound))).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
             Function::Users => answer(request, |call| users::handle(app, call)).await,
         }

@@ -14,8 +14,10 @@ use tracing_subscriber::EnvFilter;
 use crate::greeting::Greeting;
 use crate::options::CommandLine;
 
-/// At `trace` these log whole requests, codes and passwords among them.
-const QUIET: [&str; 8] = ["aws_smithy_runtime", "aws_smithy_http_client", "aws_sdk_dynamodb", "aws_sdk_sesv2", "aws_sdk_sns", "hyper", "hyper_util", "dynoxide"];
+/// At `trace` these log whole requests, codes and passwords among them. The engine warns of every condition that does not hold,
+/// which is daily business.
+const QUIET: &str = "aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_dynamodb=warn,aws_sdk_sesv2=warn,aws_sdk_sns=warn,\
+    hyper=warn,hyper_util=warn,dynoxide=error";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,8 +50,7 @@ async fn run(command_line: CommandLine) -> Result<(), Box<dyn std::error::Error>
 
 fn logs() {
     let wanted = shared::config::env("RUST_LOG").unwrap_or_else(|| "warn".into());
-    let quiet = QUIET.map(|target| format!(",{target}=warn")).concat();
-    let filter = EnvFilter::try_new(format!("{wanted}{quiet}")).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_new(format!("{wanted},{QUIET}")).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().compact().with_env_filter(filter).with_writer(io::stderr).init();
     shared::start::panics();
 }

@@ -43,7 +43,7 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The operator's key; without one, the kept one or a new one.
     pub operator_key: Option<Secret<String>>,
-    /// The clock. What the data directory remembers of earlier advances is added to it.
+    /// The clock, which starts at now: what the data directory remembers of earlier advances is added to it.
     pub clock: Clock,
     /// Whether requests to DynamoDB are counted.
     pub metered: bool,

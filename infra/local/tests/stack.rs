@@ -1,0 +1,165 @@
+//! The stack's own promises: faults strike under the SDK's retries as they would in AWS, and what is kept outlives a restart.
+
+use std::path::PathBuf;
+
+use local::{Channel, Mode, Options, Service, Stack};
+use serde_json::json;
+use shared::clock::{Clock, Span, Timestamp};
+use shared::courier::{Mail, NotSent};
+use shared::dynamo::{Failure, Key, Write};
+
+/// How often the SDK tries.
+const TRIES: u32 = 3;
+
+async fn stack() -> Stack {
+    Stack::start(Options { metered: true, ..Options::ephemeral() }).await.unwrap()
+}
+
+fn key(name: &str) -> Key {
+    Key { pk: name.into(), sk: name.into() }
+}
+
+async fn create(stack: &Stack, name: &str) -> Result<(), Failure> {
+    stack.table().transact(vec![Write::create(key(name), &json!({})).unwrap()]).await
+}
+
+async fn count(stack: &Stack, name: &str) -> Result<(), Failure> {
+    let write = Write::update(key(name), "SET #n = if_not_exists(#n, :zero) + :one").value("zero", 0_i64).value("one", 1_i64);
+    stack.table().update(write).await.map(|_| ())
+}
+
+async fn counted(stack: &Stack, name: &str) -> i64 {
+    let item = stack.table().get(key(name)).await.unwrap().unwrap_or_default();
+    item.get("n").and_then(|n| n.as_n().ok()?.parse().ok()).unwrap_or_default()
+}
+
+fn mail() -> Mail {
+    Mail { subject: "Hello".into(), text: "Hello".into(), html: "<p>Hello".into() }
+}
+
+#[tokio::test]
+async fn the_sdk_gets_over_one_fault_and_not_over_three() {
+    let stack = stack().await;
+    for mode in [Mode::Refused, Mode::Throttled] {
+        let name = format!("{mode:?}");
+        stack.faults().set(Service::Dynamodb, mode, 0, 1);
+        count(&stack, &name).await.unwrap();
+        assert_eq!((stack.faults().struck(), stack.faults().calls(Service::Dynamodb)), (1, 2), "{mode:?}");
+        stack.faults().set(Service::Dynamodb, mode, 0, TRIES);
+        assert!(matches!(count(&stack, &name).await, Err(Failure::Unavailable(_))), "{mode:?}");
+        assert_eq!((stack.faults().struck(), stack.faults().calls(Service::Dynamodb)), (TRIES, TRIES), "{mode:?}");
+        assert_eq!(counted(&stack, &name).await, 1, "{mode:?} has no effect");
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_write_took_effect_and_the_sdk_makes_it_again() {
+    let stack = stack().await;
+    stack.faults().set(Service::Dynamodb, Mode::Lost, 0, 1);
+    count(&stack, "twice").await.unwrap();
+    assert_eq!(counted(&stack, "twice").await, 2);
+    // A transaction carries a token by which DynamoDB knows it again.
+    stack.faults().set(Service::Dynamodb, Mode::Lost, 0, 1);
+    create(&stack, "once").await.unwrap();
+    stack.faults().set(Service::Dynamodb, Mode::Lost, 0, TRIES);
+    assert!(matches!(create(&stack, "unheard").await, Err(Failure::Unavailable(_))));
+    assert!(matches!(create(&stack, "unheard").await, Err(Failure::Condition(_))), "it had taken effect");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_given_up_and_asked_for_again() {
+    let stack = stack().await;
+    stack.faults().set(Service::Dynamodb, Mode::Slow, 0, 1);
+    count(&stack, "slow").await.unwrap();
+    assert_eq!(stack.faults().calls(Service::Dynamodb), 2);
+    assert_eq!(counted(&stack, "slow").await, 2);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_conflict_is_told_apart() {
+    let stack = stack().await;
+    stack.faults().set(Service::Dynamodb, Mode::Conflict, 0, 1);
+    assert!(matches!(create(&stack, "held").await, Err(Failure::Conflict)));
+    stack.faults().set(Service::Dynamodb, Mode::Conflict, 0, TRIES);
+    assert!(matches!(count(&stack, "held").await, Err(Failure::Conflict)));
+    stack.faults().clear();
+    create(&stack, "held").await.unwrap();
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_arrives_unless_its_sender_fails() {
+    let stack = stack().await;
+    let courier = stack.courier();
+    for (service, mode) in [(Service::Sns, Mode::Throttled), (Service::Sns, Mode::Refused)] {
+        stack.faults().set(service, mode, 0, TRIES);
+        assert_eq!(courier.text("+12025550123", "Hello").await, Err(NotSent), "{mode:?}");
+        assert_eq!(stack.faults().struck(), TRIES, "{mode:?} is tried again");
+        stack.faults().set(Service::Ses, mode, 0, TRIES);
+        assert_eq!(courier.mail("ann@example.com", &mail()).await, Err(NotSent), "{mode:?}");
+        assert_eq!(stack.faults().struck(), TRIES, "{mode:?} is tried again");
+    }
+    assert_eq!(stack.outbox().messages(), []);
+    courier.text("+12025550123", "Hello & good-bye = 1 + 1").await.unwrap();
+    courier.mail("ann@example.com", &mail()).await.unwrap();
+    let text = stack.outbox().latest_to("+12025550123").unwrap();
+    assert_eq!((text.channel, text.text.as_str()), (Channel::Sms, "Hello & good-bye = 1 + 1"));
+    assert_eq!(text.sms_type.as_deref(), Some("Transactional"));
+    let mail = stack.outbox().latest_to("ann@example.com").unwrap();
+    assert_eq!((mail.channel, mail.html.as_deref()), (Channel::Email, Some("<p>Hello")));
+    stack.outbox().clear();
+    stack.faults().set(Service::Ses, Mode::Lost, 0, TRIES);
+    assert_eq!(courier.mail("ann@example.com", &self::mail()).await, Err(NotSent));
+    assert_eq!(stack.outbox().messages().len(), 3, "each try was delivered");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn table_indexes_keys_and_clock_outlive_a_restart() {
+    let path: PathBuf = std::env::temp_dir().join(format!("countersign-stack-{}", std::process::id()));
+    let start = || Stack::start(Options { data: Some(path.clone()), clock: clock(), ..Options::ephemeral() });
+    let stack = start().await.unwrap();
+    let write = Write::create(key("kept"), &json!({})).unwrap().listed("LIST".into(), "1".into()).due(stack.clock().now());
+    stack.table().transact(vec![write]).await.unwrap();
+    let (operator, public) = (stack.operator_key().clone(), public_key(&stack).await);
+    stack.stop().await;
+
+    let stack = start().await.unwrap();
+    assert!(stack.table().get(key("kept")).await.unwrap().is_some());
+    let listed = stack.table().list("LIST".into(), None, 10).await.unwrap().items;
+    assert_eq!(listed.iter().filter_map(Key::of).collect::<Vec<_>>(), [key("kept")]);
+    let due = stack.table().due(key("kept").due_shard(), clock().now().as_millis(), 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!((stack.operator_key(), public_key(&stack).await), (&operator, public));
+    // The index still follows the table.
+    stack.table().transact(vec![Write::delete(key("kept"))]).await.unwrap();
+    assert_eq!(stack.table().list("LIST".into(), None, 10).await.unwrap().items.len(), 0);
+    stack.stop().await;
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+#[tokio::test]
+async fn two_stacks_do_not_share_a_data_directory_or_a_port() {
+    let path: PathBuf = std::env::temp_dir().join(format!("countersign-shared-{}", std::process::id()));
+    let options = || Options { data: Some(path.clone()), ..Options::ephemeral() };
+    let stack = Stack::start(options()).await.unwrap();
+    let refused = Stack::start(options()).await.unwrap_err().to_string();
+    assert!(refused.contains("is in use by another running stack"), "{refused}");
+    let port = stack.base_url().rsplit_once(':').unwrap().1.parse().unwrap();
+    let refused = Stack::start(Options { port, ..Options::ephemeral() }).await.unwrap_err().to_string();
+    assert!(refused.contains("is in use already"), "{refused}");
+    stack.stop().await;
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+fn clock() -> Clock {
+    Clock::standing_at(Timestamp::from_millis(1_800_000_000_000).plus(Span::hours(1)))
+}
+
+async fn public_key(stack: &Stack) -> Option<String> {
+    let app = stack.app();
+    app.keyrings.current(app.clock.now()).await.public_keys().next().map(|key| key.id.clone())
+}
