@@ -1,0 +1,48 @@
+// Talking to the API: an answer, or a `Problem`.
+
+const ANSWER_TIMEOUT_MS = 20_000;
+
+export class Problem extends Error {
+  constructor(slug, { body = {}, retryAfter = null } = {}) {
+    super(slug);
+    this.slug = slug;
+    this.body = body;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export async function call(method, path, { body, bearer, idempotencyKey } = {}) {
+  const headers = { Accept: "application/json, application/problem+json" };
+  if (body) headers["Content-Type"] = "application/json";
+  if (bearer) headers.Authorization = `Bearer ${bearer}`;
+  if (idempotencyKey) headers["Idempotency-Key"] = `"${idempotencyKey}"`;
+  const response = await reach(path, { method, headers, body: body && JSON.stringify(body) });
+  const answer = await response.json().catch(() => null);
+  if (!response.ok) throw refusal(response, answer ?? {});
+  if (answer === null) throw new Problem("unreadable-answer");
+  return answer;
+}
+
+async function reach(path, request) {
+  try {
+    return await fetch(path, {
+      ...request,
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+  } catch {
+    throw new Problem("unreachable");
+  }
+}
+
+function refusal(response, body) {
+  const slug = /\/problems\/([a-z0-9-]+)$/.exec(body.type ?? "")?.[1] ?? "unexplained";
+  const seconds = Number.parseInt(response.headers.get("Retry-After"), 10);
+  return new Problem(slug, { body, retryAfter: seconds > 0 ? seconds : null });
+}
+
+/** Not `crypto.randomUUID`, which browsers withhold from a page that came by plain http. */
+export function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,65 @@
+// The factors: how each is offered and asked for, and the codes that were sent.
+
+import { call, randomKey } from "./api.js";
+import { element } from "./page.js";
+import { session } from "./session.js";
+
+/** How each factor is offered and asked for. `sends`: a message must be sent before there is a code to enter. */
+export const FACTORS = {
+  sms: { sends: true, title: "Text me", resent: "We have texted you a new code.", label: "Code from the message" },
+  email: { sends: true, title: "E-mail me a code", resent: "We have e-mailed you a new code.", label: "Code from the e-mail" },
+  totp: {
+    title: "Enter a code from your app",
+    detail: "Your authenticator app shows it",
+    lede: "Open your authenticator app and enter the code that it shows for this organisation.",
+    label: "Code from your app",
+    codeLength: 6,
+  },
+  recovery_code: {
+    title: "Use a recovery code",
+    detail: "One of the codes that you saved",
+    lede: "Enter one of the recovery codes that you saved. Each works once.",
+    label: "Recovery code",
+  },
+};
+
+/** Bullets are read out one by one; the last characters are what a person recognises. */
+export function destinationText(method, destination) {
+  const text = document.createDocumentFragment();
+  const spoken = method === "sms" ? `your number ending in ${destination.slice(-2)}` : destination.replace(/[•*]+/g, " … ");
+  text.append(element("bdi", { "aria-hidden": "true" }, destination), element("span", { class: "visually-hidden" }, spoken));
+  return text;
+}
+
+/** Whether a code was sent this way so recently that another could not be asked for anyway. */
+export function stillGood(method) {
+  const sent = session.sends.get(method);
+  return sent !== undefined && Date.now() < sent.resendAt;
+}
+
+export async function sendCode(method) {
+  const answer = await call("POST", "/v1/codes", {
+    body: { challenge: session.challenge, method },
+    idempotencyKey: sendKey(method),
+  }).catch(settleSend);
+  session.unsettledSend = null;
+  session.sends.set(method, {
+    destination: answer.destination,
+    reference: answer.reference,
+    codeLength: answer.code_length,
+    resendAt: Date.now() + answer.resend_in * 1000,
+    expiresAt: Date.now() + answer.expires_in * 1000,
+  });
+}
+
+/** Asking again after a lost answer carries the same key, so that one wish never sends two messages. */
+function sendKey(method) {
+  if (session.unsettledSend?.method !== method) session.unsettledSend = { method, key: randomKey() };
+  return session.unsettledSend.key;
+}
+
+function settleSend(problem) {
+  const open = problem.slug === "unreachable" || problem.slug === "unreadable-answer" || problem.slug === "idempotency-conflict";
+  if (!open) session.unsettledSend = null;
+  throw problem;
+}

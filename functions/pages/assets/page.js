@@ -1,0 +1,125 @@
+// The page: its parts, the one step of it that is shown, what is said on it, and the fields that are marked as wrong.
+
+import { Problem } from "./api.js";
+
+export const byId = (id) => document.getElementById(id);
+
+const heading = byId("heading");
+export const lede = byId("lede");
+export const alertRegion = byId("alert");
+const statusRegion = byId("status");
+export const account = byId("account");
+export const username = byId("username");
+export const password = byId("password");
+export const code = byId("code");
+
+/** `proved`: how many of the two lines above the heading are signed. */
+const STEPS = {
+  credentials: { title: "Sign in", lede: "Use the username and password from your organisation.", proved: 0 },
+  methods: { title: "Confirm it’s you", lede: "Your password is right. Now choose how to prove it’s really you.", proved: 1 },
+  "code-entry": { title: "Enter the code", proved: 1 },
+  enrolment: { title: "One more thing to set up", lede: "Your password is right, but you cannot sign in with it alone.", proved: 1 },
+  identity: { title: "You’re signed in", proved: 2 },
+};
+
+export function show(name, { lede: words } = {}) {
+  const step = STEPS[name];
+  for (const id of Object.keys(STEPS)) byId(id).hidden = id !== name;
+  heading.textContent = step.title;
+  document.title = `${step.title} · Countersign`;
+  lede.replaceChildren(words ?? step.lede ?? "");
+  showProgress(step.proved);
+  clearProblem();
+  announce("");
+  heading.focus();
+}
+
+export function showProgress(proved, current = proved) {
+  byId("card").dataset.proved = proved;
+  for (const [index, line] of [...byId("progress").children].entries()) {
+    if (index === current) line.setAttribute("aria-current", "step");
+    else line.removeAttribute("aria-current");
+  }
+}
+
+/** For screen readers alone: what others see happen on the page. */
+export function announce(words) {
+  statusRegion.textContent = words;
+}
+
+/** Elements and text from parts, with nothing parsed as HTML on the way. */
+export function element(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// --- The alert ----------------------------------------------------------------------------------------------
+
+export function showAlert(words, instance) {
+  const content = byId("alert-template").content.cloneNode(true);
+  content.querySelector(".alert-text").textContent = words;
+  content.querySelector(".alert-instance").textContent = instance ? `Reference for support: ${instance}` : "";
+  alertRegion.replaceChildren(content);
+}
+
+export function clearProblem() {
+  alertRegion.replaceChildren();
+  for (const input of Object.values(FIELDS)) unmark(input);
+}
+
+// --- Marking fields -----------------------------------------------------------------------------------------
+
+export const FIELDS = { "/account": account, "/username": username, "/password": password, "/code": code };
+
+export const namesAField = (errors) => errors?.some(({ pointer }) => Object.hasOwn(FIELDS, pointer)) ?? false;
+
+/** A refusal of what was typed is about a field too, even where the service names none. */
+export function fieldErrors({ slug, body }) {
+  if (slug === "invalid-credentials") return [{ pointer: "/password" }];
+  if (slug === "code-invalid" || slug === "code-superseded") return [{ pointer: "/code" }];
+  return body.errors ?? [];
+}
+
+/** Marks the named fields that are on this page and returns the first. */
+export function markFields(errors) {
+  const marked = errors.filter(({ pointer }) => Object.hasOwn(FIELDS, pointer));
+  for (const { pointer, detail } of marked) mark(FIELDS[pointer], detail);
+  return marked.length ? FIELDS[marked[0].pointer] : null;
+}
+
+function mark(input, detail) {
+  if (input === account) showAccountField();
+  input.setAttribute("aria-invalid", "true");
+  const message = byId(`${input.id}-error`);
+  message.textContent = detail ?? "";
+  message.hidden = !detail;
+  describeBy(input, detail ? message.id : alertRegion.id);
+}
+
+export function unmark(input) {
+  input.removeAttribute("aria-invalid");
+  byId(`${input.id}-error`).hidden = true;
+  describeBy(input, null);
+}
+
+/** The field's hint, if it has one, and what is wrong with it. */
+function describeBy(input, errorId) {
+  const ids = [errorId, byId(`${input.id}-hint`)?.id].filter(Boolean);
+  if (ids.length) input.setAttribute("aria-describedby", ids.join(" "));
+  else input.removeAttribute("aria-describedby");
+}
+
+/** What is plainly missing need not travel; it is told in the same way as the service would. */
+export function requireFilled(fields) {
+  const errors = Object.entries(fields)
+    .filter(([, { value }]) => value === "")
+    .map(([pointer, { words }]) => ({ pointer, detail: words }));
+  if (errors.length) throw new Problem("invalid-request", { body: { errors } });
+}
+
+export function showAccountField() {
+  byId("organisation").hidden = true;
+  byId("account-field").hidden = false;
+}
