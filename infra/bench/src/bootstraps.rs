@@ -1,0 +1,81 @@
+//! The binaries: where they are, and how they are built.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Fault;
+
+/// Every function: folder, package and binary.
+pub(crate) const FUNCTIONS: [&str; 11] = [
+    "accounts",
+    "audit",
+    "code-issue",
+    "code-verify",
+    "documents",
+    "expiry-cleanup",
+    "login",
+    "me",
+    "pages",
+    "settings",
+    "users",
+];
+
+/// The binary of each function.
+#[derive(Debug)]
+pub(crate) struct Bootstraps(BTreeMap<&'static str, PathBuf>);
+
+impl Bootstraps {
+    /// Those in `directory`; all of them, or it is a fault.
+    pub fn find(directory: &Path) -> Result<Self, Fault> {
+        let find = |name: &'static str| {
+            let places = [
+                directory.join(logical_id(name)).join("bootstrap"),
+                directory.join(name).join("bootstrap"),
+                directory.join(name),
+            ];
+            let found = places.into_iter().find(|place| place.is_file());
+            let path = found.ok_or_else(|| format!("{} holds no bootstrap of {name}", directory.display()))?;
+            Ok::<_, Fault>((name, path.canonicalize()?))
+        };
+        FUNCTIONS.into_iter().map(find).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Builds them as they are deployed, beside this program.
+    pub fn build() -> Result<Self, Fault> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--release"]);
+        cargo.args(FUNCTIONS.iter().flat_map(|name| ["-p", name]));
+        if !cargo.status()?.success() {
+            return Err("the bootstraps were not built".into());
+        }
+        let here = std::env::current_exe()?;
+        let target = here.parent().and_then(Path::parent).ok_or("this program stands in no target directory")?;
+        Self::find(&target.join("release"))
+    }
+
+    /// The binary of `name`.
+    pub fn of(&self, name: &str) -> Result<&Path, Fault> {
+        self.0.get(name).map(PathBuf::as_path).ok_or_else(|| format!("there is no function {name}").into())
+    }
+}
+
+/// The template's name of a function: `code-issue` is `CodeIssue`.
+fn logical_id(name: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    };
+    name.split('-').map(capital).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_its_logical_id() {
+        assert_eq!(logical_id("code-issue"), "CodeIssue");
+        assert_eq!(logical_id("me"), "Me");
+    }
+}

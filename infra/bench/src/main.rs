@@ -1,0 +1,86 @@
+//! The built bootstraps under a stand-in for Lambda's Runtime API: proof that each answers, and what each costs.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `bootstraps` | the binaries: where they are, how they are built |
+//! | `lambda` | the Runtime API, and one environment under it |
+//! | `event` | HTTP API 2.0 events |
+//! | `aws` | Secrets Manager, SNS and SES, as far as a bootstrap asks |
+//! | `world` | the table, an account, people, and what a person sends |
+//! | `proof`, `cold`, `warm`, `cost`, `throughput` | what is asked of it |
+//! | `process`, `stopwatch`, `report` | CPU and memory; time; the table that is printed |
+
+mod aws;
+mod bootstraps;
+mod cold;
+mod cost;
+mod event;
+mod lambda;
+mod process;
+mod proof;
+mod report;
+mod stopwatch;
+mod throughput;
+mod warm;
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bootstraps::Bootstraps;
+use clap::{Parser, Subcommand};
+use report::Report;
+use world::World;
+
+/// Measures what Countersign costs, and prints one table. Without --bootstraps the release binaries are built first.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Where the bootstraps are: `sam build`'s directory, or a target directory of cargo
+    #[arg(long, global = true, value_name = "DIR")]
+    bootstraps: Option<PathBuf>,
+    /// A tenth of the requests: enough to see that it runs, too few for the numbers to mean much
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Only starts each bootstrap, sends it a real event, and checks the answer.
+    Runtime,
+}
+
+/// What went wrong, in words.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            report::say(&format!("bench: {fault}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<bool, Fault> {
+    let bootstraps = match arguments.bootstraps {
+        Some(directory) => Bootstraps::find(&directory)?,
+        None => Bootstraps::build()?,
+    };
+    let world = World::build(bootstraps).await?;
+    if matches!(arguments.command, Some(Command::Runtime)) {
+        return proof::run(&world).await;
+    }
+    let scale = if arguments.quick { 1 } else { 10 };
+    let mut report = Report::default();
+    cold::measure(&world, &mut report, scale).await?;
+    warm::measure(&world, &mut report, scale).await?;
+    cost::measure(&world, &mut report).await?;
+    throughput::measure(&world, &mut report, scale).await?;
+    report.print();
+    Ok(true)
+}

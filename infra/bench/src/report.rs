@@ -1,0 +1,183 @@
+//! What was measured, and the goals it is held against.
+
+use std::time::Duration;
+
+use shared::dynamo::meter::Cost;
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub cold: Vec<Cold>,
+    pub throughput: Vec<Throughput>,
+    routes: Vec<Route>,
+}
+
+/// A function's cold start.
+#[derive(Debug)]
+pub(crate) struct Cold {
+    pub function: &'static str,
+    pub size: u64,
+    pub poll: f64,
+    pub answer: f64,
+    pub peak_mib: f64,
+}
+
+/// A route's request, warm.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    name: &'static str,
+    pub p50: f64,
+    pub p99: f64,
+    pub cpu: f64,
+    pub peak_mib: f64,
+    pub cost: Cost,
+}
+
+/// Verifications with so many in flight.
+#[derive(Debug)]
+pub(crate) struct Throughput {
+    pub in_flight: usize,
+    pub per_second: f64,
+    pub per_core: f64,
+    pub cpu: f64,
+}
+
+/// Goals: MB, milliseconds, MiB.
+const SIZE_GOAL: f64 = 9.0;
+const POLL_GOAL: f64 = 12.0;
+const ANSWER_GOAL: f64 = 18.0;
+const MEMORY_GOAL: f64 = 20.0;
+/// argon2id takes 19 MiB by itself.
+const HASHING_MEMORY_GOAL: f64 = 40.0;
+const WRONG_CPU_GOAL: f64 = 1.0;
+const RIGHT_CPU_GOAL: f64 = 1.5;
+
+impl Report {
+    /// The row of a route.
+    pub fn route(&mut self, name: &'static str) -> &mut Route {
+        let place = self.routes.iter().position(|route| route.name == name).unwrap_or_else(|| {
+            self.routes.push(Route { name, ..Route::default() });
+            self.routes.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the place was found or made above")]
+        &mut self.routes[place]
+    }
+
+    /// Prints it. A number that misses its goal is marked with `!`.
+    pub fn print(&self) {
+        let mut lines = Lines::new(["function", "binary", "first poll", "first answer", "peak memory", "", ""]);
+        for cold in &self.cold {
+            let megabytes = f64::from(u32::try_from(cold.size).unwrap_or(u32::MAX)) / 1e6;
+            lines.push([
+                cold.function.into(),
+                goal(megabytes, "MB", SIZE_GOAL),
+                goal(cold.poll, "ms", POLL_GOAL),
+                // A password takes longer to hash than that, wherever it is hashed.
+                if hashes(cold.function) { plain(cold.answer, "ms") } else { goal(cold.answer, "ms", ANSWER_GOAL) },
+                goal(cold.peak_mib, "MiB", memory_goal(cold.function)),
+                String::new(),
+                String::new(),
+            ]);
+        }
+        lines.push(["route, warm", "p50", "p99", "CPU", "peak memory", "round trips", "units read + written"].map(str::to_owned));
+        for route in &self.routes {
+            lines.push([
+                route.name.into(),
+                plain(route.p50, "ms"),
+                plain(route.p99, "ms"),
+                cpu_goal(route.name).map_or_else(|| plain(route.cpu, "ms"), |most| goal(route.cpu, "ms", most)),
+                plain(route.peak_mib, "MiB"),
+                route.cost.requests.to_string(),
+                format!("{} + {}", route.cost.read_units, route.cost.write_units),
+            ]);
+        }
+        lines.push(["verifications in flight", "per second", "per core second", "CPU each", "", "", ""].map(str::to_owned));
+        for throughput in &self.throughput {
+            lines.push([
+                throughput.in_flight.to_string(),
+                format!("{:.0}", throughput.per_second),
+                format!("{:.0}", throughput.per_core),
+                plain(throughput.cpu, "ms"),
+                String::new(),
+                String::new(),
+                String::new(),
+            ]);
+        }
+        lines.print();
+        say(&format!(
+            "\nGoals: binary {SIZE_GOAL} MB, first poll {POLL_GOAL} ms, first answer {ANSWER_GOAL} ms, memory {MEMORY_GOAL} MiB \
+             ({HASHING_MEMORY_GOAL} where passwords are hashed), CPU of a wrong code {WRONG_CPU_GOAL} ms and of a right one \
+             {RIGHT_CPU_GOAL} ms. ! marks what misses one. The last rows hold the embedded DynamoDB's work too."
+        ));
+    }
+}
+
+fn hashes(function: &str) -> bool {
+    matches!(function, "login" | "users")
+}
+
+fn memory_goal(function: &str) -> f64 {
+    if hashes(function) { HASHING_MEMORY_GOAL } else { MEMORY_GOAL }
+}
+
+fn cpu_goal(route: &str) -> Option<f64> {
+    match route {
+        "POST /v1/codes/verify, wrong" => Some(WRONG_CPU_GOAL),
+        "POST /v1/codes/verify, right" => Some(RIGHT_CPU_GOAL),
+        _ => None,
+    }
+}
+
+fn goal(value: f64, unit: &str, most: f64) -> String {
+    format!("{}{}", plain(value, unit), if value > most { " !" } else { "" })
+}
+
+fn plain(value: f64, unit: &str) -> String {
+    format!("{value:.2} {unit}")
+}
+
+/// Rows of one table.
+struct Lines(Vec<[String; 7]>);
+
+impl Lines {
+    fn new(heading: [&str; 7]) -> Self {
+        Self(vec![heading.map(str::to_owned)])
+    }
+
+    fn push(&mut self, row: [String; 7]) {
+        self.0.push(row);
+    }
+
+    fn print(&self) {
+        let width = |column: usize| self.0.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        for row in &self.0 {
+            let cells =
+                row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column).unwrap_or_default()));
+            say(cells.collect::<Vec<_>>().join(" | ").trim_end());
+        }
+    }
+}
+
+/// A span in milliseconds.
+pub(crate) fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
+/// The one in the middle.
+pub(crate) fn median(mut spans: Vec<Duration>) -> Duration {
+    spans.sort_unstable();
+    at_rank(&spans, 0.5)
+}
+
+/// The one below which the given part of `sorted` lies.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few hundred")]
+pub(crate) fn at_rank(sorted: &[Duration], part: f64) -> Duration {
+    let place = (sorted.len() as f64 * part) as usize;
+    sorted.get(place).or(sorted.last()).copied().unwrap_or_default()
+}
+
+/// Prints a line.
+#[expect(clippy::print_stdout, reason = "it is what this program is for")]
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,314 @@
+//! The table, an account, people, and what a person sends: through the bootstraps, or through the same handlers in this process.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http_body_util::BodyExt;
+use local::{Incoming, Options, Stack};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::Fault;
+use crate::aws::{Aws, SECRET};
+use crate::bootstraps::Bootstraps;
+use crate::event::Event;
+use crate::lambda::{Answer, Environment};
+use crate::stopwatch::Stopwatch;
+
+/// The password of all people.
+const PASSWORD: &str = "correct horse battery";
+/// Area codes of the United States, in each of which a hundred numbers are set aside for fiction.
+const AREAS: [&str; 8] = ["202", "212", "303", "312", "404", "415", "503", "617"];
+
+/// Everything that the bootstraps meet.
+pub(crate) struct World {
+    pub bootstraps: Bootstraps,
+    pub stack: Stack,
+    pub account: String,
+    pub key: String,
+    aws: Aws,
+    dynamodb: String,
+    people: AtomicUsize,
+}
+
+/// Somebody who signs in.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub number: usize,
+    pub id: String,
+    username: String,
+    phone: String,
+}
+
+impl World {
+    pub async fn build(bootstraps: Bootstraps) -> Result<Self, Fault> {
+        let aws = Aws::start().await?;
+        let dynamodb = dynamodb().await?;
+        let options = Options { metered: true, dynamodb_endpoint: Some(dynamodb.clone()), ..Options::ephemeral() };
+        let stack = Stack::start(options).await?;
+        let people = AtomicUsize::new(0);
+        let mut world = Self { bootstraps, stack, account: String::new(), key: String::new(), aws, dynamodb, people };
+        let operator = world.stack.operator_key().expose().clone();
+        let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
+        world.account = world.ask(&account).await?.expect(201)?.text("id")?;
+        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read"] });
+        let key = Event::post(format!("/v1/accounts/{}/api-keys", world.account), scopes).bearer(&operator);
+        world.key = world.ask(&key).await?.expect(201)?.text("key")?;
+        Ok(world)
+    }
+
+    /// Somebody new.
+    pub async fn person(&self) -> Result<Person, Fault> {
+        let number = self.people.fetch_add(1, Ordering::Relaxed);
+        let username = format!("person-{number}");
+        let area = AREAS.get(number / 100 % AREAS.len()).ok_or("there is no such area")?;
+        let phone = format!("+1{area}55501{:02}", number % 100);
+        let user = json!({ "username": username, "kind": "external", "password": PASSWORD, "phone": phone });
+        let made = self.ask(&Event::post("/v1/users", user).bearer(&self.key)).await?.expect(201)?;
+        Ok(Person { number, id: made.text("id")?, username, phone })
+    }
+
+    /// A new environment of `function`.
+    pub async fn environment(&self, function: &str) -> Result<Environment, Fault> {
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let variables = [
+            variable("AWS_REGION", "us-east-1"),
+            variable("AWS_ACCESS_KEY_ID", "bench"),
+            variable("AWS_SECRET_ACCESS_KEY", "bench"),
+            variable("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb),
+            variable("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.aws.endpoint),
+            variable("AWS_ENDPOINT_URL_SNS", &self.aws.endpoint),
+            variable("AWS_ENDPOINT_URL_SESV2", &self.aws.endpoint),
+            variable("TABLE_NAME", self.stack.table().name()),
+            variable("KEYRING_SECRET_ID", SECRET),
+        ];
+        Environment::start(self.bootstraps.of(function)?, &variables).await
+    }
+
+    /// Asks the handlers in this process.
+    pub async fn ask(&self, event: &Event) -> Result<Answer, Fault> {
+        let event = event.json();
+        let at = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        for (name, value) in event.get("headers").and_then(Value::as_object).into_iter().flatten() {
+            let value = HeaderValue::from_str(value.as_str().unwrap_or_default())?;
+            headers.insert(HeaderName::try_from(name.as_str())?, value);
+        }
+        let query = Some(at("/rawQueryString")).filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
+        let incoming = Incoming {
+            method: Method::from_bytes(at("/requestContext/http/method").as_bytes())?,
+            uri: Uri::try_from(format!("{}{}", at("/rawPath"), query.unwrap_or_default()))?,
+            headers,
+            body: at("/body").to_owned().into(),
+            peer: at("/requestContext/http/sourceIp").parse::<IpAddr>()?,
+        };
+        let watch = Stopwatch::start();
+        let (parts, body) = self.stack.gateway().answer(incoming).await.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let status = u64::from(parts.status.as_u16());
+        Ok(Answer { status, headers: Value::Null, body: String::from_utf8_lossy(&body).into_owned(), took: watch.elapsed() })
+    }
+}
+
+/// The engine of the local stack, on a port that the bootstraps reach as well.
+async fn dynamodb() -> Result<String, Fault> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let database = dynoxide::Database::memory()?;
+    tokio::spawn(async move { drop(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await) });
+    Ok(endpoint)
+}
+
+impl Person {
+    pub fn login(&self, world: &World, password: Option<&str>) -> Event {
+        let password = password.unwrap_or(PASSWORD);
+        let body = json!({ "account": world.account, "username": self.username, "password": password });
+        Event::post("/v1/login", body).from(self.number)
+    }
+
+    pub fn code(&self, challenge: &str) -> Event {
+        Event::post("/v1/codes", json!({ "challenge": challenge, "method": "sms" })).from(self.number)
+    }
+
+    pub fn verify(&self, challenge: &str, code: &str) -> Event {
+        Event::post("/v1/codes/verify", json!({ "challenge": challenge, "method": "sms", "code": code })).from(self.number)
+    }
+}
+
+/// A code of the same length that is not `code`.
+pub(crate) fn another(code: &str) -> String {
+    code.chars().map(|digit| if digit == '0' { '1' } else { '0' }).collect()
+}
+
+/// How requests are answered: by bootstraps, each in an environment that lives on, or by the same handlers in this process.
+pub(crate) enum Way<'a> {
+    Bootstraps { world: &'a World, running: BTreeMap<String, Environment> },
+    Handlers(&'a World),
+}
+
+impl<'a> Way<'a> {
+    pub const fn bootstraps(world: &'a World) -> Self {
+        Self::Bootstraps { world, running: BTreeMap::new() }
+    }
+
+    pub const fn world(&self) -> &'a World {
+        match self {
+            Self::Bootstraps { world, .. } | Self::Handlers(world) => world,
+        }
+    }
+
+    /// The environment of `function`.
+    pub async fn environment(&mut self, function: &str) -> Result<&mut Environment, Fault> {
+        let Self::Bootstraps { world, running } = self else { return Err("there is no environment in this process".into()) };
+        if !running.contains_key(function) {
+            running.insert(function.to_owned(), world.environment(function).await?);
+        }
+        running.get_mut(function).ok_or_else(|| "the environment is gone".into())
+    }
+
+    pub async fn ask(&mut self, function: &str, event: &Event) -> Result<Answer, Fault> {
+        match self {
+            Self::Handlers(world) => world.ask(event).await,
+            Self::Bootstraps { .. } => self.environment(function).await?.request(&event.json()).await,
+        }
+    }
+
+    /// Somebody new who has given the right password, and the challenge.
+    pub async fn challenge(&mut self) -> Result<(Person, String), Fault> {
+        let person = self.world().person().await?;
+        let answer = self.ask("login", &person.login(self.world(), None)).await?.expect(200)?;
+        Ok((person, answer.text("challenge")?))
+    }
+
+    /// The same, and a code was sent.
+    pub async fn code(&mut self) -> Result<(Person, String, String), Fault> {
+        let (person, challenge) = self.challenge().await?;
+        self.ask("code-issue", &person.code(&challenge)).await?.expect(202)?;
+        let code = match self {
+            Self::Bootstraps { world, .. } => world.aws.last_code()?,
+            Self::Handlers(world) => {
+                let message = world.stack.outbox().latest_to(&person.phone).ok_or("no text was sent")?;
+                let run = message.text.rsplit(|letter: char| !letter.is_ascii_digit()).find(|run| run.len() >= 6);
+                run.ok_or("the text has no code")?.to_owned()
+            }
+        };
+        Ok((person, challenge, code))
+    }
+
+    /// An access token of somebody who has signed in.
+    pub async fn token(&mut self) -> Result<String, Fault> {
+        let (person, challenge, code) = self.code().await?;
+        self.ask("code-verify", &person.verify(&challenge, &code)).await?.expect(200)?.text("access_token")
+    }
+}
+
+/// What is asked of a function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub name: &'static str,
+    pub function: &'static str,
+    pub status: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    LoginRight,
+    LoginWrong,
+    Issue,
+    VerifyWrong,
+    VerifyRight,
+    Me,
+    CreateUser,
+    /// A GET with the account's key; `{account}` and `{user}` are filled in.
+    Backend(&'static str),
+    Operator(&'static str),
+    Public(&'static str),
+}
+
+const fn case(name: &'static str, function: &'static str, status: u64, kind: Kind) -> Case {
+    Case { name, function, status, kind }
+}
+
+/// The routes that are measured; the first of a function is what its cold start is measured with.
+pub(crate) const CASES: &[Case] = &[
+    case("POST /v1/login, right", "login", 200, Kind::LoginRight),
+    case("POST /v1/login, wrong", "login", 401, Kind::LoginWrong),
+    case("POST /v1/codes", "code-issue", 202, Kind::Issue),
+    case("POST /v1/codes/verify, wrong", "code-verify", 401, Kind::VerifyWrong),
+    case("POST /v1/codes/verify, right", "code-verify", 200, Kind::VerifyRight),
+    case("GET /v1/me", "me", 200, Kind::Me),
+    case("GET /v1/settings", "settings", 200, Kind::Backend("/v1/settings")),
+    case("GET /v1/users", "users", 200, Kind::Backend("/v1/users")),
+    case("POST /v1/users", "users", 201, Kind::CreateUser),
+    case("GET /v1/users/{id}", "users", 200, Kind::Backend("/v1/users/{user}")),
+    case("GET /v1/audit", "audit", 200, Kind::Backend("/v1/audit?subject={user}")),
+    case("GET /v1/accounts/{account}", "accounts", 200, Kind::Operator("/v1/accounts/{account}")),
+    case("GET /health", "documents", 200, Kind::Public("/health")),
+    case("GET /openapi.json", "documents", 200, Kind::Public("/openapi.json")),
+    case("GET /.well-known/jwks.json", "documents", 200, Kind::Public("/.well-known/jwks.json")),
+    case("GET /", "pages", 200, Kind::Public("/")),
+];
+
+impl Case {
+    /// The events of so many requests: what comes before them has been done.
+    pub async fn events(&self, way: &mut Way<'_>, count: usize) -> Result<Vec<Event>, Fault> {
+        let world = way.world();
+        let shared = match self.kind {
+            Kind::Me => Some(Event::get("/v1/me").bearer(&way.token().await?)),
+            Kind::Backend(path) => Some(Event::get(self.path(path, world).await?).bearer(&world.key)),
+            Kind::Operator(path) => Some(Event::get(self.path(path, world).await?).bearer(world.stack.operator_key().expose())),
+            Kind::Public(path) => Some(Event::get(path)),
+            _ => None,
+        };
+        if let Some(event) = shared {
+            return Ok(vec![event; count]);
+        }
+        let mut events = Vec::with_capacity(count);
+        while events.len() < count {
+            let event = match self.kind {
+                Kind::LoginWrong => world.person().await?.login(world, Some("wrong horse battery")),
+                Kind::Issue => {
+                    let (person, challenge) = way.challenge().await?;
+                    person.code(&challenge)
+                }
+                Kind::VerifyWrong => {
+                    let (person, challenge, code) = way.code().await?;
+                    person.verify(&challenge, &another(&code))
+                }
+                Kind::VerifyRight => {
+                    let (person, challenge, code) = way.code().await?;
+                    person.verify(&challenge, &code)
+                }
+                Kind::CreateUser => {
+                    let user = json!({ "username": format!("made-{}-{}", way.name(), next()), "kind": "internal", "password": PASSWORD });
+                    Event::post("/v1/users", user).bearer(&world.key)
+                }
+                _ => world.person().await?.login(world, None),
+            };
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    async fn path(&self, path: &str, world: &World) -> Result<String, Fault> {
+        let user = if path.contains("{user}") { world.person().await?.id } else { String::new() };
+        Ok(path.replace("{user}", &user).replace("{account}", &world.account))
+    }
+}
+
+impl Way<'_> {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Bootstraps { .. } => "under-lambda",
+            Self::Handlers(_) => "in-process",
+        }
+    }
+}
+
+fn next() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
