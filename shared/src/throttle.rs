@@ -37,7 +37,8 @@ impl Backoff {
         if failures < self.free {
             return Span::default();
         }
-        let doubled = self.base.as_secs().saturating_mul(1_i64.checked_shl(failures - self.free).unwrap_or(i64::MAX).max(1));
+        // Long before 32 doublings every cap is reached.
+        let doubled = self.base.as_secs().saturating_mul(1 << (failures - self.free).min(32));
         Span::seconds(doubled.min(self.cap.as_secs()))
     }
 
@@ -174,6 +175,7 @@ mod tests {
     fn a_delay_doubles_up_to_its_cap() {
         let delays: Vec<i64> = (4..18).map(|failures| PASSWORD.delay(failures).as_secs()).collect();
         assert_eq!(delays, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
+        assert!((15..200).all(|failures| PASSWORD.delay(failures) == Span::minutes(15)));
         assert_eq!(PASSWORD.delay(u32::MAX), Span::minutes(15));
     }
 

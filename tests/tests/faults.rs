@@ -21,7 +21,9 @@ async fn clear(world: &World) {
 /// A refusal for a reason of ours says nothing of the inside.
 fn is_clean(answer: &Answer) {
     assert!(matches!(answer.slug(), "service-unavailable" | "sender-unavailable"), "{}", answer.body);
-    let text = answer.body.to_string().to_lowercase();
+    let mut shown = answer.body.clone();
+    shown["instance"] = Value::Null;
+    let text = shown.to_string().to_lowercase();
     for word in ["dynamo", "aws", "sns", "127.0.0.1", "connector", "dispatch", "panic"] {
         assert!(!text.contains(word), "{text}");
     }
@@ -172,8 +174,10 @@ async fn contention_is_tried_again_and_given_up_with_a_clean_refusal() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
     let (challenge, code) = world.challenge_and_code(&ann).await;
-    // Trip one passes, trip two meets another transaction a few times.
-    fault(&world, "dynamodb", "conflict", 2, 3).await;
+    // Both writes meet another transaction, a few times each; reads never do.
+    fault(&world, "dynamodb", "conflict", 0, 6).await;
+    let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+    fault(&world, "dynamodb", "conflict", 1, 6).await;
     let _ = world.verify(&challenge, "sms", &code).await.expect(200);
     clear(&world).await;
     let (challenge, code) = {

@@ -123,7 +123,7 @@ async fn send(
     }
     if let Some(key) = key {
         // Should this fail, the lease runs out and the key is free again: the cooldown still stands against a second message.
-        if state.app.table.update(key.complete()).await.is_err() {
+        if state.app.table.update_patiently(key.complete(), &state.app.entropy).await.is_err() {
             tracing::warn!("an idempotency record could not be completed");
         }
     }

@@ -74,7 +74,7 @@ impl Try {
         let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let id = secret::encode(app.entropy.bytes::<9>());
         let (counted, account) = tokio::join!(
-            app.table.update(ticket.count_try(request.method, &id, now)),
+            app.table.update_patiently(ticket.count_try(request.method, &id, now), &app.entropy),
             app.table.get(keys::account(ticket.account)),
         );
         let account = account?.map(read::<Account>).transpose()?;

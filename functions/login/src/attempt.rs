@@ -123,7 +123,7 @@ fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
 /// Counts the try on the username before anything is compared.
 async fn count(app: &App, account: AccountId, username: &str, now: Timestamp) -> Result<(), Problem> {
     let try_id = secret::encode(app.entropy.bytes::<9>());
-    let counted = app.table.update(password::count_try(account, username, &try_id, now)).await;
+    let counted = app.table.update_patiently(password::count_try(account, username, &try_id, now), &app.entropy).await;
     let Err(failure) = counted else { return Ok(()) };
     let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
     let (counted, failures, failed_at) = read_count(stood);

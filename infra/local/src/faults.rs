@@ -98,11 +98,12 @@ impl Faults {
         Report { plans: state.plans.clone(), calls: state.calls.clone(), struck: state.struck }
     }
 
-    /// Counts a call to `service`, and says how it goes wrong, if it does.
-    pub(crate) fn meet(&self, service: Service) -> Option<Mode> {
+    /// Counts a call to `service`, and says how it goes wrong, if it does. A call that cannot be in conflict is not met by a plan of
+    /// conflicts.
+    pub(crate) fn meet(&self, service: Service, can_conflict: bool) -> Option<Mode> {
         let mut state = self.state();
         *state.calls.entry(service).or_default() += 1;
-        let plan = state.plans.get_mut(&service)?;
+        let plan = state.plans.get_mut(&service).filter(|plan| can_conflict || plan.mode != Mode::Conflict)?;
         if plan.after > 0 {
             plan.after -= 1;
             return None;
@@ -139,7 +140,7 @@ mod tests {
     fn the_calls_after_so_many_go_wrong_and_then_no_more() {
         let faults = Faults::default();
         faults.set(Service::Dynamodb, Mode::Lost, 2, 2);
-        let met: Vec<_> = (0..6).map(|_| faults.meet(Service::Dynamodb)).collect();
+        let met: Vec<_> = (0..6).map(|_| faults.meet(Service::Dynamodb, true)).collect();
         assert_eq!(met, [None, None, Some(Mode::Lost), Some(Mode::Lost), None, None]);
         assert_eq!((faults.struck(), faults.calls(Service::Dynamodb)), (2, 6));
     }
@@ -148,17 +149,17 @@ mod tests {
     fn one_service_does_not_fail_for_another() {
         let faults = Faults::default();
         faults.set(Service::Ses, Mode::Refused, 0, 1);
-        assert_eq!(faults.meet(Service::Sns), None);
-        assert_eq!(faults.meet(Service::Ses), Some(Mode::Refused));
+        assert_eq!(faults.meet(Service::Sns, true), None);
+        assert_eq!(faults.meet(Service::Ses, true), Some(Mode::Refused));
     }
 
     #[test]
     fn clearing_forgets_plans_and_counts() {
         let faults = Faults::default();
         faults.set(Service::Sns, Mode::Slow, 0, 9);
-        faults.meet(Service::Sns);
+        faults.meet(Service::Sns, true);
         faults.clear();
-        assert_eq!(faults.meet(Service::Sns), None);
+        assert_eq!(faults.meet(Service::Sns, true), None);
         assert_eq!((faults.struck(), faults.calls(Service::Sns)), (0, 1));
     }
 }

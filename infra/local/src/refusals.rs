@@ -26,6 +26,12 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
     }
 }
 
+/// Whether a call may meet another transaction: only writes do.
+pub(crate) fn can_conflict(request: &HttpRequest) -> bool {
+    let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
+    matches!(operation, Some("TransactWriteItems" | "UpdateItem" | "PutItem" | "DeleteItem"))
+}
+
 /// DynamoDB's answer where another transaction holds an item.
 pub(crate) fn conflict(request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
     if request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".TransactWriteItems")) {

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::types::{
 
 use super::keys::{self, Key};
 use super::meter::Meter;
-use super::{Failure, Item, Write};
+use super::{Failure, Item, Patience, Write};
+use crate::entropy::Entropy;
 
 /// The one table.
 #[derive(Clone, Debug)]
@@ -96,6 +97,17 @@ impl Table {
         let answer = sent.map_err(Failure::of_update)?;
         self.count_write(answer.consumed_capacity.as_slice());
         Ok(answer.attributes.unwrap_or_default())
+    }
+
+    /// Makes one update, again and again while another transaction holds the item.
+    pub async fn update_patiently(&self, write: Write, entropy: &Entropy) -> Result<Item, Failure> {
+        let mut patience = Patience::default();
+        loop {
+            match self.update(write.clone()).await {
+                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                settled => return settled,
+            }
+        }
     }
 
     /// Removes one item, under its condition.
