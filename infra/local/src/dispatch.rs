@@ -12,13 +12,14 @@ use shared::http::routes::Function;
 pub(crate) struct Functions {
     app: Arc<App>,
     code_issue: Arc<code_issue::State>,
+    pages: Arc<()>,
 }
 
 impl Functions {
     /// The functions over these parts.
     pub fn new(app: &App, courier: Courier) -> Self {
         let code_issue = Arc::new(code_issue::State { app: app.clone(), courier });
-        Self { app: Arc::new(app.clone()), code_issue }
+        Self { app: Arc::new(app.clone()), code_issue, pages: Arc::default() }
     }
 
     /// Lets `function` answer.
@@ -32,7 +33,7 @@ impl Functions {
             Function::Documents => answer(request, |call| documents::handle(app, call)).await,
             Function::Login => answer(request, |call| login::handle(app, call)).await,
             Function::Me => answer(request, |call| me::handle(app, call)).await,
-            Function::Pages => answer(request, async |_| Err(shared::http::Problem::new(shared::http::Slug::NotFound))).await,
+            Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
             Function::Users => answer(request, |call| users::handle(app, call)).await,
         }

@@ -110,7 +110,8 @@ fn refused(incoming: &Incoming) -> Option<Response<Body>> {
     }
     // lambda_http makes an address of it, and expects to succeed.
     let is_host = |host: &HeaderValue| host.to_str().is_ok_and(|host| Url::parse(&format!("http://{host}/")).is_ok());
-    if !incoming.headers.get_all(HOST).iter().all(is_host) || !incoming.uri.path().starts_with('/') {
+    let mut hosts = incoming.headers.get_all(HOST).iter();
+    if !hosts.next().is_none_or(is_host) || hosts.next().is_some() || !incoming.uri.path().starts_with('/') {
         return Some(message(StatusCode::BAD_REQUEST, "Bad Request"));
     }
     None

@@ -29,6 +29,15 @@ pub struct CommandLine {
     /// The operator's key; without it, one is made, kept and printed
     #[arg(long, value_name = "KEY", value_parser = operator_key)]
     operator_key: Option<Secret<String>>,
+    /// Another DynamoDB than the embedded one, such as Amazon's DynamoDB Local
+    #[arg(long, value_name = "URL")]
+    dynamodb_endpoint: Option<String>,
+    /// Another SES than the inbox
+    #[arg(long, value_name = "URL")]
+    ses_endpoint: Option<String>,
+    /// Another SNS than the inbox
+    #[arg(long, value_name = "URL")]
+    sns_endpoint: Option<String>,
 }
 
 impl CommandLine {
@@ -42,6 +51,9 @@ impl CommandLine {
             clock: Clock::system(),
             demo: true,
             config: Config::from_env(),
+            dynamodb_endpoint: self.dynamodb_endpoint,
+            ses_endpoint: self.ses_endpoint,
+            sns_endpoint: self.sns_endpoint,
             ..Options::ephemeral()
         }
     }

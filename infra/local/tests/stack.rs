@@ -1,5 +1,7 @@
 //! The stack's own promises: faults strike under the SDK's retries as they would in AWS, and what is kept outlives a restart.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::PathBuf;
 
 use local::{Channel, Mode, Options, Service, Stack};
