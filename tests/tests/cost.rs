@@ -1,0 +1,67 @@
+//! What each route costs, as `infra/table.md` says it: requests to DynamoDB, and the units they consume.
+
+use reqwest::Method;
+use serde_json::json;
+use shared::dynamo::meter::Cost;
+use tests::{PASSWORD, World, another};
+
+/// Asserts the requests exactly and the units as upper bounds.
+fn costs(world: &World, route: &str, requests: u32, read_units: f64, write_units: f64) {
+    let Cost { requests: made, read_units: read, write_units: written } = world.stack.meter().take();
+    assert_eq!(made, requests, "{route}: requests");
+    assert!(read <= read_units, "{route}: {read} read units");
+    assert!(written <= write_units, "{route}: {written} write units");
+}
+
+#[tokio::test]
+async fn signing_in_costs_what_the_table_says() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.stack.meter().take();
+
+    let challenge = world.challenge(&ann).await;
+    costs(&world, "login", 4, 5.0, 16.0);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    costs(&world, "codes", 2, 4.0, 20.0);
+    let code = world.last_code().await;
+    let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+    costs(&world, "codes/verify, wrong", 3, 1.0, 10.0);
+    let done = world.verify(&challenge, "sms", &code).await.expect(200);
+    costs(&world, "codes/verify, right", 3, 1.0, 10.0);
+    let _ = world.send(world.request(Method::GET, "/v1/me").bearer_auth(done.text("access_token"))).await.expect(200);
+    costs(&world, "me", 1, 2.0, 0.0);
+
+    for username in ["ann", "nobody"] {
+        let _ = world.login(username, "wrong password").await.refused(401, "invalid-credentials");
+        costs(&world, "login, wrong", 4, 5.0, 16.0);
+    }
+    let refused = world.login("ann", "").await.refused(400, "invalid-request");
+    assert_eq!(refused.pointers(), ["/password"]);
+    costs(&world, "login, malformed", 0, 0.0, 0.0);
+}
+
+#[tokio::test]
+async fn the_back_end_routes_cost_what_the_table_says() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.stack.meter().take();
+
+    let _ = world.backend(Method::GET, "/v1/settings", None).await.expect(200);
+    costs(&world, "get settings", 1, 2.0, 0.0);
+    let _ = world.settings(json!({"origins": ["https://a.example"]})).await;
+    costs(&world, "patch settings", 2, 2.0, 10.0);
+    let body = json!({"username": "ben", "kind": "internal", "password": PASSWORD});
+    let _ = world.backend(Method::POST, "/v1/users", Some(body)).await.expect(201);
+    costs(&world, "create user", 2, 2.0, 10.0);
+    let path = format!("/v1/users/{}", ann.id);
+    let _ = world.backend(Method::GET, &path, None).await.expect(200);
+    costs(&world, "get user", 2, 3.0, 0.0);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"locale": "fr"}))).await.expect(200);
+    costs(&world, "patch user", 3, 3.0, 8.0);
+    let _ = world.backend(Method::GET, &format!("/v1/audit?subject={}", ann.id), None).await.expect(200);
+    costs(&world, "audit", 2, 4.0, 0.0);
+    for path in ["/health", "/openapi.json", "/problems/not-found", "/.well-known/jwks.json", "/", "/nothing"] {
+        let _ = world.get(path).await;
+        costs(&world, path, 0, 0.0, 0.0);
+    }
+}
