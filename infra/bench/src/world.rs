@@ -15,6 +15,7 @@ use crate::aws::{Aws, SECRET};
 use crate::bootstraps::Bootstraps;
 use crate::event::Event;
 use crate::lambda::{Answer, Environment};
+use crate::report::hashes;
 use crate::stopwatch::Stopwatch;
 
 /// The password of all people.
@@ -73,7 +74,7 @@ impl World {
     /// A new environment of `function`.
     pub async fn environment(&self, function: &str) -> Result<Environment, Fault> {
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let variables = [
+        let mut variables = vec![
             variable("AWS_REGION", "us-east-1"),
             variable("AWS_ACCESS_KEY_ID", "bench"),
             variable("AWS_SECRET_ACCESS_KEY", "bench"),
@@ -84,6 +85,10 @@ impl World {
             variable("TABLE_NAME", self.stack.table().name()),
             variable("KEYRING_SECRET_ID", SECRET),
         ];
+        // As infra/template.yaml has it.
+        if hashes(function) {
+            variables.push(variable("MALLOC_MMAP_THRESHOLD_", "1048576"));
+        }
         Environment::start(self.bootstraps.of(function)?, &variables).await
     }
 
