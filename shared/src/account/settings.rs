@@ -393,7 +393,7 @@ fn shown(pointer: &str) -> String {
 fn plain_words(invalid: Invalid) -> Invalid {
     let Invalid::Fields(errors) = invalid else { return invalid };
     let plain = |error: FieldError| {
-        let expected = error.detail.split_once("expected ").map(|(_, expected)| expected.replace('`', "\""));
+        let expected = error.detail.split_once("expected ").map(|(_, expected)| expected.replace('`', "\"").replace("string or map", "a string"));
         let detail = expected.map_or(error.detail, |expected| format!("must be {expected}"));
         FieldError { pointer: error.pointer, detail }
     };

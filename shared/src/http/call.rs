@@ -219,7 +219,8 @@ fn escape(key: &str) -> String {
 /// serde's messages, without the value that was sent: it may be a secret.
 fn detail(text: &str) -> String {
     if let Some((_, expected)) = text.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
-        return format!("must be {expected}");
+        // An enumeration of ours is a string; that serde would take a map as well is its own affair.
+        return format!("must be {}", expected.replace("string or map", "a string"));
     }
     if let Some((_, expected)) = text.strip_prefix("invalid value: ").and_then(|rest| rest.split_once(", expected ")) {
         return format!("must be {expected}");
