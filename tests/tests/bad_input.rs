@@ -174,22 +174,20 @@ async fn a_key_that_is_missing_wrong_revoked_or_too_weak_is_refused() {
     let _ = world.send(world.request(Method::GET, &operators).bearer_auth(OPERATOR)).await.expect(200);
 }
 
+async fn signed_in(world: &World) -> (tests::Person, String) {
+    let person = world.user("ann", json!({})).await;
+    let (challenge, code) = world.challenge_and_code(&person).await;
+    (person, world.verify(&challenge, "sms", &code).await.expect(200).text("access_token"))
+}
+
 #[tokio::test]
 async fn an_access_token_that_is_forged_expired_or_of_another_service_is_refused() {
     let world = World::new().await;
     let elsewhere = World::new().await;
-    let token = |world: &World, name: &str| {
-        let name = name.to_owned();
-        async move {
-            let person = world.user(&name, json!({})).await;
-            let (challenge, code) = world.challenge_and_code(&person).await;
-            (person, world.verify(&challenge, "sms", &code).await.expect(200).text("access_token"))
-        }
-    };
     let me = |token: String| world.send(world.request(Method::GET, "/v1/me").bearer_auth(token));
-    let (ann, good) = token(&world, "ann").await;
+    let (ann, good) = signed_in(&world).await;
     let _ = me(good.clone()).await.expect(200);
-    let _ = me(token(&elsewhere, "ann").await.1).await.refused(401, "unauthorized");
+    let _ = me(signed_in(&elsewhere).await.1).await.refused(401, "unauthorized");
     let _ = me(world.key.clone()).await.refused(401, "unauthorized");
     let parts: Vec<&str> = good.split('.').collect();
     let _ = me(format!("{}.{}.", parts[0], parts[1])).await.refused(401, "unauthorized");

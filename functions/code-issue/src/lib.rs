@@ -54,7 +54,6 @@ pub struct Request {
     #[schema(value_type = String)]
     pub challenge: Secret<String>,
     /// How the code is to be sent.
-    #[schema(inline)]
     pub method: Channel,
 }
 

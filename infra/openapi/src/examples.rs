@@ -1,0 +1,108 @@
+//! What requests and answers look like.
+
+use serde_json::{Value, json};
+use shared::http::Operation as O;
+
+const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
+const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
+const KEY: &str = "key_5w8r2t6y1q9k3m7x4v0c8n2b6d";
+const CHALLENGE: &str = "chl_AQGTaHs….mX1.Uj6…";
+const TOKEN: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIs….….…";
+
+/// A request.
+pub fn request(operation: O) -> Option<Value> {
+    Some(match operation {
+        O::CreateAccount => json!({"name": "Alder & Pine", "plan": "business"}),
+        O::PatchAccount => json!({"plan": "enterprise"}),
+        O::CreateApiKey => json!({"name": "portal back end", "scopes": ["users:write", "audit:read"]}),
+        O::PatchSettings => json!({
+            "second_factor": {"methods": {"email": true}}, "ip_allowlist": ["203.0.113.0/24"], "origins": ["https://portal.example"]
+        }),
+        O::CreateUser => json!({
+            "username": "ann@example.com", "kind": "external", "password": "correct horse battery", "phone": "+12025550100",
+            "email": "ann@example.com"
+        }),
+        O::PatchUser => json!({"phone": "+12025550123", "locale": null}),
+        O::Login => json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"}),
+        O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
+        O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
+        _ => return None,
+    })
+}
+
+/// Answers, each with a name.
+pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
+    let one = |value| vec![("answer", value)];
+    match operation {
+        O::CreateAccount | O::GetAccount => one(account("business")),
+        O::PatchAccount => one(account("enterprise")),
+        O::CreateApiKey => one(json!({
+            "id": KEY, "name": "portal back end", "scopes": ["users:write", "audit:read"],
+            "key": "csk_01jd3v7c3kq2m8x5t9r4w6y0ab_…", "created_at": "2026-11-22T09:30:00Z"
+        })),
+        O::ListApiKeys => one(json!({"api_keys": [
+            {"id": KEY, "name": "portal back end", "scopes": ["users:write", "audit:read"], "created_at": "2026-11-22T09:30:00Z"}
+        ]})),
+        O::GetSettings => vec![
+            ("settings", settings()),
+            ("effective", json!({"value": settings(), "source": {"/locale": "default", "/origins": "account"}})),
+        ],
+        O::PatchSettings => one(settings()),
+        O::ExplainAllowlist => one(json!({
+            "allowed": true, "matched": "203.0.113.0/24", "address": "203.0.113.7", "reason": "203.0.113.7 is in 203.0.113.0/24"
+        })),
+        O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => one(user()),
+        O::ListUsers => one(json!({"users": [user()]})),
+        O::Login => vec![
+            ("second_factor_required", json!({
+                "status": "second_factor_required", "challenge": CHALLENGE, "expires_in": 600,
+                "methods": [{"method": "sms", "destination": "+1••••••••00"}]
+            })),
+            ("enrolment_required", json!({
+                "status": "enrolment_required", "challenge": CHALLENGE, "expires_in": 600, "methods": [{"method": "totp"}]
+            })),
+            ("authenticated", authenticated(&json!(["pwd"]), "allowlisted-network")),
+        ],
+        O::IssueCode => one(json!({
+            "method": "sms", "destination": "+1••••••••00", "reference": "KXTP", "expires_in": 300, "resend_in": 60, "code_length": 6
+        })),
+        O::VerifyCode => one(authenticated(&json!(["pwd", "otp", "sms", "mfa"]), "two-factor")),
+        O::GetMe => one(json!({
+            "id": USER, "account": ACCOUNT, "username": "ann@example.com", "kind": "external", "phone": "+1••••••••00",
+            "factors": [{"method": "sms", "destination": "+1••••••••00"}], "acr": "two-factor", "amr": ["pwd", "otp", "sms", "mfa"],
+            "expires_at": "2026-11-22T09:45:00Z"
+        })),
+        O::ReadAudit => one(json!({"entries": [{
+            "account": ACCOUNT, "subject": USER, "sequence": 3, "at": "2026-11-22T09:30:01Z", "action": "code-sent", "outcome": "success",
+            "actor": USER, "source": "203.0.113.7",
+            "details": {"method": "sms", "destination": "+1••••••••00", "reference": "KXTP"},
+            "previous": "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg", "hash": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+        }], "next_cursor": "MTAw"})),
+        O::Health => one(json!({"status": "ok"})),
+        _ => Vec::new(),
+    }
+}
+
+fn account(plan: &str) -> Value {
+    json!({"id": ACCOUNT, "name": "Alder & Pine", "plan": plan, "created_at": "2026-11-22T09:30:00Z"})
+}
+
+fn user() -> Value {
+    json!({
+        "id": USER, "username": "ann@example.com", "kind": "external", "email": "ann@example.com", "phone": "+12025550100",
+        "disabled": false, "created_at": "2026-11-22T09:30:00Z", "factors": ["sms", "email"]
+    })
+}
+
+fn authenticated(amr: &Value, acr: &str) -> Value {
+    json!({"status": "authenticated", "access_token": TOKEN, "token_type": "Bearer", "expires_in": 900, "amr": amr, "acr": acr})
+}
+
+fn settings() -> Value {
+    let mut settings = serde_json::to_value(settings::Settings::default()).unwrap_or_default();
+    if let Some(members) = settings.as_object_mut() {
+        members.insert("origins".into(), json!(["https://portal.example"]));
+        members.insert("ip_allowlist".into(), json!(["203.0.113.0/24"]));
+    }
+    settings
+}

@@ -1,0 +1,117 @@
+//! The OpenAPI 3.1 document of the API.
+//!
+//! It is made from what the service itself goes by: the table of routes (paths, authorisation, refusals), the table of problems,
+//! and the request and response types of the functions. What `documents` serves is the file that the command of this crate writes;
+//! a test holds it against what would be written now.
+
+mod examples;
+mod operations;
+mod types;
+
+use shared::http::routes::ROUTES;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder, PathItem, Paths, ServerBuilder};
+
+/// The document.
+pub fn document() -> OpenApi {
+    let mut paths = Paths::new();
+    for route in ROUTES {
+        let item = PathItem::new(operations::method(route), operations::operation(route));
+        match paths.paths.get_mut(route.path) {
+            Some(path) => path.merge_operations(item),
+            None => {
+                paths.paths.insert(route.path.to_owned(), item);
+            }
+        }
+    }
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Countersign")
+                .version("1.0.0")
+                .description(Some(include_str!("description.md")))
+                .license(Some(License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build())),
+        )
+        .servers(Some([ServerBuilder::new().url("/").description(Some("Where this document was read from")).build()]))
+        .paths(paths)
+        .components(Some(components()))
+        .build()
+}
+
+/// The document as it is served.
+pub fn text() -> String {
+    // Maps of plain values always serialise.
+    serde_json::to_string(&document()).unwrap_or_default()
+}
+
+fn components() -> Components {
+    let mut components = Components::new();
+    components.schemas.extend(types::schemas());
+    let bearer = |description: &str| {
+        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build())
+    };
+    components.add_security_scheme("apiKey", bearer("An API key of the account with the scope that the route names; or an operator's key, with `?account=`."));
+    components.add_security_scheme("operatorKey", bearer("An operator's API key."));
+    components.add_security_scheme("accessToken", bearer("An access token of a signed-in user."));
+    components
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn the_document_that_is_served_is_the_one_that_would_be_written() {
+        let served = include_str!("../../../functions/documents/openapi.json");
+        assert!(served == text(), "functions/documents/openapi.json is out of date: run `cargo run -p openapi`");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(members) => members.iter().for_each(|(name, value)| match value.as_str() {
+                    Some(reference) if name == "$ref" => found.push(reference.to_owned()),
+                    _ => references(value, found),
+                }),
+                Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+                _ => {}
+            }
+        }
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 50);
+        for reference in found {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn every_route_is_there_with_its_refusals_and_examples() {
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        for route in ROUTES {
+            let operation = &document["paths"][route.path][route.method.to_lowercase()];
+            assert!(operation["operationId"].is_string(), "{}", route.key());
+            assert_eq!(operation["requestBody"].is_object(), route.has_body(), "{}", route.key());
+            assert!(operation["responses"][route.success.to_string()].is_object(), "{}", route.key());
+            for slug in route.refusals {
+                let response = &operation["responses"][slug.status().to_string()];
+                let examples = &response["content"]["application/problem+json"]["examples"];
+                assert!(examples[slug.name()].is_object(), "{} {}", route.key(), slug.name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_says_what_it_is() {
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+                let said = schema["description"].is_string() || schema["$ref"].is_string() || schema["oneOf"].is_array();
+                assert!(said, "{name}.{field} says nothing");
+            }
+        }
+    }
+}

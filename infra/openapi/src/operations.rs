@@ -1,0 +1,176 @@
+//! A route as an OpenAPI operation.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::http::routes::{ANYWHERE, Authorisation, Idempotency, Operation, Route, WITH_BODY};
+use shared::http::{Problem, Slug};
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{Object, Schema, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder};
+
+use crate::{examples, types};
+
+/// The route's method.
+pub fn method(route: &Route) -> HttpMethod {
+    match route.method {
+        "POST" => HttpMethod::Post,
+        "PATCH" => HttpMethod::Patch,
+        "DELETE" => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}
+
+/// The route as an operation.
+pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
+    let id = format!("{:?}", route.operation);
+    let id = id.chars().take(1).map(|first| first.to_ascii_lowercase()).chain(id.chars().skip(1)).collect::<String>();
+    let mut builder = OperationBuilder::new()
+        .operation_id(Some(id))
+        .tag(route.function.name())
+        .summary(Some(route.summary))
+        .description(authorisation(route))
+        .parameters(Some(parameters(route)));
+    if let Some(requirement) = security(route) {
+        builder = builder.security(requirement);
+    }
+    if let Some(schema) = types::request(route.operation) {
+        builder = builder.request_body(Some(request_body(route, schema)));
+    }
+    builder = builder.response(route.success.to_string(), success(route));
+    for (status, slugs) in refusals(route) {
+        builder = builder.response(status.to_string(), refusal(&slugs));
+    }
+    builder.build()
+}
+
+fn authorisation(route: &Route) -> Option<String> {
+    match route.authorisation {
+        Authorisation::Scope(scope) => {
+            let scope = serde_json::to_value(scope).ok()?;
+            Some(format!("Needs the scope `{}`.", scope.as_str().unwrap_or_default()))
+        }
+        Authorisation::Operator => Some("For the operator.".into()),
+        Authorisation::AccessToken => Some("For the signed-in user.".into()),
+        Authorisation::Public | Authorisation::Proof => None,
+    }
+}
+
+fn security(route: &Route) -> Option<SecurityRequirement> {
+    let scheme = match route.authorisation {
+        Authorisation::Scope(_) => "apiKey",
+        Authorisation::Operator => "operatorKey",
+        Authorisation::AccessToken => "accessToken",
+        Authorisation::Public | Authorisation::Proof => return None,
+    };
+    Some(SecurityRequirement::new(scheme, Vec::<String>::new()))
+}
+
+fn parameters(route: &Route) -> Vec<Parameter> {
+    let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Parameter> = in_path.map(|name| parameter(name, ParameterIn::Path, true, "The object's id, or name.")).collect();
+    if matches!(route.authorisation, Authorisation::Scope(_)) {
+        parameters.push(parameter("account", ParameterIn::Query, false, "The account, where the key is an operator's."));
+    }
+    let own: &[(&str, bool, &str)] = match route.operation {
+        Operation::GetSettings => &[("effective", false, "`true` answers with each value's source.")],
+        Operation::ExplainAllowlist => &[("ip", true, "The address to be explained, v4 or v6.")],
+        Operation::ListUsers => &[("cursor", false, "`next_cursor` of the page before.")],
+        Operation::ReadAudit => &[
+            ("subject", true, "A user's id, or the account's own."),
+            ("cursor", false, "`next_cursor` of the page before."),
+        ],
+        Operation::SignInPage => &[("account", false, "The organisation that is signed in to.")],
+        _ => &[],
+    };
+    parameters.extend(own.iter().map(|(name, required, what)| parameter(name, ParameterIn::Query, *required, what)));
+    if route.idempotency == Idempotency::Honoured {
+        let what = "A quoted string (IETF draft-07). The same request again is answered as before, with `Idempotency-Replayed: true`.";
+        parameters.push(parameter("Idempotency-Key", ParameterIn::Header, false, what));
+    }
+    if route.method == "PATCH" {
+        parameters.push(parameter("If-Match", ParameterIn::Header, false, "The `ETag` of what is to be changed."));
+    }
+    parameters
+}
+
+fn parameter(name: &str, place: ParameterIn, required: bool, what: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(if required { Required::True } else { Required::False })
+        .description(Some(what))
+        .schema(Some(text()))
+        .build()
+}
+
+fn request_body(route: &Route, schema: RefOr<Schema>) -> utoipa::openapi::request_body::RequestBody {
+    let content = || ContentBuilder::new().schema(Some(schema.clone())).example(examples::request(route.operation)).build();
+    let body = RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content());
+    if route.method == "PATCH" { body.content("application/merge-patch+json", content()).build() } else { body.build() }
+}
+
+fn success(route: &Route) -> Response {
+    let response = ResponseBuilder::new().description(route.summary);
+    let response = match types::answer(route.operation) {
+        None => response,
+        Some((content_type, schema)) => {
+            let content = ContentBuilder::new().schema(Some(schema));
+            let content = match examples::answers(route.operation) {
+                answers if answers.is_empty() => content,
+                answers => content.examples_from_iter(
+                    answers.into_iter().map(|(name, value)| (name, ExampleBuilder::new().value(Some(value)).build())),
+                ),
+            };
+            response.content(content_type, content.build())
+        }
+    };
+    if route.method == "PATCH" || matches!(route.operation, Operation::GetAccount | Operation::GetSettings | Operation::GetUser) {
+        return response.header("ETag", HeaderBuilder::new().schema(Some(text())).description(Some("The object's version.")).build()).build();
+    }
+    response.build()
+}
+
+/// The slugs of each status, those that any route may give included.
+fn refusals(route: &Route) -> BTreeMap<u16, Vec<Slug>> {
+    let body = if route.has_body() { WITH_BODY } else { &[] };
+    let mut by_status: BTreeMap<u16, Vec<Slug>> = BTreeMap::new();
+    for slug in route.refusals.iter().chain(body).chain(ANYWHERE) {
+        by_status.entry(slug.status()).or_default().push(*slug);
+    }
+    by_status
+}
+
+fn refusal(slugs: &[Slug]) -> Response {
+    let names = slugs.iter().map(|slug| format!("`{}`", slug.name())).collect::<Vec<_>>().join(", ");
+    let examples = slugs.iter().map(|slug| (slug.name(), ExampleBuilder::new().summary(slug.title()).value(Some(example(*slug))).build()));
+    let content = ContentBuilder::new().schema(Some(RefOr::from(Ref::from_schema_name("Problem")))).examples_from_iter(examples);
+    let response = ResponseBuilder::new().description(names).content("application/problem+json", content.build());
+    let header = |what: &str| HeaderBuilder::new().schema(Some(text())).description(Some(what)).build();
+    let waits = slugs.iter().any(|slug| matches!(slug.status(), 429 | 503));
+    let response = if waits { response.header("Retry-After", header("Seconds until it makes sense to try again.")) } else { response };
+    if slugs.iter().any(|slug| slug.status() == 429) {
+        let response = response.header("RateLimit", header("What is left of the limit."));
+        return response.header("RateLimit-Policy", header("The limit.")).build();
+    }
+    response.build()
+}
+
+/// The problem as it is answered.
+fn example(slug: Slug) -> Value {
+    let problem = match slug {
+        Slug::InvalidRequest => Problem::invalid_field("/username", "is missing"),
+        Slug::CodeInvalid | Slug::CodeSuperseded => Problem::new(slug).with("attempts_left", 4),
+        Slug::ResendTooSoon => Problem::new(slug).with("resend_in", 42),
+        Slug::AllowlistTooWide => Problem::new(slug).field("/ip_allowlist/0", "is wider than /16 (IPv4) or /32 (IPv6)"),
+        slug => Problem::new(slug),
+    };
+    serde_json::from_slice(problem.into_reply("ZFq4YgbXIAMEJWg=").body()).unwrap_or_else(|_| json!({}))
+}
+
+fn text() -> RefOr<Schema> {
+    Schema::Object(Object::with_type(Type::String)).into()
+}

@@ -1,0 +1,104 @@
+//! The types of requests and answers, by operation, and the schemas of all of them.
+
+use shared::http::Operation;
+use shared::http::problem::ProblemDocument;
+use utoipa::openapi::schema::{Object, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
+/// A schema and all those that it refers to.
+fn of<T: ToSchema>(schemas: &mut Schemas) {
+    T::schemas(schemas);
+    schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
+}
+
+/// All schemas.
+pub fn schemas() -> Schemas {
+    let mut schemas = Vec::new();
+    of::<ProblemDocument>(&mut schemas);
+    of::<accounts::Account>(&mut schemas);
+    of::<accounts::CreateAccount>(&mut schemas);
+    of::<accounts::PatchAccount>(&mut schemas);
+    of::<accounts::CreateApiKey>(&mut schemas);
+    of::<accounts::CreatedApiKey>(&mut schemas);
+    of::<accounts::ApiKeys>(&mut schemas);
+    of::<settings::Settings>(&mut schemas);
+    of::<settings::Effective>(&mut schemas);
+    of::<settings::Explanation>(&mut schemas);
+    of::<users::CreateUser>(&mut schemas);
+    of::<users::PatchUser>(&mut schemas);
+    of::<users::User>(&mut schemas);
+    of::<users::Users>(&mut schemas);
+    of::<login::Request>(&mut schemas);
+    of::<code_issue::Request>(&mut schemas);
+    of::<code_issue::Response>(&mut schemas);
+    of::<code_verify::Request>(&mut schemas);
+    of::<shared::sign_in::Answer>(&mut schemas);
+    of::<me::Response>(&mut schemas);
+    of::<audit::Response>(&mut schemas);
+    of::<documents::Health>(&mut schemas);
+    of::<documents::ProblemMeaning>(&mut schemas);
+    of::<documents::Jwks>(&mut schemas);
+    of::<documents::Discovery>(&mut schemas);
+    schemas.sort_by(|(a, _), (b, _)| a.cmp(b));
+    schemas.dedup_by(|(a, _), (b, _)| a == b);
+    schemas
+}
+
+fn reference<T: ToSchema>() -> RefOr<Schema> {
+    Ref::from_schema_name(T::name()).into()
+}
+
+/// The body of a request.
+pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
+    use Operation as O;
+    Some(match operation {
+        O::CreateAccount => reference::<accounts::CreateAccount>(),
+        O::PatchAccount => reference::<accounts::PatchAccount>(),
+        O::CreateApiKey => reference::<accounts::CreateApiKey>(),
+        // A merge patch is a part of the document it changes.
+        O::PatchSettings => Schema::Object(Object::with_type(Type::Object)).into(),
+        O::CreateUser => reference::<users::CreateUser>(),
+        O::PatchUser => reference::<users::PatchUser>(),
+        O::Login => reference::<login::Request>(),
+        O::IssueCode => reference::<code_issue::Request>(),
+        O::VerifyCode => reference::<code_verify::Request>(),
+        _ => return None,
+    })
+}
+
+/// The body of a success, and its content type.
+pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
+    use Operation as O;
+    let json = "application/json";
+    Some(match operation {
+        O::CreateAccount | O::GetAccount | O::PatchAccount => (json, reference::<accounts::Account>()),
+        O::CreateApiKey => (json, reference::<accounts::CreatedApiKey>()),
+        O::ListApiKeys => (json, reference::<accounts::ApiKeys>()),
+        O::GetSettings => (json, either([reference::<settings::Settings>(), reference::<settings::Effective>()])),
+        O::PatchSettings => (json, reference::<settings::Settings>()),
+        O::ExplainAllowlist => (json, reference::<settings::Explanation>()),
+        O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => (json, reference::<users::User>()),
+        O::ListUsers => (json, reference::<users::Users>()),
+        O::Login => (json, reference::<shared::sign_in::Answer>()),
+        O::IssueCode => (json, reference::<code_issue::Response>()),
+        O::VerifyCode => (json, reference::<shared::sign_in::Answer>()),
+        O::GetMe => (json, reference::<me::Response>()),
+        O::ReadAudit => (json, reference::<audit::Response>()),
+        O::Health => (json, reference::<documents::Health>()),
+        O::OpenApi => (json, Schema::Object(Object::with_type(Type::Object)).into()),
+        O::ShowProblem => (json, reference::<documents::ProblemMeaning>()),
+        O::Jwks => (json, reference::<documents::Jwks>()),
+        O::Discovery => (json, reference::<documents::Discovery>()),
+        O::SignInPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
+        O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
+        O::DeleteApiKey | O::DeleteUser => return None,
+    })
+}
+
+fn either(schemas: [RefOr<Schema>; 2]) -> RefOr<Schema> {
+    let one_of = schemas.into_iter().fold(utoipa::openapi::OneOfBuilder::new(), utoipa::openapi::OneOfBuilder::item);
+    Schema::OneOf(one_of.build()).into()
+}
