@@ -159,10 +159,12 @@ impl Try {
         if let Failure::Unavailable(_) = failure {
             return Err(failure.into());
         }
-        patience.wait(&app.entropy).await?;
-        let stood: Option<Item> = match failure.stood_at(0) {
-            Some(item) => Some(item.clone()),
-            None => app.table.get(keys::user(self.ticket.user)).await?,
+        let stood: Option<Item> = if let Some(item) = failure.stood_at(0) {
+            patience.at_once()?;
+            Some(item.clone())
+        } else {
+            patience.wait(&app.entropy).await?;
+            app.table.get(keys::user(self.ticket.user)).await?
         };
         match stood.filter(|item| !item.is_empty()) {
             Some(item) => Ok(read(item)?),

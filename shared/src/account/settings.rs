@@ -218,13 +218,15 @@ impl Overrides {
         let Value::Object(map) = document else { return Err(not_an_object("")) };
         let patched = Self(map);
         let settings = patched.settings().map_err(plain_words)?;
-        settings.check(plan)?;
-        Ok((patched, settings))
+        settings.check()?;
+        // Only switching it on needs the plan: an account that was downgraded can still change the rest.
+        let switched_on = settings.kba.enabled && !self.settings()?.kba.enabled;
+        if switched_on && !plan.includes_kba() { Err(Invalid::Plan) } else { Ok((patched, settings)) }
     }
 }
 
 impl Settings {
-    fn check(&self, plan: Plan) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut errors = Vec::new();
         let methods = self.second_factor.methods;
         if !(methods.sms || methods.totp || methods.email) {
@@ -255,7 +257,7 @@ impl Settings {
         if !too_wide.is_empty() {
             return Err(Invalid::TooWide(too_wide));
         }
-        if self.kba.enabled && !plan.includes_kba() { Err(Invalid::Plan) } else { Ok(()) }
+        Ok(())
     }
 
     fn check_allowlist(&self, errors: &mut Vec<FieldError>) -> Vec<FieldError> {

@@ -12,10 +12,14 @@ const FIRST_WAIT: u32 = 8;
 /// No wait is drawn from more.
 const LONGEST_WAIT: u32 = 400;
 
+/// How often a write is tried at once, from the item that its failure handed back: each time somebody else's write went through.
+const AT_ONCE: u32 = 100;
+
 /// How much patience is left.
 #[derive(Debug, Default)]
 pub struct Patience {
     tried: u32,
+    at_once: u32,
 }
 
 impl Patience {
@@ -28,6 +32,13 @@ impl Patience {
         self.tried += 1;
         tokio::time::sleep(Duration::from_millis(u64::from(entropy.below(longest) + 1))).await;
         Ok(())
+    }
+
+    /// Lets a write be tried again at once, or gives up with a conflict. A wait would only let the item that its failure handed back
+    /// grow old.
+    pub const fn at_once(&mut self) -> Result<(), Failure> {
+        self.at_once += 1;
+        if self.at_once > AT_ONCE { Err(Failure::Conflict) } else { Ok(()) }
     }
 
     /// What became of a write that was decided from what was read: `true` once it is done; `false` where it lost a race and is to
