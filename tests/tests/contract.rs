@@ -1,0 +1,192 @@
+//! Every route stands in four places, and they agree: the table of routes, the OpenAPI document, the SAM template with its policies,
+//! and the handlers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use shared::http::routes::{Audit, Authorisation, ROUTES};
+use tests::World;
+
+const TEMPLATE: &str = include_str!("../../infra/template.yaml");
+const OPENAPI: &str = include_str!("../../functions/documents/openapi.json");
+
+/// The template's resources, read from its YAML.
+fn resources() -> BTreeMap<String, Value> {
+    let template = untagged(yaml_serde::from_str(TEMPLATE).unwrap());
+    serde_json::from_value(template["Resources"].clone()).unwrap()
+}
+
+/// The same as JSON, without CloudFormation's tags: `!Sub x` is `x`.
+fn untagged(value: yaml_serde::Value) -> Value {
+    use yaml_serde::Value as Yaml;
+    match value {
+        Yaml::Tagged(tagged) => untagged(tagged.value),
+        Yaml::Sequence(items) => items.into_iter().map(untagged).collect(),
+        Yaml::Mapping(members) => {
+            members.into_iter().map(|(name, value)| (name.as_str().unwrap_or_default().to_owned(), untagged(value))).collect()
+        }
+        scalar => serde_json::to_value(scalar).unwrap(),
+    }
+}
+
+/// The folder of a function's code.
+fn folder(function: &Value) -> String {
+    function["Properties"]["CodeUri"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+}
+
+fn functions() -> BTreeMap<String, Value> {
+    let functions = resources().into_values().filter(|resource| resource["Type"] == "AWS::Serverless::Function");
+    functions.map(|function| (folder(&function), function)).collect()
+}
+
+fn events(function: &Value) -> Vec<(String, String)> {
+    let events = function["Properties"]["Events"].as_object().cloned().unwrap_or_default();
+    let routes = events.into_values().filter(|event| event["Type"] == "HttpApi");
+    routes
+        .map(|event| {
+            let of = |name: &str| event["Properties"][name].as_str().unwrap_or_default().to_owned();
+            (of("Method").to_uppercase(), of("Path"))
+        })
+        .collect()
+}
+
+/// The statements of a function's own policies.
+fn statements(function: &Value) -> Vec<Value> {
+    fn collect(value: &Value, found: &mut Vec<Value>) {
+        match value {
+            Value::Object(members) => match members.get("Statement") {
+                Some(Value::Array(statements)) => found.extend(statements.iter().cloned()),
+                _ => members.values().for_each(|value| collect(value, found)),
+            },
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(&function["Properties"]["Policies"], &mut found);
+    found
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(strings).collect(),
+        Value::Object(members) => members.values().flat_map(strings).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_route_is_an_event_of_its_function_and_every_event_a_route() {
+    let mut declared: BTreeSet<(String, String, String)> = BTreeSet::new();
+    for (folder, function) in functions() {
+        declared.extend(events(&function).into_iter().map(|(method, path)| (folder.clone(), method, path)));
+    }
+    let routed: BTreeSet<_> =
+        ROUTES.iter().map(|route| (route.function.name().to_owned(), route.method.to_owned(), route.path.to_owned())).collect();
+    let rest: Vec<_> = declared.difference(&routed).collect();
+    assert!(rest.iter().all(|(folder, _, path)| folder == "documents" && (path == "$default" || path.is_empty())), "{rest:?}");
+    assert_eq!(rest.len(), 1, "what no route takes goes to documents");
+    assert_eq!(routed.difference(&declared).collect::<Vec<_>>(), Vec::<&(String, String, String)>::new());
+}
+
+#[test]
+fn every_route_is_in_the_openapi_document_and_the_other_way_round() {
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        documented.extend(item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
+    }
+    let routed: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    assert_eq!(documented, routed);
+    for route in ROUTES {
+        let operation = &document["paths"][route.path][route.method.to_lowercase()];
+        let secured = operation["security"].is_array();
+        let open = matches!(route.authorisation, Authorisation::Public | Authorisation::Proof);
+        assert_eq!(secured, !open, "{}", route.key());
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_needs_a_key_or_a_token_refuses_who_has_none() {
+    let world = World::new().await;
+    for route in ROUTES {
+        let path = route.path.replace("{account}", &world.account).replace("{id}", "usr_00000000000000000000000000");
+        let path = path.replace("{slug}", "not-found").replace("{name}", "sign-in.css");
+        let request = world.request(route.method.parse().unwrap(), &path);
+        let request = if route.has_body() { request.json(&serde_json::json!({})) } else { request };
+        let answer = world.send(request).await;
+        match route.authorisation {
+            Authorisation::Public => assert_eq!(answer.status, route.success, "{}", route.key()),
+            Authorisation::Proof => assert_eq!(answer.status, 400, "{}", route.key()),
+            Authorisation::Operator | Authorisation::Scope(_) | Authorisation::AccessToken => {
+                assert_eq!((answer.status, answer.slug()), (401, "unauthorized"), "{}", route.key());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_function_has_the_statements_that_its_routes_need() {
+    let functions = functions();
+    for route in ROUTES {
+        let statements = statements(&functions[route.function.name()]);
+        let may = |action: &str, leading: &str| {
+            statements.iter().any(|statement| {
+                strings(&statement["Action"]).iter().any(|allowed| allowed == action)
+                    && strings(&statement["Condition"]).iter().any(|key| key.starts_with(leading))
+            })
+        };
+        if route.audit == Audit::WithEffect {
+            assert!(may("dynamodb:PutItem", "AUDIT#"), "{} writes its audit", route.key());
+        }
+        if matches!(route.authorisation, Authorisation::Scope(_) | Authorisation::Operator) {
+            assert!(may("dynamodb:BatchGetItem", "KEYS#") || may("dynamodb:GetItem", "KEYS#"), "{} reads its key", route.key());
+        }
+    }
+}
+
+#[test]
+fn no_policy_grants_more_than_it_names() {
+    for (folder, function) in functions() {
+        let statements = statements(&function);
+        if folder == "pages" {
+            assert!(statements.is_empty(), "pages touches nothing");
+            continue;
+        }
+        assert!(!statements.is_empty(), "{folder}");
+        for statement in statements {
+            let actions = strings(&statement["Action"]);
+            assert!(actions.iter().all(|action| !action.contains('*')), "{folder}: {actions:?}");
+            assert!(!actions.iter().any(|action| action == "dynamodb:Scan" || action == "dynamodb:DeleteTable"), "{folder}");
+            if actions.iter().any(|action| action.starts_with("dynamodb:")) {
+                let keys = strings(&statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]);
+                assert!(!keys.is_empty() && keys.iter().all(|key| key != "*"), "{folder}: {statement}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_of_the_template_is_the_one_that_the_tests_run_on() {
+    use shared::dynamo::keys;
+    let table = resources().into_values().find(|resource| resource["Type"] == "AWS::DynamoDB::Table").unwrap();
+    let properties = &table["Properties"];
+    let schema = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|part| part["AttributeName"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(schema(&properties["KeySchema"]), [keys::PK, keys::SK]);
+    let indexes: BTreeMap<String, Vec<String>> = properties["GlobalSecondaryIndexes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|index| (index["IndexName"].as_str().unwrap().to_owned(), schema(&index["KeySchema"])))
+        .collect();
+    assert_eq!(indexes[keys::LISTING], [keys::LISTING_PK, keys::LISTING_SK]);
+    assert_eq!(indexes[keys::DUE], [keys::DUE_PK, keys::DUE_SK]);
+    assert_eq!(indexes.len(), 2);
+    assert_eq!(properties["TimeToLiveSpecification"]["AttributeName"], keys::TTL);
+    for on in [&properties["DeletionProtectionEnabled"], &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]] {
+        assert_eq!(on, &Value::Bool(true));
+    }
+}
