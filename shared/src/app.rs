@@ -44,9 +44,13 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Three tries, as is the SDK's default, said here because what we write relies on it being safe.
+/// Three tries, as is the SDK's default, said here because what we write relies on it being safe. The wait before the second is drawn
+/// from 50 ms and not from a second: somebody is waiting for the answer.
 pub fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(3)
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(50))
+        .with_max_backoff(Duration::from_secs(1))
 }
 
 impl App {

@@ -51,7 +51,10 @@ async fn fifty_challenges_of_one_user_give_ten_guesses_and_not_two_hundred_and_f
     for _ in 0..MANY {
         challenges.push(world.challenge(&ann).await);
     }
-    let answers = join_all(challenges.iter().flat_map(|challenge| (0..5).map(|_| world.verify(challenge, "sms", "000000")))).await;
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        answers.extend(join_all(challenges.iter().map(|challenge| world.verify(challenge, "sms", "000000"))).await);
+    }
     assert_eq!(count(&answers, 401, "code-invalid"), 10);
     assert_eq!(count(&answers, 429, "too-many-attempts"), 5 * MANY - 10);
 }
