@@ -12,15 +12,19 @@ use crate::config;
 /// `RUST_LOG` says of us: at `trace` they log whole requests, and with them codes and passwords.
 pub fn logs() {
     let level = config::env("RUST_LOG").unwrap_or_else(|| "info".into());
-    let level = level.split(['=', ',']).next_back().unwrap_or("info").to_owned();
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(true).with_span_list(false);
+    // A second call, as in tests, changes nothing.
+    let _ = subscriber.with_env_filter(filter(&level)).with_target(false).try_init();
+    panics();
+}
+
+/// Lets through what we log at `level`, and warnings of everybody else.
+pub fn filter(level: &str) -> EnvFilter {
+    let level = level.split(['=', ',']).next_back().unwrap_or("info");
     let directives = ["shared", "login", "code_issue", "code_verify", "expiry_cleanup", "accounts", "settings", "users", "audit", "documents", "pages", "me", "local"]
         .map(|target| format!("{target}={level}"))
         .join(",");
-    let filter = EnvFilter::try_new(format!("warn,{directives}")).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(true).with_span_list(false);
-    // A second call, as in tests, changes nothing.
-    let _ = subscriber.with_env_filter(filter).with_target(false).try_init();
-    panics();
+    EnvFilter::try_new(format!("warn,{directives}")).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// A panic's message may quote a value. Only the place is logged.

@@ -17,9 +17,9 @@ const NETWORKS_MAX: usize = 150;
 /// The most origins: each is an item that the same transaction writes.
 pub const ORIGINS_MAX: usize = 20;
 /// The most redirect URIs, and the most contacts.
-const LIST_MAX: usize = 50;
-/// The longest URI taken.
-const URI_MAX: usize = 2_000;
+const LIST_MAX: usize = 20;
+/// The longest URI taken. With the lists' lengths it keeps the account's item, which every sign-in reads, small.
+const URI_MAX: usize = 512;
 
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -405,7 +405,34 @@ fn plain_words(invalid: Invalid) -> Invalid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    /// JSON in which the names of settings are likely.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from), Just(json!("10.0.0.0/24")), Just(json!("https://a.example"))];
+        let name = prop_oneof![Just("second_factor"), Just("methods"), Just("sms"), Just("email"), Just("kba"), Just("max_attempts"),
+            Just("ip_allowlist"), Just("origins"), Just("sso"), Just("locale"), Just("x")];
+        leaf.prop_recursive(3, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(name.clone().prop_map(str::to_owned), inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_is_taken_whole_or_refused_whole(patch in any_json()) {
+            if let Ok((set, settings)) = Overrides::default().patched(&patch, Plan::Business) {
+                prop_assert_eq!(set.settings().unwrap(), settings.clone());
+                // What was taken is taken again, and changes nothing more.
+                prop_assert_eq!(set.patched(&patch, Plan::Business).unwrap(), (set, settings));
+            }
+        }
+    }
 
     fn patch(patch: &Value) -> Result<Settings, Invalid> {
         Overrides::default().patched(patch, Plan::Business).map(|(_, settings)| settings)
