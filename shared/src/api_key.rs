@@ -65,7 +65,13 @@ pub struct ApiKey {
 
 impl ApiKey {
     /// A new key of `account`, and the text that is shown once.
-    pub fn generate(account: AccountId, name: String, scopes: Vec<Scope>, now: Timestamp, entropy: &Entropy) -> (Self, Secret<String>) {
+    pub fn generate(
+        account: AccountId,
+        name: String,
+        scopes: Vec<Scope>,
+        now: Timestamp,
+        entropy: &Entropy,
+    ) -> (Self, Secret<String>) {
         let text = Secret::new(format!("csk_{}_{}", bare(account), secret::encode(entropy.bytes::<32>())));
         (Self::of(&text, Some(account), name, scopes, now), text)
     }
@@ -82,7 +88,14 @@ impl ApiKey {
 
     fn of(text: &Secret<String>, account: Option<AccountId>, name: String, scopes: Vec<Scope>, now: Timestamp) -> Self {
         let fingerprint = Fingerprint::of(text.expose().as_bytes());
-        Self { id: KeyId::from_bytes(fingerprint.short()), account, name, scopes, fingerprint: fingerprint.encode(), created_at: now }
+        Self {
+            id: KeyId::from_bytes(fingerprint.short()),
+            account,
+            name,
+            scopes,
+            fingerprint: fingerprint.encode(),
+            created_at: now,
+        }
     }
 
     /// The write that stores it.
@@ -148,7 +161,8 @@ impl Presented {
     fn of(call: &Call) -> Result<Self, Problem> {
         let text = call.bearer()?;
         let text = text.expose().as_str();
-        let account = text.strip_prefix("csk_").and_then(|rest| rest.split_once('_')).map(|(account, _)| format!("acc_{account}"));
+        let account =
+            text.strip_prefix("csk_").and_then(|rest| rest.split_once('_')).map(|(account, _)| format!("acc_{account}"));
         Ok(Self { account: account.and_then(|id| id.parse().ok()), fingerprint: Fingerprint::of(text.as_bytes()) })
     }
 

@@ -63,7 +63,13 @@ pub fn resend_at(challenge: &Challenge, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Draws a code.
-pub fn draw(ticket: &Ticket, method: Method, keyring: &Keyring, entropy: &Entropy, now: Timestamp) -> Result<Draft, KeyringError> {
+pub fn draw(
+    ticket: &Ticket,
+    method: Method,
+    keyring: &Keyring,
+    entropy: &Entropy,
+    now: Timestamp,
+) -> Result<Draft, KeyringError> {
     let digits = Secret::new(entropy.digits(length(method)));
     let mac = keyring.mac(&message(ticket, method, digits.expose()), now)?;
     let stored = LiveCode { mac, reference: entropy.letters(4), expires_at: now.plus(LIFETIME) };

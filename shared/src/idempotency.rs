@@ -91,14 +91,15 @@ impl IdempotencyKey {
         let running_until = Some(now.plus(LEASE));
         let record = Record { request: self.request.clone(), running_until, kept_until, answer: answer.to_owned() };
         let write = Write::replace(self.record(), &record)?.due(kept_until);
-        Ok(write
-            .when("attribute_not_exists(#pk) OR #kept_until <= :now OR #running_until <= :now")
-            .value("now", now))
+        Ok(write.when("attribute_not_exists(#pk) OR #kept_until <= :now OR #running_until <= :now").value("now", now))
     }
 
     /// The write that keeps the answer.
     pub fn complete(&self) -> Write {
-        Write::update(self.record(), "").remove("#running_until").when("#request = :request").value("request", self.request.as_str())
+        Write::update(self.record(), "")
+            .remove("#running_until")
+            .when("#request = :request")
+            .value("request", self.request.as_str())
     }
 
     /// The write that frees the key.

@@ -269,7 +269,8 @@ pub fn rotate(document: &str, now: Timestamp, entropy: &Entropy) -> Result<Secre
 
 fn read(document: &str) -> Result<Document, KeyringError> {
     // serde_json's message may quote the document; only where it broke is told.
-    serde_json::from_str(document).map_err(|error| KeyringError::Malformed(format!("line {} column {}", error.line(), error.column())))
+    serde_json::from_str(document)
+        .map_err(|error| KeyringError::Malformed(format!("line {} column {}", error.line(), error.column())))
 }
 
 fn write(document: &Document) -> Result<Secret<String>, KeyringError> {
@@ -358,7 +359,8 @@ impl Keyrings {
 
 async fn fetch(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Keyring, KeyringError> {
     let answer = client.get_secret_value().secret_id(id).send().await;
-    let answer = answer.map_err(|error| KeyringError::Malformed(format!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))))?;
+    let answer = answer
+        .map_err(|error| KeyringError::Malformed(format!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))))?;
     Keyring::parse(answer.secret_string().unwrap_or_default())
 }
 

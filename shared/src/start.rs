@@ -21,9 +21,23 @@ pub fn logs() {
 /// Lets through what we log at `level`, and warnings of everybody else.
 pub fn filter(level: &str) -> EnvFilter {
     let level = level.split(['=', ',']).next_back().unwrap_or("info");
-    let directives = ["shared", "login", "code_issue", "code_verify", "expiry_cleanup", "accounts", "settings", "users", "audit", "documents", "pages", "me", "local"]
-        .map(|target| format!("{target}={level}"))
-        .join(",");
+    let directives = [
+        "shared",
+        "login",
+        "code_issue",
+        "code_verify",
+        "expiry_cleanup",
+        "accounts",
+        "settings",
+        "users",
+        "audit",
+        "documents",
+        "pages",
+        "me",
+        "local",
+    ]
+    .map(|target| format!("{target}={level}"))
+    .join(",");
     EnvFilter::try_new(format!("warn,{directives}")).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 

@@ -71,9 +71,9 @@ impl Backoff {
         }
         write = write.when(clauses.join(" OR "));
         match self.disabled_at {
-            Some(at_most) => write
-                .when(format!("attribute_not_exists({count}) OR {count} < :backoff_end"))
-                .value("backoff_end", at_most),
+            Some(at_most) => {
+                write.when(format!("attribute_not_exists({count}) OR {count} < :backoff_end")).value("backoff_end", at_most)
+            }
             None => write,
         }
     }
@@ -168,8 +168,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PASSWORD: Backoff =
-        Backoff { free: 5, base: Span::seconds(1), cap: Span::minutes(15), disabled_at: None };
+    const PASSWORD: Backoff = Backoff { free: 5, base: Span::seconds(1), cap: Span::minutes(15), disabled_at: None };
 
     #[test]
     fn a_delay_doubles_up_to_its_cap() {

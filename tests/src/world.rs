@@ -115,7 +115,13 @@ impl World {
         let account = self.operator(Method::POST, "/v1/accounts", Some(json!({"name": "Alder & Pine", "plan": plan}))).await;
         let account = account.expect(201).text("id");
         let scopes = json!([
-            "settings:write", "users:write", "agreements:write", "links:write", "tokens:redeem", "audit:read", "quota:read"
+            "settings:write",
+            "users:write",
+            "agreements:write",
+            "links:write",
+            "tokens:redeem",
+            "audit:read",
+            "quota:read"
         ]);
         let body = json!({"name": "all", "scopes": scopes});
         let key = self.operator(Method::POST, &format!("/v1/accounts/{account}/api-keys"), Some(body)).await;

@@ -147,8 +147,15 @@ async fn a_key_that_is_missing_wrong_revoked_or_too_weak_is_refused() {
         let request = world.request(Method::GET, "/v1/users");
         world.send(authorization.into_iter().fold(request, |request, value| request.header("authorization", value)))
     };
-    for wrong in [None, Some(String::new()), Some("Bearer".into()), Some("Basic YTpi".into()), Some("Bearer x".into()),
-        Some(format!("Bearer {}x", world.key)), Some(format!("Bearer csk_{}", "z".repeat(5_000)))] {
+    for wrong in [
+        None,
+        Some(String::new()),
+        Some("Bearer".into()),
+        Some("Basic YTpi".into()),
+        Some("Bearer x".into()),
+        Some(format!("Bearer {}x", world.key)),
+        Some(format!("Bearer csk_{}", "z".repeat(5_000))),
+    ] {
         let refused = get(wrong).await.refused(401, "unauthorized");
         assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
     }
@@ -231,7 +238,11 @@ async fn odd_headers_do_no_harm() {
     let _ = world.send(twice).await.refused(415, "unsupported-media-type");
     let charset = post().header(CONTENT_TYPE, "Application/JSON; charset=utf-8");
     let _ = world.send(charset).await.refused(401, "invalid-credentials");
-    let odd = post().header(CONTENT_TYPE, "application/json").header("idempotency-key", HeaderValue::from_bytes(b"\xff").unwrap()).header("x-a", "b").header("x-a", "c");
+    let odd = post()
+        .header(CONTENT_TYPE, "application/json")
+        .header("idempotency-key", HeaderValue::from_bytes(b"\xff").unwrap())
+        .header("x-a", "b")
+        .header("x-a", "c");
     let _ = world.send(odd.header("origin", HeaderValue::from_bytes(b"\xff").unwrap())).await.refused(401, "invalid-credentials");
 }
 
@@ -260,7 +271,8 @@ async fn an_answer_may_be_read_by_the_accounts_origins_alone() {
             assert_eq!(allowed(&answer).is_some(), origin.contains("portal"), "{path}");
         }
         let preflight = world.request(Method::OPTIONS, "/v1/login").header("origin", origin);
-        let preflight = preflight.header("access-control-request-method", "POST").header("access-control-request-headers", "content-type");
+        let preflight =
+            preflight.header("access-control-request-method", "POST").header("access-control-request-headers", "content-type");
         let preflight = world.send(preflight).await.expect(204);
         assert_eq!(allowed(&preflight).is_some(), origin.contains("portal"));
         assert_eq!(preflight.header("access-control-allow-methods").is_some(), origin.contains("portal"));

@@ -186,7 +186,9 @@ fn the_table_of_the_template_is_the_one_that_the_tests_run_on() {
     assert_eq!(indexes[keys::DUE], [keys::DUE_PK, keys::DUE_SK]);
     assert_eq!(indexes.len(), 2);
     assert_eq!(properties["TimeToLiveSpecification"]["AttributeName"], keys::TTL);
-    for on in [&properties["DeletionProtectionEnabled"], &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]] {
+    for on in
+        [&properties["DeletionProtectionEnabled"], &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]]
+    {
         assert_eq!(on, &Value::Bool(true));
     }
 }

@@ -55,7 +55,16 @@ async fn no_log_at_trace_carries_a_code_a_secret_a_password_or_a_full_destinatio
     assert!(logged.contains("/v1/codes/verify"), "something was logged");
     let token = done.text("access_token");
     let secrets = [
-        code.as_str(), &mailed, PASSWORD, "a wrong password", "2025550123", "ann.secret", &challenge, &token, &world.key, tests::OPERATOR,
+        code.as_str(),
+        &mailed,
+        PASSWORD,
+        "a wrong password",
+        "2025550123",
+        "ann.secret",
+        &challenge,
+        &token,
+        &world.key,
+        tests::OPERATOR,
     ];
     for secret in secrets {
         assert!(!logged.contains(secret), "{secret} was logged");

@@ -24,7 +24,10 @@ async fn a_password_and_a_code_by_sms_make_a_token() {
     let challenge = login.text("challenge");
     let sent = world.issue(&challenge, "sms").await.expect(202);
     assert_eq!(sent.body["destination"], "+1••••••••23");
-    assert_eq!((&sent.body["expires_in"], &sent.body["resend_in"], &sent.body["code_length"]), (&json!(300), &json!(60), &json!(6)));
+    assert_eq!(
+        (&sent.body["expires_in"], &sent.body["resend_in"], &sent.body["code_length"]),
+        (&json!(300), &json!(60), &json!(6))
+    );
 
     let outbox = world.outbox().await;
     assert_eq!(outbox.len(), 1);
@@ -36,7 +39,10 @@ async fn a_password_and_a_code_by_sms_make_a_token() {
 
     let done = world.verify(&challenge, "sms", &code).await.expect(200);
     assert_eq!(done.body["status"], "authenticated");
-    assert_eq!((&done.body["token_type"], &done.body["expires_in"], &done.body["acr"]), (&json!("Bearer"), &json!(900), &json!("two-factor")));
+    assert_eq!(
+        (&done.body["token_type"], &done.body["expires_in"], &done.body["acr"]),
+        (&json!("Bearer"), &json!(900), &json!("two-factor"))
+    );
     let claims = claims(&done.text("access_token"));
     assert_eq!((claims["sub"].as_str(), claims["kind"].as_str()), (Some(ann.id.as_str()), Some("external")));
     assert_eq!((claims["aud"].as_str(), claims["acct"].as_str()), (Some(world.account.as_str()), Some(world.account.as_str())));
@@ -187,7 +193,10 @@ async fn staff_in_the_allowlist_need_the_password_alone_and_counterparties_never
 
     let _ = world.settings(json!({"ip_allowlist": ["127.0.0.0/16"]})).await;
     let staff = world.login("staff", PASSWORD).await.expect(200);
-    assert_eq!((&staff.body["status"], &staff.body["acr"], &staff.body["amr"]), (&json!("authenticated"), &json!("allowlisted-network"), &json!(["pwd"])));
+    assert_eq!(
+        (&staff.body["status"], &staff.body["acr"], &staff.body["amr"]),
+        (&json!("authenticated"), &json!("allowlisted-network"), &json!(["pwd"]))
+    );
     assert_eq!(world.login("guest", PASSWORD).await.expect(200).body["status"], "second_factor_required");
 
     // The connection's address counts, whatever a header says.

@@ -26,12 +26,7 @@ pub struct Response {
 
 impl From<&Account> for Response {
     fn from(account: &Account) -> Self {
-        Self {
-            id: account.id,
-            name: account.name.clone(),
-            plan: account.plan,
-            created_at: account.created_at.to_rfc3339(),
-        }
+        Self { id: account.id, name: account.name.clone(), plan: account.plan, created_at: account.created_at.to_rfc3339() }
     }
 }
 

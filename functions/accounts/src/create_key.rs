@@ -81,7 +81,8 @@ async fn room_for_one(app: &App, account: AccountId) -> Result<(), Problem> {
     if made < KEYS_MAX {
         return Ok(());
     }
-    Err(Problem::new(Slug::Conflict).detail(format!("The account has {KEYS_MAX} API keys, and may not have more. Revoke one first.")))
+    Err(Problem::new(Slug::Conflict)
+        .detail(format!("The account has {KEYS_MAX} API keys, and may not have more. Revoke one first.")))
 }
 
 fn faults(request: &Request) -> Vec<FieldError> {

@@ -98,7 +98,13 @@ impl Case {
     }
 
     /// The writes of the claim, in the order of [`Place`].
-    pub fn claim(&self, draft: &Draft, call: &Call, trims: &Trims, key: Option<(&IdempotencyKey, &str)>) -> Result<Vec<Write>, Failure> {
+    pub fn claim(
+        &self,
+        draft: &Draft,
+        call: &Call,
+        trims: &Trims,
+        key: Option<(&IdempotencyKey, &str)>,
+    ) -> Result<Vec<Write>, Failure> {
         let source = keys::source_sends(&source_key(call.source));
         let mut writes = vec![
             PER_DESTINATION.enter(keys::destination_sends(self.destination()), self.now, trims.destination.as_deref()),
@@ -128,7 +134,10 @@ impl Case {
             .value("sent_at", sent_at);
         Ok(match self.code_before() {
             Some(before) => {
-                let place = self.challenge_before().and_then(|challenge| challenge.superseded.get(self.method.name())).map_or(0, Vec::len);
+                let place = self
+                    .challenge_before()
+                    .and_then(|challenge| challenge.superseded.get(self.method.name()))
+                    .map_or(0, Vec::len);
                 update
                     .and(", #challenges.#c.#codes.#m = :before")
                     .value("before", document(before)?)
@@ -139,7 +148,13 @@ impl Case {
     }
 
     /// The writes that take the claim back: `user` and the logs are as they stand now.
-    pub fn undo(&self, draft: &Draft, call: &Call, stands: &Standing, key: Option<&IdempotencyKey>) -> Result<Vec<Write>, Failure> {
+    pub fn undo(
+        &self,
+        draft: &Draft,
+        call: &Call,
+        stands: &Standing,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Vec<Write>, Failure> {
         let event = self.event(Action::CodeNotSent, call).failed().with("reference", draft.stored.reference.as_str());
         let mut writes = stands.user.change(self.code_restoration(&stands.user, draft)?, [event], self.now)?;
         let destination = keys::destination_sends(self.destination());

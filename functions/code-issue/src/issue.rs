@@ -180,11 +180,8 @@ async fn undo(state: &State, call: &Call, case: &Case, draft: &Draft, key: Optio
 }
 
 async fn standing(state: &State, call: &Call, case: &Case) -> Result<Option<Standing>, Failure> {
-    let wanted = vec![
-        keys::user(case.user.id),
-        keys::destination_sends(case.destination()),
-        keys::source_sends(&source_key(call.source)),
-    ];
+    let wanted =
+        vec![keys::user(case.user.id), keys::destination_sends(case.destination()), keys::source_sends(&source_key(call.source))];
     let mut items = state.app.table.get_all(wanted).await?.into_iter();
     let Some(user) = items.next().flatten() else { return Ok(None) };
     let mut log = || items.next().flatten().as_ref().map(Window::moments).unwrap_or_default();

@@ -80,7 +80,8 @@ impl Try {
     /// Whether a right code is still right on the item as it stands now.
     fn still_good(&self, user: &User) -> Result<(), Refusal> {
         let challenge = self.ticket.challenge(user, self.now)?;
-        let reference = |user: &User| Some(user.challenges.get(&self.ticket.name)?.codes.get(self.method.name())?.reference.clone());
+        let reference =
+            |user: &User| Some(user.challenges.get(&self.ticket.name)?.codes.get(self.method.name())?.reference.clone());
         // A code that was superseded while this try was under way is as good as used.
         if reference(user) == reference(&self.before) && challenge.used_at.is_none() { Ok(()) } else { Err(Refusal::Used) }
     }

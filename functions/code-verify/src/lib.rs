@@ -92,7 +92,13 @@ impl Try {
 }
 
 /// The user before the try was counted, or why it was not.
-fn counted_on(counted: Result<Item, Failure>, ticket: &Ticket, method: Method, id: &str, now: Timestamp) -> Result<User, Problem> {
+fn counted_on(
+    counted: Result<Item, Failure>,
+    ticket: &Ticket,
+    method: Method,
+    id: &str,
+    now: Timestamp,
+) -> Result<User, Problem> {
     let failure = match counted {
         Ok(before) => return Ok(read(before)?),
         Err(failure) => failure,

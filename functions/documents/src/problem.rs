@@ -40,7 +40,8 @@ struct Part {
 }
 
 /// The page takes its style from the sign-in page, and runs nothing.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) fn handle(call: &Call) -> Outcome {
     let named = call.path_parameter("slug");
@@ -70,7 +71,8 @@ fn prefers_html(accept: &str) -> bool {
 /// The weight that `accept` gives a media type, in thousandths: that of its most specific range (RFC 9110, section 12.5.1).
 fn quality(accept: &str, kind: &str, subtype: &str) -> u16 {
     let (exact, of_kind) = (format!("{kind}/{subtype}"), format!("{kind}/*"));
-    let specificity = |range: &str| [exact.as_str(), of_kind.as_str(), "*/*"].iter().position(|known| range.eq_ignore_ascii_case(known));
+    let specificity =
+        |range: &str| [exact.as_str(), of_kind.as_str(), "*/*"].iter().position(|known| range.eq_ignore_ascii_case(known));
     let weighed = accept.split(',').filter_map(|range| {
         let (range, parameters) = range.split_once(';').unwrap_or((range, ""));
         Some((specificity(range.trim())?, weight(parameters)))
@@ -96,7 +98,9 @@ mod tests {
         assert!(prefers_html("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
         assert!(prefers_html("text/html"));
         assert!(prefers_html("application/json;q=0.5, TEXT/HTML;q=0.7"));
-        for accept in ["", "*/*", "application/json", "text/html;q=0, */*", "application/json, text/html;q=0.9", "é;q=x", "text/html;q=0.é"] {
+        for accept in
+            ["", "*/*", "application/json", "text/html;q=0, */*", "application/json, text/html;q=0.9", "é;q=x", "text/html;q=0.é"]
+        {
             assert!(!prefers_html(accept), "{accept:?}");
         }
     }
@@ -113,6 +117,9 @@ mod tests {
     #[test]
     fn names_stand_between_backticks() {
         let part = |is_name, text| Part { is_name, text };
-        assert_eq!(parts("`Allow` lists `GET`."), [part(true, "Allow"), part(false, " lists "), part(true, "GET"), part(false, ".")]);
+        assert_eq!(
+            parts("`Allow` lists `GET`."),
+            [part(true, "Allow"), part(false, " lists "), part(true, "GET"), part(false, ".")]
+        );
     }
 }

@@ -25,7 +25,8 @@ pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
 
 /// A counter that was written to since it was entered in the index is due later.
 async fn reschedule(app: &App, key: Key, later: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let update = Write::update(key, "SET #due_at = :later").when("attribute_exists(#pk) AND #due_at < :later").value("later", later);
+    let update =
+        Write::update(key, "SET #due_at = :later").when("attribute_exists(#pk) AND #due_at < :later").value("later", later);
     match app.table.update(update).await {
         Ok(_) => report.rescheduled += 1,
         Err(Failure::Unavailable(inner)) => return Err(Failure::Unavailable(inner)),
@@ -41,4 +42,3 @@ fn count(key: &Key, report: &mut Report) {
         _ => report.counters += 1,
     }
 }
-

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use shared::account::{self, Account, Settings};
 use shared::access_token::Acr;
+use shared::account::{self, Account, Settings};
 use shared::app::App;
 use shared::clock::Timestamp;
 use shared::config::source_key;

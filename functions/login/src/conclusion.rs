@@ -60,7 +60,9 @@ impl Attempt {
     /// The writes and the answer of a right password. A right password ends the wrong ones in a row, whatever comes next.
     async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let (update, event, answer) = match next(user, self.waived(), self.settings.second_factor.methods, self.now) {
-            Next::Done(acr) => (user.touch(), self.event(user.id).with("acr", acr_name(acr)), self.token(app, call, user, acr).await),
+            Next::Done(acr) => {
+                (user.touch(), self.event(user.id).with("acr", acr_name(acr)), self.token(app, call, user, acr).await)
+            }
             Next::NoUsableFactor => {
                 let event = self.event(user.id).failed().with("reason", "no-usable-factor");
                 (user.touch(), event, Err(Problem::new(Slug::NoUsableFactor)))

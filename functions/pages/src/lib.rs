@@ -71,7 +71,8 @@ mod tests {
         }
         for (name, _, content) in ASSETS {
             let text = std::str::from_utf8(content).unwrap();
-            let imported = text.lines().filter_map(|line| line.strip_prefix("import ")?.split_once("\"./")?.1.strip_suffix("\";"));
+            let imported =
+                text.lines().filter_map(|line| line.strip_prefix("import ")?.split_once("\"./")?.1.strip_suffix("\";"));
             for module in imported {
                 assert!(asset(module).is_ok(), "{name} imports {module}");
             }

@@ -43,7 +43,13 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
     }
 }
 
-fn writes(account: &Account, overrides: &Overrides, settings: &Settings, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+fn writes(
+    account: &Account,
+    overrides: &Overrides,
+    settings: &Settings,
+    event: Event,
+    now: Timestamp,
+) -> Result<Vec<Write>, Failure> {
     let update = account.touch().and(", #overrides = :overrides, #settings_version = :version");
     let update = update.value("overrides", document(overrides)?).value("version", account.settings_version + 1);
     let update = update.when("#settings_version = :was").value("was", account.settings_version);

@@ -139,8 +139,10 @@ mod tests {
 
     #[test]
     fn every_wrong_field_is_named_at_once() {
-        let wrong = json!({"username": "аnn", "kind": "internal", "password": "short", "email": "ann", "phone": "555", "group": "A"});
-        let pointers: Vec<_> = read(wrong).unwrap_err()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
+        let wrong =
+            json!({"username": "аnn", "kind": "internal", "password": "short", "email": "ann", "phone": "555", "group": "A"});
+        let pointers: Vec<_> =
+            read(wrong).unwrap_err()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
         assert_eq!(pointers, ["/username", "/password", "/email", "/phone", "/group"]);
     }
 }

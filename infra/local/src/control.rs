@@ -154,9 +154,8 @@ fn page(content_type: &str, text: &'static str) -> Reply {
 }
 
 fn value(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        Problem::invalid_field("", format!("is not JSON: line {} column {}", error.line(), error.column()))
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::invalid_field("", format!("is not JSON: line {} column {}", error.line(), error.column())))
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {

@@ -31,7 +31,8 @@ pub struct Incoming {
 }
 
 /// What API Gateway does not pass on: it is about the connection.
-const HOP_BY_HOP: [&str; 7] = ["connection", "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: [&str; 7] =
+    ["connection", "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// The route that takes the request. A part of a path that is given goes before a parameter; `None` is `$default`.
 pub(crate) fn route(method: &Method, path: &str) -> Option<&'static Route> {
@@ -96,7 +97,10 @@ pub(crate) fn event(incoming: &Incoming, route: Option<&Route>, request_id: &str
 /// The host without its port: what stands for the API's domain here.
 fn domain(headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-    host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(host, _)| host).to_owned()
+    host.rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(host, |(host, _)| host)
+        .to_owned()
 }
 
 fn joined(headers: &HeaderMap, peer: IpAddr, domain: &str) -> BTreeMap<String, String> {
@@ -170,7 +174,13 @@ mod tests {
                 headers
             },
         );
-        Incoming { method, uri: uri.parse().unwrap(), headers, body: Bytes::copy_from_slice(body), peer: "203.0.113.7".parse().unwrap() }
+        Incoming {
+            method,
+            uri: uri.parse().unwrap(),
+            headers,
+            body: Bytes::copy_from_slice(body),
+            peer: "203.0.113.7".parse().unwrap(),
+        }
     }
 
     fn event_of(incoming: &Incoming) -> Value {
@@ -222,14 +232,24 @@ mod tests {
 
     #[test]
     fn what_no_route_takes_goes_to_the_default_route() {
-        for (method, path) in [(Method::GET, "/nowhere"), (Method::PUT, "/v1/login"), (Method::HEAD, "/health"), (Method::OPTIONS, "/v1/login")] {
+        for (method, path) in
+            [(Method::GET, "/nowhere"), (Method::PUT, "/v1/login"), (Method::HEAD, "/health"), (Method::OPTIONS, "/v1/login")]
+        {
             assert_eq!(event_of(&incoming(method, path, &[], b""))["routeKey"], "$default", "{path}");
         }
     }
 
     #[test]
     fn what_is_no_escape_stands_for_itself() {
-        for (encoded, decoded) in [("%", "%"), ("%4", "%4"), ("%zz", "%zz"), ("%+1", "%+1"), ("a+b", "a+b"), ("%41%e2%82%ac", "A€"), ("%ff", "\u{fffd}")] {
+        for (encoded, decoded) in [
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%zz", "%zz"),
+            ("%+1", "%+1"),
+            ("a+b", "a+b"),
+            ("%41%e2%82%ac", "A€"),
+            ("%ff", "\u{fffd}"),
+        ] {
             assert_eq!(decode(encoded), decoded);
         }
     }

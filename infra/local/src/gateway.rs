@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn an_answer_of_bytes_is_decoded() {
-        let answer = Answer { body: Some("AAE=".into()), is_base64_encoded: true, cookies: vec!["a=1".into()], ..Answer::default() };
+        let answer =
+            Answer { body: Some("AAE=".into()), is_base64_encoded: true, cookies: vec!["a=1".into()], ..Answer::default() };
         let response = response(answer);
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers().get(SET_COOKIE).unwrap(), "a=1");

@@ -50,7 +50,10 @@ fn next(f: &mut Formatter<'_>, base: &str, demo: &Demo) -> fmt::Result {
     let username = demo.users.first().map(|user| user.username.as_str()).unwrap_or_default();
     writeln!(f, "Next:")?;
     writeln!(f, "  1. Open the sign-in page, sign in as {username}, and fetch the code from the inbox.")?;
-    writeln!(f, "  2. Or sign in by hand; the answer's challenge goes to POST /v1/codes, and the code to POST /v1/codes/verify:\n")?;
+    writeln!(
+        f,
+        "  2. Or sign in by hand; the answer's challenge goes to POST /v1/codes, and the code to POST /v1/codes/verify:\n"
+    )?;
     writeln!(f, "     curl -s {base}/v1/login -H 'Content-Type: application/json' \\")?;
     writeln!(f, "       -d '{{\"account\":\"{account}\",\"username\":\"{username}\",\"password\":\"{password}\"}}'\n")?;
     writeln!(f, "  3. Let five minutes pass in an instant and see the code expire:\n")?;

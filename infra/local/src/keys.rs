@@ -21,7 +21,9 @@ pub(crate) fn keyring(store: &Store, now: Timestamp, entropy: &Entropy) -> Resul
     if let Some(document) = store.secret(FILE).map_err(|error| unusable(&error))? {
         return Keyring::parse(document.expose()).map_err(|error| unusable(&error));
     }
-    if store.file(FILE).is_none() && let Some(document) = EPHEMERAL.get() {
+    if store.file(FILE).is_none()
+        && let Some(document) = EPHEMERAL.get()
+    {
         return Keyring::parse(document.expose()).map_err(|error| unusable(&error));
     }
     let document = keyring::make(now, entropy).map_err(|error| unusable(&error))?;

@@ -76,7 +76,9 @@ impl HttpClient for Faulty<SharedHttpClient> {
 
 impl HttpConnector for Faulty<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(mode) = self.faults.meet(self.service, refusals::can_conflict(&request)) else { return self.inner.call(request) };
+        let Some(mode) = self.faults.meet(self.service, refusals::can_conflict(&request)) else {
+            return self.inner.call(request);
+        };
         tracing::info!(service = ?self.service, ?mode, "a fault strikes");
         match mode {
             Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),

@@ -95,11 +95,17 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PortInUse { address } => write!(f, "{address} is in use already: stop what listens there, or choose another --port."),
+            Self::PortInUse { address } => {
+                write!(f, "{address} is in use already: stop what listens there, or choose another --port.")
+            }
             Self::Listen { address, cause } => write!(f, "Nothing can listen at {address}: {cause}."),
             Self::Data { path, cause } => write!(f, "The data directory {} cannot be used: {cause}.", path.display()),
             Self::Locked { path } => {
-                write!(f, "The data directory {} is in use by another running stack: stop it, or choose another --data.", path.display())
+                write!(
+                    f,
+                    "The data directory {} is in use by another running stack: stop it, or choose another --data.",
+                    path.display()
+                )
             }
             Self::Keyring(cause) => write!(f, "The keyring cannot be used: {cause}."),
             Self::Engine(cause) => write!(f, "The embedded DynamoDB did not start: {cause}."),
@@ -232,7 +238,8 @@ impl Parts {
             }
         };
         let inbox = inbox::start(outbox.clone(), clock.clone(), entropy.clone());
-        let (engine, inbox, keyrings) = tokio::try_join!(engine, inbox, keyrings(Arc::clone(store), clock.clone(), entropy.clone()))?;
+        let (engine, inbox, keyrings) =
+            tokio::try_join!(engine, inbox, keyrings(Arc::clone(store), clock.clone(), entropy.clone()))?;
         let (inbox_endpoint, inbox) = inbox;
         let config = config(options, address, &entropy);
         let faults = Faults::default();

@@ -54,13 +54,19 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => one(user()),
         O::ListUsers => one(json!({"users": [user()]})),
         O::Login => vec![
-            ("second_factor_required", json!({
-                "status": "second_factor_required", "challenge": CHALLENGE, "expires_in": 600,
-                "methods": [{"method": "sms", "destination": "+1••••••••00"}]
-            })),
-            ("enrolment_required", json!({
-                "status": "enrolment_required", "challenge": CHALLENGE, "expires_in": 600, "methods": [{"method": "totp"}]
-            })),
+            (
+                "second_factor_required",
+                json!({
+                    "status": "second_factor_required", "challenge": CHALLENGE, "expires_in": 600,
+                    "methods": [{"method": "sms", "destination": "+1••••••••00"}]
+                }),
+            ),
+            (
+                "enrolment_required",
+                json!({
+                    "status": "enrolment_required", "challenge": CHALLENGE, "expires_in": 600, "methods": [{"method": "totp"}]
+                }),
+            ),
             ("authenticated", authenticated(&json!(["pwd"]), "allowlisted-network")),
         ],
         O::IssueCode => one(json!({

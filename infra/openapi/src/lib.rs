@@ -50,7 +50,10 @@ fn components() -> Components {
     let bearer = |description: &str| {
         SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build())
     };
-    components.add_security_scheme("apiKey", bearer("An API key of the account with the scope that the route names; or an operator's key, with `?account=`."));
+    components.add_security_scheme(
+        "apiKey",
+        bearer("An API key of the account with the scope that the route names; or an operator's key, with `?account=`."),
+    );
     components.add_security_scheme("operatorKey", bearer("An operator's API key."));
     components.add_security_scheme("accessToken", bearer("An access token of a signed-in user."));
     components

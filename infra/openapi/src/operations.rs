@@ -71,7 +71,8 @@ fn security(route: &Route) -> Option<SecurityRequirement> {
 
 fn parameters(route: &Route) -> Vec<Parameter> {
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<Parameter> = in_path.map(|name| parameter(name, ParameterIn::Path, true, "The object's id, or name.")).collect();
+    let mut parameters: Vec<Parameter> =
+        in_path.map(|name| parameter(name, ParameterIn::Path, true, "The object's id, or name.")).collect();
     if matches!(route.authorisation, Authorisation::Scope(_)) {
         parameters.push(parameter("account", ParameterIn::Query, false, "The account, where the key is an operator's."));
     }
@@ -79,16 +80,16 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         Operation::GetSettings => &[("effective", false, "`true` answers with each value's source.")],
         Operation::ExplainAllowlist => &[("ip", true, "The address to be explained, v4 or v6.")],
         Operation::ListUsers => &[("cursor", false, "`next_cursor` of the page before.")],
-        Operation::ReadAudit => &[
-            ("subject", true, "A user's id, or the account's own."),
-            ("cursor", false, "`next_cursor` of the page before."),
-        ],
+        Operation::ReadAudit => {
+            &[("subject", true, "A user's id, or the account's own."), ("cursor", false, "`next_cursor` of the page before.")]
+        }
         Operation::SignInPage => &[("account", false, "The organisation that is signed in to.")],
         _ => &[],
     };
     parameters.extend(own.iter().map(|(name, required, what)| parameter(name, ParameterIn::Query, *required, what)));
     if route.idempotency == Idempotency::Honoured {
-        let what = "A quoted string (IETF draft-07). The same request again is answered as before, with `Idempotency-Replayed: true`.";
+        let what =
+            "A quoted string (IETF draft-07). The same request again is answered as before, with `Idempotency-Replayed: true`.";
         parameters.push(parameter("Idempotency-Key", ParameterIn::Header, false, what));
     }
     if route.method == "PATCH" {
@@ -129,7 +130,9 @@ fn success(route: &Route) -> Response {
         }
     };
     if route.method == "PATCH" || matches!(route.operation, Operation::GetAccount | Operation::GetSettings | Operation::GetUser) {
-        return response.header("ETag", HeaderBuilder::new().schema(Some(text())).description(Some("The object's version.")).build()).build();
+        return response
+            .header("ETag", HeaderBuilder::new().schema(Some(text())).description(Some("The object's version.")).build())
+            .build();
     }
     response.build()
 }
@@ -146,12 +149,14 @@ fn refusals(route: &Route) -> BTreeMap<u16, Vec<Slug>> {
 
 fn refusal(slugs: &[Slug]) -> Response {
     let names = slugs.iter().map(|slug| format!("`{}`", slug.name())).collect::<Vec<_>>().join(", ");
-    let examples = slugs.iter().map(|slug| (slug.name(), ExampleBuilder::new().summary(slug.title()).value(Some(example(*slug))).build()));
+    let examples =
+        slugs.iter().map(|slug| (slug.name(), ExampleBuilder::new().summary(slug.title()).value(Some(example(*slug))).build()));
     let content = ContentBuilder::new().schema(Some(RefOr::from(Ref::from_schema_name("Problem")))).examples_from_iter(examples);
     let response = ResponseBuilder::new().description(names).content("application/problem+json", content.build());
     let header = |what: &str| HeaderBuilder::new().schema(Some(text())).description(Some(what)).build();
     let waits = slugs.iter().any(|slug| matches!(slug.status(), 429 | 503));
-    let response = if waits { response.header("Retry-After", header("Seconds until it makes sense to try again.")) } else { response };
+    let response =
+        if waits { response.header("Retry-After", header("Seconds until it makes sense to try again.")) } else { response };
     if slugs.iter().any(|slug| slug.status() == 429) {
         let response = response.header("RateLimit", header("What is left of the limit."));
         return response.header("RateLimit-Policy", header("The limit.")).build();

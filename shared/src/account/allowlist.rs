@@ -38,9 +38,7 @@ pub fn network(text: &str) -> Result<IpNet, BadNetwork> {
 
 fn canonical(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.addr().is_ipv6()) {
-        (IpAddr::V4(v4), true) if net.prefix_len() >= 96 => {
-            IpNet::new(IpAddr::V4(v4), net.prefix_len() - 96).unwrap_or(net)
-        }
+        (IpAddr::V4(v4), true) if net.prefix_len() >= 96 => IpNet::new(IpAddr::V4(v4), net.prefix_len() - 96).unwrap_or(net),
         _ => net,
     }
 }

@@ -13,7 +13,7 @@ use crate::ids::AccountId;
 
 pub use allowlist::{Explanation, explain, network};
 pub use settings::{
-    Difficulty, Effective, Invalid, Kba, Links, Locale, Methods, Overrides, Quota, SecondFactor, Settings, Sso, ORIGINS_MAX,
+    Difficulty, Effective, Invalid, Kba, Links, Locale, Methods, ORIGINS_MAX, Overrides, Quota, SecondFactor, Settings, Sso,
 };
 
 /// What the organisation has subscribed to.

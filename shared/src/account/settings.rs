@@ -138,10 +138,7 @@ pub enum Locale {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            second_factor: SecondFactor {
-                internal_required: true,
-                methods: Methods { sms: true, totp: true, email: false },
-            },
+            second_factor: SecondFactor { internal_required: true, methods: Methods { sms: true, totp: true, email: false } },
             ip_allowlist: Vec::new(),
             sso: None,
             kba: Kba {
@@ -242,7 +239,9 @@ impl Settings {
             is_origin(text).then_some(()).ok_or("must be a web origin such as https://portal.example, without a path")
         });
         each("/links/redirect_uris", &self.links.redirect_uris, LIST_MAX, &mut errors, |text| {
-            is_redirect_uri(text).then_some(()).ok_or("must be an absolute https address without a fragment; http only on this machine")
+            is_redirect_uri(text)
+                .then_some(())
+                .ok_or("must be an absolute https address without a fragment; http only on this machine")
         });
         each("/contacts", &self.contacts, LIST_MAX, &mut errors, |text| {
             contact::email(text).map(|_| ()).map_err(|_| "must be a mail address")
@@ -395,7 +394,10 @@ fn shown(pointer: &str) -> String {
 fn plain_words(invalid: Invalid) -> Invalid {
     let Invalid::Fields(errors) = invalid else { return invalid };
     let plain = |error: FieldError| {
-        let expected = error.detail.split_once("expected ").map(|(_, expected)| expected.replace('`', "\"").replace("string or map", "a string"));
+        let expected = error
+            .detail
+            .split_once("expected ")
+            .map(|(_, expected)| expected.replace('`', "\"").replace("string or map", "a string"));
         let detail = expected.map_or(error.detail, |expected| format!("must be {expected}"));
         FieldError { pointer: error.pointer, detail }
     };
@@ -410,10 +412,27 @@ mod tests {
 
     /// JSON in which the names of settings are likely.
     fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from),
-            "\\PC{0,12}".prop_map(Value::from), Just(json!("10.0.0.0/24")), Just(json!("https://a.example"))];
-        let name = prop_oneof![Just("second_factor"), Just("methods"), Just("sms"), Just("email"), Just("kba"), Just("max_attempts"),
-            Just("ip_allowlist"), Just("origins"), Just("sso"), Just("locale"), Just("x")];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            Just(json!("10.0.0.0/24")),
+            Just(json!("https://a.example"))
+        ];
+        let name = prop_oneof![
+            Just("second_factor"),
+            Just("methods"),
+            Just("sms"),
+            Just("email"),
+            Just("kba"),
+            Just("max_attempts"),
+            Just("ip_allowlist"),
+            Just("origins"),
+            Just("sso"),
+            Just("locale"),
+            Just("x")
+        ];
         leaf.prop_recursive(3, 24, 4, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

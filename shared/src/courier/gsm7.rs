@@ -5,7 +5,8 @@
 const PART: usize = 160;
 
 /// The basic set, without those that a name has no use for (Greek capitals, currency and control characters).
-const BASIC: &str = "@£$¥èéùìòÇØøÅåÆæßÉ !\"#%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§abcdefghijklmnopqrstuvwxyzäöñüà\n_";
+const BASIC: &str =
+    "@£$¥èéùìòÇØøÅåÆæßÉ !\"#%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§abcdefghijklmnopqrstuvwxyzäöñüà\n_";
 
 /// Whether `text` fits in one part.
 #[cfg(test)]

@@ -80,8 +80,7 @@ impl Failure {
                     let code = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
                     if code("ConditionalCheckFailed") {
                         let failed = |reason: &aws_sdk_dynamodb::types::CancellationReason| {
-                            (reason.code() == Some("ConditionalCheckFailed"))
-                                .then(|| reason.item().cloned().unwrap_or_default())
+                            (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned().unwrap_or_default())
                         };
                         Self::Condition(reasons.iter().map(failed).collect())
                     } else if code("TransactionConflict") {

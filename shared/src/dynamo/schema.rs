@@ -13,7 +13,11 @@ use super::{Failure, keys};
 pub async fn create_table(client: &Client, name: &str) -> Result<(), Failure> {
     let request = definition(client, name).map_err(|error| Failure::unavailable("defining the table", &error))?;
     match request.send().await {
-        Err(error) if !error.as_service_error().is_some_and(aws_sdk_dynamodb::operation::create_table::CreateTableError::is_resource_in_use_exception) => {
+        Err(error)
+            if !error
+                .as_service_error()
+                .is_some_and(aws_sdk_dynamodb::operation::create_table::CreateTableError::is_resource_in_use_exception) =>
+        {
             Err(Failure::unavailable("creating the table", &DisplayErrorContext(error)))
         }
         _ => Ok(()),

@@ -12,9 +12,9 @@ const EXPOSED: &str = "etag, idempotency-replayed, ratelimit, ratelimit-policy, 
 pub fn allow(reply: Reply, origin: Option<String>) -> Reply {
     let reply = reply.header("vary", "origin".into());
     match origin {
-        Some(origin) => reply
-            .header("access-control-allow-origin", origin)
-            .header("access-control-expose-headers", EXPOSED.into()),
+        Some(origin) => {
+            reply.header("access-control-allow-origin", origin).header("access-control-expose-headers", EXPOSED.into())
+        }
         None => reply,
     }
 }

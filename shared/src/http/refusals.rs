@@ -22,8 +22,9 @@ impl Refusal {
             Self::Unknown => Problem::new(Slug::ChallengeUnknown),
             Self::Expired => Problem::new(Slug::ChallengeExpired),
             Self::Used => Problem::new(Slug::ChallengeUsed),
-            Self::TriesSpent => Problem::new(Slug::TooManyAttempts)
-                .detail("This challenge has had its five tries. Sign in again."),
+            Self::TriesSpent => {
+                Problem::new(Slug::TooManyAttempts).detail("This challenge has had its five tries. Sign in again.")
+            }
             Self::FactorDelayed(moment) => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. Another factor may still be used.")
                 .retry_after(moment.until(now), &FACTOR),
@@ -60,9 +61,9 @@ impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         match invalid {
             Invalid::Fields(errors) => Self::invalid(errors),
-            Invalid::TooWide(errors) => {
-                errors.into_iter().fold(Self::new(Slug::AllowlistTooWide), |problem, error| problem.field(error.pointer, error.detail))
-            }
+            Invalid::TooWide(errors) => errors
+                .into_iter()
+                .fold(Self::new(Slug::AllowlistTooWide), |problem, error| problem.field(error.pointer, error.detail)),
             Invalid::Plan => Self::new(Slug::PlanRequired).field("/kba/enabled", "needs the plan business or enterprise"),
         }
     }

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_header_that_is_there_already_becomes_a_list() {
-        let reply = ["accept", "origin", "origin"].into_iter().fold(Reply::empty(204), |reply, value| reply.header("vary", value.into()));
+        let reply =
+            ["accept", "origin", "origin"].into_iter().fold(Reply::empty(204), |reply, value| reply.header("vary", value.into()));
         let values: Vec<_> = reply.into_response().headers().get_all("vary").iter().cloned().collect();
         assert_eq!(values, ["accept, origin"]);
     }

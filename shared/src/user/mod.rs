@@ -22,8 +22,7 @@ use crate::ids::{AccountId, UserId};
 use crate::throttle::{Allowed, Backoff};
 
 /// Wrong codes: from the 10th in a row a delay that doubles from 30 s to 1 h; at 100 the factor is disabled (NIST SP 800-63B-4 §3.2.2).
-pub const FACTOR_BACKOFF: Backoff =
-    Backoff { free: 10, base: Span::seconds(30), cap: Span::hours(1), disabled_at: Some(100) };
+pub const FACTOR_BACKOFF: Backoff = Backoff { free: 10, base: Span::seconds(30), cap: Span::hours(1), disabled_at: Some(100) };
 
 /// Staff of the organisation, or a counterparty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

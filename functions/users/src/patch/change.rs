@@ -160,12 +160,13 @@ impl Change {
 /// The audit entry of a change. Of the values it tells where codes go now, masked.
 pub fn event(changed: &[&'static str], patched: &User, actor: Actor) -> Event {
     let event = Event::new(Action::UserChanged, actor).with("changed", changed);
-    [("/email", "email", Method::Email), ("/phone", "phone", Method::Sms)].into_iter().fold(event, |event, (field, name, method)| {
-        match patched.masked_destination(method).filter(|_| changed.contains(&field)) {
+    [("/email", "email", Method::Email), ("/phone", "phone", Method::Sms)].into_iter().fold(
+        event,
+        |event, (field, name, method)| match patched.masked_destination(method).filter(|_| changed.contains(&field)) {
             Some(masked) => event.with(name, masked),
             None => event,
-        }
-    })
+        },
+    )
 }
 
 fn attributes(user: &User) -> Result<Item, Failure> {

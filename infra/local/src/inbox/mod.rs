@@ -148,11 +148,8 @@ mod tests {
 
     #[test]
     fn a_message_id_looks_like_a_uuid() {
-        let desk = Desk {
-            outbox: Outbox::default(),
-            clock: Clock::standing_at(Timestamp::from_millis(0)),
-            entropy: Entropy::seeded(1),
-        };
+        let desk =
+            Desk { outbox: Outbox::default(), clock: Clock::standing_at(Timestamp::from_millis(0)), entropy: Entropy::seeded(1) };
         let lengths: Vec<_> = desk.message_id().split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12]);
     }

@@ -133,7 +133,10 @@ mod tests {
     #[test]
     fn a_mail_is_one_message_for_each_destination() {
         let messages = taken(&mail()).unwrap();
-        assert_eq!(messages.iter().map(|message| message.to.as_str()).collect::<Vec<_>>(), ["ann@example.com", "ben@example.com"]);
+        assert_eq!(
+            messages.iter().map(|message| message.to.as_str()).collect::<Vec<_>>(),
+            ["ann@example.com", "ben@example.com"]
+        );
         assert_eq!(messages[0].subject.as_deref(), Some("Your code"));
         assert_eq!(messages[0].html.as_deref(), Some("<b>12345678</b>"));
     }
