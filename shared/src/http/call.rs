@@ -179,8 +179,13 @@ pub enum Body {}
 impl Body {
     /// Reads `value`; an error names the field by a JSON Pointer and never repeats what was sent.
     pub fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+        Self::parse(value).map_err(|error| Problem::invalid(vec![error]))
+    }
+
+    /// The same, for what is refused together with other fields.
+    pub fn parse<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldError> {
         if !value.is_object() {
-            return Err(Problem::invalid_field("", "must be a JSON object"));
+            return Err(FieldError::new("", "must be a JSON object"));
         }
         serde_path_to_error::deserialize(value).map_err(|error| {
             let mut pointer = pointer(error.path());
@@ -188,15 +193,15 @@ impl Body {
             // serde names an unknown or missing field in the message, and the path of the object around it.
             if let Some(field) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
                 pointer = format!("{pointer}/{field}");
-                return Problem::invalid_field(pointer, "is missing");
+                return FieldError::new(pointer, "is missing");
             }
             if let Some(field) = text.strip_prefix("unknown field `").and_then(|rest| rest.split("`, expected").next()) {
                 if !pointer.ends_with(&format!("/{}", escape(field))) {
                     pointer = format!("{pointer}/{}", escape(field));
                 }
-                return Problem::invalid_field(printable(&pointer), "is not a field of this request");
+                return FieldError::new(printable(&pointer), "is not a field of this request");
             }
-            Problem::invalid_field(printable(&pointer), detail(&text))
+            FieldError::new(printable(&pointer), detail(&text))
         })
     }
 }
@@ -218,12 +223,9 @@ fn escape(key: &str) -> String {
 
 /// serde's messages, without the value that was sent: it may be a secret.
 fn detail(text: &str) -> String {
-    if let Some((_, expected)) = text.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
-        // An enumeration of ours is a string; that serde would take a map as well is its own affair.
-        return format!("must be {}", expected.replace("string or map", "a string"));
-    }
-    if let Some((_, expected)) = text.strip_prefix("invalid value: ").and_then(|rest| rest.split_once(", expected ")) {
-        return format!("must be {expected}");
+    let mismatch = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
+    if let Some((_, expected)) = mismatch.and_then(|rest| rest.split_once(", expected ")) {
+        return format!("must be {}", plain(expected));
     }
     if let Some((_, expected)) = text.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected ")) {
         return format!("must be {}", expected.replace('`', "\""));
@@ -232,6 +234,19 @@ fn detail(text: &str) -> String {
         return format!("must be {expected}");
     }
     text.to_owned()
+}
+
+/// What serde expected, in words that are not Rust's.
+fn plain(expected: &str) -> String {
+    match expected {
+        "u8" => "a whole number, 0 to 255".into(),
+        "u16" => "a whole number, 0 to 65535".into(),
+        "u32" => "a whole number, 0 to 4294967295".into(),
+        "a boolean" => "true or false".into(),
+        "a sequence" => "a list".into(),
+        // An enumeration of ours is a string; that serde would take a map as well is its own affair.
+        other => other.replace("string or map", "a string"),
+    }
 }
 
 /// What is wrong with the text, without the text.
@@ -378,7 +393,7 @@ mod tests {
         );
         assert_eq!(
             refused(&json!({"username": "a", "limits": {"per_day": -1}})),
-            json!({"pointer": "/limits/per_day", "detail": "must be u32"})
+            json!({"pointer": "/limits/per_day", "detail": "must be a whole number, 0 to 4294967295"})
         );
     }
 }
