@@ -259,8 +259,8 @@ impl World {
 
 /// A number of its own for each name, from those that are set aside for fiction in area codes of the United States.
 fn phone_of(username: &str) -> String {
-    let sum = username.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
     const AREAS: [&str; 8] = ["202", "212", "303", "312", "404", "415", "503", "617"];
+    let sum = username.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
     format!("+1{}55501{:02}", AREAS[(sum / 100 % 8) as usize], sum % 100)
 }
 

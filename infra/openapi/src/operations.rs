@@ -38,7 +38,7 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         builder = builder.security(requirement);
     }
     if let Some(schema) = types::request(route.operation) {
-        builder = builder.request_body(Some(request_body(route, schema)));
+        builder = builder.request_body(Some(request_body(route, &schema)));
     }
     builder = builder.response(route.success.to_string(), success(route));
     for (status, slugs) in refusals(route) {
@@ -108,7 +108,7 @@ fn parameter(name: &str, place: ParameterIn, required: bool, what: &str) -> Para
         .build()
 }
 
-fn request_body(route: &Route, schema: RefOr<Schema>) -> utoipa::openapi::request_body::RequestBody {
+fn request_body(route: &Route, schema: &RefOr<Schema>) -> utoipa::openapi::request_body::RequestBody {
     let content = || ContentBuilder::new().schema(Some(schema.clone())).example(examples::request(route.operation)).build();
     let body = RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content());
     if route.method == "PATCH" { body.content("application/merge-patch+json", content()).build() } else { body.build() }

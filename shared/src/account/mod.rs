@@ -1,6 +1,8 @@
 //! A client organisation: its plan, its settings, and the head of its audit chain.
 
 mod allowlist;
+mod overrides;
+mod rules;
 mod settings;
 
 use serde::{Deserialize, Serialize};
@@ -12,9 +14,8 @@ use crate::dynamo::{Failure, Write, keys};
 use crate::ids::AccountId;
 
 pub use allowlist::{Explanation, explain, network};
-pub use settings::{
-    Difficulty, Effective, Invalid, Kba, Links, Locale, Methods, ORIGINS_MAX, Overrides, Quota, SecondFactor, Settings, Sso,
-};
+pub use overrides::{Effective, Invalid, Overrides};
+pub use settings::{Difficulty, Kba, Links, Locale, Methods, Quota, SecondFactor, Settings, Sso};
 
 /// What the organisation has subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

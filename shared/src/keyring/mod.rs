@@ -3,8 +3,10 @@
 //! A key is used for new work only some time after it was made ([`MAC_LEAD`], [`SIGNING_LEAD`]), and stays good for what it once
 //! made: so a rotation signs nobody out, and no environment meets a key that it has not read yet.
 
+mod source;
+
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::encoding::AsDer;
@@ -20,8 +22,8 @@ use crate::clock::{Span, Timestamp};
 use crate::entropy::Entropy;
 use crate::secret::{self, Secret};
 
-/// How old a read keyring may get before it is read again.
-pub const REREAD_AFTER: Span = Span::minutes(10);
+pub use source::{Keyrings, REREAD_AFTER};
+
 /// How long after it was made a MAC or data key is used: longer than any environment goes without reading the keyring again.
 pub const MAC_LEAD: Span = Span::minutes(15);
 /// How long after it was made a signing key is used: API Gateway's authorizer keeps a JWKS for up to two hours.
@@ -300,68 +302,6 @@ fn key_id(prefix: &str, entropy: &Entropy) -> String {
 
 fn key_bytes(text: &str) -> Result<Vec<u8>, KeyringError> {
     STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 32).ok_or(KeyringError::BadKey)
-}
-
-/// Where the keyring is read from.
-#[derive(Clone, Debug)]
-enum Source {
-    /// It was given, and changes only by [`Keyrings::replace`].
-    Given,
-    /// Secrets Manager.
-    Secret { client: aws_sdk_secretsmanager::Client, id: String },
-}
-
-/// The keyring in force, read again from time to time.
-#[derive(Clone, Debug)]
-pub struct Keyrings {
-    source: Source,
-    read: Arc<RwLock<(Arc<Keyring>, Timestamp)>>,
-}
-
-impl Keyrings {
-    /// This keyring, until it is replaced.
-    pub fn given(keyring: Keyring) -> Self {
-        Self { source: Source::Given, read: Arc::new(RwLock::new((Arc::new(keyring), Timestamp::default()))) }
-    }
-
-    /// The keyring in the secret `id`.
-    pub async fn in_secret(client: aws_sdk_secretsmanager::Client, id: String, now: Timestamp) -> Result<Self, KeyringError> {
-        let keyring = fetch(&client, &id).await?;
-        let read = Arc::new(RwLock::new((Arc::new(keyring), now)));
-        Ok(Self { source: Source::Secret { client, id }, read })
-    }
-
-    /// The keyring in force. Where it cannot be read again, the one that was read stays in force.
-    pub async fn current(&self, now: Timestamp) -> Arc<Keyring> {
-        let (keyring, read_at) = self.read.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Source::Secret { client, id } = &self.source else { return keyring };
-        if now < read_at.plus(REREAD_AFTER) {
-            return keyring;
-        }
-        let fetched = fetch(client, id).await.map(Arc::new);
-        let fresh = fetched.unwrap_or_else(|error| {
-            tracing::warn!(cause = %error, "the keyring could not be read again");
-            keyring
-        });
-        self.store(Arc::clone(&fresh), now);
-        fresh
-    }
-
-    /// Puts another keyring in force.
-    pub fn replace(&self, keyring: Keyring) {
-        self.store(Arc::new(keyring), Timestamp::default());
-    }
-
-    fn store(&self, keyring: Arc<Keyring>, now: Timestamp) {
-        *self.read.write().unwrap_or_else(PoisonError::into_inner) = (keyring, now);
-    }
-}
-
-async fn fetch(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Keyring, KeyringError> {
-    let answer = client.get_secret_value().secret_id(id).send().await;
-    let answer = answer
-        .map_err(|error| KeyringError::Malformed(format!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))))?;
-    Keyring::parse(answer.secret_string().unwrap_or_default())
 }
 
 #[cfg(test)]

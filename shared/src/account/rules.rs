@@ -1,0 +1,127 @@
+//! The rules that settings are held to, all of them at once.
+
+use url::{Host, Url};
+
+use super::allowlist::{self, BadNetwork};
+use super::{Invalid, Settings, Sso};
+use crate::http::FieldError;
+use crate::user::contact;
+
+/// The most networks of an allowlist.
+const NETWORKS_MAX: usize = 150;
+/// The most origins: each is an item that the same transaction writes.
+const ORIGINS_MAX: usize = 20;
+/// The most redirect URIs, and the most contacts.
+const LIST_MAX: usize = 20;
+/// The longest URI taken. With the lists' lengths it keeps the account's item, which every sign-in reads, small.
+const URI_MAX: usize = 512;
+
+impl Settings {
+    /// Whether every rule holds.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        let mut errors = Vec::new();
+        let methods = self.second_factor.methods;
+        if !(methods.sms || methods.totp || methods.email) {
+            errors.push(FieldError::new("/second_factor/methods", "at least one method stays on"));
+        }
+        if self.kba.max_attempts.is_some_and(|attempts| !(1..=10).contains(&attempts)) {
+            errors.push(FieldError::new("/kba/max_attempts", "must be 1 to 10, or null for no limit"));
+        }
+        if self.quota.low_balance > 1_000_000 {
+            errors.push(FieldError::new("/quota/low_balance", "must be at most 1000000"));
+        }
+        each("/origins", &self.origins, ORIGINS_MAX, &mut errors, |text| {
+            is_origin(text).then_some(()).ok_or("must be a web origin such as https://portal.example, without a path")
+        });
+        each("/links/redirect_uris", &self.links.redirect_uris, LIST_MAX, &mut errors, |text| {
+            is_redirect_uri(text)
+                .then_some(())
+                .ok_or("must be an absolute https address without a fragment; http only on this machine")
+        });
+        each("/contacts", &self.contacts, LIST_MAX, &mut errors, |text| {
+            contact::email(text).map(|_| ()).map_err(|_| "must be a mail address")
+        });
+        if let Some(sso) = &self.sso {
+            sso.check(&mut errors);
+        }
+        let too_wide = self.check_allowlist(&mut errors);
+        if !errors.is_empty() {
+            return Err(Invalid::Fields(errors));
+        }
+        if !too_wide.is_empty() {
+            return Err(Invalid::TooWide(too_wide));
+        }
+        Ok(())
+    }
+
+    fn check_allowlist(&self, errors: &mut Vec<FieldError>) -> Vec<FieldError> {
+        let mut too_wide = Vec::new();
+        each("/ip_allowlist", &self.ip_allowlist, NETWORKS_MAX, errors, |_| Ok(()));
+        for (index, text) in self.ip_allowlist.iter().enumerate() {
+            let field = |detail| FieldError::new(format!("/ip_allowlist/{index}"), detail);
+            match allowlist::network(text) {
+                Ok(_) => {}
+                Err(BadNetwork::Malformed) => errors.push(field("must be an IPv4 or IPv6 network in CIDR notation")),
+                Err(BadNetwork::HostBits) => errors.push(field("has bits set behind its prefix")),
+                Err(BadNetwork::TooWide) => too_wide.push(field("is wider than /16 (IPv4) or /32 (IPv6)")),
+            }
+        }
+        too_wide
+    }
+}
+
+impl Sso {
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        for (name, text) in [("issuer", &self.issuer), ("jwks_uri", &self.jwks_uri)] {
+            if !is_redirect_uri(text) {
+                errors.push(FieldError::new(format!("/sso/{name}"), "must be an https address; http only on this machine"));
+            }
+        }
+        if self.audience.is_empty() || self.audience.len() > 255 {
+            errors.push(FieldError::new("/sso/audience", "must have 1 to 255 characters"));
+        }
+    }
+}
+
+/// Holds every entry of a list against a rule, and the list against its length and against repetition.
+fn each(
+    pointer: &str,
+    list: &[String],
+    most: usize,
+    errors: &mut Vec<FieldError>,
+    rule: impl Fn(&str) -> Result<(), &'static str>,
+) {
+    if list.len() > most {
+        errors.push(FieldError::new(pointer, format!("has more than {most} entries")));
+        return;
+    }
+    for (index, text) in list.iter().enumerate() {
+        let repeated = list.iter().take(index).any(|earlier| earlier == text);
+        let verdict = if repeated { Err("stands in the list already") } else { rule(text) };
+        if let Err(detail) = verdict {
+            errors.push(FieldError::new(format!("{pointer}/{index}"), detail));
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let web = matches!(url.scheme(), "https" | "http") && url.host().is_some();
+    web && text.len() <= URI_MAX && url.origin().ascii_serialization() == text
+}
+
+fn is_redirect_uri(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let allowed = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+    let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    allowed && plain && url.host().is_some() && text.len() <= URI_MAX && !text.chars().any(char::is_whitespace)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(v4)) => v4.is_loopback(),
+        Some(Host::Ipv6(v6)) => v6.is_loopback(),
+        None => false,
+    }
+}
