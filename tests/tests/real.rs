@@ -62,22 +62,6 @@ async fn a_code_by_mail_goes_through_ses() {
 }
 
 #[tokio::test]
-async fn a_sender_that_ses_does_not_know_is_an_unavailable_sender() {
-    let world = World::with(|options| {
-        options.ses_endpoint = Some(named("COUNTERSIGN_SES_ENDPOINT"));
-        options.config.mail_from = Some("nobody@unverified.example".into());
-    })
-    .await;
-    // The stack makes its sender known when it starts; this one is then forgotten again.
-    let identity = format!("{}/v2/email/identities/nobody%40unverified.example", named("COUNTERSIGN_SES_ENDPOINT"));
-    let _ = reqwest::Client::new().delete(identity).send().await.unwrap();
-    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
-    let ben = world.user("ben", json!({})).await;
-    let challenge = world.challenge(&ben).await;
-    let _ = world.issue(&challenge, "email").await.refused(503, "sender-unavailable");
-}
-
-#[tokio::test]
 async fn the_keyring_that_the_command_made_is_read_from_secrets_manager() {
     use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
     let config = aws_sdk_secretsmanager::Config::builder()
