@@ -1,0 +1,572 @@
+//! The errors of every route, as callers see them: each refusal that a route declares is provoked over HTTP, and what was answered
+//! is held against a snapshot. A refusal that nothing provokes, and one that nobody declared, fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use local::{Mode, Service};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use shared::http::routes::{ANYWHERE, Authorisation, Function, ROUTES, WITH_BODY};
+use shared::http::{Operation, Route, Slug};
+use tests::{OPERATOR, PASSWORD, Person, World, another};
+
+/// What no test can provoke over HTTP, and why.
+const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[(
+    Operation::GetMe,
+    Slug::Forbidden,
+    "only a recipient's token is of a kind that it does not serve, and no route makes one yet",
+)];
+
+/// The headers that belong to a refusal. The others are the same for all, and asserted.
+const TELLING: [&str; 6] = ["allow", "ratelimit", "ratelimit-policy", "retry-after", "www-authenticate", "etag"];
+
+/// More calls than any route makes, retries included.
+const ALL: u32 = 10_000;
+
+fn route(operation: Operation) -> &'static Route {
+    ROUTES.iter().find(|route| route.operation == operation).unwrap()
+}
+
+/// Functions that ask DynamoDB nothing: they cannot be short of it.
+fn is_alone(function: Function) -> bool {
+    matches!(function, Function::Documents | Function::Pages)
+}
+
+/// What a route may refuse with.
+fn declared(route: &Route) -> BTreeSet<Slug> {
+    let with_body = if route.has_body() { WITH_BODY } else { &[] };
+    [route.refusals, with_body, ANYWHERE].concat().into_iter().collect()
+}
+
+/// What a route has to be seen to refuse with. A fault of ours is nothing that a request could bring about.
+fn owed(route: &Route) -> BTreeSet<Slug> {
+    let mut owed = declared(route);
+    owed.remove(&Slug::InternalError);
+    if is_alone(route.function) {
+        owed.remove(&Slug::ServiceUnavailable);
+    }
+    for (operation, slug, _) in OUT_OF_REACH {
+        if *operation == route.operation {
+            assert!(owed.remove(slug), "{} does not declare {}", route.key(), slug.name());
+        }
+    }
+    owed
+}
+
+/// A world, and the refusals that were seen in it.
+struct Walk {
+    world: World,
+    /// The access token of somebody who is signed in.
+    token: String,
+    seen: BTreeSet<(String, Slug)>,
+    told: Vec<Value>,
+}
+
+impl Walk {
+    async fn new() -> Self {
+        Self { world: World::new().await, token: String::new(), seen: BTreeSet::new(), told: Vec::new() }
+    }
+
+    /// A request to a route by nobody. `path` is its path with the parameters filled in, and the query.
+    fn anonymous(&self, operation: Operation, path: &str) -> RequestBuilder {
+        self.world.request(route(operation).method.parse().unwrap(), path)
+    }
+
+    /// A request to a route by somebody who may.
+    fn ask(&self, operation: Operation, path: &str) -> RequestBuilder {
+        let request = self.anonymous(operation, path);
+        match route(operation).authorisation {
+            Authorisation::Operator => request.bearer_auth(OPERATOR),
+            Authorisation::Scope(_) => request.bearer_auth(&self.world.key),
+            Authorisation::AccessToken => request.bearer_auth(&self.token),
+            Authorisation::Public | Authorisation::Proof => request,
+        }
+    }
+
+    /// Sends a request that has to be refused so.
+    async fn refuses(&mut self, operation: Operation, slug: Slug, request: RequestBuilder) {
+        let answer = self.world.send(request).await;
+        let route = route(operation);
+        assert_eq!((answer.status, answer.slug()), (slug.status(), slug.name()), "{}: {}", route.key(), answer.body);
+        assert!(declared(route).contains(&slug), "{} does not declare {}", route.key(), slug.name());
+        let header = |name| answer.header(name).unwrap_or_default();
+        assert_eq!((header("content-type"), header("cache-control")), ("application/problem+json", "no-store"));
+        assert_eq!(answer.body["instance"], header("apigw-requestid"));
+        let mut body = answer.body.clone();
+        body["instance"] = json!("[request]");
+        let headers: BTreeMap<&str, &str> = TELLING.into_iter().filter_map(|name| Some((name, answer.header(name)?))).collect();
+        self.seen.insert((route.key(), slug));
+        self.told.push(json!({"route": route.key(), "status": answer.status, "headers": headers, "body": body}));
+    }
+
+    /// The same, for a request of somebody who may, with this body.
+    async fn refuses_body(&mut self, operation: Operation, slug: Slug, path: &str, body: Value) {
+        self.refuses(operation, slug, self.ask(operation, path).json(&body)).await;
+    }
+
+    fn fail(&self, service: Service, mode: Mode, after: u32) {
+        self.world.stack.faults().set(service, mode, after, ALL);
+    }
+
+    fn mend(&self) {
+        self.world.stack.faults().clear();
+    }
+
+    /// What every route refuses that asks the table something.
+    async fn refuses_without_a_table(&mut self, operation: Operation, path: &str, body: &Option<Value>) {
+        self.fail(Service::Dynamodb, Mode::Refused, 0);
+        self.refuses(operation, Slug::ServiceUnavailable, with(self.ask(operation, path), body)).await;
+        self.mend();
+    }
+
+    /// What every route with a body refuses.
+    async fn refuses_bodies(&mut self, operation: Operation, path: &str) {
+        let ask = |walk: &Self, content_type: &str, body: &str| {
+            walk.ask(operation, path).header("content-type", content_type).body(body.to_owned())
+        };
+        let large = format!("{{\"name\":\"{}\"}}", "x".repeat(64 * 1024));
+        self.refuses(operation, Slug::PayloadTooLarge, ask(self, "application/json", &large)).await;
+        self.refuses(operation, Slug::UnsupportedMediaType, ask(self, "text/plain", "{}")).await;
+        for body in ["{\"colour\":1}", "{\"name\":", "[]"] {
+            self.refuses(operation, Slug::InvalidRequest, ask(self, "application/json", body)).await;
+        }
+    }
+
+    /// What every route refuses that takes an API key: no key, one without the scope, an unknown parameter, and no table.
+    async fn refuses_keys(&mut self, operation: Operation, path: &str, body: Option<Value>) {
+        let weak = self.weak_key().await;
+        self.refuses(operation, Slug::Unauthorized, with(self.anonymous(operation, path), &body)).await;
+        self.refuses(operation, Slug::Forbidden, with(self.anonymous(operation, path).bearer_auth(weak), &body)).await;
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let odd = self.ask(operation, &format!("{path}{separator}colour=red"));
+        self.refuses(operation, Slug::InvalidRequest, with(odd, &body)).await;
+        self.refuses_without_a_table(operation, path, &body).await;
+        if route(operation).has_body() {
+            self.refuses_bodies(operation, path).await;
+        }
+    }
+
+    /// What a route refuses whose object others keep changing.
+    async fn refuses_contention(&mut self, operation: Operation, path: &str, body: Option<Value>) {
+        self.fail(Service::Dynamodb, Mode::Conflict, 0);
+        self.refuses(operation, Slug::Conflict, with(self.ask(operation, path), &body)).await;
+        self.mend();
+    }
+
+    async fn weak_key(&self) -> String {
+        let path = format!("/v1/accounts/{}/api-keys", self.world.account);
+        let body = json!({"name": "weak", "scopes": ["quota:read"]});
+        self.world.operator(Method::POST, &path, Some(body)).await.expect(201).text("key")
+    }
+
+    /// Asserts that all of a function's refusals were seen, and tells them.
+    fn told(self, function: Function) -> Vec<Value> {
+        for route in ROUTES.iter().filter(|route| route.function == function) {
+            let seen = self.seen.iter().filter(|(key, _)| *key == route.key()).map(|(_, slug)| *slug).collect();
+            let missing: Vec<&str> = owed(route).difference(&seen).map(|slug| slug.name()).collect();
+            assert!(missing.is_empty(), "{} was not seen to refuse with {missing:?}", route.key());
+        }
+        self.told
+    }
+}
+
+fn with(request: RequestBuilder, body: &Option<Value>) -> RequestBuilder {
+    body.iter().fold(request, |request, body| request.json(body))
+}
+
+/// Holds what was told against the snapshot of the function.
+fn snapshot(walk: Walk, function: Function) {
+    let told = walk.told(function);
+    insta::with_settings!({sort_maps => true, omit_expression => true, prepend_module_to_snapshot => false}, {
+        insta::assert_json_snapshot!(format!("problems-{}", function.name()), told);
+    });
+}
+
+const NO_ACCOUNT: &str = "acc_00000000000000000000000001";
+const NO_USER: &str = "/v1/users/usr_00000000000000000000000001";
+const NO_KEY: &str = "key_00000000000000000000000001";
+
+#[tokio::test]
+async fn the_errors_of_accounts_and_api_keys() {
+    let mut walk = Walk::new().await;
+    let create = Operation::CreateAccount;
+    walk.refuses_keys(create, "/v1/accounts", Some(json!({"name": "A", "plan": "starter"}))).await;
+    for body in [json!({"name": "", "plan": "starter"}), json!({"plan": "starter"}), json!({"name": "A", "plan": "gold"})] {
+        walk.refuses_body(create, Slug::InvalidRequest, "/v1/accounts", body).await;
+    }
+
+    let (account, none) = (format!("/v1/accounts/{}", walk.world.account), format!("/v1/accounts/{NO_ACCOUNT}"));
+    walk.refuses_keys(Operation::GetAccount, &account, None).await;
+    walk.refuses(Operation::GetAccount, Slug::NotFound, walk.ask(Operation::GetAccount, &none)).await;
+
+    let (patch, body) = (Operation::PatchAccount, json!({"name": "B"}));
+    walk.refuses_keys(patch, &account, Some(body.clone())).await;
+    walk.refuses_body(patch, Slug::NotFound, &none, body.clone()).await;
+    walk.refuses_body(patch, Slug::InvalidRequest, &account, json!({"plan": null})).await;
+    let stale = walk.ask(patch, &account).header("if-match", "\"7\"").json(&body);
+    walk.refuses(patch, Slug::PreconditionFailed, stale).await;
+    walk.refuses_contention(patch, &account, Some(body)).await;
+
+    let (keys, no_keys) = (format!("{account}/api-keys"), format!("{none}/api-keys"));
+    let (create, body) = (Operation::CreateApiKey, json!({"name": "key", "scopes": ["audit:read"]}));
+    walk.refuses_keys(create, &keys, Some(body.clone())).await;
+    for scopes in [json!([]), json!(["operator"]), json!(["audit:read", "audit:read"]), json!(["everything"])] {
+        walk.refuses_body(create, Slug::InvalidRequest, &keys, json!({"name": "key", "scopes": scopes})).await;
+    }
+    walk.refuses_body(create, Slug::NotFound, &no_keys, body.clone()).await;
+    walk.refuses_contention(create, &keys, Some(body.clone())).await;
+
+    walk.refuses_keys(Operation::ListApiKeys, &keys, None).await;
+    walk.refuses(Operation::ListApiKeys, Slug::NotFound, walk.ask(Operation::ListApiKeys, &no_keys)).await;
+
+    let delete = Operation::DeleteApiKey;
+    let made = walk.world.operator(Method::POST, &keys, Some(body.clone())).await.expect(201).text("id");
+    walk.refuses_keys(delete, &format!("{keys}/{made}"), None).await;
+    walk.refuses(delete, Slug::NotFound, walk.ask(delete, &format!("{keys}/{NO_KEY}"))).await;
+    walk.refuses_contention(delete, &format!("{keys}/{made}"), None).await;
+
+    // The limit is another reason for the same refusal.
+    while walk.world.operator(Method::POST, &keys, Some(body.clone())).await.status == 201 {}
+    walk.refuses_body(create, Slug::Conflict, &keys, body).await;
+    snapshot(walk, Function::Accounts);
+}
+
+#[tokio::test]
+async fn the_errors_of_settings() {
+    let mut walk = Walk::new().await;
+    let (other, _) = walk.world.open_account("starter").await;
+    let others = format!("/v1/settings?account={other}");
+    walk.refuses_keys(Operation::GetSettings, "/v1/settings", None).await;
+    walk.refuses(Operation::GetSettings, Slug::InvalidRequest, walk.ask(Operation::GetSettings, "/v1/settings?effective=1"))
+        .await;
+    walk.refuses(Operation::GetSettings, Slug::NotFound, walk.ask(Operation::GetSettings, &others)).await;
+
+    let (patch, path, body) = (Operation::PatchSettings, "/v1/settings", json!({"locale": "fr"}));
+    walk.refuses_keys(patch, path, Some(body.clone())).await;
+    for wrong in [
+        json!({"second_factor": {"methods": {"sms": false, "totp": false}}}),
+        json!({"kba": {"max_attempts": 11, "difficulty": "default"}, "contacts": ["nobody"], "origins": ["https://a.example/"]}),
+        json!({"kba": {"max_attempts": -1}}),
+        json!({"kba": {"difficulty": "impossible"}}),
+        json!({"kba": {"enabled": "yes"}}),
+        json!({"contacts": "desk@example.com"}),
+        json!({"sso": {"issuer": "https://id.example"}}),
+        json!({"ip_allowlist": ["10.0.0.1/24", "office"]}),
+        json!({"ip_allowlist": (0..151).map(|number| format!("10.0.{number}.0/24")).collect::<Vec<_>>()}),
+    ] {
+        walk.refuses_body(patch, Slug::InvalidRequest, path, wrong).await;
+    }
+    walk.refuses_body(patch, Slug::AllowlistTooWide, path, json!({"ip_allowlist": ["10.0.0.0/16", "10.0.0.0/15", "::/0"]})).await;
+    walk.refuses_body(patch, Slug::NotFound, &others, body.clone()).await;
+    let stale = walk.ask(patch, path).header("if-match", "\"7\"").json(&body);
+    walk.refuses(patch, Slug::PreconditionFailed, stale).await;
+    walk.refuses_contention(patch, path, Some(body)).await;
+    let account = format!("/v1/accounts/{}", walk.world.account);
+    let _ = walk.world.operator(Method::PATCH, &account, Some(json!({"plan": "starter"}))).await.expect(200);
+    walk.refuses_body(patch, Slug::PlanRequired, path, json!({"kba": {"enabled": true}})).await;
+
+    let (explain, path) = (Operation::ExplainAllowlist, "/v1/ip-allowlist/explain");
+    walk.refuses_keys(explain, &format!("{path}?ip=127.0.0.1"), None).await;
+    for query in ["", "?ip=office"] {
+        walk.refuses(explain, Slug::InvalidRequest, walk.ask(explain, &format!("{path}{query}"))).await;
+    }
+    walk.refuses(explain, Slug::NotFound, walk.ask(explain, &format!("{path}?ip=127.0.0.1&account={other}"))).await;
+    snapshot(walk, Function::Settings);
+}
+
+#[tokio::test]
+async fn the_errors_of_users() {
+    let mut walk = Walk::new().await;
+    let ann = walk.world.user("ann", json!({})).await;
+    let _ = walk.world.user("ben", json!({})).await;
+    let (other, _) = walk.world.open_account("starter").await;
+    let others = format!("/v1/users?account={other}");
+    let (create, body) = (Operation::CreateUser, json!({"username": "new", "kind": "external"}));
+    walk.refuses_keys(create, "/v1/users", Some(body.clone())).await;
+    let wrong = json!({
+        "username": "a b", "kind": "external", "password": "short", "email": "nobody", "phone": "12", "group": "-", "sso_subject": "",
+    });
+    for wrong in
+        [wrong, json!({"username": "a", "kind": "robot"}), json!({"username": "a", "kind": "internal", "phone": "+99912345678"})]
+    {
+        walk.refuses_body(create, Slug::InvalidRequest, "/v1/users", wrong).await;
+    }
+    let own = walk.anonymous(create, "/v1/users").bearer_auth(OPERATOR).json(&body);
+    walk.refuses(create, Slug::InvalidRequest, own).await;
+    walk.refuses_body(create, Slug::NotFound, &others, body).await;
+    walk.refuses_body(create, Slug::UsernameTaken, "/v1/users", json!({"username": "Ann", "kind": "internal"})).await;
+
+    let list = Operation::ListUsers;
+    walk.refuses_keys(list, "/v1/users", None).await;
+    walk.refuses(list, Slug::InvalidRequest, walk.ask(list, "/v1/users?cursor=forged")).await;
+    walk.refuses(list, Slug::NotFound, walk.ask(list, &others)).await;
+
+    let path = format!("/v1/users/{}", ann.id);
+    walk.refuses_keys(Operation::GetUser, &path, None).await;
+    walk.refuses(Operation::GetUser, Slug::NotFound, walk.ask(Operation::GetUser, NO_USER)).await;
+
+    let (patch, body) = (Operation::PatchUser, json!({"group": "escrow"}));
+    walk.refuses_keys(patch, &path, Some(body.clone())).await;
+    walk.refuses_body(patch, Slug::InvalidRequest, &path, json!({"kind": null})).await;
+    walk.refuses_body(patch, Slug::InvalidRequest, &path, json!({"disabled": "no"})).await;
+    walk.refuses_body(patch, Slug::NotFound, NO_USER, body.clone()).await;
+    walk.refuses_body(patch, Slug::UsernameTaken, &path, json!({"username": "ben"})).await;
+    let stale = walk.ask(patch, &path).header("if-match", "\"7\"").json(&body);
+    walk.refuses(patch, Slug::PreconditionFailed, stale).await;
+    walk.refuses_contention(patch, &path, Some(body)).await;
+
+    let unlock = Operation::UnlockUser;
+    walk.refuses_keys(unlock, &format!("{path}/unlock"), None).await;
+    walk.refuses_body(unlock, Slug::InvalidRequest, &format!("{path}/unlock"), json!({"factor": "sms"})).await;
+    walk.refuses(unlock, Slug::NotFound, walk.ask(unlock, &format!("{NO_USER}/unlock"))).await;
+    walk.refuses_contention(unlock, &format!("{path}/unlock"), None).await;
+
+    let delete = Operation::DeleteUser;
+    walk.refuses_keys(delete, &path, None).await;
+    walk.refuses(delete, Slug::NotFound, walk.ask(delete, NO_USER)).await;
+    walk.refuses_contention(delete, &path, None).await;
+    snapshot(walk, Function::Users);
+}
+
+#[tokio::test]
+async fn the_errors_of_login() {
+    let mut walk = Walk::new().await;
+    let (login, path) = (Operation::Login, "/v1/login");
+    let _ = walk.world.user("ann", json!({})).await;
+    let account = walk.world.account.clone();
+    let body = |username: &str, password: &str| json!({"account": account, "username": username, "password": password});
+    walk.refuses_without_a_table(login, path, &Some(body("ann", PASSWORD))).await;
+    walk.refuses_bodies(login, path).await;
+    for wrong in [body("", PASSWORD), body("ann", ""), json!({"account": "acme", "username": "ann", "password": PASSWORD})] {
+        walk.refuses_body(login, Slug::InvalidRequest, path, wrong).await;
+    }
+    walk.refuses(login, Slug::InvalidRequest, walk.ask(login, "/v1/login?next=/").json(&body("ann", PASSWORD))).await;
+    walk.refuses_body(login, Slug::InvalidCredentials, path, body("ann", "wrong password")).await;
+    let elsewhere = json!({"account": NO_ACCOUNT, "username": "ann", "password": PASSWORD});
+    walk.refuses_body(login, Slug::InvalidCredentials, path, elsewhere).await;
+
+    let _ = walk.world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
+    walk.refuses_body(login, Slug::NoUsableFactor, path, body("ann", PASSWORD)).await;
+    for _ in 0..6 {
+        let _ = walk.world.login("ann", "wrong password").await;
+    }
+    walk.refuses_body(login, Slug::TooManyAttempts, path, body("ann", PASSWORD)).await;
+    // The source address has failed seven times by now: it has 93 left.
+    for number in 0..93 {
+        let _ = walk.world.login(&format!("nobody{number}"), "wrong password").await.refused(401, "invalid-credentials");
+    }
+    walk.refuses_body(login, Slug::TooManyAttempts, path, body("nobody", PASSWORD)).await;
+    snapshot(walk, Function::Login);
+}
+
+/// Seconds after which neither a cooldown nor a share of sends stands in the way.
+const LATER: i64 = 3_600;
+
+#[tokio::test]
+async fn the_errors_of_sending_a_code() {
+    let mut walk = Walk::new().await;
+    let (issue, path) = (Operation::IssueCode, "/v1/codes");
+    let ann = walk.world.user("ann", json!({"phone": "+12025550123"})).await;
+    let body = |challenge: &str| json!({"challenge": challenge, "method": "sms"});
+    let challenge = walk.world.challenge(&ann).await;
+    walk.refuses_without_a_table(issue, path, &Some(body(&challenge))).await;
+    walk.refuses_bodies(issue, path).await;
+    walk.refuses_body(issue, Slug::InvalidRequest, path, json!({"challenge": challenge, "method": "totp"})).await;
+    walk.refuses(issue, Slug::InvalidRequest, walk.ask(issue, path).header("idempotency-key", "\"\"").json(&body(&challenge)))
+        .await;
+    walk.refuses_body(issue, Slug::ChallengeUnknown, path, body("chl_x.y.z")).await;
+    walk.refuses_body(issue, Slug::MethodNotEnabled, path, json!({"challenge": challenge, "method": "email"})).await;
+    walk.fail(Service::Sns, Mode::Refused, 0);
+    walk.refuses_body(issue, Slug::SenderUnavailable, path, body(&challenge)).await;
+    walk.mend();
+
+    // A request whose end is not yet written down is still running, as far as anybody can tell.
+    let with_key = |walk: &Walk, body: Value| walk.ask(issue, path).header("idempotency-key", "\"k1\"").json(&body);
+    walk.fail(Service::Dynamodb, Mode::Refused, 2);
+    let _ = walk.world.send(with_key(&walk, body(&challenge))).await.expect(202);
+    walk.mend();
+    walk.refuses(issue, Slug::IdempotencyConflict, with_key(&walk, body(&challenge))).await;
+    let other = json!({"method": "email", "challenge": challenge});
+    walk.refuses(issue, Slug::IdempotencyKeyReused, with_key(&walk, other)).await;
+    walk.refuses_body(issue, Slug::ResendTooSoon, path, body(&challenge)).await;
+
+    let code = walk.world.last_code().await;
+    let _ = walk.world.verify(&challenge, "sms", &code).await.expect(200);
+    walk.refuses_body(issue, Slug::ChallengeUsed, path, body(&challenge)).await;
+    let challenge = walk.world.challenge(&ann).await;
+    walk.world.advance(LATER);
+    walk.refuses_body(issue, Slug::ChallengeExpired, path, body(&challenge)).await;
+
+    let abroad = walk.world.user("abroad", json!({"phone": "+33612345678"})).await;
+    let challenge = walk.world.challenge(&abroad).await;
+    walk.refuses_body(issue, Slug::DestinationNotAllowed, path, body(&challenge)).await;
+    for _ in 0..5 {
+        let _ = walk.world.challenge_and_code(&ann).await;
+    }
+    let challenge = walk.world.challenge(&ann).await;
+    walk.refuses_body(issue, Slug::TooManySends, path, body(&challenge)).await;
+    for _ in 0..5 {
+        let _ = walk.world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
+    }
+    walk.refuses_body(issue, Slug::TooManyAttempts, path, body(&challenge)).await;
+    let challenge = walk.world.challenge(&ann).await;
+    for _ in 0..5 {
+        let _ = walk.world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
+    }
+    let challenge = walk.world.challenge(&ann).await;
+    walk.refuses_body(issue, Slug::TooManyAttempts, path, body(&challenge)).await;
+    snapshot(walk, Function::CodeIssue);
+}
+
+#[tokio::test]
+async fn the_errors_of_a_code() {
+    let mut walk = Walk::new().await;
+    let (verify, path) = (Operation::VerifyCode, "/v1/codes/verify");
+    let ann = walk.world.user("ann", json!({})).await;
+    let body = |challenge: &str, code: &str| json!({"challenge": challenge, "method": "sms", "code": code});
+    let (challenge, old) = walk.world.challenge_and_code(&ann).await;
+    walk.refuses_without_a_table(verify, path, &Some(body(&challenge, &old))).await;
+    walk.refuses_bodies(verify, path).await;
+    walk.refuses_body(verify, Slug::InvalidRequest, path, body(&challenge, "12 34")).await;
+    walk.refuses_body(verify, Slug::InvalidRequest, path, json!({"challenge": challenge, "method": "fax", "code": "1"})).await;
+    walk.refuses_body(verify, Slug::ChallengeUnknown, path, body("chl_x.y.z", "123456")).await;
+    let by_mail = json!({"challenge": challenge, "method": "email", "code": "12345678"});
+    walk.refuses_body(verify, Slug::MethodNotEnabled, path, by_mail).await;
+    walk.refuses_body(verify, Slug::CodeInvalid, path, body(&challenge, &another(&old))).await;
+    walk.world.advance(60);
+    let _ = walk.world.issue(&challenge, "sms").await.expect(202);
+    walk.refuses_body(verify, Slug::CodeSuperseded, path, body(&challenge, &old)).await;
+    let code = walk.world.last_code().await;
+    walk.world.advance(300);
+    walk.refuses_body(verify, Slug::CodeExpired, path, body(&challenge, &code)).await;
+    walk.world.advance(300);
+    walk.refuses_body(verify, Slug::ChallengeExpired, path, body(&challenge, &code)).await;
+
+    let (challenge, code) = walk.world.challenge_and_code(&ann).await;
+    let _ = walk.world.verify(&challenge, "sms", &code).await.expect(200);
+    walk.refuses_body(verify, Slug::ChallengeUsed, path, body(&challenge, &code)).await;
+    let mut challenge = String::new();
+    for _ in 0..2 {
+        challenge = walk.world.challenge(&ann).await;
+        for _ in 0..5 {
+            let _ = walk.world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
+        }
+    }
+    walk.refuses_body(verify, Slug::TooManyAttempts, path, body(&challenge, "000000")).await;
+    let challenge = walk.world.challenge(&ann).await;
+    walk.refuses_body(verify, Slug::TooManyAttempts, path, body(&challenge, "000000")).await;
+    snapshot(walk, Function::CodeVerify);
+}
+
+async fn sign_in(world: &World, person: &Person) -> String {
+    let (challenge, code) = world.challenge_and_code(person).await;
+    world.verify(&challenge, "sms", &code).await.expect(200).text("access_token")
+}
+
+#[tokio::test]
+async fn the_errors_of_who_is_signed_in() {
+    let mut walk = Walk::new().await;
+    let (me, path) = (Operation::GetMe, "/v1/me");
+    let ann = walk.world.user("ann", json!({})).await;
+    walk.token = sign_in(&walk.world, &ann).await;
+    walk.refuses_without_a_table(me, path, &None).await;
+    walk.refuses(me, Slug::InvalidRequest, walk.ask(me, "/v1/me?colour=red")).await;
+    walk.refuses(me, Slug::Unauthorized, walk.anonymous(me, path)).await;
+    walk.refuses(me, Slug::Unauthorized, walk.anonymous(me, path).bearer_auth(&walk.world.key)).await;
+    walk.world.advance(900);
+    walk.refuses(me, Slug::Unauthorized, walk.ask(me, path)).await;
+    snapshot(walk, Function::Me);
+}
+
+#[tokio::test]
+async fn the_errors_of_the_audit() {
+    let mut walk = Walk::new().await;
+    let audit = Operation::ReadAudit;
+    let path = format!("/v1/audit?subject={}", walk.world.account);
+    walk.refuses_keys(audit, &path, None).await;
+    for query in ["", "?subject=ann", "?subject=usr_00000000000000000000000001&cursor=forged"] {
+        walk.refuses(audit, Slug::InvalidRequest, walk.ask(audit, &format!("/v1/audit{query}"))).await;
+    }
+    walk.refuses(audit, Slug::NotFound, walk.ask(audit, "/v1/audit?subject=usr_00000000000000000000000001")).await;
+    walk.refuses(audit, Slug::NotFound, walk.ask(audit, &format!("/v1/audit?subject={NO_ACCOUNT}"))).await;
+    snapshot(walk, Function::Audit);
+}
+
+#[tokio::test]
+async fn the_errors_of_documents_and_pages() {
+    let mut walk = Walk::new().await;
+    walk.refuses(Operation::ShowProblem, Slug::NotFound, walk.ask(Operation::ShowProblem, "/problems/nothing")).await;
+    snapshot(walk, Function::Documents);
+    let mut walk = Walk::new().await;
+    walk.refuses(Operation::Asset, Slug::NotFound, walk.ask(Operation::Asset, "/assets/nothing.js")).await;
+    snapshot(walk, Function::Pages);
+}
+
+#[test]
+fn every_function_with_a_route_has_its_errors_told() {
+    let told = [
+        Function::Accounts,
+        Function::Settings,
+        Function::Users,
+        Function::Login,
+        Function::CodeIssue,
+        Function::CodeVerify,
+        Function::Me,
+        Function::Audit,
+        Function::Documents,
+        Function::Pages,
+    ];
+    let functions: BTreeSet<Function> = ROUTES.iter().map(|route| route.function).collect();
+    assert_eq!(functions, BTreeSet::from(told));
+}
+
+/// What somebody may send along, whoever they are.
+fn oddities(request: impl Fn(&str) -> RequestBuilder) -> Vec<RequestBuilder> {
+    let json = |body: &str| request("").header("content-type", "application/json").body(body.to_owned());
+    vec![
+        request(""),
+        request("?colour=red"),
+        request("?account=acc_00000000000000000000000001"),
+        request("?account=x&account=y"),
+        request("?cursor=x&effective=x&ip=x&subject=x"),
+        request("").header("if-match", "\"999\"").header("content-type", "application/json").body("{}"),
+        request("").header("if-match", "x").header("idempotency-key", "a b"),
+        request("").header("accept", "text/csv").header("origin", "https://evil.example"),
+        request("").header("content-type", "text/plain").body("{}"),
+        request("").header("content-type", "application/merge-patch+json").body("{\"name\":null}"),
+        json("{}"),
+        json("[]"),
+        json("{\"colour\":\"red\"}"),
+        json("\u{0}"),
+        json(&format!("\"{}\"", "x".repeat(64 * 1024))),
+    ]
+}
+
+#[tokio::test]
+async fn no_route_answers_what_it_does_not_declare() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let token = sign_in(&world, &ann).await;
+    let keys = format!("/v1/accounts/{}/api-keys", world.account);
+    let weak = json!({"name": "weak", "scopes": ["quota:read"]});
+    let weak = world.operator(Method::POST, &keys, Some(weak)).await.expect(201);
+    let credentials = [None, Some("x"), Some(weak.body["key"].as_str().unwrap()), Some(&world.key), Some(OPERATOR), Some(&token)];
+    for route in ROUTES {
+        let path = route.path.replace("{account}", &world.account).replace("{slug}", "conflict").replace("{name}", "api.js");
+        let id = if route.function == Function::Users { ann.id.as_str() } else { NO_KEY };
+        let path = path.replace("{id}", id);
+        for credential in credentials {
+            let request = |query: &str| {
+                let request = world.request(route.method.parse().unwrap(), &format!("{path}{query}"));
+                credential.into_iter().fold(request, |request, credential| request.bearer_auth(credential))
+            };
+            for request in oddities(request) {
+                let answer = world.send(request).await;
+                let known = declared(route).iter().any(|slug| (slug.status(), slug.name()) == (answer.status, answer.slug()));
+                assert!(known || (answer.status == route.success && answer.slug().is_empty()), "{}: {answer:?}", route.key());
+                assert_ne!(answer.slug(), Slug::InternalError.name(), "{}: {answer:?}", route.key());
+                assert_ne!(answer.slug(), Slug::ServiceUnavailable.name(), "{}: {answer:?}", route.key());
+            }
+        }
+    }
+}
