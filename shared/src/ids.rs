@@ -135,7 +135,7 @@ impl<K: Kind> Serialize for Id<K> {
 impl<'de, K: Kind> Deserialize<'de> for Id<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|NotAnId| serde::de::Error::custom(format_args!("not an id that begins with `{}_`", K::PREFIX)))
+        text.parse().map_err(|NotAnId| serde::de::Error::custom(format_args!("must be an id that begins with `{}_`", K::PREFIX)))
     }
 }
 
