@@ -113,7 +113,7 @@ impl Walk {
     }
 
     /// What every route refuses that asks the table something.
-    async fn refuses_without_a_table(&mut self, operation: Operation, path: &str, body: &Option<Value>) {
+    async fn refuses_without_a_table(&mut self, operation: Operation, path: &str, body: Option<&Value>) {
         self.fail(Service::Dynamodb, Mode::Refused, 0);
         self.refuses(operation, Slug::ServiceUnavailable, with(self.ask(operation, path), body)).await;
         self.mend();
@@ -135,12 +135,12 @@ impl Walk {
     /// What every route refuses that takes an API key: no key, one without the scope, an unknown parameter, and no table.
     async fn refuses_keys(&mut self, operation: Operation, path: &str, body: Option<Value>) {
         let weak = self.weak_key().await;
-        self.refuses(operation, Slug::Unauthorized, with(self.anonymous(operation, path), &body)).await;
-        self.refuses(operation, Slug::Forbidden, with(self.anonymous(operation, path).bearer_auth(weak), &body)).await;
+        self.refuses(operation, Slug::Unauthorized, with(self.anonymous(operation, path), body.as_ref())).await;
+        self.refuses(operation, Slug::Forbidden, with(self.anonymous(operation, path).bearer_auth(weak), body.as_ref())).await;
         let separator = if path.contains('?') { '&' } else { '?' };
         let odd = self.ask(operation, &format!("{path}{separator}colour=red"));
-        self.refuses(operation, Slug::InvalidRequest, with(odd, &body)).await;
-        self.refuses_without_a_table(operation, path, &body).await;
+        self.refuses(operation, Slug::InvalidRequest, with(odd, body.as_ref())).await;
+        self.refuses_without_a_table(operation, path, body.as_ref()).await;
         if route(operation).has_body() {
             self.refuses_bodies(operation, path).await;
         }
@@ -149,7 +149,7 @@ impl Walk {
     /// What a route refuses whose object others keep changing.
     async fn refuses_contention(&mut self, operation: Operation, path: &str, body: Option<Value>) {
         self.fail(Service::Dynamodb, Mode::Conflict, 0);
-        self.refuses(operation, Slug::Conflict, with(self.ask(operation, path), &body)).await;
+        self.refuses(operation, Slug::Conflict, with(self.ask(operation, path), body.as_ref())).await;
         self.mend();
     }
 
@@ -170,8 +170,8 @@ impl Walk {
     }
 }
 
-fn with(request: RequestBuilder, body: &Option<Value>) -> RequestBuilder {
-    body.iter().fold(request, |request, body| request.json(body))
+fn with(request: RequestBuilder, body: Option<&Value>) -> RequestBuilder {
+    body.into_iter().fold(request, RequestBuilder::json)
 }
 
 /// Holds what was told against the snapshot of the function.
@@ -335,7 +335,7 @@ async fn the_errors_of_login() {
     let _ = walk.world.user("ann", json!({})).await;
     let account = walk.world.account.clone();
     let body = |username: &str, password: &str| json!({"account": account, "username": username, "password": password});
-    walk.refuses_without_a_table(login, path, &Some(body("ann", PASSWORD))).await;
+    walk.refuses_without_a_table(login, path, Some(&body("ann", PASSWORD))).await;
     walk.refuses_bodies(login, path).await;
     for wrong in [body("", PASSWORD), body("ann", ""), json!({"account": "acme", "username": "ann", "password": PASSWORD})] {
         walk.refuses_body(login, Slug::InvalidRequest, path, wrong).await;
@@ -369,7 +369,7 @@ async fn the_errors_of_sending_a_code() {
     let ann = walk.world.user("ann", json!({"phone": "+12025550123"})).await;
     let body = |challenge: &str| json!({"challenge": challenge, "method": "sms"});
     let challenge = walk.world.challenge(&ann).await;
-    walk.refuses_without_a_table(issue, path, &Some(body(&challenge))).await;
+    walk.refuses_without_a_table(issue, path, Some(&body(&challenge))).await;
     walk.refuses_bodies(issue, path).await;
     walk.refuses_body(issue, Slug::InvalidRequest, path, json!({"challenge": challenge, "method": "totp"})).await;
     walk.refuses(issue, Slug::InvalidRequest, walk.ask(issue, path).header("idempotency-key", "\"\"").json(&body(&challenge)))
@@ -425,7 +425,7 @@ async fn the_errors_of_a_code() {
     let ann = walk.world.user("ann", json!({})).await;
     let body = |challenge: &str, code: &str| json!({"challenge": challenge, "method": "sms", "code": code});
     let (challenge, old) = walk.world.challenge_and_code(&ann).await;
-    walk.refuses_without_a_table(verify, path, &Some(body(&challenge, &old))).await;
+    walk.refuses_without_a_table(verify, path, Some(&body(&challenge, &old))).await;
     walk.refuses_bodies(verify, path).await;
     walk.refuses_body(verify, Slug::InvalidRequest, path, body(&challenge, "12 34")).await;
     walk.refuses_body(verify, Slug::InvalidRequest, path, json!({"challenge": challenge, "method": "fax", "code": "1"})).await;
@@ -469,7 +469,7 @@ async fn the_errors_of_who_is_signed_in() {
     let (me, path) = (Operation::GetMe, "/v1/me");
     let ann = walk.world.user("ann", json!({})).await;
     walk.token = sign_in(&walk.world, &ann).await;
-    walk.refuses_without_a_table(me, path, &None).await;
+    walk.refuses_without_a_table(me, path, None).await;
     walk.refuses(me, Slug::InvalidRequest, walk.ask(me, "/v1/me?colour=red")).await;
     walk.refuses(me, Slug::Unauthorized, walk.anonymous(me, path)).await;
     walk.refuses(me, Slug::Unauthorized, walk.anonymous(me, path).bearer_auth(&walk.world.key)).await;
@@ -558,7 +558,7 @@ async fn no_route_answers_what_it_does_not_declare() {
         for credential in credentials {
             let request = |query: &str| {
                 let request = world.request(route.method.parse().unwrap(), &format!("{path}{query}"));
-                credential.into_iter().fold(request, |request, credential| request.bearer_auth(credential))
+                credential.into_iter().fold(request, RequestBuilder::bearer_auth)
             };
             for request in oddities(request) {
                 let answer = world.send(request).await;

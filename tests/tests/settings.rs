@@ -57,13 +57,12 @@ async fn is_claimed(world: &World, origin: &str) -> bool {
 
 /// The JSON Pointers of every value that is no object.
 fn leaves(value: &Value, pointer: &str, pointers: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(members) => {
-            members.iter().for_each(|(name, member)| leaves(member, &format!("{pointer}/{name}"), pointers))
-        }
-        _ => {
-            pointers.insert(pointer.to_owned());
-        }
+    let Value::Object(members) = value else {
+        pointers.insert(pointer.to_owned());
+        return;
+    };
+    for (name, member) in members {
+        leaves(member, &format!("{pointer}/{name}"), pointers);
     }
 }
 
