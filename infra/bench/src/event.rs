@@ -28,6 +28,20 @@ impl Event {
         event
     }
 
+    pub fn patch(path: impl Into<String>, body: Value) -> Self {
+        let mut event = Self::new("PATCH", path).header("content-type", "application/merge-patch+json");
+        event.body = Some(body);
+        event
+    }
+
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self::new("DELETE", path)
+    }
+
+    pub fn preflight(path: impl Into<String>, origin: &str) -> Self {
+        Self::new("OPTIONS", path).header("origin", origin).header("access-control-request-method", "POST")
+    }
+
     fn new(method: &'static str, path: impl Into<String>) -> Self {
         let path = path.into();
         let (path, query) =
@@ -49,6 +63,11 @@ impl Event {
     pub fn from(mut self, number: usize) -> Self {
         self.source = format!("198.18.{}.{}", number / 250 % 250, number % 250 + 1);
         self
+    }
+
+    /// What people call it.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.method, self.path)
     }
 
     /// What the Runtime API hands over.

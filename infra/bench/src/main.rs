@@ -5,6 +5,7 @@
 //! | `bootstraps` | the binaries: where they are, how they are built |
 //! | `lambda` | the Runtime API, and one environment under it |
 //! | `event` | HTTP API 2.0 events |
+//! | `iam` | the template's policies, enforced |
 //! | `aws` | Secrets Manager, SNS and SES, as far as a bootstrap asks |
 //! | `world` | the table, an account, people, and what a person sends |
 //! | `proof`, `cold`, `warm`, `cost`, `throughput` | what is asked of it |
@@ -15,6 +16,7 @@ mod bootstraps;
 mod cold;
 mod cost;
 mod event;
+mod iam;
 mod lambda;
 mod process;
 mod proof;
@@ -47,7 +49,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Only starts each bootstrap, sends it a real event, and checks the answer.
+    /// Only starts each bootstrap, sends it real events, and checks the answers and what it asked of the table
     Runtime,
 }
 
@@ -71,7 +73,7 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
         Some(directory) => Bootstraps::find(&directory)?,
         None => Bootstraps::build()?,
     };
-    let world = World::build(bootstraps).await?;
+    let world = World::build(bootstraps, matches!(arguments.command, Some(Command::Runtime))).await?;
     if matches!(arguments.command, Some(Command::Runtime)) {
         return proof::run(&world).await;
     }

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
+use shared::clock::Timestamp;
+use shared::dynamo::{Write, keys};
+
 use crate::Fault;
+use crate::event::Event;
 use crate::report::say;
 use crate::world::{CASES, Case, Way, World};
 
@@ -23,9 +27,19 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     for case in CASES {
         check(case.name, answered(&mut way, case).await.err().map(|fault| fault.to_string()));
     }
+    for (name, outcome) in operated(&mut way).await? {
+        check(&name, outcome);
+    }
+    check("a wrong password of nobody", nobody(&mut way).await.err().map(|fault| fault.to_string()));
+    check("a code with an Idempotency-Key", idempotent(&mut way).await.err().map(|fault| fault.to_string()));
     check("the scheduled clean-up", cleaned(&mut way).await.err().map(|fault| fault.to_string()));
     check("a path that is no route", refused(&mut way).await.err().map(|fault| fault.to_string()));
     check("an event that is no request", survived(&mut way).await.err().map(|fault| fault.to_string()));
+    if let Some(guard) = &world.guard {
+        let (denied, unused) = (guard.denied(), guard.unused());
+        check("no policy denied what its function needs", Some(denied.join("; ")).filter(|text| !text.is_empty()));
+        check("no policy grants what its function does not need", Some(unused.join("; ")).filter(|text| !text.is_empty()));
+    }
     say(&format!("{passed} passed, {failed} failed"));
     Ok(failed == 0)
 }
@@ -41,12 +55,67 @@ async fn answered(way: &mut Way<'_>, case: &Case) -> Result<(), Fault> {
 }
 
 async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
+    // Something that is over, and somebody whose challenge is not.
+    let (person, _) = way.challenge().await?;
+    let past = Timestamp::from_millis(1_700_000_000_000);
+    let user = keys::user(person.id.parse().map_err(|_| "the user's id is none")?);
+    let over = Write::replace(keys::source_sends("198.18.255.1"), &json!({})).map_err(|_| "an item was not written")?.due(past);
+    let early = Write::update(user, "SET #due_at = :past").value("past", past);
+    way.world().stack.table().transact(vec![over, early]).await.map_err(|_| "what is due was not entered")?;
     let (report, _) = way.environment("expiry-cleanup").await?.invoke(&json!({})).await?;
-    report.get("examined").and_then(Value::as_u64).map(drop).ok_or_else(|| format!("it reported {report}").into())
+    match report.get("examined").and_then(Value::as_u64) {
+        Some(2..) => Ok(()),
+        _ => Err(format!("it reported {report}").into()),
+    }
+}
+
+/// What an organisation's back end and the operator do, in the order in which they would.
+async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fault> {
+    let world = way.world();
+    let operator = world.stack.operator_key().expose().clone();
+    let person = world.person().await?;
+    let (account, user) = (&world.account, format!("/v1/users/{}", person.id));
+    let key = Event::post(format!("/v1/accounts/{account}/api-keys"), json!({ "name": "spare", "scopes": ["audit:read"] }));
+    let spare = way.ask("accounts", &key.bearer(&operator)).await?.expect(201)?.text("id")?;
+    let origin = "https://portal.example";
+    let steps = [
+        ("accounts", 201, Event::post("/v1/accounts", json!({ "name": "Birch", "plan": "starter" })).bearer(&operator)),
+        ("accounts", 200, Event::patch(format!("/v1/accounts/{account}"), json!({ "name": "Alder" })).bearer(&operator)),
+        ("accounts", 200, Event::get(format!("/v1/accounts/{account}/api-keys")).bearer(&operator)),
+        ("accounts", 204, Event::delete(format!("/v1/accounts/{account}/api-keys/{spare}")).bearer(&operator)),
+        ("settings", 200, Event::patch("/v1/settings", json!({ "origins": [origin, "https://old.example"] })).bearer(&world.key)),
+        ("settings", 200, Event::patch("/v1/settings", json!({ "origins": [origin] })).bearer(&world.key)),
+        ("settings", 200, Event::get("/v1/ip-allowlist/explain?ip=198.18.0.1").bearer(&world.key)),
+        ("documents", 204, Event::preflight("/v1/login", origin)),
+        ("users", 200, Event::patch(user.clone(), json!({ "password": "another horse battery" })).bearer(&world.key)),
+        ("users", 200, Event::patch(user.clone(), json!({ "username": format!("{}-anew", person.username) })).bearer(&world.key)),
+        ("users", 200, Event::post(format!("{user}/unlock"), json!({})).bearer(&world.key)),
+        ("users", 204, Event::delete(user).bearer(&world.key)),
+    ];
+    let mut outcomes = Vec::new();
+    for (function, status, event) in steps {
+        let answered = way.ask(function, &event).await.and_then(|answer| answer.expect(status));
+        outcomes.push((event.title(), answered.err().map(|fault| fault.to_string())));
+    }
+    Ok(outcomes)
+}
+
+async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {
+    let body = json!({ "account": way.world().account, "username": "nobody", "password": "correct horse battery" });
+    way.ask("login", &Event::post("/v1/login", body)).await?.expect(401).map(drop)
+}
+
+/// Asked twice, sent once; and a new request may be made after one that was refused.
+async fn idempotent(way: &mut Way<'_>) -> Result<(), Fault> {
+    let (person, challenge) = way.challenge().await?;
+    let event = person.code(&challenge).header("idempotency-key", "\"one\"");
+    let first = way.ask("code-issue", &event).await?.expect(202)?;
+    let second = way.ask("code-issue", &event).await?.expect(202)?;
+    if first.body == second.body { Ok(()) } else { Err("the second answer is another".into()) }
 }
 
 async fn refused(way: &mut Way<'_>) -> Result<(), Fault> {
-    let answer = way.ask("documents", &crate::event::Event::get("/nowhere")).await?.expect(404)?;
+    let answer = way.ask("documents", &Event::get("/nowhere")).await?.expect(404)?;
     if answer.text("type")?.ends_with("/problems/not-found") { Ok(()) } else { Err(answer.body.into()) }
 }
 
@@ -59,5 +128,5 @@ async fn survived(way: &mut Way<'_>) -> Result<(), Fault> {
             return Err(format!("it was answered with {status}").into());
         }
     }
-    way.ask("documents", &crate::event::Event::get("/health")).await?.expect(200).map(drop)
+    way.ask("documents", &Event::get("/health")).await?.expect(200).map(drop)
 }

@@ -14,6 +14,7 @@ use crate::Fault;
 use crate::aws::{Aws, SECRET};
 use crate::bootstraps::Bootstraps;
 use crate::event::Event;
+use crate::iam::Guard;
 use crate::lambda::{Answer, Environment};
 use crate::report::hashes;
 use crate::stopwatch::Stopwatch;
@@ -29,6 +30,8 @@ pub(crate) struct World {
     pub stack: Stack,
     pub account: String,
     pub key: String,
+    /// Between the bootstraps and DynamoDB, where it is the policies that are tried.
+    pub guard: Option<Guard>,
     aws: Aws,
     dynamodb: String,
     people: AtomicUsize,
@@ -39,18 +42,19 @@ pub(crate) struct World {
 pub(crate) struct Person {
     pub number: usize,
     pub id: String,
-    username: String,
+    pub username: String,
     phone: String,
 }
 
 impl World {
-    pub async fn build(bootstraps: Bootstraps) -> Result<Self, Fault> {
+    pub async fn build(bootstraps: Bootstraps, guarded: bool) -> Result<Self, Fault> {
         let aws = Aws::start().await?;
         let dynamodb = dynamodb().await?;
         let options = Options { metered: true, dynamodb_endpoint: Some(dynamodb.clone()), ..Options::ephemeral() };
         let stack = Stack::start(options).await?;
+        let guard = if guarded { Some(Guard::start(dynamodb.clone()).await?) } else { None };
         let people = AtomicUsize::new(0);
-        let mut world = Self { bootstraps, stack, account: String::new(), key: String::new(), aws, dynamodb, people };
+        let mut world = Self { bootstraps, stack, account: String::new(), key: String::new(), guard, aws, dynamodb, people };
         let operator = world.stack.operator_key().expose().clone();
         let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
         world.account = world.ask(&account).await?.expect(201)?.text("id")?;
@@ -74,11 +78,12 @@ impl World {
     /// A new environment of `function`.
     pub async fn environment(&self, function: &str) -> Result<Environment, Fault> {
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let dynamodb = self.guard.as_ref().map_or_else(|| self.dynamodb.clone(), |guard| guard.endpoint(function));
         let mut variables = vec![
             variable("AWS_REGION", "us-east-1"),
             variable("AWS_ACCESS_KEY_ID", "bench"),
             variable("AWS_SECRET_ACCESS_KEY", "bench"),
-            variable("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb),
+            variable("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb),
             variable("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.aws.endpoint),
             variable("AWS_ENDPOINT_URL_SNS", &self.aws.endpoint),
             variable("AWS_ENDPOINT_URL_SESV2", &self.aws.endpoint),

@@ -1,0 +1,252 @@
+//! The policies of `infra/template.yaml`, enforced: no emulator does that. What a bootstrap asks of DynamoDB passes here, and what
+//! its function's role does not allow is denied as AWS would deny it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use yaml_serde::Value as Yaml;
+
+use crate::Fault;
+
+const TEMPLATE: &str = include_str!("../../template.yaml");
+
+/// What one statement grants.
+#[derive(Debug)]
+struct Grant {
+    name: String,
+    actions: Vec<String>,
+    /// The index, or none for the table itself.
+    index: Option<String>,
+    /// Beginnings of partition keys, with `*` at the end, or whole keys.
+    keys: Vec<String>,
+    used: bool,
+}
+
+/// One thing that was asked for.
+#[derive(Debug)]
+struct Need {
+    action: String,
+    index: Option<String>,
+    key: String,
+}
+
+/// The guard between the bootstraps and DynamoDB.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    endpoint: String,
+    inside: Arc<Inside>,
+}
+
+struct Inside {
+    dynamodb: String,
+    client: reqwest::Client,
+    grants: Mutex<BTreeMap<String, Vec<Grant>>>,
+    denied: Mutex<Vec<String>>,
+}
+
+impl Guard {
+    /// Starts a guard before `dynamodb`.
+    pub async fn start(dynamodb: String) -> Result<Self, Fault> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let inside = Inside {
+            dynamodb,
+            client: reqwest::Client::new(),
+            grants: Mutex::new(grants(&template()?)?),
+            denied: Mutex::default(),
+        };
+        let inside = Arc::new(inside);
+        let router =
+            Router::new().route("/{function}/", post(pass)).route("/{function}", post(pass)).with_state(Arc::clone(&inside));
+        tokio::spawn(async move { drop(axum::serve(listener, router).await) });
+        Ok(Self { endpoint, inside })
+    }
+
+    /// The endpoint at which `function` finds DynamoDB.
+    pub fn endpoint(&self, function: &str) -> String {
+        format!("{}/{function}", self.endpoint)
+    }
+
+    /// What was denied.
+    pub fn denied(&self) -> Vec<String> {
+        lock(&self.inside.denied).clone()
+    }
+
+    /// The statements that nothing has needed.
+    pub fn unused(&self) -> Vec<String> {
+        let grants = lock(&self.inside.grants);
+        let unused = |(function, grants): (&String, &Vec<Grant>)| {
+            let idle = grants.iter().filter(|grant| !grant.used);
+            idle.map(|grant| format!("{function}: {}", grant.name)).collect::<Vec<_>>()
+        };
+        grants.iter().flat_map(unused).collect()
+    }
+}
+
+async fn pass(State(inside): State<Arc<Inside>>, Path(function): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+    let action = headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.split('.').next_back()).unwrap_or_default();
+    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    for need in needs(action, &request) {
+        if !inside.allows(&function, &need) {
+            let text = format!("{function} may not {} {:?} {}", need.action, need.index.unwrap_or_default(), need.key);
+            lock(&inside.denied).push(text);
+            let denied = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not authorized"}"#;
+            return (StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.0")], denied).into_response();
+        }
+    }
+    match inside.forward(action, body).await {
+        Ok(response) => response,
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}
+
+impl Inside {
+    fn allows(&self, function: &str, need: &Need) -> bool {
+        let mut grants = lock(&self.grants);
+        let fits = |grant: &&mut Grant| {
+            let key = |key: &String| key.strip_suffix('*').map_or(*key == need.key, |start| need.key.starts_with(start));
+            grant.index == need.index && grant.actions.contains(&need.action) && grant.keys.iter().any(key)
+        };
+        let found = grants.get_mut(function).and_then(|grants| grants.iter_mut().find(fits));
+        found.is_some_and(|grant| {
+            grant.used = true;
+            true
+        })
+    }
+
+    async fn forward(&self, action: &str, body: Bytes) -> Result<Response, reqwest::Error> {
+        let request = self.client.post(&self.dynamodb).header("x-amz-target", format!("DynamoDB_20120810.{action}"));
+        let request = request.header("content-type", "application/x-amz-json-1.0").header("authorization", AUTHORIZATION);
+        let answer = request.body(body).send().await?;
+        let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+        Ok((status, [("content-type", "application/x-amz-json-1.0")], answer.bytes().await?).into_response())
+    }
+}
+
+/// Nobody checks it.
+const AUTHORIZATION: &str =
+    "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
+
+/// What IAM is asked for a request. A transaction and a batch are asked for item by item.
+fn needs(action: &str, request: &Value) -> Vec<Need> {
+    let need = |action: &str, key: Option<&Value>| Need {
+        action: format!("dynamodb:{action}"),
+        index: None,
+        key: key.and_then(|key| key.pointer("/pk/S")).and_then(Value::as_str).unwrap_or("?").to_owned(),
+    };
+    match action {
+        "TransactWriteItems" => {
+            let parts = request.get("TransactItems").and_then(Value::as_array).into_iter().flatten();
+            let parts = parts.filter_map(Value::as_object).flatten();
+            parts
+                .map(|(kind, part)| match kind.as_str() {
+                    "Put" => need("PutItem", part.get("Item")),
+                    "ConditionCheck" => need("ConditionCheckItem", part.get("Key")),
+                    kind => need(&format!("{kind}Item"), part.get("Key")),
+                })
+                .collect()
+        }
+        "BatchGetItem" => {
+            let tables = request.get("RequestItems").and_then(Value::as_object).into_iter().flatten();
+            let keys = tables.filter_map(|(_, table)| table.get("Keys")?.as_array()).flatten();
+            keys.map(|key| need(action, Some(key))).collect()
+        }
+        "Query" => {
+            let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
+            // `#pk = :pk AND ...`: the partition's value is the first.
+            let value = text("KeyConditionExpression").split([' ', '=']).find(|word| word.starts_with(':')).unwrap_or_default();
+            let value = request.pointer(&format!("/ExpressionAttributeValues/{value}/S")).and_then(Value::as_str).unwrap_or("?");
+            let index = request.get("IndexName").and_then(Value::as_str).map(str::to_owned);
+            vec![Need { action: "dynamodb:Query".into(), index, key: value.to_owned() }]
+        }
+        "PutItem" => vec![need(action, request.get("Item"))],
+        _ => vec![need(action, request.get("Key"))],
+    }
+}
+
+/// The template as JSON, without CloudFormation's tags: `!Sub x` is `x`.
+fn template() -> Result<Value, Fault> {
+    fn untagged(value: Yaml) -> Result<Value, Fault> {
+        match value {
+            Yaml::Tagged(tagged) => untagged(tagged.value),
+            Yaml::Sequence(items) => items.into_iter().map(untagged).collect(),
+            Yaml::Mapping(members) => {
+                let member = |(name, value): (Yaml, Yaml)| Ok((name.as_str().unwrap_or_default().to_owned(), untagged(value)?));
+                members.into_iter().map(member).collect()
+            }
+            scalar => Ok(serde_json::to_value(scalar)?),
+        }
+    }
+    untagged(yaml_serde::from_str(TEMPLATE)?)
+}
+
+/// The grants on the table, by function.
+fn grants(template: &Value) -> Result<BTreeMap<String, Vec<Grant>>, Fault> {
+    let resources = template.get("Resources").and_then(Value::as_object).ok_or("the template has no resources")?;
+    let functions = resources.values().filter_map(|resource| resource.get("Properties")).filter_map(|properties| {
+        let folder = properties.get("CodeUri")?.as_str()?.split('/').next_back()?;
+        let statements = properties.pointer("/Policies/0/Statement")?.as_array()?;
+        Some((folder.to_owned(), statements.iter().filter_map(grant).collect()))
+    });
+    Ok(functions.collect())
+}
+
+fn grant(statement: &Value) -> Option<Grant> {
+    let strings =
+        |value: &Value| value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect();
+    let keys = statement.get("Condition")?.get("ForAllValues:StringLike")?.get("dynamodb:LeadingKeys")?;
+    let resource = statement.get("Resource")?.as_str()?;
+    Some(Grant {
+        name: statement.get("Sid")?.as_str()?.to_owned(),
+        actions: strings(statement.get("Action")?),
+        index: resource.split_once("/index/").map(|(_, index)| index.to_owned()),
+        keys: strings(keys),
+        used: false,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_template_grants_by_function() {
+        let grants = grants(&template().unwrap()).unwrap();
+        assert_eq!(grants.len(), 10, "every function but pages");
+        assert!(grants.values().all(|grants| !grants.is_empty()));
+        assert!(grants["users"].iter().any(|grant| grant.index.as_deref() == Some("listing")));
+    }
+
+    #[test]
+    fn a_transaction_is_asked_for_write_by_write() {
+        let request = json!({ "TransactItems": [
+            { "Put": { "Item": { "pk": { "S": "AUDIT#a" } } } }, { "Delete": { "Key": { "pk": { "S": "NAME#b" } } } },
+        ] });
+        let needs = needs("TransactWriteItems", &request);
+        let asked: Vec<_> = needs.iter().map(|need| (need.action.as_str(), need.key.as_str())).collect();
+        assert_eq!(asked, [("dynamodb:PutItem", "AUDIT#a"), ("dynamodb:DeleteItem", "NAME#b")]);
+    }
+
+    #[test]
+    fn a_query_is_asked_for_by_its_partition() {
+        let request = json!({
+            "IndexName": "due", "KeyConditionExpression": "#shard = :shard AND #at <= :now",
+            "ExpressionAttributeValues": { ":shard": { "S": "DUE#1" }, ":now": { "N": "1" } },
+        });
+        let [need] = needs("Query", &request).try_into().unwrap();
+        assert_eq!((need.index.as_deref(), need.key.as_str()), (Some("due"), "DUE#1"));
+    }
+}
