@@ -49,6 +49,8 @@ pub enum Action {
     CodeNotSent,
     /// A second factor was tried.
     CodeVerified,
+    /// So many wrong passwords in a row that a delay began, or grew.
+    PasswordDelayed,
     /// So many wrong codes in a row that a delay began, or grew.
     FactorDelayed,
     /// So many that only an administrator helps.

@@ -78,8 +78,8 @@ pub enum Refusal {
     Expired,
     /// It was completed.
     Used,
-    /// It has seen too many wrong tries.
-    TriesSpent,
+    /// It has seen too many wrong tries; it ends then.
+    TriesSpent(Timestamp),
     /// The factor takes no try, and is sent nothing, until then.
     FactorDelayed(Timestamp),
     /// The factor takes no try until an administrator unlocks it.
@@ -159,7 +159,7 @@ impl Ticket {
     pub fn trial<'a>(&self, user: &'a User, method: Method, now: Timestamp) -> Result<&'a Challenge, Refusal> {
         let challenge = self.challenge(user, now)?;
         if challenge.tries_left() == 0 {
-            return Err(Refusal::TriesSpent);
+            return Err(Refusal::TriesSpent(challenge.expires_at));
         }
         match user.factor(method).allowed(now) {
             Allowed::Now => Ok(challenge),

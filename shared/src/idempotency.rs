@@ -12,8 +12,9 @@ use crate::secret::Fingerprint;
 
 /// How long an answer is kept.
 pub const KEPT: Span = Span::hours(24);
-/// How long a request may run before another may take its place: longer than any Lambda of ours lives.
-const LEASE: Span = Span::minutes(1);
+/// How long a request may run before another may take its place: longer than a code is good, so that a send whose record could not be
+/// completed is not repeated while its code can still be used.
+const LEASE: Span = Span::minutes(6);
 /// The longest key taken.
 const KEY_MAX: usize = 255;
 
@@ -54,7 +55,10 @@ pub enum Replay {
 impl IdempotencyKey {
     /// The key of `call`, if it has one, among those of `caller`. A quoted string; a bare token is taken too.
     pub fn of(call: &Call, caller: &str) -> Result<Option<Self>, Problem> {
-        let Some(value) = call.header("idempotency-key").map(str::trim) else { return Ok(None) };
+        if !call.has_header("idempotency-key") {
+            return Ok(None);
+        }
+        let value = call.header("idempotency-key").unwrap_or_default().trim();
         let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
         let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
         if key.is_empty() || key.len() > KEY_MAX || !key.chars().all(plain) {

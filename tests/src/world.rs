@@ -71,6 +71,9 @@ impl Answer {
     pub fn refused(self, status: u16, slug: &str) -> Self {
         assert_eq!((self.status, self.slug()), (status, slug), "{}", self.body);
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        for header in ["retry-after", "ratelimit", "ratelimit-policy"] {
+            assert!(status != 429 || self.header(header).is_some(), "a 429 has {header}");
+        }
         self
     }
 

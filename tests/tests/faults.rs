@@ -141,6 +141,63 @@ async fn a_sender_that_fails_burns_neither_the_cooldown_nor_a_send() {
 }
 
 #[tokio::test]
+async fn a_message_whose_answer_is_lost_is_not_sent_twice_and_its_code_is_good() {
+    for (service, method) in [("sns", "sms"), ("ses", "email")] {
+        let world = World::new().await;
+        let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+        let ann = world.user("ann", json!({})).await;
+        let challenge = world.challenge(&ann).await;
+        fault(&world, service, "lost", 0, 1).await;
+        is_clean(&world.issue(&challenge, method).await.refused(503, "sender-unavailable"));
+        clear(&world).await;
+        assert_eq!(world.outbox().await.len(), 1);
+        let first = world.last_code().await;
+        // Neither the cooldown nor a send is burnt; what arrived is superseded by what is asked for next.
+        let sent = world.issue(&challenge, method).await.expect(202);
+        assert_eq!(sent.body["resend_in"], 60);
+        let refused = world.verify(&challenge, method, &first).await.refused(401, "code-superseded");
+        assert_eq!(refused.body["attempts_left"], 4);
+        let _ = world.verify(&challenge, method, &world.last_code().await).await.expect(200);
+
+        let challenge = world.challenge(&ann).await;
+        fault(&world, service, "lost", 0, 1).await;
+        let _ = world.issue(&challenge, method).await.refused(503, "sender-unavailable");
+        let _ = world.verify(&challenge, method, &world.last_code().await).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_burns_nothing() {
+    for mode in MODES {
+        for after in 0..3 {
+            let world = World::new().await;
+            let ann = world.user("ann", json!({})).await;
+            let (challenge, code) = world.challenge_and_code(&ann).await;
+            world.advance(60);
+            let body = json!({"challenge": challenge, "method": "sms"});
+            let ask = || world.send(world.request(Method::POST, "/v1/codes").header("idempotency-key", "k").json(&body));
+            fault(&world, "dynamodb", mode, after, 3).await;
+            let first = ask().await;
+            clear(&world).await;
+            if first.status == 202 {
+                continue;
+            }
+            is_clean(&first);
+            assert_eq!(world.outbox().await.len(), 1, "{mode} after {after}");
+            // The code before is as good as it was, and another can be asked for with the same key.
+            let wrong = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+            assert_eq!(wrong.body["attempts_left"], 4);
+            let again = ask().await.expect(202);
+            assert_eq!(
+                (&again.body["resend_in"], again.header("idempotency-replayed")),
+                (&json!(120), None),
+                "{mode} after {after}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_resend_that_fails_leaves_the_code_before_good() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;

@@ -231,3 +231,69 @@ async fn a_log_that_has_grown_is_trimmed_and_still_counts() {
     }
     assert_eq!(world.outbox().await.len(), total);
 }
+
+#[tokio::test]
+async fn only_a_success_of_the_factor_itself_resets_its_count() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let ann = world.user("ann", json!({})).await;
+    for _ in 0..3 {
+        let (challenge, code) = world.challenge_and_code(&ann).await;
+        for _ in 0..3 {
+            let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+        }
+    }
+    // Nine. A resend and a success by mail take nothing back.
+    let (challenge, _) = world.challenge_and_code(&ann).await;
+    world.advance(60);
+    let _ = world.issue(&challenge, "email").await.expect(202);
+    let _ = world.verify(&challenge, "email", &world.last_code().await).await.expect(200);
+    let challenge = world.challenge(&ann).await;
+    let _ = world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
+    let refused = world.verify(&challenge, "sms", "000000").await.refused(429, "too-many-attempts");
+    assert_eq!(retry_after(&refused), 30);
+    // Another factor still works.
+    let _ = world.issue(&challenge, "email").await.expect(202);
+    let _ = world.verify(&challenge, "email", &world.last_code().await).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_disabled_factor_takes_and_is_sent_nothing_however_long_one_waits() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let ann = world.user("ann", json!({})).await;
+    let mut counted = 0;
+    while counted < 100 {
+        let challenge = world.challenge(&ann).await;
+        let answer = world.verify(&challenge, "sms", "000000").await;
+        if answer.status == 429 {
+            world.advance(retry_after(&answer));
+        } else {
+            let _ = answer.refused(401, "code-invalid");
+            counted += 1;
+        }
+    }
+    world.advance(7 * 86_400);
+    let login = world.login("ann", PASSWORD).await.expect(200);
+    assert_eq!(login.body["methods"].as_array().unwrap().len(), 1, "the disabled factor is not offered");
+    let challenge = login.text("challenge");
+    let _ = world.verify(&challenge, "sms", "000000").await.refused(429, "too-many-attempts");
+    let _ = world.issue(&challenge, "sms").await.refused(429, "too-many-attempts");
+    assert!(world.outbox().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_delay_of_a_password_is_told_in_the_audit() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    for _ in 0..5 {
+        let _ = world.login("ann", "wrong password").await.refused(401, "invalid-credentials");
+    }
+    let entries = world.audit(&ann.id).await;
+    let last = entries.last().unwrap();
+    assert_eq!(
+        (&last["action"], &last["details"]["failures"], &last["details"]["delay"]),
+        (&json!("password-delayed"), &json!(5), &json!(1))
+    );
+    assert_eq!(entries.len(), 1 + 5 + 1);
+}

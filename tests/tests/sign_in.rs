@@ -48,6 +48,9 @@ async fn a_password_and_a_code_by_sms_make_a_token() {
     assert_eq!((claims["aud"].as_str(), claims["acct"].as_str()), (Some(world.account.as_str()), Some(world.account.as_str())));
     assert_eq!(claims["iss"], world.stack.base_url());
     assert_eq!(claims["amr"], json!(["pwd", "otp", "sms", "mfa"]));
+    let now = world.stack.clock().now().as_secs();
+    assert_eq!((&claims["iat"], &claims["auth_time"], &claims["exp"]), (&json!(now), &json!(now), &json!(now + 900)));
+    assert!(claims["jti"].as_str().unwrap().len() >= 22);
 
     let me = world.send(world.request(Method::GET, "/v1/me").bearer_auth(done.text("access_token"))).await.expect(200);
     assert_eq!((me.body["id"].as_str(), me.body["username"].as_str()), (Some(ann.id.as_str()), Some("ann")));
@@ -280,4 +283,14 @@ async fn a_repeated_request_for_a_code_is_answered_as_before_and_sends_nothing()
     world.advance(60);
     let _ = world.send(ask("k2", "sms")).await.expect(202);
     let _ = world.send(ask("", "sms")).await.refused(400, "invalid-request");
+}
+
+#[tokio::test]
+async fn a_text_is_bound_to_the_host_of_the_accounts_first_origin() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"origins": ["https://portal.example:8443", "https://other.example"]})).await;
+    let ann = world.user("ann", json!({})).await;
+    let (_, code) = world.challenge_and_code(&ann).await;
+    let text = world.outbox().await.pop().unwrap()["text"].as_str().unwrap().to_owned();
+    assert_eq!(text.lines().last(), Some(format!("@portal.example #{code}").as_str()));
 }

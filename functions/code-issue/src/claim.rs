@@ -6,6 +6,7 @@ use shared::challenge::{Challenge, Refusal, Ticket};
 use shared::clock::Timestamp;
 use shared::code::{self, Draft, LiveCode, PER_DESTINATION, PER_SOURCE};
 use shared::config::{Config, source_key};
+use shared::courier::NotSent;
 use shared::dynamo::{Failure, Write, document, keys};
 use shared::http::Call;
 use shared::idempotency::IdempotencyKey;
@@ -118,48 +119,58 @@ impl Case {
         Ok(writes)
     }
 
-    /// The update that puts the code before back in its place.
-    fn code_restoration(&self, user: &User, draft: &Draft) -> Result<Write, Failure> {
+    /// The update that gives the send back: the cooldown and the count.
+    fn count_restoration(&self, user: &User, draft: &Draft) -> Write {
         let sends = self.challenge_before().map_or(0, |challenge| challenge.sends);
         let sent_at = self.challenge_before().map_or(Timestamp::default(), |challenge| challenge.sent_at);
-        let update = user
-            .touch()
+        user.touch()
             .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at")
-            .when("#challenges.#c.#codes.#m.#reference = :reference AND #challenges.#c.#sends = :claimed")
+            .when("#challenges.#c.#codes.#m.#mac.#h = :digest AND #challenges.#c.#sends = :claimed")
             .name("c", self.ticket.name.as_str())
             .name("m", self.method.name())
-            .value("reference", draft.stored.reference.as_str())
+            .value("digest", draft.stored.mac.digest.as_str())
             .value("claimed", sends + 1)
             .value("sends", sends)
-            .value("sent_at", sent_at);
-        Ok(match self.code_before() {
-            Some(before) => {
-                let place = self
-                    .challenge_before()
-                    .and_then(|challenge| challenge.superseded.get(self.method.name()))
-                    .map_or(0, Vec::len);
-                update
-                    .and(", #challenges.#c.#codes.#m = :before")
-                    .value("before", document(before)?)
-                    .remove(format!("#challenges.#c.#superseded.#m[{place}]"))
-            }
-            None => update.remove("#challenges.#c.#codes.#m"),
-        })
+            .value("sent_at", sent_at)
     }
 
-    /// The writes that take the claim back: `user` and the logs are as they stand now.
+    /// Adds to it that the code before is good again.
+    fn code_restoration(&self, update: Write) -> Result<Write, Failure> {
+        let Some(before) = self.code_before() else { return Ok(update.remove("#challenges.#c.#codes.#m")) };
+        let superseded = self.challenge_before().and_then(|challenge| challenge.superseded.get(self.method.name()));
+        let place = superseded.map_or(0, Vec::len);
+        Ok(update
+            .and(", #challenges.#c.#codes.#m = :before")
+            .value("before", document(before)?)
+            .remove(format!("#challenges.#c.#superseded.#m[{place}]")))
+    }
+
+    /// Whether the claim stands on the user's item.
+    pub fn stands(&self, draft: &Draft, user: &User) -> bool {
+        let challenge = user.challenges.get(&self.ticket.name);
+        challenge.and_then(|challenge| challenge.codes.get(self.method.name())).is_some_and(|code| code.mac == draft.stored.mac)
+    }
+
+    /// The writes that take the claim back: `now` is what stands of it. Where the challenge has ended meanwhile, the counters and the
+    /// key are given back all the same. A code that may have arrived stays good, until another takes its place.
     pub fn undo(
         &self,
         draft: &Draft,
         call: &Call,
-        stands: &Standing,
+        now: &Standing,
         key: Option<&IdempotencyKey>,
+        not_sent: NotSent,
     ) -> Result<Vec<Write>, Failure> {
         let event = self.event(Action::CodeNotSent, call).failed().with("reference", draft.stored.reference.as_str());
-        let mut writes = stands.user.change(self.code_restoration(&stands.user, draft)?, [event], self.now)?;
+        let update = match (self.stands(draft, &now.user), not_sent) {
+            (true, NotSent::Refused) => self.code_restoration(self.count_restoration(&now.user, draft))?,
+            (true, NotSent::Unknown) => self.count_restoration(&now.user, draft),
+            (false, _) => now.user.touch(),
+        };
+        let mut writes = now.user.change(update, [event], self.now)?;
         let destination = keys::destination_sends(self.destination());
-        writes.extend(Window::withdraw(destination, self.now, &stands.destination));
-        writes.extend(Window::withdraw(keys::source_sends(&source_key(call.source)), self.now, &stands.source));
+        writes.extend(Window::withdraw(destination, self.now, &now.destination));
+        writes.extend(Window::withdraw(keys::source_sends(&source_key(call.source)), self.now, &now.source));
         writes.extend(key.map(IdempotencyKey::free));
         Ok(writes)
     }

@@ -37,6 +37,11 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
         let writes = case.claim(&draft, call, &trims, key.as_ref().map(|key| (key, body.as_str())))?;
         match app.table.transact(writes).await {
             Ok(()) => return send(state, call, &case, &draft, key.as_ref(), &answer).await,
+            // It may have taken effect all the same: nothing was sent, so nothing may stand.
+            Err(failure @ Failure::Unavailable(_)) => {
+                undo(state, call, &case, &draft, key.as_ref(), Undo::IfClaimed).await;
+                return Err(failure.into());
+            }
             Err(failure) => {
                 trims = lost(&failure, now)?;
                 patience.wait(&app.entropy).await?;
@@ -92,9 +97,6 @@ fn replay(key: &IdempotencyKey, record: Option<Item>, now: Timestamp) -> Result<
 
 /// Why a claim did not go through: a limit says so, or what it was decided from has changed.
 fn lost(failure: &Failure, now: Timestamp) -> Result<Trims, Problem> {
-    if let Failure::Unavailable(inner) = failure {
-        return Err(Failure::unavailable(inner.doing, &inner.cause).into());
-    }
     let moved_on = failure.stood_at(Place::User as usize).is_some() || failure.stood_at(Place::Idempotency as usize).is_some();
     let destination = read_log(failure, Place::Destination, &PER_DESTINATION, now);
     let source = read_log(failure, Place::Source, &PER_SOURCE, now);
@@ -118,11 +120,11 @@ async fn send(
     answer: &Response,
 ) -> Outcome {
     if let Err(not_sent) = deliver(state, call, case, draft).await {
-        undo(state, call, case, draft, key).await;
+        undo(state, call, case, draft, key, Undo::Claimed(not_sent)).await;
         return Err(not_sent.into());
     }
     if let Some(key) = key {
-        // Should this fail, the lease runs out and the key is free again: the cooldown still stands against a second message.
+        // Should this fail, the same request is told to wait until its lease is over, which is when its code is.
         if state.app.table.update_patiently(key.complete(), &state.app.entropy).await.is_err() {
             tracing::warn!("an idempotency record could not be completed");
         }
@@ -141,7 +143,7 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
     };
     let rendered = |_| {
         tracing::error!("a message could not be rendered");
-        NotSent
+        NotSent::Refused
     };
     match case.method {
         Method::Email => state.courier.mail(case.destination(), &message.mail().map_err(rendered)?).await,
@@ -153,21 +155,34 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
 fn host(state: &State, call: &Call, case: &Case) -> String {
     let base = call.base_url(state.app.config.base_url.as_deref());
     let origin = case.settings.origins.first().unwrap_or(&base);
-    origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).split([':', '/']).next().unwrap_or_default().to_owned()
+    url::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Takes back a claim whose message was not taken. Where even that fails, the send stays counted: it errs on the side of fewer.
-async fn undo(state: &State, call: &Call, case: &Case, draft: &Draft, key: Option<&IdempotencyKey>) {
+/// What is to be taken back.
+#[derive(Clone, Copy, Debug)]
+enum Undo {
+    /// A claim whose message was not taken.
+    Claimed(NotSent),
+    /// A claim of which we do not know whether it was made.
+    IfClaimed,
+}
+
+/// Takes back a claim. Where even that fails, the send stays counted: it errs on the side of fewer.
+async fn undo(state: &State, call: &Call, case: &Case, draft: &Draft, key: Option<&IdempotencyKey>, what: Undo) {
     let app = &state.app;
     let mut patience = Patience::default();
     loop {
-        let undone = match standing(state, call, case).await {
-            Ok(Some(stands)) => match case.undo(draft, call, &stands, key) {
-                Ok(writes) => app.table.transact(writes).await,
-                Err(failure) => Err(failure),
-            },
-            Ok(None) => return,
-            Err(failure) => Err(failure),
+        let undone = match (standing(state, call, case).await, what) {
+            (Ok(Some(now)), Undo::IfClaimed) if !case.stands(draft, &now.user) => return,
+            (Ok(Some(now)), _) => {
+                let not_sent = if let Undo::Claimed(not_sent) = what { not_sent } else { NotSent::Refused };
+                match case.undo(draft, call, &now, key, not_sent) {
+                    Ok(writes) => app.table.transact(writes).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+            (Ok(None), _) => return,
+            (Err(failure), _) => Err(failure),
         };
         match undone {
             Ok(()) => return,

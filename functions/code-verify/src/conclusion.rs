@@ -4,7 +4,7 @@ use shared::access_token::{self, Proof};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Refusal, TRIES_MAX};
-use shared::code::Verdict;
+use shared::code::{LiveCode, Verdict};
 use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::secret::Secret;
@@ -50,40 +50,41 @@ impl Try {
                 Err(failure) => failure,
             };
             user = self.stands(app, failure, &mut patience).await?;
-            if let Err(refusal) = self.still_good(&user) {
-                self.record(app, call, "used-code", true).await?;
-                return Err(refusal.problem(self.now));
+            if let Err(problem) = self.still_good(&user) {
+                self.record(app, call, problem.slug().name(), true).await?;
+                return Err(problem);
             }
         }
     }
 
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
     fn consumption(&self) -> Write {
-        let challenge = self.before.challenges.get(&self.ticket.name);
-        let live = challenge.and_then(|challenge| challenge.codes.get(self.method.name()));
-        let reference = live.map(|code| code.reference.as_str()).unwrap_or_default();
+        let digest = self.live().map(|code| code.mac.digest.as_str()).unwrap_or_default();
         let update = self
             .before
             .touch()
             .and(", #challenges.#c.#used_at = :now, #had_factor = :yes, #factors.#m.#failures = :zero")
             .and(", #factors.#m.#epoch = #factors.#m.#epoch + :one")
-            .when("#challenges.#c.#codes.#m.#reference = :reference")
+            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
             .name("m", self.method.name())
             .value("now", self.now)
             .value("yes", true)
             .value("zero", 0_u32)
             .value("one", 1_u32)
-            .value("reference", reference);
+            .value("digest", digest);
         self.ticket.guard(update, self.now)
     }
 
     /// Whether a right code is still right on the item as it stands now.
-    fn still_good(&self, user: &User) -> Result<(), Refusal> {
-        let challenge = self.ticket.challenge(user, self.now)?;
-        let reference =
-            |user: &User| Some(user.challenges.get(&self.ticket.name)?.codes.get(self.method.name())?.reference.clone());
-        // A code that was superseded while this try was under way is as good as used.
-        if reference(user) == reference(&self.before) && challenge.used_at.is_none() { Ok(()) } else { Err(Refusal::Used) }
+    fn still_good(&self, user: &User) -> Result<(), Problem> {
+        let challenge = self.ticket.challenge(user, self.now).map_err(|refusal| refusal.problem(self.now))?;
+        let live = challenge.codes.get(self.method.name()).map(|code| &code.mac);
+        if live == self.live().map(|code| &code.mac) { Ok(()) } else { Err(self.refused(Slug::CodeSuperseded)) }
+    }
+
+    /// The code that was good before the try.
+    fn live(&self) -> Option<&LiveCode> {
+        self.before.challenges.get(&self.ticket.name)?.codes.get(self.method.name())
     }
 
     fn token(&self, app: &App, call: &Call, proof: &Proof) -> Result<Secret<String>, Problem> {

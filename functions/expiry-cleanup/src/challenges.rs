@@ -19,12 +19,14 @@ pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
     let left = user.challenges.iter().filter(|(name, _)| !over.contains(&name.as_str()));
     let next = left.map(|(_, challenge)| challenge.expires_at).min();
 
-    // Nothing was opened since the read: or the index would forget a challenge.
-    let update = Write::update(key, "").when("size(#challenges) = :were").value("were", user.challenges.len() as u64);
+    // Every sign-in moves the audit chain: nothing was opened since the read, or the index would forget a challenge.
+    let update = Write::update(key, "").when("#audit_seq = :seen").value("seen", user.head.sequence);
     let update = match next {
         Some(next) => update.and(", #due_at = :next").value("next", next),
         None => update.remove("#due_at").remove("#due_shard"),
     };
+    // Another run that was faster has removed them: it counts them.
+    let update = if over.is_empty() { update } else { update.when("attribute_exists(#challenges.#over0)") };
     let update = over.iter().enumerate().fold(update, |update, (index, name)| {
         update.remove(format!("#challenges.#over{index}")).name(&format!("over{index}"), *name)
     });

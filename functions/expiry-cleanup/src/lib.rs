@@ -47,6 +47,8 @@ pub struct Report {
     pub passing_entries: u32,
     /// Items that turned out to be due later.
     pub rescheduled: u32,
+    /// Items that could not be dealt with: the log says why.
+    pub failed: u32,
     /// Whether more is due.
     pub more: bool,
 }
@@ -65,6 +67,7 @@ impl Report {
         self.idempotency_records += other.idempotency_records;
         self.passing_entries += other.passing_entries;
         self.rescheduled += other.rescheduled;
+        self.failed += other.failed;
         self.more = other.more;
     }
 }
@@ -84,7 +87,11 @@ pub async fn sweep(app: &App, batch: Batch) -> Result<Report, Failure> {
                     return Ok(report);
                 }
                 report.examined += 1;
-                deal_with(app, key, now, &mut report).await?;
+                // One item that cannot be dealt with does not keep the others from it.
+                if let Err(failure) = deal_with(app, key, now, &mut report).await {
+                    tracing::error!(?failure, "an item could not be cleaned up");
+                    report.failed += 1;
+                }
             }
             // The index follows the table with a delay: what it still lists after nothing came of a page is seen by the next run.
             if !page_was_full || report.removed() + report.rescheduled == before {

@@ -25,6 +25,8 @@ pub struct Attempt {
     pub(crate) subject: Subject,
     pub(crate) source: IpAddr,
     pub(crate) now: Timestamp,
+    /// The wrong passwords in a row, this try counted as one.
+    pub(crate) failures: u32,
     password_hash: Option<String>,
 }
 
@@ -48,15 +50,19 @@ impl Subject {
         if known { key } else { Key { sk: "NOBODY".into(), ..key } }
     }
 
-    /// What stands at [`Subject::key`].
-    pub fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Self, Failure> {
-        match item {
-            Some(item) if known => Ok(Self::User(Box::new(read(item)?))),
-            // A credential whose user is gone is in the middle of being deleted: nobody's.
-            None if known => Ok(Self::Nobody { id, head: shared::audit::Head::default() }),
-            Some(item) => Ok(Self::Nobody { id, head: read(item)? }),
-            None => Ok(Self::Nobody { id, head: shared::audit::Head::default() }),
-        }
+    /// What stands at [`Subject::key`]. A credential whose user is gone is in the middle of being deleted, and leads to none.
+    pub fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Option<Self>, Failure> {
+        Ok(match item {
+            Some(item) if known => Some(Self::User(Box::new(read(item)?))),
+            Some(item) => Some(Self::Nobody { id, head: read(item)? }),
+            None if known => None,
+            None => Some(Self::Nobody { id, head: shared::audit::Head::default() }),
+        })
+    }
+
+    /// Nobody, as far as is known.
+    pub fn new_nobody(account: AccountId, username: &str) -> Self {
+        Self::Nobody { id: nobody(account, username), head: shared::audit::Head::default() }
     }
 }
 
@@ -83,12 +89,13 @@ impl Attempt {
         let id = credential.as_ref().map_or_else(|| nobody(request.account, &username), |credential| credential.user);
         let counted = count(app, request.account, &username, now);
         let (counted, item) = tokio::join!(counted, app.table.get(Subject::key(id, known)));
-        counted?;
+        let failures = counted?;
         Ok(Self {
+            failures,
             account: request.account,
             settings,
+            subject: Subject::read(id, known, item?)?.unwrap_or_else(|| Subject::new_nobody(request.account, &username)),
             username,
-            subject: Subject::read(id, known, item?)?,
             source: call.source,
             now,
             password_hash: credential.and_then(|credential| credential.password_hash),
@@ -120,16 +127,19 @@ fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
     }
 }
 
-/// Counts the try on the username before anything is compared.
-async fn count(app: &App, account: AccountId, username: &str, now: Timestamp) -> Result<(), Problem> {
+/// Counts the try on the username before anything is compared; answers with the count.
+async fn count(app: &App, account: AccountId, username: &str, now: Timestamp) -> Result<u32, Problem> {
     let try_id = secret::encode(app.entropy.bytes::<9>());
     let counted = app.table.update_patiently(password::count_try(account, username, &try_id, now), &app.entropy).await;
-    let Err(failure) = counted else { return Ok(()) };
+    let failure = match counted {
+        Ok(before) => return Ok(read_count(&before).1 + 1),
+        Err(failure) => failure,
+    };
     let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
     let (counted, failures, failed_at) = read_count(stood);
     // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
     if counted == try_id {
-        return Ok(());
+        return Ok(failures);
     }
     match password::BACKOFF.allowed(failures, failed_at, now) {
         Allowed::From(moment) => Err(refusals::password_delayed(moment, now)),

@@ -17,8 +17,8 @@ use crate::attempt::{Attempt, Subject};
 
 /// How long the tries at names that nobody has are kept in the audit.
 const NOBODY_KEPT: Span = Span::days(30);
-/// The place of the source address's write in a rejection: after the subject's head and the entry.
-const SOURCE: usize = 2;
+/// The place of the source address's write in a rejection.
+const SOURCE: usize = 0;
 /// How many challenges that are over are removed with the opening of a new one; the clean-up takes the rest.
 const PRUNED_AT_ONCE: usize = 20;
 
@@ -37,7 +37,7 @@ impl Attempt {
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
                 Err(failure) => failure,
             };
-            if let Some(stood) = failure.stood_at(SOURCE) {
+            if let Some(stood) = failure.stood_at(SOURCE).filter(|_| self.accepted(right).is_none()) {
                 let moments = Window::moments(stood);
                 if let Some((until, limit)) = password::PER_SOURCE.full_until(&moments, self.now) {
                     return Err(refusals::source_blocked(until, limit.quota, limit.span, self.now));
@@ -107,22 +107,32 @@ impl Attempt {
 
     /// The writes of a try that failed: the same three, whoever it was.
     fn rejection(&self, right: bool, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
-        let mut writes = match &self.subject {
+        let source = keys::source_failures(&source_key(self.source));
+        let mut writes = vec![password::PER_SOURCE.enter(source, self.now, trim)];
+        match &self.subject {
             Subject::User(user) => {
                 let reason = if right { "disabled" } else { "wrong-password" };
-                user.change(user.touch(), [self.event(user.id).failed().with("reason", reason)], self.now)?
+                writes.extend(user.change(user.touch(), self.failures(user.id, reason), self.now)?);
             }
             Subject::Nobody { id, head } => {
                 let mut chain = Chain::of(self.account, id, head);
-                chain.append(self.event(*id).failed().with("reason", "unknown-user"), self.now)?;
-                let until = self.now.plus(NOBODY_KEPT);
-                let mut writes = vec![chain.advance(Write::update(Subject::key(*id, false), "").set_expiry(until))];
-                writes.extend(chain.passing_writes(until)?);
-                writes
+                self.failures(*id, "unknown-user").try_for_each(|event| chain.append(event, self.now))?;
+                // The head outlives its entries: a chain that began anew would meet them.
+                let head = Write::update(Subject::key(*id, false), "").set_expiry(self.now.plus(NOBODY_KEPT).plus(Span::days(1)));
+                writes.push(chain.advance(head));
+                writes.extend(chain.passing_writes(self.now.plus(NOBODY_KEPT))?);
             }
-        };
-        writes.push(password::PER_SOURCE.enter(keys::source_failures(&source_key(self.source)), self.now, trim));
+        }
         Ok(writes)
+    }
+
+    /// The entry of a try that failed, and that of the delay it brought on.
+    fn failures(&self, id: UserId, reason: &'static str) -> impl Iterator<Item = Event> {
+        let failed = self.event(id).failed().with("reason", reason);
+        let delay = password::BACKOFF.delay(self.failures);
+        let delayed = Event::new(Action::PasswordDelayed, Actor::System).from(self.source);
+        let delayed = delayed.with("failures", self.failures).with("delay", delay.as_secs());
+        std::iter::once(failed).chain((delay > Span::default()).then_some(delayed))
     }
 
     /// Reads the subject again after a write that lost a race.
@@ -131,7 +141,8 @@ impl Attempt {
             Subject::User(user) => (user.id, true),
             Subject::Nobody { id, .. } => (*id, false),
         };
-        self.subject = Subject::read(id, known, app.table.get(Subject::key(id, known)).await?)?;
+        let stands = Subject::read(id, known, app.table.get(Subject::key(id, known)).await?)?;
+        self.subject = stands.unwrap_or_else(|| Subject::new_nobody(self.account, &self.username));
         Ok(())
     }
 

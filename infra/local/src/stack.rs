@@ -249,12 +249,12 @@ impl Parts {
         let table = table(&sdk, &dynamodb.unwrap_or_default(), &config.table_name).await?;
         let meter = Meter::default();
         let table = if options.metered { table.metered(meter.clone()) } else { table };
-        let ses = aws_sdk_sesv2::Client::new(&sdk.config(Service::Ses, &endpoint(&options.ses_endpoint)));
-        let sns = aws_sdk_sns::Client::new(&sdk.config(Service::Sns, &endpoint(&options.sns_endpoint)));
+        let ses = aws_sdk_sesv2::Config::from(&sdk.config(Service::Ses, &endpoint(&options.ses_endpoint)));
+        let sns = aws_sdk_sns::Config::from(&sdk.config(Service::Sns, &endpoint(&options.sns_endpoint)));
         if options.ses_endpoint.is_some() {
-            verify_sender(&ses, &config).await;
+            verify_sender(&aws_sdk_sesv2::Client::from_conf(ses.clone()), &config).await;
         }
-        let courier = Courier::over(ses, sns, &config);
+        let courier = Courier::over(&ses, &sns, &config);
         let app = App { clock, entropy, config, table, keyrings };
         let serving = [Some(inbox), engine.map(|engine| engine.serving)].into_iter().flatten().collect();
         Ok(Self { app, courier, meter, faults, outbox, serving })

@@ -1,8 +1,7 @@
 //! GSM 03.38: what one part of an SMS can hold. A character outside it makes the whole message UCS-2, and a part 70 characters.
 
 /// The characters of one part.
-#[cfg(test)]
-const PART: usize = 160;
+pub const PART: usize = 160;
 
 /// The basic set, without those that a name has no use for (Greek capitals, currency and control characters).
 const BASIC: &str =

@@ -7,8 +7,8 @@ use crate::clock::Span;
 
 /// The longest name of an organisation in a text.
 const NAME_MAX: usize = 30;
-/// The longest host in a text's last line: with it and the longest name the text still is one part.
-const HOST_MAX: usize = 50;
+/// What a text has beside the organisation's name and the host.
+const TEXT_REST: usize = 79;
 
 /// A mail, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +66,11 @@ struct CodeMailHtml<'a> {
 impl CodeMessage<'_> {
     /// The text: one GSM-7 part, whose last line binds the code to an origin (WICG).
     pub fn sms(&self) -> Result<String, askama::Error> {
-        let organisation = gsm7::name(self.organisation, NAME_MAX);
-        let organisation = if organisation.is_empty() { "Countersign" } else { &organisation };
-        let host = self.host.get(..HOST_MAX).unwrap_or(self.host);
+        // The host is never cut: another host is another owner. The name makes room, and beyond that the text takes a second part.
+        let room = gsm7::PART.saturating_sub(TEXT_REST + self.host.len()).min(NAME_MAX);
+        let organisation = gsm7::name(self.organisation, room);
+        let organisation = if organisation.is_empty() { "Your" } else { &organisation };
+        let host = self.host;
         CodeText { organisation, code: self.code, reference: self.reference, host }.render()
     }
 
@@ -92,6 +94,7 @@ fn header(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn message<'a>(organisation: &'a str, host: &'a str) -> CodeMessage<'a> {
         CodeMessage { organisation, code: "048213", reference: "KXTP", expires_in: Span::minutes(5), host }
@@ -105,12 +108,21 @@ mod tests {
         assert!(gsm7::fits(&text), "{text}");
     }
 
+    proptest! {
+        #[test]
+        fn a_text_is_one_part_and_names_the_whole_host(name in "\\PC{0,60}", host in "[a-z]{1,20}(\\.[a-z]{1,20}){0,2}\\.example") {
+            let text = message(&name, &host).sms().unwrap();
+            prop_assert!(gsm7::fits(&text), "{} {}", text.len(), text);
+            let last = format!("@{host} #048213");
+            prop_assert_eq!(text.lines().last(), Some(last.as_str()));
+        }
+    }
+
     #[test]
-    fn a_text_is_one_part_whatever_the_names() {
-        let long = "An Organisation With A Name Beyond All Measure And Reason";
-        let host = "a-host-name-that-is-long.and-has-parts.portal.example.com";
-        let text = message(long, host).sms().unwrap();
-        assert!(gsm7::fits(&text), "{} {text}", text.len());
+    fn a_host_of_any_length_is_whole() {
+        let host = format!("{}.example", "a".repeat(150));
+        let text = message("Alder & Pine Bank", &host).sms().unwrap();
+        assert_eq!(text.lines().last(), Some(format!("@{host} #048213").as_str()));
     }
 
     #[test]

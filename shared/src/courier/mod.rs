@@ -4,9 +4,14 @@ mod gsm7;
 mod messages;
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_sesv2::error::ProvideErrorMetadata as _;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_sdk_sns::types::MessageAttributeValue;
 
@@ -14,9 +19,19 @@ use crate::config::Config;
 
 pub use messages::{CodeMessage, Mail};
 
-/// The sender did not take the message. Why is in the log, without whom it was for.
+/// The sender did not take the message, as far as we know. Why is in the log, without whom it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotSent;
+pub enum NotSent {
+    /// It was certainly not taken.
+    Refused,
+    /// The answer was lost: the person may have the message.
+    Unknown,
+}
+
+/// How often a message that was certainly not taken is handed over again.
+const TRIES: u32 = 3;
+/// The wait before the second time; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// SES and SNS.
 #[derive(Clone, Debug)]
@@ -31,20 +46,18 @@ pub struct Courier {
 impl Courier {
     /// A courier that sends as the deployment has it.
     pub fn new(sdk: &SdkConfig, config: &Config) -> Self {
-        Self {
-            ses: aws_sdk_sesv2::Client::new(sdk),
-            sns: aws_sdk_sns::Client::new(sdk),
-            mail_from: config.mail_from.clone(),
-            configuration_set: config.ses_configuration_set.clone(),
-            sender_id: config.sms_sender_id.clone(),
-        }
+        Self::over(&aws_sdk_sesv2::Config::from(sdk), &aws_sdk_sns::Config::from(sdk), config)
     }
 
-    /// A courier over these clients.
-    pub fn over(ses: aws_sdk_sesv2::Client, sns: aws_sdk_sns::Client, config: &Config) -> Self {
+    /// A courier over these services.
+    ///
+    /// The SDK repeats nothing here: a message whose answer was lost may have been taken, and would be sent twice.
+    pub fn over(ses: &aws_sdk_sesv2::Config, sns: &aws_sdk_sns::Config, config: &Config) -> Self {
+        let ses = ses.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts()).build();
+        let sns = sns.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts()).build();
         Self {
-            ses,
-            sns,
+            ses: aws_sdk_sesv2::Client::from_conf(ses),
+            sns: aws_sdk_sns::Client::from_conf(sns),
             mail_from: config.mail_from.clone(),
             configuration_set: config.ses_configuration_set.clone(),
             sender_id: config.sms_sender_id.clone(),
@@ -58,15 +71,14 @@ impl Courier {
             attributes.insert("AWS.SNS.SMS.SenderID".into(), attribute(sender)?);
         }
         let request = self.sns.publish().phone_number(number).message(text).set_message_attributes(Some(attributes));
-        let sent = request.send().await;
-        sent.map(|_| ()).map_err(|error| not_sent("sns", error.code()))
+        handed_over("sns", || request.clone().send()).await
     }
 
     /// Sends a mail.
     pub async fn mail(&self, address: &str, mail: &Mail) -> Result<(), NotSent> {
         let Some(from) = &self.mail_from else {
             tracing::error!("MAIL_FROM is not set");
-            return Err(NotSent);
+            return Err(NotSent::Refused);
         };
         let body = Body::builder().text(content(&mail.text)?).html(content(&mail.html)?).build();
         let message = Message::builder().subject(content(&mail.subject)?).body(body).build();
@@ -77,8 +89,7 @@ impl Courier {
             .destination(Destination::builder().to_addresses(address).build())
             .content(EmailContent::builder().simple(message).build())
             .set_configuration_set_name(self.configuration_set.clone());
-        let sent = request.send().await;
-        sent.map(|_| ()).map_err(|error| not_sent("ses", error.code()))
+        handed_over("ses", || request.clone().send()).await
     }
 }
 
@@ -91,8 +102,61 @@ fn content(text: &str) -> Result<Content, NotSent> {
     Content::builder().data(text).charset("UTF-8").build().map_err(|_| not_sent("ses", Some("a message could not be built")))
 }
 
+/// Hands a message over, again where it was certainly not taken and may be the next time.
+async fn handed_over<T, E, F>(service: &'static str, send: impl Fn() -> F) -> Result<(), NotSent>
+where
+    F: Future<Output = Result<T, SdkError<E>>>,
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let mut wait = FIRST_WAIT;
+    for tried in 1..=TRIES {
+        let Err(error) = send().await else { return Ok(()) };
+        let (verdict, again) = read(&error);
+        not_sent(service, error.code());
+        if !again || tried == TRIES {
+            return Err(verdict);
+        }
+        tokio::time::sleep(wait).await;
+        wait *= 2;
+    }
+    Err(NotSent::Refused)
+}
+
+/// Whether the message may have been taken, and whether it makes sense to hand it over again.
+fn read<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> (NotSent, bool) {
+    match error {
+        SdkError::ServiceError(answer) => {
+            let throttled = matches!(
+                answer.err().code(),
+                Some("Throttling" | "ThrottlingException" | "ThrottledException" | "TooManyRequestsException")
+            );
+            (NotSent::Refused, throttled || answer.raw().status().is_server_error())
+        }
+        SdkError::DispatchFailure(_) if was_refused(error) => (NotSent::Refused, true),
+        SdkError::ConstructionFailure(_) => (NotSent::Refused, false),
+        _ => (NotSent::Unknown, false),
+    }
+}
+
+/// Whether there was no connection at all.
+fn was_refused(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A sender takes longer than a table; somebody waits all the same.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).operation_timeout(Duration::from_secs(6)).build()
+}
+
 /// The provider's message may name the destination; its code does not.
 fn not_sent(service: &'static str, code: Option<&str>) -> NotSent {
     tracing::warn!(service, code = code.unwrap_or("no answer"), "a message was not taken");
-    NotSent
+    NotSent::Refused
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -52,7 +52,7 @@ impl Failure {
                     Self::Condition(vec![Some(failed.item.unwrap_or_default())])
                 }
                 UpdateItemError::TransactionConflictException(_) => Self::Conflict,
-                other => Self::unavailable("updating an item", &DisplayErrorContext(other)),
+                other => Self::unavailable("updating an item", &cause(&other)),
             },
             other => Self::of(&other, "updating an item"),
         }
@@ -65,7 +65,7 @@ impl Failure {
                     Self::Condition(vec![Some(failed.item.unwrap_or_default())])
                 }
                 DeleteItemError::TransactionConflictException(_) => Self::Conflict,
-                other => Self::unavailable("removing an item", &DisplayErrorContext(other)),
+                other => Self::unavailable("removing an item", &cause(&other)),
             },
             other => Self::of(&other, "removing an item"),
         }
@@ -83,7 +83,8 @@ impl Failure {
                             (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned().unwrap_or_default())
                         };
                         Self::Condition(reasons.iter().map(failed).collect())
-                    } else if code("TransactionConflict") {
+                    } else if code("TransactionConflict") || code("ThrottlingError") || code("ProvisionedThroughputExceeded") {
+                        // The SDK does not repeat a cancelled transaction; nothing of it was done.
                         Self::Conflict
                     } else {
                         let codes = reasons.iter().filter_map(|reason| reason.code()).collect::<Vec<_>>();
@@ -91,7 +92,7 @@ impl Failure {
                     }
                 }
                 TransactWriteItemsError::TransactionInProgressException(_) => Self::Conflict,
-                other => Self::unavailable(DOING, &DisplayErrorContext(other)),
+                other => Self::unavailable(DOING, &cause(&other)),
             },
             other => Self::of(&other, DOING),
         }
@@ -102,6 +103,18 @@ impl Failure {
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        Self::unavailable(doing, &DisplayErrorContext(error))
+        Self::unavailable(doing, &cause(error))
     }
+}
+
+/// What went wrong, by the messages of its chain of causes. Never the `Debug` form: that shows whole answers, and with them items.
+pub fn cause(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }

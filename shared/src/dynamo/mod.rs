@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
-pub use failure::{Failure, Unavailable};
+pub use failure::{Failure, Unavailable, cause};
 pub use keys::Key;
 pub use meter::Meter;
 pub use patience::Patience;

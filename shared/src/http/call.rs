@@ -65,6 +65,11 @@ impl Call {
         self.request.headers().get(name)?.to_str().ok()
     }
 
+    /// Whether the header `name` was sent, readable or not.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.request.headers().contains_key(name)
+    }
+
     /// The credential of `Authorization: Bearer`.
     pub fn bearer(&self) -> Result<Secret<String>, Problem> {
         let unauthorized = || Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer".into());

@@ -95,7 +95,7 @@ slugs! {
     IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key was used for another request"
         "The key stands for another body. Use a new one.";
     TooManyAttempts "too-many-attempts" 429 "Too many attempts"
-        "Wrong passwords or codes came too fast. `Retry-After` says when to try again; where it is missing, start over with a new sign-in or let an administrator unlock the factor.";
+        "Wrong passwords or codes came too fast. `Retry-After` says when to try again. Where a challenge has had its tries, a new sign-in helps at once; where a factor is disabled, an administrator does.";
     ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
         "The wait is a minute and doubles with each code. `Retry-After` says how long is left.";
     TooManySends "too-many-sends" 429 "Too many codes were sent"

@@ -3,13 +3,15 @@
 use super::problem::Policy;
 use super::{Problem, Slug};
 use crate::account::Invalid;
-use crate::challenge::Refusal;
+use crate::challenge::{self, Refusal};
 use crate::clock::{Span, Timestamp};
 use crate::courier::NotSent;
 use crate::dynamo::Failure;
 use crate::keyring::KeyringError;
 use crate::user::{FACTOR_BACKOFF, password};
 
+/// The policy that a challenge without tries is refused by.
+const CHALLENGE: Policy = Policy { name: "challenge", quota: challenge::TRIES_MAX, window: challenge::LIFETIME };
 /// The policy that a locked factor is refused by.
 const FACTOR: Policy = Policy { name: "factor", quota: FACTOR_BACKOFF.free, window: FACTOR_BACKOFF.cap };
 /// The policy that a delayed username is refused by.
@@ -22,14 +24,16 @@ impl Refusal {
             Self::Unknown => Problem::new(Slug::ChallengeUnknown),
             Self::Expired => Problem::new(Slug::ChallengeExpired),
             Self::Used => Problem::new(Slug::ChallengeUsed),
-            Self::TriesSpent => {
-                Problem::new(Slug::TooManyAttempts).detail("This challenge has had its five tries. Sign in again.")
-            }
+            Self::TriesSpent(until) => Problem::new(Slug::TooManyAttempts)
+                .detail("This challenge has had its five tries. Sign in again.")
+                .retry_after(until.until(now), &CHALLENGE),
             Self::FactorDelayed(moment) => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. Another factor may still be used.")
                 .retry_after(moment.until(now), &FACTOR),
+            // Nothing but an administrator helps; the longest delay keeps a client from asking all the time.
             Self::FactorDisabled => Problem::new(Slug::TooManyAttempts)
-                .detail("This factor had too many wrong codes in a row. An administrator can unlock it."),
+                .detail("This factor had too many wrong codes in a row. An administrator can unlock it.")
+                .retry_after(FACTOR_BACKOFF.cap, &FACTOR),
         }
     }
 }
@@ -82,7 +86,7 @@ impl From<password::Broken> for Problem {
 }
 
 impl From<NotSent> for Problem {
-    fn from(NotSent: NotSent) -> Self {
+    fn from(_: NotSent) -> Self {
         Self::new(Slug::SenderUnavailable).header("retry-after", "5".into())
     }
 }

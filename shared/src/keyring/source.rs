@@ -7,6 +7,9 @@ use crate::clock::{Span, Timestamp};
 
 /// How old a read keyring may get before it is read again.
 pub const REREAD_AFTER: Span = Span::minutes(10);
+/// How soon it is asked for again where it could not be read.
+const ASK_AGAIN_AFTER: Span = Span::seconds(30);
+
 /// Where the keyring is read from.
 #[derive(Clone, Debug)]
 enum Source {
@@ -43,13 +46,18 @@ impl Keyrings {
         if now < read_at.plus(REREAD_AFTER) {
             return keyring;
         }
-        let fetched = fetch(client, id).await.map(Arc::new);
-        let fresh = fetched.unwrap_or_else(|error| {
-            tracing::warn!(cause = %error, "the keyring could not be read again");
-            keyring
-        });
-        self.store(Arc::clone(&fresh), now);
-        fresh
+        match fetch(client, id).await.map(Arc::new) {
+            Ok(fresh) => {
+                self.store(Arc::clone(&fresh), now);
+                fresh
+            }
+            // The old ring stays in force; it is asked again long before a new key comes into use.
+            Err(error) => {
+                tracing::warn!(cause = %error, "the keyring could not be read again");
+                self.store(Arc::clone(&keyring), now.minus(REREAD_AFTER).plus(ASK_AGAIN_AFTER));
+                keyring
+            }
+        }
     }
 
     /// Puts another keyring in force.
@@ -64,7 +72,6 @@ impl Keyrings {
 
 async fn fetch(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Keyring, KeyringError> {
     let answer = client.get_secret_value().secret_id(id).send().await;
-    let answer = answer
-        .map_err(|error| KeyringError::Malformed(format!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))))?;
+    let answer = answer.map_err(|error| KeyringError::Malformed(crate::dynamo::cause(&error)))?;
     Keyring::parse(answer.secret_string().unwrap_or_default())
 }

@@ -17,7 +17,7 @@ pub const BACKOFF: Backoff = Backoff { free: 5, base: Span::seconds(1), cap: Spa
 /// Failed sign-ins of a source address: 100 in 5 minutes.
 pub const PER_SOURCE: Window = Window { limits: &[Limit { quota: 100, span: Span::minutes(5) }] };
 
-/// How long wrong passwords are remembered. At the longest delay 96 can be tried in that time; five more do not matter.
+/// How long wrong passwords are remembered at the least; the clean-up forgets them then. At the longest delay 96 can be tried in that time; five more do not matter.
 pub const REMEMBERED: Span = Span::days(1);
 
 /// OWASP's first choice: 19 MiB, two passes, one lane.
