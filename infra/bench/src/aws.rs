@@ -1,5 +1,6 @@
 //! Secrets Manager, SNS and SES, as far as a bootstrap asks: the keyring is handed out, and what is sent is kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -28,6 +29,7 @@ pub(crate) struct Aws {
 struct Inside {
     keyring: Secret<String>,
     texts: Mutex<Vec<String>>,
+    refusing: AtomicBool,
 }
 
 impl Aws {
@@ -36,10 +38,15 @@ impl Aws {
         let keyring = shared::keyring::make(Clock::system().now(), &Entropy::system())?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        let inside = Arc::new(Inside { keyring, texts: Mutex::default() });
+        let inside = Arc::new(Inside { keyring, texts: Mutex::default(), refusing: AtomicBool::new(false) });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inside));
         tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         Ok(Self { endpoint, inside })
+    }
+
+    /// Whether the next text is refused.
+    pub fn refuse_next(&self) {
+        self.inside.refusing.store(true, Ordering::Relaxed);
     }
 
     /// The code in the last text.
@@ -60,6 +67,10 @@ async fn answer(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: Byt
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
     if field("Action").as_deref() == Some("Publish") {
+        if inside.refusing.swap(false, Ordering::Relaxed) {
+            let xml = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameter</Code><Message>refused</Message></Error></ErrorResponse>";
+            return (StatusCode::BAD_REQUEST, [("content-type", "text/xml")], xml).into_response();
+        }
         inside.texts.lock().unwrap_or_else(PoisonError::into_inner).push(field("Message").unwrap_or_default());
         let xml = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>m</MessageId>\
                    </PublishResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></PublishResponse>";

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use shared::clock::Timestamp;
-use shared::dynamo::{Write, keys};
+use shared::dynamo::{Failure, Write, keys};
+use shared::ids::AccountId;
 
 use crate::Fault;
 use crate::event::Event;
@@ -55,16 +56,26 @@ async fn answered(way: &mut Way<'_>, case: &Case) -> Result<(), Fault> {
 }
 
 async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
-    // Something that is over, and somebody whose challenge is not.
     let (person, _) = way.challenge().await?;
     let past = Timestamp::from_millis(1_700_000_000_000);
+    let account: AccountId = way.world().account.parse().map_err(|_| "the account's id is none")?;
     let user = keys::user(person.id.parse().map_err(|_| "the user's id is none")?);
-    let over = Write::replace(keys::source_sends("198.18.255.1"), &json!({})).map_err(|_| "an item was not written")?.due(past);
-    let early = Write::update(user, "SET #due_at = :past").value("past", past);
-    way.world().stack.table().transact(vec![over, early]).await.map_err(|_| "what is due was not entered")?;
+    let over = [
+        keys::source_sends("198.18.255.1"),
+        keys::destination_sends("+12025550199"),
+        keys::idempotency("nobody", "one"),
+        keys::name(account, "nobody"),
+        keys::audit_entry(account, "nobody", 1),
+    ];
+    let over = over.into_iter().map(|key| Ok(Write::replace(key, &json!({}))?.due(past)));
+    // Somebody whose challenge is not over, and who is looked at too early.
+    let early = Ok(Write::update(user, "SET #due_at = :past").value("past", past));
+    let writes: Result<Vec<Write>, Failure> = over.chain([early]).collect();
+    let written = async { way.world().stack.table().transact(writes?).await };
+    written.await.map_err(|failure| format!("what is due was not entered: {failure:?}"))?;
     let (report, _) = way.environment("expiry-cleanup").await?.invoke(&json!({})).await?;
     match report.get("examined").and_then(Value::as_u64) {
-        Some(2..) => Ok(()),
+        Some(6..) => Ok(()),
         _ => Err(format!("it reported {report}").into()),
     }
 }
@@ -105,13 +116,16 @@ async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {
     way.ask("login", &Event::post("/v1/login", body)).await?.expect(401).map(drop)
 }
 
-/// Asked twice, sent once; and a new request may be made after one that was refused.
+/// Refused by the sender, sent, and asked for again.
 async fn idempotent(way: &mut Way<'_>) -> Result<(), Fault> {
     let (person, challenge) = way.challenge().await?;
     let event = person.code(&challenge).header("idempotency-key", "\"one\"");
-    let first = way.ask("code-issue", &event).await?.expect(202)?;
-    let second = way.ask("code-issue", &event).await?.expect(202)?;
-    if first.body == second.body { Ok(()) } else { Err("the second answer is another".into()) }
+    way.world().aws.refuse_next();
+    way.ask("code-issue", &event).await?.expect(503)?;
+    let sent = way.ask("code-issue", &event).await?.expect(202)?;
+    let again = way.ask("code-issue", &event).await?.expect(202)?;
+    let same = serde_json::from_str::<Value>(&sent.body)? == serde_json::from_str::<Value>(&again.body)?;
+    if same { Ok(()) } else { Err(format!("{} and then {}", sent.body, again.body).into()) }
 }
 
 async fn refused(way: &mut Way<'_>) -> Result<(), Fault> {

@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub key: String,
     /// Between the bootstraps and DynamoDB, where it is the policies that are tried.
     pub guard: Option<Guard>,
-    aws: Aws,
+    pub aws: Aws,
     dynamodb: String,
     people: AtomicUsize,
 }
