@@ -112,7 +112,7 @@ impl Window {
     /// The write that enters `now` in the log at `key`, under the condition that every limit allows it.
     ///
     /// `trim` rewrites the log, dropping what no limit looks at any more: the write appends blindly until the log has grown to twice
-    /// what is needed, and its failure then says so by [`Window::overgrown`].
+    /// what is needed; it then fails though no limit is reached, and is made again with the log that its failure handed back.
     pub fn enter(&self, key: crate::dynamo::Key, now: Timestamp, trim: Option<&[Timestamp]>) -> Write {
         let write = match trim {
             None => Write::update(key, format!("SET #{MOMENTS} = list_append(:moment, if_not_exists(#{MOMENTS}, :none))"))
@@ -147,11 +147,6 @@ impl Window {
         let list = item.get(MOMENTS).and_then(|value| value.as_l().ok());
         let moment = |value: &aws_sdk_dynamodb::types::AttributeValue| value.as_n().ok()?.parse().ok();
         list.into_iter().flatten().filter_map(moment).map(Timestamp::from_millis).collect()
-    }
-
-    /// Whether a log has to be trimmed before anything is appended.
-    pub fn overgrown(&self, moments: &[Timestamp]) -> bool {
-        moments.len() > self.most()
     }
 
     fn needed(&self) -> usize {

@@ -174,7 +174,6 @@ impl Table {
             part.put.as_mut().map(|put| &mut put.table_name),
             part.update.as_mut().map(|update| &mut update.table_name),
             part.delete.as_mut().map(|delete| &mut delete.table_name),
-            part.condition_check.as_mut().map(|check| &mut check.table_name),
         ];
         names.into_iter().flatten().for_each(|name| name.clone_from(&self.name));
         Ok(part)

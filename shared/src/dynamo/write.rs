@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
 };
 use serde::Serialize;
 
@@ -35,7 +35,6 @@ enum Effect {
     Put(Item),
     Update { set: String, remove: Vec<String> },
     Delete,
-    Check,
 }
 
 impl Write {
@@ -58,11 +57,6 @@ impl Write {
     /// Removes an item.
     pub fn delete(key: Key) -> Self {
         Self::new(key, Effect::Delete)
-    }
-
-    /// Changes nothing, and fails the transaction unless its condition holds.
-    pub fn check(key: Key, condition: impl Into<String>) -> Self {
-        Self::new(key, Effect::Check).when(condition)
     }
 
     fn new(key: Key, effect: Effect) -> Self {
@@ -185,11 +179,6 @@ impl Write {
                 let delete = delete.set_expression_attribute_names(names).set_expression_attribute_values(values);
                 part.delete(built(delete.return_values_on_condition_check_failure(OnFailure::AllOld))?)
             }
-            Effect::Check => {
-                let check = ConditionCheck::builder().set_key(Some(self.key.into_item())).set_condition_expression(condition);
-                let check = check.set_expression_attribute_names(names).set_expression_attribute_values(values);
-                part.condition_check(built(check.return_values_on_condition_check_failure(OnFailure::AllOld))?)
-            }
         };
         Ok(part.build())
     }
@@ -227,7 +216,7 @@ impl Effect {
                 let remove = if remove.is_empty() { String::new() } else { format!("REMOVE {}", remove.join(", ")) };
                 format!("{set} {remove}").trim().to_owned()
             }
-            Self::Put(_) | Self::Delete | Self::Check => String::new(),
+            Self::Put(_) | Self::Delete => String::new(),
         }
     }
 }
@@ -248,7 +237,7 @@ macro_rules! built_by {
         }
     )*};
 }
-built_by!(PutBuilder Put, UpdateBuilder Update, DeleteBuilder Delete, ConditionCheckBuilder ConditionCheck);
+built_by!(PutBuilder Put, UpdateBuilder Update, DeleteBuilder Delete);
 
 fn built<B: Built>(builder: B) -> Result<B::Output, Failure> {
     builder.finish().map_err(|error| Failure::unavailable("building a write", &error))

@@ -195,13 +195,6 @@ impl Keyring {
         Ok((message, secret::encode(signature)))
     }
 
-    /// Parses the signing key now rather than at the first signature.
-    pub fn warm(&self, now: Timestamp) {
-        if let Some(key) = current(&self.signing, |key| key.made_at, SIGNING_LEAD, now) {
-            key.pair();
-        }
-    }
-
     /// The public halves of all signing keys, those to come included.
     pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.signing.iter().map(|key| &key.public)
