@@ -1,10 +1,6 @@
 //! What every function holds: the sources of time, randomness, keys and configuration, and the table. Made once, at cold start.
 
-use std::time::Duration;
-
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,29 +25,6 @@ pub struct App {
 
 /// A cold start that failed. The runtime reports it and tries again.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The SDK's configuration: one HTTP client for all clients, bounded in time.
-pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts()).retry_config(retries()).load().await
-}
-
-/// A request that has no answer after this long is repeated; an operation that has none is given up before API Gateway gives us up.
-pub fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(Duration::from_secs(2))
-        .operation_timeout(Duration::from_secs(5))
-        .build()
-}
-
-/// Three tries, as is the SDK's default, said here because what we write relies on it being safe. The wait before the second is drawn
-/// from 50 ms and not from a second: somebody is waiting for the answer.
-pub fn retries() -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(3)
-        .with_initial_backoff(Duration::from_millis(50))
-        .with_max_backoff(Duration::from_secs(1))
-}
 
 impl App {
     /// The cold start of a function: keyring and connection in parallel.

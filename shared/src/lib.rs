@@ -12,7 +12,7 @@
 //! | [`http`] | event in, problem out |
 //! | [`dynamo`] | the table, every key, every SDK error |
 //! | [`clock`], [`entropy`], [`keyring`], [`config`] | the only sources of time, randomness, keys and environment |
-//! | [`app`], [`start`] | what a function holds, and its cold start |
+//! | [`app`], [`start`], [`sdk`] | what a function holds, and its cold start |
 //!
 //! Invariants that hold everywhere:
 //! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its condition, what the rule assumed.
@@ -37,6 +37,7 @@ pub mod http;
 pub mod idempotency;
 pub mod ids;
 pub mod keyring;
+pub mod sdk;
 pub mod secret;
 pub mod sign_in;
 pub mod start;

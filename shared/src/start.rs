@@ -2,7 +2,11 @@
 
 use std::panic;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config;
 
@@ -12,16 +16,16 @@ use crate::config;
 /// `RUST_LOG` says of us: at `trace` they log whole requests, and with them codes and passwords.
 pub fn logs() {
     let level = config::env("RUST_LOG").unwrap_or_else(|| "info".into());
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(true).with_span_list(false);
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
     // A second call, as in tests, changes nothing.
-    let _ = subscriber.with_env_filter(filter(&level)).with_target(false).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_target(false).with_filter(filter(&level))).try_init();
     panics();
 }
 
 /// Lets through what we log at `level`, and warnings of everybody else.
-pub fn filter(level: &str) -> EnvFilter {
-    let level = level.split(['=', ',']).next_back().unwrap_or("info");
-    let directives = [
+pub fn filter(level: &str) -> Targets {
+    let level = level.split(['=', ',']).next_back().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let ours = [
         "shared",
         "login",
         "code_issue",
@@ -35,10 +39,8 @@ pub fn filter(level: &str) -> EnvFilter {
         "pages",
         "me",
         "local",
-    ]
-    .map(|target| format!("{target}={level}"))
-    .join(",");
-    EnvFilter::try_new(format!("warn,{directives}")).unwrap_or_else(|_| EnvFilter::new("info"))
+    ];
+    Targets::new().with_default(LevelFilter::WARN).with_targets(ours.map(|target| (target, level)))
 }
 
 /// A panic's message may quote a value. Only the place is logged.

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tests::{PASSWORD, World, another};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -25,8 +28,8 @@ impl Write for Memory {
 async fn no_log_at_trace_carries_a_code_a_secret_a_password_or_a_full_destination() {
     let memory = Memory::default();
     let writer = memory.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_env_filter(shared::start::filter("trace"));
-    subscriber.with_writer(move || writer.clone()).init();
+    let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
+    tracing_subscriber::registry().with(lines.with_filter(shared::start::filter("trace"))).init();
 
     let world = World::new().await;
     let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use expiry_cleanup::{Batch, Report, sweep};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use shared::app::{App, sdk_config};
+use shared::app::App;
 use shared::clock::Clock;
+use shared::sdk::sdk_config;
 use shared::start;
 
 /// What a batch may take, and has to be left for another.
@@ -14,7 +15,7 @@ const RESERVE_MILLIS: i64 = 20_000;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     start::logs();
-    let app = Arc::new(App::start(&sdk_config().await).await?);
+    let app = Arc::new(App::start(&sdk_config()).await?);
     lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {
         let app = Arc::clone(&app);
         async move {

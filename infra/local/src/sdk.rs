@@ -13,12 +13,12 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
-use shared::app::{retries, timeouts};
+use shared::sdk::{retries, timeouts};
 
 use crate::faults::{Faults, Mode, Service};
 use crate::refusals;
 
-/// How late a slow answer is: beyond the time-out of one attempt in `shared::app`.
+/// How late a slow answer is: beyond the time-out of one attempt in `shared::sdk`.
 const SLOW: Duration = Duration::from_secs(3);
 
 /// Makes clients that share one pool of connections.

@@ -1,0 +1,59 @@
+//! The SDK's configuration in Lambda: what its environment says, and nothing that is looked for elsewhere.
+//!
+//! The SDK's own loader asks profiles, SSO, web identities and the instance's metadata as well. A function has none of them: the
+//! chain would cost every cold start time and every binary several hundred kilobytes.
+
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use crate::config::env;
+
+/// The SDK's configuration: one HTTP client for all clients, bounded in time.
+pub fn sdk_config() -> SdkConfig {
+    let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .service_config(Endpoints)
+        .timeout_config(timeouts())
+        .retry_config(retries())
+        .http_client(https);
+    config.set_region(env("AWS_REGION").map(Region::new));
+    config.set_endpoint_url(env("AWS_ENDPOINT_URL"));
+    config.build()
+}
+
+/// `AWS_ENDPOINT_URL_<SERVICE>`: another endpoint than AWS's own, as the SDKs have it.
+#[derive(Debug)]
+struct Endpoints;
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        env(&format!("{}_{}", key.env(), key.service_id().to_ascii_uppercase().replace(' ', "_")))
+    }
+}
+
+/// A request that has no answer after this long is repeated; an operation that has none is given up before API Gateway gives us up.
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(5))
+        .build()
+}
+
+/// Three tries, as is the SDK's default, said here because what we write relies on it being safe. The wait before the second is drawn
+/// from 50 ms and not from a second: somebody is waiting for the answer.
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(50))
+        .with_max_backoff(Duration::from_secs(1))
+}
