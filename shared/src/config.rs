@@ -19,6 +19,8 @@ pub struct Config {
     pub sms_sender_id: Option<String>,
     /// `SES_CONFIGURATION_SET`: SES's configuration set, for bounces and complaints.
     pub ses_configuration_set: Option<String>,
+    /// Whether this is the local stack, which alone may talk to private addresses and by http. No variable sets it.
+    pub local: bool,
 }
 
 impl Config {
@@ -39,6 +41,7 @@ impl Config {
             mail_from: variable("MAIL_FROM"),
             sms_sender_id: variable("SMS_SENDER_ID"),
             ses_configuration_set: variable("SES_CONFIGURATION_SET"),
+            local: false,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`idempotency`] | the same request twice, carried out once |
 //! | [`courier`] | SMS and mail |
 //! | [`http`] | event in, problem out |
+//! | [`outbound`] | requests to addresses that somebody configured |
 //! | [`dynamo`] | the table, every key, every SDK error |
 //! | [`clock`], [`entropy`], [`keyring`], [`config`] | the only sources of time, randomness, keys and environment |
 //! | [`app`], [`start`], [`sdk`] | what a function holds, and its cold start |
@@ -37,6 +38,7 @@ pub mod http;
 pub mod idempotency;
 pub mod ids;
 pub mod keyring;
+pub mod outbound;
 pub mod sdk;
 pub mod secret;
 pub mod sign_in;

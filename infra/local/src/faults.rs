@@ -17,6 +17,8 @@ pub enum Service {
     Sns,
     /// The KBA vendor.
     Provider,
+    /// The issuers of ID tokens, where their keys are fetched.
+    Issuer,
 }
 
 /// How a call goes wrong.

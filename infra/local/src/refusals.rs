@@ -17,7 +17,7 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
             "__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException",
             "message": TOO_MUCH,
         })),
-        Service::Ses | Service::Provider => {
+        Service::Ses | Service::Provider | Service::Issuer => {
             let mut response = response(429, "application/json", json!({ "message": TOO_MUCH }).to_string())?;
             response.headers_mut().insert("x-amzn-errortype", "TooManyRequestsException");
             Ok(response)

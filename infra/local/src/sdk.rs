@@ -13,6 +13,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use shared::config::Config;
+use shared::outbound::Outbound;
 use shared::sdk::{retries, timeouts};
 
 use crate::faults::{Faults, Mode, Service};
@@ -32,6 +34,13 @@ impl Sdk {
     /// Clients that meet `faults`.
     pub fn new(faults: Faults) -> Self {
         Self { http: aws_smithy_http_client::Builder::new().build_http(), faults }
+    }
+
+    /// The client for configured addresses, as `service` is reached by it.
+    #[allow(dead_code, reason = "what calls configured addresses stands on it")]
+    pub fn outbound(&self, service: Service, config: &Config) -> Outbound {
+        let inner = Outbound::connector(config);
+        Outbound::over(SharedHttpConnector::new(Faulty { inner, service, faults: self.faults.clone() }), config)
     }
 
     /// The configuration of a client of `service` at `endpoint`.

@@ -282,7 +282,7 @@ async fn keyrings(store: Arc<Store>, clock: Clock, entropy: Entropy) -> Result<K
 }
 
 fn config(options: &Options, address: SocketAddr, entropy: &Entropy) -> Config {
-    let mut config = options.config.clone();
+    let mut config = Config { local: true, ..options.config.clone() };
     config.base_url.get_or_insert_with(|| format!("http://{address}"));
     config.mail_from.get_or_insert_with(|| MAIL_FROM.into());
     if options.dynamodb_endpoint.is_some() && options.data.is_none() {
