@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access_token::Proof;
 use crate::clock::{Span, Timestamp};
 use crate::code::LiveCode;
 use crate::dynamo::Write;
@@ -44,6 +45,9 @@ pub struct Challenge {
     pub codes: BTreeMap<String, LiveCode>,
     /// The MACs of those before it, by method.
     pub superseded: BTreeMap<String, Vec<Mac>>,
+    /// Whether it was opened to set up the first factor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enrols: bool,
 }
 
 impl Challenge {
@@ -60,7 +64,18 @@ impl Challenge {
             codes: BTreeMap::new(),
             // The lists stand ready, because an update can only append to one that is there.
             superseded: by_method().filter(|(name, _)| name == "sms" || name == "email").collect(),
+            enrols: false,
         }
+    }
+
+    /// A new challenge that sets up the first factor.
+    pub fn enrolling(now: Timestamp) -> Self {
+        Self { enrols: true, ..Self::open(now) }
+    }
+
+    /// What is proved once `method` completes it.
+    pub fn proof(&self, method: Method, now: Timestamp) -> Proof {
+        Proof::password_then(method, now)
     }
 
     /// How many tries are left.

@@ -45,6 +45,8 @@ kinds! {
     UserKind UserId "usr";
     /// An API key, named by the start of its fingerprint.
     KeyKind KeyId "key";
+    /// An authenticator app.
+    FactorKind FactorId "fac";
     /// A request, where API Gateway gave none.
     RequestKind RequestId "req";
 }

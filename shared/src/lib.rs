@@ -5,6 +5,7 @@
 //! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
 //! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
 //! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
+//! | [`totp`], [`recovery`] | authenticator apps, and the codes for who has lost one |
 //! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
 //! | [`audit`] | the chain of what happened, per subject |
 //! | [`idempotency`] | the same request twice, carried out once |
@@ -39,9 +40,11 @@ pub mod idempotency;
 pub mod ids;
 pub mod keyring;
 pub mod outbound;
+pub mod recovery;
 pub mod sdk;
 pub mod secret;
 pub mod sign_in;
 pub mod start;
 pub mod throttle;
+pub mod totp;
 pub mod user;

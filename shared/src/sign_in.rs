@@ -107,7 +107,7 @@ pub fn next(user: &User, waived: Option<Acr>, methods: Methods, now: Timestamp) 
         let offer = |method| Offer { method, destination: user.masked_destination(method) };
         return Next::SecondFactor(offers.into_iter().map(offer).collect());
     }
-    if user.has_or_had_factor() || !methods.totp {
+    if !user.may_enrol(methods, false) {
         return Next::NoUsableFactor;
     }
     Next::Enrolment(vec![Offer { method: Method::Totp, destination: None }])

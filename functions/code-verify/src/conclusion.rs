@@ -3,8 +3,7 @@
 use shared::access_token::{self, Proof};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Refusal, TRIES_MAX};
-use shared::code::{LiveCode, Verdict};
+use shared::challenge::{Challenge, Refusal, TRIES_MAX};
 use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::secret::Secret;
@@ -12,6 +11,7 @@ use shared::sign_in::{Answer, Authenticated};
 use shared::user::{FACTOR_BACKOFF, Factor, User};
 
 use crate::Try;
+use crate::evidence::{Evidence, Verdict};
 
 impl Try {
     /// Concludes the try of `code`.
@@ -21,9 +21,13 @@ impl Try {
             return Err(Problem::new(Slug::MethodNotEnabled));
         }
         match self.judge(code)? {
-            Verdict::Right => self.accept(app, call).await,
+            Verdict::Right(evidence) => self.accept(app, call, &evidence).await,
             Verdict::Wrong => {
                 self.record(app, call, "wrong-code", false).await?;
+                Err(self.refused(Slug::CodeInvalid))
+            }
+            Verdict::Used => {
+                self.record(app, call, "used", true).await?;
                 Err(self.refused(Slug::CodeInvalid))
             }
             Verdict::Superseded => {
@@ -38,19 +42,20 @@ impl Try {
     }
 
     /// Consumes the code and the challenge, clears the factor, and signs the token: whoever writes first has it.
-    async fn accept(&self, app: &App, call: &Call) -> Result<Answer, Problem> {
-        let proof = Proof::password_then(self.method, self.now);
+    async fn accept(&self, app: &App, call: &Call, evidence: &Evidence) -> Result<Answer, Problem> {
+        let challenge = self.challenge().ok_or_else(|| Refusal::Expired.problem(self.now))?;
+        let proof = challenge.proof(self.method, self.now);
         let mut user = self.before.clone();
         let mut patience = Patience::default();
         loop {
             let event = self.event(call).with("acr", serde_json::to_value(proof.acr).unwrap_or_default());
-            let writes = user.change(self.consumption(), [event], self.now)?;
+            let writes = user.change(self.consumption(evidence), [event], self.now)?;
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return Ok(Answer::Authenticated(Authenticated::new(self.token(app, call, &proof)?, &proof))),
                 Err(failure) => failure,
             };
             user = self.stands(app, failure, &mut patience).await?;
-            if let Err(problem) = self.still_good(&user) {
+            if let Err(problem) = self.still_good(&user, evidence) {
                 self.record(app, call, problem.slug().name(), true).await?;
                 return Err(problem);
             }
@@ -58,33 +63,31 @@ impl Try {
     }
 
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
-    fn consumption(&self) -> Write {
-        let digest = self.live().map(|code| code.mac.digest.as_str()).unwrap_or_default();
+    fn consumption(&self, evidence: &Evidence) -> Write {
         let update = self
             .before
             .touch()
             .and(", #challenges.#c.#used_at = :now, #had_factor = :yes, #factors.#m.#failures = :zero")
             .and(", #factors.#m.#epoch = #factors.#m.#epoch + :one")
-            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
             .name("m", self.method.name())
             .value("now", self.now)
             .value("yes", true)
             .value("zero", 0_u32)
-            .value("one", 1_u32)
-            .value("digest", digest);
-        self.ticket.guard(update, self.now)
+            .value("one", 1_u32);
+        // What an administrator reset is over once something was proved.
+        let update = if self.before.reset_at.is_some() { update.remove("#reset_at") } else { update };
+        self.ticket.guard(evidence.consume(update), self.now)
     }
 
     /// Whether a right code is still right on the item as it stands now.
-    fn still_good(&self, user: &User) -> Result<(), Problem> {
+    fn still_good(&self, user: &User, evidence: &Evidence) -> Result<(), Problem> {
         let challenge = self.ticket.challenge(user, self.now).map_err(|refusal| refusal.problem(self.now))?;
-        let live = challenge.codes.get(self.method.name()).map(|code| &code.mac);
-        if live == self.live().map(|code| &code.mac) { Ok(()) } else { Err(self.refused(Slug::CodeSuperseded)) }
+        evidence.holds(user, challenge, self.method).map_err(|slug| self.refused(slug))
     }
 
-    /// The code that was good before the try.
-    fn live(&self) -> Option<&LiveCode> {
-        self.before.challenges.get(&self.ticket.name)?.codes.get(self.method.name())
+    /// The challenge as it stood before the try.
+    fn challenge(&self) -> Option<&Challenge> {
+        self.before.challenges.get(&self.ticket.name)
     }
 
     fn token(&self, app: &App, call: &Call, proof: &Proof) -> Result<Secret<String>, Problem> {
@@ -143,7 +146,7 @@ impl Try {
     /// Takes back a try that compared nothing: on the challenge and on the factor. Where that fails the count stands, which errs
     /// on the safe side.
     async fn take_back(&self, app: &App) {
-        let tries = self.before.challenges.get(&self.ticket.name).map_or(0, |challenge| challenge.tries.len());
+        let tries = self.challenge().map_or(0, |challenge| challenge.tries.len());
         let path = format!("#challenges.#c.#tries[{tries}]");
         let update = self
             .uncount_factor(self.before.touch())
@@ -179,7 +182,7 @@ impl Try {
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before = self.before.challenges.get(&self.ticket.name).map_or(TRIES_MAX, shared::challenge::Challenge::tries_left);
+        let before = self.challenge().map_or(TRIES_MAX, Challenge::tries_left);
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 

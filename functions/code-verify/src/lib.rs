@@ -4,6 +4,7 @@
 //! the code is compared; then one transaction concludes.
 
 mod conclusion;
+mod evidence;
 
 use std::sync::Arc;
 
@@ -12,10 +13,10 @@ use shared::account::{Account, Settings};
 use shared::app::App;
 use shared::challenge::{Refusal, Ticket};
 use shared::clock::Timestamp;
-use shared::code::{self, Verdict};
 use shared::dynamo::{Failure, Item, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::keyring::Keyring;
+use shared::recovery;
 use shared::secret::{self, Secret};
 use shared::user::{Method, User};
 use utoipa::ToSchema;
@@ -33,7 +34,7 @@ pub struct Request {
     pub challenge: Secret<String>,
     /// The factor that is proved.
     pub method: Method,
-    /// The code, as ASCII digits.
+    /// The code, as ASCII digits; a recovery code as it was shown, in any case, with or without its hyphens.
     #[schema(value_type = String, example = "048213")]
     pub code: Secret<String>,
 }
@@ -57,13 +58,22 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    let code = request.code.expose();
-    if code.is_empty() || code.len() > DIGITS_MAX || !code.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"));
-    }
+    check(&request)?;
     let tried = Try::count(&app, &call, &request).await?;
-    let answer = tried.conclude(&app, &call, code).await?;
+    let answer = tried.conclude(&app, &call, request.code.expose()).await?;
     Ok(Reply::ok(&answer))
+}
+
+/// What can be no code of its method is refused as malformed, and counts as no try.
+fn check(request: &Request) -> Result<(), Problem> {
+    let code = request.code.expose();
+    let digits = (1..=DIGITS_MAX).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
+    match request.method {
+        Method::RecoveryCode if recovery::is_legible(code) => Ok(()),
+        Method::RecoveryCode => Err(Problem::invalid_field("/code", "must be 1 to 64 ASCII letters, digits, hyphens and spaces")),
+        Method::Sms | Method::Email | Method::Totp if digits => Ok(()),
+        Method::Sms | Method::Email | Method::Totp => Err(Problem::invalid_field("/code", "must be 1 to 10 ASCII digits")),
+    }
 }
 
 impl Try {
@@ -82,12 +92,6 @@ impl Try {
         call.allow_origins(&settings.origins);
         let before = counted_on(counted, &ticket, request.method, &id, now)?;
         Ok(Self { ticket, method: request.method, id, before, settings, keyring, now })
-    }
-
-    fn judge(&self, code: &str) -> Result<Verdict, Problem> {
-        let challenge = self.before.challenges.get(&self.ticket.name);
-        let challenge = challenge.ok_or_else(|| Refusal::Expired.problem(self.now))?;
-        Ok(code::judge(&self.ticket, challenge, self.method, code, &self.keyring, self.now))
     }
 }
 

@@ -68,11 +68,11 @@ impl Attempt {
                 (user.touch(), event, Err(Problem::new(Slug::NoUsableFactor)))
             }
             Next::SecondFactor(offers) => {
-                let (update, owed) = self.open(app, user, offers).await?;
+                let (update, owed) = self.open(app, user, Challenge::open(self.now), offers).await?;
                 (update, self.event(user.id).with("next", "second-factor"), Ok(Answer::SecondFactorRequired(owed)))
             }
             Next::Enrolment(offers) => {
-                let (update, owed) = self.open(app, user, offers).await?;
+                let (update, owed) = self.open(app, user, Challenge::enrolling(self.now), offers).await?;
                 (update, self.event(user.id).with("next", "enrolment"), Ok(Answer::EnrolmentRequired(owed)))
             }
         };
@@ -84,10 +84,9 @@ impl Attempt {
     }
 
     /// The update that opens a challenge, and removes some that are over.
-    async fn open(&self, app: &App, user: &User, offers: Vec<Offer>) -> Result<(Write, Owed), Problem> {
+    async fn open(&self, app: &App, user: &User, challenge: Challenge, offers: Vec<Offer>) -> Result<(Write, Owed), Problem> {
         let keyring = app.keyrings.current(self.now).await;
         let (ticket, token) = Ticket::issue(user.account, user.id, &keyring, &app.entropy, self.now)?;
-        let challenge = Challenge::open(self.now);
         let update = user.touch().and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
         let update = update.value("challenge", document(&challenge)?).set_due(challenge.expires_at);
         let update = displaced(user, self.now).into_iter().enumerate().fold(update, |update, (index, name)| {

@@ -94,6 +94,10 @@ impl Request {
             created_at: now,
             version: 1,
             had_factor: false,
+            reset_at: None,
+            app: None,
+            enrolment: None,
+            recovery: None,
             // The maps stand ready, because an update can only reach into one that is there.
             factors: Method::ALL.into_iter().map(|method| (method.name().to_owned(), Factor::default())).collect(),
             challenges: BTreeMap::new(),

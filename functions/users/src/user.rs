@@ -63,7 +63,7 @@ impl From<&User> for Response {
             sso_subject: user.sso_subject.clone(),
             disabled: user.disabled,
             created_at: user.created_at.to_rfc3339(),
-            factors: Method::ALL.into_iter().filter(|method| user.destination(*method).is_some()).collect(),
+            factors: Method::ALL.into_iter().filter(|method| user.has(*method)).collect(),
         }
     }
 }

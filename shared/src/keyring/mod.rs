@@ -184,6 +184,12 @@ impl Keyring {
         Ok(Secret::new(plain.to_vec()))
     }
 
+    /// Whether `sealed` was sealed by the key that seals now. What was not is sealed anew when it is next used.
+    pub fn is_current(&self, sealed: &str, now: Timestamp) -> bool {
+        let id = sealed.split_once('.').map(|(id, _)| id);
+        current(&self.data, |key| key.made_at, MAC_LEAD, now).is_some_and(|key| id == Some(key.id.as_str()))
+    }
+
     /// Signs `message` (RS256) with the current key; answers with the key's id and the signature.
     pub fn sign(&self, message: impl FnOnce(&str) -> String, now: Timestamp) -> Result<(String, String), KeyringError> {
         let key = current(&self.signing, |key| key.made_at, SIGNING_LEAD, now).ok_or(KeyringError::BadKey)?;
@@ -338,6 +344,7 @@ mod tests {
         assert_eq!(new.open(&sealed, b"").unwrap().expose(), b"secret");
         assert_eq!(new.public_keys().count(), 2, "the new key is published before it signs");
 
+        assert!(new.is_current(&sealed, later) && !new.is_current(&sealed, later.plus(MAC_LEAD)));
         assert_eq!(new.mac(b"1", later).unwrap().key_id, mac.key_id);
         assert_ne!(new.mac(b"1", later.plus(MAC_LEAD)).unwrap().key_id, mac.key_id);
         let signer = |now| new.sign(str::to_owned, now).unwrap().0;

@@ -20,6 +20,7 @@ use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Failure, Write, keys};
 use crate::ids::{AccountId, UserId};
 use crate::throttle::{Allowed, Backoff};
+use crate::{recovery, totp};
 
 /// Wrong codes: from the 10th in a row a delay that doubles from 30 s to 1 h; at 100 the factor is disabled (NIST SP 800-63B-4 §3.2.2).
 pub const FACTOR_BACKOFF: Backoff = Backoff { free: 10, base: Span::seconds(30), cap: Span::hours(1), disabled_at: Some(100) };
@@ -129,6 +130,18 @@ pub struct User {
     /// Whether a factor was ever proved or set up: from then on enrolment is no way in.
     #[serde(default)]
     pub had_factor: bool,
+    /// When an administrator reset the factors, if none was proved since: a new one may be set up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_at: Option<Timestamp>,
+    /// The authenticator app, if one is set up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<totp::App>,
+    /// The app that is to be confirmed, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<totp::Enrolment>,
+    /// The recovery codes, if any were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<recovery::Codes>,
     /// The factors' counts, by method.
     #[serde(default)]
     pub factors: BTreeMap<String, Factor>,
@@ -164,9 +177,18 @@ impl User {
         }
     }
 
+    /// Whether this user has `method`, wherever it is on.
+    pub fn has(&self, method: Method) -> bool {
+        match method {
+            Method::Sms | Method::Email => self.destination(method).is_some(),
+            Method::Totp => self.app.is_some(),
+            Method::RecoveryCode => self.recovery.as_ref().is_some_and(|codes| codes.remaining() > 0),
+        }
+    }
+
     /// Whether this user has `method` and the account has it on.
     pub fn can_use(&self, method: Method, methods: Methods) -> bool {
-        self.destination(method).is_some() && method.is_on(methods)
+        self.has(method) && method.is_on(methods)
     }
 
     /// The methods that can be offered: a factor that only an administrator can unlock is none.
@@ -175,9 +197,15 @@ impl User {
         Method::ALL.into_iter().filter(offered).collect()
     }
 
-    /// Whether this user has, or ever had, a factor. A mail address alone is a way to be reached until it once was a factor.
-    pub const fn has_or_had_factor(&self) -> bool {
-        self.had_factor || self.phone.is_some()
+    /// Whether the first factor alone lets this user set up a second: never as a way round one that exists.
+    ///
+    /// Who never had one may; a mail address is one where codes go to it. After an administrator's reset it takes a mailed link, or, for who has no mail address, what the first
+    /// factor otherwise is.
+    pub fn may_enrol(&self, methods: Methods, by_link: bool) -> bool {
+        let has_one =
+            self.phone.is_some() || self.app.is_some() || Method::ALL.iter().any(|method| self.can_use(*method, methods));
+        let was_reset = self.reset_at.is_some() && (by_link || self.email.is_none());
+        methods.totp && !has_one && (!self.had_factor || was_reset)
     }
 
     /// The writes that change this user and tell of it: `update` is a `SET` on the user's item.
