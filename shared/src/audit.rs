@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::dynamo::{Failure, Write, keys};
-use crate::ids::{AccountId, KeyId, UserId};
+use crate::ids::{AccountId, KeyId, RecipientId, UserId};
 use crate::secret;
 
 /// Where a chain stands. It is part of the item of its subject.
@@ -55,6 +55,26 @@ pub enum Action {
     FactorDelayed,
     /// So many that only an administrator helps.
     FactorDisabled,
+    /// An agreement was sent to its recipients.
+    AgreementSent,
+    /// A recipient opened the link that was mailed to them.
+    LinkOpened,
+    /// A recipient was mailed another link.
+    LinkResent,
+    /// What a recipient has to prove was changed.
+    RecipientChanged,
+    /// A recipient proved what their method asks for.
+    RecipientVerified,
+    /// A recipient has signed.
+    RecipientCompleted,
+    /// The last recipient has signed.
+    AgreementCompleted,
+    AgreementCancelled,
+    AgreementExpired,
+    /// A recipient who had completed failed too often to view the agreement.
+    ViewingLocked,
+    /// The sender lifted that.
+    ViewingReopened,
 }
 
 /// How it went.
@@ -71,6 +91,10 @@ pub enum Conclusion {
 pub enum Actor {
     /// The user, or somebody who says so.
     User(UserId),
+    /// A recipient of an agreement, or somebody who has their link.
+    Recipient(RecipientId),
+    /// The provider of knowledge-based authentication.
+    Provider,
     /// An API key of the account.
     ApiKey(KeyId),
     /// An operator's API key.
@@ -83,6 +107,8 @@ impl Actor {
     fn text(self) -> String {
         match self {
             Self::User(user) => user.to_string(),
+            Self::Recipient(recipient) => recipient.to_string(),
+            Self::Provider => "provider".into(),
             Self::ApiKey(key) => key.to_string(),
             Self::Operator(key) => format!("operator/{key}"),
             Self::System => "system".into(),
@@ -134,7 +160,7 @@ impl Event {
 pub struct Entry {
     /// The account it belongs to.
     pub account: AccountId,
-    /// The user or account whose chain this is.
+    /// The user, agreement or account whose chain this is.
     pub subject: String,
     /// The place in the chain, from 1.
     pub sequence: u64,
@@ -144,7 +170,7 @@ pub struct Entry {
     pub action: Action,
     /// How it went.
     pub outcome: Conclusion,
-    /// A user's id, an API key's id, `operator/` and a key's id, or `system`.
+    /// A user's id, a recipient's, an API key's, `operator/` and a key's id, `provider`, or `system`.
     pub actor: String,
     /// The address of the connection it came from.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -113,7 +113,7 @@ pub struct Ticket {
 }
 
 const PREFIX: &str = "chl_";
-/// A challenge of a user. A recipient's will have another.
+/// A challenge of a user. A recipient's has another.
 const OF_USER: u8 = 1;
 /// Kind, account, user, secret.
 const BODY: usize = 1 + 16 + 16 + 32;
@@ -197,22 +197,27 @@ impl Ticket {
 
     /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
     pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
-        let write = Write::update(
-            crate::dynamo::keys::user(self.user),
-            "SET #challenges.#c.#tries = list_append(#challenges.#c.#tries, :tries), \
-             #factors.#m.#failures = #factors.#m.#failures + :one, #factors.#m.#failed_at = :now",
-        );
-        let write = self
-            .guard(write, now)
-            .when("size(#challenges.#c.#tries) < :tries_max AND NOT contains(#challenges.#c.#tries, :try)")
-            .name("m", method.name())
-            .value("tries", aws_sdk_dynamodb::types::AttributeValue::L(vec![try_value(try_id)]))
-            .value("try", try_id)
-            .value("tries_max", TRIES_MAX)
-            .value("one", 1_u32)
-            .value("now", now);
+        let write = Write::update(crate::dynamo::keys::user(self.user), "");
+        let write = self.guard(counted(write, method, try_id, now), now);
         FACTOR_BACKOFF.guard(write, "#factors.#m.#failures", "#factors.#m.#failed_at", now)
     }
+}
+
+/// Adds to the update of a holder's item that a try is counted on its challenge `#c` and on its factor: once, however often the SDK
+/// repeats it, and only while there are tries left.
+pub(crate) fn counted(update: Write, method: Method, try_id: &str, now: Timestamp) -> Write {
+    update
+        .and(
+            ", #challenges.#c.#tries = list_append(#challenges.#c.#tries, :tries), \
+             #factors.#m.#failures = #factors.#m.#failures + :one, #factors.#m.#failed_at = :now",
+        )
+        .when("size(#challenges.#c.#tries) < :tries_max AND NOT contains(#challenges.#c.#tries, :try)")
+        .name("m", method.name())
+        .value("tries", aws_sdk_dynamodb::types::AttributeValue::L(vec![try_value(try_id)]))
+        .value("try", try_id)
+        .value("tries_max", TRIES_MAX)
+        .value("one", 1_u32)
+        .value("now", now)
 }
 
 fn try_value(try_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {

@@ -62,9 +62,27 @@ pub fn resend_at(challenge: &Challenge, now: Timestamp) -> Option<Timestamp> {
     (challenge.sends > 0 && at > now).then_some(at)
 }
 
+/// What a code is good for, and nothing else: one challenge of one holder.
+pub trait Bound {
+    /// Whose challenge it is: an id.
+    fn holder(&self) -> String;
+    /// The challenge's name on the holder's item.
+    fn challenge(&self) -> &str;
+}
+
+impl Bound for Ticket {
+    fn holder(&self) -> String {
+        self.user.to_string()
+    }
+
+    fn challenge(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Draws a code.
 pub fn draw(
-    ticket: &Ticket,
+    ticket: &impl Bound,
     method: Method,
     keyring: &Keyring,
     entropy: &Entropy,
@@ -90,7 +108,14 @@ pub enum Verdict {
 }
 
 /// Compares a tried code with every code of its method and challenge, all of them whatever the first says.
-pub fn judge(ticket: &Ticket, challenge: &Challenge, method: Method, tried: &str, keyring: &Keyring, now: Timestamp) -> Verdict {
+pub fn judge(
+    ticket: &impl Bound,
+    challenge: &Challenge,
+    method: Method,
+    tried: &str,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Verdict {
     let message = message(ticket, method, tried);
     let live = challenge.codes.get(method.name());
     let matches_live = live.is_some_and(|code| keyring.is_mac(&code.mac, &message));
@@ -105,8 +130,8 @@ pub fn judge(ticket: &Ticket, challenge: &Challenge, method: Method, tried: &str
 }
 
 /// What is MACed: the code, bound to where it is good.
-fn message(ticket: &Ticket, method: Method, digits: &str) -> Vec<u8> {
-    format!("code\n{}\n{}\n{}\n{digits}", ticket.user, ticket.name, method.name()).into_bytes()
+fn message(ticket: &impl Bound, method: Method, digits: &str) -> Vec<u8> {
+    format!("code\n{}\n{}\n{}\n{digits}", ticket.holder(), ticket.challenge(), method.name()).into_bytes()
 }
 
 #[cfg(test)]

@@ -47,6 +47,12 @@ kinds! {
     KeyKind KeyId "key";
     /// An authenticator app.
     FactorKind FactorId "fac";
+    /// An agreement, named by its account and its sender's idempotency key.
+    AgreementKind AgreementId "agr";
+    /// A recipient of an agreement.
+    RecipientKind RecipientId "rcp";
+    /// A session of knowledge-based authentication.
+    SessionKind SessionId "kba";
     /// A request, where API Gateway gave none.
     RequestKind RequestId "req";
 }

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
+//! | [`agreement`] | what recipients are asked to see and sign |
 //! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
 //! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
 //! | [`totp`], [`recovery`] | authenticator apps, and the codes for who has lost one |
@@ -25,6 +26,7 @@
 
 pub mod access_token;
 pub mod account;
+pub mod agreement;
 pub mod api_key;
 pub mod app;
 pub mod audit;

@@ -2,7 +2,7 @@
 //!
 //! The partition key begins with the noun, because IAM's `dynamodb:LeadingKeys` grants by that beginning.
 
-use crate::ids::{AccountId, KeyId, UserId};
+use crate::ids::{AccountId, AgreementId, KeyId, RecipientId, UserId};
 use crate::secret::Fingerprint;
 
 /// The partition key's attribute.
@@ -120,6 +120,31 @@ pub fn origins(origin: &str) -> String {
 /// The listing of an account's users.
 pub fn users(account: AccountId) -> String {
     format!("ACCOUNT#{account}#USERS")
+}
+
+/// An agreement, and the head of its audit chain.
+pub fn agreement(agreement: AgreementId) -> Key {
+    Key::new(agreement_partition(agreement), "AGREEMENT")
+}
+
+/// What was first asked and answered when the agreement was sent: its idempotency record, kept for ever.
+pub fn agreement_request(agreement: AgreementId) -> Key {
+    Key::new(agreement_partition(agreement), "REQUEST")
+}
+
+/// A recipient of an agreement.
+pub fn recipient(agreement: AgreementId, recipient: RecipientId) -> Key {
+    Key::new(agreement_partition(agreement), format!("RECIPIENT#{recipient}"))
+}
+
+/// The partition of an agreement and its recipients.
+pub fn agreement_partition(agreement: AgreementId) -> String {
+    format!("AGREEMENT#{agreement}")
+}
+
+/// The listing of an account's agreements.
+pub fn agreements(account: AccountId) -> String {
+    format!("ACCOUNT#{account}#AGREEMENTS")
 }
 
 /// A partition of what is due.

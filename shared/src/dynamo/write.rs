@@ -128,6 +128,17 @@ impl Write {
         self
     }
 
+    /// Lets the clean-up look at a new item at `due`. The item stays: DynamoDB's TTL takes no part in it.
+    #[must_use]
+    pub fn scheduled(mut self, due: Timestamp) -> Self {
+        let shard = self.key.due_shard();
+        if let Effect::Put(item) = &mut self.effect {
+            item.insert(keys::DUE_PK.into(), AttributeValue::S(shard));
+            item.insert(keys::DUE_SK.into(), number(due.as_millis()));
+        }
+        self
+    }
+
     /// Adds to an update that the clean-up is to look at the item at `due`, or when it was to look at it already: moving the
     /// moment each time would cost a write of the index each time, and the clean-up moves it itself where it comes too early.
     #[must_use]

@@ -64,6 +64,8 @@ slugs! {
         "Knowledge-based authentication needs the plan `business` or `enterprise`.";
     MethodNotEnabled "method-not-enabled" 403 "This method is not enabled"
         "The account or group has this method switched off, or the user has nothing to use it with.";
+    ViewingLocked "viewing-locked" 403 "Viewing is locked"
+        "The recipient failed to prove who they are too often after having signed. The sender can reopen the agreement for them.";
     NoUsableFactor "no-usable-factor" 403 "No second factor can be used"
         "The user has factors, but none of them is enabled now. An administrator can enable a method, unlock a factor or reset it.";
     NotFound "not-found" 404 "There is nothing here"
@@ -74,6 +76,12 @@ slugs! {
         "Another user of the account has this username.";
     Conflict "conflict" 409 "The object changed meanwhile"
         "Somebody else changed the object at the same moment. Read it again and repeat.";
+    AgreementNotOpen "agreement-not-open" 409 "The agreement is not open"
+        "It was completed or cancelled, or it has expired. `agreement_status` says which.";
+    RecipientNotVerified "recipient-not-verified" 409 "The recipient has not been verified"
+        "The recipient has to open the link and prove what their authentication method asks for before they can complete.";
+    RecipientCompleted "recipient-completed" 409 "The recipient has completed"
+        "What a recipient has to prove cannot be changed once they have completed.";
     IdempotencyConflict "idempotency-conflict" 409 "The same request is still running"
         "A request with this `Idempotency-Key` is being carried out. Repeat it in a moment.";
     ChallengeExpired "challenge-expired" 410 "The challenge has expired"
@@ -82,6 +90,8 @@ slugs! {
         "This sign-in was completed already. Sign in again.";
     CodeExpired "code-expired" 410 "The code has expired"
         "A code lives five minutes. Ask for a new one.";
+    AgreementClosed "agreement-closed" 410 "The agreement is closed"
+        "It was cancelled, or it has expired: its links open nothing any more.";
     PreconditionFailed "precondition-failed" 412 "The object is not the one you read"
         "`If-Match` does not name the object's current `ETag`. Read it again and repeat.";
     PayloadTooLarge "payload-too-large" 413 "The body is too large"
@@ -90,6 +100,10 @@ slugs! {
         "Send `application/json`; a PATCH may also be `application/merge-patch+json`.";
     DestinationNotAllowed "destination-not-allowed" 422 "Nothing is sent to this destination"
         "The destination's country is not on the deployment's list.";
+    RecipientNameRequired "recipient-name-required" 422 "A recipient's name is required"
+        "The account or group wants the sender to give the name of each recipient who is to prove their identity. `errors` names them.";
+    RecipientNotInUs "recipient-not-in-us" 422 "A recipient is not in the United States"
+        "Knowledge-based authentication works on people in the United States: `country` must be `US`. `errors` names the recipients.";
     AllowlistTooWide "allowlist-too-wide" 422 "A network of the allowlist is too wide"
         "An IPv4 network may be /16 or narrower, an IPv6 network /32 or narrower.";
     IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key was used for another request"

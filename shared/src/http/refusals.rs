@@ -3,6 +3,7 @@
 use super::problem::Policy;
 use super::{Problem, Slug};
 use crate::account::Invalid;
+use crate::agreement;
 use crate::challenge::{self, Refusal};
 use crate::clock::{Span, Timestamp};
 use crate::courier::NotSent;
@@ -34,6 +35,26 @@ impl Refusal {
             Self::FactorDisabled => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. An administrator can unlock it.")
                 .retry_after(FACTOR_BACKOFF.cap, &FACTOR),
+        }
+    }
+}
+
+impl agreement::Refusal {
+    /// The problem, as the sender is told it.
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::NotOpen(status) => Problem::new(Slug::AgreementNotOpen).with("agreement_status", status.name()),
+            Self::RecipientCompleted => Problem::new(Slug::RecipientCompleted),
+            Self::RecipientNotVerified => Problem::new(Slug::RecipientNotVerified),
+            Self::ViewingLocked => Problem::new(Slug::ViewingLocked),
+        }
+    }
+
+    /// The problem, as a recipient is told it.
+    pub fn problem_of_recipient(self) -> Problem {
+        match self {
+            Self::NotOpen(_) => Problem::new(Slug::AgreementClosed),
+            other => other.problem(),
         }
     }
 }

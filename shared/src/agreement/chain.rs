@@ -1,0 +1,38 @@
+//! What is written of an agreement: always with its audit entry, always under the condition that nothing of it has changed.
+
+use super::{Agreement, Closure, Status};
+use crate::audit::{Chain, Event};
+use crate::clock::Timestamp;
+use crate::dynamo::{Failure, Write, document, keys};
+
+impl Agreement {
+    /// An update of this agreement's item that changes nothing yet.
+    pub fn touch(&self) -> Write {
+        Write::update(keys::agreement(self.id), "")
+    }
+
+    /// The writes that change this agreement and tell of it: `update` is a `SET` on its item. The item's is the first of them.
+    ///
+    /// They are made under the condition that the agreement stands where it was read, and that its chain does: as every change of
+    /// a recipient moves the chain, that says the same of all recipients.
+    pub fn change(&self, update: Write, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+        let mut chain = Chain::of(self.account, self.id, &self.head);
+        events.into_iter().try_for_each(|event| chain.append(event, now))?;
+        let update = update.when("#status = :agreement_was").value("agreement_was", self.status.name());
+        let mut writes = vec![chain.advance(update)];
+        writes.extend(chain.writes()?);
+        Ok(writes)
+    }
+
+    /// The update that ends it so. What was reserved and not consumed is to be released in the same transaction.
+    pub fn end(&self, status: Status, closure: &Closure) -> Result<Write, Failure> {
+        Ok(self
+            .touch()
+            .and(", #status = :status, #closure = :closure, #reserved = :none")
+            .remove("#due_shard")
+            .remove("#due_at")
+            .value("status", status.name())
+            .value("closure", document(closure)?)
+            .value("none", 0_u32))
+    }
+}

@@ -1,0 +1,241 @@
+//! A recipient of an agreement: who they are, what they have proved, and the challenges that are open.
+//!
+//! As on a user's item, a try at a code counts on the challenge and on the factor in one write, and so both stand here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Agreement, Refusal};
+use crate::challenge::{Challenge, KEPT_MAX};
+use crate::clock::{Span, Timestamp};
+use crate::dynamo::{Write, keys};
+use crate::ids::{AgreementId, RecipientId, SessionId};
+use crate::secret::Fingerprint;
+use crate::throttle::{Limit, Window};
+use crate::user::{Factor, Method, contact};
+
+/// How many links of a recipient are good: each mail has one of its own, and the oldest makes room.
+pub const LINKS_MAX: usize = 16;
+/// How often a recipient's link may be opened: each opening is an audit entry.
+pub const OPENINGS: Window =
+    Window { limits: &[Limit { quota: 20, span: Span::minutes(10) }, Limit { quota: 60, span: Span::hours(24) }] };
+/// How many challenges that are over are removed with the opening of a new one.
+const PRUNED_AT_ONCE: usize = 20;
+
+/// What a recipient has to prove beyond having received the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Authentication {
+    /// Nothing.
+    None,
+    /// Nothing: the link was mailed to them.
+    Email,
+    /// A code by SMS.
+    Sms,
+    /// Knowledge-based authentication. Premium: it costs a prepaid transaction.
+    Kba,
+}
+
+impl Authentication {
+    /// All of them, in the order in which a sender is shown them.
+    pub const ALL: [Self; 4] = [Self::None, Self::Email, Self::Sms, Self::Kba];
+
+    /// The name in requests, answers and items.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Kba => "kba",
+        }
+    }
+}
+
+/// Where a recipient stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientStatus {
+    /// Nothing is proved yet.
+    Pending,
+    /// What their method asks for is proved.
+    Verified,
+    /// They have signed.
+    Completed,
+    /// They could not prove who they are, and have no attempt left.
+    Failed,
+}
+
+impl RecipientStatus {
+    /// The name in answers and items.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Verified => "verified",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What there is to know of a recipient's knowledge-based authentication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct KbaState {
+    /// Failed attempts since the last pass.
+    pub attempts: u32,
+    /// Whether the recipient's transaction was consumed: the same recipient never costs a second one.
+    pub consumed: bool,
+    /// The latest session: it supersedes those before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// When sessions were opened of late, the newest first.
+    pub sessions: Vec<Timestamp>,
+}
+
+/// A recipient as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Its id.
+    pub id: RecipientId,
+    /// Its agreement.
+    pub agreement: AgreementId,
+    /// Its place in the sender's list, from 0.
+    pub place: u32,
+    /// The mail address.
+    pub email: String,
+    /// The name, if the sender gave it: then it stays the same throughout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// The phone number in E.164.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// The phone's country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_country: Option<String>,
+    /// What is asked beyond the link.
+    pub authentication: Authentication,
+    /// Where the recipient stands.
+    pub status: RecipientStatus,
+    /// Knowledge-based authentication.
+    #[serde(default)]
+    pub kba: KbaState,
+    /// Since when viewing is locked, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewing_locked_at: Option<Timestamp>,
+    /// The fingerprints of the links that were mailed, the oldest first.
+    #[serde(default)]
+    pub links: Vec<String>,
+    /// When the link was opened of late, the newest first.
+    #[serde(default)]
+    pub openings: Vec<Timestamp>,
+    /// The wrong codes in a row, by method.
+    #[serde(default)]
+    pub factors: BTreeMap<String, Factor>,
+    /// The open challenges, and those lately closed, by the fingerprint of their token.
+    #[serde(default)]
+    pub challenges: BTreeMap<String, Challenge>,
+}
+
+impl Recipient {
+    /// The count of wrong codes.
+    pub fn factor(&self, method: Method) -> Factor {
+        self.factors.get(method.name()).cloned().unwrap_or_default()
+    }
+
+    /// Whether `token` is the text of a link that was mailed to this recipient.
+    pub fn holds_link(&self, token: &str) -> bool {
+        let fingerprint = Fingerprint::of(token.as_bytes());
+        self.links.iter().fold(false, |found, link| found | fingerprint.is(link))
+    }
+
+    /// The links once `fingerprint` is mailed as well.
+    pub fn links_with(&self, fingerprint: String) -> Vec<String> {
+        let kept = self.links.len().saturating_sub(LINKS_MAX - 1);
+        self.links.iter().skip(kept).cloned().chain([fingerprint]).collect()
+    }
+
+    /// Whether the recipient is on the way to view what they completed.
+    pub fn views(&self) -> bool {
+        self.status == RecipientStatus::Completed
+    }
+
+    /// What is asked of whoever opens the link now. After completing, the link suffices, unless viewing was to ask again.
+    pub fn asked(&self, agreement: &Agreement) -> Authentication {
+        match self.authentication {
+            Authentication::Kba if self.views() && !agreement.kba.on_view_after_signing => Authentication::Email,
+            Authentication::Sms if self.views() => Authentication::Email,
+            asked => asked,
+        }
+    }
+
+    /// Whether a transaction is reserved for this recipient and not consumed, while the agreement is open.
+    pub fn is_reserved(&self) -> bool {
+        self.authentication == Authentication::Kba && !self.kba.consumed
+    }
+
+    /// Whether the recipient may complete.
+    pub const fn completable(&self) -> Result<(), Refusal> {
+        match self.status {
+            RecipientStatus::Verified | RecipientStatus::Completed => Ok(()),
+            RecipientStatus::Pending | RecipientStatus::Failed => Err(Refusal::RecipientNotVerified),
+        }
+    }
+
+    /// Whether the recipient's method may be changed.
+    pub const fn changeable(&self) -> Result<(), Refusal> {
+        match self.status {
+            RecipientStatus::Completed => Err(Refusal::RecipientCompleted),
+            RecipientStatus::Pending | RecipientStatus::Verified | RecipientStatus::Failed => Ok(()),
+        }
+    }
+
+    /// Where the recipient stands after a proof: who has completed stays so.
+    pub const fn proved(&self) -> RecipientStatus {
+        match self.status {
+            RecipientStatus::Pending | RecipientStatus::Verified => RecipientStatus::Verified,
+            other => other,
+        }
+    }
+
+    /// The phone number, as it is shown.
+    pub fn masked_phone(&self) -> Option<String> {
+        self.phone.as_deref().map(contact::mask_phone)
+    }
+
+    /// The mail address, as it is shown in the audit.
+    pub fn masked_email(&self) -> String {
+        contact::mask_email(&self.email)
+    }
+
+    /// An update of this recipient's item that changes nothing yet, under the condition that the recipient stands as it was read.
+    pub fn touch(&self) -> Write {
+        Write::update(keys::recipient(self.agreement, self.id), "")
+            .when("#status = :status_was AND #authentication = :authentication_was")
+            .value("status_was", self.status.name())
+            .value("authentication_was", self.authentication.name())
+    }
+
+    /// Adds to an update of this recipient's item that the challenges that are over are removed, some at once, and the oldest where
+    /// there are too many.
+    #[must_use]
+    pub fn prune(&self, update: Write, now: Timestamp) -> Write {
+        self.displaced(now).into_iter().enumerate().fold(update, |update, (index, name)| {
+            update.remove(format!("#challenges.#old{index}")).name(&format!("old{index}"), name)
+        })
+    }
+
+    fn displaced(&self, now: Timestamp) -> Vec<&str> {
+        let over = self.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now);
+        let mut names: Vec<&str> = over.map(|(name, _)| name.as_str()).take(PRUNED_AT_ONCE).collect();
+        if self.challenges.len() - names.len() >= KEPT_MAX {
+            let open = self.challenges.iter().filter(|(_, challenge)| challenge.expires_at > now);
+            names.extend(open.min_by_key(|(_, challenge)| challenge.opened_at).map(|(name, _)| name.as_str()));
+        }
+        names
+    }
+}

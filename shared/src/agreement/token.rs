@@ -1,0 +1,264 @@
+//! What a recipient holds: the link that was mailed to them, and the challenge that opening it made.
+//!
+//! Both carry the ids that address the recipient's item, 256 random bits and a MAC, so that what nobody issued is told from what is
+//! over without a look at the table. Only their fingerprints are kept.
+
+use crate::challenge::{Challenge, Refusal};
+use crate::clock::Timestamp;
+use crate::code::Bound;
+use crate::dynamo::{Key, Write, keys};
+use crate::entropy::Entropy;
+use crate::ids::{AccountId, AgreementId, RecipientId};
+use crate::keyring::{Keyring, KeyringError};
+use crate::secret::{self, Fingerprint, Secret};
+use crate::throttle::Allowed;
+use crate::user::{FACTOR_BACKOFF, Method};
+
+use super::Recipient;
+
+/// What a kind of token begins with, and what its MAC is bound to.
+struct Form {
+    prefix: &'static str,
+    purpose: &'static [u8],
+}
+
+const LINK: Form = Form { prefix: "agl_", purpose: b"agreement link\n" };
+const CHALLENGE: Form = Form { prefix: "chl_", purpose: b"challenge\n" };
+
+/// The kind of a recipient's challenge; a user's has another.
+const OF_RECIPIENT: u8 = 2;
+/// Kind, account, agreement, recipient, secret.
+const BODY: usize = 1 + 16 + 16 + 16 + 32;
+
+/// Whose a token is, and its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bearer {
+    account: AccountId,
+    agreement: AgreementId,
+    recipient: RecipientId,
+    fingerprint: String,
+}
+
+impl Bearer {
+    fn issue(
+        form: &Form,
+        (account, agreement, recipient): (AccountId, AgreementId, RecipientId),
+        keyring: &Keyring,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> Result<(Self, Secret<String>), KeyringError> {
+        let random: [u8; 32] = entropy.bytes();
+        let ids = [account.to_bytes(), agreement.to_bytes(), recipient.to_bytes()].concat();
+        let body = [&[OF_RECIPIENT][..], &ids, &random].concat();
+        let mac = keyring.mac(&[form.purpose, &body].concat(), now)?;
+        let token = format!("{}{}.{}.{}", form.prefix, secret::encode(body), mac.key_id, short(&mac.digest));
+        let fingerprint = Fingerprint::of(token.as_bytes()).encode();
+        Ok((Self { account, agreement, recipient, fingerprint }, Secret::new(token)))
+    }
+
+    fn read(form: &Form, token: &str, keyring: &Keyring) -> Option<Self> {
+        let mut parts = token.strip_prefix(form.prefix)?.split('.');
+        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return None;
+        };
+        let bytes = secret::decode(body).filter(|bytes| bytes.len() == BODY && bytes.first() == Some(&OF_RECIPIENT))?;
+        let made = keyring.mac_by(key_id, &[form.purpose, &bytes].concat())?;
+        if !secret::equal(short(&made).as_bytes(), digest.as_bytes()) {
+            return None;
+        }
+        let id = |from: usize| bytes.get(from..from + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        Some(Self {
+            account: AccountId::from_bytes(id(1)?),
+            agreement: AgreementId::from_bytes(id(17)?),
+            recipient: RecipientId::from_bytes(id(33)?),
+            fingerprint: Fingerprint::of(token.as_bytes()).encode(),
+        })
+    }
+}
+
+/// The link that was mailed to a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The account.
+    pub account: AccountId,
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The recipient.
+    pub recipient: RecipientId,
+    /// All that is kept of the token.
+    pub fingerprint: String,
+}
+
+impl Link {
+    /// A new link of a recipient, and the token that is mailed.
+    pub fn issue(
+        account: AccountId,
+        agreement: AgreementId,
+        recipient: RecipientId,
+        keyring: &Keyring,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> Result<(Self, Secret<String>), KeyringError> {
+        let (bearer, token) = Bearer::issue(&LINK, (account, agreement, recipient), keyring, entropy, now)?;
+        Ok((Self { account, agreement, recipient, fingerprint: bearer.fingerprint }, token))
+    }
+
+    /// Whether `token` says of itself that it is a recipient's link.
+    pub fn is_meant(token: &str) -> bool {
+        token.starts_with(LINK.prefix)
+    }
+
+    /// Whose link `token` is, if this service issued it.
+    pub fn read(token: &str, keyring: &Keyring) -> Option<Self> {
+        let Bearer { account, agreement, recipient, fingerprint } = Bearer::read(&LINK, token, keyring)?;
+        Some(Self { account, agreement, recipient, fingerprint })
+    }
+}
+
+/// Whose challenge it is, and its name on the recipient's item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The account.
+    pub account: AccountId,
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The recipient.
+    pub recipient: RecipientId,
+    /// The fingerprint of the token.
+    pub name: String,
+}
+
+impl Ticket {
+    /// A new challenge token for a recipient.
+    pub fn issue(
+        account: AccountId,
+        agreement: AgreementId,
+        recipient: RecipientId,
+        keyring: &Keyring,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> Result<(Self, Secret<String>), KeyringError> {
+        let (bearer, token) = Bearer::issue(&CHALLENGE, (account, agreement, recipient), keyring, entropy, now)?;
+        Ok((Self { account, agreement, recipient, name: bearer.fingerprint }, token))
+    }
+
+    /// Whose challenge `token` is, if it is a recipient's and this service issued it.
+    pub fn read(token: &str, keyring: &Keyring) -> Option<Self> {
+        let Bearer { account, agreement, recipient, fingerprint } = Bearer::read(&CHALLENGE, token, keyring)?;
+        Some(Self { account, agreement, recipient, name: fingerprint })
+    }
+
+    /// Where the recipient's item stands.
+    pub fn key(&self) -> Key {
+        keys::recipient(self.agreement, self.recipient)
+    }
+
+    /// The challenge on its recipient's item, if it can be gone on with.
+    pub fn challenge<'a>(&self, recipient: &'a Recipient, now: Timestamp) -> Result<&'a Challenge, Refusal> {
+        let challenge = recipient.challenges.get(&self.name).ok_or(Refusal::Expired)?;
+        if challenge.used_at.is_some() {
+            Err(Refusal::Used)
+        } else if challenge.expires_at <= now {
+            Err(Refusal::Expired)
+        } else {
+            Ok(challenge)
+        }
+    }
+
+    /// Whether a try may be made, or a code be sent, for `method`.
+    pub fn trial<'a>(&self, recipient: &'a Recipient, method: Method, now: Timestamp) -> Result<&'a Challenge, Refusal> {
+        let challenge = self.challenge(recipient, now)?;
+        if challenge.tries_left() == 0 {
+            return Err(Refusal::TriesSpent(challenge.expires_at));
+        }
+        match recipient.factor(method).allowed(now) {
+            Allowed::Now => Ok(challenge),
+            Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
+            Allowed::Never => Err(Refusal::FactorDisabled),
+        }
+    }
+
+    /// Adds the conditions that this challenge can be gone on with.
+    pub fn guard(&self, write: Write, now: Timestamp) -> Write {
+        write
+            .when(
+                "attribute_exists(#challenges.#c) AND attribute_not_exists(#challenges.#c.#used_at) \
+                 AND #challenges.#c.#expires_at > :alive_at",
+            )
+            .name("c", self.name.as_str())
+            .value("alive_at", now)
+    }
+
+    /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
+    pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
+        let write = Write::update(self.key(), "");
+        let write = self.guard(crate::challenge::counted(write, method, try_id, now), now);
+        FACTOR_BACKOFF.guard(write, "#factors.#m.#failures", "#factors.#m.#failed_at", now)
+    }
+}
+
+impl Bound for Ticket {
+    fn holder(&self) -> String {
+        self.recipient.to_string()
+    }
+
+    fn challenge(&self) -> &str {
+        &self.name
+    }
+}
+
+/// 128 bits of a MAC are enough for what opens nothing without the fingerprint that is kept.
+fn short(digest: &str) -> &str {
+    digest.get(..22).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn ring() -> Keyring {
+        Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap()
+    }
+
+    fn ids() -> (AccountId, AgreementId, RecipientId) {
+        (AccountId::from_bytes([1; 16]), AgreementId::from_bytes([2; 16]), RecipientId::from_bytes([3; 16]))
+    }
+
+    #[test]
+    fn a_token_reads_back_and_a_changed_one_does_not() {
+        let (ring, (account, agreement, recipient)) = (ring(), ids());
+        let (link, token) = Link::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let token = token.expose();
+        assert_eq!(Link::read(token, &ring), Some(link));
+        for place in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            assert_eq!(Link::read(&String::from_utf8(changed).unwrap(), &ring), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_no_challenge_and_a_recipients_challenge_no_users() {
+        let (ring, (account, agreement, recipient)) = (ring(), ids());
+        let (_, link) = Link::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (ticket, challenge) = Ticket::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        assert_eq!(Ticket::read(challenge.expose(), &ring), Some(ticket));
+        assert_eq!(Ticket::read(&link.expose().replace("agl_", "chl_"), &ring), None);
+        assert_eq!(Link::read(&challenge.expose().replace("chl_", "agl_"), &ring), None);
+        assert_eq!(crate::challenge::Ticket::read(challenge.expose(), &ring), Err(Refusal::Unknown));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "(chl_|agl_)?[A-Za-z0-9_.-]{0,180}") {
+            // Making a keyring draws RSA keys: once for all cases.
+            static RING: std::sync::LazyLock<Keyring> = std::sync::LazyLock::new(ring);
+            prop_assert_eq!(Link::read(&text, &RING), None);
+            prop_assert_eq!(Ticket::read(&text, &RING), None);
+        }
+    }
+}
