@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::challenge::First;
 use crate::clock::{Span, Timestamp};
 use crate::entropy::Entropy;
 use crate::ids::{AccountId, UserId};
@@ -48,6 +49,24 @@ impl Proof {
     /// A password alone.
     pub fn password(acr: Acr, now: Timestamp) -> Self {
         Self { amr: vec!["pwd"], acr, auth_time: now }
+    }
+
+    /// The first factor of a challenge, then `method`.
+    pub fn of(first: &First, method: Method, now: Timestamp) -> Self {
+        match first {
+            First::Password => Self::password_then(method, now),
+            First::Link(_) => Self::link_then(method, now),
+        }
+    }
+
+    /// A mailed link, then a code of `method`. A code that goes to the same mailbox proves nothing more.
+    pub fn link_then(method: Method, now: Timestamp) -> Self {
+        let (amr, acr) = match method {
+            Method::Sms => (vec!["otp", "sms", "mfa"], Acr::TwoFactor),
+            Method::Email => (vec!["otp"], Acr::SingleFactor),
+            Method::Totp | Method::RecoveryCode => (vec!["otp", "mfa"], Acr::TwoFactor),
+        };
+        Self { amr, acr, auth_time: now }
     }
 
     /// A password, then a code of `method`.

@@ -43,6 +43,14 @@ pub enum Action {
     UserUnlocked,
     /// A first factor was tried.
     SignIn,
+    /// A one-time link was made, and its mail is owed.
+    LinkCreated,
+    /// The portal's back end exchanged its one-time code for a token.
+    TokenRedeemed,
+    /// Somebody said that the password was forgotten.
+    PasswordForgotten,
+    /// The user set a new password.
+    PasswordChanged,
     /// A code was made and handed to the sender.
     CodeSent,
     /// The sender did not take it; it is as if it had not been made.
@@ -57,7 +65,7 @@ pub enum Action {
     FactorDisabled,
     /// An agreement was sent to its recipients.
     AgreementSent,
-    /// A recipient opened the link that was mailed to them.
+    /// Somebody opened the link that was mailed to them.
     LinkOpened,
     /// A recipient was mailed another link.
     LinkResent,

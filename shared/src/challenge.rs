@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::access_token::Proof;
+use crate::account::Settings;
 use crate::clock::{Span, Timestamp};
 use crate::code::LiveCode;
 use crate::dynamo::Write;
 use crate::entropy::Entropy;
 use crate::ids::{AccountId, UserId};
 use crate::keyring::{Keyring, KeyringError, Mac};
+use crate::link::{Opened, Purpose};
 use crate::secret::{self, Fingerprint, Secret};
 use crate::throttle::Allowed;
 use crate::user::{FACTOR_BACKOFF, Method, User};
@@ -25,6 +27,42 @@ pub const TRIES_MAX: u32 = 5;
 /// How many challenges of a user are kept; the oldest makes room.
 pub const KEPT_MAX: usize = 64;
 
+/// What was proved before: the first factor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum First {
+    /// The password.
+    #[default]
+    Password,
+    /// The mailbox: a link that was mailed there was opened.
+    Link(Opened),
+}
+
+impl First {
+    /// The link that was opened, if it was one.
+    pub const fn link(&self) -> Option<&Opened> {
+        match self {
+            Self::Link(opened) => Some(opened),
+            Self::Password => None,
+        }
+    }
+
+    /// Whether `method` may follow. A mailbox alone is not to set a password: what is then proved with it would be the mailbox again.
+    pub fn admits(&self, method: Method) -> bool {
+        method != Method::Email || self.link().is_none_or(|opened| opened.purpose != Purpose::Password)
+    }
+
+    /// Whether it still leads somewhere: an address that the account has taken from its list is handed nothing.
+    pub fn leads_on(&self, settings: &Settings) -> bool {
+        let target = self.link().and_then(|opened| opened.redirect_uri.as_ref());
+        target.is_none_or(|uri| settings.links.redirect_uris.contains(uri))
+    }
+
+    const fn is_password(&self) -> bool {
+        matches!(self, Self::Password)
+    }
+}
+
 /// A challenge as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
@@ -35,6 +73,12 @@ pub struct Challenge {
     /// When it was completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_at: Option<Timestamp>,
+    /// What was proved before it was opened.
+    #[serde(default, skip_serializing_if = "First::is_password")]
+    pub first: First,
+    /// Until when a new password may be set with it: from its completion on, where that is what its link was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_until: Option<Timestamp>,
     /// The ids of the tries: a try that the SDK repeats counts once.
     pub tries: Vec<String>,
     /// How many codes were sent, by whichever method.
@@ -51,13 +95,20 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// A new challenge.
+    /// A new challenge, after a password.
     pub fn open(now: Timestamp) -> Self {
+        Self::after(First::Password, now)
+    }
+
+    /// A new challenge, after this first factor.
+    pub fn after(first: First, now: Timestamp) -> Self {
         let by_method = || Method::ALL.into_iter().map(|method| (method.name().to_owned(), Vec::new()));
         Self {
             opened_at: now,
             expires_at: now.plus(LIFETIME),
             used_at: None,
+            first,
+            password_until: None,
             tries: Vec::new(),
             sends: 0,
             sent_at: Timestamp::default(),
@@ -70,12 +121,18 @@ impl Challenge {
 
     /// A new challenge that sets up the first factor.
     pub fn enrolling(now: Timestamp) -> Self {
-        Self { enrols: true, ..Self::open(now) }
+        Self::open(now).to_enrol()
+    }
+
+    /// The same, to set up a factor.
+    #[must_use]
+    pub fn to_enrol(self) -> Self {
+        Self { enrols: true, ..self }
     }
 
     /// What is proved once `method` completes it.
     pub fn proof(&self, method: Method, now: Timestamp) -> Proof {
-        Proof::password_then(method, now)
+        Proof::of(&self.first, method, now)
     }
 
     /// How many tries are left.
@@ -161,7 +218,7 @@ impl Ticket {
     /// The challenge on its user's item, if it can be gone on with.
     pub fn challenge<'a>(&self, user: &'a User, now: Timestamp) -> Result<&'a Challenge, Refusal> {
         let challenge = user.challenges.get(&self.name).filter(|_| !user.disabled).ok_or(Refusal::Expired)?;
-        if challenge.used_at.is_some() {
+        if challenge.used_at.is_some() || was_spent_elsewhere(challenge, user) {
             Err(Refusal::Used)
         } else if challenge.expires_at <= now {
             Err(Refusal::Expired)
@@ -218,6 +275,13 @@ pub(crate) fn counted(update: Write, method: Method, try_id: &str, now: Timestam
         .value("tries_max", TRIES_MAX)
         .value("one", 1_u32)
         .value("now", now)
+}
+
+/// Whether another challenge of the same link was completed. It stays on the item for longer than any that was opened before it.
+fn was_spent_elsewhere(challenge: &Challenge, user: &User) -> bool {
+    let Some(link) = challenge.first.link() else { return false };
+    let same = |other: &Challenge| other.first.link().is_some_and(|it| it.name == link.name);
+    user.challenges.values().any(|other| other.used_at.is_some() && same(other))
 }
 
 fn try_value(try_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {

@@ -53,6 +53,8 @@ kinds! {
     RecipientKind RecipientId "rcp";
     /// A session of knowledge-based authentication.
     SessionKind SessionId "kba";
+    /// A one-time link: what the audit names it by, and no part of its token.
+    LinkKind LinkId "link";
     /// A request, where API Gateway gave none.
     RequestKind RequestId "req";
 }

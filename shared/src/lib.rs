@@ -7,6 +7,8 @@
 //! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
 //! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
 //! | [`totp`], [`recovery`] | authenticator apps, and the codes for who has lost one |
+//! | [`opening`], [`completion`] | how a challenge begins, and what its end brings about |
+//! | [`link`], [`exchange`] | one-time links, and the codes that portals exchange for a token |
 //! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
 //! | [`audit`] | the chain of what happened, per subject |
 //! | [`idempotency`] | the same request twice, carried out once |
@@ -33,14 +35,18 @@ pub mod audit;
 pub mod challenge;
 pub mod clock;
 pub mod code;
+pub mod completion;
 pub mod config;
 pub mod courier;
 pub mod dynamo;
 pub mod entropy;
+pub mod exchange;
 pub mod http;
 pub mod idempotency;
 pub mod ids;
 pub mod keyring;
+pub mod link;
+pub mod opening;
 pub mod outbound;
 pub mod recovery;
 pub mod sdk;

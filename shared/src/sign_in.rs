@@ -5,8 +5,9 @@ use utoipa::ToSchema;
 
 use crate::access_token::{self, Acr, Proof};
 use crate::account::Methods;
-use crate::challenge;
+use crate::challenge::{self, First};
 use crate::clock::Timestamp;
+use crate::exchange;
 use crate::secret::Secret;
 use crate::user::{Method, User};
 
@@ -21,6 +22,11 @@ pub enum Answer {
     SecondFactorRequired(Owed),
     /// A second factor is owed, and has to be set up first.
     EnrolmentRequired(Owed),
+    /// It is finished, and the browser goes on to the portal. The token is for the portal's back end alone, which exchanges the code
+    /// for it.
+    Redirect(Redirect),
+    /// The second factor was proved after a forgotten password: a new one can be set.
+    NewPasswordRequired(NewPassword),
 }
 
 /// A finished sign-in.
@@ -56,6 +62,34 @@ pub struct Owed {
     pub methods: Vec<Offer>,
 }
 
+/// The way on to the portal that a link named.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Redirect {
+    /// The registered address with the code: `…?code=…`.
+    #[serde(serialize_with = "exposed")]
+    #[schema(value_type = String, example = "https://portal.example/in?code=otc_…")]
+    pub redirect_uri: Secret<String>,
+    /// The code that `POST /v1/tokens` takes, once.
+    #[serde(serialize_with = "exposed")]
+    #[schema(value_type = String, example = "otc_…")]
+    pub code: Secret<String>,
+    /// Seconds until the code ends.
+    #[schema(example = 60)]
+    pub expires_in: i64,
+}
+
+/// Leave to set a new password.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewPassword {
+    /// The challenge that was completed: what `POST /v1/password` takes, once.
+    #[serde(serialize_with = "exposed")]
+    #[schema(value_type = String)]
+    pub challenge: Secret<String>,
+    /// Seconds until it is too late.
+    #[schema(example = 600)]
+    pub expires_in: i64,
+}
+
 /// A method that can be used.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Offer {
@@ -72,6 +106,20 @@ impl Authenticated {
     pub fn new(access_token: Secret<String>, proof: &Proof) -> Self {
         let expires_in = access_token::LIFETIME.as_secs();
         Self { access_token, token_type: "Bearer", expires_in, amr: proof.amr.clone(), acr: proof.acr }
+    }
+}
+
+impl Redirect {
+    /// To this address, with this code.
+    pub fn new(redirect_uri: String, code: Secret<String>) -> Self {
+        Self { redirect_uri: Secret::new(redirect_uri), code, expires_in: exchange::LIFETIME.as_secs() }
+    }
+}
+
+impl NewPassword {
+    /// With this challenge.
+    pub const fn new(challenge: Secret<String>) -> Self {
+        Self { challenge, expires_in: challenge::LIFETIME.as_secs() }
     }
 }
 
@@ -102,15 +150,30 @@ pub fn next(user: &User, waived: Option<Acr>, methods: Methods, now: Timestamp) 
     if let (Some(acr), crate::user::Kind::Internal) = (waived, user.kind) {
         return Next::Done(acr);
     }
+    owed(user, methods, false, now)
+}
+
+fn owed(user: &User, methods: Methods, by_link: bool, now: Timestamp) -> Next {
     let offers = user.offered_methods(methods, now);
     if !offers.is_empty() {
         let offer = |method| Offer { method, destination: user.masked_destination(method) };
         return Next::SecondFactor(offers.into_iter().map(offer).collect());
     }
-    if !user.may_enrol(methods, false) {
+    if !user.may_enrol(methods, by_link) {
         return Next::NoUsableFactor;
     }
     Next::Enrolment(vec![Offer { method: Method::Totp, destination: None }])
+}
+
+/// What comes after a mailed link was opened: a second factor, always, whoever the user is and wherever the request comes from.
+pub fn next_after_link(user: &User, first: &First, methods: Methods, now: Timestamp) -> Next {
+    match owed(user, methods, true, now) {
+        Next::SecondFactor(mut offers) => {
+            offers.retain(|offer| first.admits(offer.method));
+            if offers.is_empty() { Next::NoUsableFactor } else { Next::SecondFactor(offers) }
+        }
+        other => other,
+    }
 }
 
 /// A secret leaves here, and only here, for the one it is meant for.

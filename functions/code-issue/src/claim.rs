@@ -42,7 +42,10 @@ impl Case {
     /// Whether a code may be sent, as far as what was read tells.
     pub fn decide(&self, config: &Config, sends_of_source: &[Timestamp]) -> Result<&Challenge, Denial> {
         let challenge = self.ticket.trial(&self.user, self.method, self.now).map_err(Denial::Challenge)?;
-        if !self.user.can_use(self.method, self.settings.second_factor.methods) {
+        if !challenge.first.leads_on(&self.settings) {
+            return Err(Denial::Challenge(Refusal::Expired));
+        }
+        if !self.user.can_use(self.method, self.settings.second_factor.methods) || !challenge.first.admits(self.method) {
             return Err(Denial::MethodNotEnabled);
         }
         let country = self.user.phone_country.as_ref();

@@ -1,13 +1,12 @@
 //! What comes of a counted try: one transaction, and the answer.
 
-use shared::access_token::{self, Proof};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Challenge, Refusal, TRIES_MAX};
+use shared::completion::Completion;
 use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
-use shared::secret::Secret;
-use shared::sign_in::{Answer, Authenticated};
+use shared::sign_in::Answer;
 use shared::user::{FACTOR_BACKOFF, Factor, User};
 
 use crate::Try;
@@ -16,9 +15,9 @@ use crate::evidence::{Evidence, Verdict};
 impl Try {
     /// Concludes the try of `code`.
     pub async fn conclude(self, app: &App, call: &Call, code: &str) -> Result<Answer, Problem> {
-        if !self.before.can_use(self.method, self.settings.second_factor.methods) {
+        if let Err(problem) = self.stands_open() {
             self.take_back(app).await;
-            return Err(Problem::new(Slug::MethodNotEnabled));
+            return Err(problem);
         }
         match self.judge(code)? {
             Verdict::Right(evidence) => self.accept(app, call, &evidence).await,
@@ -41,21 +40,37 @@ impl Try {
         }
     }
 
-    /// Consumes the code and the challenge, clears the factor, and signs the token: whoever writes first has it.
+    /// Whether the challenge that the try was counted on leads anywhere, and by this method: its link may have been spent by another
+    /// challenge, and what the account allows may have changed.
+    fn stands_open(&self) -> Result<(), Problem> {
+        let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
+        if !challenge.first.leads_on(&self.settings) {
+            return Err(Refusal::Expired.problem(self.now));
+        }
+        let usable = self.before.can_use(self.method, self.settings.second_factor.methods) && challenge.first.admits(self.method);
+        if usable { Ok(()) } else { Err(Problem::new(Slug::MethodNotEnabled)) }
+    }
+
+    /// Consumes the code and the challenge, spends the link that opened it, clears the factor, and signs the token: whoever writes first has it.
     async fn accept(&self, app: &App, call: &Call, evidence: &Evidence) -> Result<Answer, Problem> {
-        let challenge = self.challenge().ok_or_else(|| Refusal::Expired.problem(self.now))?;
-        let proof = challenge.proof(self.method, self.now);
+        let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
+        let completion = Completion::of(&self.ticket, challenge, self.method, &app.entropy, self.now);
         let mut user = self.before.clone();
         let mut patience = Patience::default();
         loop {
-            let event = self.event(call).with("acr", serde_json::to_value(proof.acr).unwrap_or_default());
-            let writes = user.change(self.consumption(evidence), [event], self.now)?;
+            let event = self.event(call).with("acr", serde_json::to_value(completion.proof.acr).unwrap_or_default());
+            let event = completion.link().into_iter().fold(event, |event, link| event.with("link", link));
+            let mut writes = user.change(completion.consume(self.consumption(evidence)), [event], self.now)?;
+            let others = writes.len();
+            writes.extend(completion.writes(&user)?);
             let failure = match app.table.transact(writes).await {
-                Ok(()) => return Ok(Answer::Authenticated(Authenticated::new(self.token(app, call, &proof)?, &proof))),
+                Ok(()) => return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?),
                 Err(failure) => failure,
             };
+            let too_late = completion.came_too_late(&failure, others);
             user = self.stands(app, failure, &mut patience).await?;
-            if let Err(problem) = self.still_good(&user, evidence) {
+            let good = if too_late { Err(Refusal::Used.problem(self.now)) } else { self.still_good(&user, evidence) };
+            if let Err(problem) = good {
                 self.record(app, call, problem.slug().name(), true).await?;
                 return Err(problem);
             }
@@ -67,11 +82,8 @@ impl Try {
         let update = self
             .before
             .touch()
-            .and(", #challenges.#c.#used_at = :now, #had_factor = :yes, #factors.#m.#failures = :zero")
-            .and(", #factors.#m.#epoch = #factors.#m.#epoch + :one")
+            .and(", #factors.#m.#failures = :zero, #factors.#m.#epoch = #factors.#m.#epoch + :one")
             .name("m", self.method.name())
-            .value("now", self.now)
-            .value("yes", true)
             .value("zero", 0_u32)
             .value("one", 1_u32);
         // What an administrator reset is over once something was proved.
@@ -88,13 +100,6 @@ impl Try {
     /// The challenge as it stood before the try.
     fn challenge(&self) -> Option<&Challenge> {
         self.before.challenges.get(&self.ticket.name)
-    }
-
-    fn token(&self, app: &App, call: &Call, proof: &Proof) -> Result<Secret<String>, Problem> {
-        let User { id, account, kind, .. } = self.before;
-        let subject = access_token::Subject { user: id, account, kind };
-        let issuer = call.base_url(app.config.base_url.as_deref());
-        Ok(access_token::sign(&subject, proof, &issuer, &self.keyring, &app.entropy, self.now)?)
     }
 
     /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.

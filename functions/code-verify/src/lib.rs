@@ -42,6 +42,8 @@ pub struct Request {
 /// A try that was counted, and what it was counted on.
 pub(crate) struct Try {
     pub(crate) ticket: Ticket,
+    /// The challenge's token, as it was sent.
+    pub(crate) token: Secret<String>,
     pub(crate) method: Method,
     pub(crate) id: String,
     /// The user before the try was counted.
@@ -91,7 +93,7 @@ impl Try {
         let settings = account.as_ref().map(Account::settings).transpose()?.unwrap_or_default();
         call.allow_origins(&settings.origins);
         let before = counted_on(counted, &ticket, request.method, &id, now)?;
-        Ok(Self { ticket, method: request.method, id, before, settings, keyring, now })
+        Ok(Self { ticket, token: request.challenge.clone(), method: request.method, id, before, settings, keyring, now })
     }
 }
 

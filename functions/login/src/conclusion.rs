@@ -3,12 +3,13 @@
 use shared::access_token::{self, Acr, Proof};
 use shared::app::App;
 use shared::audit::{Action, Actor, Chain, Event};
-use shared::challenge::{Challenge, KEPT_MAX, Ticket};
+use shared::challenge::Challenge;
 use shared::clock::Span;
 use shared::config::source_key;
-use shared::dynamo::{Failure, Patience, Write, document, keys};
+use shared::dynamo::{Failure, Patience, Write, keys};
 use shared::http::{Call, Problem, Slug, refusals};
 use shared::ids::UserId;
+use shared::opening;
 use shared::sign_in::{Answer, Authenticated, Next, Offer, Owed, next};
 use shared::throttle::Window;
 use shared::user::{User, password};
@@ -19,8 +20,6 @@ use crate::attempt::{Attempt, Subject};
 const NOBODY_KEPT: Span = Span::days(30);
 /// The place of the source address's write in a rejection.
 const SOURCE: usize = 0;
-/// How many challenges that are over are removed with the opening of a new one; the clean-up takes the rest.
-const PRUNED_AT_ONCE: usize = 20;
 
 impl Attempt {
     /// Concludes the try, given whether the password was right. What lost a race is decided anew, from the read on.
@@ -83,16 +82,9 @@ impl Attempt {
         Ok((writes, answer))
     }
 
-    /// The update that opens a challenge, and removes some that are over.
     async fn open(&self, app: &App, user: &User, challenge: Challenge, offers: Vec<Offer>) -> Result<(Write, Owed), Problem> {
         let keyring = app.keyrings.current(self.now).await;
-        let (ticket, token) = Ticket::issue(user.account, user.id, &keyring, &app.entropy, self.now)?;
-        let update = user.touch().and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
-        let update = update.value("challenge", document(&challenge)?).set_due(challenge.expires_at);
-        let update = displaced(user, self.now).into_iter().enumerate().fold(update, |update, (index, name)| {
-            update.remove(format!("#challenges.#old{index}")).name(&format!("old{index}"), name)
-        });
-        Ok((update, Owed::new(token, offers)))
+        opening::open(user, &challenge, offers, &keyring, &app.entropy, self.now)
     }
 
     async fn token(&self, app: &App, call: &Call, user: &User, acr: Acr) -> Result<Answer, Problem> {
@@ -148,17 +140,6 @@ impl Attempt {
     fn event(&self, user: UserId) -> Event {
         Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", "password")
     }
-}
-
-/// The challenges to be removed with the opening of a new one: some of those that are over, and the oldest where there are too many.
-fn displaced(user: &User, now: shared::clock::Timestamp) -> Vec<&str> {
-    let over = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now);
-    let mut names: Vec<&str> = over.map(|(name, _)| name.as_str()).take(PRUNED_AT_ONCE).collect();
-    if user.challenges.len() - names.len() >= KEPT_MAX {
-        let open = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at > now);
-        names.extend(open.min_by_key(|(_, challenge)| challenge.opened_at).map(|(name, _)| name.as_str()));
-    }
-    names
 }
 
 fn acr_name(acr: Acr) -> &'static str {

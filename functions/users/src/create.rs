@@ -101,6 +101,7 @@ impl Request {
             // The maps stand ready, because an update can only reach into one that is there.
             factors: Method::ALL.into_iter().map(|method| (method.name().to_owned(), Factor::default())).collect(),
             challenges: BTreeMap::new(),
+            link_generation: 0,
             head: Head::default(),
         };
         Ok((user, password))

@@ -107,6 +107,16 @@ pub fn idempotency(caller: &str, key: &str) -> Key {
     Key::new(format!("IDEMPOTENCY#{named}"), "IDEMPOTENCY")
 }
 
+/// A one-time link, by its token's fingerprint.
+pub fn link(fingerprint: &str) -> Key {
+    Key::new(format!("LINK#{fingerprint}"), "LINK")
+}
+
+/// The one-time code that a link's `redirect_uri` is given, by its fingerprint.
+pub fn exchange(fingerprint: &str) -> Key {
+    Key::new(format!("EXCHANGE#{fingerprint}"), "EXCHANGE")
+}
+
 /// An account's claim to a web origin: what a CORS preflight, which names no account, is answered from.
 pub fn origin(origin: &str, account: AccountId) -> Key {
     Key::new(origins(origin), account.to_string())

@@ -70,6 +70,8 @@ slugs! {
         "The user has factors, but none of them is enabled now. An administrator can enable a method, unlock a factor or reset it.";
     NotFound "not-found" 404 "There is nothing here"
         "No route takes this path, or the object does not exist in this account.";
+    LinkUnknown "link-unknown" 404 "Nobody was sent this link"
+        "The link was not sent by this service, or was cut on its way: open it from the mail itself.";
     MethodNotAllowed "method-not-allowed" 405 "The path does not take this method"
         "`Allow` lists the methods that it takes.";
     UsernameTaken "username-taken" 409 "The username is taken"
@@ -92,6 +94,12 @@ slugs! {
         "A code lives five minutes. Ask for a new one.";
     AgreementClosed "agreement-closed" 410 "The agreement is closed"
         "It was cancelled, or it has expired: its links open nothing any more.";
+    CodeUsed "code-used" 410 "The code was used"
+        "A one-time code is exchanged for a token once. Send the person a new link.";
+    LinkExpired "link-expired" 410 "The link has expired"
+        "A link is good for a day at most, and ends with a change of the user's address or password, and with the user being disabled. Ask for a new one.";
+    LinkUsed "link-used" 410 "The link was used"
+        "A second factor has spent this link. Ask for a new one.";
     PreconditionFailed "precondition-failed" 412 "The object is not the one you read"
         "`If-Match` does not name the object's current `ETag`. Read it again and repeat.";
     PayloadTooLarge "payload-too-large" 413 "The body is too large"
@@ -104,6 +112,8 @@ slugs! {
         "The account or group wants the sender to give the name of each recipient who is to prove their identity. `errors` names them.";
     RecipientNotInUs "recipient-not-in-us" 422 "A recipient is not in the United States"
         "Knowledge-based authentication works on people in the United States: `country` must be `US`. `errors` names the recipients.";
+    LinkNotPossible "link-not-possible" 422 "No link can be sent to this user"
+        "The user is disabled or has no mail address.";
     AllowlistTooWide "allowlist-too-wide" 422 "A network of the allowlist is too wide"
         "An IPv4 network may be /16 or narrower, an IPv6 network /32 or narrower.";
     IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key was used for another request"

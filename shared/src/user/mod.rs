@@ -148,6 +148,9 @@ pub struct User {
     /// The open challenges, and those lately closed, by the fingerprint of their token.
     #[serde(default)]
     pub challenges: BTreeMap<String, Challenge>,
+    /// Counts what has ended all links that were mailed before: one of an earlier generation opens nothing.
+    #[serde(default)]
+    pub link_generation: u64,
     /// The head of the user's audit chain.
     #[serde(flatten)]
     pub head: Head,

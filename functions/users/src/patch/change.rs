@@ -9,6 +9,7 @@ use shared::dynamo::{Failure, Item, Write, document, keys};
 use shared::entropy::Entropy;
 use shared::http::Problem;
 use shared::http::patch::Member;
+use shared::link;
 use shared::secret::Secret;
 use shared::user::contact::Phone;
 use shared::user::credential::Credential;
@@ -128,6 +129,9 @@ impl Change {
         if self.ends_challenges(user, patched) {
             update = update.and(", #challenges = :none").value("none", document(&BTreeMap::<String, u8>::new())?);
         }
+        if self.ends_links(user, patched) {
+            update = link::end_all(update);
+        }
         let mut writes = user.change(update, [event], now)?;
         writes.extend(self.name_writes(user, patched, credential)?);
         Ok(writes)
@@ -137,6 +141,11 @@ impl Change {
     fn ends_challenges(&self, user: &User, patched: &User) -> bool {
         let moved = user.email != patched.email || user.phone != patched.phone;
         moved || patched.disabled || self.password_hash != Member::Untouched
+    }
+
+    /// A link went to a mailbox that no longer counts, or stood in for a password that was since set, or nothing counts any more.
+    fn ends_links(&self, user: &User, patched: &User) -> bool {
+        user.email != patched.email || patched.disabled || self.password_hash != Member::Untouched
     }
 
     fn name_writes(&self, user: &User, patched: &User, credential: Option<Credential>) -> Result<Vec<Write>, Failure> {
@@ -209,6 +218,17 @@ mod tests {
         assert_eq!((removed.phone, removed.phone_country, removed.had_factor), (None, None, true));
         let replaced = change(json!({"phone": "+14165550100"})).over(&user());
         assert_eq!((replaced.phone_country.as_deref(), replaced.had_factor), (Some("CA"), false));
+    }
+
+    #[test]
+    fn another_mailbox_or_password_or_being_disabled_ends_what_was_mailed_and_a_phone_does_not() {
+        let ends = |patch| {
+            let change = change(patch);
+            change.ends_links(&user(), &change.over(&user()))
+        };
+        assert!(ends(json!({"disabled": true})));
+        assert!(ends(json!({"email": "ann@example.com"})));
+        assert!(!ends(json!({"phone": "+14165550100", "group": "sales"})));
     }
 
     #[test]

@@ -1,0 +1,118 @@
+//! What the second factor of a challenge brings about, whichever factor it was: the challenge is used, the link that opened it is
+//! spent, and the browser is answered with the token, with a one-time code for the portal, or with leave to set a new password.
+//!
+//! The factor's own part (its counts, its codes) is the caller's, in the same transaction.
+
+use crate::access_token::{self, Proof, Subject};
+use crate::app::App;
+use crate::challenge::{self, Challenge, First, Ticket};
+use crate::clock::Timestamp;
+use crate::dynamo::{Failure, Write};
+use crate::entropy::Entropy;
+use crate::exchange::{self, Exchange};
+use crate::http::Call;
+use crate::keyring::{Keyring, KeyringError};
+use crate::link::Purpose;
+use crate::secret::Secret;
+use crate::sign_in::{Answer, Authenticated, NewPassword, Redirect};
+use crate::user::{Method, User};
+
+/// The end of a challenge, about to be written.
+#[derive(Debug)]
+pub struct Completion {
+    /// What was proved.
+    pub proof: Proof,
+    name: String,
+    first: First,
+    method: Method,
+    handover: Handover,
+    now: Timestamp,
+}
+
+/// What the browser is handed.
+#[derive(Debug)]
+enum Handover {
+    /// The token.
+    Token,
+    /// A code that the portal exchanges for it, and where to bring it.
+    Code(Secret<String>, String),
+    /// Leave to set a new password.
+    NewPassword,
+}
+
+impl Completion {
+    /// The end of `challenge`, by `method`.
+    pub fn of(ticket: &Ticket, challenge: &Challenge, method: Method, entropy: &Entropy, now: Timestamp) -> Self {
+        let first = challenge.first.clone();
+        let handover = match first.link() {
+            Some(link) if link.purpose == Purpose::Password => Handover::NewPassword,
+            Some(link) => link.redirect_uri.clone().map_or(Handover::Token, |uri| Handover::Code(exchange::draw(entropy), uri)),
+            None => Handover::Token,
+        };
+        Self { proof: challenge.proof(method, now), name: ticket.name.clone(), first, method, handover, now }
+    }
+
+    /// Adds to an update of the user's item that the challenge is used, and the user has proved a factor.
+    ///
+    /// The condition that the challenge can be gone on with is [`Ticket::guard`]'s. What a link opened stays on the item for longer than
+    /// any other challenge of that link: they are told from it that the link is spent.
+    pub fn consume(&self, update: Write) -> Write {
+        let update = update
+            .and(", #challenges.#c.#used_at = :used_at, #had_factor = :yes")
+            .name("c", self.name.as_str())
+            .value("used_at", self.now)
+            .value("yes", true);
+        let until = self.now.plus(challenge::LIFETIME);
+        let update = match self.first.link() {
+            Some(_) => update.and(", #challenges.#c.#expires_at = :known_until").value("known_until", until),
+            None => update,
+        };
+        match self.handover {
+            Handover::NewPassword => {
+                update.and(", #challenges.#c.#password_until = :password_until").value("password_until", until)
+            }
+            Handover::Token | Handover::Code(..) => update,
+        }
+    }
+
+    /// The writes of other items than the user's. Where there are any, the first spends the link.
+    pub fn writes(&self, user: &User) -> Result<Vec<Write>, Failure> {
+        let Some(link) = self.first.link() else { return Ok(Vec::new()) };
+        let mut writes = vec![link.spend(self.now)];
+        if let Handover::Code(code, _) = &self.handover {
+            writes.push(Exchange::new(user, link, self.method, self.now).create(code)?);
+        }
+        Ok(writes)
+    }
+
+    /// Whether a transaction failed because the link is spent, where [`Completion::writes`] begin at the place `at` of it.
+    pub fn came_too_late(&self, failure: &Failure, at: usize) -> bool {
+        self.first.link().is_some() && failure.stood_at(at).is_some()
+    }
+
+    /// The link that was spent, as the audit names it.
+    pub fn link(&self) -> Option<String> {
+        self.first.link().map(|link| link.id.to_string())
+    }
+
+    /// The answer, once it is written. `challenge` is the token that the request carried.
+    pub fn answer(
+        &self,
+        app: &App,
+        call: &Call,
+        keyring: &Keyring,
+        user: &User,
+        challenge: &Secret<String>,
+    ) -> Result<Answer, KeyringError> {
+        Ok(match &self.handover {
+            Handover::Token => {
+                let subject = Subject { user: user.id, account: user.account, kind: user.kind };
+                let issuer = call.base_url(app.config.base_url.as_deref());
+                let token = access_token::sign(&subject, &self.proof, &issuer, keyring, &app.entropy, self.now)?;
+                Answer::Authenticated(Authenticated::new(token, &self.proof))
+            }
+            Handover::Code(code, uri) => Answer::Redirect(Redirect::new(exchange::address(uri, code), code.clone())),
+            Handover::NewPassword => Answer::NewPasswordRequired(NewPassword::new(challenge.clone())),
+        })
+    }
+}
