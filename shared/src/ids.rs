@@ -55,6 +55,8 @@ kinds! {
     SessionKind SessionId "kba";
     /// A one-time link: what the audit names it by, and no part of its token.
     LinkKind LinkId "link";
+    /// A purchase of prepaid transactions.
+    TopupKind TopupId "top";
     /// A request, where API Gateway gave none.
     RequestKind RequestId "req";
 }

@@ -11,6 +11,7 @@
 //! | [`link`], [`exchange`] | one-time links, and the codes that portals exchange for a token |
 //! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
 //! | [`audit`] | the chain of what happened, per subject |
+//! | [`quota`] | the ledger of prepaid transactions |
 //! | [`idempotency`] | the same request twice, carried out once |
 //! | [`courier`] | SMS and mail |
 //! | [`http`] | event in, problem out |
@@ -46,8 +47,10 @@ pub mod idempotency;
 pub mod ids;
 pub mod keyring;
 pub mod link;
+pub mod metric;
 pub mod opening;
 pub mod outbound;
+pub mod quota;
 pub mod recovery;
 pub mod sdk;
 pub mod secret;

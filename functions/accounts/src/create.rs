@@ -9,6 +9,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Write, keys};
 use shared::http::{Call, Outcome, Problem, Reply};
 use shared::ids::AccountId;
+use shared::quota::Shards;
 use utoipa::ToSchema;
 
 use crate::account::Response;
@@ -52,6 +53,7 @@ fn open(id: AccountId, request: Request, actor: Actor, call: &Call, now: Timesta
         version: 1,
         settings_version: 1,
         overrides: Overrides::default(),
+        quota_shards: Shards::default(),
         head: chain.head().clone(),
     };
     let mut writes = vec![Write::create(keys::account(id), &account)?];

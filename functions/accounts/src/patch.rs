@@ -85,6 +85,7 @@ mod tests {
     use shared::audit::Head;
     use shared::clock::Timestamp;
     use shared::ids::AccountId;
+    use shared::quota::Shards;
 
     fn account() -> Account {
         Account {
@@ -95,6 +96,7 @@ mod tests {
             version: 3,
             settings_version: 1,
             overrides: Overrides::default(),
+            quota_shards: Shards::default(),
             head: Head::default(),
         }
     }

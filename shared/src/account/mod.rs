@@ -12,6 +12,7 @@ use crate::audit::{Chain, Event, Head};
 use crate::clock::Timestamp;
 use crate::dynamo::{Failure, Write, keys};
 use crate::ids::AccountId;
+use crate::quota::Shards;
 
 pub use allowlist::{Explanation, explain, network};
 pub use overrides::{Effective, Invalid, Overrides};
@@ -52,6 +53,9 @@ pub struct Account {
     /// What the account has set; the rest has its default.
     #[serde(default)]
     pub overrides: Overrides,
+    /// How many shards its balance of prepaid transactions has.
+    #[serde(default)]
+    pub quota_shards: Shards,
     /// The head of the account's audit chain.
     #[serde(flatten)]
     pub head: Head,

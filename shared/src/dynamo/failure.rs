@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
@@ -95,6 +96,23 @@ impl Failure {
                 other => Self::unavailable(DOING, &cause(&other)),
             },
             other => Self::of(&other, DOING),
+        }
+    }
+
+    /// The failure of a read of several items at one instant: where a transaction writes one of them, it is to be tried again.
+    pub(super) fn of_reading_together(error: &SdkError<TransactGetItemsError>) -> Self {
+        const DOING: &str = "getting items together";
+        match error.as_service_error() {
+            Some(TransactGetItemsError::TransactionCanceledException(cancelled)) => {
+                let codes: Vec<&str> = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).collect();
+                let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+                if codes.iter().any(|code| passing.contains(code)) {
+                    Self::Conflict
+                } else {
+                    Self::unavailable(DOING, &codes.join(", "))
+                }
+            }
+            _ => Self::of(error, DOING),
         }
     }
 

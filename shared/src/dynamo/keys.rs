@@ -26,6 +26,9 @@ pub const DUE_SK: &str = "due_at";
 /// How many partitions of [`DUE`] there are: what is due is spread, so that no partition is hot.
 pub const DUE_SHARDS: u8 = 8;
 
+/// How many partitions an account's ledger has: a partition takes a thousand units a second. It never changes.
+pub const LEDGER_PARTITIONS: u8 = 8;
+
 /// Where an item stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -155,6 +158,47 @@ pub fn agreement_partition(agreement: AgreementId) -> String {
 /// The listing of an account's agreements.
 pub fn agreements(account: AccountId) -> String {
     format!("ACCOUNT#{account}#AGREEMENTS")
+}
+
+/// A shard of an account's balance of prepaid transactions.
+pub fn balance(account: AccountId, shard: u8) -> Key {
+    Key::new(format!("BALANCE#{account}#{shard}"), "BALANCE")
+}
+
+/// What was told of an account's balance being low.
+pub fn balance_notice(account: AccountId) -> Key {
+    Key::new(format!("BALANCE#{account}#0"), "NOTICE")
+}
+
+/// A group's part in a shard of its account's balance. A partition of its own: the shard's takes a thousand units a second.
+pub fn quota_share(account: AccountId, shard: u8, group: &str) -> Key {
+    Key::new(quota_shares(account, shard), group)
+}
+
+/// The partition of the groups' parts in a shard.
+pub fn quota_shares(account: AccountId, shard: u8) -> String {
+    format!("SHARE#{account}#{shard}")
+}
+
+/// An entry of an account's ledger: where it stands follows from its id alone, so that the same id is found again.
+pub fn ledger_entry(account: AccountId, id: &str) -> Key {
+    let [first, ..] = Fingerprint::of(id.as_bytes()).short();
+    Key::new(ledger(account, first % LEDGER_PARTITIONS), id)
+}
+
+/// One of the partitions of an account's ledger.
+pub fn ledger(account: AccountId, partition: u8) -> String {
+    format!("LEDGER#{account}#{partition}")
+}
+
+/// The listing of the entries that began at a shard.
+pub fn ledger_listing(account: AccountId, shard: u8) -> String {
+    format!("ACCOUNT#{account}#LEDGER#{shard}")
+}
+
+/// What was answered to a top-up: kept for ever.
+pub fn topup(key: &str) -> Key {
+    Key::new(format!("TOPUP#{}", Fingerprint::of(key.as_bytes()).encode()), "TOPUP")
 }
 
 /// A partition of what is due.

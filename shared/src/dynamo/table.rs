@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, TransactWriteItem,
+    AttributeValue, ConsumedCapacity, Get, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, TransactGetItem,
+    TransactWriteItem,
 };
 
 use super::keys::{self, Key};
@@ -88,6 +89,22 @@ impl Table {
             }
         }
         Err(Failure::unavailable("getting items", &"some keys were left unprocessed"))
+    }
+
+    /// The items at `keys` as they stand at one instant, in that order. A conflict is to be tried again.
+    pub async fn get_together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
+        let part = |key: Key| {
+            let get = Get::builder().table_name(&self.name).set_key(Some(key.into_item())).build();
+            get.map(|get| TransactGetItem::builder().get(get).build())
+        };
+        let parts = keys.into_iter().map(part).collect::<Result<_, _>>();
+        let parts: Vec<_> = parts.map_err(|error| Failure::unavailable("getting items together", &error))?;
+        let request = self.client.transact_get_items().set_transact_items(Some(parts));
+        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
+        let answer = sent.map_err(|error| Failure::of_reading_together(&error))?;
+        self.count_read(answer.consumed_capacity());
+        let items = answer.responses.unwrap_or_default().into_iter().map(|response| response.item);
+        Ok(items.map(|item| item.filter(|item| !item.is_empty())).collect())
     }
 
     /// Makes one update, and answers with the item as it stood before: what came of it is for the caller's rule to tell.

@@ -58,6 +58,8 @@ slugs! {
         "The code is wrong or was used before. `attempts_left` says how many tries this challenge still has.";
     CodeSuperseded "code-superseded" 401 "A newer code was sent"
         "The code was right once, but a newer one was sent since: use the message whose `reference` is the latest. `attempts_left` says how many tries are left.";
+    QuotaExhausted "quota-exhausted" 402 "There are too few prepaid transactions"
+        "The account has fewer prepaid transactions left than this needs: `requested` and `available` say how many. Nothing was written. The operator can add more.";
     Forbidden "forbidden" 403 "The key or token may not do this"
         "The API key lacks the scope that this route needs, or the token is of a kind that it does not serve.";
     PlanRequired "plan-required" 403 "The account's plan does not include this"
@@ -291,6 +293,10 @@ pub struct ProblemDocument {
     errors: Option<Vec<FieldError>>,
     /// With `code-invalid` and `code-superseded`: how many tries the challenge still has.
     attempts_left: Option<u32>,
+    /// With `quota-exhausted`: how many transactions the request needs.
+    requested: Option<u64>,
+    /// With `quota-exhausted`: how many there were.
+    available: Option<u64>,
 }
 
 #[cfg(test)]

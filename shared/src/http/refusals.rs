@@ -9,6 +9,7 @@ use crate::clock::{Span, Timestamp};
 use crate::courier::NotSent;
 use crate::dynamo::Failure;
 use crate::keyring::KeyringError;
+use crate::quota;
 use crate::user::{FACTOR_BACKOFF, password};
 
 /// The policy that a challenge without tries is refused by.
@@ -79,6 +80,18 @@ pub fn contended(failure: Failure) -> Problem {
     match failure {
         Failure::Conflict | Failure::Condition(_) => Problem::new(Slug::Conflict).header("retry-after", "1".into()),
         unavailable @ Failure::Unavailable(_) => unavailable.into(),
+    }
+}
+
+impl From<quota::Refusal> for Problem {
+    fn from(refusal: quota::Refusal) -> Self {
+        match refusal {
+            quota::Refusal::Exhausted(few) => {
+                Self::new(Slug::QuotaExhausted).with("requested", few.requested).with("available", few.available)
+            }
+            quota::Refusal::Reused => Self::new(Slug::IdempotencyKeyReused),
+            quota::Refusal::Failure(failure) => failure.into(),
+        }
     }
 }
 

@@ -1,0 +1,226 @@
+//! The shards of an account's balance, read at one instant.
+
+use std::iter::Sum;
+use std::ops::Add;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Account;
+use crate::dynamo::{Failure, Item, Patience, Table, keys, read};
+use crate::entropy::Entropy;
+use crate::ids::AccountId;
+use crate::secret::Fingerprint;
+
+/// The most shards: a reservation that has to take from all of them must still fit in a transaction beside forty recipients.
+pub const SHARDS_MAX: u8 = 8;
+
+/// A balance, or a change of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Balance {
+    /// Bought and free.
+    #[serde(default)]
+    pub available: i64,
+    /// Put aside for recipients.
+    #[serde(default)]
+    pub reserved: i64,
+    /// Used.
+    #[serde(default)]
+    pub consumed: i64,
+}
+
+impl Balance {
+    /// Bought, in all.
+    pub const fn purchased(self) -> i64 {
+        self.available + self.reserved + self.consumed
+    }
+
+    /// Whether nothing of it is negative.
+    pub const fn is_sound(self) -> bool {
+        self.available >= 0 && self.reserved >= 0 && self.consumed >= 0
+    }
+}
+
+impl Add for Balance {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            available: self.available + other.available,
+            reserved: self.reserved + other.reserved,
+            consumed: self.consumed + other.consumed,
+        }
+    }
+}
+
+impl Sum for Balance {
+    fn sum<I: Iterator<Item = Self>>(balances: I) -> Self {
+        balances.fold(Self::default(), Add::add)
+    }
+}
+
+/// How many shards an account's balance has. It only grows: what was written on a shard stays on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shards(u8);
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl Shards {
+    /// So many, if that is 1 to [`SHARDS_MAX`].
+    pub const fn new(count: u8) -> Option<Self> {
+        if 1 <= count && count <= SHARDS_MAX { Some(Self(count)) } else { None }
+    }
+
+    /// How many.
+    pub const fn count(self) -> u8 {
+        self.0
+    }
+
+    /// Each of them.
+    pub fn each(self) -> impl DoubleEndedIterator<Item = u8> + Clone {
+        0..self.0
+    }
+
+    /// The one at which the step with this id begins.
+    pub fn of(self, id: &str) -> u8 {
+        let [first, second, ..] = Fingerprint::of(id.as_bytes()).short();
+        let drawn = u16::from_be_bytes([first, second]) % u16::from(self.0.max(1));
+        u8::try_from(drawn).unwrap_or_default()
+    }
+}
+
+/// One reserved transaction: the shard that it came from and goes back to. Kept on the recipient that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Unit(u8);
+
+impl Unit {
+    pub(super) const fn on(shard: u8) -> Self {
+        Self(shard)
+    }
+
+    pub(super) const fn shard(self) -> u8 {
+        self.0
+    }
+}
+
+/// A group's part in an account's balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Share {
+    /// Put aside for recipients of its agreements.
+    #[serde(default)]
+    pub reserved: i64,
+    /// Used by them.
+    #[serde(default)]
+    pub consumed: i64,
+}
+
+/// What was told of the balance being low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Notice {
+    /// Whether it was told since the balance was last seen at or above its mark.
+    #[serde(default)]
+    pub told: bool,
+    /// How often the mark was crossed.
+    #[serde(default)]
+    pub crossings: u64,
+}
+
+/// A shard as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Shard {
+    /// What stands on it.
+    #[serde(flatten)]
+    pub balance: Balance,
+    /// How many entries have changed it: the same number twice is the same balance.
+    #[serde(default)]
+    pub entries: u64,
+}
+
+/// All shards of an account at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How many there are.
+    pub count: Shards,
+    /// What stands on each.
+    pub shards: Vec<Shard>,
+    /// What was told.
+    pub notice: Notice,
+}
+
+impl Snapshot {
+    /// The account's balance.
+    pub fn total(&self) -> Balance {
+        self.shards.iter().map(|shard| shard.balance).sum()
+    }
+}
+
+/// What stands on the shards of `account` at one instant, in one request (two where the number of shards has just grown).
+///
+/// The account's item is read in the same transaction: it says how many shards there are, so that no new one is overlooked.
+pub async fn snapshot(table: &Table, entropy: &Entropy, account: &Account) -> Result<Snapshot, Failure> {
+    let mut count = account.quota_shards;
+    let mut patience = Patience::default();
+    loop {
+        let mut wanted = vec![keys::account(account.id), keys::balance_notice(account.id)];
+        wanted.extend(count.each().map(|shard| keys::balance(account.id, shard)));
+        match table.get_together(wanted).await {
+            Ok(items) => match assemble(account.id, count, items)? {
+                Read::All(snapshot) => return Ok(snapshot),
+                Read::Grown(grown) => count = grown,
+            },
+            Err(Failure::Conflict) => patience.wait(entropy).await?,
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+enum Read {
+    All(Snapshot),
+    Grown(Shards),
+}
+
+fn assemble(account: AccountId, count: Shards, items: Vec<Option<Item>>) -> Result<Read, Failure> {
+    #[derive(Deserialize)]
+    struct Sharded {
+        #[serde(default)]
+        quota_shards: Shards,
+    }
+    let mut items = items.into_iter();
+    let mut next = || items.next().flatten();
+    let missing = || Failure::unavailable("reading a balance", &format!("{account} is not there"));
+    let stands: Sharded = read(next().ok_or_else(missing)?)?;
+    if stands.quota_shards > count {
+        return Ok(Read::Grown(stands.quota_shards));
+    }
+    let notice = next().map(read).transpose()?.unwrap_or_default();
+    let shards = count.each().map(|_| Ok(next().map(read).transpose()?.unwrap_or_default())).collect::<Result<_, Failure>>()?;
+    Ok(Read::All(Snapshot { count, shards, notice }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_spread_over_the_shards() {
+        let shards = Shards::new(8).unwrap();
+        let mut drawn = [0_u32; 8];
+        for number in 0..8_000 {
+            drawn[usize::from(shards.of(&format!("reserve.agr_{number}")))] += 1;
+        }
+        // Each is expected a thousand times with a standard deviation of thirty.
+        assert!(drawn.iter().all(|count| count.abs_diff(1_000) < 180), "{drawn:?}");
+        assert_eq!(Shards::default().of("anything"), 0);
+    }
+
+    #[test]
+    fn there_are_one_to_eight_shards() {
+        assert_eq!((Shards::new(0), Shards::new(9)), (None, None));
+        assert_eq!(Shards::new(8).map(Shards::count), Some(8));
+    }
+}
