@@ -21,6 +21,14 @@ pub struct Config {
     pub ses_configuration_set: Option<String>,
     /// Whether this is the local stack, which alone may talk to private addresses and by http. No variable sets it.
     pub local: bool,
+    /// `PROVIDER_URL`: where the KBA provider takes requests for sessions; without one, there is no KBA.
+    pub provider_url: Option<String>,
+    /// `PROVIDER_FRAME_ORIGIN`: the origin of the pages that the provider asks its questions on, where it is not that of `PROVIDER_URL`.
+    pub provider_frame_origin: Option<String>,
+    /// `PROVIDER_API_SECRET_ID`: the secret that holds the key that the provider knows us by.
+    pub provider_api_secret_id: Option<String>,
+    /// `PROVIDER_WEBHOOK_SECRET_ID`: the secret that holds the list of secrets that the provider signs its callbacks with.
+    pub provider_webhook_secret_id: Option<String>,
 }
 
 impl Config {
@@ -42,7 +50,19 @@ impl Config {
             sms_sender_id: variable("SMS_SENDER_ID"),
             ses_configuration_set: variable("SES_CONFIGURATION_SET"),
             local: false,
+            provider_url: variable("PROVIDER_URL"),
+            provider_frame_origin: variable("PROVIDER_FRAME_ORIGIN"),
+            provider_api_secret_id: variable("PROVIDER_API_SECRET_ID"),
+            provider_webhook_secret_id: variable("PROVIDER_WEBHOOK_SECRET_ID"),
         }
+    }
+}
+
+impl Config {
+    /// The origin of the pages that the provider asks its questions on, if there is a provider.
+    pub fn provider_frame_origin(&self) -> Option<String> {
+        let address = self.provider_frame_origin.as_ref().or(self.provider_url.as_ref())?;
+        url::Url::parse(address).ok().map(|url| url.origin().ascii_serialization())
     }
 }
 

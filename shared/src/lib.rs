@@ -14,6 +14,7 @@
 //! | [`quota`] | the ledger of prepaid transactions |
 //! | [`idempotency`] | the same request twice, carried out once |
 //! | [`courier`] | SMS and mail |
+//! | [`kba`], [`provider`] | sessions of knowledge-based authentication, and the vendor that holds them |
 //! | [`http`] | event in, problem out |
 //! | [`outbound`] | requests to addresses that somebody configured |
 //! | [`dynamo`] | the table, every key, every SDK error |
@@ -45,11 +46,13 @@ pub mod exchange;
 pub mod http;
 pub mod idempotency;
 pub mod ids;
+pub mod kba;
 pub mod keyring;
 pub mod link;
 pub mod metric;
 pub mod opening;
 pub mod outbound;
+pub mod provider;
 pub mod quota;
 pub mod recovery;
 pub mod sdk;

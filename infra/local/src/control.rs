@@ -1,4 +1,4 @@
-//! The `/_local` routes: the inbox, the clock, the clean-up, the faults. None of them exists in what is deployed.
+//! The `/_local` routes: the inbox, the clock, the clean-up, the provider, the faults. None of them exists in what is deployed.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::cleanup;
 use crate::event::Incoming;
 use crate::faults::{Faults, Mode, Service};
 use crate::inbox::Outbox;
+use crate::provider::{Outcome as SessionOutcome, Provider};
 use crate::store::Store;
 
 /// The furthest that the clock is moved at once: a century.
@@ -31,6 +32,7 @@ pub(crate) struct Control {
     pub outbox: Outbox,
     pub faults: Faults,
     pub store: Arc<Store>,
+    pub provider: Provider,
 }
 
 /// `POST /_local/clock`.
@@ -39,6 +41,13 @@ pub(crate) struct Control {
 struct Advance {
     #[serde(deserialize_with = "seconds")]
     advance: i64,
+}
+
+/// `POST /_local/kba/{session}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    outcome: SessionOutcome,
 }
 
 /// `POST /_local/faults`.
@@ -82,6 +91,7 @@ impl Control {
             "/outbox" => &[Method::GET, Method::HEAD, Method::DELETE],
             "/clock" | "/faults" => &[Method::GET, Method::HEAD, Method::POST],
             "/cleanup" => &[Method::POST],
+            path if path.starts_with("/kba/") => &[Method::POST],
             _ => return Err(Problem::new(Slug::NotFound)),
         };
         if !allowed.contains(&incoming.method) {
@@ -100,6 +110,7 @@ impl Control {
             "/clock" => Ok(self.now()),
             "/cleanup" => cleanup::run(&self.app).await.map(|report| Reply::ok(&report)),
             "/faults" if changes => self.plan(&incoming.body),
+            path if path.starts_with("/kba/") => self.provider_answers(path.trim_start_matches("/kba/"), &incoming.body).await,
             _ => Ok(Reply::ok(&self.faults.report())),
         }
     }
@@ -122,6 +133,13 @@ impl Control {
         let kept = self.store.update(|state| state.clock_ahead += advance);
         kept.map_err(|error| Problem::internal("keeping the clock", &error.to_string()))?;
         Ok(self.now())
+    }
+
+    /// The provider answers a session. It does so for sessions that it never opened, as well: the service has to bear it.
+    async fn provider_answers(&self, session: &str, body: &[u8]) -> Outcome {
+        let session = session.parse().map_err(|_| Problem::new(Slug::NotFound))?;
+        let Answer { outcome } = read(value(body)?)?;
+        Ok(Reply::ok(&self.provider.answer(session, outcome).await))
     }
 
     fn plan(&self, body: &[u8]) -> Outcome {

@@ -20,11 +20,13 @@ impl Display for Greeting<'_> {
         writeln!(f, "\nCountersign runs on this machine.\n")?;
         writeln!(f, "  Sign in       {base}/{account}")?;
         writeln!(f, "  Inbox         {base}/_local/")?;
-        writeln!(f, "  OpenAPI       {base}/openapi.json\n")?;
+        writeln!(f, "  OpenAPI       {base}/openapi.json")?;
+        writeln!(f, "  KBA provider  {}\n", self.stack.provider().origin())?;
         if let Some(demo) = self.stack.demo() {
             account_lines(f, demo)?;
         }
         writeln!(f, "  Operator key  {}", self.stack.operator_key().expose())?;
+        writeln!(f, "  Webhooks      {}  (what the provider signs with)", self.stack.provider().webhook_secret().expose())?;
         match self.data {
             Some(path) => writeln!(f, "  Data          {}, kept; delete it to start afresh\n", path.display())?,
             None => writeln!(f, "  Data          in memory, gone when this stops\n")?,

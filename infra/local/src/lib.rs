@@ -8,6 +8,7 @@
 //! | `dispatch`, `cleanup` | the Lambda functions, and the one that runs on a schedule |
 //! | `engine` | DynamoDB |
 //! | `inbox` | SES and SNS |
+//! | `provider` | the KBA vendor, on an origin of its own |
 //! | `sdk`, `faults`, `refusals` | the SDK's clients, what goes wrong under them, and how AWS says so |
 //! | `keys`, `store`, `demo` | Secrets Manager; what is kept between runs; a ready-made account |
 //!
@@ -23,6 +24,7 @@ mod faults;
 mod gateway;
 mod inbox;
 mod keys;
+mod provider;
 mod refusals;
 mod sdk;
 mod server;
@@ -35,4 +37,5 @@ pub use event::Incoming;
 pub use faults::{Faults, Mode, Plan, Report, Service};
 pub use gateway::Gateway;
 pub use inbox::{Channel, Message, Outbox};
+pub use provider::{Delivered, Outcome, Provider, Sent};
 pub use stack::{Options, Stack, StartError};

@@ -24,6 +24,7 @@ use crate::faults::{Faults, Service};
 use crate::gateway::Gateway;
 use crate::inbox::{self, Outbox};
 use crate::keys;
+use crate::provider::{self, Provider};
 use crate::sdk::Sdk;
 use crate::server::{self, Doors};
 use crate::serving::Serving;
@@ -90,6 +91,7 @@ pub enum StartError {
     Engine(String),
     Table(String),
     Demo(String),
+    Provider(String),
 }
 
 impl fmt::Display for StartError {
@@ -111,6 +113,7 @@ impl fmt::Display for StartError {
             Self::Engine(cause) => write!(f, "The embedded DynamoDB did not start: {cause}."),
             Self::Table(cause) => write!(f, "The table is not usable: {cause}."),
             Self::Demo(cause) => write!(f, "The demo account could not be made: {cause}."),
+            Self::Provider(cause) => write!(f, "The KBA provider did not start: {cause}."),
         }
     }
 }
@@ -128,6 +131,7 @@ pub struct Stack {
     meter: Meter,
     faults: Faults,
     outbox: Outbox,
+    provider: Provider,
     demo: Option<Demo>,
     /// In the order in which they stop.
     serving: Vec<Serving>,
@@ -138,20 +142,24 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         // First of all, so that a second stack leaves no trace.
         let (listener, address) = bind(options.host, options.port).await?;
+        // The port after ours; any, where ours was any.
+        let next = if options.port == 0 { 0 } else { options.port.saturating_add(1) };
+        let provider_door = bind(options.host, next).await?;
         let store = Arc::new(Store::open(options.data.as_deref())?);
         options.clock.advance(Span::seconds(store.state().clock_ahead));
-        let parts = Parts::start(&options, &store, address).await?;
-        let Parts { app, courier, meter, faults, outbox, mut serving } = parts;
+        let parts = Parts::start(&options, &store, address, provider_door).await?;
+        let Parts { app, courier, meter, faults, outbox, provider, mut serving } = parts;
         let operator_key = operator(&app, &store, options.operator_key.clone()).await?;
         let gateway = Gateway::new(Functions::new(&app, courier.clone()), app.clock.clone(), app.entropy.clone());
         let demo = if options.demo { Some(demo(&gateway, &store, &operator_key).await?) } else { None };
-        let control = Control { app: app.clone(), outbox: outbox.clone(), faults: faults.clone(), store };
+        let control =
+            Control { app: app.clone(), outbox: outbox.clone(), faults: faults.clone(), store, provider: provider.clone() };
         serving.insert(0, Serving::router(listener, server::router(Doors { gateway: gateway.clone(), control })));
         // Whoever counts begins with the first request.
         meter.take();
         faults.clear();
         let base_url = format!("http://{address}");
-        Ok(Self { base_url, operator_key, app, courier, gateway, meter, faults, outbox, demo, serving })
+        Ok(Self { base_url, operator_key, app, courier, gateway, meter, faults, outbox, provider, demo, serving })
     }
 
     /// Where it answers: `http://127.0.0.1:9000`, without a slash at the end.
@@ -204,6 +212,11 @@ impl Stack {
         &self.outbox
     }
 
+    /// The KBA provider of this machine.
+    pub const fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
     /// The demo account, where [`Options::demo`] is set.
     pub const fn demo(&self) -> Option<&Demo> {
         self.demo.as_ref()
@@ -224,11 +237,17 @@ struct Parts {
     meter: Meter,
     faults: Faults,
     outbox: Outbox,
+    provider: Provider,
     serving: Vec<Serving>,
 }
 
 impl Parts {
-    async fn start(options: &Options, store: &Arc<Store>, address: SocketAddr) -> Result<Self, StartError> {
+    async fn start(
+        options: &Options,
+        store: &Arc<Store>,
+        address: SocketAddr,
+        (provider_listener, provider_address): (TcpListener, SocketAddr),
+    ) -> Result<Self, StartError> {
         let (clock, entropy, outbox) = (options.clock.clone(), Entropy::system(), Outbox::default());
         let database = store.file("dynamodb.sqlite");
         let engine = async {
@@ -241,7 +260,11 @@ impl Parts {
         let (engine, inbox, keyrings) =
             tokio::try_join!(engine, inbox, keyrings(Arc::clone(store), clock.clone(), entropy.clone()))?;
         let (inbox_endpoint, inbox) = inbox;
-        let config = config(options, address, &entropy);
+        let config = config(options, address, provider_address, &entropy);
+        let secrets = provider::Secrets::kept(store, &entropy)?;
+        let origin = format!("http://{provider_address}");
+        let provider = Provider::new(origin, &format!("http://{address}"), clock.clone(), entropy.clone(), secrets);
+        let provider_serving = provider.serve(provider_listener);
         let faults = Faults::default();
         let sdk = Sdk::new(faults.clone());
         let endpoint = |given: &Option<String>| given.clone().unwrap_or_else(|| inbox_endpoint.clone());
@@ -256,8 +279,9 @@ impl Parts {
         }
         let courier = Courier::over(&ses, &sns, &config);
         let app = App { clock, entropy, config, table, keyrings };
-        let serving = [Some(inbox), engine.map(|engine| engine.serving)].into_iter().flatten().collect();
-        Ok(Self { app, courier, meter, faults, outbox, serving })
+        let serving = [Some(provider_serving), Some(inbox), engine.map(|engine| engine.serving)];
+        let serving = serving.into_iter().flatten().collect();
+        Ok(Self { app, courier, meter, faults, outbox, provider, serving })
     }
 }
 
@@ -281,10 +305,11 @@ async fn keyrings(store: Arc<Store>, clock: Clock, entropy: Entropy) -> Result<K
     made.map_err(|error| StartError::Keyring(error.to_string()))?.map(Keyrings::given)
 }
 
-fn config(options: &Options, address: SocketAddr, entropy: &Entropy) -> Config {
+fn config(options: &Options, address: SocketAddr, provider: SocketAddr, entropy: &Entropy) -> Config {
     let mut config = Config { local: true, ..options.config.clone() };
     config.base_url.get_or_insert_with(|| format!("http://{address}"));
     config.mail_from.get_or_insert_with(|| MAIL_FROM.into());
+    config.provider_url.get_or_insert_with(|| format!("http://{provider}"));
     if options.dynamodb_endpoint.is_some() && options.data.is_none() {
         config.table_name = format!("{}-{:08x}", config.table_name, u32::from_be_bytes(entropy.bytes()));
     }

@@ -1,0 +1,96 @@
+//! The secrets that are shared with the provider: each in a secret of its own, so that who opens sessions cannot forge what comes of
+//! them, and who reads callbacks cannot open any.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::clock::{Span, Timestamp};
+use crate::kba::webhook;
+use crate::secret::Secret;
+
+/// How old what was read may get before it is read again.
+const REREAD_AFTER: Span = Span::minutes(10);
+/// How soon it is asked for again where it could not be read.
+const ASK_AGAIN_AFTER: Span = Span::seconds(30);
+
+/// Something that is read from a secret, and read again from time to time: changing it needs no deployment.
+pub struct Held<T> {
+    source: Source,
+    parse: fn(&str) -> Option<T>,
+    read: Arc<RwLock<(Option<Arc<T>>, Timestamp)>>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// It was given, and stays.
+    Given,
+    /// Secrets Manager.
+    Secret { client: aws_sdk_secretsmanager::Client, id: String },
+}
+
+impl<T> Held<T> {
+    /// This, for good.
+    pub fn given(value: T) -> Self {
+        let read = Arc::new(RwLock::new((Some(Arc::new(value)), Timestamp::default())));
+        Self { source: Source::Given, parse: |_| None, read }
+    }
+
+    /// What `parse` makes of the secret `id`. It is read when it is first asked for.
+    fn in_secret(client: aws_sdk_secretsmanager::Client, id: String, parse: fn(&str) -> Option<T>) -> Self {
+        let never = Timestamp::from_millis(i64::MIN);
+        Self { source: Source::Secret { client, id }, parse, read: Arc::new(RwLock::new((None, never))) }
+    }
+
+    /// What is in force: what was read last, where it cannot be read again; nothing, where it never could.
+    pub async fn current(&self, now: Timestamp) -> Option<Arc<T>> {
+        let (held, ask_from) = self.read.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Source::Secret { client, id } = &self.source else { return held };
+        if now < ask_from {
+            return held;
+        }
+        let answer = client.get_secret_value().secret_id(id).send().await;
+        let fresh = match answer {
+            Ok(answer) => (self.parse)(answer.secret_string().unwrap_or_default()),
+            Err(error) => {
+                tracing::warn!(cause = crate::dynamo::cause(&error), "a secret of the provider could not be read");
+                None
+            }
+        };
+        let ask_from = now.plus(if fresh.is_some() { REREAD_AFTER } else { ASK_AGAIN_AFTER });
+        let held = fresh.map(Arc::new).or(held);
+        if held.is_none() {
+            tracing::error!("a secret of the provider is missing or malformed");
+        }
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = (held.clone(), ask_from);
+        held
+    }
+}
+
+impl Held<Secret<String>> {
+    /// The key that the provider knows us by: the whole text of the secret.
+    pub fn api_secret(client: aws_sdk_secretsmanager::Client, id: String) -> Self {
+        Self::in_secret(client, id, |text| (!text.trim().is_empty()).then(|| Secret::new(text.trim().to_owned())))
+    }
+}
+
+impl Held<webhook::Secrets> {
+    /// The secrets that callbacks are signed with: a JSON list of `whsec_…`.
+    pub fn webhook_secrets(client: aws_sdk_secretsmanager::Client, id: String) -> Self {
+        Self::in_secret(client, id, |text| {
+            let texts: Vec<Secret<String>> = serde_json::from_str(text).ok()?;
+            webhook::Secrets::read(&texts)
+        })
+    }
+}
+
+impl<T> Clone for Held<T> {
+    fn clone(&self) -> Self {
+        Self { source: self.source.clone(), parse: self.parse, read: Arc::clone(&self.read) }
+    }
+}
+
+impl<T> fmt::Debug for Held<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
