@@ -55,11 +55,8 @@ kinds! {
     SessionKind SessionId "kba";
     /// A one-time link: what the audit names it by, and no part of its token.
     LinkKind LinkId "link";
-<<<<<<< HEAD
     /// A purchase of prepaid transactions.
     TopupKind TopupId "top";
-=======
->>>>>>> 9424fe7 (provider: the interface that an adapter implements, and one to try it with)
     /// A request, where API Gateway gave none.
     RequestKind RequestId "req";
 }
