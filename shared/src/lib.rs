@@ -15,6 +15,7 @@
 //! | [`idempotency`] | the same request twice, carried out once |
 //! | [`courier`] | SMS and mail |
 //! | [`kba`], [`provider`] | sessions of knowledge-based authentication, and the vendor that holds them |
+//! | [`courier`], [`owed`] | SMS and mail; mails that are written with the change that they tell of, and sent after it |
 //! | [`http`] | event in, problem out |
 //! | [`outbound`] | requests to addresses that somebody configured |
 //! | [`dynamo`] | the table, every key, every SDK error |
@@ -26,7 +27,8 @@
 //! 2. An attempt is counted before it is compared.
 //! 3. The audit entry is in the transaction of what it tells of.
 //! 4. Expiry stands in a condition or a comparison; nothing relies on an item having been removed.
-//! 5. A secret has a type that cannot be printed.
+//! 5. What is told by mail is owed in the transaction of what it tells of.
+//! 6. A secret has a type that cannot be printed.
 
 pub mod access_token;
 pub mod account;
@@ -52,6 +54,7 @@ pub mod link;
 pub mod metric;
 pub mod opening;
 pub mod outbound;
+pub mod owed;
 pub mod provider;
 pub mod quota;
 pub mod recovery;

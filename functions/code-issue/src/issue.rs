@@ -142,10 +142,11 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
     let host = host(state, call, case);
     let message = CodeMessage {
         organisation: &case.account.name,
-        code: draft.digits.expose(),
+        code: &draft.digits,
         reference: &draft.stored.reference,
         expires_in: code::LIFETIME,
         host: &host,
+        locale: case.user.locale.unwrap_or(case.settings.locale),
     };
     let rendered = |_| {
         tracing::error!("a message could not be rendered");
@@ -153,7 +154,7 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
     };
     match case.method {
         Method::Email => state.courier.mail(case.destination(), &message.mail().map_err(rendered)?).await,
-        _ => state.courier.text(case.destination(), &message.sms().map_err(rendered)?).await,
+        _ => state.courier.text(case.destination(), &message.sms()).await,
     }
 }
 

@@ -8,11 +8,13 @@
 //! audit of names that nobody has 30 days. The audit of users and accounts is not removed.
 
 mod challenges;
+mod mails;
 mod records;
 
 use serde::Serialize;
 use shared::app::App;
 use shared::clock::Timestamp;
+use shared::courier::Courier;
 use shared::dynamo::keys::{DUE_SHARDS, due_shard};
 use shared::dynamo::{Failure, Key};
 
@@ -45,6 +47,12 @@ pub struct Report {
     pub idempotency_records: u32,
     /// Audit entries of names that nobody has.
     pub passing_entries: u32,
+    /// Mails that were owed, and sent.
+    pub mails_sent: u32,
+    /// Mails that nobody has a use for any more.
+    pub mails_dropped: u32,
+    /// Mails that could not be sent, and are owed still.
+    pub mails_owed: u32,
     /// Items that turned out to be due later.
     pub rescheduled: u32,
     /// Items that could not be dealt with: the log says why.
@@ -56,7 +64,7 @@ pub struct Report {
 impl Report {
     /// How many things it removed.
     pub const fn removed(&self) -> u32 {
-        self.challenges + self.counters + self.idempotency_records + self.passing_entries
+        self.challenges + self.counters + self.idempotency_records + self.passing_entries + self.mails_sent + self.mails_dropped
     }
 
     /// Adds what another run did.
@@ -66,6 +74,9 @@ impl Report {
         self.counters += other.counters;
         self.idempotency_records += other.idempotency_records;
         self.passing_entries += other.passing_entries;
+        self.mails_sent += other.mails_sent;
+        self.mails_dropped += other.mails_dropped;
+        self.mails_owed += other.mails_owed;
         self.rescheduled += other.rescheduled;
         self.failed += other.failed;
         self.more = other.more;
@@ -73,14 +84,14 @@ impl Report {
 }
 
 /// Deals with what is due, up to the batch's size.
-pub async fn sweep(app: &App, batch: Batch) -> Result<Report, Failure> {
+pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Result<Report, Failure> {
     let now = app.clock.now();
     let mut report = Report::default();
     for shard in 0..DUE_SHARDS {
         loop {
             let due = app.table.due(due_shard(shard), now.as_millis(), batch.page).await?;
             let page_was_full = i32::try_from(due.len()).is_ok_and(|found| found >= batch.page);
-            let before = report.removed() + report.rescheduled;
+            let before = report.removed() + report.rescheduled + report.mails_owed;
             for key in due.iter().filter_map(Key::of) {
                 if report.examined >= batch.items_max {
                     report.more = true;
@@ -88,13 +99,13 @@ pub async fn sweep(app: &App, batch: Batch) -> Result<Report, Failure> {
                 }
                 report.examined += 1;
                 // One item that cannot be dealt with does not keep the others from it.
-                if let Err(failure) = deal_with(app, key, now, &mut report).await {
+                if let Err(failure) = deal_with(app, courier, key, now, &mut report).await {
                     tracing::error!(?failure, "an item could not be cleaned up");
                     report.failed += 1;
                 }
             }
             // The index follows the table with a delay: what it still lists after nothing came of a page is seen by the next run.
-            if !page_was_full || report.removed() + report.rescheduled == before {
+            if !page_was_full || report.removed() + report.rescheduled + report.mails_owed == before {
                 break;
             }
         }
@@ -102,8 +113,10 @@ pub async fn sweep(app: &App, batch: Batch) -> Result<Report, Failure> {
     Ok(report)
 }
 
-async fn deal_with(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    if key.pk.starts_with("USER#") && key.sk == "USER" {
+async fn deal_with(app: &App, courier: &Courier, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
+    if mails::stands_at(&key) {
+        mails::send(app, courier, &key, report).await
+    } else if key.pk.starts_with("USER#") && key.sk == "USER" {
         challenges::remove(app, key, now, report).await
     } else {
         records::remove(app, key, now, report).await

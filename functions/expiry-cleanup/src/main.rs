@@ -6,6 +6,7 @@ use expiry_cleanup::{Batch, Report, sweep};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::app::App;
 use shared::clock::Clock;
+use shared::courier::Courier;
 use shared::sdk::sdk_config;
 use shared::start;
 
@@ -15,14 +16,18 @@ const RESERVE_MILLIS: i64 = 20_000;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     start::logs();
-    let app = Arc::new(App::start(&sdk_config()).await?);
+    let sdk = sdk_config();
+    let app = App::start(&sdk).await?;
+    let courier = Courier::new(&sdk, &app.config);
+    let parts = Arc::new((app, courier));
     lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {
-        let app = Arc::clone(&app);
+        let parts = Arc::clone(&parts);
         async move {
-            let report = run(&app, event.context.deadline).await?;
+            let report = run(&parts.0, &parts.1, event.context.deadline).await?;
             tracing::info!(
                 cleanup.examined = report.examined,
                 cleanup.removed = report.removed(),
+                cleanup.mails_owed = report.mails_owed,
                 cleanup.failed = report.failed,
                 cleanup.more = report.more,
                 "cleaned up"
@@ -34,10 +39,10 @@ async fn main() -> Result<(), Error> {
 }
 
 /// Batch after batch, until nothing is due or this environment's time is nearly over: the next run goes on from there.
-async fn run(app: &App, deadline: u64) -> Result<Report, Error> {
+async fn run(app: &App, courier: &Courier, deadline: u64) -> Result<Report, Error> {
     let mut report = Report::default();
     loop {
-        let swept = sweep(app, Batch::default()).await.map_err(|failure| {
+        let swept = sweep(app, courier, Batch::default()).await.map_err(|failure| {
             tracing::error!(?failure, "the clean-up was cut short; the next run goes on from there");
             "the clean-up was cut short"
         })?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::clock::Span;
+use shared::courier::Courier;
 use shared::http::{Body as JsonBody, Outcome, Problem, Reply, Slug};
 use shared::ids::RequestId;
 
@@ -29,6 +30,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 #[derive(Debug)]
 pub(crate) struct Control {
     pub app: App,
+    pub courier: Courier,
     pub outbox: Outbox,
     pub faults: Faults,
     pub store: Arc<Store>,
@@ -108,7 +110,7 @@ impl Control {
             "/outbox" => Ok(self.outbox(&incoming.method)),
             "/clock" if changes => self.advance(&incoming.body),
             "/clock" => Ok(self.now()),
-            "/cleanup" => cleanup::run(&self.app).await.map(|report| Reply::ok(&report)),
+            "/cleanup" => cleanup::run(&self.app, &self.courier).await.map(|report| Reply::ok(&report)),
             "/faults" if changes => self.plan(&incoming.body),
             path if path.starts_with("/kba/") => self.provider_answers(path.trim_start_matches("/kba/"), &incoming.body).await,
             _ => Ok(Reply::ok(&self.faults.report())),

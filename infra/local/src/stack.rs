@@ -152,8 +152,14 @@ impl Stack {
         let operator_key = operator(&app, &store, options.operator_key.clone()).await?;
         let gateway = Gateway::new(Functions::new(&app, courier.clone()), app.clock.clone(), app.entropy.clone());
         let demo = if options.demo { Some(demo(&gateway, &store, &operator_key).await?) } else { None };
-        let control =
-            Control { app: app.clone(), outbox: outbox.clone(), faults: faults.clone(), store, provider: provider.clone() };
+        let control = Control {
+            app: app.clone(),
+            courier: courier.clone(),
+            outbox: outbox.clone(),
+            faults: faults.clone(),
+            store,
+            provider: provider.clone(),
+        };
         serving.insert(0, Serving::router(listener, server::router(Doors { gateway: gateway.clone(), control })));
         // Whoever counts begins with the first request.
         meter.take();

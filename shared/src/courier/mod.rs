@@ -1,7 +1,10 @@
 //! SMS and mail: the messages, and the hands they are given to.
 
+mod code;
 mod gsm7;
-mod messages;
+pub mod languages;
+mod letter;
+mod message;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -12,12 +15,15 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
+use aws_sdk_sesv2::types::{self as ses, Body, Content, Destination, EmailContent};
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use crate::config::Config;
 
-pub use messages::{CodeMessage, Mail};
+pub use code::{CodeMail, CodeMessage};
+pub use languages::Language;
+pub use letter::{Letter, Mail, Point};
+pub use message::{LinkMail, Message, SealedLink};
 
 /// The sender did not take the message, as far as we know. Why is in the log, without whom it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +87,7 @@ impl Courier {
             return Err(NotSent::Refused);
         };
         let body = Body::builder().text(content(&mail.text)?).html(content(&mail.html)?).build();
-        let message = Message::builder().subject(content(&mail.subject)?).body(body).build();
+        let message = ses::Message::builder().subject(content(&mail.subject)?).body(body).build();
         let request = self
             .ses
             .send_email()

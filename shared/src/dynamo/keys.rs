@@ -130,6 +130,11 @@ pub fn origins(origin: &str) -> String {
     format!("ORIGIN#{origin}")
 }
 
+/// A mail that is owed, on an item of its own.
+pub fn owed(id: &str) -> Key {
+    Key::new(format!("OWED#{id}"), "MAIL")
+}
+
 /// The listing of an account's users.
 pub fn users(account: AccountId) -> String {
     format!("ACCOUNT#{account}#USERS")

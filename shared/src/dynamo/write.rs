@@ -128,15 +128,16 @@ impl Write {
         self
     }
 
-    /// Lets the clean-up look at a new item at `due`. The item stays: DynamoDB's TTL takes no part in it.
+    /// Lets the clean-up look at the item at `at`, whenever it was to look at it before; DynamoDB's TTL never takes it.
     #[must_use]
-    pub fn scheduled(mut self, due: Timestamp) -> Self {
+    pub fn look_at(mut self, at: Timestamp) -> Self {
         let shard = self.key.due_shard();
         if let Effect::Put(item) = &mut self.effect {
             item.insert(keys::DUE_PK.into(), AttributeValue::S(shard));
-            item.insert(keys::DUE_SK.into(), number(due.as_millis()));
+            item.insert(keys::DUE_SK.into(), number(at.as_millis()));
+            return self;
         }
-        self
+        self.and(", #due_shard = :look_shard, #due_at = :look_at").value("look_shard", shard).value("look_at", at)
     }
 
     /// Adds to an update that the clean-up is to look at the item at `due`, or when it was to look at it already: moving the

@@ -1,0 +1,134 @@
+//! A code on its way to a person, by SMS or by mail.
+
+use super::letter::Mail;
+use super::{gsm7, languages};
+use crate::account::Locale;
+use crate::clock::Span;
+use crate::secret::Secret;
+
+/// The longest name of an organisation in a text.
+const NAME_MAX: usize = 30;
+
+/// A code on its way to a person.
+#[derive(Debug)]
+pub struct CodeMessage<'a> {
+    /// The organisation's name.
+    pub organisation: &'a str,
+    /// The code.
+    pub code: &'a Secret<String>,
+    /// The four letters.
+    pub reference: &'a str,
+    /// How long the code is good.
+    pub expires_in: Span,
+    /// The host that the code is for.
+    pub host: &'a str,
+    /// The person's language.
+    pub locale: Locale,
+}
+
+/// What a mail with a code says.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeMail<'a> {
+    /// The organisation's name.
+    pub organisation: &'a str,
+    /// The code.
+    pub code: &'a Secret<String>,
+    /// The four letters.
+    pub reference: &'a str,
+    /// How long the code is good.
+    pub minutes: i64,
+}
+
+impl CodeMessage<'_> {
+    /// The text: one GSM-7 part, whose last line binds the code to an origin (WICG).
+    pub fn sms(&self) -> String {
+        let language = languages::of(self.locale);
+        let code = self.code.expose();
+        let last = format!("\n\n@{} #{code}", self.host);
+        let line = |organisation: &str| language.code_text(organisation, code, self.reference);
+        // The host is never cut: another host is another owner. The name makes room, and beyond that the text takes a second part.
+        let rest = line("").chars().count() + last.chars().count();
+        let organisation = gsm7::name(self.organisation, gsm7::PART.saturating_sub(rest).min(NAME_MAX));
+        let organisation = if organisation.is_empty() { language.nobody() } else { &organisation };
+        format!("{}{last}", line(organisation))
+    }
+
+    /// The mail.
+    pub fn mail(&self) -> Result<Mail, askama::Error> {
+        let Self { organisation, code, reference, .. } = *self;
+        let language = languages::of(self.locale);
+        let mail = CodeMail { organisation, code, reference, minutes: self.expires_in.as_secs() / 60 };
+        language.code_mail(&mail).mail(organisation, language)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sms(organisation: &str, host: &str, locale: Locale) -> String {
+        message(organisation, host, locale, &code()).sms()
+    }
+
+    fn message<'a>(organisation: &'a str, host: &'a str, locale: Locale, code: &'a Secret<String>) -> CodeMessage<'a> {
+        CodeMessage { organisation, code, reference: "KXTP", expires_in: Span::minutes(5), host, locale }
+    }
+
+    fn code() -> Secret<String> {
+        Secret::new("048213".into())
+    }
+
+    #[test]
+    fn a_text_ends_in_the_line_that_binds_it_to_its_origin() {
+        let text = sms("Alder & Pine Bank", "portal.example", Locale::En);
+        assert_eq!(text.lines().last(), Some("@portal.example #048213"));
+        assert!(text.contains("KXTP") && text.contains("Alder & Pine Bank") && text.contains("Do not share"));
+        assert!(gsm7::fits(&text), "{text}");
+    }
+
+    fn any_locale() -> impl Strategy<Value = Locale> {
+        prop::sample::select(languages::ALL.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_one_part_and_names_the_whole_host(
+            name in "\\PC{0,60}",
+            host in "[a-z]{1,10}(\\.[a-z]{1,10}){0,2}\\.example",
+            locale in any_locale(),
+        ) {
+            let text = sms(&name, &host, locale);
+            prop_assert!(gsm7::fits(&text), "{} {}", text.chars().count(), text);
+            let last = format!("@{host} #048213");
+            prop_assert_eq!(text.lines().last(), Some(last.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_host_of_any_length_is_whole() {
+        let host = format!("{}.example", "a".repeat(150));
+        let text = sms("Alder & Pine Bank", &host, Locale::Fr);
+        assert_eq!(text.lines().last(), Some(format!("@{host} #048213").as_str()));
+    }
+
+    #[test]
+    fn a_mail_carries_the_code_last_in_every_language_and_escapes_the_name() {
+        for locale in languages::ALL {
+            let mail = message("<b>Bank</b>\r\nBcc: x", "portal.example", locale, &code()).mail().unwrap();
+            assert!(!mail.subject.contains(['\r', '\n']));
+            assert!(!mail.html.contains("<b>Bank"));
+            let last_digits = mail.text.split(|c: char| !c.is_ascii_digit()).rfind(|run| !run.is_empty());
+            assert_eq!(last_digits, Some("048213"));
+            assert!(mail.text.contains("KXTP") && mail.html.contains("KXTP") && mail.html.contains("048213"));
+        }
+    }
+
+    #[test]
+    fn each_language_says_it_in_its_own_words() {
+        let mut texts: Vec<_> = languages::ALL.map(|locale| sms("Bank", "a.example", locale)).to_vec();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), languages::ALL.len());
+    }
+}

@@ -1,0 +1,64 @@
+//! French.
+
+use super::Language;
+use crate::clock::Span;
+use crate::courier::code::CodeMail;
+use crate::courier::letter::{Letter, Point};
+use crate::courier::message::LinkMail;
+
+/// French.
+pub struct French;
+
+impl Language for French {
+    fn tag(&self) -> &'static str {
+        "fr"
+    }
+
+    fn nobody(&self) -> &'static str {
+        "Votre"
+    }
+
+    fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String {
+        format!("{organisation} : code de connexion {code} (réf. {reference}). Ne le communiquez à personne.")
+    }
+
+    fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
+        let CodeMail { organisation, code, reference, minutes } = *mail;
+        Letter {
+            subject: format!("Votre code de connexion à {organisation} ({reference})"),
+            paragraphs: vec![
+                format!("Vous vous connectez à {organisation}. Votre code est valable {minutes} minutes et ne sert qu’une fois."),
+                format!("Comparez la référence avec celle de la page de connexion : {reference}"),
+            ],
+            point: Point::Code { label: "Votre code :".into(), code: code.clone() },
+            notes: vec![
+                format!("Ne communiquez ce code à personne. {organisation} ne le demande jamais par téléphone ni par e-mail."),
+                "Si vous n’êtes pas en train de vous connecter, quelqu’un connaît peut-être votre mot de passe : changez-le et prévenez votre interlocuteur.".into(),
+            ],
+        }
+    }
+
+    fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
+        let LinkMail { organisation, url, good_for } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("Connexion à {organisation}"),
+            paragraphs: vec![
+                format!("Ce lien vous connecte à {organisation}. Il est valable {life} et pour une seule connexion. Votre second facteur vous sera aussi demandé."),
+            ],
+            point: Point::Link { label: "Se connecter".into(), url },
+            notes: vec![
+                "Ne communiquez ce lien à personne. Si vous ne l’attendiez pas, ne l’utilisez pas et prévenez votre interlocuteur.".into(),
+            ],
+        }
+    }
+}
+
+/// How long something is good, in words.
+fn span(span: Span) -> String {
+    match span.as_secs() / 60 {
+        60 => "une heure".into(),
+        minutes if minutes % 60 == 0 => format!("{} heures", minutes / 60),
+        minutes => format!("{minutes} minutes"),
+    }
+}

@@ -1,0 +1,43 @@
+//! What messages say, one file a language. A message that a language has no words for does not compile.
+
+mod de;
+mod en;
+mod es;
+mod fr;
+mod it;
+
+use super::code::CodeMail;
+use super::letter::Letter;
+use super::message::LinkMail;
+use crate::account::Locale;
+
+/// The words of one language.
+///
+/// A text stays within the basic set of GSM 03.38: one letter outside it makes a text twice as long.
+pub trait Language: Sync {
+    /// RFC 5646.
+    fn tag(&self) -> &'static str;
+    /// What stands in a text for an organisation whose name cannot be spelt in it.
+    fn nobody(&self) -> &'static str;
+    /// A code by SMS: the line before the one that binds it to its origin.
+    fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String;
+    /// A code by e-mail.
+    fn code_mail(&self, mail: &CodeMail<'_>) -> Letter;
+    /// A link to sign in with.
+    fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter;
+}
+
+/// The words of `locale`.
+pub fn of(locale: Locale) -> &'static dyn Language {
+    match locale {
+        Locale::En => &en::English,
+        Locale::Fr => &fr::French,
+        Locale::De => &de::German,
+        Locale::Es => &es::Spanish,
+        Locale::It => &it::Italian,
+    }
+}
+
+/// All languages.
+#[cfg(test)]
+pub const ALL: [Locale; 5] = [Locale::En, Locale::Fr, Locale::De, Locale::Es, Locale::It];

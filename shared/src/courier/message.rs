@@ -1,0 +1,80 @@
+//! What a mail that is owed says, as it is kept until it is sent.
+
+use serde::{Deserialize, Serialize};
+
+use super::Language;
+use super::letter::Letter;
+use crate::clock::Span;
+use crate::keyring::{Keyring, KeyringError};
+use crate::secret::Secret;
+
+/// A link that is still to be mailed: its token is sealed until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedLink {
+    /// The address in front of the token.
+    base: String,
+    /// The token, sealed under the data key and bound to the item that it stands on.
+    token: String,
+    /// How many seconds it is good.
+    good_for: i64,
+}
+
+/// What a mail says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// A link to sign in with.
+    SignInLink(SealedLink),
+}
+
+/// What a mail with a link says.
+#[derive(Clone, Debug)]
+pub struct LinkMail<'a> {
+    /// The organisation's name.
+    pub organisation: &'a str,
+    /// The address, with its token in the fragment.
+    pub url: Secret<String>,
+    /// How long it is good.
+    pub good_for: Span,
+}
+
+impl SealedLink {
+    /// Seals `token` for the item at `pk`: what is opened from another item does not open. The mail will say `<base>#<token>`.
+    pub fn seal(
+        base: impl Into<String>,
+        token: &Secret<String>,
+        good_for: Span,
+        pk: &str,
+        keyring: &Keyring,
+        now: crate::clock::Timestamp,
+    ) -> Result<Self, KeyringError> {
+        let token = keyring.seal(token.expose().as_bytes(), context(pk).as_bytes(), now)?;
+        Ok(Self { base: base.into(), token, good_for: good_for.as_secs() })
+    }
+
+    fn open<'a>(&self, organisation: &'a str, pk: &str, keyring: &Keyring) -> Result<LinkMail<'a>, KeyringError> {
+        let token = keyring.open(&self.token, context(pk).as_bytes())?;
+        let token = std::str::from_utf8(token.expose()).map_err(|_| KeyringError::NotOurs)?;
+        let url = Secret::new(format!("{}#{token}", self.base));
+        Ok(LinkMail { organisation, url, good_for: Span::seconds(self.good_for) })
+    }
+}
+
+fn context(pk: &str) -> String {
+    format!("mail\n{pk}")
+}
+
+impl Message {
+    /// The words, in `language`. `pk` is the key of the item that the message stands on.
+    pub fn letter(
+        &self,
+        organisation: &str,
+        language: &dyn Language,
+        pk: &str,
+        keyring: &Keyring,
+    ) -> Result<Letter, KeyringError> {
+        Ok(match self {
+            Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
+        })
+    }
+}

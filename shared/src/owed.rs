@@ -1,0 +1,208 @@
+//! Mails that are owed: written with the change that they tell of, sent after it, and by the clean-up where that failed.
+//!
+//! A mail that is owed stands on an item of its own ([`standalone`]), or on the item that it is about ([`Owed`] as its attribute
+//! `owed`, [`on`]). Whoever sends it claims it first, for as long as a lease: two do not send it at the same time. A crash between
+//! the sending and the settling sends it twice, and never zero times. What cannot be sent is tried again, later each time, until
+//! nobody has a use for it any more.
+
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::account::Locale;
+use crate::app::App;
+use crate::clock::{Span, Timestamp};
+use crate::courier::{Courier, Message, languages};
+use crate::dynamo::{Failure, Key, Write, document, keys, read};
+use crate::ids::AccountId;
+use crate::secret;
+
+/// How long a claim holds, and the wait before the second try. It doubles.
+const LEASE: Span = Span::minutes(1);
+/// The longest wait between two tries.
+const WAIT_MAX: Span = Span::hours(1);
+/// How long a mail is owed, where it says nothing else.
+const OWED_FOR: Span = Span::days(3);
+/// How many are sent at once: SES takes 14 a second from an account that is new.
+const AT_ONCE: usize = 10;
+
+/// A mail to one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// The account in whose name it goes.
+    pub account: AccountId,
+    /// The organisation's name.
+    pub organisation: String,
+    /// The address.
+    pub to: String,
+    /// The person's language.
+    pub locale: Locale,
+    /// What it says.
+    pub message: Message,
+}
+
+/// A mail that is owed, as it stands on an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// The mail.
+    pub mail: Mail,
+    /// When nobody has a use for it any more.
+    pub until: Timestamp,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Until when somebody is at it.
+    pub leased_until: Timestamp,
+    /// Who that is.
+    pub claim: String,
+}
+
+/// What came of a mail that was owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was sent.
+    Sent,
+    /// It could not be sent, and is owed still.
+    Owed,
+    /// It is of no use any more, and was dropped.
+    Dropped,
+    /// Nothing is owed there, or somebody else is at it.
+    Nothing,
+}
+
+impl Owed {
+    /// A mail that is owed from now on.
+    pub fn new(mail: Mail, now: Timestamp) -> Self {
+        Self { mail, until: now.plus(OWED_FOR), tries: 0, leased_until: Timestamp::default(), claim: String::new() }
+    }
+
+    /// Of no use after `until`.
+    #[must_use]
+    pub const fn good_until(mut self, until: Timestamp) -> Self {
+        self.until = until;
+        self
+    }
+}
+
+/// The item of a mail that stands by itself, or the part of another item that is about its mail.
+#[derive(Debug, Serialize, Deserialize)]
+struct Item {
+    owed: Owed,
+}
+
+/// The write that owes a mail on an item of its own. The same `id` is owed once: a second write fails on its condition.
+pub fn standalone(id: &str, owed: Owed, now: Timestamp) -> Result<Write, Failure> {
+    Ok(Write::create(keys::owed(id), &Item { owed })?.look_at(now))
+}
+
+/// Adds to the update of an item that it owes this mail. A new item has an [`Owed`] as its attribute `owed`, and
+/// [`Write::look_at`].
+pub fn on(update: Write, owed: &Owed, now: Timestamp) -> Result<Write, Failure> {
+    Ok(update.and(", #owed = :owed").value("owed", document(owed)?).look_at(now))
+}
+
+/// Sends the mail that is owed at `key`, if one is and nobody else is at it.
+pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery, Failure> {
+    let now = app.clock.now();
+    let claim = secret::encode(app.entropy.bytes::<9>());
+    let Some(owed) = take(app, key, &claim, now).await? else { return Ok(Delivery::Nothing) };
+    if owed.until <= now {
+        settle(app, key, &claim).await?;
+        return Ok(Delivery::Dropped);
+    }
+    if !send(app, courier, key, &owed.mail, now).await {
+        return Ok(Delivery::Owed);
+    }
+    settle(app, key, &claim).await?;
+    Ok(Delivery::Sent)
+}
+
+/// Sends what is owed at `keys`, as far as it goes: what is left, the clean-up sends. For use after a transaction that owes mails,
+/// which has taken effect whatever comes of them.
+pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<Item = Key>) {
+    let each = keys.into_iter().map(|key| async move {
+        if let Err(failure) = deliver(app, courier, &key).await {
+            tracing::warn!(?failure, "a mail is owed still");
+        }
+    });
+    futures_util::stream::iter(each).buffer_unordered(AT_ONCE).collect::<()>().await;
+}
+
+/// Claims the mail at `key` until the lease ends, when the clean-up looks again.
+///
+/// The claim's own id lets the SDK repeat the request: it claims once.
+async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Option<Owed>, Failure> {
+    let owed = match read_owed(app, key).await? {
+        Some(owed) if owed.leased_until <= now => owed,
+        _ => return Ok(None),
+    };
+    let until = now.plus(lease(owed.tries));
+    let update = Write::update(key.clone(), "SET #owed.#claim = :claim, #owed.#leased_until = :until, #owed.#tries = :tries")
+        .when("attribute_exists(#owed) AND ((#owed.#tries = :before AND #owed.#leased_until <= :now) OR #owed.#claim = :claim)")
+        .value("claim", claim)
+        .value("until", until)
+        .value("tries", owed.tries + 1)
+        .value("before", owed.tries)
+        .value("now", now)
+        .look_at(until);
+    match app.table.update(update).await {
+        Ok(_) => Ok(Some(owed)),
+        Err(Failure::Unavailable(inner)) => Err(Failure::Unavailable(inner)),
+        Err(Failure::Condition(_) | Failure::Conflict) => Ok(None),
+    }
+}
+
+async fn read_owed(app: &App, key: &Key) -> Result<Option<Owed>, Failure> {
+    let Some(item) = app.table.get(key.clone()).await? else { return Ok(None) };
+    if !item.contains_key("owed") {
+        return Ok(None);
+    }
+    Ok(Some(read::<Item>(item)?.owed))
+}
+
+async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timestamp) -> bool {
+    let keyring = app.keyrings.current(now).await;
+    let language = languages::of(mail.locale);
+    let letter = match mail.message.letter(&mail.organisation, language, &key.pk, &keyring) {
+        Ok(letter) => letter,
+        Err(error) => {
+            tracing::error!(%error, "a mail that is owed cannot be opened");
+            return false;
+        }
+    };
+    let Ok(rendered) = letter.mail(&mail.organisation, language) else {
+        tracing::error!("a mail could not be rendered");
+        return false;
+    };
+    courier.mail(&mail.to, &rendered).await.is_ok()
+}
+
+/// Nothing is owed any more: the item goes, or what it owed.
+async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
+    let mine = |write: Write| write.when("#owed.#claim = :claim").value("claim", claim);
+    let settled = if *key == keys::owed(key.pk.trim_start_matches("OWED#")) {
+        app.table.remove(mine(Write::delete(key.clone()))).await
+    } else {
+        let update = Write::update(key.clone(), "").remove("#owed").remove("#due_at").remove("#due_shard");
+        app.table.update_patiently(mine(update), &app.entropy).await.map(drop)
+    };
+    match settled {
+        // The SDK repeated a request that had taken effect, or the lease had ended.
+        Ok(()) | Err(Failure::Condition(_) | Failure::Conflict) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn lease(tries: u32) -> Span {
+    Span::seconds(LEASE.as_secs().saturating_mul(1 << tries.min(16)).min(WAIT_MAX.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_try_waits_longer_up_to_an_hour() {
+        let waits: Vec<i64> = (0..9).map(|tries| lease(tries).as_secs()).collect();
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
+        assert_eq!(lease(u32::MAX), WAIT_MAX);
+    }
+}

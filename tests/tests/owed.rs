@@ -1,0 +1,114 @@
+//! Mails that are owed: sent once where nothing fails, again where something does, and by one at a time.
+
+use local::{Mode, Service};
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::account::Locale;
+use shared::clock::Span;
+use shared::courier::{Message, SealedLink};
+use shared::dynamo::{Failure, Key, Write, keys};
+use shared::ids::AccountId;
+use shared::owed::{self, Delivery, Owed};
+use shared::secret::Secret;
+use tests::World;
+
+async fn owed_mail(world: &World, id: &str) -> Owed {
+    let app = world.stack.app();
+    let now = app.clock.now();
+    let token = Secret::new("lnk_0123456789".to_owned());
+    let keyring = app.keyrings.current(now).await;
+    let pk = keys::owed(id).pk;
+    let link = SealedLink::seal("https://a.example/link", &token, Span::hours(2), &pk, &keyring, now).unwrap();
+    let mail = owed::Mail {
+        account: AccountId::from_bytes([1; 16]),
+        organisation: "Alder".into(),
+        to: "ann@example.com".into(),
+        locale: Locale::Fr,
+        message: Message::SignInLink(link),
+    };
+    Owed::new(mail, now)
+}
+
+async fn owe(world: &World, id: &str) -> Result<(), Failure> {
+    let write = owed::standalone(id, owed_mail(world, id).await, world.stack.app().clock.now()).unwrap();
+    world.stack.table().transact(vec![write]).await
+}
+
+async fn deliver(world: &World, key: &Key) -> Delivery {
+    owed::deliver(world.stack.app(), world.stack.courier(), key).await.unwrap()
+}
+
+async fn clean(world: &World) -> Value {
+    world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200).body
+}
+
+#[tokio::test]
+async fn a_mail_is_owed_once_and_sent_once_however_many_send_it() {
+    let world = World::new().await;
+    let (first, second) = tokio::join!(owe(&world, "x"), owe(&world, "x"));
+    assert!(first.is_ok() != second.is_ok());
+    let key = keys::owed("x");
+    let sent = futures_util::future::join_all((0..50).map(|_| deliver(&world, &key))).await;
+    assert_eq!(sent.iter().filter(|delivery| **delivery == Delivery::Sent).count(), 1);
+    let outbox = world.outbox().await;
+    assert_eq!(outbox.len(), 1);
+    assert!(outbox[0]["text"].as_str().unwrap().ends_with("https://a.example/link#lnk_0123456789"), "{outbox:?}");
+    assert_eq!(outbox[0]["subject"], "Connexion à Alder");
+    assert_eq!(deliver(&world, &key).await, Delivery::Nothing);
+    assert_eq!(clean(&world).await["examined"], 0);
+}
+
+#[tokio::test]
+async fn what_the_sender_does_not_take_the_clean_up_sends_later() {
+    let world = World::new().await;
+    owe(&world, "x").await.unwrap();
+    world.stack.faults().set(Service::Ses, Mode::Refused, 0, 100);
+    assert_eq!(deliver(&world, &keys::owed("x")).await, Delivery::Owed);
+    assert_eq!(clean(&world).await["examined"], 0, "the lease holds");
+    world.advance(61);
+    assert_eq!(clean(&world).await["mails_owed"], 1);
+    world.stack.faults().clear();
+    world.advance(121);
+    assert_eq!(clean(&world).await["mails_sent"], 1);
+    assert_eq!(world.outbox().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_the_table_loses_no_mail() {
+    for call in 0..3 {
+        let world = World::new().await;
+        owe(&world, "x").await.unwrap();
+        world.stack.faults().set(Service::Dynamodb, Mode::Lost, call, 1);
+        assert_eq!(deliver(&world, &keys::owed("x")).await, Delivery::Sent, "{call}");
+        assert_eq!(world.outbox().await.len(), 1);
+        assert_eq!(clean(&world).await["examined"], 0);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_nobody_has_a_use_for_any_more_is_dropped() {
+    let world = World::new().await;
+    owe(&world, "x").await.unwrap();
+    world.advance(3 * 86_400);
+    assert_eq!(clean(&world).await["mails_dropped"], 1);
+    assert_eq!(world.outbox().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_mail_on_an_item_goes_and_the_item_stays() {
+    let world = World::new().await;
+    let key = Key { pk: "AGREEMENT#x".into(), sk: "RECIPIENT#y".into() };
+    let now = world.stack.app().clock.now();
+    let mut owed = owed_mail(&world, "x").await;
+    let keyring = world.stack.app().keyrings.current(now).await;
+    let token = Secret::new("lnk_y".to_owned());
+    let link = SealedLink::seal("https://a.example/link", &token, Span::hours(2), &key.pk, &keyring, now).unwrap();
+    owed.mail.message = Message::SignInLink(link);
+    let table = world.stack.table();
+    table.transact(vec![Write::create(key.clone(), &json!({"name": "Ann"})).unwrap()]).await.unwrap();
+    let write = owed::on(Write::update(key.clone(), "SET #seen = :seen").value("seen", true), &owed, now).unwrap();
+    table.transact(vec![write]).await.unwrap();
+    assert_eq!(clean(&world).await["mails_sent"], 1);
+    let item = table.get(key).await.unwrap().unwrap();
+    assert!(item.contains_key("name") && !item.contains_key("owed") && !item.contains_key("due_at"), "{item:?}");
+}
