@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::challenge::First;
 use crate::clock::{Span, Timestamp};
 use crate::entropy::Entropy;
-use crate::ids::{AccountId, UserId};
+use crate::ids::{AccountId, AgreementId, RecipientId, UserId};
 use crate::keyring::{Keyring, KeyringError, PublicKey};
 use crate::secret::{self, Secret};
 use crate::user::{Kind, Method};
@@ -32,6 +32,8 @@ pub enum Acr {
     TwoFactorEmail,
     /// Two.
     TwoFactor,
+    /// A recipient of an agreement answered questions about themselves.
+    Kba,
 }
 
 /// What was proved, when.
@@ -69,6 +71,21 @@ impl Proof {
         Self { amr, acr, auth_time: now }
     }
 
+    /// The link that was mailed to a recipient: the mailbox, and nothing more.
+    pub fn recipients_link(now: Timestamp) -> Self {
+        Self { amr: vec!["otp"], acr: Acr::SingleFactor, auth_time: now }
+    }
+
+    /// The link, then a code by SMS.
+    pub fn recipients_code(now: Timestamp) -> Self {
+        Self { amr: vec!["otp", "sms", "mfa"], acr: Acr::TwoFactor, auth_time: now }
+    }
+
+    /// The link, then questions about the recipient.
+    pub fn recipients_answers(now: Timestamp) -> Self {
+        Self { amr: vec!["otp", "kba", "mfa"], acr: Acr::Kba, auth_time: now }
+    }
+
     /// A password, then a code of `method`.
     pub fn password_then(method: Method, now: Timestamp) -> Self {
         let (amr, acr) = match method {
@@ -80,7 +97,7 @@ impl Proof {
     }
 }
 
-/// The claims of a user's token.
+/// The claims of a token: a user's, or that of an agreement's recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are RFC 7519's, OpenID Connect's and the API's")]
 pub struct Claims {
@@ -95,6 +112,39 @@ pub struct Claims {
     pub kind: String,
     pub amr: Vec<String>,
     pub acr: Acr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<AgreementId>,
+}
+
+impl Claims {
+    /// Whether it is the token of an agreement's recipient, who is no user.
+    pub fn is_recipients(&self) -> bool {
+        self.kind == RECIPIENT
+    }
+
+    /// What `aud` has to be: the account, and for a recipient its agreements alone.
+    fn audience(&self) -> String {
+        if self.is_recipients() { agreements(self.acct) } else { self.acct.to_string() }
+    }
+}
+
+/// `kind` of a recipient.
+const RECIPIENT: &str = "recipient";
+
+/// `aud` of a recipient: whoever checks for the account's own takes none of these tokens.
+fn agreements(account: AccountId) -> String {
+    format!("{account}/agreements")
+}
+
+/// The recipient that a token is for, and the one agreement that it opens.
+#[derive(Clone, Copy, Debug)]
+pub struct RecipientSubject {
+    /// The account.
+    pub account: AccountId,
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The recipient.
+    pub recipient: RecipientId,
 }
 
 /// Whom a token is for.
@@ -121,19 +171,50 @@ pub fn sign(
         Kind::Internal => "internal",
         Kind::External => "external",
     };
-    let claims = json!({
+    let who = json!({"sub": subject.user, "aud": subject.account, "acct": subject.account, "kind": kind});
+    signed(who, proof, issuer, keyring, entropy, now)
+}
+
+/// Signs the token of an agreement's recipient.
+pub fn sign_for_recipient(
+    subject: &RecipientSubject,
+    proof: &Proof,
+    issuer: &str,
+    keyring: &Keyring,
+    entropy: &Entropy,
+    now: Timestamp,
+) -> Result<Secret<String>, KeyringError> {
+    let who = json!({
+        "sub": subject.recipient,
+        "aud": agreements(subject.account),
+        "acct": subject.account,
+        "kind": RECIPIENT,
+        "agreement": subject.agreement,
+    });
+    signed(who, proof, issuer, keyring, entropy, now)
+}
+
+/// Signs the claims of `who`, and how they proved themselves.
+fn signed(
+    who: serde_json::Value,
+    proof: &Proof,
+    issuer: &str,
+    keyring: &Keyring,
+    entropy: &Entropy,
+    now: Timestamp,
+) -> Result<Secret<String>, KeyringError> {
+    let mut claims = json!({
         "iss": issuer,
-        "sub": subject.user,
-        "aud": subject.account,
         "exp": now.plus(LIFETIME).as_secs(),
         "iat": now.as_secs(),
         "auth_time": proof.auth_time.as_secs(),
         "jti": secret::encode(entropy.bytes::<16>()),
-        "acct": subject.account,
-        "kind": kind,
         "amr": proof.amr,
         "acr": proof.acr,
     });
+    if let (Some(claims), serde_json::Value::Object(who)) = (claims.as_object_mut(), who) {
+        claims.extend(who);
+    }
     let unsigned = |kid: &str| {
         let header = json!({"alg": "RS256", "typ": TYPE, "kid": kid});
         format!("{}.{}", secret::encode(header.to_string()), secret::encode(claims.to_string()))
@@ -162,7 +243,7 @@ pub fn verify(token: &str, issuer: &str, keyring: &Keyring, now: Timestamp) -> R
     validation.validate_aud = false;
     validation.validate_exp = false;
     let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| NotGood)?.claims;
-    let fits = claims.exp > now.as_secs() && claims.aud == claims.acct.to_string();
+    let fits = claims.exp > now.as_secs() && claims.aud == claims.audience();
     if fits { Ok(claims) } else { Err(NotGood) }
 }
 
@@ -193,6 +274,23 @@ mod tests {
         assert_eq!(claims.amr, ["pwd", "otp", "sms", "mfa"]);
         assert_eq!(claims.acr, Acr::TwoFactor);
         assert_eq!(claims.exp - claims.iat, 900);
+    }
+
+    #[test]
+    fn a_recipients_token_is_for_one_agreement_and_for_nobody_who_wants_a_users() {
+        let ring = ring(1);
+        let subject = RecipientSubject {
+            account: AccountId::from_bytes([1; 16]),
+            agreement: AgreementId::from_bytes([2; 16]),
+            recipient: RecipientId::from_bytes([3; 16]),
+        };
+        let proof = Proof::recipients_answers(NOW);
+        let token = sign_for_recipient(&subject, &proof, ISSUER, &ring, &Entropy::seeded(9), NOW).unwrap();
+        let claims = verify(token.expose(), ISSUER, &ring, NOW).unwrap();
+        assert!(claims.is_recipients());
+        assert_eq!(claims.aud, format!("{}/agreements", subject.account));
+        assert_eq!((claims.agreement, claims.acr), (Some(subject.agreement), Acr::Kba));
+        assert_eq!(claims.sub.parse::<UserId>().ok(), None);
     }
 
     #[test]

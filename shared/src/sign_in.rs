@@ -27,6 +27,8 @@ pub enum Answer {
     Redirect(Redirect),
     /// The second factor was proved after a forgotten password: a new one can be set.
     NewPasswordRequired(NewPassword),
+    /// A recipient of an agreement has to prove who they are.
+    IdentityVerificationRequired(IdentityOwed),
 }
 
 /// A finished sign-in.
@@ -88,6 +90,43 @@ pub struct NewPassword {
     /// Seconds until it is too late.
     #[schema(example = 600)]
     pub expires_in: i64,
+}
+
+/// A recipient's identity is still to be proved.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IdentityOwed {
+    /// What a session of knowledge-based authentication is opened with.
+    #[serde(serialize_with = "exposed")]
+    #[schema(value_type = String)]
+    pub challenge: Secret<String>,
+    /// Seconds until the challenge ends.
+    #[schema(example = 600)]
+    pub expires_in: i64,
+    /// What it can be done with.
+    pub methods: Vec<IdentityOffer>,
+}
+
+/// A way to prove an identity.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct IdentityOffer {
+    /// The method.
+    pub method: IdentityMethod,
+}
+
+/// The ways to prove an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityMethod {
+    /// Questions about oneself.
+    Kba,
+}
+
+impl IdentityOwed {
+    /// By knowledge-based authentication.
+    pub fn new(challenge: Secret<String>) -> Self {
+        let methods = vec![IdentityOffer { method: IdentityMethod::Kba }];
+        Self { challenge, expires_in: challenge::LIFETIME.as_secs(), methods }
+    }
 }
 
 /// A method that can be used.

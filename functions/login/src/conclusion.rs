@@ -148,5 +148,6 @@ fn acr_name(acr: Acr) -> &'static str {
         Acr::AllowlistedNetwork => "allowlisted-network",
         Acr::TwoFactorEmail => "two-factor-email",
         Acr::TwoFactor => "two-factor",
+        Acr::Kba => "kba",
     }
 }

@@ -74,6 +74,9 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     let issuer = call.base_url(app.config.base_url.as_deref());
     let keyring = app.keyrings.current(now).await;
     let claims = access_token::verify(token.expose(), &issuer, &keyring, now).map_err(|_| unauthorized())?;
+    if claims.is_recipients() {
+        return Err(Problem::new(Slug::Forbidden));
+    }
     let id: UserId = claims.sub.parse().map_err(|_| unauthorized())?;
     let mut items = app.table.get_all(vec![keys::user(id), keys::account(claims.acct)]).await?.into_iter();
     // A token outlives neither its user nor its account.
