@@ -12,6 +12,7 @@ use crate::challenge::{Challenge, KEPT_MAX};
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Write, keys};
 use crate::ids::{AgreementId, RecipientId, SessionId};
+use crate::quota::Unit;
 use crate::secret::Fingerprint;
 use crate::throttle::{Limit, Window};
 use crate::user::{Factor, Method, contact};
@@ -85,6 +86,9 @@ impl RecipientStatus {
 pub struct KbaState {
     /// Failed attempts since the last pass.
     pub attempts: u32,
+    /// The transaction that is reserved for the recipient, while it is neither consumed nor released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// Whether the recipient's transaction was consumed: the same recipient never costs a second one.
     pub consumed: bool,
     /// The latest session: it supersedes those before it.
@@ -92,6 +96,10 @@ pub struct KbaState {
     pub session: Option<SessionId>,
     /// When sessions were opened of late, the newest first.
     pub sessions: Vec<Timestamp>,
+    /// How many sessions were opened, ever: each has its number.
+    pub opened: u32,
+    /// The number of the latest session that was passed. What those before it come to, later, counts no more.
+    pub passed: u32,
 }
 
 /// A recipient as it is stored.

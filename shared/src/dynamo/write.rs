@@ -63,6 +63,11 @@ impl Write {
         Self { effect, key, condition: None, names: HashMap::new(), values: HashMap::new() }
     }
 
+    /// Which item it writes.
+    pub const fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Under this condition, and those given before.
     #[must_use]
     pub fn when(mut self, condition: impl Into<String>) -> Self {

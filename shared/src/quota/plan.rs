@@ -182,6 +182,28 @@ pub fn level(account: AccountId, id: EntryId, seen: &Snapshot, at: Timestamp) ->
     planned(entry(account, Kind::Move, id, &About::default(), parts, at)).map(Some)
 }
 
+/// Several steps of an account in one transaction. DynamoDB takes one change of an item in it: what they do to a shard, or to a group's share on
+/// it, is added up.
+pub fn together(account: AccountId, plans: &[Plan]) -> Result<Vec<Write>, Failure> {
+    let entries = || plans.iter().map(|plan| &plan.entry).filter(|entry| !entry.parts.is_empty());
+    let mut writes = entries().map(Entry::create).collect::<Result<Vec<_>, _>>()?;
+    let mut shards = BTreeMap::<u8, (Balance, i64)>::new();
+    let mut shares = BTreeMap::<(u8, &str), Balance>::new();
+    for entry in entries() {
+        for part in &entry.parts {
+            let (by, count) = shards.entry(part.shard).or_default();
+            (*by, *count) = (*by + entry.kind.effect(part.count), *count + 1);
+        }
+        if let (Some(group), Some(first)) = (entry.group.as_deref(), entry.parts.first()) {
+            let by = shares.entry((first.shard, group)).or_default();
+            *by = *by + entry.kind.effect(entry.transactions);
+        }
+    }
+    writes.extend(shards.into_iter().map(|(shard, (by, count))| change_by(account, shard, by, count)));
+    writes.extend(shares.into_iter().map(|((shard, group), by)| share_by(account, shard, group, by)));
+    Ok(writes)
+}
+
 /// `count` from as few shards as it takes: from the one of the id where that has them, else from the fullest on.
 fn take(seen: &Snapshot, id: &str, count: i64) -> Result<Vec<Part>, Refusal> {
     let available = seen.total().available;
@@ -241,9 +263,14 @@ fn planned(entry: Entry) -> Result<Plan, Failure> {
 
 /// What a part of an entry does to its shard: nothing gets below zero.
 fn change(entry: &Entry, part: &Part) -> Write {
-    let Balance { available, reserved, consumed } = entry.kind.effect(part.count);
+    change_by(entry.account, part.shard, entry.kind.effect(part.count), 1)
+}
+
+/// What so many entries do to a shard.
+fn change_by(account: AccountId, shard: u8, by: Balance, entries: i64) -> Write {
+    let Balance { available, reserved, consumed } = by;
     let changed = [("available", available), ("reserved", reserved), ("consumed", consumed)];
-    let mut write = Write::update(keys::balance(entry.account, part.shard), "ADD #entries :one").value("one", 1_i64);
+    let mut write = Write::update(keys::balance(account, shard), "ADD #entries :more").value("more", entries);
     for (name, by) in changed.into_iter().filter(|(_, by)| *by != 0) {
         write = write.and(&format!(", #{name} :{name}")).value(name, by);
         if by < 0 {
@@ -257,9 +284,12 @@ fn change(entry: &Entry, part: &Part) -> Write {
 fn share(entry: &Entry) -> Option<Write> {
     let group = entry.group.as_deref()?;
     let shard = entry.parts.first()?.shard;
-    let Balance { reserved, consumed, .. } = entry.kind.effect(entry.transactions);
-    let write = Write::update(keys::quota_share(entry.account, shard, group), "ADD #reserved :reserved, #consumed :consumed");
-    Some(write.value("reserved", reserved).value("consumed", consumed))
+    Some(share_by(entry.account, shard, group, entry.kind.effect(entry.transactions)))
+}
+
+fn share_by(account: AccountId, shard: u8, group: &str, by: Balance) -> Write {
+    let write = Write::update(keys::quota_share(account, shard, group), "ADD #reserved :reserved, #consumed :consumed");
+    write.value("reserved", by.reserved).value("consumed", by.consumed)
 }
 
 #[cfg(test)]
@@ -320,6 +350,22 @@ mod tests {
             prop_assert!(after.iter().all(|stands| *stands >= 0));
             prop_assert!(level(account, EntryId::named("again"), &seen(&after), Timestamp::default()).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn several_steps_change_each_shard_once() {
+        let account = AccountId::from_bytes([1; 16]);
+        let about = About { group: Some("sales".into()), ..About::default() };
+        let (own, others) = (Unit::on(2), [2, 5, 2].map(Unit::on));
+        let consumed = consume(account, EntryId::named("c"), &about, own, Timestamp::default()).unwrap();
+        let released = release(account, EntryId::named("r"), &about, &others, Timestamp::default()).unwrap();
+        let nothing = release(account, EntryId::named("n"), &about, &[], Timestamp::default()).unwrap();
+        let writes = together(account, &[consumed, released, nothing]).unwrap();
+        let keys: Vec<_> = writes.iter().map(Write::key).collect();
+        let entry = |id| keys::ledger_entry(account, id);
+        let shard = |shard| keys::balance(account, shard);
+        let expected = [entry("c"), entry("r"), shard(2), shard(5), keys::quota_share(account, 2, "sales")];
+        assert_eq!(keys.into_iter().cloned().collect::<Vec<_>>(), expected);
     }
 
     #[test]
