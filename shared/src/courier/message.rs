@@ -25,6 +25,39 @@ pub struct SealedLink {
 pub enum Message {
     /// A link to sign in with.
     SignInLink(SealedLink),
+    /// A link to an agreement that is to be signed.
+    AgreementLink(Invitation),
+    /// A link to the signed agreement.
+    AgreementSigned(Invitation),
+}
+
+/// A link to an agreement, and what is said of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// The link.
+    pub link: SealedLink,
+    /// What the agreement is called.
+    pub title: String,
+    /// Who sent it, by name where there is one.
+    pub sender: String,
+}
+
+/// What a mail about an agreement says.
+#[derive(Clone, Debug)]
+pub struct AgreementMail<'a> {
+    /// The link.
+    pub link: LinkMail<'a>,
+    /// What the agreement is called.
+    pub title: &'a str,
+    /// Who sent it.
+    pub sender: &'a str,
+}
+
+impl Invitation {
+    fn open<'a>(&'a self, organisation: &'a str, pk: &str, keyring: &Keyring) -> Result<AgreementMail<'a>, KeyringError> {
+        let link = self.link.open(organisation, pk, keyring)?;
+        Ok(AgreementMail { link, title: &self.title, sender: &self.sender })
+    }
 }
 
 /// What a mail with a link says.
@@ -75,6 +108,8 @@ impl Message {
     ) -> Result<Letter, KeyringError> {
         Ok(match self {
             Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
+            Self::AgreementLink(invitation) => language.agreement_link(invitation.open(organisation, pk, keyring)?),
+            Self::AgreementSigned(invitation) => language.agreement_signed(invitation.open(organisation, pk, keyring)?),
         })
     }
 }

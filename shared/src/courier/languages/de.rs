@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::LinkMail;
+use crate::courier::message::{AgreementMail, LinkMail};
 
 /// German.
 pub struct German;
@@ -52,12 +52,40 @@ impl Language for German {
             ],
         }
     }
+
+    fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("{sender} bittet Sie, {title} zu unterzeichnen"),
+            paragraphs: vec![
+                format!("{sender} ({organisation}) hat Ihnen {title} zur Ansicht und Unterschrift gesandt. Der Link gehört nur Ihnen und gilt {life}."),
+                "Bei jedem Öffnen vor der Unterschrift kann ein Nachweis verlangt werden, wer Sie sind.".into(),
+            ],
+            point: Point::Link { label: "Vereinbarung öffnen".into(), url },
+            notes: vec!["Leiten Sie diese E-Mail nicht weiter und geben Sie den Link niemandem: Er steht für Sie. Falls Sie ihn nicht erwartet haben, lassen Sie ihn ungenutzt und fragen Sie den Absender.".into()],
+        }
+    }
+
+    fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        Letter {
+            subject: format!("Unterzeichnet: {title}"),
+            paragraphs: vec![format!(
+                "Alle Empfänger haben {title} unterzeichnet, gesandt von {sender} ({organisation}). Der Link führt zur unterzeichneten Vereinbarung."
+            )],
+            point: Point::Link { label: "Unterzeichnete Vereinbarung ansehen".into(), url },
+            notes: vec!["Leiten Sie diese E-Mail nicht weiter und geben Sie den Link niemandem: Er steht für Sie.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
         60 => "eine Stunde".into(),
+        1440 => "einen Tag".into(),
+        minutes if minutes % 1440 == 0 => format!("{} Tage", minutes / 1440),
         minutes if minutes % 60 == 0 => format!("{} Stunden", minutes / 60),
         minutes => format!("{minutes} Minuten"),
     }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::LinkMail;
+use crate::courier::message::{AgreementMail, LinkMail};
 
 /// English.
 pub struct English;
@@ -53,12 +53,40 @@ impl Language for English {
             ],
         }
     }
+
+    fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("{sender} asks you to sign {title}"),
+            paragraphs: vec![
+                format!("{sender} ({organisation}) has sent you {title} to see and sign. The link is yours alone and is good for {life}."),
+                "Each time you open it before signing, you may be asked to prove who you are.".into(),
+            ],
+            point: Point::Link { label: "Open the agreement".into(), url },
+            notes: vec!["Do not forward this mail or share the link: it stands for you. If you did not expect it, leave it unused and ask the sender.".into()],
+        }
+    }
+
+    fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        Letter {
+            subject: format!("Signed: {title}"),
+            paragraphs: vec![format!(
+                "All recipients have signed {title}, which {sender} ({organisation}) sent. The link leads to the signed agreement."
+            )],
+            point: Point::Link { label: "View the signed agreement".into(), url },
+            notes: vec!["Do not forward this mail or share the link: it stands for you.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
         60 => "an hour".into(),
+        1440 => "a day".into(),
+        minutes if minutes % 1440 == 0 => format!("{} days", minutes / 1440),
         minutes if minutes % 60 == 0 => format!("{} hours", minutes / 60),
         minutes => format!("{minutes} minutes"),
     }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::LinkMail;
+use crate::courier::message::{AgreementMail, LinkMail};
 
 /// Spanish.
 pub struct Spanish;
@@ -52,12 +52,40 @@ impl Language for Spanish {
             ],
         }
     }
+
+    fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("{sender} le pide que firme {title}"),
+            paragraphs: vec![
+                format!("{sender} ({organisation}) le ha enviado {title} para que lo vea y lo firme. El enlace es solo suyo y es válido durante {life}."),
+                "Cada vez que lo abra antes de firmar, se le podrá pedir que demuestre quién es.".into(),
+            ],
+            point: Point::Link { label: "Abrir el acuerdo".into(), url },
+            notes: vec!["No reenvíe este correo ni comparta el enlace: vale por usted. Si no lo esperaba, no lo use y pregunte al remitente.".into()],
+        }
+    }
+
+    fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        Letter {
+            subject: format!("Firmado: {title}"),
+            paragraphs: vec![format!(
+                "Todos los destinatarios han firmado {title}, enviado por {sender} ({organisation}). El enlace lleva al acuerdo firmado."
+            )],
+            point: Point::Link { label: "Ver el acuerdo firmado".into(), url },
+            notes: vec!["No reenvíe este correo ni comparta el enlace: vale por usted.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
         60 => "una hora".into(),
+        1440 => "un día".into(),
+        minutes if minutes % 1440 == 0 => format!("{} días", minutes / 1440),
         minutes if minutes % 60 == 0 => format!("{} horas", minutes / 60),
         minutes => format!("{minutes} minutos"),
     }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::LinkMail;
+use crate::courier::message::{AgreementMail, LinkMail};
 
 /// French.
 pub struct French;
@@ -52,12 +52,40 @@ impl Language for French {
             ],
         }
     }
+
+    fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("{sender} vous demande de signer {title}"),
+            paragraphs: vec![
+                format!("{sender} ({organisation}) vous a envoyé {title} pour consultation et signature. Ce lien n’appartient qu’à vous et est valable {life}."),
+                "Chaque fois que vous l’ouvrez avant de signer, une preuve de votre identité peut vous être demandée.".into(),
+            ],
+            point: Point::Link { label: "Ouvrir l’accord".into(), url },
+            notes: vec!["Ne transférez pas cet e-mail et ne communiquez pas ce lien : il vaut pour vous. Si vous ne l’attendiez pas, ne l’utilisez pas et interrogez l’expéditeur.".into()],
+        }
+    }
+
+    fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        Letter {
+            subject: format!("Signé : {title}"),
+            paragraphs: vec![format!(
+                "Tous les destinataires ont signé {title}, envoyé par {sender} ({organisation}). Le lien mène à l’accord signé."
+            )],
+            point: Point::Link { label: "Consulter l’accord signé".into(), url },
+            notes: vec!["Ne transférez pas cet e-mail et ne communiquez pas ce lien : il vaut pour vous.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
         60 => "une heure".into(),
+        1440 => "un jour".into(),
+        minutes if minutes % 1440 == 0 => format!("{} jours", minutes / 1440),
         minutes if minutes % 60 == 0 => format!("{} heures", minutes / 60),
         minutes => format!("{minutes} minutes"),
     }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::LinkMail;
+use crate::courier::message::{AgreementMail, LinkMail};
 
 /// Italian.
 pub struct Italian;
@@ -53,12 +53,40 @@ impl Language for Italian {
             ],
         }
     }
+
+    fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("{sender} le chiede di firmare {title}"),
+            paragraphs: vec![
+                format!("{sender} ({organisation}) le ha inviato {title} da vedere e firmare. Il link è solo suo ed è valido per {life}."),
+                "Ogni volta che lo apre prima di firmare, le può essere chiesto di dimostrare chi è.".into(),
+            ],
+            point: Point::Link { label: "Aprire l’accordo".into(), url },
+            notes: vec!["Non inoltri questa e-mail e non condivida il link: vale per lei. Se non lo aspettava, non lo usi e chieda al mittente.".into()],
+        }
+    }
+
+    fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
+        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        Letter {
+            subject: format!("Firmato: {title}"),
+            paragraphs: vec![format!(
+                "Tutti i destinatari hanno firmato {title}, inviato da {sender} ({organisation}). Il link porta all’accordo firmato."
+            )],
+            point: Point::Link { label: "Vedere l’accordo firmato".into(), url },
+            notes: vec!["Non inoltri questa e-mail e non condivida il link: vale per lei.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
         60 => "un'ora".into(),
+        1440 => "un giorno".into(),
+        minutes if minutes % 1440 == 0 => format!("{} giorni", minutes / 1440),
         minutes if minutes % 60 == 0 => format!("{} ore", minutes / 60),
         minutes => format!("{minutes} minuti"),
     }

@@ -8,7 +8,7 @@ mod it;
 
 use super::code::CodeMail;
 use super::letter::Letter;
-use super::message::LinkMail;
+use super::message::{AgreementMail, LinkMail};
 use crate::account::Locale;
 
 /// The words of one language.
@@ -25,6 +25,10 @@ pub trait Language: Sync {
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter;
     /// A link to sign in with.
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter;
+    /// A link to an agreement that is to be signed.
+    fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter;
+    /// A link to the signed agreement.
+    fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter;
 }
 
 /// The words of `locale`.
