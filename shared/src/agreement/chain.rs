@@ -28,11 +28,10 @@ impl Agreement {
     pub fn end(&self, status: Status, closure: &Closure) -> Result<Write, Failure> {
         Ok(self
             .touch()
-            .and(", #status = :status, #closure = :closure, #reserved = :none")
+            .and(", #status = :status, #closure = :closure")
             .remove("#due_shard")
             .remove("#due_at")
             .value("status", status.name())
-            .value("closure", document(closure)?)
-            .value("none", 0_u32))
+            .value("closure", document(closure)?))
     }
 }

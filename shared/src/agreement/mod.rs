@@ -8,8 +8,10 @@
 //! What was set when the agreement was sent is kept on it: nobody can switch it off afterwards.
 
 mod chain;
+mod invitation;
 mod recipient;
 mod token;
+mod whole;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,8 +21,10 @@ use crate::audit::Head;
 use crate::clock::{Span, Timestamp};
 use crate::ids::{AccountId, AgreementId, RecipientId};
 
+pub use invitation::{Invited, Occasion};
 pub use recipient::{Authentication, KbaState, OPENINGS, Recipient, RecipientStatus};
 pub use token::{Link, Ticket};
+pub use whole::Whole;
 
 /// How many recipients an agreement may have.
 pub const RECIPIENTS_MAX: usize = 40;
@@ -129,8 +133,6 @@ pub struct Agreement {
     pub recipients: u32,
     /// How many of them have completed.
     pub completed: u32,
-    /// How many transactions are reserved for it and not consumed.
-    pub reserved: u32,
     /// How it ended, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closure: Option<Closure>,
@@ -204,7 +206,6 @@ mod tests {
             kba: Frozen::from(&Settings::default().kba),
             recipients: 2,
             completed: 0,
-            reserved: 0,
             closure: None,
             head: Head::default(),
         }

@@ -181,9 +181,9 @@ impl Recipient {
         }
     }
 
-    /// Whether a transaction is reserved for this recipient and not consumed, while the agreement is open.
-    pub fn is_reserved(&self) -> bool {
-        self.authentication == Authentication::Kba && !self.kba.consumed
+    /// The transaction that is reserved for this recipient and not consumed, while the agreement is open.
+    pub const fn reserved(&self) -> Option<Unit> {
+        if self.kba.consumed { None } else { self.kba.unit }
     }
 
     /// Whether the recipient may complete.

@@ -1,0 +1,64 @@
+//! The links that recipients are mailed: made with the change that they are mailed for, and owed on the recipient's own item.
+
+use super::{Agreement, LIFETIME, Link, Recipient};
+use crate::clock::{Span, Timestamp};
+use crate::courier::{Invitation, Message, SealedLink};
+use crate::dynamo::keys;
+use crate::entropy::Entropy;
+use crate::keyring::{Keyring, KeyringError};
+use crate::owed::{Mail, Owed};
+
+/// What a link is mailed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// The agreement is to be signed.
+    Signing,
+    /// All have signed.
+    Signed,
+}
+
+/// A link that is owed: what is kept of it, and the mail.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    /// The fingerprint.
+    pub fingerprint: String,
+    /// The mail.
+    pub owed: Owed,
+}
+
+impl Agreement {
+    /// A new link of `recipient`, to be mailed. `base` is the address of this service.
+    pub fn invite(
+        &self,
+        recipient: &Recipient,
+        occasion: Occasion,
+        base: &str,
+        (keyring, entropy): (&Keyring, &Entropy),
+        now: Timestamp,
+    ) -> Result<Invited, KeyringError> {
+        let (link, token) = Link::issue(self.account, self.id, recipient.id, keyring, entropy, now)?;
+        let good_for = whole(self.expires_at.until(now));
+        let pk = keys::recipient(self.id, recipient.id).pk;
+        let link_mail = SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
+        let sender = self.sender.name.clone().unwrap_or_else(|| self.sender.email.clone());
+        let invitation = Invitation { link: link_mail, title: self.title.clone(), sender };
+        let (message, until) = match occasion {
+            Occasion::Signing => (Message::AgreementLink(invitation), self.expires_at),
+            Occasion::Signed => (Message::AgreementSigned(invitation), now.plus(LIFETIME)),
+        };
+        let mail = Mail {
+            account: self.account,
+            organisation: self.organisation.clone(),
+            to: recipient.email.clone(),
+            locale: self.locale,
+            message,
+        };
+        Ok(Invited { fingerprint: link.fingerprint, owed: Owed::new(mail, now).good_until(until) })
+    }
+}
+
+/// A span as people are told it: whole days, or whole hours of the last.
+fn whole(span: Span) -> Span {
+    let days = span.as_secs() / 86_400;
+    if days > 0 { Span::days(days) } else { Span::hours((span.as_secs() / 3_600).max(1)) }
+}
