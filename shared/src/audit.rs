@@ -37,6 +37,10 @@ pub enum Action {
     ApiKeyCreated,
     ApiKeyRevoked,
     SettingsChanged,
+    /// Prepaid transactions were added to the account's balance.
+    QuotaToppedUp,
+    /// What was bought was set right, by an operator.
+    QuotaCorrected,
     UserCreated,
     UserChanged,
     UserDeleted,

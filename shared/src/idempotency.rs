@@ -52,20 +52,31 @@ pub enum Replay {
     Reused,
 }
 
+/// The text of the call's key, which it has to have: for what is kept for ever, under an item of its own.
+pub fn required_key(call: &Call) -> Result<String, Problem> {
+    given_key(call)?.ok_or_else(|| Problem::new(Slug::IdempotencyKeyRequired))
+}
+
+/// The text of the call's key, if it has one. A quoted string; a bare token is taken too.
+fn given_key(call: &Call) -> Result<Option<String>, Problem> {
+    if !call.has_header("idempotency-key") {
+        return Ok(None);
+    }
+    let value = call.header("idempotency-key").unwrap_or_default().trim();
+    let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+    if key.is_empty() || key.len() > KEY_MAX || !key.chars().all(plain) {
+        return Err(Problem::invalid_field("Idempotency-Key", "must be a quoted string of 1 to 255 visible characters"));
+    }
+    Ok(Some(key.to_owned()))
+}
+
 impl IdempotencyKey {
-    /// The key of `call`, if it has one, among those of `caller`. A quoted string; a bare token is taken too.
+    /// The key of `call`, if it has one, among those of `caller`.
     pub fn of(call: &Call, caller: &str) -> Result<Option<Self>, Problem> {
-        if !call.has_header("idempotency-key") {
-            return Ok(None);
-        }
-        let value = call.header("idempotency-key").unwrap_or_default().trim();
-        let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-        let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
-        if key.is_empty() || key.len() > KEY_MAX || !key.chars().all(plain) {
-            return Err(Problem::invalid_field("Idempotency-Key", "must be a quoted string of 1 to 255 visible characters"));
-        }
+        let Some(key) = given_key(call)? else { return Ok(None) };
         let request = Fingerprint::of(call.raw_body()).encode();
-        Ok(Some(Self { record: keys::idempotency(caller, key), request }))
+        Ok(Some(Self { record: keys::idempotency(caller, &key), request }))
     }
 
     /// Where the record stands.

@@ -34,6 +34,8 @@ pub fn filter(level: &str) -> Targets {
         "accounts",
         "settings",
         "users",
+        "quota",
+        "quota_topup",
         "audit",
         "documents",
         "pages",

@@ -67,8 +67,7 @@ async fn what_is_reserved_is_consumed_or_goes_back() {
     now(consume(app, &account, "rcp_1", units[0]).await);
     now(release(app, &account, "agr_1", &units[1..]).await);
     assert_eq!(agreed(app, &account).await, Balance { available: 9, reserved: 0, consumed: 1 });
-    let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
-    let groups = reconcile::groups(&app.table, &account, &seen).await.unwrap();
+    let groups = balance::shares(&app.table, account.id, account.quota_shards).await.unwrap();
     assert_eq!((groups["legal"].reserved, groups["legal"].consumed), (0, 1));
 }
 

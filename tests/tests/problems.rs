@@ -493,6 +493,62 @@ async fn the_errors_of_the_audit() {
 }
 
 #[tokio::test]
+async fn the_errors_of_topups() {
+    let mut walk = Walk::new().await;
+    let (topup, path) = (Operation::TopUpQuota, "/v1/quota/topups");
+    let body = json!({"account": walk.world.account, "transactions": 5});
+    walk.refuses(topup, Slug::Unauthorized, with(walk.anonymous(topup, path), Some(&body))).await;
+    let key = walk.world.key.clone();
+    walk.refuses(topup, Slug::Forbidden, with(walk.anonymous(topup, path).bearer_auth(key), Some(&body))).await;
+    walk.refuses(topup, Slug::InvalidRequest, with(walk.ask(topup, &format!("{path}?colour=red")), Some(&body))).await;
+    walk.refuses(topup, Slug::IdempotencyKeyRequired, with(walk.ask(topup, path), Some(&body))).await;
+    walk.refuses(topup, Slug::InvalidRequest, with(walk.ask(topup, path).header("idempotency-key", "a b"), Some(&body))).await;
+    let ask = |walk: &Walk| walk.ask(topup, path).header("idempotency-key", "\"one\"");
+    let large = format!("{{\"account\":\"{}\"}}", "x".repeat(64 * 1024));
+    for (slug, content_type, body) in [
+        (Slug::PayloadTooLarge, "application/json", large.as_str()),
+        (Slug::UnsupportedMediaType, "text/plain", "{}"),
+        (Slug::InvalidRequest, "application/json", "{\"account\":"),
+        (Slug::InvalidRequest, "application/json", "[]"),
+    ] {
+        walk.refuses(topup, slug, ask(&walk).header("content-type", content_type).body(body.to_owned())).await;
+    }
+    let account = walk.world.account.clone();
+    for transactions in [json!(0), json!(-1), json!(1.5), json!(10_000_000_000_000_000_000_u64), json!(1_000_001)] {
+        let body = json!({"account": account, "transactions": transactions});
+        walk.refuses(topup, Slug::InvalidRequest, ask(&walk).json(&body)).await;
+    }
+    let no_account = json!({"account": NO_ACCOUNT, "transactions": 5});
+    walk.refuses(topup, Slug::NotFound, ask(&walk).json(&no_account)).await;
+    walk.fail(Service::Dynamodb, Mode::Refused, 0);
+    walk.refuses(topup, Slug::ServiceUnavailable, ask(&walk).json(&body)).await;
+    walk.mend();
+    let _ = walk.world.send(ask(&walk).json(&body)).await.expect(201);
+    let other = json!({"account": account, "transactions": 6});
+    walk.refuses(topup, Slug::IdempotencyKeyReused, ask(&walk).json(&other)).await;
+    snapshot(walk, Function::QuotaTopup);
+}
+
+#[tokio::test]
+async fn the_errors_of_the_quota() {
+    let mut walk = Walk::new().await;
+    for (operation, path) in [(Operation::GetQuota, "/v1/quota"), (Operation::ListQuotaEntries, "/v1/quota/entries")] {
+        let weak = json!({"name": "weak", "scopes": ["audit:read"]});
+        let keys = format!("/v1/accounts/{}/api-keys", walk.world.account);
+        let weak = walk.world.operator(Method::POST, &keys, Some(weak)).await.expect(201).text("key");
+        walk.refuses(operation, Slug::Unauthorized, walk.anonymous(operation, path)).await;
+        walk.refuses(operation, Slug::Forbidden, walk.anonymous(operation, path).bearer_auth(weak)).await;
+        walk.refuses(operation, Slug::InvalidRequest, walk.ask(operation, &format!("{path}?colour=red"))).await;
+        let elsewhere = walk.ask(operation, &format!("{path}?account={NO_ACCOUNT}"));
+        walk.refuses(operation, Slug::NotFound, elsewhere).await;
+        walk.refuses_without_a_table(operation, path, None).await;
+    }
+    let entries = Operation::ListQuotaEntries;
+    walk.refuses(entries, Slug::InvalidRequest, walk.ask(entries, "/v1/quota/entries?cursor=*")).await;
+    snapshot(walk, Function::Quota);
+}
+
+#[tokio::test]
 async fn the_errors_of_documents_and_pages() {
     let mut walk = Walk::new().await;
     walk.refuses(Operation::ShowProblem, Slug::NotFound, walk.ask(Operation::ShowProblem, "/problems/nothing")).await;
@@ -515,6 +571,8 @@ fn every_function_with_a_route_has_its_errors_told() {
         Function::Audit,
         Function::Documents,
         Function::Pages,
+        Function::Quota,
+        Function::QuotaTopup,
     ];
     let functions: BTreeSet<Function> = ROUTES.iter().map(|route| route.function).collect();
     assert_eq!(functions, BTreeSet::from(told));

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Fault;
 
 /// Every function: folder, package and binary.
-pub(crate) const FUNCTIONS: [&str; 11] = [
+pub(crate) const FUNCTIONS: [&str; 13] = [
     "accounts",
     "audit",
     "code-issue",
@@ -17,6 +17,8 @@ pub(crate) const FUNCTIONS: [&str; 11] = [
     "login",
     "me",
     "pages",
+    "quota",
+    "quota-topup",
     "settings",
     "users",
 ];

@@ -156,6 +156,10 @@ fn needs(action: &str, request: &Value) -> Vec<Need> {
                 })
                 .collect()
         }
+        "TransactGetItems" => {
+            let parts = request.get("TransactItems").and_then(Value::as_array).into_iter().flatten();
+            parts.map(|part| need("GetItem", part.pointer("/Get/Key"))).collect()
+        }
         "BatchGetItem" => {
             let tables = request.get("RequestItems").and_then(Value::as_object).into_iter().flatten();
             let keys = tables.filter_map(|(_, table)| table.get("Keys")?.as_array()).flatten();
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn the_template_grants_by_function() {
         let grants = grants(&template().unwrap()).unwrap();
-        assert_eq!(grants.len(), 10, "every function but pages");
+        assert_eq!(grants.len(), 12, "every function but pages");
         assert!(grants.values().all(|grants| !grants.is_empty()));
         assert!(grants["users"].iter().any(|grant| grant.index.as_deref() == Some("listing")));
     }

@@ -89,7 +89,11 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
     let key = Event::post(format!("/v1/accounts/{account}/api-keys"), json!({ "name": "spare", "scopes": ["audit:read"] }));
     let spare = way.ask("accounts", &key.bearer(&operator)).await?.expect(201)?.text("id")?;
     let origin = "https://portal.example";
+    let bought = json!({ "account": account, "transactions": 500 });
     let steps = [
+        ("quota-topup", 201, Event::post("/v1/quota/topups", bought).header("idempotency-key", "\"order-1\"").bearer(&operator)),
+        ("quota", 200, Event::get("/v1/quota").bearer(&world.key)),
+        ("quota", 200, Event::get("/v1/quota/entries").bearer(&world.key)),
         ("accounts", 201, Event::post("/v1/accounts", json!({ "name": "Birch", "plan": "starter" })).bearer(&operator)),
         ("accounts", 200, Event::patch(format!("/v1/accounts/{account}"), json!({ "name": "Alder" })).bearer(&operator)),
         ("accounts", 200, Event::get(format!("/v1/accounts/{account}/api-keys")).bearer(&operator)),

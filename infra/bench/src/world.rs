@@ -58,7 +58,7 @@ impl World {
         let operator = world.stack.operator_key().expose().clone();
         let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
         world.account = world.ask(&account).await?.expect(201)?.text("id")?;
-        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read"] });
+        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read"] });
         let key = Event::post(format!("/v1/accounts/{}/api-keys", world.account), scopes).bearer(&operator);
         world.key = world.ask(&key).await?.expect(201)?.text("key")?;
         Ok(world)
@@ -254,6 +254,8 @@ pub(crate) const CASES: &[Case] = &[
     case("GET /v1/users", "users", 200, Kind::Backend("/v1/users")),
     case("POST /v1/users", "users", 201, Kind::CreateUser),
     case("GET /v1/users/{id}", "users", 200, Kind::Backend("/v1/users/{user}")),
+    case("GET /v1/quota", "quota", 200, Kind::Backend("/v1/quota")),
+    case("GET /v1/quota/entries", "quota", 200, Kind::Backend("/v1/quota/entries")),
     case("GET /v1/audit", "audit", 200, Kind::Backend("/v1/audit?subject={user}")),
     case("GET /v1/accounts/{account}", "accounts", 200, Kind::Operator("/v1/accounts/{account}")),
     case("GET /health", "documents", 200, Kind::Public("/health")),

@@ -34,6 +34,8 @@ impl Functions {
             Function::Login => answer(request, |call| login::handle(app, call)).await,
             Function::Me => answer(request, |call| me::handle(app, call)).await,
             Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
+            Function::Quota => answer(request, |call| quota::handle(app, call)).await,
+            Function::QuotaTopup => answer(request, |call| quota_topup::handle(app, call)).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
             Function::Users => answer(request, |call| users::handle(app, call)).await,
         }

@@ -7,6 +7,9 @@ const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
 const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
 const KEY: &str = "key_5w8r2t6y1q9k3m7x4v0c8n2b6d";
 const CHALLENGE: &str = "chl_AQGTaHs….mX1.Uj6…";
+const TOPUP: &str = "top_4k8w1r7m3x9q5v2c6n0b8t4y1s";
+const AGREEMENT: &str = "agr_01jd3w2f6kq8m1x4t7r0w3y5ab";
+const RECIPIENT: &str = "rcp_01jd3w2f6nz7p1c4n6h9k2s3df";
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIs….….…";
 
 /// A request.
@@ -23,6 +26,7 @@ pub fn request(operation: O) -> Option<Value> {
             "email": "ann@example.com"
         }),
         O::PatchUser => json!({"phone": "+12025550123", "locale": null}),
+        O::TopUpQuota => json!({"account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138"}),
         O::Login => json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"}),
         O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
@@ -84,6 +88,21 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             "details": {"method": "sms", "destination": "+1••••••••00", "reference": "KXTP"},
             "previous": "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg", "hash": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
         }], "next_cursor": "MTAw"})),
+        O::TopUpQuota => one(json!({
+            "id": TOPUP, "account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138",
+            "quota": {"available": 500, "reserved": 0, "consumed": 0, "purchased": 500}
+        })),
+        O::GetQuota => one(json!({
+            "available": 480, "reserved": 3, "consumed": 17, "purchased": 500,
+            "groups": [{"group": "mortgages", "reserved": 2, "consumed": 11}]
+        })),
+        O::ListQuotaEntries => one(json!({"entries": [
+            {"id": format!("consume.{RECIPIENT}"), "kind": "consume", "transactions": 1, "agreement": AGREEMENT, "recipient": RECIPIENT,
+             "group": "mortgages", "at": "2026-11-22T09:41:12Z"},
+            {"id": format!("reserve.{AGREEMENT}"), "kind": "reserve", "transactions": 3, "agreement": AGREEMENT, "group": "mortgages",
+             "at": "2026-11-22T09:32:07Z"},
+            {"id": TOPUP, "kind": "topup", "transactions": 500, "reference": "order 2026-1138", "at": "2026-11-22T09:30:00Z"}
+        ]})),
         O::Health => one(json!({"status": "ok"})),
         _ => Vec::new(),
     }

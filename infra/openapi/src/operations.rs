@@ -79,7 +79,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
     let own: &[(&str, bool, &str)] = match route.operation {
         Operation::GetSettings => &[("effective", false, "`true` answers with each value's source.")],
         Operation::ExplainAllowlist => &[("ip", true, "The address to be explained, v4 or v6.")],
-        Operation::ListUsers => &[("cursor", false, "`next_cursor` of the page before.")],
+        Operation::ListUsers | Operation::ListQuotaEntries => &[("cursor", false, "`next_cursor` of the page before.")],
         Operation::ReadAudit => {
             &[("subject", true, "A user's id, or the account's own."), ("cursor", false, "`next_cursor` of the page before.")]
         }
@@ -87,10 +87,11 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         _ => &[],
     };
     parameters.extend(own.iter().map(|(name, required, what)| parameter(name, ParameterIn::Query, *required, what)));
-    if route.idempotency == Idempotency::Honoured {
+    if route.idempotency != Idempotency::Ignored {
         let what =
             "A quoted string (IETF draft-07). The same request again is answered as before, with `Idempotency-Replayed: true`.";
-        parameters.push(parameter("Idempotency-Key", ParameterIn::Header, false, what));
+        let required = route.idempotency == Idempotency::Required;
+        parameters.push(parameter("Idempotency-Key", ParameterIn::Header, required, what));
     }
     if route.method == "PATCH" {
         parameters.push(parameter("If-Match", ParameterIn::Header, false, "The `ETag` of what is to be changed."));

@@ -38,6 +38,10 @@ pub fn schemas() -> Schemas {
     of::<shared::sign_in::Answer>(&mut schemas);
     of::<me::Response>(&mut schemas);
     of::<audit::Response>(&mut schemas);
+    of::<quota_topup::Request>(&mut schemas);
+    of::<quota_topup::Response>(&mut schemas);
+    of::<quota::Overview>(&mut schemas);
+    of::<quota::Entries>(&mut schemas);
     of::<documents::Health>(&mut schemas);
     of::<documents::ProblemMeaning>(&mut schemas);
     of::<documents::Jwks>(&mut schemas);
@@ -62,6 +66,7 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::PatchSettings => Schema::Object(Object::with_type(Type::Object)).into(),
         O::CreateUser => reference::<users::CreateUser>(),
         O::PatchUser => reference::<users::PatchUser>(),
+        O::TopUpQuota => reference::<quota_topup::Request>(),
         O::Login => reference::<login::Request>(),
         O::IssueCode => reference::<code_issue::Request>(),
         O::VerifyCode => reference::<code_verify::Request>(),
@@ -86,6 +91,9 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::Login | O::VerifyCode => (json, reference::<shared::sign_in::Answer>()),
         O::GetMe => (json, reference::<me::Response>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
+        O::TopUpQuota => (json, reference::<quota_topup::Response>()),
+        O::GetQuota => (json, reference::<quota::Overview>()),
+        O::ListQuotaEntries => (json, reference::<quota::Entries>()),
         O::Health => (json, reference::<documents::Health>()),
         O::OpenApi => (json, Schema::Object(Object::with_type(Type::Object)).into()),
         O::ShowProblem => (json, reference::<documents::ProblemMeaning>()),

@@ -163,6 +163,21 @@ impl Table {
         self.page(request.set_exclusive_start_key(after).limit(limit), keys::LISTING_SK).await
     }
 
+    /// The keys of what stands in the listing `list` before the id `before`, at most `limit`, the last first.
+    pub async fn list_back(&self, list: String, before: Option<String>, limit: i32) -> Result<Page, Failure> {
+        let request = self.client.query().table_name(&self.name).index_name(keys::LISTING).scan_index_forward(false).limit(limit);
+        let request = request.expression_attribute_names("#list", keys::LISTING_PK);
+        let request = request.expression_attribute_values(":list", AttributeValue::S(list));
+        let request = match before {
+            None => request.key_condition_expression("#list = :list"),
+            Some(before) => request
+                .key_condition_expression("#list = :list AND #id < :before")
+                .expression_attribute_names("#id", keys::LISTING_SK)
+                .expression_attribute_values(":before", AttributeValue::S(before)),
+        };
+        self.page(request, keys::LISTING_SK).await
+    }
+
     /// The keys of what is due in `shard` at `now`, the longest due first, at most `limit`.
     pub async fn due(&self, shard: String, now: i64, limit: i32) -> Result<Vec<Item>, Failure> {
         let request = self.client.query().table_name(&self.name).index_name(keys::DUE);

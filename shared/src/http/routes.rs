@@ -36,6 +36,8 @@ pub enum Idempotency {
     Ignored,
     /// It honours one.
     Honoured,
+    /// It must have one, and keeps it for ever.
+    Required,
 }
 
 /// The function that serves a route: one Lambda, one role.
@@ -50,6 +52,8 @@ pub enum Function {
     Login,
     Me,
     Pages,
+    Quota,
+    QuotaTopup,
     Settings,
     Users,
 }
@@ -66,6 +70,8 @@ impl Function {
             Self::Login => "login",
             Self::Me => "me",
             Self::Pages => "pages",
+            Self::Quota => "quota",
+            Self::QuotaTopup => "quota-topup",
             Self::Settings => "settings",
             Self::Users => "users",
         }
@@ -127,6 +133,7 @@ const OPERATOR: Authorisation = Authorisation::Operator;
 const TOKEN: Authorisation = Authorisation::AccessToken;
 const SETTINGS: Authorisation = Authorisation::Scope(Scope::SettingsWrite);
 const USERS: Authorisation = Authorisation::Scope(Scope::UsersWrite);
+const QUOTA: Authorisation = Authorisation::Scope(Scope::QuotaRead);
 const AUDIT: Authorisation = Authorisation::Scope(Scope::AuditRead);
 
 routes! {
@@ -192,6 +199,16 @@ routes! {
     GetMe "GET" "/v1/me" Me TOKEN, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "Show the signed-in user";
+
+    TopUpQuota "POST" "/v1/quota/topups" QuotaTopup OPERATOR, WithEffect Required 201
+        [S::InvalidRequest, S::IdempotencyKeyRequired, S::Unauthorized, S::Forbidden, S::NotFound, S::IdempotencyKeyReused]
+        "Add prepaid transactions to an account's balance";
+    GetQuota "GET" "/v1/quota" Quota QUOTA, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Show what is left of the account's prepaid transactions, and each group's part";
+    ListQuotaEntries "GET" "/v1/quota/entries" Quota QUOTA, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "List what became of the account's prepaid transactions, the newest first";
 
     ReadAudit "GET" "/v1/audit" Audit AUDIT, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]

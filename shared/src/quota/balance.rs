@@ -1,9 +1,12 @@
 //! The shards of an account's balance, read at one instant.
 
+use std::collections::BTreeMap;
 use std::iter::Sum;
 use std::ops::Add;
 
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::account::Account;
 use crate::dynamo::{Failure, Item, Patience, Table, keys, read};
@@ -13,6 +16,9 @@ use crate::secret::Fingerprint;
 
 /// The most shards: a reservation that has to take from all of them must still fit in a transaction beside forty recipients.
 pub const SHARDS_MAX: u8 = 8;
+
+/// How many groups are read at once.
+const SHARES_PAGE: i32 = 500;
 
 /// A balance, or a change of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -55,6 +61,31 @@ impl Add for Balance {
 impl Sum for Balance {
     fn sum<I: Iterator<Item = Self>>(balances: I) -> Self {
         balances.fold(Self::default(), Add::add)
+    }
+}
+
+/// An account's prepaid transactions, as people see them: `purchased` is the sum of the other three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = QuotaFigures)]
+pub struct Figures {
+    /// Bought and free.
+    #[schema(example = 480)]
+    pub available: i64,
+    /// Put aside for recipients who have not proved who they are yet.
+    #[schema(example = 3)]
+    pub reserved: i64,
+    /// Used.
+    #[schema(example = 17)]
+    pub consumed: i64,
+    /// Bought, in all.
+    #[schema(example = 500)]
+    pub purchased: i64,
+}
+
+impl From<Balance> for Figures {
+    fn from(balance: Balance) -> Self {
+        let Balance { available, reserved, consumed } = balance;
+        Self { available, reserved, consumed, purchased: balance.purchased() }
     }
 }
 
@@ -200,6 +231,34 @@ fn assemble(account: AccountId, count: Shards, items: Vec<Option<Item>>) -> Resu
     let notice = next().map(read).transpose()?.unwrap_or_default();
     let shards = count.each().map(|_| Ok(next().map(read).transpose()?.unwrap_or_default())).collect::<Result<_, Failure>>()?;
     Ok(Read::All(Snapshot { count, shards, notice }))
+}
+
+/// The shares of an account's groups: the sums over the shards.
+pub async fn shares(table: &Table, account: AccountId, count: Shards) -> Result<BTreeMap<String, Share>, Failure> {
+    let parts = try_join_all(count.each().map(|shard| shares_on(table, account, shard))).await?;
+    let mut shares = BTreeMap::<String, Share>::new();
+    for (group, part) in parts.into_iter().flatten() {
+        let share = shares.entry(group).or_default();
+        share.reserved += part.reserved;
+        share.consumed += part.consumed;
+    }
+    Ok(shares)
+}
+
+async fn shares_on(table: &Table, account: AccountId, shard: u8) -> Result<Vec<(String, Share)>, Failure> {
+    let mut parts = Vec::new();
+    let mut after = None;
+    loop {
+        let page = table.query(keys::quota_shares(account, shard), after, SHARES_PAGE).await?;
+        for item in page.items {
+            let group = item.get(keys::SK).and_then(|group| group.as_s().ok().cloned());
+            parts.push((group.unwrap_or_default(), read(item)?));
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(parts);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub mod plan;
 pub mod reconcile;
 pub mod watch;
 
-pub use balance::{Balance, SHARDS_MAX, Shards, Share, Snapshot, Unit};
+pub use balance::{Balance, Figures, SHARDS_MAX, Shards, Share, Snapshot, Unit};
 pub use entry::{Entry, EntryId, Kind};
 pub use plan::{About, Exhausted, Order, Plan, Refusal};
 pub use watch::{Crossing, Watch};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::balance::{Balance, Share, Snapshot, snapshot};
+use super::balance::{Balance, Share, Snapshot, shares, snapshot};
 use super::entry::Entry;
 use crate::account::Account;
 use crate::dynamo::{Failure, Patience, Table, keys, read};
@@ -109,7 +109,7 @@ pub async fn account(table: &Table, entropy: &Entropy, account: &Account) -> Res
     loop {
         let before = snapshot(table, entropy, account).await?;
         let sums = sums(table, account).await?;
-        let groups = groups(table, account, &before).await?;
+        let groups = shares(table, account.id, before.count).await?;
         // Each entry raises its shards' counts in its own transaction: the same counts twice, and nothing was entered between.
         if snapshot(table, entropy, account).await? == before {
             let differences = differences(&before, &groups, &sums);
@@ -137,27 +137,4 @@ async fn sums(table: &Table, account: &Account) -> Result<Sums, Failure> {
         }
     }
     Ok(sums)
-}
-
-/// The shares of an account's groups: the sums over the shards.
-pub async fn groups(table: &Table, account: &Account, seen: &Snapshot) -> Result<BTreeMap<String, Share>, Failure> {
-    let mut shares = BTreeMap::<String, Share>::new();
-    for shard in seen.count.each() {
-        let mut after = None;
-        loop {
-            let page = table.query(keys::quota_shares(account.id, shard), after, PAGE).await?;
-            for mut item in page.items {
-                let group = item.remove(keys::SK).and_then(|group| group.as_s().ok().cloned()).unwrap_or_default();
-                let part: Share = read(item)?;
-                let share = shares.entry(group).or_default();
-                share.reserved += part.reserved;
-                share.consumed += part.consumed;
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-    }
-    Ok(shares)
 }

@@ -1,0 +1,48 @@
+//! `GET /v1/quota`
+
+use serde::Serialize;
+use shared::api_key::{self, Scope};
+use shared::app::App;
+use shared::http::{Call, Outcome, Reply};
+use shared::quota::{Figures, balance};
+use utoipa::ToSchema;
+
+/// An account's prepaid transactions, as they stand now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Quota)]
+pub struct Response {
+    /// The account's.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// What of them each group has reserved and consumed; groups that never had any are not there.
+    pub groups: Vec<Group>,
+}
+
+/// A group's part.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QuotaGroup)]
+pub struct Group {
+    /// The group.
+    #[schema(example = "mortgages")]
+    pub group: String,
+    /// Put aside for recipients of its agreements.
+    #[schema(example = 2)]
+    pub reserved: i64,
+    /// Used by them.
+    #[schema(example = 17)]
+    pub consumed: i64,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
+    let caller = api_key::caller(app, call, Scope::QuotaRead).await?;
+    call.allow_origins(&caller.account.settings()?.origins);
+    call.only_query(&["account"])?;
+    call.no_body()?;
+    let account = &caller.account;
+    let (seen, shares) = futures_util::join!(
+        balance::snapshot(&app.table, &app.entropy, account),
+        balance::shares(&app.table, account.id, account.quota_shards)
+    );
+    let group = |(group, share): (String, balance::Share)| Group { group, reserved: share.reserved, consumed: share.consumed };
+    Ok(Reply::ok(&Response { figures: seen?.total().into(), groups: shares?.into_iter().map(group).collect() }))
+}
