@@ -17,6 +17,8 @@ use crate::user::{Kind, Method};
 
 /// How long a token is good.
 pub const LIFETIME: Span = Span::minutes(15);
+/// How long after a second factor was proved it is fresh enough to change factors with.
+pub const FRESH: Span = Span::minutes(5);
 /// RFC 9068's type: an ID token, or a token of another purpose, is not taken for one.
 const TYPE: &str = "at+jwt";
 
@@ -145,6 +147,14 @@ pub struct RecipientSubject {
     pub agreement: AgreementId,
     /// The recipient.
     pub recipient: RecipientId,
+}
+
+impl Claims {
+    /// Whether a second factor was proved, and lately enough to change factors with.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        let second = !matches!(self.acr, Acr::SingleFactor | Acr::AllowlistedNetwork);
+        second && now.as_secs() - self.auth_time <= FRESH.as_secs()
+    }
 }
 
 /// Whom a token is for.
@@ -291,6 +301,17 @@ mod tests {
         assert_eq!(claims.aud, format!("{}/agreements", subject.account));
         assert_eq!((claims.agreement, claims.acr), (Some(subject.agreement), Acr::Kba));
         assert_eq!(claims.sub.parse::<UserId>().ok(), None);
+    }
+
+    #[test]
+    fn a_second_factor_is_fresh_for_five_minutes_and_a_first_never() {
+        let ring = ring(1);
+        let claims = verify(&token(&ring), ISSUER, &ring, NOW).unwrap();
+        assert!(claims.is_fresh(NOW) && claims.is_fresh(NOW.plus(FRESH)));
+        assert!(!claims.is_fresh(NOW.plus(FRESH).plus(Span::seconds(1))));
+        for acr in [Acr::SingleFactor, Acr::AllowlistedNetwork] {
+            assert!(!Claims { acr, ..claims.clone() }.is_fresh(NOW));
+        }
     }
 
     #[test]

@@ -61,6 +61,15 @@ pub enum Action {
     CodeNotSent,
     /// A second factor was tried.
     CodeVerified,
+    /// An app was shown its secret.
+    EnrolmentBegun,
+    /// An app was confirmed, or a code to confirm it was wrong.
+    FactorEnrolled,
+    /// The user removed the app.
+    FactorRemoved,
+    /// An administrator removed it, and a new one may be set up.
+    FactorReset,
+    RecoveryCodesMade,
     /// So many wrong passwords in a row that a delay began, or grew.
     PasswordDelayed,
     /// So many wrong codes in a row that a delay began, or grew.

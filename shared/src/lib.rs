@@ -5,6 +5,7 @@
 //! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
 //! | [`agreement`] | what recipients are asked to see and sign |
 //! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
+//! | [`api_key`], [`access_token`], [`signed_in`] | what a back end, and what a signed-in person, shows; who that is |
 //! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
 //! | [`totp`], [`recovery`] | authenticator apps, and the codes for who has lost one |
 //! | [`opening`], [`completion`] | how a challenge begins, and what its end brings about |
@@ -61,6 +62,7 @@ pub mod recovery;
 pub mod sdk;
 pub mod secret;
 pub mod sign_in;
+pub mod signed_in;
 pub mod start;
 pub mod throttle;
 pub mod totp;

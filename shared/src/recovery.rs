@@ -56,8 +56,8 @@ pub enum Verdict {
 /// Ten new codes: as they are shown, once, and as they are stored.
 pub fn draw(user: UserId, entropy: &Entropy, now: Timestamp) -> (Vec<Secret<String>>, Codes) {
     let shown: Vec<Secret<String>> = (0..COUNT).map(|_| Secret::new(text(entropy.bytes()))).collect();
-    let used = shown.iter().filter_map(|code| Some((digest(user, code.expose())?, NEVER))).collect();
-    (shown, Codes { made_at: now, used })
+    let unused = shown.iter().filter_map(|code| Some((digest(user, code.expose())?, NEVER))).collect();
+    (shown, Codes { made_at: now, used: unused })
 }
 
 /// Looks for a tried code among those of a user.

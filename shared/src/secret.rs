@@ -6,7 +6,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 use zeroize::Zeroize;
 
 /// A value that is wiped when dropped and shows nothing of itself in a log, an error or a panic.
@@ -94,6 +94,16 @@ impl fmt::Debug for Fingerprint {
 /// Whether two byte strings are equal, in a time that depends on their length alone.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     verify_slices_are_equal(a, b).is_ok()
+}
+
+/// Writes a secret into an answer, for the one it is meant for: with `#[serde(serialize_with = "exposed")]`.
+pub fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// The same for a list.
+pub fn exposed_all<S: Serializer>(secrets: &[Secret<String>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(secrets.iter().map(Secret::expose))
 }
 
 /// Base64url without padding, as tokens and digests are written.

@@ -8,7 +8,7 @@ use crate::account::Methods;
 use crate::challenge::{self, First};
 use crate::clock::Timestamp;
 use crate::exchange;
-use crate::secret::Secret;
+use crate::secret::{Secret, exposed};
 use crate::user::{Method, User};
 
 /// A finished or unfinished sign-in.
@@ -213,9 +213,4 @@ pub fn next_after_link(user: &User, first: &First, methods: Methods, now: Timest
         }
         other => other,
     }
-}
-
-/// A secret leaves here, and only here, for the one it is meant for.
-fn exposed<S: serde::Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret.expose())
 }

@@ -31,6 +31,7 @@ pub fn filter(level: &str) -> Targets {
         "code_issue",
         "code_verify",
         "expiry_cleanup",
+        "factors",
         "accounts",
         "settings",
         "users",

@@ -1,6 +1,8 @@
 //! The world that the flows are tried in: a local stack of its own for each test, driven over HTTP, on a clock that only the test
 //! moves.
 
+mod authenticator;
 mod world;
 
+pub use authenticator::{Authenticator, codes};
 pub use world::{Answer, OPERATOR, PASSWORD, Person, World, another};

@@ -11,11 +11,16 @@ use shared::http::{Operation, Route, Slug};
 use tests::{OPERATOR, PASSWORD, Person, World, another};
 
 /// What no test can provoke over HTTP, and why.
-const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[(
-    Operation::GetMe,
-    Slug::Forbidden,
-    "only a recipient's token is of a kind that it does not serve, and no route makes one yet",
-)];
+const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[
+    (Operation::GetMe, Slug::Forbidden, RECIPIENT),
+    (Operation::EnrolApp, Slug::Forbidden, RECIPIENT),
+    (Operation::ConfirmApp, Slug::Forbidden, RECIPIENT),
+    (Operation::ListFactors, Slug::Forbidden, RECIPIENT),
+    (Operation::RemoveApp, Slug::Forbidden, RECIPIENT),
+    (Operation::MakeRecoveryCodes, Slug::Forbidden, RECIPIENT),
+];
+
+const RECIPIENT: &str = "only a recipient's token is of a kind that it does not serve, and no route makes one yet";
 
 /// The headers that belong to a refusal. The others are the same for all, and asserted.
 const TELLING: [&str; 6] = ["allow", "ratelimit", "ratelimit-policy", "retry-after", "www-authenticate", "etag"];
@@ -78,7 +83,7 @@ impl Walk {
         match route(operation).authorisation {
             Authorisation::Operator => request.bearer_auth(OPERATOR),
             Authorisation::Scope(_) => request.bearer_auth(&self.world.key),
-            Authorisation::AccessToken => request.bearer_auth(&self.token),
+            Authorisation::AccessToken | Authorisation::AccessTokenOrProof => request.bearer_auth(&self.token),
             Authorisation::Public | Authorisation::Proof => request,
         }
     }
@@ -321,6 +326,11 @@ async fn the_errors_of_users() {
     walk.refuses(unlock, Slug::NotFound, walk.ask(unlock, &format!("{NO_USER}/unlock"))).await;
     walk.refuses_contention(unlock, &format!("{path}/unlock"), None).await;
 
+    let reset = Operation::ResetApp;
+    walk.refuses_keys(reset, &format!("{path}/factors/totp"), None).await;
+    walk.refuses(reset, Slug::NotFound, walk.ask(reset, &format!("{NO_USER}/factors/totp"))).await;
+    walk.refuses_contention(reset, &format!("{path}/factors/totp"), None).await;
+
     let delete = Operation::DeleteUser;
     walk.refuses_keys(delete, &path, None).await;
     walk.refuses(delete, Slug::NotFound, walk.ask(delete, NO_USER)).await;
@@ -479,6 +489,71 @@ async fn the_errors_of_who_is_signed_in() {
 }
 
 #[tokio::test]
+async fn the_errors_of_factors() {
+    let mut walk = Walk::new().await;
+    let (enrol, confirm) = (Operation::EnrolApp, Operation::ConfirmApp);
+    let (begin, end) = ("/v1/factors/totp", "/v1/factors/totp/confirm");
+    let ann = walk.world.user("ann", json!({})).await;
+    let _ = walk.world.user("new", json!({"phone": null})).await;
+    walk.token = sign_in(&walk.world, &ann).await;
+    let none = json!({"factor": "fac_00000000000000000000000000", "code": "123456"});
+    for (operation, path, body) in [
+        (enrol, begin, Some(json!({}))),
+        (confirm, end, Some(none.clone())),
+        (Operation::ListFactors, "/v1/factors", None),
+        (Operation::RemoveApp, begin, None),
+        (Operation::MakeRecoveryCodes, "/v1/factors/recovery-codes", None),
+    ] {
+        let body = body.as_ref();
+        walk.refuses_without_a_table(operation, path, body).await;
+        walk.refuses(operation, Slug::Unauthorized, with(walk.anonymous(operation, path), body)).await;
+        let odd = format!("{path}?colour=red");
+        walk.refuses(operation, Slug::InvalidRequest, with(walk.ask(operation, &odd), body)).await;
+        if route(operation).has_body() {
+            walk.refuses_bodies(operation, path).await;
+        }
+    }
+    walk.refuses_body(confirm, Slug::NotFound, end, none.clone()).await;
+    walk.refuses_body(confirm, Slug::InvalidRequest, end, json!({"factor": "app", "code": "123456"})).await;
+    walk.refuses(Operation::RemoveApp, Slug::NotFound, walk.ask(Operation::RemoveApp, begin)).await;
+    let codes = "/v1/factors/recovery-codes";
+    let make = Operation::MakeRecoveryCodes;
+    walk.refuses(make, Slug::MethodNotEnabled, walk.ask(make, codes)).await;
+
+    // A first sign-in.
+    let challenge = walk.world.login("new", PASSWORD).await.expect(200).text("challenge");
+    let begun = walk.world.post(begin, json!({"challenge": challenge})).await.expect(201);
+    let with_challenge =
+        |challenge: &str, code: &str| json!({"challenge": challenge, "factor": begun.text("factor"), "code": code});
+    walk.refuses_body(enrol, Slug::ChallengeUnknown, begin, json!({"challenge": "chl_x.y.z"})).await;
+    walk.refuses_body(confirm, Slug::ChallengeUnknown, end, with_challenge("chl_x.y.z", "123456")).await;
+    for _ in 0..5 {
+        walk.refuses_body(confirm, Slug::CodeInvalid, end, with_challenge(&challenge, "0000000")).await;
+    }
+    walk.refuses_body(confirm, Slug::TooManyAttempts, end, with_challenge(&challenge, "0000000")).await;
+    let off = json!({"second_factor": {"methods": {"totp": false}}});
+    let _ = walk.world.settings(off.clone()).await;
+    walk.refuses_body(enrol, Slug::MethodNotEnabled, begin, json!({"challenge": challenge})).await;
+    walk.refuses_body(confirm, Slug::MethodNotEnabled, end, with_challenge(&challenge, "123456")).await;
+    let _ = walk.world.settings(json!({"second_factor": {"methods": {"totp": true}}})).await;
+    walk.world.advance(600);
+    walk.refuses_body(enrol, Slug::ChallengeExpired, begin, json!({"challenge": challenge})).await;
+    walk.refuses_body(confirm, Slug::ChallengeExpired, end, with_challenge(&challenge, "123456")).await;
+    let (used, code) = walk.world.challenge_and_code(&ann).await;
+    let _ = walk.world.verify(&used, "sms", &code).await.expect(200);
+    walk.refuses_body(enrol, Slug::ChallengeUsed, begin, json!({"challenge": used})).await;
+    walk.refuses_body(confirm, Slug::ChallengeUsed, end, with_challenge(&used, "123456")).await;
+
+    // Ten minutes have passed since the token's second factor.
+    let stale = Slug::FreshSecondFactorRequired;
+    walk.refuses_body(enrol, stale, begin, json!({})).await;
+    walk.refuses_body(confirm, stale, end, none).await;
+    walk.refuses(Operation::RemoveApp, stale, walk.ask(Operation::RemoveApp, begin)).await;
+    walk.refuses(make, stale, walk.ask(make, codes)).await;
+    snapshot(walk, Function::Factors);
+}
+
+#[tokio::test]
 async fn the_errors_of_the_audit() {
     let mut walk = Walk::new().await;
     let audit = Operation::ReadAudit;
@@ -567,6 +642,7 @@ fn every_function_with_a_route_has_its_errors_told() {
         Function::Login,
         Function::CodeIssue,
         Function::CodeVerify,
+        Function::Factors,
         Function::Me,
         Function::Audit,
         Function::Documents,

@@ -1,4 +1,4 @@
-//! The challenges on a user's item.
+//! The challenges on a user's item, and the app that was not confirmed.
 
 use shared::app::App;
 use shared::clock::Timestamp;
@@ -10,14 +10,17 @@ use crate::Report;
 /// The most challenges removed with one write: an expression has its limits.
 const AT_ONCE: usize = 50;
 
-/// Removes the challenges of a user that are over, and enters the user anew in the index while there are others.
+/// Removes the challenges of a user that are over, the app that nobody confirmed in time, and enters the user anew in the index while there are others.
 pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
     let Some(item) = app.table.get(key.clone()).await? else { return Ok(()) };
     let user: User = read(item)?;
     let over = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now);
     let over: Vec<&str> = over.map(|(name, _)| name.as_str()).take(AT_ONCE).collect();
+    let unconfirmed = user.enrolment.as_ref().map(|pending| pending.expires_at);
+    let abandoned = unconfirmed.is_some_and(|expires_at| expires_at <= now);
     let left = user.challenges.iter().filter(|(name, _)| !over.contains(&name.as_str()));
-    let next = left.map(|(_, challenge)| challenge.expires_at).min();
+    let pending = unconfirmed.filter(|_| !abandoned);
+    let next = left.map(|(_, challenge)| challenge.expires_at).chain(pending).min();
 
     // Every sign-in moves the audit chain: nothing was opened since the read, or the index would forget a challenge.
     let update = Write::update(key, "").when("#audit_seq = :seen").value("seen", user.head.sequence);
@@ -27,11 +30,13 @@ pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
     };
     // Another run that was faster has removed them: it counts them.
     let update = if over.is_empty() { update } else { update.when("attribute_exists(#challenges.#over0)") };
+    let update = if abandoned { update.when("attribute_exists(#enrolment)").remove("#enrolment") } else { update };
     let update = over.iter().enumerate().fold(update, |update, (index, name)| {
         update.remove(format!("#challenges.#over{index}")).name(&format!("over{index}"), *name)
     });
     match app.table.update(update).await {
         Ok(_) => {
+            report.enrolments += u32::from(abandoned);
             report.challenges += u32::try_from(over.len()).unwrap_or(u32::MAX);
             report.rescheduled += u32::from(next.is_some());
         }

@@ -41,6 +41,8 @@ pub struct Report {
     pub examined: u32,
     /// Challenges that were over.
     pub challenges: u32,
+    /// Apps that nobody confirmed in time.
+    pub enrolments: u32,
     /// Counts of wrong passwords, failed sign-ins and sends that no limit looks at any more.
     pub counters: u32,
     /// Answers kept for `Idempotency-Key`.
@@ -64,13 +66,20 @@ pub struct Report {
 impl Report {
     /// How many things it removed.
     pub const fn removed(&self) -> u32 {
-        self.challenges + self.counters + self.idempotency_records + self.passing_entries + self.mails_sent + self.mails_dropped
+        self.challenges
+            + self.enrolments
+            + self.counters
+            + self.idempotency_records
+            + self.passing_entries
+            + self.mails_sent
+            + self.mails_dropped
     }
 
     /// Adds what another run did.
     pub const fn add(&mut self, other: &Self) {
         self.examined += other.examined;
         self.challenges += other.challenges;
+        self.enrolments += other.enrolments;
         self.counters += other.counters;
         self.idempotency_records += other.idempotency_records;
         self.passing_entries += other.passing_entries;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use shared::access_token::{self, Acr, Claims};
-use shared::account::{Account, Locale};
+use shared::access_token::{Acr, Claims};
+use shared::account::Locale;
 use shared::app::App;
 use shared::clock::{Span, Timestamp};
-use shared::dynamo::{keys, read};
 use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 use shared::ids::{AccountId, UserId};
+use shared::signed_in::{SignedIn, signed_in};
 use shared::user::{Kind, Method, User};
 use utoipa::ToSchema;
 
@@ -69,24 +69,9 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     if call.route.is_none_or(|route| route.operation != Operation::GetMe) {
         return Err(Problem::new(Slug::NotFound));
     }
-    let token = call.bearer()?;
     let now = app.clock.now();
-    let issuer = call.base_url(app.config.base_url.as_deref());
     let keyring = app.keyrings.current(now).await;
-    let claims = access_token::verify(token.expose(), &issuer, &keyring, now).map_err(|_| unauthorized())?;
-    if claims.is_recipients() {
-        return Err(Problem::new(Slug::Forbidden));
-    }
-    let id: UserId = claims.sub.parse().map_err(|_| unauthorized())?;
-    let mut items = app.table.get_all(vec![keys::user(id), keys::account(claims.acct)]).await?.into_iter();
-    // A token outlives neither its user nor its account.
-    let user: User = read(items.next().flatten().ok_or_else(unauthorized)?)?;
-    let account: Account = read(items.next().flatten().ok_or_else(unauthorized)?)?;
-    if user.disabled || user.account != account.id {
-        return Err(unauthorized());
-    }
-    let settings = account.settings()?;
-    call.allow_origins(&settings.origins);
+    let SignedIn { claims, user, settings, .. } = signed_in(&app, &call, &keyring, now).await?;
     call.only_query(&[])?;
     call.no_body()?;
     let usable = Method::ALL.into_iter().filter(|method| user.can_use(*method, settings.second_factor.methods));
@@ -109,8 +94,4 @@ fn shown(user: User, claims: Claims, locale: Locale, factors: Vec<Factor>) -> Re
         amr: claims.amr,
         expires_at: Timestamp::default().plus(Span::seconds(claims.exp)).to_rfc3339(),
     }
-}
-
-fn unauthorized() -> Problem {
-    Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer error=\"invalid_token\"".into())
 }

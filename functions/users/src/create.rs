@@ -88,6 +88,8 @@ impl Request {
             email,
             phone,
             phone_country,
+            phone_since: None,
+            email_since: None,
             locale: self.locale,
             sso_subject,
             disabled: false,

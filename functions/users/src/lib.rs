@@ -6,6 +6,7 @@ mod fields;
 mod get;
 mod list;
 mod patch;
+mod reset;
 mod unlock;
 mod user;
 
@@ -31,6 +32,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
         Operation::GetUser => get::handle(&app, &call, &caller).await,
         Operation::PatchUser => patch::handle(&app, &call, &caller).await,
         Operation::DeleteUser => delete::handle(&app, &call, &caller).await,
+        Operation::ResetApp => reset::handle(&app, &call, &caller).await,
         Operation::UnlockUser => unlock::handle(&app, &call, &caller).await,
         _ => Err(Problem::new(Slug::NotFound)),
     }

@@ -7,13 +7,14 @@ use std::process::Command;
 use crate::Fault;
 
 /// Every function: folder, package and binary.
-pub(crate) const FUNCTIONS: [&str; 13] = [
+pub(crate) const FUNCTIONS: &[&str] = &[
     "accounts",
     "audit",
     "code-issue",
     "code-verify",
     "documents",
     "expiry-cleanup",
+    "factors",
     "login",
     "me",
     "pages",
@@ -40,7 +41,7 @@ impl Bootstraps {
             let path = found.ok_or_else(|| format!("{} holds no bootstrap of {name}", directory.display()))?;
             Ok::<_, Fault>((name, path.canonicalize()?))
         };
-        FUNCTIONS.into_iter().map(find).collect::<Result<_, _>>().map(Self)
+        FUNCTIONS.iter().copied().map(find).collect::<Result<_, _>>().map(Self)
     }
 
     /// Builds them as they are deployed, beside this program.

@@ -31,6 +31,7 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     for (name, outcome) in operated(&mut way).await? {
         check(&name, outcome);
     }
+    check("an app and its removal", enrolled(&mut way).await.err().map(|fault| fault.to_string()));
     check("a wrong password of nobody", nobody(&mut way).await.err().map(|fault| fault.to_string()));
     check("a code with an Idempotency-Key", idempotent(&mut way).await.err().map(|fault| fault.to_string()));
     check("the scheduled clean-up", cleaned(&mut way).await.err().map(|fault| fault.to_string()));
@@ -105,6 +106,7 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
         ("users", 200, Event::patch(user.clone(), json!({ "password": "another horse battery" })).bearer(&world.key)),
         ("users", 200, Event::patch(user.clone(), json!({ "username": format!("{}-anew", person.username) })).bearer(&world.key)),
         ("users", 200, Event::post(format!("{user}/unlock"), json!({})).bearer(&world.key)),
+        ("users", 204, Event::delete(format!("{user}/factors/totp")).bearer(&world.key)),
         ("users", 204, Event::delete(user).bearer(&world.key)),
     ];
     let mut outcomes = Vec::new();
@@ -113,6 +115,15 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
         outcomes.push((event.title(), answered.err().map(|fault| fault.to_string())));
     }
     Ok(outcomes)
+}
+
+/// An app is set up with a wrong code, and with none that could be right: no clock of an app stands here. Nothing is there to remove.
+async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
+    let token = way.token().await?;
+    let begun = way.ask("factors", &Event::post("/v1/factors/totp", json!({})).bearer(&token)).await?.expect(201)?;
+    let confirm = json!({ "factor": begun.text("factor")?, "code": "0000000" });
+    way.ask("factors", &Event::post("/v1/factors/totp/confirm", confirm).bearer(&token)).await?.expect(401)?;
+    way.ask("factors", &Event::delete("/v1/factors/totp").bearer(&token)).await?.expect(404).map(drop)
 }
 
 async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {

@@ -231,6 +231,7 @@ enum Kind {
     VerifyWrong,
     VerifyRight,
     Me,
+    Factors,
     CreateUser,
     /// A GET with the account's key; `{account}` and `{user}` are filled in.
     Backend(&'static str),
@@ -250,6 +251,7 @@ pub(crate) const CASES: &[Case] = &[
     case("POST /v1/codes/verify, wrong", "code-verify", 401, Kind::VerifyWrong),
     case("POST /v1/codes/verify, right", "code-verify", 200, Kind::VerifyRight),
     case("GET /v1/me", "me", 200, Kind::Me),
+    case("GET /v1/factors", "factors", 200, Kind::Factors),
     case("GET /v1/settings", "settings", 200, Kind::Backend("/v1/settings")),
     case("GET /v1/users", "users", 200, Kind::Backend("/v1/users")),
     case("POST /v1/users", "users", 201, Kind::CreateUser),
@@ -270,6 +272,7 @@ impl Case {
         let world = way.world();
         let shared = match self.kind {
             Kind::Me => Some(Event::get("/v1/me").bearer(&way.token().await?)),
+            Kind::Factors => Some(Event::get("/v1/factors").bearer(&way.token().await?)),
             Kind::Backend(path) => Some(Event::get(self.path(path, world).await?).bearer(&world.key)),
             Kind::Operator(path) => Some(Event::get(self.path(path, world).await?).bearer(world.stack.operator_key().expose())),
             Kind::Public(path) => Some(Event::get(path)),

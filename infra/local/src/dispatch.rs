@@ -12,14 +12,16 @@ use shared::http::routes::Function;
 pub(crate) struct Functions {
     app: Arc<App>,
     code_issue: Arc<code_issue::State>,
+    factors: Arc<factors::State>,
     pages: Arc<()>,
 }
 
 impl Functions {
     /// The functions over these parts.
     pub fn new(app: &App, courier: Courier) -> Self {
-        let code_issue = Arc::new(code_issue::State { app: app.clone(), courier });
-        Self { app: Arc::new(app.clone()), code_issue, pages: Arc::default() }
+        let code_issue = Arc::new(code_issue::State { app: app.clone(), courier: courier.clone() });
+        let factors = Arc::new(factors::State { app: app.clone(), courier });
+        Self { app: Arc::new(app.clone()), code_issue, factors, pages: Arc::default() }
     }
 
     /// Lets `function` answer.
@@ -31,6 +33,7 @@ impl Functions {
             Function::CodeIssue => answer(request, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await,
             Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,
             Function::Documents => answer(request, |call| documents::handle(app, call)).await,
+            Function::Factors => answer(request, |call| factors::handle(Arc::clone(&self.factors), call)).await,
             Function::Login => answer(request, |call| login::handle(app, call)).await,
             Function::Me => answer(request, |call| me::handle(app, call)).await,
             Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,

@@ -6,6 +6,7 @@ use shared::http::Operation as O;
 const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
 const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
 const KEY: &str = "key_5w8r2t6y1q9k3m7x4v0c8n2b6d";
+const FACTOR: &str = "fac_01jd3v8e5mz7p1c4n6h9k2s3df";
 const CHALLENGE: &str = "chl_AQGTaHs….mX1.Uj6…";
 const TOPUP: &str = "top_4k8w1r7m3x9q5v2c6n0b8t4y1s";
 const AGREEMENT: &str = "agr_01jd3w2f6kq8m1x4t7r0w3y5ab";
@@ -30,6 +31,8 @@ pub fn request(operation: O) -> Option<Value> {
         O::Login => json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"}),
         O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
+        O::EnrolApp => json!({"challenge": CHALLENGE}),
+        O::ConfirmApp => json!({"challenge": CHALLENGE, "factor": FACTOR, "code": "287082"}),
         _ => return None,
     })
 }
@@ -77,6 +80,26 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             "method": "sms", "destination": "+1••••••••00", "reference": "KXTP", "expires_in": 300, "resend_in": 60, "code_length": 6
         })),
         O::VerifyCode => one(authenticated(&json!(["pwd", "otp", "sms", "mfa"]), "two-factor")),
+        O::EnrolApp => one(json!({
+            "factor": FACTOR, "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+            "otpauth_uri": "otpauth://totp/Alder%20%26%20Pine:ann%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+                            &issuer=Alder%20%26%20Pine&algorithm=SHA1&digits=6&period=30",
+            "qr_svg": "<svg …></svg>", "expires_in": 600
+        })),
+        O::ConfirmApp => vec![
+            ("signed_in", json!({"recovery_codes": recovery_codes()})),
+            (
+                "first_sign_in",
+                json!({
+                    "recovery_codes": recovery_codes(), "authenticated": authenticated(&json!(["pwd", "otp", "mfa"]), "two-factor")
+                }),
+            ),
+        ],
+        O::ListFactors => one(json!({"factors": [
+            {"method": "sms", "enrolled_at": "2026-11-22T09:30:00Z"}, {"method": "totp", "enrolled_at": "2026-11-22T09:31:00Z"},
+            {"method": "recovery_code", "enrolled_at": "2026-11-22T09:31:00Z", "remaining": 9}
+        ]})),
+        O::MakeRecoveryCodes => one(json!({"recovery_codes": recovery_codes()})),
         O::GetMe => one(json!({
             "id": USER, "account": ACCOUNT, "username": "ann@example.com", "kind": "external", "phone": "+1••••••••00",
             "factors": [{"method": "sms", "destination": "+1••••••••00"}], "acr": "two-factor", "amr": ["pwd", "otp", "sms", "mfa"],
@@ -117,6 +140,11 @@ fn user() -> Value {
         "id": USER, "username": "ann@example.com", "kind": "external", "email": "ann@example.com", "phone": "+12025550100",
         "disabled": false, "created_at": "2026-11-22T09:30:00Z", "factors": ["sms", "email"]
     })
+}
+
+/// The first two of ten.
+fn recovery_codes() -> Value {
+    json!(["7k3w-9q2m-x5t8-r4b6-y0ad-h1zc", "2m9e-c7tf-v4n0-s8gj-p6kx-q3hy"])
 }
 
 fn authenticated(amr: &Value, acr: &str) -> Value {

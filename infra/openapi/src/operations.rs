@@ -36,6 +36,9 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         .parameters(Some(parameters(route)));
     if let Some(requirement) = security(route) {
         builder = builder.security(requirement);
+        if route.authorisation == Authorisation::AccessTokenOrProof {
+            builder = builder.security(SecurityRequirement::default());
+        }
     }
     if let Some(schema) = types::request(route.operation) {
         builder = builder.request_body(Some(request_body(route, &schema)));
@@ -55,6 +58,9 @@ fn authorisation(route: &Route) -> Option<String> {
         }
         Authorisation::Operator => Some("For the operator.".into()),
         Authorisation::AccessToken => Some("For the signed-in user.".into()),
+        Authorisation::AccessTokenOrProof => {
+            Some("For the signed-in user, or for who signs in for the first time, with `challenge` in the body.".into())
+        }
         Authorisation::Public | Authorisation::Proof => None,
     }
 }
@@ -63,7 +69,7 @@ fn security(route: &Route) -> Option<SecurityRequirement> {
     let scheme = match route.authorisation {
         Authorisation::Scope(_) => "apiKey",
         Authorisation::Operator => "operatorKey",
-        Authorisation::AccessToken => "accessToken",
+        Authorisation::AccessToken | Authorisation::AccessTokenOrProof => "accessToken",
         Authorisation::Public | Authorisation::Proof => return None,
     };
     Some(SecurityRequirement::new(scheme, Vec::<String>::new()))

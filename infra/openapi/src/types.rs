@@ -36,6 +36,12 @@ pub fn schemas() -> Schemas {
     of::<code_issue::Response>(&mut schemas);
     of::<code_verify::Request>(&mut schemas);
     of::<shared::sign_in::Answer>(&mut schemas);
+    of::<factors::EnrolApp>(&mut schemas);
+    of::<factors::EnrolledApp>(&mut schemas);
+    of::<factors::ConfirmApp>(&mut schemas);
+    of::<factors::ConfirmedApp>(&mut schemas);
+    of::<factors::Factors>(&mut schemas);
+    of::<factors::RecoveryCodes>(&mut schemas);
     of::<me::Response>(&mut schemas);
     of::<audit::Response>(&mut schemas);
     of::<quota_topup::Request>(&mut schemas);
@@ -70,6 +76,8 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::Login => reference::<login::Request>(),
         O::IssueCode => reference::<code_issue::Request>(),
         O::VerifyCode => reference::<code_verify::Request>(),
+        O::EnrolApp => reference::<factors::EnrolApp>(),
+        O::ConfirmApp => reference::<factors::ConfirmApp>(),
         _ => return None,
     })
 }
@@ -89,6 +97,10 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::ListUsers => (json, reference::<users::Users>()),
         O::IssueCode => (json, reference::<code_issue::Response>()),
         O::Login | O::VerifyCode => (json, reference::<shared::sign_in::Answer>()),
+        O::EnrolApp => (json, reference::<factors::EnrolledApp>()),
+        O::ConfirmApp => (json, reference::<factors::ConfirmedApp>()),
+        O::ListFactors => (json, reference::<factors::Factors>()),
+        O::MakeRecoveryCodes => (json, reference::<factors::RecoveryCodes>()),
         O::GetMe => (json, reference::<me::Response>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
@@ -101,7 +113,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::Discovery => (json, reference::<documents::Discovery>()),
         O::SignInPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
         O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
-        O::DeleteApiKey | O::DeleteUser => return None,
+        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp => return None,
     })
 }
 

@@ -18,6 +18,8 @@ pub enum Authorisation {
     Scope(Scope),
     /// An access token.
     AccessToken,
+    /// An access token, or the challenge of a first sign-in in the body.
+    AccessTokenOrProof,
 }
 
 /// What a route writes into the audit.
@@ -49,6 +51,7 @@ pub enum Function {
     CodeIssue,
     CodeVerify,
     Documents,
+    Factors,
     Login,
     Me,
     Pages,
@@ -67,6 +70,7 @@ impl Function {
             Self::CodeIssue => "code-issue",
             Self::CodeVerify => "code-verify",
             Self::Documents => "documents",
+            Self::Factors => "factors",
             Self::Login => "login",
             Self::Me => "me",
             Self::Pages => "pages",
@@ -131,6 +135,7 @@ const PUBLIC: Authorisation = Authorisation::Public;
 const PROOF: Authorisation = Authorisation::Proof;
 const OPERATOR: Authorisation = Authorisation::Operator;
 const TOKEN: Authorisation = Authorisation::AccessToken;
+const TOKEN_OR_PROOF: Authorisation = Authorisation::AccessTokenOrProof;
 const SETTINGS: Authorisation = Authorisation::Scope(Scope::SettingsWrite);
 const USERS: Authorisation = Authorisation::Scope(Scope::UsersWrite);
 const QUOTA: Authorisation = Authorisation::Scope(Scope::QuotaRead);
@@ -185,6 +190,10 @@ routes! {
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
         "Lift the delays and locks of a user's password and factors";
 
+    ResetApp "DELETE" "/v1/users/{id}/factors/totp" Users USERS, WithEffect Ignored 204
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
+        "Remove a user's authenticator app and recovery codes, so that a new one can be set up";
+
     Login "POST" "/v1/login" Login PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::InvalidCredentials, S::NoUsableFactor, S::TooManyAttempts]
         "Prove the first factor";
@@ -199,6 +208,23 @@ routes! {
     GetMe "GET" "/v1/me" Me TOKEN, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "Show the signed-in user";
+    EnrolApp "POST" "/v1/factors/totp" Factors TOKEN_OR_PROOF, WithEffect Ignored 201
+        [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled,
+         S::ChallengeExpired, S::ChallengeUsed]
+        "Begin to set up an authenticator app";
+    ConfirmApp "POST" "/v1/factors/totp/confirm" Factors TOKEN_OR_PROOF, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::CodeInvalid, S::Forbidden, S::FreshSecondFactorRequired,
+         S::MethodNotEnabled, S::NotFound, S::ChallengeExpired, S::ChallengeUsed, S::TooManyAttempts]
+        "Confirm the app with its code, which then counts as used; it takes the place of an earlier app";
+    ListFactors "GET" "/v1/factors" Factors TOKEN, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden]
+        "List the signed-in user's factors";
+    RemoveApp "DELETE" "/v1/factors/totp" Factors TOKEN, WithEffect Ignored 204
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound]
+        "Remove the app, and the recovery codes that stand in for it";
+    MakeRecoveryCodes "POST" "/v1/factors/recovery-codes" Factors TOKEN, WithEffect Ignored 201
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled]
+        "Make ten new recovery codes in the place of those before";
 
     TopUpQuota "POST" "/v1/quota/topups" QuotaTopup OPERATOR, WithEffect Required 201
         [S::InvalidRequest, S::IdempotencyKeyRequired, S::Unauthorized, S::Forbidden, S::NotFound, S::IdempotencyKeyReused]
@@ -237,7 +263,7 @@ impl Route {
 
     /// Whether it reads a body.
     pub fn has_body(&self) -> bool {
-        matches!(self.method, "POST" | "PATCH") && self.operation != Operation::UnlockUser
+        matches!(self.method, "POST" | "PATCH") && !matches!(self.operation, Operation::UnlockUser | Operation::MakeRecoveryCodes)
     }
 
     /// The path's parameters, if `path` is one of this route.

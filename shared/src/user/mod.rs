@@ -115,6 +115,12 @@ pub struct User {
     /// The phone's country, ISO 3166-1 alpha-2: +1 alone is 25 of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone_country: Option<String>,
+    /// Since when it is this number, where it was not from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_since: Option<Timestamp>,
+    /// Since when it is this mail address, where it was not from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_since: Option<Timestamp>,
     /// The language of messages, where it is not the account's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
@@ -218,6 +224,27 @@ impl User {
         let mut writes = vec![chain.advance(update.when("attribute_exists(#pk)"))];
         writes.extend(chain.writes()?);
         Ok(writes)
+    }
+
+    /// Since when this user has `method`, if at all.
+    pub fn enrolled_at(&self, method: Method) -> Option<Timestamp> {
+        match method {
+            Method::Sms => self.phone.as_ref().map(|_| self.phone_since.unwrap_or(self.created_at)),
+            Method::Email => self.email.as_ref().map(|_| self.email_since.unwrap_or(self.created_at)),
+            Method::Totp => self.app.as_ref().map(|app| app.enrolled_at),
+            Method::RecoveryCode => self.recovery.as_ref().map(|codes| codes.made_at),
+        }
+    }
+
+    /// An update that takes away the app, whatever stands in for it, and their counts.
+    pub fn remove_app(&self) -> Write {
+        let update = self.touch().and(", #version = #version + :one").value("one", 1_u64).value("zero", 0_u32);
+        let update = update.remove("#app").remove("#recovery").remove("#enrolment");
+        // A count that is on its way to be taken back must not be taken from what is counted from now on: the epoch moves.
+        [Method::Totp, Method::RecoveryCode].map(Method::name).into_iter().fold(update, |update, name| {
+            let factor = format!("#factors.#{name}");
+            update.and(&format!(", {factor}.#failures = :zero, {factor}.#epoch = {factor}.#epoch + :one"))
+        })
     }
 
     /// An update of this user's item that changes nothing yet.

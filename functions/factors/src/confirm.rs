@@ -1,0 +1,188 @@
+//! `POST /v1/factors/totp/confirm`: the app shows a code, and is a factor from then on.
+//!
+//! Three waits: what the rules look at is read; the try is counted, before anything is compared; one transaction puts the app in its
+//! place, with ten recovery codes, and completes the sign-in where it is a first one.
+
+use serde::{Deserialize, Serialize};
+use shared::app::App;
+use shared::audit::{Action, Event};
+use shared::challenge::Refusal;
+use shared::completion::Completion;
+use shared::dynamo::{Patience, Write, document, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::ids::FactorId;
+use shared::recovery::{self, Codes};
+use shared::secret::{self, Secret, exposed_all};
+use shared::sign_in::Answer;
+use shared::totp::{App as Authenticator, Enrolment, Key, TRIES_MAX, Verdict};
+use shared::user::User;
+use utoipa::ToSchema;
+
+use crate::State;
+use crate::who::Who;
+
+/// The longest code of digits.
+const DIGITS_MAX: usize = 10;
+
+/// The code that an app shows.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConfirmApp)]
+pub struct Request {
+    /// The challenge of a first sign-in, in place of an access token.
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub challenge: Option<Secret<String>>,
+    /// The app that was begun.
+    pub factor: FactorId,
+    /// The code that it shows, as ASCII digits.
+    #[schema(value_type = String, example = "287082")]
+    pub code: Secret<String>,
+}
+
+/// The app is a factor.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConfirmedApp)]
+pub struct Response {
+    /// Ten recovery codes, shown once. Those before are no longer good.
+    #[serde(serialize_with = "exposed_all")]
+    #[schema(value_type = Vec<String>, example = json!(["7k3w-9q2m-x5t8-r4b6-y0ad-h1zc"]))]
+    pub recovery_codes: Vec<Secret<String>>,
+    /// With a challenge: the sign-in is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub authenticated: Option<Answer>,
+}
+
+pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
+    call.only_query(&[])?;
+    let request: Request = call.json()?;
+    let code = request.code.expose();
+    if !(1..=DIGITS_MAX).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"));
+    }
+    let app = &state.app;
+    let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
+    who.may_enrol()?;
+    let enrolment = count(app, &mut who, request.factor).await?;
+    let key = Key::open(&enrolment.sealed, who.user.id, enrolment.id, &who.keyring)?;
+    match key.judge(code, None, who.now) {
+        Verdict::Right(step) => accept(app, call, who, &enrolment, step).await,
+        Verdict::Used | Verdict::Wrong => refuse(app, call, who, &enrolment).await,
+    }
+}
+
+/// The enrolment that is to be confirmed, if there is one that takes a try.
+fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
+    let pending = who.user.enrolment.as_ref().filter(|pending| pending.id == factor && pending.expires_at > who.now);
+    let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
+    if pending.tries_left() == 0 {
+        return Err(Refusal::TriesSpent(pending.expires_at)
+            .problem(who.now)
+            .detail("This app has had its five tries. Begin to set it up again."));
+    }
+    Ok(pending)
+}
+
+/// Counts a try before anything is compared, and answers with the enrolment as it stood before.
+async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, Problem> {
+    pending(who, factor)?;
+    let id = secret::encode(app.entropy.bytes::<9>());
+    let write = Write::update(keys::user(who.user.id), "SET #enrolment.#tries = list_append(#enrolment.#tries, :tries)")
+        .when("#enrolment.#id = :factor AND #enrolment.#expires_at > :now AND size(#enrolment.#tries) < :tries_max")
+        .when("NOT contains(#enrolment.#tries, :try)")
+        .value("factor", factor.to_string())
+        .value("now", who.now)
+        .value("tries_max", TRIES_MAX)
+        .value("tries", document(&[&id])?)
+        .value("try", id.as_str());
+    let (before, counted) = match app.table.update_patiently(who.guard(write), &app.entropy).await {
+        Ok(before) => (before, None),
+        Err(failure) => (failure.stood_at(0).cloned().unwrap_or_default(), Some(failure)),
+    };
+    match counted {
+        Some(failure) if before.is_empty() => return Err(failure.into()),
+        _ => who.stands(read::<User>(before)?)?,
+    }
+    let Some(failure) = counted else { return pending(who, factor).cloned() };
+    // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+    let repeated = who.user.enrolment.as_ref().and_then(|pending| pending.tries.iter().position(|tried| *tried == id));
+    if let (Some(place), Some(pending)) = (repeated, who.user.enrolment.clone()) {
+        return Ok(Enrolment { tries: pending.tries.into_iter().take(place).collect(), ..pending });
+    }
+    who.may_enrol()?;
+    pending(who, factor)?;
+    Err(failure.into())
+}
+
+/// Puts the app in its place: whoever writes first has it.
+async fn accept(app: &App, call: &Call, mut who: Who, enrolment: &Enrolment, step: u64) -> Outcome {
+    let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
+    let placed = Authenticator { id: enrolment.id, sealed: enrolment.sealed.clone(), last_step: step, enrolled_at: who.now };
+    let completion = who.completion(app)?;
+    let mut patience = Patience::default();
+    loop {
+        let writes = placement(&who, event(&who, call, enrolment), &placed, &stored, completion.as_ref().map(|(end, _)| end))?;
+        if who.settle(app, writes, &mut patience).await? {
+            break;
+        }
+        who.may_enrol()?;
+        // The try itself is counted: what matters is that it is still the one to be confirmed.
+        if who.user.enrolment.as_ref().is_none_or(|pending| pending.id != enrolment.id) {
+            return Err(Problem::new(Slug::NotFound));
+        }
+    }
+    let authenticated = match &completion {
+        Some((end, token)) => Some(end.answer(app, call, &who.keyring, &who.user, token)?),
+        None => None,
+    };
+    Ok(Reply::ok(&Response { recovery_codes, authenticated }))
+}
+
+/// The writes that make the app a factor, in the place of an earlier one, and end the sign-in where it is a first one.
+fn placement(
+    who: &Who,
+    event: Event,
+    placed: &Authenticator,
+    stored: &Codes,
+    end: Option<&Completion>,
+) -> Result<Vec<Write>, Problem> {
+    let update = who
+        .user
+        .touch()
+        .and(", #app = :app, #recovery = :recovery, #version = #version + :one")
+        .and(", #factors.#totp.#failures = :zero, #factors.#totp.#epoch = #factors.#totp.#epoch + :one")
+        .remove("#enrolment")
+        .remove("#reset_at")
+        .when("#enrolment.#id = :factor")
+        .value("app", document(placed)?)
+        .value("recovery", document(stored)?)
+        .value("factor", placed.id.to_string())
+        .value("zero", 0_u32)
+        .value("one", 1_u32);
+    let Some(end) = end else {
+        let update = update.and(", #had_factor = :yes").value("yes", true);
+        return Ok(who.user.change(who.guard(update), [event], who.now)?);
+    };
+    let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());
+    let event = end.link().into_iter().fold(event, |event, link| event.with("link", link));
+    let mut writes = who.user.change(who.guard(end.consume(update)), [event], who.now)?;
+    writes.extend(end.writes(&who.user)?);
+    Ok(writes)
+}
+
+/// Writes down a wrong code.
+async fn refuse(app: &App, call: &Call, mut who: Who, enrolment: &Enrolment) -> Outcome {
+    let mut patience = Patience::default();
+    loop {
+        let event = event(&who, call, enrolment).failed().with("reason", "wrong-code");
+        let writes = who.user.change(who.user.touch(), [event], who.now)?;
+        if who.settle(app, writes, &mut patience).await? {
+            let left = enrolment.tries_left().saturating_sub(1);
+            return Err(Problem::new(Slug::CodeInvalid).with("attempts_left", left));
+        }
+    }
+}
+
+fn event(who: &Who, call: &Call, enrolment: &Enrolment) -> Event {
+    who.event(Action::FactorEnrolled, call).with("method", "totp").with("factor", enrolment.id.to_string())
+}

@@ -1,0 +1,76 @@
+//! `POST /v1/factors/totp`: an app is shown its secret. It is a factor once it has proved that it has it.
+
+use serde::{Deserialize, Serialize};
+use shared::audit::Action;
+use shared::dynamo::{Patience, document};
+use shared::http::{Call, Outcome, Reply};
+use shared::ids::FactorId;
+use shared::secret::{Secret, exposed};
+use shared::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
+use utoipa::ToSchema;
+
+use crate::State;
+use crate::picture;
+use crate::who::Who;
+
+/// A wish to set up an app. A signed-in user needs no body.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EnrolApp)]
+pub struct Request {
+    /// The challenge of a first sign-in, in place of an access token.
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub challenge: Option<Secret<String>>,
+}
+
+/// An app that is to be confirmed. All of it is shown once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EnrolledApp)]
+pub struct Response {
+    /// What it is confirmed by.
+    pub factor: FactorId,
+    /// The secret for typing, base 32.
+    #[serde(serialize_with = "exposed")]
+    #[schema(value_type = String, example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
+    pub secret: Secret<String>,
+    /// What an app reads from a QR code, or opens as a link.
+    #[serde(serialize_with = "exposed")]
+    #[schema(
+        value_type = String,
+        example = "otpauth://totp/Alder%20%26%20Pine:ann?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Alder%20%26%20Pine&algorithm=SHA1&digits=6&period=30"
+    )]
+    pub otpauth_uri: Secret<String>,
+    /// The same as a QR code, an SVG element.
+    #[serde(serialize_with = "exposed")]
+    #[schema(value_type = String, example = "<svg …></svg>")]
+    pub qr_svg: Secret<String>,
+    /// Seconds until it can no longer be confirmed.
+    #[schema(example = 600)]
+    pub expires_in: i64,
+}
+
+pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
+    call.only_query(&[])?;
+    let request: Request = if call.raw_body().is_empty() { Request::default() } else { call.json()? };
+    let app = &state.app;
+    let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
+    let mut patience = Patience::default();
+    let (id, key) = (FactorId::new(who.now, &app.entropy), Key::draw(&app.entropy));
+    let sealed = key.seal(who.user.id, id, &who.keyring, who.now)?;
+    let enrolment = Enrolment { id, sealed, expires_at: who.now.plus(ENROLMENT_LIFETIME), tries: Vec::new() };
+    loop {
+        who.may_enrol()?;
+        // It takes the place of one that was begun before and not confirmed.
+        let update = who.user.touch().and(", #enrolment = :enrolment").value("enrolment", document(&enrolment)?);
+        let update = who.guard(update.set_due(enrolment.expires_at));
+        let event = who.event(Action::EnrolmentBegun, call).with("method", "totp").with("factor", id.to_string());
+        let writes = who.user.change(update, [event], who.now)?;
+        if who.settle(app, writes, &mut patience).await? {
+            break;
+        }
+    }
+    let otpauth_uri = key.uri(&who.account.name, &who.user.username);
+    let qr_svg = picture::draw(&otpauth_uri)?;
+    let expires_in = ENROLMENT_LIFETIME.as_secs();
+    Ok(Reply::created(&Response { factor: id, secret: key.text(), otpauth_uri, qr_svg, expires_in }))
+}

@@ -1,0 +1,46 @@
+//! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good.
+
+use serde::Serialize;
+use shared::audit::Action;
+use shared::dynamo::{Patience, document};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::recovery;
+use shared::secret::{Secret, exposed_all};
+use shared::user::Method;
+use utoipa::ToSchema;
+
+use crate::State;
+use crate::who::Who;
+
+/// New recovery codes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecoveryCodes)]
+pub struct Response {
+    /// Ten, shown once. Those before are no longer good.
+    #[serde(serialize_with = "exposed_all")]
+    #[schema(value_type = Vec<String>, example = json!(["7k3w-9q2m-x5t8-r4b6-y0ad-h1zc"]))]
+    pub recovery_codes: Vec<Secret<String>>,
+}
+
+pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
+    let app = &state.app;
+    let mut who = Who::by_token(app, call).await?;
+    call.only_query(&[])?;
+    call.no_body()?;
+    let mut patience = Patience::default();
+    loop {
+        who.may_change()?;
+        // They stand in for an app: without one there is nothing to stand in for.
+        if !who.user.can_use(Method::Totp, who.settings.second_factor.methods) {
+            return Err(Problem::new(Slug::MethodNotEnabled));
+        }
+        let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
+        let event = who.event(Action::RecoveryCodesMade, call).with("count", recovery_codes.len());
+        let update = who.user.touch().and(", #recovery = :recovery").value("recovery", document(&stored)?);
+        let update = who.guard(update.when("attribute_exists(#app)"));
+        let writes = who.user.change(update, [event], who.now)?;
+        if who.settle(app, writes, &mut patience).await? {
+            return Ok(Reply::created(&Response { recovery_codes }));
+        }
+    }
+}

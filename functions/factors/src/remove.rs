@@ -1,0 +1,26 @@
+//! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it.
+
+use shared::audit::Action;
+use shared::dynamo::Patience;
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+
+use crate::State;
+use crate::who::Who;
+
+pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
+    let app = &state.app;
+    let mut who = Who::by_token(app, call).await?;
+    call.only_query(&[])?;
+    call.no_body()?;
+    let mut patience = Patience::default();
+    loop {
+        who.may_change()?;
+        let id = who.user.app.as_ref().map(|app| app.id).ok_or_else(|| Problem::new(Slug::NotFound))?;
+        let event = who.event(Action::FactorRemoved, call).with("method", "totp").with("factor", id.to_string());
+        let update = who.user.remove_app().when("#app.#id = :factor").value("factor", id.to_string());
+        let writes = who.user.change(who.guard(update), [event], who.now)?;
+        if who.settle(app, writes, &mut patience).await? {
+            return Ok(Reply::empty(204));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Who shows an access token: the user and the account behind it, as they stand now.
+
+use crate::access_token::{self, Claims};
+use crate::account::{Account, Settings};
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::dynamo::{keys, read};
+use crate::http::{Call, Problem, Slug};
+use crate::ids::UserId;
+use crate::keyring::Keyring;
+use crate::user::User;
+
+/// A signed-in user.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// What the token says.
+    pub claims: Claims,
+    /// The user.
+    pub user: User,
+    /// The user's account.
+    pub account: Account,
+    /// The settings in force for the user.
+    pub settings: Settings,
+}
+
+/// Reads the token of a request, and whom it names. A token outlives neither its user nor its account.
+pub async fn signed_in(app: &App, call: &Call, keyring: &Keyring, now: Timestamp) -> Result<SignedIn, Problem> {
+    let token = call.bearer()?;
+    let issuer = call.base_url(app.config.base_url.as_deref());
+    let claims = access_token::verify(token.expose(), &issuer, keyring, now).map_err(|_| unauthorized())?;
+    if claims.is_recipients() {
+        return Err(Problem::new(Slug::Forbidden));
+    }
+    let id: UserId = claims.sub.parse().map_err(|_| unauthorized())?;
+    let mut items = app.table.get_all(vec![keys::user(id), keys::account(claims.acct)]).await?.into_iter();
+    let user: User = read(items.next().flatten().ok_or_else(unauthorized)?)?;
+    let account: Account = read(items.next().flatten().ok_or_else(unauthorized)?)?;
+    if user.disabled || user.account != account.id {
+        return Err(unauthorized());
+    }
+    let settings = account.settings()?;
+    call.allow_origins(&settings.origins);
+    Ok(SignedIn { claims, user, account, settings })
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer error=\"invalid_token\"".into())
+}
