@@ -88,7 +88,7 @@ impl Try {
             .value("one", 1_u32);
         // What an administrator reset is over once something was proved.
         let update = if self.before.reset_at.is_some() { update.remove("#reset_at") } else { update };
-        self.ticket.guard(evidence.consume(update), self.now)
+        self.ticket.guard(evidence.consume(update, self.now), self.now)
     }
 
     /// Whether a right code is still right on the item as it stands now.

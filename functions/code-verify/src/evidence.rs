@@ -1,6 +1,7 @@
 //! What makes a code right, and what consumes it: a code that was sent, one of an app, or a recovery code.
 
 use shared::challenge::{Challenge, Refusal};
+use shared::clock::Timestamp;
 use shared::code;
 use shared::dynamo::Write;
 use shared::http::{Problem, Slug};
@@ -89,7 +90,7 @@ impl Try {
 
 impl Evidence {
     /// Adds to an update what consumes the code, under the condition that nothing else has.
-    pub fn consume(&self, update: Write) -> Write {
+    pub fn consume(&self, update: Write, now: Timestamp) -> Write {
         match self {
             Self::Sent(digest) => update.when("#challenges.#c.#codes.#m.#mac.#h = :digest").value("digest", digest.as_str()),
             Self::App { id, step, resealed } => {
@@ -104,9 +105,10 @@ impl Evidence {
                 }
             }
             Self::Recovery(digest) => update
-                .and(", #recovery.#used.#r = :now")
+                .and(", #recovery.#used.#r = :taken_at")
                 .when("#recovery.#used.#r = :never")
                 .name("r", digest.as_str())
+                .value("taken_at", now)
                 .value("never", NEVER),
         }
     }
