@@ -119,6 +119,12 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Whether a second factor was proved, and lately enough to change factors with.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        let second = !matches!(self.acr, Acr::SingleFactor | Acr::AllowlistedNetwork);
+        second && now.as_secs() - self.auth_time <= FRESH.as_secs()
+    }
+
     /// Whether it is the token of an agreement's recipient, who is no user.
     pub fn is_recipients(&self) -> bool {
         self.kind == RECIPIENT
@@ -147,14 +153,6 @@ pub struct RecipientSubject {
     pub agreement: AgreementId,
     /// The recipient.
     pub recipient: RecipientId,
-}
-
-impl Claims {
-    /// Whether a second factor was proved, and lately enough to change factors with.
-    pub fn is_fresh(&self, now: Timestamp) -> bool {
-        let second = !matches!(self.acr, Acr::SingleFactor | Acr::AllowlistedNetwork);
-        second && now.as_secs() - self.auth_time <= FRESH.as_secs()
-    }
 }
 
 /// Whom a token is for.
