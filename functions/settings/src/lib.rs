@@ -1,8 +1,12 @@
-//! An account's settings.
+//! The settings of an account and of its groups.
 
+mod changes;
 mod explain;
 mod get;
+mod get_group;
+mod groups;
 mod patch;
+mod patch_group;
 
 use std::sync::Arc;
 
@@ -21,6 +25,8 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     match route.operation {
         Operation::GetSettings => get::handle(&call, &caller.account, &settings),
         Operation::PatchSettings => patch::handle(&app, &call, caller).await,
+        Operation::GetGroupSettings => get_group::handle(&app, &call, &caller.account).await,
+        Operation::PatchGroupSettings => patch_group::handle(&app, &call, caller).await,
         Operation::ExplainAllowlist => explain::handle(&call, &settings),
         _ => Err(Problem::new(Slug::NotFound)),
     }

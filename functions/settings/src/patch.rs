@@ -1,8 +1,7 @@
 //! `PATCH /v1/settings`: the patch is held against every rule as a whole before anything is written.
 
 use serde::Serialize;
-use serde_json::Value;
-use shared::account::{Account, Overrides, Settings};
+use shared::account::{Account, Overrides, Settings, Terms};
 use shared::api_key::Caller;
 use shared::app::App;
 use shared::audit::{Action, Event};
@@ -11,6 +10,9 @@ use shared::dynamo::{Failure, Patience, Write, document, keys, read};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::ids::AccountId;
+
+use crate::changes::changed;
+use crate::groups;
 
 /// An account's claim to an origin, as it is stored: CORS preflights are answered from it.
 #[derive(Debug, Serialize)]
@@ -28,10 +30,14 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         if if_match.is_some_and(|version| version != account.settings_version) {
             return Err(Problem::new(Slug::PreconditionFailed));
         }
-        let (overrides, settings) = account.overrides.patched(&patch, account.plan)?;
-        let changed = changed(&json(&account.overrides), &json(&overrides));
+        let (overrides, settings) = account.overrides.patched(&patch, Terms { plan: account.plan, local: app.config.local })?;
+        let before = account.settings()?;
+        let changed = changed(&account.overrides, &overrides);
         if changed.is_empty() {
             return Ok(Reply::ok(&settings).etag(account.settings_version));
+        }
+        if before.second_factor.methods != settings.second_factor.methods {
+            groups::keep_a_method(app, &account, &overrides).await?;
         }
         let event = Event::new(Action::SettingsChanged, actor).from(call.source).with("changed", changed);
         let written = app.table.transact(writes(&account, &overrides, &settings, event, app.clock.now())?).await;
@@ -62,49 +68,4 @@ fn writes(
         writes.push(Write::delete(keys::origin(origin, account.id)));
     }
     Ok(writes)
-}
-
-fn json(overrides: &Overrides) -> Value {
-    // A map of JSON values always serialises.
-    serde_json::to_value(overrides).unwrap_or_default()
-}
-
-/// The JSON Pointers of the settings that differ: what the audit tells, without the values.
-fn changed(before: &Value, after: &Value) -> Vec<String> {
-    let mut pointers = Vec::new();
-    name_changes(Some(before), Some(after), "", &mut pointers);
-    pointers
-}
-
-fn name_changes(before: Option<&Value>, after: Option<&Value>, pointer: &str, pointers: &mut Vec<String>) {
-    if before == after {
-        return;
-    }
-    let objects: Vec<_> = [before, after].into_iter().filter_map(|value| value?.as_object()).collect();
-    if objects.is_empty() {
-        pointers.push(pointer.to_owned());
-        return;
-    }
-    // An object that is set for the first time, or no more, is told by its members.
-    let mut names: Vec<&String> = objects.into_iter().flat_map(serde_json::Map::keys).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        let (before, after) = (before.and_then(|value| value.get(name)), after.and_then(|value| value.get(name)));
-        name_changes(before, after, &format!("{pointer}/{name}"), pointers);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn every_setting_that_differs_is_named_and_no_other() {
-        let before = json!({"locale": "fr", "kba": {"enabled": true, "max_attempts": 3}, "origins": ["https://a.example"]});
-        let after = json!({"kba": {"enabled": true, "max_attempts": null}, "origins": [], "links": {"redirect_uris": []}, "second_factor": {}});
-        assert_eq!(changed(&before, &after), ["/kba/max_attempts", "/links/redirect_uris", "/locale", "/origins"]);
-        assert_eq!(changed(&after, &after), [""; 0]);
-    }
 }

@@ -22,6 +22,7 @@ pub fn request(operation: O) -> Option<Value> {
         O::PatchSettings => json!({
             "second_factor": {"methods": {"email": true}}, "ip_allowlist": ["203.0.113.0/24"], "origins": ["https://portal.example"]
         }),
+        O::PatchGroupSettings => json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}),
         O::CreateUser => json!({
             "username": "ann@example.com", "kind": "external", "password": "correct horse battery", "phone": "+12025550100",
             "email": "ann@example.com"
@@ -55,6 +56,11 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             ("effective", json!({"value": settings(), "source": {"/locale": "default", "/origins": "account"}})),
         ],
         O::PatchSettings => one(settings()),
+        O::GetGroupSettings => vec![
+            ("overrides", json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"})),
+            ("effective", json!({"value": settings(), "source": {"/locale": "group", "/origins": "account", "/sso": "default"}})),
+        ],
+        O::PatchGroupSettings => one(json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"})),
         O::ExplainAllowlist => one(json!({
             "allowed": true, "matched": "203.0.113.0/24", "address": "203.0.113.7", "reason": "203.0.113.7 is in 203.0.113.0/24"
         })),

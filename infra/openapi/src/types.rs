@@ -69,7 +69,7 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::PatchAccount => reference::<accounts::PatchAccount>(),
         O::CreateApiKey => reference::<accounts::CreateApiKey>(),
         // A merge patch is a part of the document it changes.
-        O::PatchSettings => Schema::Object(Object::with_type(Type::Object)).into(),
+        O::PatchSettings | O::PatchGroupSettings => Schema::Object(Object::with_type(Type::Object)).into(),
         O::CreateUser => reference::<users::CreateUser>(),
         O::PatchUser => reference::<users::PatchUser>(),
         O::TopUpQuota => reference::<quota_topup::Request>(),
@@ -92,6 +92,8 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::ListApiKeys => (json, reference::<accounts::ApiKeys>()),
         O::GetSettings => (json, either([reference::<settings::Settings>(), reference::<settings::Effective>()])),
         O::PatchSettings => (json, reference::<settings::Settings>()),
+        O::GetGroupSettings => (json, either([group_settings(), reference::<settings::Effective>()])),
+        O::PatchGroupSettings => (json, group_settings()),
         O::ExplainAllowlist => (json, reference::<settings::Explanation>()),
         O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => (json, reference::<users::User>()),
         O::ListUsers => (json, reference::<users::Users>()),
@@ -120,4 +122,11 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
 fn either(schemas: [RefOr<Schema>; 2]) -> RefOr<Schema> {
     let one_of = schemas.into_iter().fold(utoipa::openapi::OneOfBuilder::new(), utoipa::openapi::OneOfBuilder::item);
     Schema::OneOf(one_of.build()).into()
+}
+
+/// A part of the settings: what a group has not set is not there.
+fn group_settings() -> RefOr<Schema> {
+    let mut object = Object::with_type(Type::Object);
+    object.description = Some("What the group overrides, of `second_factor.methods`, `kba` and `locale`.".into());
+    Schema::Object(object).into()
 }

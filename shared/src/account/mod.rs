@@ -1,6 +1,7 @@
 //! A client organisation: its plan, its settings, and the head of its audit chain.
 
 mod allowlist;
+mod group;
 mod overrides;
 mod rules;
 mod settings;
@@ -15,7 +16,8 @@ use crate::ids::AccountId;
 use crate::quota::Shards;
 
 pub use allowlist::{Explanation, explain, network};
-pub use overrides::{Effective, Invalid, Overrides};
+pub use group::{Foreseen, Group, is_group_name};
+pub use overrides::{Effective, Invalid, Overrides, Terms};
 pub use settings::{Difficulty, Kba, Links, Locale, Methods, Quota, SecondFactor, Settings, Sso};
 
 /// What the organisation has subscribed to.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{Plan, Settings};
 use crate::http::{Body, FieldError};
 
-/// What was set over the defaults: a part of the document, as it was set.
+/// What was set over the defaults, or by a group over its account: a part of the document, as it was set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Overrides(Map<String, Value>);
@@ -22,6 +22,15 @@ pub struct Effective {
     pub value: Settings,
     /// For each value, by JSON Pointer: `default`, `account` or `group`.
     pub source: BTreeMap<String, &'static str>,
+}
+
+/// What settings may be depends on more than themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The account's plan.
+    pub plan: Plan,
+    /// Whether this is the local stack, where an issuer may be on this machine.
+    pub local: bool,
 }
 
 /// Why a change is refused. Nothing of it is written.
@@ -38,37 +47,75 @@ pub enum Invalid {
 impl Overrides {
     /// The settings that come of these over the defaults.
     pub fn settings(&self) -> Result<Settings, Invalid> {
-        let mut document = defaults();
-        overlay(&mut document, &Value::Object(self.0.clone()));
-        Body::parse(document).map_err(|error| Invalid::Fields(vec![error]))
+        layered(&[self])
+    }
+
+    /// The settings that come of a group's over these over the defaults.
+    pub fn settings_with(&self, group: &Self) -> Result<Settings, Invalid> {
+        layered(&[self, group])
     }
 
     /// The settings in force, each with its source.
     pub fn effective(&self) -> Result<Effective, Invalid> {
-        let value = self.settings()?;
-        let mut source = BTreeMap::new();
-        name_sources(&defaults(), Some(&Value::Object(self.0.clone())), "", &mut source);
-        Ok(Effective { value, source })
+        Ok(Effective { value: self.settings()?, source: sources(&[("account", self)]) })
+    }
+
+    /// The settings in force in a group, each with its source.
+    pub fn effective_with(&self, group: &Self) -> Result<Effective, Invalid> {
+        Ok(Effective { value: self.settings_with(group)?, source: sources(&[("group", group), ("account", self)]) })
     }
 
     /// What comes of a JSON Merge Patch, held against every rule as a whole.
     ///
     /// `null` takes a setting back to its default, except where null is itself a value: `kba.max_attempts` without a limit.
-    pub fn patched(&self, patch: &Value, plan: Plan) -> Result<(Self, Settings), Invalid> {
-        known_fields(patch, &defaults(), "")?;
+    pub fn patched(&self, patch: &Value, terms: Terms) -> Result<(Self, Settings), Invalid> {
+        known_fields(patch, &defaults(), None, "")?;
+        let patched = self.merged(patch)?;
+        let settings = patched.settings()?;
+        settings.check(terms.local)?;
+        // Only switching it on needs the plan: an account that was downgraded can still change the rest.
+        let switched_on = settings.kba.enabled && !self.settings()?.kba.enabled;
+        if switched_on && !terms.plan.includes_kba() { Err(Invalid::Plan) } else { Ok((patched, settings)) }
+    }
+
+    /// What comes of a patch of a group's overrides, where `account` is what they are laid upon. `null` takes a setting back to the
+    /// account's.
+    pub fn patched_in(&self, account: &Self, patch: &Value, terms: Terms) -> Result<(Self, Settings), Invalid> {
+        known_fields(patch, &group_level(), Some(&defaults()), "")?;
+        let patched = self.merged(patch)?;
+        let settings = account.settings_with(&patched)?;
+        settings.check_group_level()?;
+        let switched_on = settings.kba.enabled && !account.settings_with(self)?.kba.enabled;
+        if switched_on && !terms.plan.includes_kba() { Err(Invalid::Plan) } else { Ok((patched, settings)) }
+    }
+
+    fn merged(&self, patch: &Value) -> Result<Self, Invalid> {
         let mut document = Value::Object(self.0.clone());
         json_patch::merge(&mut document, patch);
         if patch.pointer("/kba/max_attempts") == Some(&Value::Null) {
             overlay(&mut document, &serde_json::json!({"kba": {"max_attempts": null}}));
         }
         let Value::Object(map) = document else { return Err(not_an_object("")) };
-        let patched = Self(map);
-        let settings = patched.settings()?;
-        settings.check()?;
-        // Only switching it on needs the plan: an account that was downgraded can still change the rest.
-        let switched_on = settings.kba.enabled && !self.settings()?.kba.enabled;
-        if switched_on && !plan.includes_kba() { Err(Invalid::Plan) } else { Ok((patched, settings)) }
+        Ok(Self(map))
     }
+}
+
+fn layered(layers: &[&Overrides]) -> Result<Settings, Invalid> {
+    let mut document = defaults();
+    layers.iter().for_each(|layer| overlay(&mut document, &Value::Object(layer.0.clone())));
+    Body::parse(document).map_err(|error| Invalid::Fields(vec![error]))
+}
+
+/// The part of the document that a group may set.
+fn group_level() -> Value {
+    let mut document = defaults();
+    if let Some(members) = document.as_object_mut() {
+        members.retain(|name, _| matches!(name.as_str(), "second_factor" | "kba" | "locale"));
+    }
+    if let Some(members) = document.pointer_mut("/second_factor").and_then(Value::as_object_mut) {
+        members.retain(|name, _| name == "methods");
+    }
+    document
 }
 
 fn defaults() -> Value {
@@ -88,21 +135,32 @@ fn overlay(document: &mut Value, over: &Value) {
     }
 }
 
-fn name_sources(default: &Value, set: Option<&Value>, pointer: &str, source: &mut BTreeMap<String, &'static str>) {
-    match (default, set) {
-        (Value::Object(members), set) if set.is_none_or(Value::is_object) => {
-            for (name, member) in members {
-                name_sources(member, set.and_then(|set| set.get(name)), &format!("{pointer}/{name}"), source);
-            }
+/// Where each value comes from: the first of `layers` that sets it, or the defaults.
+fn sources(layers: &[(&'static str, &Overrides)]) -> BTreeMap<String, &'static str> {
+    let mut source = BTreeMap::new();
+    name_pointers(&defaults(), "", &mut source);
+    for (name, layer) in layers.iter().rev() {
+        let set = Value::Object(layer.0.clone());
+        let sets = |pointer: &String| set.pointer(pointer).is_some();
+        source.iter_mut().filter(|(pointer, _)| sets(pointer)).for_each(|(_, source)| *source = *name);
+    }
+    source
+}
+
+fn name_pointers(document: &Value, pointer: &str, source: &mut BTreeMap<String, &'static str>) {
+    match document {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, member)| name_pointers(member, &format!("{pointer}/{name}"), source));
         }
-        (_, set) => {
-            source.insert(pointer.to_owned(), if set.is_some() { "account" } else { "default" });
+        _ => {
+            source.insert(pointer.to_owned(), "default");
         }
     }
 }
 
 /// Refuses members that no setting has, before anything is merged: a merge would drop an unknown member that is null.
-fn known_fields(patch: &Value, known: &Value, pointer: &str) -> Result<(), Invalid> {
+/// Those of `elsewhere` are settings, but none that can be set here.
+fn known_fields(patch: &Value, known: &Value, elsewhere: Option<&Value>, pointer: &str) -> Result<(), Invalid> {
     let Value::Object(members) = patch else {
         let object_expected = pointer.is_empty() || (known.is_object() && !patch.is_null());
         return if object_expected { Err(not_an_object(pointer)) } else { Ok(()) };
@@ -111,9 +169,11 @@ fn known_fields(patch: &Value, known: &Value, pointer: &str) -> Result<(), Inval
     let mut errors = Vec::new();
     for (name, value) in members {
         let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-        match known.get(name) {
-            None => errors.push(FieldError::new(shown(&pointer), "is not a setting")),
-            Some(known) => known_fields(value, known, &pointer)?,
+        let elsewhere = elsewhere.and_then(|elsewhere| elsewhere.get(name));
+        match (known.get(name), elsewhere) {
+            (None, None) => errors.push(FieldError::new(shown(&pointer), "is not a setting")),
+            (None, Some(_)) => errors.push(FieldError::new(pointer, "is set for the account as a whole, and not for a group")),
+            (Some(known), _) => known_fields(value, known, elsewhere, &pointer)?,
         }
         if errors.len() >= 20 {
             break;
@@ -136,6 +196,9 @@ mod tests {
     use crate::account::Locale;
     use proptest::prelude::*;
     use serde_json::json;
+
+    const BUSINESS: Terms = Terms { plan: Plan::Business, local: false };
+    const STARTER: Terms = Terms { plan: Plan::Starter, local: false };
 
     /// JSON in which the names of settings are likely.
     fn any_json() -> impl Strategy<Value = Value> {
@@ -172,16 +235,16 @@ mod tests {
     proptest! {
         #[test]
         fn a_patch_is_taken_whole_or_refused_whole(patch in any_json()) {
-            if let Ok((set, settings)) = Overrides::default().patched(&patch, Plan::Business) {
+            if let Ok((set, settings)) = Overrides::default().patched(&patch, BUSINESS) {
                 prop_assert_eq!(set.settings().unwrap(), settings.clone());
                 // What was taken is taken again, and changes nothing more.
-                prop_assert_eq!(set.patched(&patch, Plan::Business).unwrap(), (set, settings));
+                prop_assert_eq!(set.patched(&patch, BUSINESS).unwrap(), (set, settings));
             }
         }
     }
 
     fn patch(patch: &Value) -> Result<Settings, Invalid> {
-        Overrides::default().patched(patch, Plan::Business).map(|(_, settings)| settings)
+        Overrides::default().patched(patch, BUSINESS).map(|(_, settings)| settings)
     }
 
     fn refused(patched: &Value) -> (String, String) {
@@ -199,11 +262,11 @@ mod tests {
     #[test]
     fn a_patch_changes_what_it_names_and_null_takes_it_back() {
         let (set, settings) = Overrides::default()
-            .patched(&json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}), Plan::Starter)
+            .patched(&json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}), STARTER)
             .unwrap();
         assert!(settings.second_factor.methods.email && settings.second_factor.methods.sms);
         assert_eq!(settings.locale, Locale::Fr);
-        let (back, settings) = set.patched(&json!({"second_factor": null, "locale": null}), Plan::Starter).unwrap();
+        let (back, settings) = set.patched(&json!({"second_factor": null, "locale": null}), STARTER).unwrap();
         assert_eq!((back, settings), (Overrides::default(), Settings::default()));
     }
 
@@ -215,7 +278,7 @@ mod tests {
 
     #[test]
     fn each_value_tells_its_source() {
-        let (set, _) = Overrides::default().patched(&json!({"kba": {"max_attempts": null}}), Plan::Starter).unwrap();
+        let (set, _) = Overrides::default().patched(&json!({"kba": {"max_attempts": null}}), STARTER).unwrap();
         let source = set.effective().unwrap().source;
         assert_eq!(source["/kba/max_attempts"], "account");
         assert_eq!(source["/kba/enabled"], "default");
@@ -244,7 +307,7 @@ mod tests {
         assert_eq!(refused(&none).0, "/second_factor/methods");
         assert!(matches!(patch(&json!({"ip_allowlist": ["10.0.0.0/8"]})), Err(Invalid::TooWide(_))));
         let kba = json!({"kba": {"enabled": true}});
-        assert_eq!(Overrides::default().patched(&kba, Plan::Starter).unwrap_err(), Invalid::Plan);
+        assert_eq!(Overrides::default().patched(&kba, STARTER).unwrap_err(), Invalid::Plan);
         assert!(patch(&kba).is_ok());
     }
 }

@@ -5,6 +5,7 @@ use url::{Host, Url};
 use super::allowlist::{self, BadNetwork};
 use super::{Invalid, Settings, Sso};
 use crate::http::FieldError;
+use crate::outbound;
 use crate::user::contact;
 
 /// The most networks of an allowlist.
@@ -18,15 +19,8 @@ const URI_MAX: usize = 512;
 
 impl Settings {
     /// Whether every rule holds.
-    pub(super) fn check(&self) -> Result<(), Invalid> {
-        let mut errors = Vec::new();
-        let methods = self.second_factor.methods;
-        if !(methods.sms || methods.totp || methods.email) {
-            errors.push(FieldError::new("/second_factor/methods", "at least one method stays on"));
-        }
-        if self.kba.max_attempts.is_some_and(|attempts| !(1..=10).contains(&attempts)) {
-            errors.push(FieldError::new("/kba/max_attempts", "must be 1 to 10, or null for no limit"));
-        }
+    pub(super) fn check(&self, local: bool) -> Result<(), Invalid> {
+        let mut errors = self.group_level_errors();
         if self.quota.low_balance > 1_000_000 {
             errors.push(FieldError::new("/quota/low_balance", "must be at most 1000000"));
         }
@@ -42,7 +36,7 @@ impl Settings {
             contact::email(text).map(|_| ()).map_err(|_| "must be a mail address")
         });
         if let Some(sso) = &self.sso {
-            sso.check(&mut errors);
+            sso.check(local, &mut errors);
         }
         let too_wide = self.check_allowlist(&mut errors);
         if !errors.is_empty() {
@@ -52,6 +46,23 @@ impl Settings {
             return Err(Invalid::TooWide(too_wide));
         }
         Ok(())
+    }
+
+    /// Whether those rules hold that what a group sets can break.
+    pub(super) fn check_group_level(&self) -> Result<(), Invalid> {
+        let errors = self.group_level_errors();
+        if errors.is_empty() { Ok(()) } else { Err(Invalid::Fields(errors)) }
+    }
+
+    fn group_level_errors(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if !self.second_factor.methods.any() {
+            errors.push(FieldError::new("/second_factor/methods", "at least one method stays on"));
+        }
+        if self.kba.max_attempts.is_some_and(|attempts| !(1..=10).contains(&attempts)) {
+            errors.push(FieldError::new("/kba/max_attempts", "must be 1 to 10, or null for no limit"));
+        }
+        errors
     }
 
     fn check_allowlist(&self, errors: &mut Vec<FieldError>) -> Vec<FieldError> {
@@ -71,10 +82,12 @@ impl Settings {
 }
 
 impl Sso {
-    fn check(&self, errors: &mut Vec<FieldError>) {
+    fn check(&self, local: bool, errors: &mut Vec<FieldError>) {
+        const RULE: &str = "must be a public https address without a fragment; http and private addresses only in the local stack";
         for (name, text) in [("issuer", &self.issuer), ("jwks_uri", &self.jwks_uri)] {
-            if !is_redirect_uri(text) {
-                errors.push(FieldError::new(format!("/sso/{name}"), "must be an https address; http only on this machine"));
+            let plain = text.len() <= URI_MAX && !text.contains('#') && !text.chars().any(char::is_whitespace);
+            if !plain || !outbound::may_be_configured(text, local) {
+                errors.push(FieldError::new(format!("/sso/{name}"), RULE));
             }
         }
         if self.audience.is_empty() || self.audience.len() > 255 {

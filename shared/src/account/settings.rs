@@ -51,6 +51,13 @@ pub struct Methods {
     pub email: bool,
 }
 
+impl Methods {
+    /// Whether any is on.
+    pub const fn any(self) -> bool {
+        self.sms || self.totp || self.email
+    }
+}
+
 /// The issuer of ID tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

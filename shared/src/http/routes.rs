@@ -167,6 +167,12 @@ routes! {
     PatchSettings "PATCH" "/v1/settings" Settings SETTINGS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::PlanRequired, S::NotFound, S::PreconditionFailed, S::Conflict, S::AllowlistTooWide]
         "Change the account's settings by a JSON Merge Patch";
+    GetGroupSettings "GET" "/v1/groups/{group}/settings" Settings SETTINGS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Show what a group overrides; with ?effective=true, the settings in force and where each value comes from";
+    PatchGroupSettings "PATCH" "/v1/groups/{group}/settings" Settings SETTINGS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::PlanRequired, S::NotFound, S::PreconditionFailed, S::Conflict]
+        "Change what a group overrides by a JSON Merge Patch";
     ExplainAllowlist "GET" "/v1/ip-allowlist/explain" Settings SETTINGS, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "Say whether an address is in the allowlist, and why";

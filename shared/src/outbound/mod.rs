@@ -146,8 +146,8 @@ impl Outbound {
 }
 
 /// Whether an account may configure `address`, as far as its text tells: what a name resolves to is looked at with each connection.
-pub fn may_be_configured(address: &str, config: &Config) -> bool {
-    allowed(address, config.local).is_ok()
+pub fn may_be_configured(address: &str, local: bool) -> bool {
+    allowed(address, local).is_ok()
 }
 
 /// The address, if its text is one that may be asked. An address given as a number never meets the resolver: it is judged here.

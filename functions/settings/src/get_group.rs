@@ -1,0 +1,21 @@
+//! `GET /v1/groups/{group}/settings`
+
+use shared::account::{Account, Group};
+use shared::app::App;
+use shared::dynamo::keys;
+use shared::http::{Call, Outcome, Problem, Reply};
+
+use crate::groups;
+
+pub(crate) async fn handle(app: &App, call: &Call, account: &Account) -> Outcome {
+    call.only_query(&["account", "effective"])?;
+    call.no_body()?;
+    let name = groups::named(call)?;
+    let group = Group::of(app.table.get(keys::group(account.id, &name)).await?)?;
+    let reply = match call.query("effective") {
+        None | Some("false") => Reply::ok(&group.overrides),
+        Some("true") => Reply::ok(&account.overrides.effective_with(&group.overrides)?),
+        Some(_) => return Err(Problem::invalid_field("?effective", "must be true or false")),
+    };
+    Ok(reply.etag(group.version))
+}

@@ -1,0 +1,95 @@
+//! A part of an account that overrides some of its settings. It exists once named: one that has overridden nothing has no item.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Account, Overrides, Settings};
+use crate::dynamo::{Failure, Item, Table, Write, document, keys, read};
+use crate::ids::AccountId;
+
+/// The longest name of a group.
+const NAME_MAX: usize = 64;
+
+/// Whether `name` is one that a group may have: `[a-z0-9][a-z0-9-]{0,63}`.
+pub fn is_group_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=NAME_MAX).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('-')
+}
+
+/// What a group overrides, as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+pub struct Group {
+    /// Counts the changes: the `ETag`. A group that has overridden nothing is at 0.
+    #[serde(default)]
+    pub version: u64,
+    /// What is set over the account's settings.
+    #[serde(default)]
+    pub overrides: Overrides,
+}
+
+impl Group {
+    /// What stands at the group's key.
+    pub fn of(item: Option<Item>) -> Result<Self, Failure> {
+        Ok(item.map(read).transpose()?.unwrap_or_default())
+    }
+
+    /// The write that sets `overrides`, under the condition that nobody did since this was read.
+    pub fn set(&self, account: AccountId, name: &str, overrides: &Overrides) -> Result<Write, Failure> {
+        let write = Write::update(keys::group(account, name), "SET #overrides = :overrides, #version = :version")
+            .value("overrides", document(overrides)?)
+            .value("version", self.version + 1);
+        Ok(match self.version {
+            0 => write.when("attribute_not_exists(#pk)"),
+            was => write.when("#version = :was").value("was", was),
+        })
+    }
+}
+
+/// A group's item that was read beside others, because its name was known beforehand: what a token or a credential remembers of its
+/// user. A user who has changed groups since is looked up anew.
+#[derive(Debug, Default)]
+pub struct Foreseen {
+    name: Option<String>,
+    item: Option<Item>,
+}
+
+impl Foreseen {
+    /// What stood at the key of the group `name`.
+    pub const fn new(name: Option<String>, item: Option<Item>) -> Self {
+        Self { name, item }
+    }
+}
+
+impl Account {
+    /// The settings in force for whoever is in `group`: the group's over the account's over the defaults. Nothing is read, unless
+    /// there is a group and it is not the one that was foreseen.
+    pub async fn settings_in(&self, group: Option<&str>, foreseen: Foreseen, table: &Table) -> Result<Settings, Failure> {
+        let Some(name) = group else { return self.settings() };
+        let item = if foreseen.name.as_deref() == Some(name) {
+            foreseen.item
+        } else {
+            table.get(keys::group(self.id, name)).await?
+        };
+        self.settings_with(&Group::of(item)?)
+    }
+
+    /// The settings in force for the members of a group that was read.
+    pub fn settings_with(&self, group: &Group) -> Result<Settings, Failure> {
+        let settings = self.overrides.settings_with(&group.overrides);
+        settings.map_err(|_| Failure::unavailable("reading a group's settings", &"they are not valid"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_a_plain_word() {
+        for name in ["a", "7", "escrow-west", &"a".repeat(64)] {
+            assert!(is_group_name(name), "{name:?}");
+        }
+        for name in ["", "-a", "A", "ä", "a_b", "a b", "a#b", &"a".repeat(65)] {
+            assert!(!is_group_name(name), "{name:?}");
+        }
+    }
+}
