@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::access_token::Proof;
-use crate::account::Settings;
+use crate::account::{Foreseen, Settings, is_group_name};
 use crate::clock::{Span, Timestamp};
 use crate::code::LiveCode;
-use crate::dynamo::Write;
+use crate::dynamo::{Item, Key, Write, keys};
 use crate::entropy::Entropy;
 use crate::ids::{AccountId, UserId};
 use crate::keyring::{Keyring, KeyringError, Mac};
@@ -167,28 +167,32 @@ pub struct Ticket {
     pub user: UserId,
     /// The fingerprint of the token.
     pub name: String,
+    /// The user's group when the challenge was opened: its settings can be read beside the account's, before the user is.
+    pub group: Option<String>,
 }
 
 const PREFIX: &str = "chl_";
 /// A challenge of a user. A recipient's has another.
 const OF_USER: u8 = 1;
-/// Kind, account, user, secret.
+/// Kind, account, user, secret. The group's name follows, where there is one.
 const BODY: usize = 1 + 16 + 16 + 32;
 
 impl Ticket {
-    /// A new challenge token for a user.
+    /// A new challenge token for a user of `group`.
     pub fn issue(
         account: AccountId,
         user: UserId,
+        group: Option<&str>,
         keyring: &Keyring,
         entropy: &Entropy,
         now: Timestamp,
     ) -> Result<(Self, Secret<String>), KeyringError> {
         let secret: [u8; 32] = entropy.bytes();
-        let body = [&[OF_USER][..], &account.to_bytes(), &user.to_bytes(), &secret].concat();
+        let group_name = group.unwrap_or_default().as_bytes();
+        let body = [&[OF_USER][..], &account.to_bytes(), &user.to_bytes(), &secret, group_name].concat();
         let mac = keyring.mac(&mac_message(&body), now)?;
         let token = Secret::new(format!("{PREFIX}{}.{}.{}", secret::encode(body), mac.key_id, short(&mac.digest)));
-        Ok((Self::named(account, user, token.expose()), token))
+        Ok((Self::named(account, user, group.map(str::to_owned), token.expose()), token))
     }
 
     /// Whose challenge `token` is, if this service issued it.
@@ -197,22 +201,34 @@ impl Ticket {
         let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             return Err(Refusal::Unknown);
         };
-        let bytes = secret::decode(body).filter(|bytes| bytes.len() == BODY).ok_or(Refusal::Unknown)?;
+        let bytes = secret::decode(body).filter(|bytes| bytes.len() >= BODY).ok_or(Refusal::Unknown)?;
         let made = keyring.mac_by(key_id, &mac_message(&bytes)).ok_or(Refusal::Unknown)?;
         if !secret::equal(short(&made).as_bytes(), digest.as_bytes()) {
             return Err(Refusal::Unknown);
         }
         let id = |range: std::ops::Range<usize>| bytes.get(range).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        let group = bytes.get(BODY..).and_then(|name| String::from_utf8(name.to_vec()).ok()).filter(|name| is_group_name(name));
         match (bytes.first(), id(1..17), id(17..33)) {
             (Some(&OF_USER), Some(account), Some(user)) => {
-                Ok(Self::named(AccountId::from_bytes(account), UserId::from_bytes(user), token))
+                Ok(Self::named(AccountId::from_bytes(account), UserId::from_bytes(user), group, token))
             }
             _ => Err(Refusal::Unknown),
         }
     }
 
-    fn named(account: AccountId, user: UserId, token: &str) -> Self {
-        Self { account, user, name: Fingerprint::of(token.as_bytes()).encode() }
+    fn named(account: AccountId, user: UserId, group: Option<String>, token: &str) -> Self {
+        Self { account, user, group, name: Fingerprint::of(token.as_bytes()).encode() }
+    }
+
+    /// The keys of what tells the settings in force, before the user is read: the account's, and the group's where there is one.
+    pub fn settings_keys(&self) -> Vec<Key> {
+        let group = self.group.as_deref().map(|group| keys::group(self.account, group));
+        std::iter::once(keys::account(self.account)).chain(group).collect()
+    }
+
+    /// The group's item, as it was read by its key among [`Ticket::settings_keys`].
+    pub fn foreseen(&self, item: Option<Item>) -> Foreseen {
+        Foreseen::new(self.group.clone(), item)
     }
 
     /// The challenge on its user's item, if it can be gone on with.
@@ -313,7 +329,8 @@ mod tests {
     fn a_token_reads_back_and_a_changed_one_does_not() {
         let ring = ring();
         let (account, user) = (AccountId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
-        let (ticket, token) = Ticket::issue(account, user, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (ticket, token) = Ticket::issue(account, user, Some("escrow"), &ring, &Entropy::seeded(5), NOW).unwrap();
+        assert_eq!(ticket.group.as_deref(), Some("escrow"));
         let token = token.expose();
         assert_eq!(Ticket::read(token, &ring), Ok(ticket));
         for place in 0..token.len() {

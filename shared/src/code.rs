@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn ticket(name: &str) -> Ticket {
-        Ticket { account: AccountId::from_bytes([1; 16]), user: UserId::from_bytes([2; 16]), name: name.into() }
+        Ticket { account: AccountId::from_bytes([1; 16]), user: UserId::from_bytes([2; 16]), group: None, name: name.into() }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who shows an access token: the user and the account behind it, as they stand now.
 
 use crate::access_token::{self, Claims};
-use crate::account::{Account, Settings};
+use crate::account::{Account, Foreseen, Settings};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::dynamo::{keys, read};
@@ -38,7 +38,7 @@ pub async fn signed_in(app: &App, call: &Call, keyring: &Keyring, now: Timestamp
     if user.disabled || user.account != account.id {
         return Err(unauthorized());
     }
-    let settings = account.settings()?;
+    let settings = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?;
     call.allow_origins(&settings.origins);
     Ok(SignedIn { claims, user, account, settings })
 }

@@ -236,6 +236,28 @@ async fn the_errors_of_accounts_and_api_keys() {
     snapshot(walk, Function::Accounts);
 }
 
+async fn the_errors_of_groups(walk: &mut Walk, other: &str) {
+    let (get, patch, path) = (Operation::GetGroupSettings, Operation::PatchGroupSettings, "/v1/groups/escrow/settings");
+    let body = json!({"locale": "fr"});
+    walk.refuses_keys(get, path, None).await;
+    walk.refuses_keys(patch, path, Some(body.clone())).await;
+    for wrong in [
+        json!({"ip_allowlist": [], "second_factor": {"internal_required": false}, "colour": 1}),
+        json!({"second_factor": {"methods": {"sms": false, "totp": false}}, "kba": {"max_attempts": 11}}),
+    ] {
+        walk.refuses_body(patch, Slug::InvalidRequest, path, wrong).await;
+    }
+    for unknown in ["/v1/groups/Escrow/settings".to_owned(), format!("{path}?account={other}")] {
+        walk.refuses(get, Slug::NotFound, walk.ask(get, &unknown)).await;
+        walk.refuses_body(patch, Slug::NotFound, &unknown, body.clone()).await;
+    }
+    walk.refuses(patch, Slug::PreconditionFailed, walk.ask(patch, path).header("if-match", "\"7\"").json(&body)).await;
+    let (others, operator) = (format!("{path}?account={other}"), OPERATOR);
+    let enabled = walk.anonymous(patch, &others).bearer_auth(operator).json(&json!({"kba": {"enabled": true}}));
+    walk.refuses(patch, Slug::PlanRequired, enabled).await;
+    walk.refuses_contention(patch, path, Some(body)).await;
+}
+
 #[tokio::test]
 async fn the_errors_of_settings() {
     let mut walk = Walk::new().await;
@@ -246,6 +268,7 @@ async fn the_errors_of_settings() {
         .await;
     walk.refuses(Operation::GetSettings, Slug::NotFound, walk.ask(Operation::GetSettings, &others)).await;
 
+    the_errors_of_groups(&mut walk, &other).await;
     let (patch, path, body) = (Operation::PatchSettings, "/v1/settings", json!({"locale": "fr"}));
     walk.refuses_keys(patch, path, Some(body.clone())).await;
     for wrong in [

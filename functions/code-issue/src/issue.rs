@@ -74,16 +74,20 @@ async fn read_case(
     now: Timestamp,
 ) -> Result<Known, Problem> {
     let source = keys::source_sends(&source_key(call.source));
-    let mut wanted = vec![keys::user(ticket.user), keys::account(ticket.account), source];
+    let mut wanted = vec![keys::user(ticket.user), source];
     wanted.extend(key.map(IdempotencyKey::record));
+    wanted.extend(ticket.settings_keys());
     let mut items = state.app.table.get_all(wanted).await?.into_iter();
     let mut next = || items.next().flatten();
-    let (Some(user), Some(account)) = (next(), next()) else { return Err(Refusal::Unknown.problem(now)) };
+    let (user, source) = (next(), next());
+    let record = key.map(|key| (key, next()));
+    let (Some(user), Some(account)) = (user, next()) else { return Err(Refusal::Unknown.problem(now)) };
     let (user, account): (User, Account) = (read(user)?, read(account)?);
-    let settings = account.settings()?;
+    let group = ticket.foreseen(next());
+    let settings = account.settings_in(user.group.as_deref(), group, &state.app.table).await?;
     call.allow_origins(&settings.origins);
-    let sends_of_source = next().as_ref().map(Window::moments).unwrap_or_default();
-    if let Some(reply) = key.map(|key| replay(key, next(), now)).transpose()?.flatten() {
+    let sends_of_source = source.as_ref().map(Window::moments).unwrap_or_default();
+    if let Some(reply) = record.map(|(key, record)| replay(key, record, now)).transpose()?.flatten() {
         return Ok(Known::Answered(reply));
     }
     let case = Case { ticket: ticket.clone(), method, account, settings, user, now };

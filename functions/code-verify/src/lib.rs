@@ -13,7 +13,7 @@ use shared::account::{Account, Settings};
 use shared::app::App;
 use shared::challenge::{Refusal, Ticket};
 use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Item, keys, read};
+use shared::dynamo::{Failure, Item, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::keyring::Keyring;
 use shared::recovery;
@@ -85,14 +85,17 @@ impl Try {
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let id = secret::encode(app.entropy.bytes::<9>());
-        let (counted, account) = tokio::join!(
+        let (counted, read_beside) = tokio::join!(
             app.table.update_patiently(ticket.count_try(request.method, &id, now), &app.entropy),
-            app.table.get(keys::account(ticket.account)),
+            app.table.get_all(ticket.settings_keys()),
         );
-        let account = account?.map(read::<Account>).transpose()?;
-        let settings = account.as_ref().map(Account::settings).transpose()?.unwrap_or_default();
-        call.allow_origins(&settings.origins);
+        let mut items = read_beside?.into_iter();
+        let account: Option<Account> = items.next().flatten().map(read).transpose()?;
+        let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
+        call.allow_origins(&account.settings()?.origins);
         let before = counted_on(counted, &ticket, request.method, &id, now)?;
+        let group = ticket.foreseen(items.next().flatten());
+        let settings = account.settings_in(before.group.as_deref(), group, &app.table).await?;
         Ok(Self { ticket, token: request.challenge.clone(), method: request.method, id, before, settings, keyring, now })
     }
 }

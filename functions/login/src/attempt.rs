@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use shared::access_token::Acr;
-use shared::account::{self, Account, Settings};
+use shared::account::{self, Account, Foreseen, Settings};
 use shared::app::App;
 use shared::clock::Timestamp;
 use shared::config::source_key;
@@ -60,6 +60,14 @@ impl Subject {
         })
     }
 
+    /// The group of a user who is in one.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::User(user) => user.group.as_deref(),
+            Self::Nobody { .. } => None,
+        }
+    }
+
     /// Nobody, as far as is known.
     pub fn new_nobody(account: AccountId, username: &str) -> Self {
         Self::Nobody { id: nobody(account, username), head: shared::audit::Head::default() }
@@ -79,8 +87,7 @@ impl Attempt {
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let account: Option<Account> = items.next().flatten().map(read).transpose()?;
         let credential: Option<Credential> = items.next().flatten().map(read).transpose()?;
-        let settings = account.as_ref().map(Account::settings).transpose()?.unwrap_or_default();
-        call.allow_origins(&settings.origins);
+        call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
         refuse_source(items.next().flatten().as_ref(), now)?;
 
         // A name without an account is nobody's, whatever a stale credential says.
@@ -88,13 +95,25 @@ impl Attempt {
         let known = credential.is_some();
         let id = credential.as_ref().map_or_else(|| nobody(request.account, &username), |credential| credential.user);
         let counted = count(app, request.account, &username, now);
-        let (counted, item) = tokio::join!(counted, app.table.get(Subject::key(id, known)));
+        let group = credential.as_ref().and_then(|credential| credential.group.clone());
+        let wanted =
+            std::iter::once(Subject::key(id, known)).chain(group.as_deref().map(|name| keys::group(request.account, name)));
+        let (counted, items) = tokio::join!(counted, app.table.get_all(wanted.collect()));
         let failures = counted?;
+        let mut items = items?.into_iter();
+        let subject = Subject::read(id, known, items.next().flatten())?;
+        let subject = subject.unwrap_or_else(|| Subject::new_nobody(request.account, &username));
+        let settings = match &account {
+            Some(account) => {
+                account.settings_in(subject.group(), Foreseen::new(group, items.next().flatten()), &app.table).await?
+            }
+            None => Settings::default(),
+        };
         Ok(Self {
             failures,
             account: request.account,
             settings,
-            subject: Subject::read(id, known, item?)?.unwrap_or_else(|| Subject::new_nobody(request.account, &username)),
+            subject,
             username,
             source: call.source,
             now,

@@ -117,7 +117,7 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
     let mut chain = Chain::of(user.account, user.id, &user.head);
     chain.append(event, now)?;
     chain.head().clone_into(&mut user.head);
-    let credential = Credential { user: user.id, password_hash };
+    let credential = Credential { user: user.id, password_hash, group: user.group.clone() };
     let mut writes = vec![
         Write::create(keys::user(user.id), user)?.listed(keys::users(user.account), user.id.to_string()),
         Write::create(keys::name(user.account, &user.username), &credential)?,

@@ -50,7 +50,11 @@ pub fn phone(text: &str) -> Result<Phone, &'static str> {
 
 /// The name of a group.
 pub fn group(text: &str) -> Result<String, &'static str> {
-    if is_group_name(text) { Ok(text.to_owned()) } else { Err("must have 1 to 64 characters: a-z, 0-9 and -, the first of them no -") }
+    if is_group_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must have 1 to 64 characters: a-z, 0-9 and -, the first of them no -")
+    }
 }
 
 /// `sub` of an ID token.

@@ -103,7 +103,11 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
         ("settings", 200, Event::patch("/v1/settings", json!({ "origins": [origin] })).bearer(&world.key)),
         ("settings", 200, Event::patch("/v1/groups/escrow/settings", json!({ "locale": "fr" })).bearer(&world.key)),
         ("settings", 200, Event::get("/v1/groups/escrow/settings").bearer(&world.key)),
-        ("settings", 200, Event::patch("/v1/settings", json!({ "second_factor": { "methods": { "email": true } } })).bearer(&world.key)),
+        (
+            "settings",
+            200,
+            Event::patch("/v1/settings", json!({ "second_factor": { "methods": { "email": true } } })).bearer(&world.key),
+        ),
         ("settings", 200, Event::patch("/v1/settings", json!({ "second_factor": null })).bearer(&world.key)),
         ("settings", 200, Event::get("/v1/ip-allowlist/explain?ip=198.18.0.1").bearer(&world.key)),
         ("documents", 204, Event::preflight("/v1/login", origin)),

@@ -83,7 +83,9 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         parameters.push(parameter("account", ParameterIn::Query, false, "The account, where the key is an operator's."));
     }
     let own: &[(&str, bool, &str)] = match route.operation {
-        Operation::GetSettings | Operation::GetGroupSettings => &[("effective", false, "`true` answers with each value's source.")],
+        Operation::GetSettings | Operation::GetGroupSettings => {
+            &[("effective", false, "`true` answers with each value's source.")]
+        }
         Operation::ExplainAllowlist => &[("ip", true, "The address to be explained, v4 or v6.")],
         Operation::ListUsers | Operation::ListQuotaEntries => &[("cursor", false, "`next_cursor` of the page before.")],
         Operation::ReadAudit => {
@@ -136,7 +138,12 @@ fn success(route: &Route) -> Response {
             response.content(content_type, content.build())
         }
     };
-    if route.method == "PATCH" || matches!(route.operation, Operation::GetAccount | Operation::GetSettings | Operation::GetGroupSettings | Operation::GetUser) {
+    if route.method == "PATCH"
+        || matches!(
+            route.operation,
+            Operation::GetAccount | Operation::GetSettings | Operation::GetGroupSettings | Operation::GetUser
+        )
+    {
         return response
             .header("ETag", HeaderBuilder::new().schema(Some(text())).description(Some("The object's version.")).build())
             .build();

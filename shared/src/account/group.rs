@@ -64,11 +64,8 @@ impl Account {
     /// there is a group and it is not the one that was foreseen.
     pub async fn settings_in(&self, group: Option<&str>, foreseen: Foreseen, table: &Table) -> Result<Settings, Failure> {
         let Some(name) = group else { return self.settings() };
-        let item = if foreseen.name.as_deref() == Some(name) {
-            foreseen.item
-        } else {
-            table.get(keys::group(self.id, name)).await?
-        };
+        let item =
+            if foreseen.name.as_deref() == Some(name) { foreseen.item } else { table.get(keys::group(self.id, name)).await? };
         self.settings_with(&Group::of(item)?)
     }
 

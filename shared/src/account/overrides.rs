@@ -102,7 +102,9 @@ impl Overrides {
 
 fn layered(layers: &[&Overrides]) -> Result<Settings, Invalid> {
     let mut document = defaults();
-    layers.iter().for_each(|layer| overlay(&mut document, &Value::Object(layer.0.clone())));
+    for layer in layers {
+        overlay(&mut document, &Value::Object(layer.0.clone()));
+    }
     Body::parse(document).map_err(|error| Invalid::Fields(vec![error]))
 }
 

@@ -83,7 +83,8 @@ impl Settings {
 
 impl Sso {
     fn check(&self, local: bool, errors: &mut Vec<FieldError>) {
-        const RULE: &str = "must be a public https address without a fragment; http and private addresses only in the local stack";
+        const RULE: &str =
+            "must be a public https address without a fragment; http and private addresses only in the local stack";
         for (name, text) in [("issuer", &self.issuer), ("jwks_uri", &self.jwks_uri)] {
             let plain = text.len() <= URI_MAX && !text.contains('#') && !text.chars().any(char::is_whitespace);
             if !plain || !outbound::may_be_configured(text, local) {

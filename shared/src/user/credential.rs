@@ -12,4 +12,7 @@ pub struct Credential {
     /// The password's hash (a PHC string). Who signs in by other means alone has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<String>,
+    /// The user's group: its settings can be read with the user. What the user's own item says is what counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }

@@ -152,16 +152,22 @@ impl Change {
         let name = keys::name(user.account, &user.username);
         let own = |write: Write| write.when("#user = :user").value("user", user.id.to_string());
         if user.username == patched.username {
-            return Ok(match &self.password_hash {
-                Member::Untouched => Vec::new(),
-                Member::Removed => vec![own(Write::update(name, "").remove("#password_hash"))],
-                Member::Set(hash) => {
-                    vec![own(Write::update(name, "SET #password_hash = :hash").value("hash", hash.as_str()))]
-                }
-            });
+            let update = match &self.password_hash {
+                Member::Untouched => Write::update(name, ""),
+                Member::Removed => Write::update(name, "").remove("#password_hash"),
+                Member::Set(hash) => Write::update(name, "").and(", #password_hash = :hash").value("hash", hash.as_str()),
+            };
+            let update = match &patched.group {
+                group if *group == user.group => update,
+                Some(group) => update.and(", #group = :group").value("group", group.as_str()),
+                None => update.remove("#group"),
+            };
+            let untouched = self.password_hash == Member::Untouched && patched.group == user.group;
+            return Ok(if untouched { Vec::new() } else { vec![own(update)] });
         }
         let before = credential.and_then(|credential| credential.password_hash);
-        let moved = Credential { user: user.id, password_hash: self.password_hash.clone().over(before) };
+        let password_hash = self.password_hash.clone().over(before);
+        let moved = Credential { user: user.id, password_hash, group: patched.group.clone() };
         Ok(vec![own(Write::delete(name)), Write::create(keys::name(user.account, &patched.username), &moved)?])
     }
 }
