@@ -102,11 +102,19 @@ impl IdempotencyKey {
 
     /// The write that claims the key for a request that will answer so.
     pub fn claim(&self, answer: &str, now: Timestamp) -> Result<Write, Failure> {
+        self.record_write(answer, Some(now.plus(LEASE)), now)
+    }
+
+    fn record_write(&self, answer: &str, running_until: Option<Timestamp>, now: Timestamp) -> Result<Write, Failure> {
         let kept_until = now.plus(KEPT);
-        let running_until = Some(now.plus(LEASE));
         let record = Record { request: self.request.clone(), running_until, kept_until, answer: answer.to_owned() };
         let write = Write::replace(self.record(), &record)?.due(kept_until);
         Ok(write.when("attribute_not_exists(#pk) OR #kept_until <= :now OR #running_until <= :now").value("now", now))
+    }
+
+    /// The write that claims the key and keeps the answer, for a request that has succeeded with the transaction that this is part of.
+    pub fn keep(&self, answer: &str, now: Timestamp) -> Result<Write, Failure> {
+        self.record_write(answer, None, now)
     }
 
     /// The write that keeps the answer.

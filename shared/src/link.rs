@@ -5,10 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::Locale;
 use crate::clock::{Span, Timestamp};
+use crate::courier::{Message, SealedLink};
 use crate::dynamo::{Failure, Key, Write, keys};
 use crate::entropy::Entropy;
+use crate::http::Problem;
 use crate::ids::{AccountId, LinkId, UserId};
+use crate::keyring::Keyring;
+use crate::owed::{self, Mail, Owed};
 use crate::secret::{self, Fingerprint, Secret};
 use crate::user::User;
 
@@ -55,6 +60,9 @@ pub struct Link {
     pub account: AccountId,
     /// Whose mailbox it went to.
     pub user: UserId,
+    /// The group that the user was in: what it overrides is read beside the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What it is for.
     pub purpose: Purpose,
     /// The user's generation of links when it was made.
@@ -129,6 +137,19 @@ impl Token {
     }
 }
 
+/// How a link is mailed.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// The organisation's name.
+    pub organisation: &'a str,
+    /// The address that it goes to.
+    pub to: &'a str,
+    /// The language.
+    pub locale: Locale,
+    /// The address of the service, in front of `/link#…`.
+    pub base: &'a str,
+}
+
 impl Link {
     /// A new link for a user.
     pub fn new(
@@ -143,6 +164,7 @@ impl Link {
             id: LinkId::new(now, entropy),
             account: user.account,
             user: user.id,
+            group: user.group.clone(),
             purpose,
             generation: user.link_generation,
             redirect_uri,
@@ -155,6 +177,31 @@ impl Link {
     /// The write that stores it.
     pub fn create(&self, token: &Token) -> Result<Write, Failure> {
         Ok(Write::create(token.key(), self)?.due(self.expires_at.plus(KEPT)))
+    }
+
+    /// The write that owes its mail, and where that stands until it is sent.
+    pub fn owe(
+        &self,
+        token: &Token,
+        envelope: &Envelope<'_>,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<(Key, Write), Problem> {
+        let (id, life) = (self.id.to_string(), self.expires_at.until(self.created_at));
+        let key = keys::owed(&id);
+        let link = SealedLink::seal(format!("{}/link", envelope.base), token.text(), life, &key.pk, keyring, now)?;
+        let message = match self.purpose {
+            Purpose::SignIn => Message::SignInLink(link),
+            Purpose::Password => Message::PasswordLink(link),
+        };
+        let mail = Mail {
+            account: self.account,
+            organisation: envelope.organisation.to_owned(),
+            to: envelope.to.to_owned(),
+            locale: envelope.locale,
+            message,
+        };
+        Ok((key, owed::standalone(&id, Owed::new(mail, now).good_until(self.expires_at), now)?))
     }
 
     /// Whether it opens a challenge for its user, as that user stands now.

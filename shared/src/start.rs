@@ -27,13 +27,17 @@ pub fn filter(level: &str) -> Targets {
     let level = level.split(['=', ',']).next_back().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let ours = [
         "shared",
+        "link_redeem",
+        "links",
         "login",
         "code_issue",
         "code_verify",
         "expiry_cleanup",
         "factors",
         "accounts",
+        "password",
         "settings",
+        "tokens",
         "users",
         "quota",
         "quota_topup",

@@ -2,7 +2,9 @@
 //! moves.
 
 mod authenticator;
+mod reading;
 mod world;
 
 pub use authenticator::{Authenticator, codes};
+pub use reading::{claims, token_of};
 pub use world::{Answer, OPERATOR, PASSWORD, Person, World, another};

@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::http::routes::{ANYWHERE, Authorisation, Function, ROUTES, WITH_BODY};
 use shared::http::{Operation, Route, Slug};
-use tests::{OPERATOR, PASSWORD, Person, World, another};
+use tests::{OPERATOR, PASSWORD, Person, World, another, token_of};
 
 /// What no test can provoke over HTTP, and why.
 const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[
@@ -590,6 +590,135 @@ async fn the_errors_of_the_audit() {
     snapshot(walk, Function::Audit);
 }
 
+const NOBODY: &str = "usr_00000000000000000000000001";
+const PORTAL: &str = "https://portal.example/in";
+
+async fn redeem(world: &World, token: &str) -> tests::Answer {
+    world.post("/v1/links/redeem", json!({"token": token})).await
+}
+
+/// Opens a challenge with the link that was mailed last, and has a code sent.
+async fn opened(world: &World) -> (String, String) {
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let challenge = redeem(world, &token).await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    (challenge, world.last_code().await)
+}
+
+#[tokio::test]
+async fn the_errors_of_making_a_link() {
+    let mut walk = Walk::new().await;
+    let (create, path) = (Operation::CreateLink, "/v1/links");
+    let ann = walk.world.user("ann", json!({})).await;
+    let mute = walk.world.user("mute", json!({"email": null})).await;
+    let body = json!({"user": ann.id});
+    walk.refuses_keys(create, path, Some(body.clone())).await;
+    for wrong in [
+        json!({"user": ann.id, "redirect_uri": PORTAL}),
+        json!({"user": ann.id, "expires_in": 86_401}),
+        json!({"user": "ann"}),
+        json!({}),
+    ] {
+        walk.refuses_body(create, Slug::InvalidRequest, path, wrong).await;
+    }
+    walk.refuses_body(create, Slug::NotFound, path, json!({"user": NOBODY})).await;
+    walk.refuses_body(create, Slug::LinkNotPossible, path, json!({"user": mute.id})).await;
+    let with_key = |walk: &Walk, body: &Value| walk.ask(create, path).header("idempotency-key", "\"k\"").json(body);
+    let _ = walk.world.send(with_key(&walk, &body)).await.expect(202);
+    walk.refuses(create, Slug::IdempotencyKeyReused, with_key(&walk, &json!({"user": mute.id}))).await;
+    walk.refuses_contention(create, path, Some(body)).await;
+    snapshot(walk, Function::Links);
+}
+
+#[tokio::test]
+async fn the_errors_of_opening_a_link() {
+    let mut walk = Walk::new().await;
+    let (redeem, path) = (Operation::RedeemLink, "/v1/links/redeem");
+    let ann = walk.world.user("ann", json!({})).await;
+    let link = || Some(json!({"user": ann.id}));
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let _ = walk.world.backend(Method::POST, "/v1/links", link()).await.expect(202);
+        tokens.push(token_of(&walk.world.outbox().await.pop().unwrap()));
+    }
+    let body = |token: &str| json!({"token": token});
+    walk.refuses_without_a_table(redeem, path, Some(&body(&tokens[0]))).await;
+    walk.refuses_bodies(redeem, path).await;
+    walk.refuses(redeem, Slug::InvalidRequest, walk.ask(redeem, "/v1/links/redeem?next=/").json(&body(&tokens[0]))).await;
+    walk.refuses_body(redeem, Slug::LinkUnknown, path, body("lnk_x")).await;
+    let (challenge, code) = opened(&walk.world).await;
+    let _ = walk.world.verify(&challenge, "sms", &code).await.expect(200);
+    walk.refuses_body(redeem, Slug::LinkUsed, path, body(&tokens[1])).await;
+    let _ = walk.world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
+    walk.refuses_body(redeem, Slug::NoUsableFactor, path, body(&tokens[0])).await;
+    walk.world.advance(LATER);
+    walk.refuses_body(redeem, Slug::LinkExpired, path, body(&tokens[0])).await;
+    snapshot(walk, Function::LinkRedeem);
+}
+
+#[tokio::test]
+async fn the_errors_of_exchanging_a_code() {
+    let mut walk = Walk::new().await;
+    let (exchange, path) = (Operation::RedeemCode, "/v1/tokens");
+    let _ = walk.world.settings(json!({"links": {"redirect_uris": [PORTAL]}})).await;
+    let ann = walk.world.user("ann", json!({})).await;
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        let link = json!({"user": ann.id, "redirect_uri": PORTAL});
+        let _ = walk.world.backend(Method::POST, "/v1/links", Some(link)).await.expect(202);
+        let (challenge, code) = opened(&walk.world).await;
+        codes.push(walk.world.verify(&challenge, "sms", &code).await.expect(200).text("code"));
+    }
+    let body = |code: &str| json!({"code": code});
+    walk.refuses_keys(exchange, path, Some(body(&codes[0]))).await;
+    walk.refuses_body(exchange, Slug::NotFound, path, body("otc_x")).await;
+    walk.refuses_contention(exchange, path, Some(body(&codes[0]))).await;
+    let _ = walk.world.backend(Method::POST, path, Some(body(&codes[0]))).await.expect(200);
+    walk.refuses_body(exchange, Slug::CodeUsed, path, body(&codes[0])).await;
+    walk.world.advance(60);
+    walk.refuses_body(exchange, Slug::CodeExpired, path, body(&codes[1])).await;
+    snapshot(walk, Function::Tokens);
+}
+
+#[tokio::test]
+async fn the_errors_of_a_forgotten_password() {
+    let mut walk = Walk::new().await;
+    let (forget, path) = (Operation::ForgetPassword, "/v1/password/forgotten");
+    let ann = walk.world.user("ann", json!({})).await;
+    let account = walk.world.account.clone();
+    let body = |username: &str| json!({"account": account, "username": username});
+    walk.refuses_without_a_table(forget, path, Some(&body("ann"))).await;
+    walk.refuses_bodies(forget, path).await;
+    for wrong in [body(""), body("a\u{0}"), json!({"account": "acme", "username": "ann"})] {
+        walk.refuses_body(forget, Slug::InvalidRequest, path, wrong).await;
+    }
+    let (set, path) = (Operation::SetPassword, "/v1/password");
+    let body = |challenge: &str, password: &str| json!({"challenge": challenge, "password": password});
+    let mut challenges = Vec::new();
+    for _ in 0..2 {
+        let forgotten = json!({"account": account, "username": "ann"});
+        let _ = walk.world.post("/v1/password/forgotten", forgotten).await.expect(202);
+        let (challenge, code) = opened(&walk.world).await;
+        let _ = walk.world.verify(&challenge, "sms", &code).await.expect(200);
+        challenges.push(challenge);
+    }
+    walk.refuses_without_a_table(set, path, Some(&body(&challenges[0], PASSWORD))).await;
+    walk.refuses_bodies(set, path).await;
+    walk.refuses_body(set, Slug::InvalidRequest, path, body(&challenges[0], "short")).await;
+    walk.refuses_body(set, Slug::ChallengeUnknown, path, body("chl_x.y.z", PASSWORD)).await;
+    let signing_in = walk.world.challenge(&ann).await;
+    walk.refuses_body(set, Slug::Forbidden, path, body(&signing_in, PASSWORD)).await;
+    let _ = walk.world.post(path, body(&challenges[0], PASSWORD)).await.expect(204);
+    walk.refuses_body(set, Slug::ChallengeUsed, path, body(&challenges[0], PASSWORD)).await;
+    walk.refuses_body(set, Slug::ChallengeExpired, path, body(&challenges[1], PASSWORD)).await;
+    let forgotten = json!({"account": account, "username": "ann"});
+    for _ in 0..3 {
+        let _ = walk.world.post("/v1/password/forgotten", forgotten.clone()).await.expect(202);
+    }
+    walk.refuses_body(forget, Slug::TooManySends, "/v1/password/forgotten", forgotten).await;
+    snapshot(walk, Function::Password);
+}
+
 #[tokio::test]
 async fn the_errors_of_topups() {
     let mut walk = Walk::new().await;
@@ -668,6 +797,10 @@ fn every_function_with_a_route_has_its_errors_told() {
         Function::Factors,
         Function::Me,
         Function::Audit,
+        Function::Links,
+        Function::LinkRedeem,
+        Function::Tokens,
+        Function::Password,
         Function::Documents,
         Function::Pages,
         Function::Quota,

@@ -8,9 +8,10 @@ use shared::config::source_key;
 use shared::courier::{CodeMessage, NotSent};
 use shared::dynamo::{Failure, Item, Patience, keys, read};
 use shared::http::problem::Policy;
+use shared::http::refusals::too_many_sends;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::idempotency::{IdempotencyKey, Replay};
-use shared::throttle::{Limit, Window};
+use shared::throttle::Window;
 use shared::user::{Method, User};
 
 use crate::claim::{Case, Denial, Place, Standing, Trims, read_log};
@@ -236,11 +237,7 @@ impl Denial {
                 let policy = Policy { name: "resend", quota: 1, window: code::COOLDOWN };
                 Problem::new(Slug::ResendTooSoon).with("resend_in", at.until(now).as_secs()).retry_after(at.until(now), &policy)
             }
-            Self::TooMany(until, limit) => Problem::new(Slug::TooManySends).retry_after(until.until(now), &policy(limit)),
+            Self::TooMany(until, limit) => too_many_sends(until, limit, now),
         }
     }
-}
-
-fn policy(limit: Limit) -> Policy {
-    Policy { name: "sends", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span }
 }

@@ -47,6 +47,8 @@ pub struct Report {
     pub counters: u32,
     /// Answers kept for `Idempotency-Key`.
     pub idempotency_records: u32,
+    /// Links, and their one-time codes, that nobody needs to be told of any more.
+    pub links: u32,
     /// Audit entries of names that nobody has.
     pub passing_entries: u32,
     /// Mails that were owed, and sent.
@@ -70,6 +72,7 @@ impl Report {
             + self.enrolments
             + self.counters
             + self.idempotency_records
+            + self.links
             + self.passing_entries
             + self.mails_sent
             + self.mails_dropped
@@ -82,6 +85,7 @@ impl Report {
         self.enrolments += other.enrolments;
         self.counters += other.counters;
         self.idempotency_records += other.idempotency_records;
+        self.links += other.links;
         self.passing_entries += other.passing_entries;
         self.mails_sent += other.mails_sent;
         self.mails_dropped += other.mails_dropped;

@@ -38,6 +38,7 @@ async fn reschedule(app: &App, key: Key, later: Timestamp, report: &mut Report) 
 fn count(key: &Key, report: &mut Report) {
     match key.pk.split('#').next() {
         Some("IDEMPOTENCY") => report.idempotency_records += 1,
+        Some("LINK" | "EXCHANGE") => report.links += 1,
         Some("AUDIT" | "USER") => report.passing_entries += 1,
         _ => report.counters += 1,
     }

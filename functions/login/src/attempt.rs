@@ -7,13 +7,14 @@ use shared::account::{self, Account, Foreseen, Settings};
 use shared::app::App;
 use shared::clock::Timestamp;
 use shared::config::source_key;
-use shared::dynamo::{Failure, Item, Key, keys, read};
+use shared::dynamo::{Failure, Item, keys, read};
 use shared::http::{Call, Problem, refusals};
-use shared::ids::{AccountId, UserId};
-use shared::secret::{self, Fingerprint};
+use shared::ids::AccountId;
+use shared::secret;
 use shared::throttle::{Allowed, Window};
 use shared::user::credential::Credential;
-use shared::user::{User, password, username};
+use shared::user::subject::Subject;
+use shared::user::{password, username};
 
 use crate::Request;
 
@@ -28,50 +29,6 @@ pub struct Attempt {
     /// The wrong passwords in a row, this try counted as one.
     pub(crate) failures: u32,
     password_hash: Option<String>,
-}
-
-/// Whose password was tried, as the audit knows them.
-pub enum Subject {
-    /// A user of the account.
-    User(Box<User>),
-    /// Nobody: the name stands for itself, on an item of its own that expires. It is `usr_` like any other, and nobody's id.
-    Nobody {
-        /// Made of the account and the name.
-        id: UserId,
-        /// The head of its passing chain.
-        head: shared::audit::Head,
-    },
-}
-
-impl Subject {
-    /// The item that holds the subject's chain.
-    pub fn key(id: UserId, known: bool) -> Key {
-        let key = keys::user(id);
-        if known { key } else { Key { sk: "NOBODY".into(), ..key } }
-    }
-
-    /// What stands at [`Subject::key`]. A credential whose user is gone is in the middle of being deleted, and leads to none.
-    pub fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Option<Self>, Failure> {
-        Ok(match item {
-            Some(item) if known => Some(Self::User(Box::new(read(item)?))),
-            Some(item) => Some(Self::Nobody { id, head: read(item)? }),
-            None if known => None,
-            None => Some(Self::Nobody { id, head: shared::audit::Head::default() }),
-        })
-    }
-
-    /// The group of a user who is in one.
-    pub fn group(&self) -> Option<&str> {
-        match self {
-            Self::User(user) => user.group.as_deref(),
-            Self::Nobody { .. } => None,
-        }
-    }
-
-    /// Nobody, as far as is known.
-    pub fn new_nobody(account: AccountId, username: &str) -> Self {
-        Self::Nobody { id: nobody(account, username), head: shared::audit::Head::default() }
-    }
 }
 
 impl Attempt {
@@ -93,7 +50,7 @@ impl Attempt {
         // A name without an account is nobody's, whatever a stale credential says.
         let credential = credential.filter(|_| account.is_some());
         let known = credential.is_some();
-        let id = credential.as_ref().map_or_else(|| nobody(request.account, &username), |credential| credential.user);
+        let id = credential.as_ref().map_or_else(|| Subject::nobody(request.account, &username), |credential| credential.user);
         let counted = count(app, request.account, &username, now);
         let group = credential.as_ref().and_then(|credential| credential.group.clone());
         let wanted =
@@ -171,9 +128,4 @@ fn read_count(item: &Item) -> (String, u32, Timestamp) {
     let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok()).unwrap_or_default();
     let failures = u32::try_from(number("failures")).unwrap_or_default();
     (text("try"), failures, Timestamp::from_millis(number("failed_at")))
-}
-
-/// The id under which the tries at a name that nobody has are kept.
-fn nobody(account: AccountId, username: &str) -> UserId {
-    UserId::from_bytes(Fingerprint::of(format!("nobody\n{account}\n{username}").as_bytes()).short())
 }

@@ -2,7 +2,7 @@
 
 use shared::access_token::{self, Acr, Proof};
 use shared::app::App;
-use shared::audit::{Action, Actor, Chain, Event};
+use shared::audit::{Action, Actor, Event};
 use shared::challenge::Challenge;
 use shared::clock::Span;
 use shared::config::source_key;
@@ -12,12 +12,11 @@ use shared::ids::UserId;
 use shared::opening;
 use shared::sign_in::{Answer, Authenticated, Next, Offer, Owed, next};
 use shared::throttle::Window;
+use shared::user::subject::Subject;
 use shared::user::{User, password};
 
-use crate::attempt::{Attempt, Subject};
+use crate::attempt::Attempt;
 
-/// How long the tries at names that nobody has are kept in the audit.
-const NOBODY_KEPT: Span = Span::days(30);
 /// The place of the source address's write in a rejection.
 const SOURCE: usize = 0;
 
@@ -100,20 +99,12 @@ impl Attempt {
     fn rejection(&self, right: bool, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
         let source = keys::source_failures(&source_key(self.source));
         let mut writes = vec![password::PER_SOURCE.enter(source, self.now, trim)];
-        match &self.subject {
-            Subject::User(user) => {
-                let reason = if right { "disabled" } else { "wrong-password" };
-                writes.extend(user.change(user.touch(), self.failures(user.id, reason), self.now)?);
-            }
-            Subject::Nobody { id, head } => {
-                let mut chain = Chain::of(self.account, id, head);
-                self.failures(*id, "unknown-user").try_for_each(|event| chain.append(event, self.now))?;
-                // The head outlives its entries: a chain that began anew would meet them.
-                let head = Write::update(Subject::key(*id, false), "").set_expiry(self.now.plus(NOBODY_KEPT).plus(Span::days(1)));
-                writes.push(chain.advance(head));
-                writes.extend(chain.passing_writes(self.now.plus(NOBODY_KEPT))?);
-            }
-        }
+        let reason = match &self.subject {
+            Subject::User(_) if right => "disabled",
+            Subject::User(_) => "wrong-password",
+            Subject::Nobody { .. } => "unknown-user",
+        };
+        writes.extend(self.subject.tell(self.account, self.failures(self.subject.id(), reason), self.now)?);
         Ok(writes)
     }
 

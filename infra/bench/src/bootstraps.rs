@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Fault;
 
 /// Every function: folder, package and binary.
-pub(crate) const FUNCTIONS: &[&str] = &[
+pub(crate) const FUNCTIONS: [&str; 18] = [
     "accounts",
     "audit",
     "code-issue",
@@ -15,12 +15,16 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "documents",
     "expiry-cleanup",
     "factors",
+    "link-redeem",
+    "links",
     "login",
     "me",
     "pages",
+    "password",
     "quota",
     "quota-topup",
     "settings",
+    "tokens",
     "users",
 ];
 

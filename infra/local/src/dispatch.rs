@@ -13,15 +13,19 @@ pub(crate) struct Functions {
     app: Arc<App>,
     code_issue: Arc<code_issue::State>,
     factors: Arc<factors::State>,
+    links: Arc<links::State>,
     pages: Arc<()>,
+    password: Arc<password::State>,
 }
 
 impl Functions {
     /// The functions over these parts.
     pub fn new(app: &App, courier: Courier) -> Self {
         let code_issue = Arc::new(code_issue::State { app: app.clone(), courier: courier.clone() });
-        let factors = Arc::new(factors::State { app: app.clone(), courier });
-        Self { app: Arc::new(app.clone()), code_issue, factors, pages: Arc::default() }
+        let factors = Arc::new(factors::State { app: app.clone(), courier: courier.clone() });
+        let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
+        let password = Arc::new(password::State { app: app.clone(), courier });
+        Self { app: Arc::new(app.clone()), code_issue, factors, links, pages: Arc::default(), password }
     }
 
     /// Lets `function` answer.
@@ -34,12 +38,16 @@ impl Functions {
             Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,
             Function::Documents => answer(request, |call| documents::handle(app, call)).await,
             Function::Factors => answer(request, |call| factors::handle(Arc::clone(&self.factors), call)).await,
+            Function::LinkRedeem => answer(request, |call| link_redeem::handle(app, call)).await,
+            Function::Links => answer(request, |call| links::handle(Arc::clone(&self.links), call)).await,
             Function::Login => answer(request, |call| login::handle(app, call)).await,
             Function::Me => answer(request, |call| me::handle(app, call)).await,
             Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
             Function::Quota => answer(request, |call| quota::handle(app, call)).await,
             Function::QuotaTopup => answer(request, |call| quota_topup::handle(app, call)).await,
+            Function::Password => answer(request, |call| password::handle(Arc::clone(&self.password), call)).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
+            Function::Tokens => answer(request, |call| tokens::handle(app, call)).await,
             Function::Users => answer(request, |call| users::handle(app, call)).await,
         }
     }

@@ -34,6 +34,11 @@ pub fn request(operation: O) -> Option<Value> {
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
         O::EnrolApp => json!({"challenge": CHALLENGE}),
         O::ConfirmApp => json!({"challenge": CHALLENGE, "factor": FACTOR, "code": "287082"}),
+        O::CreateLink => json!({"user": USER, "redirect_uri": "https://portal.example/in", "expires_in": 3600}),
+        O::RedeemLink => json!({"token": "lnk_…"}),
+        O::RedeemCode => json!({"code": "otc_…"}),
+        O::ForgetPassword => json!({"account": ACCOUNT, "username": "ann@example.com"}),
+        O::SetPassword => json!({"challenge": CHALLENGE, "password": "another horse battery"}),
         _ => return None,
     })
 }
@@ -85,7 +90,6 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         O::IssueCode => one(json!({
             "method": "sms", "destination": "+1••••••••00", "reference": "KXTP", "expires_in": 300, "resend_in": 60, "code_length": 6
         })),
-        O::VerifyCode => one(authenticated(&json!(["pwd", "otp", "sms", "mfa"]), "two-factor")),
         O::EnrolApp => one(json!({
             "factor": FACTOR, "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
             "otpauth_uri": "otpauth://totp/Alder%20%26%20Pine:ann%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
@@ -106,6 +110,25 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             {"method": "recovery_code", "enrolled_at": "2026-11-22T09:31:00Z", "remaining": 9}
         ]})),
         O::MakeRecoveryCodes => one(json!({"recovery_codes": recovery_codes()})),
+        O::VerifyCode => vec![
+            ("authenticated", authenticated(&json!(["pwd", "otp", "sms", "mfa"]), "two-factor")),
+            (
+                "redirect",
+                json!({
+                    "status": "redirect", "redirect_uri": "https://portal.example/in?code=otc_…", "code": "otc_…", "expires_in": 60
+                }),
+            ),
+            ("new_password_required", json!({"status": "new_password_required", "challenge": CHALLENGE, "expires_in": 600})),
+        ],
+        O::CreateLink => one(json!({
+            "id": "link_01jd3v9h2rt6w8y0b3d5f7g9jk", "destination": "a••••••••@example.com", "expires_in": 3600
+        })),
+        O::RedeemLink => one(json!({
+            "status": "second_factor_required", "challenge": CHALLENGE, "expires_in": 600,
+            "methods": [{"method": "sms", "destination": "+1••••••••00"}]
+        })),
+        O::RedeemCode => one(authenticated(&json!(["otp", "sms", "mfa"]), "two-factor")),
+        O::ForgetPassword => one(json!({"expires_in": 1800})),
         O::GetMe => one(json!({
             "id": USER, "account": ACCOUNT, "username": "ann@example.com", "kind": "external", "phone": "+1••••••••00",
             "factors": [{"method": "sms", "destination": "+1••••••••00"}], "acr": "two-factor", "amr": ["pwd", "otp", "sms", "mfa"],

@@ -42,6 +42,13 @@ pub fn schemas() -> Schemas {
     of::<factors::ConfirmedApp>(&mut schemas);
     of::<factors::Factors>(&mut schemas);
     of::<factors::RecoveryCodes>(&mut schemas);
+    of::<links::Request>(&mut schemas);
+    of::<links::Response>(&mut schemas);
+    of::<link_redeem::Request>(&mut schemas);
+    of::<tokens::Request>(&mut schemas);
+    of::<password::ForgottenPassword>(&mut schemas);
+    of::<password::Forgotten>(&mut schemas);
+    of::<password::SetPassword>(&mut schemas);
     of::<me::Response>(&mut schemas);
     of::<audit::Response>(&mut schemas);
     of::<quota_topup::Request>(&mut schemas);
@@ -78,6 +85,11 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::VerifyCode => reference::<code_verify::Request>(),
         O::EnrolApp => reference::<factors::EnrolApp>(),
         O::ConfirmApp => reference::<factors::ConfirmApp>(),
+        O::CreateLink => reference::<links::Request>(),
+        O::RedeemLink => reference::<link_redeem::Request>(),
+        O::RedeemCode => reference::<tokens::Request>(),
+        O::ForgetPassword => reference::<password::ForgottenPassword>(),
+        O::SetPassword => reference::<password::SetPassword>(),
         _ => return None,
     })
 }
@@ -98,11 +110,13 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => (json, reference::<users::User>()),
         O::ListUsers => (json, reference::<users::Users>()),
         O::IssueCode => (json, reference::<code_issue::Response>()),
-        O::Login | O::VerifyCode => (json, reference::<shared::sign_in::Answer>()),
         O::EnrolApp => (json, reference::<factors::EnrolledApp>()),
         O::ConfirmApp => (json, reference::<factors::ConfirmedApp>()),
         O::ListFactors => (json, reference::<factors::Factors>()),
         O::MakeRecoveryCodes => (json, reference::<factors::RecoveryCodes>()),
+        O::CreateLink => (json, reference::<links::Response>()),
+        O::ForgetPassword => (json, reference::<password::Forgotten>()),
+        O::Login | O::VerifyCode | O::RedeemLink | O::RedeemCode => (json, reference::<shared::sign_in::Answer>()),
         O::GetMe => (json, reference::<me::Response>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
@@ -115,7 +129,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::Discovery => (json, reference::<documents::Discovery>()),
         O::SignInPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
         O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
-        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp => return None,
+        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword => return None,
     })
 }
 

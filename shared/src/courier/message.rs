@@ -25,6 +25,10 @@ pub struct SealedLink {
 pub enum Message {
     /// A link to sign in with.
     SignInLink(SealedLink),
+    /// A link to a new password.
+    PasswordLink(SealedLink),
+    /// The password was changed.
+    PasswordChanged,
     /// A link to an agreement that is to be signed.
     AgreementLink(Invitation),
     /// A link to the signed agreement.
@@ -110,6 +114,8 @@ impl Message {
             Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
             Self::AgreementLink(invitation) => language.agreement_link(invitation.open(organisation, pk, keyring)?),
             Self::AgreementSigned(invitation) => language.agreement_signed(invitation.open(organisation, pk, keyring)?),
+            Self::PasswordLink(link) => language.password_link(link.open(organisation, pk, keyring)?),
+            Self::PasswordChanged => language.password_changed(organisation),
         })
     }
 }

@@ -79,6 +79,11 @@ pub fn name(account: AccountId, username: &str) -> Key {
     Key::new(format!("NAME#{account}#{}", Fingerprint::of(username.as_bytes()).encode()), "NAME")
 }
 
+/// The links asked for with a username. It stands for unknown names as well.
+pub fn name_sends(account: AccountId, username: &str) -> Key {
+    Key { sk: "SENDS".into(), ..name(account, username) }
+}
+
 /// The failed sign-ins of a source address.
 pub fn source_failures(source: &str) -> Key {
     Key::new(format!("SOURCE#{source}"), "FAILURES")

@@ -8,8 +8,11 @@ use crate::challenge::{self, Refusal};
 use crate::clock::{Span, Timestamp};
 use crate::courier::NotSent;
 use crate::dynamo::Failure;
+use crate::exchange;
 use crate::keyring::KeyringError;
+use crate::link;
 use crate::quota;
+use crate::throttle::Limit;
 use crate::user::{FACTOR_BACKOFF, password};
 
 /// The policy that a challenge without tries is refused by.
@@ -60,11 +63,37 @@ impl agreement::Refusal {
     }
 }
 
+impl From<link::Refusal> for Problem {
+    fn from(refusal: link::Refusal) -> Self {
+        Self::new(match refusal {
+            link::Refusal::Unknown => Slug::LinkUnknown,
+            link::Refusal::Expired => Slug::LinkExpired,
+            link::Refusal::Used => Slug::LinkUsed,
+        })
+    }
+}
+
+impl From<exchange::Refusal> for Problem {
+    fn from(refusal: exchange::Refusal) -> Self {
+        Self::new(match refusal {
+            exchange::Refusal::Unknown => Slug::NotFound,
+            exchange::Refusal::Expired => Slug::CodeExpired,
+            exchange::Refusal::Used => Slug::CodeUsed,
+        })
+    }
+}
+
 /// The problem of a username whose next try has to wait until `moment`.
 pub fn password_delayed(moment: Timestamp, now: Timestamp) -> Problem {
     Problem::new(Slug::TooManyAttempts)
         .detail("There were too many wrong passwords in a row for this username.")
         .retry_after(moment.until(now), &PASSWORD)
+}
+
+/// The problem of a destination or a source address that has had its share of messages.
+pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
+    let policy = Policy { name: "sends", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+    Problem::new(Slug::TooManySends).retry_after(until.until(now), &policy)
 }
 
 /// The problem of a source address that has failed too often.

@@ -52,12 +52,16 @@ pub enum Function {
     CodeVerify,
     Documents,
     Factors,
+    LinkRedeem,
+    Links,
     Login,
     Me,
     Pages,
     Quota,
     QuotaTopup,
+    Password,
     Settings,
+    Tokens,
     Users,
 }
 
@@ -71,12 +75,16 @@ impl Function {
             Self::CodeVerify => "code-verify",
             Self::Documents => "documents",
             Self::Factors => "factors",
+            Self::LinkRedeem => "link-redeem",
+            Self::Links => "links",
             Self::Login => "login",
             Self::Me => "me",
             Self::Pages => "pages",
             Self::Quota => "quota",
             Self::QuotaTopup => "quota-topup",
+            Self::Password => "password",
             Self::Settings => "settings",
+            Self::Tokens => "tokens",
             Self::Users => "users",
         }
     }
@@ -139,6 +147,8 @@ const TOKEN_OR_PROOF: Authorisation = Authorisation::AccessTokenOrProof;
 const SETTINGS: Authorisation = Authorisation::Scope(Scope::SettingsWrite);
 const USERS: Authorisation = Authorisation::Scope(Scope::UsersWrite);
 const QUOTA: Authorisation = Authorisation::Scope(Scope::QuotaRead);
+const LINKS: Authorisation = Authorisation::Scope(Scope::LinksWrite);
+const TOKENS: Authorisation = Authorisation::Scope(Scope::TokensRedeem);
 const AUDIT: Authorisation = Authorisation::Scope(Scope::AuditRead);
 
 routes! {
@@ -211,6 +221,21 @@ routes! {
         [S::InvalidRequest, S::ChallengeUnknown, S::CodeInvalid, S::CodeSuperseded, S::MethodNotEnabled, S::ChallengeExpired, S::ChallengeUsed,
          S::CodeExpired, S::TooManyAttempts]
         "Prove the second factor";
+    CreateLink "POST" "/v1/links" Links LINKS, WithEffect Honoured 202
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict, S::IdempotencyKeyReused, S::LinkNotPossible]
+        "Mail a one-time link to a user";
+    RedeemLink "POST" "/v1/links/redeem" LinkRedeem PROOF, WithEffect Ignored 200
+        [S::InvalidRequest, S::NoUsableFactor, S::LinkUnknown, S::LinkExpired, S::LinkUsed]
+        "Open a challenge with a link that was mailed; the second factor spends the link";
+    RedeemCode "POST" "/v1/tokens" Tokens TOKENS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict, S::CodeExpired, S::CodeUsed]
+        "Exchange the one-time code that a link's `redirect_uri` was given";
+    ForgetPassword "POST" "/v1/password/forgotten" Password PROOF, WithEffect Ignored 202
+        [S::InvalidRequest, S::TooManySends]
+        "Have a link mailed that leads, by the second factor, to a new password; everybody is answered alike";
+    SetPassword "POST" "/v1/password" Password PROOF, WithEffect Ignored 204
+        [S::InvalidRequest, S::ChallengeUnknown, S::Forbidden, S::ChallengeExpired, S::ChallengeUsed]
+        "Set a new password with the challenge of such a link, once its second factor is proved";
     GetMe "GET" "/v1/me" Me TOKEN, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "Show the signed-in user";

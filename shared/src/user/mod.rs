@@ -6,6 +6,7 @@
 pub mod contact;
 pub mod credential;
 pub mod password;
+pub mod subject;
 pub mod username;
 
 use std::collections::BTreeMap;

@@ -78,11 +78,32 @@ impl Language for German {
             notes: vec!["Leiten Sie diese E-Mail nicht weiter und geben Sie den Link niemandem: Er steht für Sie.".into()],
         }
     }
+
+    fn password_link(&self, mail: LinkMail<'_>) -> Letter {
+        let LinkMail { organisation, url, good_for } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("Neues Passwort für {organisation}"),
+            paragraphs: vec![format!("Jemand, vermutlich Sie selbst, hat das Passwort für {organisation} als vergessen gemeldet. Mit diesem Link und Ihrem zweiten Faktor setzen Sie ein neues. Er gilt {life}.")],
+            point: Point::Link { label: "Neues Passwort setzen".into(), url },
+            notes: vec!["Wenn Sie das nicht waren, benutzen Sie diesen Link nicht: Ihr Passwort bleibt, wie es ist. Geben Sie den Link nicht weiter.".into()],
+        }
+    }
+
+    fn password_changed(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Ihr Passwort für {organisation} wurde geändert"),
+            paragraphs: vec![format!("Ihr Passwort für {organisation} wurde soeben geändert.")],
+            point: Point::None,
+            notes: vec!["Wenn Sie das nicht waren, geben Sie Ihrem Ansprechpartner sofort Bescheid.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
+        ..=1 => "eine Minute".into(),
         60 => "eine Stunde".into(),
         1440 => "einen Tag".into(),
         minutes if minutes % 1440 == 0 => format!("{} Tage", minutes / 1440),

@@ -79,11 +79,37 @@ impl Language for English {
             notes: vec!["Do not forward this mail or share the link: it stands for you.".into()],
         }
     }
+
+    fn password_link(&self, mail: LinkMail<'_>) -> Letter {
+        let LinkMail { organisation, url, good_for } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("New password for {organisation}"),
+            paragraphs: vec![format!(
+                "Somebody, probably you, said that the password for {organisation} was forgotten. With this link, and your second factor, you set a new one. It is good for {life}."
+            )],
+            point: Point::Link { label: "Set a new password".into(), url },
+            notes: vec![
+                "If it was not you, leave this link unused: your password stays as it is. Do not share the link with anyone."
+                    .into(),
+            ],
+        }
+    }
+
+    fn password_changed(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Your password for {organisation} was changed"),
+            paragraphs: vec![format!("Your password for {organisation} was just changed.")],
+            point: Point::None,
+            notes: vec!["If it was not you, tell your contact there at once.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
+        ..=1 => "a minute".into(),
         60 => "an hour".into(),
         1440 => "a day".into(),
         minutes if minutes % 1440 == 0 => format!("{} days", minutes / 1440),

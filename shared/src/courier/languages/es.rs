@@ -78,11 +78,37 @@ impl Language for Spanish {
             notes: vec!["No reenvíe este correo ni comparta el enlace: vale por usted.".into()],
         }
     }
+
+    fn password_link(&self, mail: LinkMail<'_>) -> Letter {
+        let LinkMail { organisation, url, good_for } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("Nueva contraseña de {organisation}"),
+            paragraphs: vec![format!(
+                "Alguien, probablemente usted, indicó que olvidó la contraseña de {organisation}. Con este enlace y su segundo factor puede crear una nueva. Es válido durante {life}."
+            )],
+            point: Point::Link { label: "Crear una contraseña".into(), url },
+            notes: vec![
+                "Si no fue usted, no use este enlace: su contraseña sigue siendo la misma. No comparta el enlace con nadie."
+                    .into(),
+            ],
+        }
+    }
+
+    fn password_changed(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Su contraseña de {organisation} ha cambiado"),
+            paragraphs: vec![format!("Su contraseña de {organisation} acaba de cambiar.")],
+            point: Point::None,
+            notes: vec!["Si no fue usted, avise de inmediato a su persona de contacto.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
+        ..=1 => "un minuto".into(),
         60 => "una hora".into(),
         1440 => "un día".into(),
         minutes if minutes % 1440 == 0 => format!("{} días", minutes / 1440),

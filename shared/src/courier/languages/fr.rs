@@ -78,11 +78,32 @@ impl Language for French {
             notes: vec!["Ne transférez pas cet e-mail et ne communiquez pas ce lien : il vaut pour vous.".into()],
         }
     }
+
+    fn password_link(&self, mail: LinkMail<'_>) -> Letter {
+        let LinkMail { organisation, url, good_for } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("Nouveau mot de passe pour {organisation}"),
+            paragraphs: vec![format!("Quelqu’un, sans doute vous, a signalé l’oubli du mot de passe pour {organisation}. Avec ce lien et votre second facteur, vous en choisissez un nouveau. Il est valable {life}.")],
+            point: Point::Link { label: "Choisir un mot de passe".into(), url },
+            notes: vec!["Si ce n’était pas vous, n’utilisez pas ce lien : votre mot de passe reste inchangé. Ne communiquez ce lien à personne.".into()],
+        }
+    }
+
+    fn password_changed(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Votre mot de passe pour {organisation} a été modifié"),
+            paragraphs: vec![format!("Votre mot de passe pour {organisation} vient d’être modifié.")],
+            point: Point::None,
+            notes: vec!["Si ce n’était pas vous, prévenez immédiatement votre interlocuteur.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
+        ..=1 => "une minute".into(),
         60 => "une heure".into(),
         1440 => "un jour".into(),
         minutes if minutes % 1440 == 0 => format!("{} jours", minutes / 1440),

@@ -79,11 +79,37 @@ impl Language for Italian {
             notes: vec!["Non inoltri questa e-mail e non condivida il link: vale per lei.".into()],
         }
     }
+
+    fn password_link(&self, mail: LinkMail<'_>) -> Letter {
+        let LinkMail { organisation, url, good_for } = mail;
+        let life = span(good_for);
+        Letter {
+            subject: format!("Nuova password per {organisation}"),
+            paragraphs: vec![format!(
+                "Qualcuno, probabilmente lei, ha segnalato di aver dimenticato la password per {organisation}. Con questo collegamento e il secondo fattore ne imposta una nuova. È valido per {life}."
+            )],
+            point: Point::Link { label: "Imposta una password".into(), url },
+            notes: vec![
+                "Se non è stato lei, non usi questo collegamento: la sua password resta invariata. Non lo condivida con nessuno."
+                    .into(),
+            ],
+        }
+    }
+
+    fn password_changed(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("La sua password per {organisation} è stata modificata"),
+            paragraphs: vec![format!("La sua password per {organisation} è appena stata modificata.")],
+            point: Point::None,
+            notes: vec!["Se non è stato lei, avvisi subito il suo referente.".into()],
+        }
+    }
 }
 
 /// How long something is good, in words.
 fn span(span: Span) -> String {
     match span.as_secs() / 60 {
+        ..=1 => "un minuto".into(),
         60 => "un'ora".into(),
         1440 => "un giorno".into(),
         minutes if minutes % 1440 == 0 => format!("{} giorni", minutes / 1440),

@@ -29,6 +29,10 @@ pub trait Language: Sync {
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter;
     /// A link to the signed agreement.
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter;
+    /// A link to a new password.
+    fn password_link(&self, mail: LinkMail<'_>) -> Letter;
+    /// The password was changed.
+    fn password_changed(&self, organisation: &str) -> Letter;
 }
 
 /// The words of `locale`.

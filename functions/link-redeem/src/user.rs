@@ -1,0 +1,76 @@
+//! A link of a user: proves the mailbox, and owes a second factor, whoever the user is and wherever the request comes from.
+//!
+//! Three waits: the link; its user and account; one transaction opens the challenge.
+
+use shared::account::{Account, Foreseen, Settings};
+use shared::app::App;
+use shared::audit::{Action, Actor, Event};
+use shared::challenge::{Challenge, First};
+use shared::clock::Timestamp;
+use shared::dynamo::{Patience, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::link::{Link, Opened, Refusal, Token};
+use shared::opening;
+use shared::secret::Secret;
+use shared::sign_in::{Answer, Next, next_after_link};
+use shared::user::User;
+
+/// A link, and what it leads to as that stands now.
+struct Case {
+    link: Link,
+    first: First,
+    user: User,
+    settings: Settings,
+}
+
+/// Opens a challenge for the user that the link was mailed to.
+pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
+    let now = app.clock.now();
+    let token = Token::read(text)?;
+    let mut patience = Patience::default();
+    loop {
+        let case = Case::read(app, call, &token, now).await?;
+        let methods = case.settings.second_factor.methods;
+        let challenge = Challenge::after(case.first.clone(), now);
+        let (challenge, offers) = match next_after_link(&case.user, &case.first, methods, now) {
+            Next::SecondFactor(offers) => (challenge, offers),
+            Next::Enrolment(offers) => (challenge.to_enrol(), offers),
+            Next::Done(_) | Next::NoUsableFactor => return Err(Problem::new(Slug::NoUsableFactor)),
+        };
+        let keyring = app.keyrings.current(now).await;
+        let (update, owed) = opening::open(&case.user, &challenge, offers, &keyring, &app.entropy, now)?;
+        let event = Event::new(Action::LinkOpened, Actor::User(case.user.id)).from(call.source);
+        let event = event.with("link", case.link.id.to_string()).with("purpose", case.link.purpose.name());
+        let update = update.when("#disabled = :no").value("no", false);
+        let written = app.table.transact(case.user.change(update, [event], now)?).await;
+        if patience.settled(written, &app.entropy).await? {
+            let answer = if challenge.enrols { Answer::EnrolmentRequired(owed) } else { Answer::SecondFactorRequired(owed) };
+            return Ok(Reply::ok(&answer));
+        }
+    }
+}
+
+impl Case {
+    /// Reads what the rules look at, and holds the link against them.
+    async fn read(app: &App, call: &Call, token: &Token, now: Timestamp) -> Result<Self, Problem> {
+        let item = app.table.get(token.key()).await?.ok_or(Refusal::Unknown)?;
+        let link: Link = read(item)?;
+        let mut wanted = vec![keys::user(link.user), keys::account(link.account)];
+        wanted.extend(link.group.as_deref().map(|name| keys::group(link.account, name)));
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let user: Option<User> = items.next().flatten().map(read).transpose()?;
+        let account: Option<Account> = items.next().flatten().map(read).transpose()?;
+        let account = account.ok_or(Refusal::Expired)?;
+        call.allow_origins(&account.settings()?.origins);
+        link.opens(user.as_ref(), now)?;
+        let opened: Opened = link.opened(token);
+        let first = First::Link(opened);
+        let user = user.ok_or(Refusal::Expired)?;
+        let group = Foreseen::new(link.group.clone(), items.next().flatten());
+        let settings = account.settings_in(user.group.as_deref(), group, &app.table).await?;
+        if !first.leads_on(&settings) {
+            return Err(Refusal::Expired.into());
+        }
+        Ok(Self { link, first, user, settings })
+    }
+}

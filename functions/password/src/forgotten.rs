@@ -1,0 +1,213 @@
+//! `POST /v1/password/forgotten`: mails a link to whoever has the username, if that is anybody who can be reached.
+//!
+//! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and it comes when [`FLOOR`] is over:
+//! not when a mail was sent, which takes longer than sending none. What was not sent by then is owed, and the clean-up sends it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::account::{Account, Foreseen, Settings};
+use shared::audit::{Action, Actor, Event};
+use shared::clock::Timestamp;
+use shared::code::{PER_DESTINATION, PER_SOURCE};
+use shared::config::source_key;
+use shared::dynamo::{Failure, Key, Patience, Write, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, refusals};
+use shared::ids::AccountId;
+use shared::link::{self, Envelope, Link, Purpose, Token};
+use shared::owed;
+use shared::throttle::Window;
+use shared::user::credential::Credential;
+use shared::user::subject::Subject;
+use shared::user::{Method, User, username};
+use utoipa::ToSchema;
+
+use crate::State;
+
+/// How long everybody waits for the answer.
+const FLOOR: Duration = Duration::from_secs(1);
+/// The longest username that is looked up.
+const USERNAME_MAX: usize = 256;
+/// Where the counts stand in the transaction.
+const NAME: usize = 0;
+const SOURCE: usize = 1;
+
+/// Whose password was forgotten.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ForgottenPasswordRequest)]
+pub struct Request {
+    /// The organisation's account.
+    pub account: AccountId,
+    /// The username, in any case.
+    #[schema(example = "ann")]
+    pub username: String,
+}
+
+/// The same for everybody.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ForgottenPassword)]
+pub struct Response {
+    /// For how many seconds the link is good, if one was mailed.
+    #[schema(example = 1800)]
+    pub expires_in: i64,
+}
+
+/// What is known of a request when it is decided.
+struct Case {
+    account: Option<Account>,
+    id: AccountId,
+    settings: Settings,
+    username: String,
+    subject: Subject,
+    now: Timestamp,
+}
+
+/// The logs that have to be trimmed before anything is entered, and whether the mailbox has had its share.
+#[derive(Default)]
+struct Limits {
+    name: Option<Vec<Timestamp>>,
+    source: Option<Vec<Timestamp>>,
+    mailbox: Option<Vec<Timestamp>>,
+    mailbox_full: bool,
+}
+
+pub async fn handle(state: &State, call: &Call) -> Outcome {
+    let request: Request = call.json()?;
+    let username = &request.username;
+    if username.is_empty() || username.len() > USERNAME_MAX || username.chars().any(char::is_control) {
+        return Err(Problem::invalid_field("/username", "must have 1 to 256 characters, none of them a control character"));
+    }
+    let floor = tokio::time::sleep(FLOOR);
+    let mail = owe(state, call, &request).await?;
+    let sent = async {
+        owed::deliver_all(&state.app, &state.courier, mail).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = floor => {}
+        () = sent => {}
+    }
+    Ok(Reply::json(202, &Response { expires_in: link::PASSWORD_LIFETIME.as_secs() }))
+}
+
+/// Counts the request, tells of it in the audit, and owes a mail where there is somebody to get one; answers where that stands.
+async fn owe(state: &State, call: &Call, request: &Request) -> Result<Option<Key>, Problem> {
+    let app = &state.app;
+    let mut patience = Patience::default();
+    let mut limits = Limits::default();
+    loop {
+        let case = Case::read(state, call, request).await?;
+        let (mail, writes) = case.plan(state, call, &limits).await?;
+        let failure = match app.table.transact(writes).await {
+            Ok(()) => return Ok(mail),
+            Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
+            Err(failure) => failure,
+        };
+        limits = case.limits(&failure, limits)?;
+        patience.wait(&app.entropy).await?;
+    }
+}
+
+impl Case {
+    async fn read(state: &State, call: &Call, request: &Request) -> Result<Self, Problem> {
+        let app = &state.app;
+        let now = app.clock.now();
+        let username = username::looked_up(&request.username);
+        let wanted = vec![
+            keys::account(request.account),
+            keys::name(request.account, &username),
+            keys::name_sends(request.account, &username),
+            keys::source_sends(&source_key(call.source)),
+        ];
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let mut next = || items.next().flatten();
+        let account: Option<Account> = next().map(read).transpose()?;
+        let credential: Option<Credential> = next().map(read).transpose()?;
+        call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
+        for window in [&PER_DESTINATION, &PER_SOURCE] {
+            let moments = next().as_ref().map(Window::moments).unwrap_or_default();
+            if let Some((until, limit)) = window.full_until(&moments, now) {
+                return Err(refusals::too_many_sends(until, limit, now));
+            }
+        }
+        let credential = credential.filter(|_| account.is_some());
+        let known = credential.is_some();
+        let id = credential.as_ref().map_or_else(|| Subject::nobody(request.account, &username), |credential| credential.user);
+        let group = credential.and_then(|credential| credential.group);
+        let mut wanted = vec![Subject::key(id, known)];
+        wanted.extend(group.as_deref().map(|name| keys::group(request.account, name)));
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let subject = Subject::read(id, known, items.next().flatten())?;
+        let subject = subject.unwrap_or_else(|| Subject::new_nobody(request.account, &username));
+        let group = Foreseen::new(group, items.next().flatten());
+        let settings = match &account {
+            Some(account) => account.settings_in(subject.group(), group, &app.table).await?,
+            None => Settings::default(),
+        };
+        Ok(Self { account, id: request.account, settings, username, subject, now })
+    }
+
+    /// The user and the account, if a mail can be sent.
+    fn reached(&self, limits: &Limits) -> Option<(&User, &Account)> {
+        let Subject::User(user) = &self.subject else { return None };
+        let reachable = !user.disabled && user.account == self.id && user.email.is_some() && !limits.mailbox_full;
+        self.account.as_ref().filter(|_| reachable).map(|account| (&**user, account))
+    }
+
+    /// The writes, and where the mail stands that they owe.
+    async fn plan(&self, state: &State, call: &Call, limits: &Limits) -> Result<(Option<Key>, Vec<Write>), Problem> {
+        let app = &state.app;
+        let name = keys::name_sends(self.id, &self.username);
+        let source = keys::source_sends(&source_key(call.source));
+        let mut writes = vec![
+            PER_DESTINATION.enter(name, self.now, limits.name.as_deref()),
+            PER_SOURCE.enter(source, self.now, limits.source.as_deref()),
+        ];
+        let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id())).from(call.source);
+        let Some((user, account)) = self.reached(limits) else {
+            writes.extend(self.subject.tell(self.id, [event.failed().with("reason", self.reason(limits))], self.now)?);
+            return Ok((None, writes));
+        };
+        let token = Token::draw(&app.entropy);
+        let link = Link::new(user, Purpose::Password, None, link::PASSWORD_LIFETIME, &app.entropy, self.now);
+        let keyring = app.keyrings.current(self.now).await;
+        let base = call.base_url(app.config.base_url.as_deref());
+        let to = user.destination(Method::Email).unwrap_or_default();
+        let locale = user.locale.unwrap_or(self.settings.locale);
+        let envelope = Envelope { organisation: &account.name, to, locale, base: &base };
+        let (mail, owing) = link.owe(&token, &envelope, &keyring, self.now)?;
+        writes.extend(self.subject.tell(self.id, [event.with("link", link.id.to_string())], self.now)?);
+        let mailbox = keys::destination_sends(to);
+        writes.extend([PER_DESTINATION.enter(mailbox, self.now, limits.mailbox.as_deref()), link.create(&token)?, owing]);
+        Ok((Some(mail), writes))
+    }
+
+    /// Why no mail is sent, for the audit alone.
+    fn reason(&self, limits: &Limits) -> &'static str {
+        match &self.subject {
+            Subject::Nobody { .. } => "unknown-user",
+            Subject::User(user) if user.disabled => "disabled",
+            Subject::User(_) if limits.mailbox_full => "too-many-sends",
+            Subject::User(_) => "no-mail-address",
+        }
+    }
+
+    /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A mailbox that has had its share is told
+    /// to nobody: it gets no mail.
+    fn limits(&self, failure: &Failure, before: Limits) -> Result<Limits, Problem> {
+        let read_log = |place: usize, window: &Window| {
+            let moments = failure.stood_at(place).map(Window::moments);
+            let full = moments.as_ref().and_then(|moments| window.full_until(moments, self.now));
+            (moments, full)
+        };
+        let (name, name_full) = read_log(NAME, &PER_DESTINATION);
+        let (source, source_full) = read_log(SOURCE, &PER_SOURCE);
+        if let Some((until, limit)) = name_full.or(source_full) {
+            return Err(refusals::too_many_sends(until, limit, self.now));
+        }
+        // Both counts, the subject and its entry stand before it.
+        let (mailbox, mailbox_full) = read_log(SOURCE + 3, &PER_DESTINATION);
+        Ok(Limits { name, source, mailbox, mailbox_full: before.mailbox_full || mailbox_full.is_some() })
+    }
+}

@@ -1,0 +1,124 @@
+//! `POST /v1/password`: a new password, with the challenge that a link after a forgotten one has opened, once its second factor is
+//! proved.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use shared::account::{Account, Foreseen, Locale};
+use shared::audit::{Action, Actor, Event};
+use shared::challenge::{Challenge, Refusal, Ticket};
+use shared::clock::Timestamp;
+use shared::courier::Message;
+use shared::dynamo::{Key, Patience, Write, document, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::link;
+use shared::owed::{self, Mail, Owed};
+use shared::secret::Secret;
+use shared::user::{User, password};
+use utoipa::ToSchema;
+
+use crate::State;
+
+/// A new password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SetPasswordRequest)]
+pub struct Request {
+    /// The challenge that the second factor was proved with.
+    #[schema(value_type = String)]
+    pub challenge: Secret<String>,
+    /// 8 to 256 characters.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 256)]
+    pub password: Secret<String>,
+}
+
+pub async fn handle(state: &State, call: &Call) -> Outcome {
+    let request: Request = call.json()?;
+    if !password::is_long_enough(&request.password) {
+        return Err(Problem::invalid_field("/password", "must have 8 to 256 characters"));
+    }
+    let app = &state.app;
+    let now = app.clock.now();
+    let keyring = app.keyrings.current(now).await;
+    let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+    let (mut user, account) = find(state, call, &ticket, now).await?;
+    // Before the hash, which costs: whoever may not set one is told so at once.
+    let _ = grant(&user, &ticket, now)?;
+    let hash = password::hash(request.password, &app.entropy).await?;
+    let mut patience = Patience::default();
+    loop {
+        let challenge = grant(&user, &ticket, now)?;
+        let mut writes = writes(&user, &ticket, challenge, &hash, call, now)?;
+        let locale = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale;
+        let (mail, owing) = notice(&user, &account, locale, &ticket, now)?.unzip();
+        writes.extend(owing);
+        if patience.settled(app.table.transact(writes).await, &app.entropy).await? {
+            owed::deliver_all(app, &state.courier, mail).await;
+            return Ok(Reply::empty(204));
+        }
+        (user, _) = find(state, call, &ticket, now).await?;
+    }
+}
+
+async fn find(state: &State, call: &Call, ticket: &Ticket, now: Timestamp) -> Result<(User, Account), Problem> {
+    let mut items = state.app.table.get_all(vec![keys::user(ticket.user), keys::account(ticket.account)]).await?.into_iter();
+    let (Some(user), Some(account)) = (items.next().flatten(), items.next().flatten()) else {
+        return Err(Refusal::Unknown.problem(now));
+    };
+    let (user, account): (User, Account) = (read(user)?, read(account)?);
+    call.allow_origins(&account.settings()?.origins);
+    Ok((user, account))
+}
+
+/// The challenge, if a new password may be set with it now.
+fn grant<'a>(user: &'a User, ticket: &Ticket, now: Timestamp) -> Result<&'a Challenge, Problem> {
+    let challenge = user.challenges.get(&ticket.name).filter(|_| !user.disabled).ok_or_else(|| Refusal::Expired.problem(now))?;
+    match (challenge.password_until, challenge.used_at) {
+        (Some(until), _) if until > now => Ok(challenge),
+        (Some(_), _) => Err(Refusal::Expired.problem(now)),
+        (None, Some(_)) => Err(Refusal::Used.problem(now)),
+        (None, None) if challenge.expires_at <= now => Err(Refusal::Expired.problem(now)),
+        (None, None) => Err(Problem::new(Slug::Forbidden).detail("The second factor of this challenge has not been proved yet.")),
+    }
+}
+
+/// The writes: the password, the end of everything that was begun with the old one, and of the wrong ones in a row.
+fn writes(
+    user: &User,
+    ticket: &Ticket,
+    challenge: &Challenge,
+    hash: &str,
+    call: &Call,
+    now: Timestamp,
+) -> Result<Vec<Write>, Problem> {
+    let spent = Challenge { password_until: None, ..challenge.clone() };
+    let kept = BTreeMap::from([(ticket.name.clone(), spent)]);
+    let update = link::end_all(user.touch().and(", #challenges = :kept, #version = :version"))
+        .when("#challenges.#c.#password_until > :now AND #disabled = :no")
+        .name("c", ticket.name.as_str())
+        .value("kept", document(&kept)?)
+        .value("version", user.version + 1)
+        .value("now", now)
+        .value("no", false);
+    let event = Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).with("reason", "forgotten");
+    let mut writes = user.change(update, [event], now)?;
+    let name = Write::update(keys::name(user.account, &user.username), "SET #password_hash = :hash");
+    writes.push(name.when("#user = :user").value("user", user.id.to_string()).value("hash", hash));
+    writes.push(Write::delete(password::failures_key(user.account, &user.username)));
+    Ok(writes)
+}
+
+/// The mail that tells the user of it, and where it stands until it is sent.
+fn notice(
+    user: &User,
+    account: &Account,
+    locale: Locale,
+    ticket: &Ticket,
+    now: Timestamp,
+) -> Result<Option<(Key, Write)>, Problem> {
+    let Some(to) = user.email.clone() else { return Ok(None) };
+    let locale = user.locale.unwrap_or(locale);
+    let mail = Mail { account: account.id, organisation: account.name.clone(), to, locale, message: Message::PasswordChanged };
+    let id = format!("password#{}", ticket.name);
+    Ok(Some((keys::owed(&id), owed::standalone(&id, Owed::new(mail, now), now)?)))
+}

@@ -1,0 +1,64 @@
+//! `POST /v1/tokens`: the portal's back end exchanges the one-time code that its `redirect_uri` was given.
+//!
+//! Four waits: key and account; the code; its user; one transaction uses the code up. The token is made then: it is never stored.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use shared::access_token::{self, Subject};
+use shared::api_key::{self, Caller, Scope};
+use shared::app::App;
+use shared::audit::{Action, Event};
+use shared::dynamo::{Patience, keys, read};
+use shared::exchange::{self, Exchange, Refusal};
+use shared::http::refusals::contended;
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::secret::Secret;
+use shared::sign_in::{Answer, Authenticated};
+use shared::user::User;
+use utoipa::ToSchema;
+
+/// A code to be exchanged.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RedeemCodeRequest)]
+pub struct Request {
+    /// What came with `?code=`.
+    #[schema(value_type = String, example = "otc_…")]
+    pub code: Secret<String>,
+}
+
+/// Answers a request.
+pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
+    if call.route.is_none() {
+        return Err(Problem::new(Slug::NotFound));
+    }
+    let caller = api_key::caller(&app, &call, Scope::TokensRedeem).await?;
+    call.allow_origins(&caller.account.settings()?.origins);
+    call.only_query(&["account"])?;
+    let request: Request = call.json()?;
+    redeem(&app, &call, &caller, &request.code).await
+}
+
+async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) -> Outcome {
+    let key = exchange::key(code).ok_or(Refusal::Unknown)?;
+    let mut patience = Patience::default();
+    loop {
+        let now = app.clock.now();
+        let exchange: Exchange = read(app.table.get(key.clone()).await?.ok_or(Refusal::Unknown)?)?;
+        let user: Option<User> = app.table.get(keys::user(exchange.user)).await?.map(read).transpose()?;
+        exchange.admits(caller.account.id, user.as_ref(), now)?;
+        let user = user.ok_or(Refusal::Expired)?;
+        let event = Event::new(Action::TokenRedeemed, caller.actor).from(call.source).with("link", exchange.link.to_string());
+        let mut writes = user.change(user.touch().when("#disabled = :no").value("no", false), [event], now)?;
+        writes.push(exchange.consume(key.clone(), now));
+        let written = app.table.transact(writes).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            let (proof, keyring) = (exchange.proof(), app.keyrings.current(now).await);
+            let subject = Subject { user: user.id, account: user.account, kind: user.kind };
+            let issuer = call.base_url(app.config.base_url.as_deref());
+            let token = access_token::sign(&subject, &proof, &issuer, &keyring, &app.entropy, now)?;
+            return Ok(Reply::ok(&Answer::Authenticated(Authenticated::new(token, &proof))));
+        }
+    }
+}

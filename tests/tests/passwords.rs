@@ -1,0 +1,213 @@
+//! A forgotten password: everybody is answered alike; a mailed link, the second factor, and a new password.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, PASSWORD, Person, World, token_of};
+
+const NEW: &str = "a horse of another colour";
+
+async fn forget(world: &World, account: &str, username: &str) -> Answer {
+    world.post("/v1/password/forgotten", json!({"account": account, "username": username})).await
+}
+
+async fn set(world: &World, challenge: &str, password: &str) -> Answer {
+    world.post("/v1/password", json!({"challenge": challenge, "password": password})).await
+}
+
+/// Goes as far as the second factor; answers with the challenge, and what completing it answered.
+async fn proved(world: &World, person: &Person) -> (String, Answer) {
+    let _ = forget(world, &world.account, &person.username).await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let opened = world.post("/v1/links/redeem", json!({"token": token})).await.expect(200);
+    let challenge = opened.text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let done = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    (challenge, done)
+}
+
+#[tokio::test]
+async fn a_mailed_link_and_a_code_let_a_new_password_be_set_once() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let begun = world.challenge(&ann).await;
+    let (challenge, done) = proved(&world, &ann).await;
+    assert_eq!((&done.body["status"], &done.body["expires_in"]), (&json!("new_password_required"), &json!(600)));
+    assert_eq!(done.text("challenge"), challenge);
+    assert!(done.body.get("access_token").is_none(), "no token before the password is set");
+
+    let refused = set(&world, &challenge, "short").await.refused(400, "invalid-request");
+    assert_eq!(refused.pointers(), ["/password"]);
+    let _ = set(&world, &challenge, NEW).await.expect(204);
+    let _ = set(&world, &challenge, PASSWORD).await.refused(410, "challenge-used");
+    let _ = world.login("ann", PASSWORD).await.refused(401, "invalid-credentials");
+    let _ = world.login("ann", NEW).await.expect(200);
+    // What was begun with the old one has ended.
+    let _ = world.issue(&begun, "sms").await.refused(410, "challenge-expired");
+
+    let notice = world.outbox().await.pop().unwrap();
+    assert_eq!(notice["to"], "ann@example.com");
+    assert!(notice["subject"].as_str().unwrap().contains("was changed") && !notice.to_string().contains(NEW));
+    let actions = world.actions(&ann.id).await;
+    assert!(actions.contains(&"password-forgotten".to_owned()) && actions.contains(&"password-changed: forgotten".to_owned()));
+}
+
+#[tokio::test]
+async fn a_forgotten_password_lifts_the_delay_of_wrong_ones() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    for _ in 0..5 {
+        let _ = world.login("ann", "wrong password").await.refused(401, "invalid-credentials");
+    }
+    let _ = world.login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    let (challenge, _) = proved(&world, &ann).await;
+    let _ = set(&world, &challenge, NEW).await.expect(204);
+    let _ = world.login("ann", NEW).await.expect(200);
+}
+
+#[tokio::test]
+async fn everybody_is_answered_alike() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let off = world.user("off", json!({})).await;
+    let mute = world.user("mute", json!({"email": null})).await;
+    let _ = world.backend(Method::PATCH, &format!("/v1/users/{}", off.id), Some(json!({"disabled": true}))).await.expect(200);
+    let nowhere = "acc_00000000000000000000000001";
+    let asked = [
+        (&*world.account, "ann"),
+        (&*world.account, "nobody"),
+        (&*world.account, "off"),
+        (&*world.account, "mute"),
+        (nowhere, "ann"),
+    ];
+    let answers = join_all(asked.map(|(account, username)| forget(&world, account, username))).await;
+    let shown: Vec<(u16, Value, Vec<String>)> = answers
+        .into_iter()
+        .map(|answer| {
+            let mut names: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            (answer.status, answer.body, names)
+        })
+        .collect();
+    assert_eq!(shown[0].0, 202);
+    assert!(shown.iter().all(|answer| *answer == shown[0]), "{shown:?}");
+    assert_eq!(world.outbox().await.len(), 1);
+    assert_eq!(world.actions(&ann.id).await, ["user-created", "password-forgotten"]);
+    assert_eq!(world.actions(&off.id).await.last().unwrap(), "password-forgotten: disabled");
+    assert_eq!(world.actions(&mute.id).await.last().unwrap(), "password-forgotten: no-mail-address");
+}
+
+#[tokio::test]
+async fn what_is_answered_takes_the_same_requests_up_to_the_mail() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({"email": null})).await;
+    let mut costs = Vec::new();
+    for username in ["ann", "nobody"] {
+        let _ = world.stack.meter().take();
+        let _ = forget(&world, &world.account, username).await.expect(202);
+        costs.push(world.stack.meter().take().requests);
+    }
+    assert_eq!(costs, [3, 3]);
+}
+
+#[tokio::test]
+async fn limits_by_name_hold_for_those_that_nobody_has_as_well() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    for _ in 0..5 {
+        let answers = join_all(["ann", "nobody"].map(|username| forget(&world, &world.account, username))).await;
+        assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
+    }
+    for username in ["ann", "nobody"] {
+        let _ = forget(&world, &world.account, username).await.refused(429, "too-many-sends");
+    }
+    assert_eq!(world.outbox().await.len(), 5);
+    world.advance(600);
+    let _ = forget(&world, &world.account, "ann").await.expect(202);
+}
+
+#[tokio::test]
+async fn a_source_address_has_25_in_five_minutes_and_a_mailbox_five_in_ten() {
+    let world = World::new().await;
+    let mut names = Vec::new();
+    for number in 0..7 {
+        let person = world.user(&format!("user{number}"), json!({"email": "shared@example.com"})).await;
+        names.push(person.username);
+    }
+    names.extend((0..18).map(|number| format!("nobody{number}")));
+    for some in names.chunks(5) {
+        let answers = join_all(some.iter().map(|username| forget(&world, &world.account, username))).await;
+        assert!(answers.iter().all(|answer| answer.status == 202), "a full mailbox is told to nobody: {answers:?}");
+    }
+    assert_eq!(world.outbox().await.len(), 5);
+    let _ = forget(&world, &world.account, "another").await.refused(429, "too-many-sends");
+}
+
+#[tokio::test]
+async fn a_mailbox_alone_sets_no_password() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let _ = world.user("ann", json!({})).await;
+    let _ = world.user("mail", json!({"phone": null})).await;
+    let _ = forget(&world, &world.account, "ann").await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let opened = world.post("/v1/links/redeem", json!({"token": token})).await.expect(200);
+    let methods: Vec<_> = opened.body["methods"].as_array().unwrap().iter().map(|offer| offer["method"].clone()).collect();
+    assert_eq!(methods, ["sms"]);
+    let _ = world.issue(&opened.text("challenge"), "email").await.refused(403, "method-not-enabled");
+    let _ = forget(&world, &world.account, "mail").await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let _ = world.post("/v1/links/redeem", json!({"token": token})).await.refused(403, "no-usable-factor");
+}
+
+#[tokio::test]
+async fn a_password_is_set_only_with_what_was_opened_for_it_and_proved() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = set(&world, "chl_x.y.z", NEW).await.refused(401, "challenge-unknown");
+    let signing_in = world.challenge(&ann).await;
+    let _ = set(&world, &signing_in, NEW).await.refused(403, "forbidden");
+    let (signing_in, code) = world.challenge_and_code(&ann).await;
+    let _ = world.verify(&signing_in, "sms", &code).await.expect(200);
+    let _ = set(&world, &signing_in, NEW).await.refused(410, "challenge-used");
+
+    world.advance(600);
+    let (late, _) = proved(&world, &ann).await;
+    world.advance(600);
+    let _ = set(&world, &late, NEW).await.refused(410, "challenge-expired");
+
+    let (ended, _) = proved(&world, &ann).await;
+    let path = format!("/v1/users/{}", ann.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"disabled": true}))).await.expect(200);
+    let _ = set(&world, &ended, NEW).await.refused(410, "challenge-expired");
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"disabled": false}))).await.expect(200);
+    let _ = set(&world, &ended, NEW).await.refused(410, "challenge-expired");
+    let _ = world.login("ann", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_other_links_that_were_mailed() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = forget(&world, &world.account, "ann").await.expect(202);
+    let other = token_of(&world.outbox().await.pop().unwrap());
+    let (challenge, _) = proved(&world, &ann).await;
+    let _ = set(&world, &challenge, NEW).await.expect(204);
+    let _ = world.post("/v1/links/redeem", json!({"token": other})).await.refused(410, "link-expired");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_fifty_new_passwords_at_once_one_is_set() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (challenge, _) = proved(&world, &ann).await;
+    let passwords: Vec<String> = (0..50).map(|number| format!("{NEW} {number}")).collect();
+    let answers = join_all(passwords.iter().map(|password| set(&world, &challenge, password))).await;
+    let winners: Vec<_> = answers.iter().zip(&passwords).filter(|(answer, _)| answer.status == 204).collect();
+    assert_eq!(winners.len(), 1, "{answers:?}");
+    let lost = |answer: &Answer| matches!(answer.slug(), "challenge-used" | "service-unavailable");
+    assert!(answers.iter().all(|answer| answer.status == 204 || lost(answer)), "{answers:?}");
+    let _ = world.login("ann", winners[0].1).await.expect(200);
+    let notices = world.outbox().await.into_iter().filter(|mail| mail["subject"].to_string().contains("was changed"));
+    assert_eq!(notices.count(), 1);
+}
