@@ -8,18 +8,22 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::Config;
-use reference::{Channel, Expected, Person as Model, Reference, Typed};
+use reference::{Channel, Expected, Person as Model, Reference, STEP, Typed};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::clock::Span;
 use shared::entropy::Entropy;
 use shared::keyring::{self, Keyring};
 use shared::secret::Secret;
-use tests::{Answer, PASSWORD, Person, World};
+use tests::{Answer, Authenticator, PASSWORD, Person, World};
 
 /// Rotations are at least so far apart: `operate` refuses a faster one.
 const ROTATION_GAP: i64 = 4 * 3_600;
 /// Beyond a day the clean-up forgets wrong passwords, which the reference does not.
 const LONGEST: i64 = 20 * 3_600;
+
+/// A recovery code that nobody was given.
+const NO_RECOVERY_CODE: &str = "0000-0000-0000-0000-0000-0000";
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -37,16 +41,20 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let channel = || prop::sample::select(vec![Channel::Sms, Channel::Sms, Channel::Email]);
-    let typed = prop::sample::select(vec![Typed::Last, Typed::Last, Typed::Before, Typed::Wrong, Typed::Wrong]);
+    let sent = prop::sample::select(vec![Typed::Last, Typed::Last, Typed::Before, Typed::Wrong, Typed::Wrong]);
+    let shown = prop::sample::select(vec![-2, -1, 0, 0, 1, 2]).prop_map(Typed::Shown);
+    let noted = prop_oneof![3 => (0..10_usize).prop_map(Typed::Noted), 1 => Just(Typed::Wrong)];
     let wait = prop::sample::select(vec![1, 2, 30, 60, 61, 119, 120, 299, 300, 599, 600, 900, 3_600, 4 * 3_600]);
     prop_oneof![
         5 => (any::<Index>(), prop::bool::weighted(0.7)).prop_map(|(who, right)| Step::Login(who, right)),
         6 => (any::<Index>(), channel()).prop_map(|(which, channel)| Step::Send(which, channel)),
-        10 => (any::<Index>(), channel(), typed).prop_map(|(which, channel, typed)| Step::Verify(which, channel, typed)),
+        8 => (any::<Index>(), channel(), sent).prop_map(|(which, channel, typed)| Step::Verify(which, channel, typed)),
+        3 => (any::<Index>(), shown).prop_map(|(which, typed)| Step::Verify(which, Channel::App, typed)),
+        2 => (any::<Index>(), noted).prop_map(|(which, typed)| Step::Verify(which, Channel::Recovery, typed)),
         5 => wait.prop_map(Step::Wait),
         1 => any::<Index>().prop_map(Step::Unlock),
         1 => (any::<Index>(), prop::bool::weighted(0.3)).prop_map(|(who, disabled)| Step::Disable(who, disabled)),
-        2 => (prop::sample::select(vec!["sms", "email", "internal_required"]), prop::bool::weighted(0.7))
+        2 => (prop::sample::select(vec!["sms", "email", "totp", "internal_required"]), prop::bool::weighted(0.7))
             .prop_map(|(name, on)| Step::Set(name, on)),
         1 => Just(Step::Rotate),
         1 => Just(Step::CleanUp),
@@ -57,6 +65,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 struct Trial {
     world: World,
     people: Vec<Person>,
+    app: Authenticator,
+    recovery_codes: Vec<String>,
     challenges: Vec<String>,
     reference: Reference,
     ring: Secret<String>,
@@ -72,9 +82,24 @@ impl Trial {
         world.stack.app().keyrings.replace(Keyring::parse(ring.expose()).unwrap());
         let external = world.user("ann", json!({})).await;
         let internal = world.user("ben", json!({"kind": "internal", "email": null})).await;
-        let reference = Reference::new(vec![Model::new(false, true), Model::new(true, false)]);
-        let (challenges, messages) = (Vec::new(), 0);
-        Self { world, people: vec![external, internal], challenges, reference, ring, rotated_at: 0, messages }
+        let with_app = world.user("cid", json!({"phone": null})).await;
+        let begun = world.login("cid", PASSWORD).await.expect(200).text("challenge");
+        let (app, recovery_codes) = enrol(&world, &begun).await;
+        let mut people = vec![Model::new(false, true), Model::new(true, false), Model::new(false, true)];
+        people[0].has_phone = true;
+        people[1].has_phone = true;
+        people[2].app = Some(0);
+        Self {
+            world,
+            people: vec![external, internal, with_app],
+            app,
+            recovery_codes,
+            challenges: Vec::new(),
+            reference: Reference::new(people),
+            ring,
+            rotated_at: 0,
+            messages: 0,
+        }
     }
 
     async fn take(&mut self, step: &Step) {
@@ -144,13 +169,16 @@ impl Trial {
         let code = match typed {
             Typed::Last => sent.last().cloned(),
             Typed::Before => sent.len().checked_sub(2).and_then(|at| sent.get(at).cloned()),
+            Typed::Shown(away) => Some(self.app.code_at(self.world.stack.app().clock.now().plus(Span::seconds(away * STEP)))),
+            Typed::Noted(number) => self.recovery_codes.get(number).cloned(),
             Typed::Wrong => None,
         };
         // Two codes of one challenge may be alike, once in a million.
         let typed =
             if matches!(typed, Typed::Before) && code.is_some() && code.as_ref() == sent.last() { Typed::Last } else { typed };
         let expected = self.reference.verify(which, channel, typed);
-        let code = code.unwrap_or_else(|| wrong(&sent));
+        let wrong = || if channel == Channel::Recovery { NO_RECOVERY_CODE.to_owned() } else { wrong(&sent) };
+        let code = code.unwrap_or_else(wrong);
         let answer = self.world.verify(&self.challenges[which], channel.name(), &code).await;
         hold(&answer, &expected);
         if expected.status == 200 {
@@ -159,17 +187,25 @@ impl Trial {
         }
     }
 
-    /// Methods and the rule for internal users. One method stays on, whatever is asked.
+    /// Methods and the rule for internal users. The last method stays on, whatever is asked.
     async fn set(&mut self, name: &'static str, on: bool) {
         let patch = match name {
             "internal_required" => json!({"second_factor": {"internal_required": on}}),
             _ => json!({"second_factor": {"methods": BTreeMap::from([(name, on)])}}),
         };
-        let _ = self.world.settings(patch).await;
+        let answer = self.world.backend(Method::PATCH, "/v1/settings", Some(patch)).await;
+        let before = self.reference.methods;
         match name {
-            "sms" => self.reference.sms = on,
-            "email" => self.reference.email = on,
+            "sms" => self.reference.methods.sms = on,
+            "email" => self.reference.methods.email = on,
+            "totp" => self.reference.methods.totp = on,
             _ => self.reference.internal_required = on,
+        }
+        if self.reference.methods.any() {
+            let _ = answer.expect(200);
+        } else {
+            let _ = answer.refused(400, "invalid-request");
+            self.reference.methods = before;
         }
     }
 
@@ -182,6 +218,15 @@ impl Trial {
         app.keyrings.replace(Keyring::parse(self.ring.expose()).unwrap());
         self.rotated_at = self.reference.now;
     }
+}
+
+/// Sets up an app as the first factor.
+async fn enrol(world: &World, challenge: &str) -> (Authenticator, Vec<String>) {
+    let begun = world.post("/v1/factors/totp", json!({"challenge": challenge})).await.expect(201);
+    let app = Authenticator::reading(&begun);
+    let body = json!({"challenge": challenge, "factor": begun.text("factor"), "code": app.code(world)});
+    let confirmed = world.post("/v1/factors/totp/confirm", body).await.expect(200);
+    (app, tests::codes(&confirmed))
 }
 
 /// A code that none of these is.

@@ -3,18 +3,24 @@
 
 use std::collections::BTreeMap;
 
-/// A second factor that a code is sent for.
+/// A second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Channel {
     Sms,
     Email,
+    App,
+    Recovery,
 }
 
 impl Channel {
+    pub const ALL: [Self; 4] = [Self::Sms, Self::Email, Self::App, Self::Recovery];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sms => "sms",
             Self::Email => "email",
+            Self::App => "totp",
+            Self::Recovery => "recovery_code",
         }
     }
 }
@@ -26,8 +32,23 @@ pub enum Typed {
     Last,
     /// The one before it.
     Before,
-    /// Another than both.
+    /// What the app shows so many steps from now.
+    Shown(i64),
+    /// The recovery code of this number, of ten.
+    Noted(usize),
+    /// None that there ever was.
     Wrong,
+}
+
+/// The length of a step of an app.
+pub const STEP: i64 = 30;
+
+enum Verdict {
+    Right,
+    Wrong,
+    Used,
+    Superseded,
+    Expired,
 }
 
 /// What is expected of an answer: the status, and the slugs of which it may be one.
@@ -59,6 +80,10 @@ struct Count {
 pub struct Person {
     pub internal: bool,
     pub has_email: bool,
+    pub has_phone: bool,
+    /// The last step of which the app's code was taken.
+    pub app: Option<i64>,
+    recovery_used: [bool; 10],
     disabled: bool,
     wrong_passwords: Count,
     wrong_codes: BTreeMap<Channel, Count>,
@@ -79,12 +104,25 @@ pub struct Challenge {
     code_sent_at: BTreeMap<Channel, i64>,
 }
 
+/// Which second factors the account has on.
+#[derive(Clone, Copy, Debug)]
+pub struct Methods {
+    pub sms: bool,
+    pub email: bool,
+    pub totp: bool,
+}
+
+impl Methods {
+    pub const fn any(self) -> bool {
+        self.sms || self.email || self.totp
+    }
+}
+
 /// The state that the rules speak of.
 #[derive(Debug)]
 pub struct Reference {
     pub now: i64,
-    pub sms: bool,
-    pub email: bool,
+    pub methods: Methods,
     pub internal_required: bool,
     pub people: Vec<Person>,
     pub challenges: Vec<Challenge>,
@@ -113,10 +151,13 @@ impl Count {
 
 impl Person {
     pub fn new(internal: bool, has_email: bool) -> Self {
-        let by_channel = || BTreeMap::from([(Channel::Sms, Count::default()), (Channel::Email, Count::default())]);
+        let by_channel = || Channel::ALL.into_iter().map(|channel| (channel, Count::default())).collect();
         Self {
             internal,
             has_email,
+            has_phone: false,
+            app: None,
+            recovery_used: [false; 10],
             disabled: false,
             wrong_passwords: Count::default(),
             wrong_codes: by_channel(),
@@ -127,20 +168,27 @@ impl Person {
 
 impl Reference {
     pub fn new(people: Vec<Person>) -> Self {
-        Self { now: 0, sms: true, email: false, internal_required: true, people, challenges: Vec::new() }
+        Self {
+            now: 0,
+            methods: Methods { sms: true, email: false, totp: true },
+            internal_required: true,
+            people,
+            challenges: Vec::new(),
+        }
     }
 
     fn usable(&self, person: usize, channel: Channel) -> bool {
         match channel {
-            Channel::Sms => self.sms,
-            Channel::Email => self.email && self.people[person].has_email,
+            Channel::Sms => self.methods.sms && self.people[person].has_phone,
+            Channel::Email => self.methods.email && self.people[person].has_email,
+            Channel::App | Channel::Recovery => self.methods.totp && self.people[person].app.is_some(),
         }
     }
 
     /// A password. What a right one opens is entered by [`Reference::opened`].
     pub fn login(&mut self, who: usize, right: bool) -> Expected {
         let now = self.now;
-        let usable = self.usable(who, Channel::Sms) || self.usable(who, Channel::Email);
+        let usable = Channel::ALL.into_iter().any(|channel| self.usable(who, channel));
         let person = &mut self.people[who];
         if person.wrong_passwords.is_delayed(password_delay, now) {
             return Expected::refused(429, "too-many-attempts");
@@ -231,26 +279,68 @@ impl Reference {
         if !self.usable(self.challenges[which].person, channel) {
             return Expected::refused(403, "method-not-enabled");
         }
+        let verdict = match channel {
+            Channel::Sms | Channel::Email => self.judge_sent(which, channel, typed),
+            Channel::App => self.judge_shown(which, typed),
+            Channel::Recovery => self.judge_noted(which, typed),
+        };
         let challenge = &mut self.challenges[which];
         let count = self.people[challenge.person].wrong_codes.get_mut(&channel).unwrap();
-        let sent = challenge.codes.get(&channel).map_or(0, Vec::len);
-        if challenge.code_sent_at.get(&channel).is_some_and(|at| at + 300 <= now) {
-            return Expected::refused(410, "code-expired");
-        }
-        let slug = match typed {
-            Typed::Last if sent > 0 => {
+        let slug = match verdict {
+            Verdict::Expired => return Expected::refused(410, "code-expired"),
+            Verdict::Right => {
                 challenge.used = true;
                 *count = Count::default();
                 return Expected::ok(200);
             }
-            Typed::Before if sent > 1 => "code-superseded",
-            Typed::Last | Typed::Before | Typed::Wrong => {
+            // What was right once is no guess.
+            Verdict::Superseded => "code-superseded",
+            Verdict::Used => "code-invalid",
+            Verdict::Wrong => {
                 count.add(now);
                 "code-invalid"
             }
         };
         challenge.tries += 1;
         Expected { attempts_left: Some(5 - challenge.tries), ..Expected::refused(401, slug) }
+    }
+
+    fn judge_sent(&self, which: usize, channel: Channel, typed: Typed) -> Verdict {
+        let challenge = &self.challenges[which];
+        let sent = challenge.codes.get(&channel).map_or(0, Vec::len);
+        let expired = challenge.code_sent_at.get(&channel).is_some_and(|at| at + 300 <= self.now);
+        match typed {
+            _ if expired => Verdict::Expired,
+            Typed::Last if sent > 0 => Verdict::Right,
+            Typed::Before if sent > 1 => Verdict::Superseded,
+            _ => Verdict::Wrong,
+        }
+    }
+
+    /// A step early or late, once, and none before one that was taken.
+    fn judge_shown(&mut self, which: usize, typed: Typed) -> Verdict {
+        let step = self.now / STEP;
+        let last = self.people[self.challenges[which].person].app.as_mut().unwrap();
+        match typed {
+            Typed::Shown(away) if away.abs() <= 1 && step + away > *last => {
+                *last = step + away;
+                Verdict::Right
+            }
+            Typed::Shown(away) if away.abs() <= 1 => Verdict::Used,
+            _ => Verdict::Wrong,
+        }
+    }
+
+    fn judge_noted(&mut self, which: usize, typed: Typed) -> Verdict {
+        let used = &mut self.people[self.challenges[which].person].recovery_used;
+        match typed {
+            Typed::Noted(number) if used[number] => Verdict::Used,
+            Typed::Noted(number) => {
+                used[number] = true;
+                Verdict::Right
+            }
+            _ => Verdict::Wrong,
+        }
     }
 
     /// An administrator lifts the delays.
