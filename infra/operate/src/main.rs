@@ -1,6 +1,7 @@
 //! What the engineer of a deployed stack runs. Keys of the keyring are never printed; an operator's key is, once.
 
 mod keyring;
+mod ledger;
 mod operator_key;
 
 use std::io::{self, Write};
@@ -8,8 +9,9 @@ use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, Parser, Subcommand};
+use shared::dynamo::Failure;
 
-/// Makes and rotates the keyring of a deployed Countersign, and makes operators' API keys.
+/// Makes and rotates the keyring of a deployed Countersign, makes operators' API keys, and keeps the ledger.
 ///
 /// Credentials come from where the AWS SDK looks for them: the environment, a profile, or the machine's role.
 #[derive(Debug, Parser)]
@@ -26,6 +28,18 @@ enum Command {
     /// The keys of codes, of sealed data and of access tokens.
     #[command(subcommand)]
     Keyring(KeyringCommand),
+    /// Recomputes every balance of prepaid transactions from the ledger, and fails where one does not agree.
+    Reconcile {
+        /// The stack's table: its output TableName.
+        #[arg(long)]
+        table: String,
+        /// Only this account.
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// An account's prepaid transactions.
+    #[command(subcommand)]
+    Quota(ledger::QuotaCommand),
     /// Makes an operator's API key and prints it, this once.
     OperatorKey {
         /// The stack's table: its output TableName.
@@ -73,6 +87,18 @@ impl Complaint {
     }
 }
 
+/// What DynamoDB said, in words.
+fn complaint(failure: &Failure) -> Complaint {
+    Complaint::new(match failure {
+        // What follows the bracket is the SDK's dump of the answer.
+        Failure::Unavailable(unavailable) => {
+            format!("{}: {}", unavailable.doing, unavailable.cause.split(" (").next().unwrap_or_default())
+        }
+        Failure::Condition(_) => "the answer was lost; run it again".into(),
+        Failure::Conflict => "the table was busy; try again".into(),
+    })
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -80,6 +106,8 @@ async fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Keyring(KeyringCommand::Init { secret_id }) => keyring::init(&sdk, &secret_id).await,
         Command::Keyring(KeyringCommand::Rotate { secret_id }) => keyring::rotate(&sdk, &secret_id).await,
+        Command::Reconcile { table, account } => ledger::reconcile(&sdk, table, account).await,
+        Command::Quota(command) => ledger::change(&sdk, command).await,
         Command::OperatorKey { table, name } => operator_key::make(&sdk, table, name).await,
     };
     let (told, code) = match done {

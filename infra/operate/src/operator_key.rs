@@ -4,10 +4,10 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use shared::api_key::ApiKey;
 use shared::clock::Clock;
-use shared::dynamo::{Failure, Table};
+use shared::dynamo::Table;
 use shared::entropy::Entropy;
 
-use crate::Complaint;
+use crate::{Complaint, complaint};
 
 /// The longest name.
 const NAME_MAX: usize = 100;
@@ -25,15 +25,4 @@ pub(crate) async fn make(sdk: &SdkConfig, table: String, name: String) -> Result
     let table = Table::new(Client::new(sdk), table);
     table.transact(vec![write]).await.map_err(|failure| complaint(&failure))?;
     Ok(text.expose().clone())
-}
-
-fn complaint(failure: &Failure) -> Complaint {
-    Complaint::new(match failure {
-        // What follows the bracket is the SDK's dump of the answer.
-        Failure::Unavailable(unavailable) => {
-            format!("{}: {}", unavailable.doing, unavailable.cause.split(" (").next().unwrap_or_default())
-        }
-        Failure::Condition(_) => "the answer was lost; make another key".into(),
-        Failure::Conflict => "the table was busy; try again".into(),
-    })
 }

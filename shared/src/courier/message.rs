@@ -33,6 +33,17 @@ pub enum Message {
     AgreementLink(Invitation),
     /// A link to the signed agreement.
     AgreementSigned(Invitation),
+    /// The account is running out of prepaid transactions.
+    LowBalance(LowBalance),
+}
+
+/// What the contacts of an account that is running out of prepaid transactions are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LowBalance {
+    /// How many are left.
+    pub available: i64,
+    /// The mark that the account has set.
+    pub mark: i64,
 }
 
 /// A link to an agreement, and what is said of it.
@@ -113,6 +124,7 @@ impl Message {
         Ok(match self {
             Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
             Self::AgreementLink(invitation) => language.agreement_link(invitation.open(organisation, pk, keyring)?),
+            Self::LowBalance(low) => language.low_balance(organisation, *low),
             Self::AgreementSigned(invitation) => language.agreement_signed(invitation.open(organisation, pk, keyring)?),
             Self::PasswordLink(link) => language.password_link(link.open(organisation, pk, keyring)?),
             Self::PasswordChanged => language.password_changed(organisation),

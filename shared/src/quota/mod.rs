@@ -8,6 +8,7 @@
 //! | [`watch`] | the low-balance mail and metric, once per crossing |
 //! | [`desk`] | a step by itself, with the bounded retry |
 //! | [`reconcile`] | every balance recomputed from the entries |
+//! | [`upkeep`] | corrections, and more shards for a busy account |
 //!
 //! An account's balance is one item or several (shards), `BALANCE#acc#<n>` with {available, reserved, consumed}; on each of them, and
 //! so in the sum, `purchased = available + reserved + consumed`. Every change is an [`Entry`] whose key is the id that its caller
@@ -30,7 +31,7 @@
 //!         Err(_) => { patience.wait(&app.entropy).await?; seen = Some(balance::snapshot(&app.table, &app.entropy, &account).await?); }
 //!     }
 //! }
-//! watch::tell(plan.crossing.as_ref(), now);                       // after the commit
+//! watch::tell(plan.crossing.as_ref(), now);                       // after the commit; then owed::deliver_all of its mails
 //! ```
 //!
 //! - [`plan::reserve`]: n transactions, one [`Unit`] for each: available → reserved. Nothing read: one shard, by the hash of the
@@ -46,6 +47,7 @@ pub mod desk;
 pub mod entry;
 pub mod plan;
 pub mod reconcile;
+pub mod upkeep;
 pub mod watch;
 
 pub use balance::{Balance, Figures, SHARDS_MAX, Shards, Share, Snapshot, Unit};

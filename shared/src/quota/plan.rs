@@ -111,7 +111,7 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
     }
     plan.writes.extend(share(&plan.entry));
     if let Some(seen) = seen {
-        plan.writes.extend(order.watch.writes(order.account.id, seen, count, plan.crossing.as_ref()));
+        plan.writes.extend(order.watch.writes(order.account.id, seen, count, plan.crossing.as_ref(), order.at)?);
     }
     Ok(plan)
 }

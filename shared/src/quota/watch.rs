@@ -1,22 +1,27 @@
 //! The low-balance mail and metric: once per crossing of the mark that the account has set.
 //!
 //! A reservation that keeps its own shard at or above the mark keeps the sum there, and needs to know nothing of it. One that does not
-//! is planned over a [`Snapshot`], which says whether the sum gets below: the notice then changes in the reservation's transaction,
-//! under the condition that nobody has told of this crossing yet.
+//! is planned over a [`Snapshot`], which says whether the sum gets below: the notice changes and the mails are owed in the
+//! reservation's transaction, under the condition that nobody has told of this crossing yet.
 
 use serde_json::json;
 
 use super::balance::Snapshot;
-use crate::account::{Account, Settings};
+use crate::account::{Account, Locale, Settings};
 use crate::clock::Timestamp;
-use crate::dynamo::{Write, keys};
+use crate::courier::{LowBalance, Message};
+use crate::dynamo::{Failure, Key, Write, keys};
 use crate::ids::AccountId;
 use crate::metric;
+use crate::owed::{self, Mail, Owed};
 
 /// Who is told when an account's balance gets low, and where that is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Watch {
     mark: i64,
+    organisation: String,
+    locale: Locale,
+    contacts: Vec<String>,
 }
 
 /// The balance of an account got below its mark.
@@ -30,12 +35,19 @@ pub struct Crossing {
     pub available: i64,
     /// The mark.
     pub mark: i64,
+    /// Where the mails stand that are owed for it.
+    pub mails: Vec<Key>,
 }
 
 impl Watch {
     /// What `settings` say of `account`'s balance.
-    pub fn of(_account: &Account, settings: &Settings) -> Self {
-        Self { mark: i64::from(settings.quota.low_balance) }
+    pub fn of(account: &Account, settings: &Settings) -> Self {
+        Self {
+            mark: i64::from(settings.quota.low_balance),
+            organisation: account.name.clone(),
+            locale: settings.locale,
+            contacts: settings.contacts.clone(),
+        }
     }
 
     /// Below so many the balance is low.
@@ -48,15 +60,38 @@ impl Watch {
         let before = seen.total().available;
         let available = before - count;
         let untold = before >= self.mark || !seen.notice.told;
-        let crossing = Crossing { account, number: seen.notice.crossings + 1, available, mark: self.mark };
-        (available < self.mark && untold).then_some(crossing)
+        let number = seen.notice.crossings + 1;
+        (available < self.mark && untold).then(|| {
+            let mails = (0..self.contacts.len()).map(|place| keys::owed(&mail_id(account, number, place))).collect();
+            Crossing { account, number, available, mark: self.mark, mails }
+        })
     }
 
     /// The writes that tell of `crossing`, or that the balance is above its mark again.
-    pub(super) fn writes(&self, account: AccountId, seen: &Snapshot, count: i64, crossing: Option<&Crossing>) -> Vec<Write> {
-        match crossing {
-            Some(crossing) => vec![notice(account, true, crossing.number, seen)],
-            None => self.relief(account, seen, -count).into_iter().collect(),
+    pub(super) fn writes(
+        &self,
+        account: AccountId,
+        seen: &Snapshot,
+        count: i64,
+        crossing: Option<&Crossing>,
+        at: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
+        let Some(crossing) = crossing else { return Ok(self.relief(account, seen, -count).into_iter().collect()) };
+        let mut writes = vec![notice(account, true, crossing.number, seen)];
+        for (place, contact) in self.contacts.iter().enumerate() {
+            let mail = Owed::new(self.mail(crossing, contact), at);
+            writes.push(owed::standalone(&mail_id(account, crossing.number, place), mail, at)?);
+        }
+        Ok(writes)
+    }
+
+    fn mail(&self, crossing: &Crossing, contact: &str) -> Mail {
+        Mail {
+            account: crossing.account,
+            organisation: self.organisation.clone(),
+            to: contact.to_owned(),
+            locale: self.locale,
+            message: Message::LowBalance(LowBalance { available: crossing.available, mark: crossing.mark }),
         }
     }
 
@@ -65,6 +100,11 @@ impl Watch {
         let high = seen.total().available + change >= self.mark;
         (seen.notice.told && high).then(|| notice(account, false, seen.notice.crossings, seen))
     }
+}
+
+/// The same crossing is told to each contact once, whoever tells it.
+fn mail_id(account: AccountId, number: u64, place: usize) -> String {
+    format!("low-balance.{account}.{number}.{place}")
 }
 
 /// The notice as it will stand, where it stands as it was `seen`.
@@ -77,7 +117,7 @@ fn notice(account: AccountId, told: bool, crossings: u64, seen: &Snapshot) -> Wr
     }
 }
 
-/// After the transaction: the metric. Nothing here can fail what was done.
+/// After the transaction: the metric. The mails of [`Crossing::mails`] are to be delivered; what is not, the clean-up sends.
 pub fn tell(crossing: Option<&Crossing>, now: Timestamp) {
     let Some(crossing) = crossing else { return };
     tracing::info!(

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
 
 /// German.
 pub struct German;
@@ -96,6 +96,19 @@ impl Language for German {
             paragraphs: vec![format!("Ihr Passwort für {organisation} wurde soeben geändert.")],
             point: Point::None,
             notes: vec!["Wenn Sie das nicht waren, geben Sie Ihrem Ansprechpartner sofort Bescheid.".into()],
+        }
+    }
+
+    fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
+        let LowBalance { available, mark } = low;
+        Letter {
+            subject: format!("{organisation}: noch {available} Identitätsprüfungen"),
+            paragraphs: vec![
+                format!("{organisation} hat noch {available} im Voraus bezahlte Identitätsprüfungen. Sie wollten unterhalb von {mark} benachrichtigt werden."),
+                "Wenn keine mehr da ist, können keine Vereinbarungen mehr verschickt werden, die einem Empfänger Identitätsfragen stellen. Schon verschickte sind nicht betroffen.".into(),
+            ],
+            point: Point::None,
+            notes: vec!["Sie werden jedes Mal einmal benachrichtigt, wenn der Bestand unter diese Zahl fällt. Die Zahl und die Empfänger dieser Nachricht stehen in den Einstellungen.".into()],
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
 
 /// English.
 pub struct English;
@@ -102,6 +102,19 @@ impl Language for English {
             paragraphs: vec![format!("Your password for {organisation} was just changed.")],
             point: Point::None,
             notes: vec!["If it was not you, tell your contact there at once.".into()],
+        }
+    }
+
+    fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
+        let LowBalance { available, mark } = low;
+        Letter {
+            subject: format!("{organisation}: {available} identity verifications left"),
+            paragraphs: vec![
+                format!("{organisation} has {available} prepaid identity verifications left. You asked to be told below {mark}."),
+                "When none are left, agreements that ask a recipient to answer identity questions can no longer be sent. Those that were sent are not affected.".into(),
+            ],
+            point: Point::None,
+            notes: vec!["You are told once each time the balance gets below that number. It can be changed in the settings, and so can who is told.".into()],
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
 
 /// Spanish.
 pub struct Spanish;
@@ -101,6 +101,19 @@ impl Language for Spanish {
             paragraphs: vec![format!("Su contraseña de {organisation} acaba de cambiar.")],
             point: Point::None,
             notes: vec!["Si no fue usted, avise de inmediato a su persona de contacto.".into()],
+        }
+    }
+
+    fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
+        let LowBalance { available, mark } = low;
+        Letter {
+            subject: format!("{organisation}: quedan {available} verificaciones de identidad"),
+            paragraphs: vec![
+                format!("A {organisation} le quedan {available} verificaciones de identidad prepagadas. Pidió que se le avisara por debajo de {mark}."),
+                "Cuando no quede ninguna, no se podrán enviar acuerdos que hagan preguntas de identidad a un destinatario. Los ya enviados no se ven afectados.".into(),
+            ],
+            point: Point::None,
+            notes: vec!["Se le avisa una vez cada vez que el saldo baja de ese número. El número y las personas avisadas se cambian en los ajustes.".into()],
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
 
 /// French.
 pub struct French;
@@ -96,6 +96,19 @@ impl Language for French {
             paragraphs: vec![format!("Votre mot de passe pour {organisation} vient d’être modifié.")],
             point: Point::None,
             notes: vec!["Si ce n’était pas vous, prévenez immédiatement votre interlocuteur.".into()],
+        }
+    }
+
+    fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
+        let LowBalance { available, mark } = low;
+        Letter {
+            subject: format!("{organisation} : il reste {available} vérifications d’identité"),
+            paragraphs: vec![
+                format!("Il reste à {organisation} {available} vérifications d’identité prépayées. Vous avez demandé à être averti en dessous de {mark}."),
+                "Quand il n’y en aura plus, il ne sera plus possible d’envoyer d’accords qui posent des questions d’identité à un destinataire. Ceux qui ont été envoyés ne sont pas touchés.".into(),
+            ],
+            point: Point::None,
+            notes: vec!["Vous êtes averti une fois, chaque fois que le solde passe sous ce nombre. Ce nombre et les personnes averties se changent dans les paramètres.".into()],
         }
     }
 }

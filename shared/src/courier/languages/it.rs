@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
 
 /// Italian.
 pub struct Italian;
@@ -102,6 +102,19 @@ impl Language for Italian {
             paragraphs: vec![format!("La sua password per {organisation} è appena stata modificata.")],
             point: Point::None,
             notes: vec!["Se non è stato lei, avvisi subito il suo referente.".into()],
+        }
+    }
+
+    fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
+        let LowBalance { available, mark } = low;
+        Letter {
+            subject: format!("{organisation}: restano {available} verifiche dell’identità"),
+            paragraphs: vec![
+                format!("A {organisation} restano {available} verifiche dell’identità prepagate. Ha chiesto di essere avvisato sotto le {mark}."),
+                "Quando non ne resterà nessuna, non sarà più possibile inviare accordi che pongono domande sull’identità a un destinatario. Quelli già inviati non cambiano.".into(),
+            ],
+            point: Point::None,
+            notes: vec!["L’avviso arriva una volta ogni volta che il saldo scende sotto quel numero. Il numero e le persone da avvisare si cambiano nelle impostazioni.".into()],
         }
     }
 }

@@ -8,7 +8,7 @@ mod it;
 
 use super::code::CodeMail;
 use super::letter::Letter;
-use super::message::{AgreementMail, LinkMail};
+use super::message::{AgreementMail, LinkMail, LowBalance};
 use crate::account::Locale;
 
 /// The words of one language.
@@ -33,6 +33,8 @@ pub trait Language: Sync {
     fn password_link(&self, mail: LinkMail<'_>) -> Letter;
     /// The password was changed.
     fn password_changed(&self, organisation: &str) -> Letter;
+    /// The account is running out of prepaid transactions.
+    fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter;
 }
 
 /// The words of `locale`.

@@ -1,0 +1,156 @@
+//! The ledger of prepaid transactions: held against itself, set right, and spread over more shards.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use clap::Subcommand;
+use shared::account::Account;
+use shared::clock::Clock;
+use shared::dynamo::{Failure, Table, read};
+use shared::entropy::Entropy;
+use shared::ids::AccountId;
+use shared::quota::desk::Done;
+use shared::quota::reconcile::{self, Finding};
+use shared::quota::upkeep::Tools;
+use shared::quota::{EntryId, Refusal, SHARDS_MAX, Shards};
+
+use crate::{Complaint, complaint};
+
+/// What is done to an account's ledger.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuotaCommand {
+    /// Enters a correction of what was bought. The same --id is one correction, however often it is run.
+    Correct {
+        /// The stack's table: its output TableName.
+        #[arg(long)]
+        table: String,
+        /// The account.
+        #[arg(long)]
+        account: String,
+        /// What names the correction: a ticket's number, say.
+        #[arg(long)]
+        id: String,
+        /// How many transactions more were bought than was entered; negative for fewer.
+        #[arg(long, allow_negative_numbers = true)]
+        transactions: i64,
+        /// Why: it is shown to the account, and stands in its audit.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Spreads a busy account's balance over more shards, each of which takes some 500 reservations a second. It never shrinks.
+    Shards {
+        /// The stack's table: its output TableName.
+        #[arg(long)]
+        table: String,
+        /// The account.
+        #[arg(long)]
+        account: String,
+        /// How many: at most 8.
+        #[arg(long)]
+        shards: u8,
+    },
+}
+
+/// Recomputes the balance of one account, or of all, from the entries.
+pub(crate) async fn reconcile(sdk: &SdkConfig, table: String, account: Option<String>) -> Result<String, Complaint> {
+    let (table, entropy) = (Table::new(Client::new(sdk), table), Entropy::system());
+    let accounts = match account {
+        Some(account) => vec![the_account(&table, &account).await?],
+        None => accounts(&table).await?,
+    };
+    let (mut told, mut wrong) = (String::new(), 0);
+    for account in &accounts {
+        let finding = reconcile::account(&table, &entropy, account).await.map_err(|failure| complaint(&failure))?;
+        let agrees = finding.as_ref().is_some_and(|finding| finding.differences.is_empty());
+        wrong += usize::from(!agrees);
+        tell(&mut told, account, finding.as_ref());
+    }
+    let summary = format!("{told}{} accounts, {wrong} that do not agree", accounts.len());
+    if wrong == 0 { Ok(summary) } else { Err(Complaint::new(summary)) }
+}
+
+fn tell(told: &mut String, account: &Account, finding: Option<&Finding>) {
+    // Writing to a string does not fail.
+    let Some(Finding { stands, entries, differences }) = finding else {
+        let _ = writeln!(told, "{}: it did not stand still; run this again when it is less busy", account.id);
+        return;
+    };
+    let sum = format!("{} = {} + {} + {}", stands.purchased(), stands.available, stands.reserved, stands.consumed);
+    let verdict = if differences.is_empty() { "agrees" } else { "DOES NOT AGREE" };
+    let _ = writeln!(told, "{}: {sum}, {entries} entries: {verdict}", account.id);
+    for difference in differences {
+        let _ = writeln!(told, "  {difference:?}");
+    }
+}
+
+/// Corrects, or grows.
+pub(crate) async fn change(sdk: &SdkConfig, command: QuotaCommand) -> Result<String, Complaint> {
+    let (entropy, clock) = (Entropy::system(), Clock::system());
+    match command {
+        QuotaCommand::Correct { table, account, id, transactions, reason } => {
+            let table = Table::new(Client::new(sdk), table);
+            let tools = Tools { table: &table, entropy: &entropy, clock: &clock };
+            correct(tools, &account, &id, transactions, reason.trim()).await
+        }
+        QuotaCommand::Shards { table, account, shards } => {
+            let table = Table::new(Client::new(sdk), table);
+            let tools = Tools { table: &table, entropy: &entropy, clock: &clock };
+            let wanted = Shards::new(shards).ok_or_else(|| Complaint::new(format!("an account has 1 to {SHARDS_MAX} shards")))?;
+            let grown = tools.grow(account_id(&account)?, wanted).await.map_err(|failure| complaint(&failure))?;
+            let grown = grown.ok_or_else(|| Complaint::new("there is no such account"))?;
+            Ok(format!("{account} has {} shards", grown.count()))
+        }
+    }
+}
+
+async fn correct(tools: Tools<'_>, account: &str, id: &str, change: i64, reason: &str) -> Result<String, Complaint> {
+    if change == 0 || reason.is_empty() || id.trim().is_empty() {
+        return Err(Complaint::new("a correction has an id, a reason, and a number of transactions that is not zero"));
+    }
+    let named = EntryId::named(format!("correction.{}", id.trim()));
+    match tools.correct(account_id(account)?, &named, change, reason).await {
+        Ok(Some(Done::Now(_))) => Ok(format!("{account}: {change:+} transactions, entered as {named}")),
+        Ok(Some(Done::Before(_))) => Ok(format!("{account}: {named} was entered before; nothing was changed")),
+        Ok(None) => Err(Complaint::new("there is no such account")),
+        Err(Refusal::Exhausted(few)) => Err(Complaint::new(format!("only {} are available", few.available))),
+        Err(Refusal::Reused) => Err(Complaint::new(format!("{named} was entered with another number or reason"))),
+        Err(Refusal::Failure(failure)) => Err(complaint(&failure)),
+    }
+}
+
+fn account_id(text: &str) -> Result<AccountId, Complaint> {
+    text.parse().map_err(|_| Complaint::new("an account's id begins with acc_"))
+}
+
+async fn the_account(table: &Table, id: &str) -> Result<Account, Complaint> {
+    let tools = Tools { table, entropy: &Entropy::system(), clock: &Clock::system() };
+    let account = tools.account(account_id(id)?).await.map_err(|failure| complaint(&failure))?;
+    account.ok_or_else(|| Complaint::new("there is no such account"))
+}
+
+/// All accounts: no route lists them, and no role may scan. Whoever runs this may.
+async fn accounts(table: &Table) -> Result<Vec<Account>, Complaint> {
+    let mut accounts = Vec::new();
+    let mut after = None;
+    loop {
+        let request = table.client().scan().table_name(table.name()).consistent_read(true);
+        let request = request.filter_expression("#sk = :account").expression_attribute_names("#sk", "sk");
+        let request = request.expression_attribute_values(":account", AttributeValue::S("ACCOUNT".into()));
+        let page = request.set_exclusive_start_key(after).send().await;
+        let page = page.map_err(|error| Complaint::new(format!("the accounts could not be read: {error}")))?;
+        for item in page.items.unwrap_or_default() {
+            accounts.push(read_account(item).map_err(|failure| complaint(&failure))?);
+        }
+        after = page.last_evaluated_key;
+        if after.is_none() {
+            return Ok(accounts);
+        }
+    }
+}
+
+fn read_account(item: HashMap<String, AttributeValue>) -> Result<Account, Failure> {
+    read(item)
+}
