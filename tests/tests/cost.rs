@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 use shared::dynamo::meter::Cost;
-use tests::{PASSWORD, World, another};
+use tests::{PASSWORD, World, another, token_of};
 
 /// Asserts the requests exactly and the units as upper bounds.
 fn costs(world: &World, route: &str, requests: u32, read_units: f64, write_units: f64) {
@@ -63,5 +63,36 @@ async fn the_back_end_routes_cost_what_the_table_says() {
     for path in ["/health", "/openapi.json", "/problems/not-found", "/.well-known/jwks.json", "/", "/nothing"] {
         let _ = world.get(path).await;
         costs(&world, path, 0, 0.0, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn links_cost_what_the_table_says() {
+    const PORTAL: &str = "https://portal.example/in";
+    let world = World::new().await;
+    let _ = world.settings(json!({"links": {"redirect_uris": [PORTAL]}})).await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.stack.meter().take();
+
+    let body = json!({"user": ann.id, "redirect_uri": PORTAL});
+    let _ = world.backend(Method::POST, "/v1/links", Some(body)).await.expect(202);
+    costs(&world, "links", 6, 6.0, 40.0);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let _ = world.stack.meter().take();
+    let challenge = world.post("/v1/links/redeem", json!({"token": token})).await.expect(200).text("challenge");
+    costs(&world, "links/redeem", 3, 3.0, 12.0);
+    let _ = world.post("/v1/links/redeem", json!({"token": "lnk_x"})).await.refused(404, "link-unknown");
+    costs(&world, "links/redeem, no link", 0, 0.0, 0.0);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let code = world.last_code().await;
+    let _ = world.stack.meter().take();
+    let done = world.verify(&challenge, "sms", &code).await.expect(200);
+    costs(&world, "codes/verify, by a link", 3, 2.0, 20.0);
+    let code = json!({"code": done.text("code")});
+    let _ = world.backend(Method::POST, "/v1/tokens", Some(code)).await.expect(200);
+    costs(&world, "tokens", 4, 5.0, 12.0);
+    for username in ["mute", "nobody"] {
+        let _ = world.post("/v1/password/forgotten", json!({"account": world.account, "username": username})).await.expect(202);
+        costs(&world, "password/forgotten, nobody", 3, 5.0, 20.0);
     }
 }

@@ -11,7 +11,7 @@ export class Problem extends Error {
   }
 }
 
-export async function call(method, path, { body, bearer, idempotencyKey } = {}) {
+export async function call(method, path, { body, bearer, idempotencyKey, empty = false } = {}) {
   const headers = { Accept: "application/json, application/problem+json" };
   if (body) headers["Content-Type"] = "application/json";
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
@@ -19,7 +19,7 @@ export async function call(method, path, { body, bearer, idempotencyKey } = {}) 
   const response = await reach(path, { method, headers, body: body && JSON.stringify(body) });
   const answer = await response.json().catch(() => null);
   if (!response.ok) throw refusal(response, answer ?? {});
-  if (answer === null) throw new Problem("unreadable-answer");
+  if (answer === null && !empty) throw new Problem("unreadable-answer");
   return answer;
 }
 

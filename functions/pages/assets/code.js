@@ -13,6 +13,7 @@ export function enterCode(method) {
   dressCodeField(factor.label, sent?.codeLength ?? factor.codeLength ?? null);
   showReference(sent);
   byId("code-hint").textContent = sent ? `It works until ${clockTime(sent.expiresAt)}.` : "";
+  byId("app-setup").hidden = !session.enrolment;
   byId("another-way").hidden = session.methods.length < 2;
   release(byId("confirm"));
   show("code-entry", { lede: sent ? sentTo(method, sent) : factor.lede });

@@ -12,6 +12,11 @@ const ASSURANCE = {
   "single-factor": "Password alone",
 };
 
+const ASSURANCE_BY_LINK = {
+  "two-factor": "A mailed link and a second factor",
+  "single-factor": "A mailed link and a code to the same mailbox",
+};
+
 const PROOFS = { pwd: "password", otp: "one-time code", sms: "text message", kba: "knowledge questions", mfa: "two factors" };
 
 const KINDS = { internal: "Staff", external: "External partner" };
@@ -40,13 +45,18 @@ function showIdentity({ sub, acct, kind, acr, amr = [], exp }) {
     claim("User", sub, { raw: true, id: "claim-user" }),
     claim("Organisation", acct, { raw: true }),
     claim("Kind", KINDS[kind] ?? kind),
-    claim("Proved by", ASSURANCE[acr] ?? acr, { code: acr }),
+    claim("Proved by", assurance(acr, amr), { code: acr }),
     claim("Methods", amr.map((proof) => PROOFS[proof] ?? proof).join(", "), { code: amr.join(" ") }),
     claim("Valid until", clockTime(exp * 1000)),
   );
   show("identity", { lede: "This is what your organisation’s portal is told about you." });
   // One proof is not two lines signed, though nothing more is asked for.
   showProgress(amr.includes("mfa") ? 2 : 1, null);
+}
+
+function assurance(acr, amr) {
+  const words = amr.includes("pwd") ? ASSURANCE : ASSURANCE_BY_LINK;
+  return words[acr] ?? acr;
 }
 
 /** A line of the list; `code`: the same as the portal reads it. */

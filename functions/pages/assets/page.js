@@ -13,18 +13,27 @@ export const username = byId("username");
 export const password = byId("password");
 export const code = byId("code");
 
+/** The step that this page begins with: there is a password to give, or a link to open. */
+export const FIRST = byId("credentials") ? "credentials" : "opening";
+
 /** `proved`: how many of the two lines above the heading are signed. */
 const STEPS = {
   credentials: { title: "Sign in", lede: "Use the username and password from your organisation.", proved: 0 },
-  methods: { title: "Confirm it’s you", lede: "Your password is right. Now choose how to prove it’s really you.", proved: 1 },
+  opening: { title: "Continue with your link", lede: "You opened a link from a mail of your organisation.", proved: 0 },
+  methods: { title: "Confirm it’s you", lede: "Now choose how to prove it’s really you.", proved: 1 },
   "code-entry": { title: "Enter the code", proved: 1 },
-  enrolment: { title: "One more thing to set up", lede: "Your password is right, but you cannot sign in with it alone.", proved: 1 },
+  enrolment: { title: "One more thing to set up", lede: "You cannot sign in with this alone.", proved: 1 },
+  recovery: { title: "Save your recovery codes", lede: "Each lets you in once when your app is not at hand. They are shown only now.", proved: 2 },
+  "new-password": { title: "Set a new password", lede: "It takes the place of the one that was forgotten.", proved: 2 },
+  "password-set": { title: "Your new password is set", lede: "Sign in with it from now on.", proved: 2 },
+  forgotten: { title: "Check your mail", proved: 0 },
+  leaving: { title: "You’re signed in", proved: 2 },
   identity: { title: "You’re signed in", proved: 2 },
 };
 
 export function show(name, { lede: words } = {}) {
   const step = STEPS[name];
-  for (const id of Object.keys(STEPS)) byId(id).hidden = id !== name;
+  for (const id of Object.keys(STEPS)) if (byId(id)) byId(id).hidden = id !== name;
   heading.textContent = step.title;
   document.title = `${step.title} · Countersign`;
   lede.replaceChildren(words ?? step.lede ?? "");
@@ -71,7 +80,10 @@ export function clearProblem() {
 
 // --- Marking fields -----------------------------------------------------------------------------------------
 
-export const FIELDS = { "/account": account, "/username": username, "/password": password, "/code": code };
+/** Those that this page has, by the service's pointers. */
+export const FIELDS = Object.fromEntries(
+  Object.entries({ "/account": account, "/username": username, "/password": password, "/code": code }).filter(([, input]) => input),
+);
 
 export const namesAField = (errors) => errors?.some(({ pointer }) => Object.hasOwn(FIELDS, pointer)) ?? false;
 

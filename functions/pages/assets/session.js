@@ -1,14 +1,14 @@
 // What is known of the sign-in. It lives here and nowhere else, so that closing or reloading the page forgets the challenge
 // and the token with it.
 
-import { alertRegion, show, showAlert } from "./page.js";
+import { FIRST, alertRegion, show, showAlert } from "./page.js";
 import { releaseAll } from "./waits.js";
 
 export let session = fresh();
 
 /** `sends` remembers, by method, what was sent: coming back to a method need not cost another message. */
 function fresh() {
-  return { challenge: null, methods: [], method: null, sends: new Map(), unsettledSend: null, token: null };
+  return { challenge: null, methods: [], method: null, sends: new Map(), unsettledSend: null, enrolment: null, token: null };
 }
 
 /** Forgets what was known. */
@@ -19,7 +19,7 @@ export function renew() {
 
 export function startOver(why) {
   renew();
-  show("credentials");
+  show(FIRST);
   if (!why) return;
   showAlert(why);
   alertRegion.focus();

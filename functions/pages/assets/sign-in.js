@@ -2,12 +2,13 @@
 
 import { Problem } from "./api.js";
 import { confirmCode, pasteCode, resendCode, tidyTyped, typeIntoCode } from "./code.js";
-import { changeOrganisation, logIn, revealPassword, takeAccountFromAddress } from "./credentials.js";
+import { changeOrganisation, forget, logIn, revealPassword, takeAccountFromAddress } from "./credentials.js";
+import { confirmApp, enrolApp, explainEnrolment } from "./enrolment.js";
 import { signOut, welcome } from "./identity.js";
 import { chooseMethod, offerMethods } from "./methods.js";
-import { FIELDS, account, byId, code, password, show, unmark, username } from "./page.js";
+import { FIELDS, account, byId, code, password, unmark, username } from "./page.js";
 import { attempt } from "./problems.js";
-import { startOver } from "./session.js";
+import { session, startOver } from "./session.js";
 import { release } from "./waits.js";
 
 /** Every answer of a sign-in, finished or not, says by `status` what comes next. */
@@ -15,10 +16,6 @@ function proceed(answer) {
   const next = { authenticated: welcome, second_factor_required: offerMethods, enrolment_required: explainEnrolment };
   if (!Object.hasOwn(next, answer.status)) throw new Problem("unsupported-step");
   next[answer.status](answer);
-}
-
-function explainEnrolment() {
-  show("enrolment");
 }
 
 function onSubmit(form, button, work) {
@@ -35,7 +32,9 @@ function onPress(button, work) {
 
 takeAccountFromAddress();
 onSubmit(byId("credentials"), byId("continue"), async () => proceed(await logIn()));
-onSubmit(byId("code-entry"), byId("confirm"), async () => proceed(await confirmCode()));
+onSubmit(byId("code-entry"), byId("confirm"), async () => (session.enrolment ? confirmApp(proceed) : proceed(await confirmCode())));
+onSubmit(byId("enrolment"), byId("enrol"), enrolApp);
+onPress(byId("forget"), forget);
 onPress(byId("resend"), resendCode);
 onPress(byId("another-way"), chooseMethod);
 onPress(byId("sign-out"), signOut);
@@ -50,3 +49,4 @@ document.addEventListener("paste", pasteCode);
 document.addEventListener("keydown", typeIntoCode);
 byId("continue").disabled = false;
 byId("confirm").disabled = false;
+byId("enrol").disabled = false;

@@ -1,4 +1,4 @@
-//! The sign-in page and its parts. They ask nobody anything: what the page knows it asks the API for.
+//! The sign-in page, the page that mailed links lead to, and their parts. They ask nobody anything: what the page knows it asks the API for.
 //!
 //! Query parameters are the page's own affair (`?account=` names the organisation), and whatever a mailer adds must not break a link.
 
@@ -12,6 +12,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 const SIGN_IN: &[u8] = include_bytes!("../assets/sign-in.html");
+const LINK: &[u8] = include_bytes!("../assets/link.html");
 
 /// The parts of the page: name, type, content.
 const ASSETS: &[(&str, &str, &[u8])] = &[
@@ -21,8 +22,10 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("api.js", JS, include_bytes!("../assets/api.js")),
     ("code.js", JS, include_bytes!("../assets/code.js")),
     ("credentials.js", JS, include_bytes!("../assets/credentials.js")),
+    ("enrolment.js", JS, include_bytes!("../assets/enrolment.js")),
     ("factors.js", JS, include_bytes!("../assets/factors.js")),
     ("identity.js", JS, include_bytes!("../assets/identity.js")),
+    ("link.js", JS, include_bytes!("../assets/link.js")),
     ("methods.js", JS, include_bytes!("../assets/methods.js")),
     ("page.js", JS, include_bytes!("../assets/page.js")),
     ("problems.js", JS, include_bytes!("../assets/problems.js")),
@@ -39,6 +42,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub async fn handle(_: Arc<()>, call: Arc<Call>) -> Outcome {
     match call.route.map(|route| route.operation) {
         Some(Operation::SignInPage) => Ok(guarded(Reply::document(HTML, SIGN_IN, "no-cache"))),
+        Some(Operation::LinkPage) => Ok(guarded(Reply::document(HTML, LINK, "no-cache"))),
         Some(Operation::Asset) => asset(call.path_parameter("name").as_deref().unwrap_or_default()),
         _ => Err(Problem::new(Slug::NotFound)),
     }
@@ -67,7 +71,7 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
         for file in std::fs::read_dir(folder).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
-            assert!(name == "sign-in.html" || asset(&name).is_ok(), "{name}");
+            assert!(name.ends_with(".html") || asset(&name).is_ok(), "{name}");
         }
         for (name, _, content) in ASSETS {
             let text = std::str::from_utf8(content).unwrap();

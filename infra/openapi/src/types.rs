@@ -127,7 +127,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::ShowProblem => (json, reference::<documents::ProblemMeaning>()),
         O::Jwks => (json, reference::<documents::Jwks>()),
         O::Discovery => (json, reference::<documents::Discovery>()),
-        O::SignInPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
+        O::SignInPage | O::LinkPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
         O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
         O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword => return None,
     })

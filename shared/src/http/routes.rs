@@ -278,6 +278,7 @@ routes! {
     Discovery "GET" "/.well-known/openid-configuration" Documents PUBLIC, Nothing Ignored 200 [] "OpenID Connect discovery, as far as a token's verifier needs it";
 
     SignInPage "GET" "/" Pages PUBLIC, Nothing Ignored 200 [] "The sign-in page";
+    LinkPage "GET" "/link" Pages PUBLIC, Nothing Ignored 200 [] "The page that mailed links lead to";
     Asset "GET" "/assets/{name}" Pages PUBLIC, Nothing Ignored 200 [S::NotFound] "A part of the pages";
 }
 
