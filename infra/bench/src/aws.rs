@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::secret::Secret;
@@ -29,6 +29,7 @@ pub(crate) struct Aws {
 struct Inside {
     keyring: Secret<String>,
     texts: Mutex<Vec<String>>,
+    mails: Mutex<Vec<String>>,
     refusing: AtomicBool,
 }
 
@@ -38,7 +39,8 @@ impl Aws {
         let keyring = shared::keyring::make(Clock::system().now(), &Entropy::system())?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        let inside = Arc::new(Inside { keyring, texts: Mutex::default(), refusing: AtomicBool::new(false) });
+        let inside =
+            Arc::new(Inside { keyring, texts: Mutex::default(), mails: Mutex::default(), refusing: AtomicBool::new(false) });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inside));
         tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         Ok(Self { endpoint, inside })
@@ -47,6 +49,14 @@ impl Aws {
     /// Whether the next text is refused.
     pub fn refuse_next(&self) {
         self.inside.refusing.store(true, Ordering::Relaxed);
+    }
+
+    /// The token of the link in the last mail that has one.
+    pub fn last_link(&self) -> Result<String, Fault> {
+        let mails = self.inside.mails.lock().unwrap_or_else(PoisonError::into_inner);
+        let token =
+            |text: &String| text.split_whitespace().find_map(|word| word.split_once("/link#").map(|(_, token)| token.to_owned()));
+        mails.iter().rev().find_map(token).ok_or_else(|| "no link was mailed".into())
     }
 
     /// The code in the last text.
@@ -58,7 +68,13 @@ impl Aws {
     }
 }
 
-async fn answer(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(inside): State<Arc<Inside>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    if uri.path() == "/v2/email/outbound-emails" {
+        let mail: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = mail.pointer("/Content/Simple/Body/Text/Data").and_then(Value::as_str).unwrap_or_default();
+        inside.mails.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+        return ([("content-type", "application/json")], json!({ "MessageId": "m" }).to_string()).into_response();
+    }
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if target == "secretsmanager.GetSecretValue" {
         let value = json!({ "ARN": SECRET, "Name": SECRET, "VersionId": "bench", "SecretString": inside.keyring.expose() });
@@ -76,5 +92,5 @@ async fn answer(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: Byt
                    </PublishResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></PublishResponse>";
         return ([("content-type", "text/xml")], xml).into_response();
     }
-    (StatusCode::BAD_REQUEST, "this stand-in knows GetSecretValue and Publish").into_response()
+    (StatusCode::BAD_REQUEST, "this stand-in knows GetSecretValue, Publish and SendEmail").into_response()
 }

@@ -18,6 +18,7 @@ mod cost;
 mod event;
 mod iam;
 mod lambda;
+mod links;
 mod process;
 mod proof;
 mod report;

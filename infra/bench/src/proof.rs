@@ -8,6 +8,7 @@ use shared::ids::AccountId;
 
 use crate::Fault;
 use crate::event::Event;
+use crate::links;
 use crate::report::say;
 use crate::world::{CASES, Case, Way, World};
 
@@ -32,6 +33,9 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
         check(&name, outcome);
     }
     check("an app and its removal", enrolled(&mut way).await.err().map(|fault| fault.to_string()));
+    check("a link to a portal", links::exchanged(&mut way).await.err().map(|fault| fault.to_string()));
+    check("a link to a first app", links::enrolled(&mut way).await.err().map(|fault| fault.to_string()));
+    check("a forgotten password", links::forgotten(&mut way).await.err().map(|fault| fault.to_string()));
     check("a wrong password of nobody", nobody(&mut way).await.err().map(|fault| fault.to_string()));
     check("a code with an Idempotency-Key", idempotent(&mut way).await.err().map(|fault| fault.to_string()));
     check("the scheduled clean-up", cleaned(&mut way).await.err().map(|fault| fault.to_string()));
@@ -67,6 +71,8 @@ async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
         keys::idempotency("nobody", "one"),
         keys::name(account, "nobody"),
         keys::audit_entry(account, "nobody", 1),
+        keys::link("nobody"),
+        keys::exchange("nobody"),
     ];
     let over = over.into_iter().map(|key| Ok(Write::replace(key, &json!({}))?.due(past)));
     // Somebody whose challenge is not over, and who is looked at too early.

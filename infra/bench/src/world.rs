@@ -20,7 +20,7 @@ use crate::report::hashes;
 use crate::stopwatch::Stopwatch;
 
 /// The password of all people.
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Area codes of the United States, in each of which a hundred numbers are set aside for fiction.
 const AREAS: [&str; 8] = ["202", "212", "303", "312", "404", "415", "503", "617"];
 
@@ -58,7 +58,7 @@ impl World {
         let operator = world.stack.operator_key().expose().clone();
         let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
         world.account = world.ask(&account).await?.expect(201)?.text("id")?;
-        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read"] });
+        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read", "links:write", "tokens:redeem"] });
         let key = Event::post(format!("/v1/accounts/{}/api-keys", world.account), scopes).bearer(&operator);
         world.key = world.ask(&key).await?.expect(201)?.text("key")?;
         Ok(world)
@@ -89,6 +89,7 @@ impl World {
             variable("AWS_ENDPOINT_URL_SESV2", &self.aws.endpoint),
             variable("TABLE_NAME", self.stack.table().name()),
             variable("KEYRING_SECRET_ID", SECRET),
+            variable("MAIL_FROM", "no-reply@bench.example"),
         ];
         // As infra/template.yaml has it.
         if hashes(function) {
