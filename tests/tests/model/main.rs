@@ -1,5 +1,5 @@
-//! The real handlers on the embedded engine, held against a reference of the rules: any sequence of passwords, sends, codes, clock
-//! jumps, key rotations, settings and help-desk actions is answered as the reference says.
+//! The real handlers on the embedded engine, held against a reference of the rules: any sequence of passwords, links, sends, codes,
+//! clock jumps, key rotations, settings and help-desk actions is answered as the reference says.
 
 mod reference;
 
@@ -15,7 +15,7 @@ use shared::clock::Span;
 use shared::entropy::Entropy;
 use shared::keyring::{self, Keyring};
 use shared::secret::Secret;
-use tests::{Answer, Authenticator, PASSWORD, Person, World};
+use tests::{Answer, Authenticator, PASSWORD, Person, World, token_of};
 
 /// Rotations are at least so far apart: `operate` refuses a faster one.
 const ROTATION_GAP: i64 = 4 * 3_600;
@@ -31,6 +31,8 @@ enum Step {
     Login(Index, bool),
     Send(Index, Channel),
     Verify(Index, Channel, Typed),
+    Link(Index),
+    Redeem(Index),
     Wait(i64),
     Unlock(Index),
     Disable(Index, bool),
@@ -51,6 +53,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (any::<Index>(), channel(), sent).prop_map(|(which, channel, typed)| Step::Verify(which, channel, typed)),
         3 => (any::<Index>(), shown).prop_map(|(which, typed)| Step::Verify(which, Channel::App, typed)),
         2 => (any::<Index>(), noted).prop_map(|(which, typed)| Step::Verify(which, Channel::Recovery, typed)),
+        1 => any::<Index>().prop_map(Step::Link),
+        2 => any::<Index>().prop_map(Step::Redeem),
         5 => wait.prop_map(Step::Wait),
         1 => any::<Index>().prop_map(Step::Unlock),
         1 => (any::<Index>(), prop::bool::weighted(0.3)).prop_map(|(who, disabled)| Step::Disable(who, disabled)),
@@ -68,6 +72,7 @@ struct Trial {
     app: Authenticator,
     recovery_codes: Vec<String>,
     challenges: Vec<String>,
+    links: Vec<String>,
     reference: Reference,
     ring: Secret<String>,
     rotated_at: i64,
@@ -95,6 +100,7 @@ impl Trial {
             app,
             recovery_codes,
             challenges: Vec::new(),
+            links: Vec::new(),
             reference: Reference::new(people),
             ring,
             rotated_at: 0,
@@ -111,7 +117,9 @@ impl Trial {
             Step::Verify(which, channel, typed) if !self.challenges.is_empty() => {
                 self.verify(which.index(self.challenges.len()), channel, typed).await;
             }
-            Step::Send(..) | Step::Verify(..) => {}
+            Step::Link(who) => self.link(who.index(self.people.len())).await,
+            Step::Redeem(which) if !self.links.is_empty() => self.redeem(which.index(self.links.len())).await,
+            Step::Send(..) | Step::Verify(..) | Step::Redeem(_) => {}
             Step::Wait(seconds) if self.reference.now + seconds <= LONGEST => {
                 self.world.advance(seconds);
                 self.reference.now += seconds;
@@ -150,7 +158,29 @@ impl Trial {
         } else {
             assert_eq!(answer.body["status"], "second_factor_required");
             self.challenges.push(answer.text("challenge"));
-            self.reference.opened(who);
+            self.reference.opened(who, None);
+        }
+    }
+
+    async fn link(&mut self, who: usize) {
+        if !self.reference.can_be_mailed(who) {
+            return;
+        }
+        let body = json!({"user": self.people[who].id});
+        let _ = self.world.backend(Method::POST, "/v1/links", Some(body)).await.expect(202);
+        self.messages += 1;
+        self.links.push(token_of(&self.world.outbox().await.pop().unwrap()));
+        self.reference.linked(who);
+    }
+
+    async fn redeem(&mut self, which: usize) {
+        let expected = self.reference.redeem(which);
+        let answer = self.world.post("/v1/links/redeem", json!({"token": self.links[which]})).await;
+        hold(&answer, &expected);
+        if expected.status == 200 {
+            assert_eq!(answer.body["status"], "second_factor_required");
+            self.challenges.push(answer.text("challenge"));
+            self.reference.opened_by(which);
         }
     }
 
@@ -182,7 +212,12 @@ impl Trial {
         let answer = self.world.verify(&self.challenges[which], channel.name(), &code).await;
         hold(&answer, &expected);
         if expected.status == 200 {
-            let acr = if channel == Channel::Email { "two-factor-email" } else { "two-factor" };
+            let acr = match (channel, self.reference.challenges[which].link) {
+                // One mailbox, proved twice.
+                (Channel::Email, Some(_)) => "single-factor",
+                (Channel::Email, None) => "two-factor-email",
+                _ => "two-factor",
+            };
             assert_eq!((&answer.body["status"], &answer.body["acr"]), (&json!("authenticated"), &json!(acr)));
         }
     }

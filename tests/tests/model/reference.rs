@@ -94,6 +94,8 @@ pub struct Person {
 #[derive(Debug)]
 pub struct Challenge {
     pub person: usize,
+    /// The link that opened it, if one did.
+    pub link: Option<usize>,
     opened_at: i64,
     used: bool,
     ended: bool,
@@ -102,6 +104,15 @@ pub struct Challenge {
     sent_at: i64,
     pub codes: BTreeMap<Channel, Vec<String>>,
     code_sent_at: BTreeMap<Channel, i64>,
+}
+
+/// A link that was mailed.
+#[derive(Debug)]
+pub struct Link {
+    person: usize,
+    made_at: i64,
+    used: bool,
+    ended: bool,
 }
 
 /// Which second factors the account has on.
@@ -126,6 +137,7 @@ pub struct Reference {
     pub internal_required: bool,
     pub people: Vec<Person>,
     pub challenges: Vec<Challenge>,
+    pub links: Vec<Link>,
 }
 
 /// After the 5th wrong password a delay of a second, which doubles up to a quarter of an hour.
@@ -174,6 +186,7 @@ impl Reference {
             internal_required: true,
             people,
             challenges: Vec::new(),
+            links: Vec::new(),
         }
     }
 
@@ -210,9 +223,39 @@ impl Reference {
         self.people[who].internal && !self.internal_required
     }
 
-    pub fn opened(&mut self, who: usize) {
+    /// Whether a link can be mailed to this person.
+    pub fn can_be_mailed(&self, who: usize) -> bool {
+        self.people[who].has_email && !self.people[who].disabled
+    }
+
+    pub fn linked(&mut self, who: usize) {
+        self.links.push(Link { person: who, made_at: self.now, used: false, ended: false });
+    }
+
+    /// A link that is opened: nothing is used up by it.
+    pub fn redeem(&self, which: usize) -> Expected {
+        let link = &self.links[which];
+        if link.used {
+            return Expected::refused(410, "link-used");
+        }
+        if link.ended || self.people[link.person].disabled || link.made_at + 3_600 <= self.now {
+            return Expected::refused(410, "link-expired");
+        }
+        if Channel::ALL.into_iter().any(|channel| self.usable(link.person, channel)) {
+            Expected::ok(200)
+        } else {
+            Expected::refused(403, "no-usable-factor")
+        }
+    }
+
+    pub fn opened_by(&mut self, which: usize) {
+        self.opened(self.links[which].person, Some(which));
+    }
+
+    pub fn opened(&mut self, who: usize, link: Option<usize>) {
         self.challenges.push(Challenge {
             person: who,
+            link,
             opened_at: self.now,
             used: false,
             ended: false,
@@ -229,12 +272,13 @@ impl Reference {
         let challenge = &self.challenges[which];
         let person = &self.people[challenge.person];
         let over = challenge.opened_at + 600 <= self.now;
+        let used = challenge.used || challenge.link.is_some_and(|link| self.links[link].used);
         if over || person.disabled || challenge.ended {
             // A used one that is over may have been forgotten.
-            let slugs = if challenge.used { vec!["challenge-expired", "challenge-used"] } else { vec!["challenge-expired"] };
+            let slugs = if used { vec!["challenge-expired", "challenge-used"] } else { vec!["challenge-expired"] };
             return Some(Expected { status: 410, slugs, attempts_left: None });
         }
-        if challenge.used {
+        if used {
             return Some(Expected::refused(410, "challenge-used"));
         }
         let delayed = person.wrong_codes[&channel].is_delayed(code_delay, self.now);
@@ -291,6 +335,9 @@ impl Reference {
             Verdict::Right => {
                 challenge.used = true;
                 *count = Count::default();
+                if let Some(link) = challenge.link {
+                    self.links[link].used = true;
+                }
                 return Expected::ok(200);
             }
             // What was right once is no guess.
@@ -350,11 +397,12 @@ impl Reference {
         person.wrong_codes.values_mut().for_each(|count| *count = Count::default());
     }
 
-    /// An administrator disables somebody, or takes that back: what was open is over.
+    /// An administrator disables somebody, or takes that back: what was open, or mailed, is over.
     pub fn disable(&mut self, who: usize, disabled: bool) {
         self.people[who].disabled = disabled;
         if disabled {
             self.challenges.iter_mut().filter(|challenge| challenge.person == who).for_each(|challenge| challenge.ended = true);
+            self.links.iter_mut().filter(|link| link.person == who).for_each(|link| link.ended = true);
         }
     }
 }
