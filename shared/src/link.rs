@@ -245,7 +245,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    fn user(more: serde_json::Value) -> User {
+    fn user(more: &serde_json::Value) -> User {
         let mut user = json!({
             "id": "usr_00000000000000000000000001", "account": "acc_00000000000000000000000001", "username": "ann",
             "kind": "internal", "disabled": false, "created_at": 0, "version": 1, "link_generation": 2,
@@ -256,14 +256,14 @@ mod tests {
 
     #[test]
     fn a_link_opens_until_it_ends_is_spent_or_its_user_is_ended() {
-        let ann = user(json!({}));
+        let ann = user(&json!({}));
         let link = Link::new(&ann, Purpose::SignIn, None, LIFETIME, &Entropy::seeded(1), NOW);
         assert_eq!(link.opens(Some(&ann), NOW), Ok(()));
         assert_eq!(link.opens(Some(&ann), link.expires_at), Err(Refusal::Expired));
         assert_eq!(link.opens(None, NOW), Err(Refusal::Expired));
-        assert_eq!(link.opens(Some(&user(json!({"disabled": true}))), NOW), Err(Refusal::Expired));
-        assert_eq!(link.opens(Some(&user(json!({"link_generation": 3}))), NOW), Err(Refusal::Expired));
-        assert_eq!(link.opens(Some(&user(json!({"account": "acc_00000000000000000000000002"}))), NOW), Err(Refusal::Expired));
+        assert_eq!(link.opens(Some(&user(&json!({"disabled": true}))), NOW), Err(Refusal::Expired));
+        assert_eq!(link.opens(Some(&user(&json!({"link_generation": 3}))), NOW), Err(Refusal::Expired));
+        assert_eq!(link.opens(Some(&user(&json!({"account": "acc_00000000000000000000000002"}))), NOW), Err(Refusal::Expired));
         let spent = Link { used_at: Some(NOW), ..link };
         assert_eq!(spent.opens(Some(&ann), spent.expires_at), Err(Refusal::Used));
     }

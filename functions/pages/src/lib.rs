@@ -70,8 +70,9 @@ mod tests {
     fn every_file_is_served_and_every_module_that_is_imported() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
         for file in std::fs::read_dir(folder).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            assert!(name.ends_with(".html") || asset(&name).is_ok(), "{name}");
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            assert!(path.extension().is_some_and(|kind| kind == "html") || asset(&name).is_ok(), "{name}");
         }
         for (name, _, content) in ASSETS {
             let text = std::str::from_utf8(content).unwrap();

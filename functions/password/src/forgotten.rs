@@ -104,7 +104,7 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Option<Key
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(failure) => failure,
         };
-        limits = case.limits(&failure, limits)?;
+        limits = case.limits(&failure, limits.mailbox_full)?;
         patience.wait(&app.entropy).await?;
     }
 }
@@ -195,7 +195,7 @@ impl Case {
 
     /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A mailbox that has had its share is told
     /// to nobody: it gets no mail.
-    fn limits(&self, failure: &Failure, before: Limits) -> Result<Limits, Problem> {
+    fn limits(&self, failure: &Failure, mailbox_was_full: bool) -> Result<Limits, Problem> {
         let read_log = |place: usize, window: &Window| {
             let moments = failure.stood_at(place).map(Window::moments);
             let full = moments.as_ref().and_then(|moments| window.full_until(moments, self.now));
@@ -208,6 +208,6 @@ impl Case {
         }
         // Both counts, the subject and its entry stand before it.
         let (mailbox, mailbox_full) = read_log(SOURCE + 3, &PER_DESTINATION);
-        Ok(Limits { name, source, mailbox, mailbox_full: before.mailbox_full || mailbox_full.is_some() })
+        Ok(Limits { name, source, mailbox, mailbox_full: mailbox_was_full || mailbox_full.is_some() })
     }
 }

@@ -21,6 +21,7 @@ pub struct Response {
 /// A group's part.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QuotaGroup)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Group {
     /// The group.
     #[schema(example = "mortgages")]

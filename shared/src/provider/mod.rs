@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    fn read(status: u16, body: serde_json::Value) -> Read {
+    fn read(status: u16, body: &serde_json::Value) -> Read {
         let answer = Answer { status, body: body.to_string().into_bytes() };
         provider().read(Ok(answer), opening().reference)
     }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn only_a_frame_of_the_named_origin_is_shown() {
         let (own, other) = (opening().reference, SessionId::from_bytes([2; 16]));
-        let opened = |reference, iframe_url| read(201, serde_json::json!({"reference": reference, "iframe_url": iframe_url}));
+        let opened = |reference, iframe_url| read(201, &serde_json::json!({"reference": reference, "iframe_url": iframe_url}));
         assert!(matches!(opened(own, "https://kba.example/s/1"), Read::Opened(_)));
         assert!(matches!(opened(other, "https://kba.example/s/1"), Read::Refused));
         for address in [
@@ -223,10 +223,10 @@ mod tests {
     fn what_may_be_better_the_next_time_is_tried_again() {
         let nothing = serde_json::json!({});
         for status in [429, 500, 503] {
-            assert!(matches!(read(status, nothing.clone()), Read::Again), "{status}");
+            assert!(matches!(read(status, &nothing), Read::Again), "{status}");
         }
         for status in [200, 302, 400, 401, 404] {
-            assert!(matches!(read(status, nothing.clone()), Read::Refused), "{status}");
+            assert!(matches!(read(status, &nothing), Read::Refused), "{status}");
         }
         assert!(matches!(provider().read(Err(NoAnswer::TooSlow), opening().reference), Read::Again));
         assert!(matches!(provider().read(Err(NoAnswer::NotAllowed), opening().reference), Read::Refused));

@@ -188,19 +188,19 @@ pub fn together(account: AccountId, plans: &[Plan]) -> Result<Vec<Write>, Failur
     let entries = || plans.iter().map(|plan| &plan.entry).filter(|entry| !entry.parts.is_empty());
     let mut writes = entries().map(Entry::create).collect::<Result<Vec<_>, _>>()?;
     let mut shards = BTreeMap::<u8, (Balance, i64)>::new();
-    let mut shares = BTreeMap::<(u8, &str), Balance>::new();
+    let mut of_groups = BTreeMap::<(u8, &str), Balance>::new();
     for entry in entries() {
         for part in &entry.parts {
             let (by, count) = shards.entry(part.shard).or_default();
             (*by, *count) = (*by + entry.kind.effect(part.count), *count + 1);
         }
         if let (Some(group), Some(first)) = (entry.group.as_deref(), entry.parts.first()) {
-            let by = shares.entry((first.shard, group)).or_default();
+            let by = of_groups.entry((first.shard, group)).or_default();
             *by = *by + entry.kind.effect(entry.transactions);
         }
     }
     writes.extend(shards.into_iter().map(|(shard, (by, count))| change_by(account, shard, by, count)));
-    writes.extend(shares.into_iter().map(|((shard, group), by)| share_by(account, shard, group, by)));
+    writes.extend(of_groups.into_iter().map(|((shard, group), by)| share_by(account, shard, group, by)));
     Ok(writes)
 }
 
