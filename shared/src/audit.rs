@@ -86,6 +86,12 @@ pub enum Action {
     RecipientChanged,
     /// A recipient proved what their method asks for.
     RecipientVerified,
+    /// A recipient was shown the provider's page.
+    KbaSessionOpened,
+    /// The provider told how a session went; a pass that is waited for is `recipient-verified`.
+    KbaSessionAnswered,
+    /// Nobody answered while the session lived.
+    KbaSessionExpired,
     /// A recipient has signed.
     RecipientCompleted,
     /// The last recipient has signed.

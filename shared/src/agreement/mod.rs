@@ -184,14 +184,14 @@ impl Agreement {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::account::Settings;
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    fn agreement() -> Agreement {
+    pub(crate) fn agreement() -> Agreement {
         Agreement {
             id: AgreementId::from_bytes([2; 16]),
             account: AccountId::from_bytes([1; 16]),
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    fn recipient(authentication: Authentication, status: RecipientStatus) -> Recipient {
+    pub(crate) fn recipient(authentication: Authentication, status: RecipientStatus) -> Recipient {
         Recipient {
             id: RecipientId::from_bytes([3; 16]),
             agreement: AgreementId::from_bytes([2; 16]),

@@ -19,10 +19,33 @@ pub struct SealedLink {
     good_for: i64,
 }
 
+/// A recipient could not prove who they are, and their agreement was cancelled: what its sender is told, and nobody else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotVerified {
+    /// What the agreement is called.
+    pub title: String,
+    /// The recipient's name, if the sender gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The recipient's address, as the sender gave it.
+    pub email: String,
+    /// After how many attempts.
+    pub attempts: u32,
+}
+
+impl NotVerified {
+    /// The recipient, by name and address.
+    pub fn recipient(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.email.clone(), |name| format!("{name} ({})", self.email))
+    }
+}
+
 /// What a mail says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
+    /// An agreement was cancelled, because a recipient could not prove who they are.
+    NotVerified(NotVerified),
     /// A link to sign in with.
     SignInLink(SealedLink),
     /// A link to a new password.
@@ -122,6 +145,7 @@ impl Message {
         keyring: &Keyring,
     ) -> Result<Letter, KeyringError> {
         Ok(match self {
+            Self::NotVerified(mail) => language.not_verified(organisation, mail),
             Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
             Self::AgreementLink(invitation) => language.agreement_link(invitation.open(organisation, pk, keyring)?),
             Self::LowBalance(low) => language.low_balance(organisation, *low),

@@ -2,7 +2,7 @@
 //!
 //! The partition key begins with the noun, because IAM's `dynamodb:LeadingKeys` grants by that beginning.
 
-use crate::ids::{AccountId, AgreementId, KeyId, RecipientId, UserId};
+use crate::ids::{AccountId, AgreementId, KeyId, RecipientId, SessionId, UserId};
 use crate::secret::Fingerprint;
 
 /// The partition key's attribute.
@@ -209,6 +209,16 @@ pub fn ledger_listing(account: AccountId, shard: u8) -> String {
 /// What was answered to a top-up: kept for ever.
 pub fn topup(key: &str) -> Key {
     Key::new(format!("TOPUP#{}", Fingerprint::of(key.as_bytes()).encode()), "TOPUP")
+}
+
+/// A session of knowledge-based authentication.
+pub fn session(session: SessionId) -> Key {
+    Key::new(format!("SESSION#{session}"), "SESSION")
+}
+
+/// That a message of the provider was taken: `message` names it.
+pub fn webhook(message: &str) -> Key {
+    Key::new(format!("WEBHOOK#{message}"), "WEBHOOK")
 }
 
 /// A partition of what is due.

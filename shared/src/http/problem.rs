@@ -58,6 +58,8 @@ slugs! {
         "The code is wrong or was used before. `attempts_left` says how many tries this challenge still has.";
     CodeSuperseded "code-superseded" 401 "A newer code was sent"
         "The code was right once, but a newer one was sent since: use the message whose `reference` is the latest. `attempts_left` says how many tries are left.";
+    SignatureInvalid "signature-invalid" 401 "The message is not signed as it has to be"
+        "The Standard Webhooks headers are missing or malformed, the signature is by no secret that is live, or the time is more than five minutes from ours.";
     QuotaExhausted "quota-exhausted" 402 "There are too few prepaid transactions"
         "The account has fewer prepaid transactions left than this needs: `requested` and `available` say how many. Nothing was written. The operator can add more.";
     Forbidden "forbidden" 403 "The key or token may not do this"
@@ -116,6 +118,8 @@ slugs! {
         "The account or group wants the sender to give the name of each recipient who is to prove their identity. `errors` names them.";
     RecipientNotInUs "recipient-not-in-us" 422 "A recipient is not in the United States"
         "Knowledge-based authentication works on people in the United States: `country` must be `US`. `errors` names the recipients.";
+    UnexpectedField "unexpected-field" 422 "The message has a field that it may not have"
+        "A callback says which session, how it went, and the token of a pass. Anything else may be about a person, and is not taken. `errors` names the objects that have more.";
     LinkNotPossible "link-not-possible" 422 "No link can be sent to this user"
         "The user is disabled or has no mail address.";
     AllowlistTooWide "allowlist-too-wide" 422 "A network of the allowlist is too wide"
@@ -124,6 +128,8 @@ slugs! {
         "The key stands for another body. Use a new one.";
     TooManyAttempts "too-many-attempts" 429 "Too many attempts"
         "Wrong passwords or codes came too fast. `Retry-After` says when to try again. Where a challenge has had its tries, a new sign-in helps at once; where a factor is disabled, an administrator does.";
+    TooManySessions "too-many-sessions" 429 "Too many sessions were opened"
+        "A recipient may open ten sessions of knowledge-based authentication in 24 hours. `Retry-After` says when the next one can be opened.";
     ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
         "The wait is a minute and doubles with each code. `Retry-After` says how long is left.";
     TooManySends "too-many-sends" 429 "Too many codes were sent"
@@ -132,6 +138,8 @@ slugs! {
         "The fault is logged under `instance`.";
     SenderUnavailable "sender-unavailable" 503 "The message could not be sent"
         "The sender did not take the message. Nothing was counted; try again.";
+    ProviderUnavailable "provider-unavailable" 503 "The identity provider cannot be reached"
+        "The provider of knowledge-based authentication opened no session. Nothing was counted, and no transaction used; try again.";
     ServiceUnavailable "service-unavailable" 503 "The service is briefly unavailable"
         "A part that this service relies on did not answer in time. Repeat the request.";
 }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
 
 /// German.
 pub struct German;
@@ -109,6 +109,20 @@ impl Language for German {
             ],
             point: Point::None,
             notes: vec!["Sie werden jedes Mal einmal benachrichtigt, wenn der Bestand unter diese Zahl fällt. Die Zahl und die Empfänger dieser Nachricht stehen in den Einstellungen.".into()],
+        }
+    }
+
+    fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
+        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
+        let times = if *attempts == 1 { "1 Versuch".to_owned() } else { format!("{attempts} Versuche") };
+        Letter {
+            subject: format!("Abgebrochen: {title}"),
+            paragraphs: vec![
+                format!("{who} hat die Identitätsprüfung für „{title}“ nicht bestanden ({times}). Die Vereinbarung wurde deshalb abgebrochen."),
+                format!("„{title}“ war im Namen von {organisation} versandt worden."),
+            ],
+            point: Point::None,
+            notes: vec!["Niemand sonst wurde benachrichtigt. Der Prüfbericht der Vereinbarung enthält jeden Schritt. Um fortzufahren, senden Sie sie erneut.".into()],
         }
     }
 }

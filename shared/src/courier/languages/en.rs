@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
 
 /// English.
 pub struct English;
@@ -115,6 +115,20 @@ impl Language for English {
             ],
             point: Point::None,
             notes: vec!["You are told once each time the balance gets below that number. It can be changed in the settings, and so can who is told.".into()],
+        }
+    }
+
+    fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
+        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
+        let times = if *attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+        Letter {
+            subject: format!("Cancelled: {title}"),
+            paragraphs: vec![
+                format!("{who} did not pass the identity check for “{title}”, after {times}. The agreement was therefore cancelled."),
+                format!("“{title}” was sent in the name of {organisation}."),
+            ],
+            point: Point::None,
+            notes: vec!["Nobody else was told. The audit report of the agreement has every step. To go on, send it again.".into()],
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
 
 /// Spanish.
 pub struct Spanish;
@@ -114,6 +114,20 @@ impl Language for Spanish {
             ],
             point: Point::None,
             notes: vec!["Se le avisa una vez cada vez que el saldo baja de ese número. El número y las personas avisadas se cambian en los ajustes.".into()],
+        }
+    }
+
+    fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
+        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
+        let times = if *attempts == 1 { "1 intento".to_owned() } else { format!("{attempts} intentos") };
+        Letter {
+            subject: format!("Cancelado: {title}"),
+            paragraphs: vec![
+                format!("{who} no ha superado la verificación de identidad de «{title}» tras {times}. Por eso se ha cancelado el acuerdo."),
+                format!("«{title}» se envió en nombre de {organisation}."),
+            ],
+            point: Point::None,
+            notes: vec!["No se ha avisado a nadie más. El informe de auditoría del acuerdo contiene cada paso. Para continuar, envíelo de nuevo.".into()],
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
 
 /// French.
 pub struct French;
@@ -109,6 +109,20 @@ impl Language for French {
             ],
             point: Point::None,
             notes: vec!["Vous êtes averti une fois, chaque fois que le solde passe sous ce nombre. Ce nombre et les personnes averties se changent dans les paramètres.".into()],
+        }
+    }
+
+    fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
+        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
+        let times = if *attempts == 1 { "1 tentative".to_owned() } else { format!("{attempts} tentatives") };
+        Letter {
+            subject: format!("Annulé : {title}"),
+            paragraphs: vec![
+                format!("{who} n’a pas passé la vérification d’identité pour « {title} », après {times}. L’accord a donc été annulé."),
+                format!("« {title} » avait été envoyé au nom de {organisation}."),
+            ],
+            point: Point::None,
+            notes: vec!["Personne d’autre n’a été averti. Le rapport d’audit de l’accord contient chaque étape. Pour continuer, envoyez-le à nouveau.".into()],
         }
     }
 }

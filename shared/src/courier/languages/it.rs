@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance};
+use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
 
 /// Italian.
 pub struct Italian;
@@ -115,6 +115,20 @@ impl Language for Italian {
             ],
             point: Point::None,
             notes: vec!["L’avviso arriva una volta ogni volta che il saldo scende sotto quel numero. Il numero e le persone da avvisare si cambiano nelle impostazioni.".into()],
+        }
+    }
+
+    fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
+        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
+        let times = if *attempts == 1 { "1 tentativo".to_owned() } else { format!("{attempts} tentativi") };
+        Letter {
+            subject: format!("Annullato: {title}"),
+            paragraphs: vec![
+                format!("{who} non ha superato la verifica dell’identità per «{title}» dopo {times}. L’accordo è stato quindi annullato."),
+                format!("«{title}» era stato inviato a nome di {organisation}."),
+            ],
+            point: Point::None,
+            notes: vec!["Nessun altro è stato avvisato. Il rapporto di audit dell’accordo contiene ogni passaggio. Per continuare, lo invii di nuovo.".into()],
         }
     }
 }

@@ -8,7 +8,7 @@ mod it;
 
 use super::code::CodeMail;
 use super::letter::Letter;
-use super::message::{AgreementMail, LinkMail, LowBalance};
+use super::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
 use crate::account::Locale;
 
 /// The words of one language.
@@ -35,6 +35,8 @@ pub trait Language: Sync {
     fn password_changed(&self, organisation: &str) -> Letter;
     /// The account is running out of prepaid transactions.
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter;
+    /// A recipient could not prove who they are: to the sender of the agreement, which was cancelled.
+    fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter;
 }
 
 /// The words of `locale`.

@@ -1,0 +1,220 @@
+//! What an answer comes to, as one transaction: the message's id, the session, the recipient, the agreement with its audit entries, the
+//! ledger, and the mail that is owed. Each write repeats as its condition what the rule looked at.
+
+use std::net::IpAddr;
+
+use super::callback::Answer;
+use super::rules::{Effect, Idle};
+use super::session::{KEPT, Session, Status};
+use super::webhook::{MessageId, REMEMBERED};
+use crate::agreement::{Agreement, Closure, Recipient, Status as AgreementStatus};
+use crate::audit::{Action, Actor, Event};
+use crate::clock::Timestamp;
+use crate::courier::{Message, NotVerified};
+use crate::dynamo::{Failure, Key, Write, keys};
+use crate::owed::{self, Mail, Owed};
+use crate::quota::{About, EntryId, Unit, plan};
+
+/// Where in the transaction the message's id is written: that it is there already means that the message was taken.
+pub const MESSAGE: usize = 0;
+
+/// An answer, and what it was decided over.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// The message it came with.
+    pub message: &'a MessageId,
+    /// What the provider said.
+    pub answer: &'a Answer,
+    /// Where it came from.
+    pub source: IpAddr,
+    /// The session.
+    pub session: &'a Session,
+    /// The agreement.
+    pub agreement: &'a Agreement,
+    /// The session's recipient.
+    pub recipient: &'a Recipient,
+    /// The transactions that are reserved for the agreement's other recipients: they matter where it is cancelled.
+    pub others: &'a [Unit],
+    /// When it came.
+    pub now: Timestamp,
+}
+
+impl Case<'_> {
+    /// The transaction.
+    pub fn writes(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
+        let mut writes = vec![self.seen()?];
+        writes.extend(self.session_write(effect));
+        writes.extend(self.recipient_write(effect));
+        writes.extend(self.agreement.change(self.agreement_write(effect)?, self.events(effect), self.now)?);
+        writes.extend(self.ledger(effect)?);
+        if let Effect::Cancel(attempts) = effect {
+            writes.push(owed::standalone(&mail_id(self.agreement), self.mail(attempts), self.now)?);
+        }
+        Ok(writes)
+    }
+
+    /// Where the mail to the sender is owed.
+    pub fn mail_key(&self) -> Key {
+        keys::owed(&mail_id(self.agreement))
+    }
+
+    fn seen(&self) -> Result<Write, Failure> {
+        let key = keys::webhook(&self.message.name());
+        Ok(Write::create(key, &serde_json::json!({ "session": self.session.id }))?.due(self.now.plus(REMEMBERED)))
+    }
+
+    /// The session keeps the first answer it has, whatever that comes to.
+    fn session_write(&self, effect: Effect) -> Option<Write> {
+        let status = match effect {
+            Effect::Nothing(Idle::AnsweredBefore) => return None,
+            _ if self.session.status(self.recipient, self.now) == Status::Pending => match effect {
+                // It was waited for when nothing could come of it any more.
+                Effect::Nothing(_) => Status::Expired,
+                _ => self.answer.outcome.into(),
+            },
+            _ => self.session.status(self.recipient, self.now),
+        };
+        let write = self.session.touch().and(", #answer = :answer, #answered_at = :now, #status = :status");
+        let write = write.value("answer", self.answer.outcome.name()).value("now", self.now);
+        // Its time is no longer waited for: the clean-up next looks when nobody has a use for it.
+        Some(write.value("status", status.name()).look_at(self.session.expires_at.plus(KEPT)))
+    }
+
+    fn recipient_write(&self, effect: Effect) -> Option<Write> {
+        let attempts = effect.attempts()?;
+        let mut write = self.recipient.touch_kba().and(", #kba.#attempts = :attempts").value("attempts", attempts);
+        if self.consumes(effect).is_some() {
+            write = write.and(", #kba.#consumed = :yes").remove("#kba.#unit").value("yes", true);
+        }
+        Some(match effect {
+            Effect::Pass => self.close_challenge(
+                write
+                    .and(", #status = :proved, #kba.#passed = :number")
+                    .value("proved", self.recipient.proved().name())
+                    .value("number", self.session.number),
+            ),
+            Effect::Cancel(_) => write.and(", #status = :failed").value("failed", "failed"),
+            Effect::Lock(_) => write.and(", #viewing_locked_at = :locked").value("locked", self.now),
+            Effect::Nothing(_) | Effect::Over | Effect::Attempt(_) => write,
+        })
+    }
+
+    /// A pass ends the challenge: it opens no other session. What has been displaced is gone anyway.
+    fn close_challenge(&self, write: Write) -> Write {
+        if !self.recipient.challenges.contains_key(&self.session.challenge) {
+            return write;
+        }
+        write
+            .and(", #challenges.#c.#used_at = :used")
+            .when("attribute_exists(#challenges.#c)")
+            .name("c", self.session.challenge.as_str())
+            .value("used", self.now)
+    }
+
+    fn agreement_write(&self, effect: Effect) -> Result<Write, Failure> {
+        if let Effect::Cancel(attempts) = effect {
+            let closure = Closure { at: self.now, reason: Some(reason(attempts)), recipient: Some(self.recipient.id) };
+            return self.agreement.end(AgreementStatus::Cancelled, &closure);
+        }
+        let write = self.agreement.touch();
+        Ok(match self.consumes(effect) {
+            Some(_) => write.and(", #reserved = #reserved - :used").value("used", 1_u32),
+            None => write,
+        })
+    }
+
+    fn events(&self, effect: Effect) -> Vec<Event> {
+        let told = |action| {
+            let event = Event::new(action, Actor::Provider).from(self.source).with("method", "kba");
+            let event = event.with("recipient", self.recipient.id.to_string()).with("session", self.session.id.to_string());
+            event.with("outcome", self.answer.outcome.name())
+        };
+        let answered = match effect {
+            Effect::Pass => {
+                let event = told(Action::RecipientVerified).with("viewing", self.recipient.views());
+                return vec![event.with("token", self.answer.token.clone().unwrap_or_default())];
+            }
+            Effect::Nothing(idle) => told(Action::KbaSessionAnswered).with("effect", "none").with("because", idle.name()),
+            Effect::Over => told(Action::KbaSessionAnswered).failed(),
+            Effect::Attempt(attempts) | Effect::Cancel(attempts) | Effect::Lock(attempts) => {
+                told(Action::KbaSessionAnswered).failed().with("attempts", attempts)
+            }
+        };
+        let consequence = |action, attempts| {
+            let event = Event::new(action, Actor::System).with("recipient", self.recipient.id.to_string());
+            event.with("reason", reason(attempts))
+        };
+        match effect {
+            Effect::Cancel(attempts) => vec![answered, consequence(Action::AgreementCancelled, attempts)],
+            Effect::Lock(attempts) => vec![answered, consequence(Action::ViewingLocked, attempts)],
+            _ => vec![answered],
+        }
+    }
+
+    /// The recipient's transaction, where this answer consumes it.
+    fn consumes(&self, effect: Effect) -> Option<Unit> {
+        self.recipient.kba.unit.filter(|_| effect.consumes() && !self.recipient.kba.consumed)
+    }
+
+    fn ledger(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
+        let about =
+            About { agreement: Some(self.agreement.id.to_string()), recipient: None, group: self.agreement.group.clone() };
+        let account = self.agreement.account;
+        let mut plans = Vec::new();
+        if let Some(unit) = self.consumes(effect) {
+            let about = About { recipient: Some(self.recipient.id.to_string()), ..about.clone() };
+            plans.push(plan::consume(account, EntryId::consume(self.recipient.id), &about, unit, self.now)?);
+        }
+        if let Effect::Cancel(_) = effect {
+            let id = EntryId::release(self.agreement.id, "cancelled");
+            plans.push(plan::release(account, id, &about, self.others, self.now)?);
+        }
+        plan::together(account, &plans)
+    }
+
+    fn mail(&self, attempts: u32) -> Owed {
+        let message = Message::NotVerified(NotVerified {
+            title: self.agreement.title.clone(),
+            name: self.recipient.name.clone(),
+            email: self.recipient.email.clone(),
+            attempts,
+        });
+        let mail = Mail {
+            account: self.agreement.account,
+            organisation: self.agreement.organisation.clone(),
+            to: self.agreement.sender.email.clone(),
+            locale: self.agreement.locale,
+            message,
+        };
+        Owed::new(mail, self.now)
+    }
+}
+
+impl Recipient {
+    /// An update of this recipient's item under the condition that all stands there that the rules of sessions look at.
+    pub fn touch_kba(&self) -> Write {
+        let write = self
+            .touch()
+            .when("#kba.#attempts = :attempts_was AND #kba.#opened = :opened_was AND #kba.#passed = :passed_was")
+            .when("#kba.#consumed = :consumed_was AND attribute_not_exists(#viewing_locked_at)")
+            .value("attempts_was", self.kba.attempts)
+            .value("opened_was", self.kba.opened)
+            .value("passed_was", self.kba.passed)
+            .value("consumed_was", self.kba.consumed);
+        match self.kba.unit.map(|unit| crate::dynamo::document(&unit)) {
+            Some(Ok(unit)) => write.when("#kba.#unit = :unit_was").value("unit_was", unit),
+            _ => write.when("attribute_not_exists(#kba.#unit)"),
+        }
+    }
+}
+
+/// One mail for each agreement, however many answers race.
+fn mail_id(agreement: &Agreement) -> String {
+    format!("not-verified.{}", agreement.id)
+}
+
+/// As the audit report has it.
+fn reason(attempts: u32) -> String {
+    let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+    format!("the recipient did not pass knowledge-based authentication in {times}")
+}
