@@ -123,6 +123,16 @@ impl Call {
         Body::read(value)
     }
 
+    /// The JSON body, whatever it says.
+    pub fn document(&self) -> Result<serde_json::Value, Problem> {
+        self.json_value(&["application/json"])
+    }
+
+    /// Refuses a body that is too large or of another type, without a look into it.
+    pub fn expect_json(&self) -> Result<(), Problem> {
+        self.expect(&["application/json"])
+    }
+
     /// The JSON Merge Patch.
     pub fn merge_patch(&self) -> Result<serde_json::Value, Problem> {
         self.json_value(&["application/merge-patch+json", "application/json"])
@@ -162,7 +172,7 @@ impl Call {
         origins.iter().any(|allowed| allowed == origin).then(|| origin.to_owned())
     }
 
-    fn json_value(&self, types: &[&str]) -> Result<serde_json::Value, Problem> {
+    fn expect(&self, types: &[&str]) -> Result<(), Problem> {
         if self.body.len() > BODY_MAX {
             return Err(Problem::new(Slug::PayloadTooLarge));
         }
@@ -171,6 +181,11 @@ impl Call {
         if !types.contains(&essence.as_str()) || self.request.headers().get_all("content-type").iter().count() > 1 {
             return Err(Problem::new(Slug::UnsupportedMediaType));
         }
+        Ok(())
+    }
+
+    fn json_value(&self, types: &[&str]) -> Result<serde_json::Value, Problem> {
+        self.expect(types)?;
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let value = strict::Strict::read(&mut reader).and_then(|value| reader.end().map(|()| value));
         value.map_err(|error| Problem::invalid_field("", format!("is not JSON: {}", parse_error(&error))))

@@ -1,0 +1,54 @@
+//! `POST /v1/kba/callback`: the provider tells how a session went.
+//!
+//! It is verified over the bytes as they came, before anything of it is read. Then: the message's id and the session in one request,
+//! the agreement and the recipient in another, and one transaction with all that comes of it. Whoever loses a race reads the state
+//! that won and decides anew from it: every genuine message is 204 and an audit entry, once.
+
+mod take;
+
+use std::sync::Arc;
+
+use shared::app::App;
+use shared::courier::Courier;
+use shared::http::{Call, Outcome, Problem, Slug};
+use shared::kba::Answer;
+use shared::kba::webhook::{Headers, MessageId, NotGenuine, Secrets};
+use shared::provider::Held;
+
+/// What this function holds.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The app.
+    pub app: App,
+    /// SES: what is owed to a sender is sent at once.
+    pub courier: Courier,
+    /// What the provider signs with, if the deployment has one.
+    pub secrets: Option<Held<Secrets>>,
+}
+
+/// Takes a message.
+pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
+    if call.route.is_none() {
+        return Err(Problem::new(Slug::NotFound));
+    }
+    call.expect_json()?;
+    let message = verify(&state, &call).await.map_err(|NotGenuine| Problem::new(Slug::SignatureInvalid))?;
+    call.only_query(&[])?;
+    let answer = Answer::read(call.document()?)?;
+    take::take(&state, &call, &message, &answer).await
+}
+
+async fn verify(state: &State, call: &Call) -> Result<MessageId, NotGenuine> {
+    let now = state.app.clock.now();
+    let header = |name| call.header(name).ok_or(NotGenuine);
+    let headers = Headers {
+        id: header("webhook-id")?,
+        timestamp: header("webhook-timestamp")?,
+        signature: header("webhook-signature")?,
+    };
+    let secrets = match &state.secrets {
+        Some(held) => held.current(now).await,
+        None => None,
+    };
+    secrets.ok_or(NotGenuine)?.verify(headers, call.raw_body(), now)
+}

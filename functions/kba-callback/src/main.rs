@@ -1,0 +1,24 @@
+//! The cold start of `kba-callback`.
+
+use kba_callback::{State, handle};
+use shared::app::App;
+use shared::courier::Courier;
+use shared::kba::webhook::Secrets;
+use shared::provider::Held;
+use shared::sdk::{SdkConfig, sdk_config};
+use shared::{http, start};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    start::logs();
+    let sdk = sdk_config();
+    let app = App::start(&sdk).await?;
+    let courier = Courier::new(&sdk, &app.config);
+    let secrets = secrets(&app, &sdk);
+    http::run(State { app, courier, secrets }, handle).await
+}
+
+fn secrets(app: &App, sdk: &SdkConfig) -> Option<Held<Secrets>> {
+    let id = app.config.provider_webhook_secret_id.clone()?;
+    Some(Held::webhook_secrets(aws_sdk_secretsmanager::Client::new(sdk), id))
+}

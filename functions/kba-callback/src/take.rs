@@ -1,0 +1,121 @@
+//! What comes of a genuine message.
+
+use shared::agreement::{Agreement, Recipient};
+use shared::app::App;
+use shared::dynamo::{Failure, Key, Patience, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::ids::AgreementId;
+use shared::kba::webhook::MessageId;
+use shared::kba::writes::{Case, MESSAGE};
+use shared::kba::{Answer, Effect, Session, rules};
+use shared::owed;
+use shared::quota::Unit;
+
+use crate::State;
+
+/// How often the patience with a busy agreement is renewed: forty recipients may pass at the same moment.
+const PATIENCE: u32 = 3;
+
+/// Carries a message out, once.
+pub async fn take(state: &State, call: &Call, message: &MessageId, answer: &Answer) -> Outcome {
+    let app = &state.app;
+    let mut renewed = 0;
+    let mut patience = Patience::default();
+    loop {
+        let Some(session) = unseen(app, message, answer).await? else { return Ok(Reply::empty(204)) };
+        let standing = Standing::read(app, &session).await?;
+        let now = app.clock.now();
+        let effect = rules::decide(&session, &standing.agreement, &standing.recipient, answer.outcome, now);
+        let others = match effect {
+            Effect::Cancel(_) => others(app, &standing).await?,
+            _ => Vec::new(),
+        };
+        let (agreement, recipient) = (&standing.agreement, &standing.recipient);
+        let case = Case { message, answer, source: call.source, session: &session, agreement, recipient, others: &others, now };
+        match app.table.transact(case.writes(effect)?).await {
+            Ok(()) => {
+                tell(state, &case, effect).await;
+                return Ok(Reply::empty(204));
+            }
+            // The same message, at the same moment or before an answer that was lost: it was carried out.
+            Err(failure) if failure.stood_at(MESSAGE).is_some() => return Ok(Reply::empty(204)),
+            Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
+            Err(_) => match patience.wait(&app.entropy).await {
+                Ok(()) => {}
+                Err(_) if renewed < PATIENCE => {
+                    renewed += 1;
+                    patience = Patience::default();
+                }
+                Err(failure) => return Err(failure.into()),
+            },
+        }
+    }
+}
+
+/// The session of a message that was not taken yet.
+async fn unseen(app: &App, message: &MessageId, answer: &Answer) -> Result<Option<Session>, Problem> {
+    let wanted = vec![keys::webhook(&message.name()), keys::session(answer.session)];
+    let mut items = app.table.get_all(wanted).await?.into_iter();
+    let (seen, session) = (items.next().flatten(), items.next().flatten());
+    if seen.is_some() {
+        return Ok(None);
+    }
+    let session = session.ok_or_else(|| Problem::new(Slug::NotFound))?;
+    Ok(Some(read(session)?))
+}
+
+/// Where the agreement and the recipient stand.
+struct Standing {
+    agreement: Agreement,
+    recipient: Recipient,
+}
+
+impl Standing {
+    async fn read(app: &App, session: &Session) -> Result<Self, Problem> {
+        let wanted = vec![keys::agreement(session.agreement), keys::recipient(session.agreement, session.recipient)];
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else {
+            return Err(Problem::internal("reading a session", "its agreement is not there"));
+        };
+        Ok(Self { agreement: read(agreement)?, recipient: read(recipient)? })
+    }
+}
+
+/// What is reserved for the other recipients. It is read after the agreement, whose chain every change of a recipient moves: the
+/// transaction's condition on the chain holds for these as well.
+async fn others(app: &App, standing: &Standing) -> Result<Vec<Unit>, Failure> {
+    let mut units = Vec::new();
+    let mut after = None;
+    loop {
+        let page = app.table.query(partition(standing.agreement.id), after, 100).await?;
+        for item in page.items {
+            if !Key::of(&item).is_some_and(|key| key.sk.starts_with("RECIPIENT#")) {
+                continue;
+            }
+            let other: Recipient = read(item)?;
+            let reserved = other.kba.unit.filter(|_| other.id != standing.recipient.id && other.is_reserved());
+            units.extend(reserved);
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(units),
+        }
+    }
+}
+
+fn partition(agreement: AgreementId) -> String {
+    keys::agreement(agreement).pk
+}
+
+/// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up sends it.
+async fn tell(state: &State, case: &Case<'_>, effect: Effect) {
+    tracing::info!(
+        kba.session = %case.session.id,
+        kba.outcome = case.answer.outcome.name(),
+        kba.effect = ?effect,
+        "the provider has answered"
+    );
+    if let Effect::Cancel(_) = effect {
+        owed::deliver_all(&state.app, &state.courier, [case.mail_key()]).await;
+    }
+}

@@ -1,0 +1,149 @@
+//! `POST /v1/kba/sessions`.
+
+use serde::{Deserialize, Serialize};
+use shared::account::Account;
+use shared::agreement::{Agreement, Authentication, Recipient, Ticket};
+use shared::app::App;
+use shared::audit::{Action, Actor, Event};
+use shared::challenge::Refusal;
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::http::problem::Policy;
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::ids::SessionId;
+use shared::kba::{LIFETIME, OPENINGS, Session};
+use shared::provider::{NotOpened, Opening};
+use shared::secret::Secret;
+use utoipa::ToSchema;
+
+use crate::State;
+
+/// A wish to be asked the questions.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OpenKbaSessionRequest)]
+pub struct Request {
+    /// The challenge that opening the link has made.
+    #[schema(value_type = String)]
+    pub challenge: Secret<String>,
+}
+
+/// A session that was opened.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenedKbaSession)]
+pub struct Response {
+    /// The session's id.
+    pub session: SessionId,
+    /// The provider's page, to be shown in a frame. What is typed there goes to the provider alone.
+    #[schema(example = "https://kba.example/verify/8f1c")]
+    pub iframe_url: String,
+    /// Seconds until the session ends, and the challenge with it.
+    #[schema(example = 600)]
+    pub expires_in: i64,
+    /// How many failed attempts are left; null where there is no limit.
+    #[schema(example = 3)]
+    pub attempts_left: Option<u32>,
+}
+
+/// What the rules look at.
+struct Case {
+    ticket: Ticket,
+    agreement: Agreement,
+    recipient: Recipient,
+    now: Timestamp,
+}
+
+/// Opens a session; it takes the place of the recipient's pending one.
+pub async fn open(state: &State, call: &Call) -> Outcome {
+    let request: Request = call.json()?;
+    let app = &state.app;
+    let now = app.clock.now();
+    let keyring = app.keyrings.current(now).await;
+    let unknown = || Refusal::Unknown.problem(now);
+    let ticket = Ticket::read(request.challenge.expose(), &keyring).ok_or_else(unknown)?;
+    let id = SessionId::new(now, &app.entropy);
+    let mut case = Case::read(app, call, &ticket, now).await?;
+    case.decide()?;
+    let unavailable = |NotOpened| Problem::new(Slug::ProviderUnavailable).header("retry-after", "5".into());
+    let provider = state.provider.as_ref().ok_or_else(|| unavailable(NotOpened))?;
+    let opening = case.opening(id, &call.base_url(app.config.base_url.as_deref()));
+    let iframe_url = provider.open(&opening, &app.entropy, now).await.map_err(unavailable)?;
+    let mut patience = Patience::default();
+    loop {
+        match app.table.transact(case.writes(id, call)?).await {
+            Ok(()) => break,
+            Err(failure @ Failure::Unavailable(_)) => {
+                // It may have taken effect all the same; then the session is there, and counted.
+                match app.table.get(keys::session(id)).await {
+                    Ok(Some(_)) => break,
+                    _ => return Err(failure.into()),
+                }
+            }
+            Err(_) => patience.wait(&app.entropy).await?,
+        }
+        case = Case::read(app, call, &ticket, now).await?;
+        case.decide()?;
+    }
+    let attempts_left = Session::attempts_left(&case.agreement, &case.recipient);
+    Ok(Reply::created(&Response { session: id, iframe_url, expires_in: LIFETIME.as_secs(), attempts_left }))
+}
+
+impl Case {
+    async fn read(app: &App, call: &Call, ticket: &Ticket, now: Timestamp) -> Result<Self, Problem> {
+        let wanted = vec![keys::agreement(ticket.agreement), ticket.key(), keys::account(ticket.account)];
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else {
+            return Err(Refusal::Unknown.problem(now));
+        };
+        if let Some(account) = items.next().flatten() {
+            call.allow_origins(&read::<Account>(account)?.settings()?.origins);
+        }
+        Ok(Self { ticket: ticket.clone(), agreement: read(agreement)?, recipient: read(recipient)?, now })
+    }
+
+    /// Whether a session may be opened.
+    fn decide(&self) -> Result<(), Problem> {
+        let now = self.now;
+        self.agreement.accessible(&self.recipient, now).map_err(shared::agreement::Refusal::problem_of_recipient)?;
+        self.ticket.challenge(&self.recipient, now).map_err(|refusal| refusal.problem(now))?;
+        if self.recipient.asked(&self.agreement) != Authentication::Kba {
+            return Err(Problem::new(Slug::MethodNotEnabled));
+        }
+        if let Some((until, limit)) = OPENINGS.full_until(&self.recipient.kba.sessions, now) {
+            let quota = u32::try_from(limit.quota).unwrap_or(u32::MAX);
+            let policy = Policy { name: "kba-sessions", quota, window: limit.span };
+            return Err(Problem::new(Slug::TooManySessions).retry_after(until.until(now), &policy));
+        }
+        Ok(())
+    }
+
+    fn opening(&self, id: SessionId, base: &str) -> Opening {
+        Opening {
+            reference: id,
+            difficulty: self.agreement.kba.difficulty,
+            callback_url: format!("{base}/v1/kba/callback"),
+            expires_in: LIFETIME,
+            name: self.recipient.name.clone(),
+        }
+    }
+
+    fn writes(&self, id: SessionId, call: &Call) -> Result<Vec<Write>, Problem> {
+        let session = Session::open(id, &self.ticket, &self.recipient, self.now);
+        let kept = OPENINGS.limits.iter().map(|limit| limit.quota).max().unwrap_or_default();
+        let sessions: Vec<Timestamp> = std::iter::once(self.now).chain(self.recipient.kba.sessions.iter().copied()).take(kept).collect();
+        let update = self
+            .recipient
+            .touch_kba()
+            .and(", #kba.#session = :session, #kba.#sessions = :sessions, #kba.#opened = :number")
+            .and(", #challenges.#c.#expires_at = :lives_until")
+            .value("session", document(&id)?)
+            .value("sessions", sessions)
+            .value("number", session.number)
+            .value("lives_until", session.expires_at);
+        let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(self.recipient.id)).from(call.source);
+        let event = event.with("method", "kba").with("session", id.to_string()).with("viewing", session.viewing);
+        let mut writes = vec![session.create()?, self.ticket.guard(update, self.now)];
+        writes.extend(self.agreement.change(self.agreement.touch(), [event], self.now)?);
+        Ok(writes)
+    }
+}
