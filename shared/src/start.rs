@@ -43,6 +43,8 @@ pub fn filter(level: &str) -> Targets {
         "quota_topup",
         "audit",
         "documents",
+        "kba_callback",
+        "kba_session",
         "pages",
         "me",
         "local",

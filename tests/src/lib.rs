@@ -2,9 +2,11 @@
 //! moves.
 
 mod authenticator;
+mod kba;
 mod reading;
 mod world;
 
 pub use authenticator::{Authenticator, codes};
+pub use kba::Asked;
 pub use reading::{claims, token_of};
 pub use world::{Answer, OPERATOR, PASSWORD, Person, World, another};

@@ -41,11 +41,8 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
 async fn verify(state: &State, call: &Call) -> Result<MessageId, NotGenuine> {
     let now = state.app.clock.now();
     let header = |name| call.header(name).ok_or(NotGenuine);
-    let headers = Headers {
-        id: header("webhook-id")?,
-        timestamp: header("webhook-timestamp")?,
-        signature: header("webhook-signature")?,
-    };
+    let headers =
+        Headers { id: header("webhook-id")?, timestamp: header("webhook-timestamp")?, signature: header("webhook-signature")? };
     let secrets = match &state.secrets {
         Some(held) => held.current(now).await,
         None => None,

@@ -1,10 +1,9 @@
 //! What comes of a genuine message.
 
-use shared::agreement::{Agreement, Recipient};
+use shared::agreement::{Agreement, Recipient, Whole};
 use shared::app::App;
-use shared::dynamo::{Failure, Key, Patience, keys, read};
+use shared::dynamo::{Failure, Patience, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::AgreementId;
 use shared::kba::webhook::MessageId;
 use shared::kba::writes::{Case, MESSAGE};
 use shared::kba::{Answer, Effect, Session, rules};
@@ -84,27 +83,9 @@ impl Standing {
 /// What is reserved for the other recipients. It is read after the agreement, whose chain every change of a recipient moves: the
 /// transaction's condition on the chain holds for these as well.
 async fn others(app: &App, standing: &Standing) -> Result<Vec<Unit>, Failure> {
-    let mut units = Vec::new();
-    let mut after = None;
-    loop {
-        let page = app.table.query(partition(standing.agreement.id), after, 100).await?;
-        for item in page.items {
-            if !Key::of(&item).is_some_and(|key| key.sk.starts_with("RECIPIENT#")) {
-                continue;
-            }
-            let other: Recipient = read(item)?;
-            let reserved = other.kba.unit.filter(|_| other.id != standing.recipient.id && other.is_reserved());
-            units.extend(reserved);
-        }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(units),
-        }
-    }
-}
-
-fn partition(agreement: AgreementId) -> String {
-    keys::agreement(agreement).pk
+    let whole = Whole::read(&app.table, standing.agreement.id).await?;
+    let recipients = whole.map(|whole| whole.recipients).unwrap_or_default();
+    Ok(recipients.iter().filter(|other| other.id != standing.recipient.id).filter_map(Recipient::reserved).collect())
 }
 
 /// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up sends it.

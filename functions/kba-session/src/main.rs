@@ -4,7 +4,7 @@ use kba_session::{State, handle};
 use shared::app::App;
 use shared::outbound::Outbound;
 use shared::provider::{Held, Provider};
-use shared::sdk::sdk_config;
+use shared::sdk::{SdkConfig, sdk_config};
 use shared::{http, start};
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     http::run(State { app, provider }, handle).await
 }
 
-fn provider(app: &App, sdk: &shared::sdk::SdkConfig) -> Option<Provider> {
+fn provider(app: &App, sdk: &SdkConfig) -> Option<Provider> {
     let id = app.config.provider_api_secret_id.clone()?;
     let secret = Held::api_secret(aws_sdk_secretsmanager::Client::new(sdk), id);
     Provider::new(Outbound::new(&app.config), &app.config, secret)

@@ -130,7 +130,8 @@ impl Case {
     fn writes(&self, id: SessionId, call: &Call) -> Result<Vec<Write>, Problem> {
         let session = Session::open(id, &self.ticket, &self.recipient, self.now);
         let kept = OPENINGS.limits.iter().map(|limit| limit.quota).max().unwrap_or_default();
-        let sessions: Vec<Timestamp> = std::iter::once(self.now).chain(self.recipient.kba.sessions.iter().copied()).take(kept).collect();
+        let sessions: Vec<Timestamp> =
+            std::iter::once(self.now).chain(self.recipient.kba.sessions.iter().copied()).take(kept).collect();
         let update = self
             .recipient
             .touch_kba()

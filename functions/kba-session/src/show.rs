@@ -41,8 +41,7 @@ pub async fn show(app: &App, call: &Call) -> Outcome {
     let id: SessionId = call.path_id("session")?;
     let keyring = app.keyrings.current(now).await;
     let ticket = Ticket::read(bearer.expose(), &keyring).ok_or_else(|| Refusal::Unknown.problem(now))?;
-    let wanted =
-        vec![keys::session(id), keys::agreement(ticket.agreement), ticket.key(), keys::account(ticket.account)];
+    let wanted = vec![keys::session(id), keys::agreement(ticket.agreement), ticket.key(), keys::account(ticket.account)];
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let mut next = || items.next().flatten();
     let (session, agreement, recipient, account) = (next(), next(), next(), next());

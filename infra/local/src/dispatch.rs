@@ -8,24 +8,31 @@ use shared::courier::Courier;
 use shared::http::answer;
 use shared::http::routes::Function;
 
+use crate::provider::Vendor;
+
 /// What the handlers hold, made once as at a cold start.
 pub(crate) struct Functions {
     app: Arc<App>,
     code_issue: Arc<code_issue::State>,
     factors: Arc<factors::State>,
     links: Arc<links::State>,
+    kba_callback: Arc<kba_callback::State>,
+    kba_session: Arc<kba_session::State>,
     pages: Arc<()>,
     password: Arc<password::State>,
 }
 
 impl Functions {
     /// The functions over these parts.
-    pub fn new(app: &App, courier: Courier) -> Self {
+    pub fn new(app: &App, courier: Courier, vendor: Vendor) -> Self {
+        let Vendor { client, secrets } = vendor;
+        let kba_callback = Arc::new(kba_callback::State { app: app.clone(), courier: courier.clone(), secrets });
+        let kba_session = Arc::new(kba_session::State { app: app.clone(), provider: client });
         let code_issue = Arc::new(code_issue::State { app: app.clone(), courier: courier.clone() });
         let factors = Arc::new(factors::State { app: app.clone(), courier: courier.clone() });
         let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
         let password = Arc::new(password::State { app: app.clone(), courier });
-        Self { app: Arc::new(app.clone()), code_issue, factors, links, pages: Arc::default(), password }
+        Self { app: Arc::new(app.clone()), code_issue, factors, links, kba_callback, kba_session, pages: Arc::default(), password }
     }
 
     /// Lets `function` answer.
@@ -40,6 +47,8 @@ impl Functions {
             Function::Factors => answer(request, |call| factors::handle(Arc::clone(&self.factors), call)).await,
             Function::LinkRedeem => answer(request, |call| link_redeem::handle(app, call)).await,
             Function::Links => answer(request, |call| links::handle(Arc::clone(&self.links), call)).await,
+            Function::KbaCallback => answer(request, |call| kba_callback::handle(Arc::clone(&self.kba_callback), call)).await,
+            Function::KbaSession => answer(request, |call| kba_session::handle(Arc::clone(&self.kba_session), call)).await,
             Function::Login => answer(request, |call| login::handle(app, call)).await,
             Function::Me => answer(request, |call| me::handle(app, call)).await,
             Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,

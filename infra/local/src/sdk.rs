@@ -37,7 +37,6 @@ impl Sdk {
     }
 
     /// The client for configured addresses, as `service` is reached by it.
-    #[allow(dead_code, reason = "what calls configured addresses stands on it")]
     pub fn outbound(&self, service: Service, config: &Config) -> Outbound {
         let inner = Outbound::connector(config);
         Outbound::over(SharedHttpConnector::new(Faulty { inner, service, faults: self.faults.clone() }), config)

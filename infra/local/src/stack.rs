@@ -24,7 +24,7 @@ use crate::faults::{Faults, Service};
 use crate::gateway::Gateway;
 use crate::inbox::{self, Outbox};
 use crate::keys;
-use crate::provider::{self, Provider};
+use crate::provider::{self, Provider, Vendor};
 use crate::sdk::Sdk;
 use crate::server::{self, Doors};
 use crate::serving::Serving;
@@ -148,9 +148,9 @@ impl Stack {
         let store = Arc::new(Store::open(options.data.as_deref())?);
         options.clock.advance(Span::seconds(store.state().clock_ahead));
         let parts = Parts::start(&options, &store, address, provider_door).await?;
-        let Parts { app, courier, meter, faults, outbox, provider, mut serving } = parts;
+        let Parts { app, courier, meter, faults, outbox, provider, vendor, mut serving } = parts;
         let operator_key = operator(&app, &store, options.operator_key.clone()).await?;
-        let gateway = Gateway::new(Functions::new(&app, courier.clone()), app.clock.clone(), app.entropy.clone());
+        let gateway = Gateway::new(Functions::new(&app, courier.clone(), vendor), app.clock.clone(), app.entropy.clone());
         let demo = if options.demo { Some(demo(&gateway, &store, &operator_key).await?) } else { None };
         let control = Control {
             app: app.clone(),
@@ -244,6 +244,7 @@ struct Parts {
     faults: Faults,
     outbox: Outbox,
     provider: Provider,
+    vendor: Vendor,
     serving: Vec<Serving>,
 }
 
@@ -273,6 +274,7 @@ impl Parts {
         let provider_serving = provider.serve(provider_listener);
         let faults = Faults::default();
         let sdk = Sdk::new(faults.clone());
+        let vendor = provider.vendor(sdk.outbound(Service::Provider, &config), &config);
         let endpoint = |given: &Option<String>| given.clone().unwrap_or_else(|| inbox_endpoint.clone());
         let dynamodb = options.dynamodb_endpoint.clone().or_else(|| engine.as_ref().map(|engine| engine.endpoint.clone()));
         let table = table(&sdk, &dynamodb.unwrap_or_default(), &config.table_name).await?;
@@ -287,7 +289,7 @@ impl Parts {
         let app = App { clock, entropy, config, table, keyrings };
         let serving = [Some(provider_serving), Some(inbox), engine.map(|engine| engine.serving)];
         let serving = serving.into_iter().flatten().collect();
-        Ok(Self { app, courier, meter, faults, outbox, provider, serving })
+        Ok(Self { app, courier, meter, faults, outbox, provider, vendor, serving })
     }
 }
 

@@ -20,6 +20,10 @@ pub enum Authorisation {
     AccessToken,
     /// An access token, or the challenge of a first sign-in in the body.
     AccessTokenOrProof,
+    /// `Authorization: Bearer` with the challenge that opened what is asked for.
+    Challenge,
+    /// The provider, by Standard Webhooks.
+    Signature,
 }
 
 /// What a route writes into the audit.
@@ -54,6 +58,8 @@ pub enum Function {
     Factors,
     LinkRedeem,
     Links,
+    KbaCallback,
+    KbaSession,
     Login,
     Me,
     Pages,
@@ -77,6 +83,8 @@ impl Function {
             Self::Factors => "factors",
             Self::LinkRedeem => "link-redeem",
             Self::Links => "links",
+            Self::KbaCallback => "kba-callback",
+            Self::KbaSession => "kba-session",
             Self::Login => "login",
             Self::Me => "me",
             Self::Pages => "pages",
@@ -144,6 +152,8 @@ const PROOF: Authorisation = Authorisation::Proof;
 const OPERATOR: Authorisation = Authorisation::Operator;
 const TOKEN: Authorisation = Authorisation::AccessToken;
 const TOKEN_OR_PROOF: Authorisation = Authorisation::AccessTokenOrProof;
+const CHALLENGE: Authorisation = Authorisation::Challenge;
+const SIGNATURE: Authorisation = Authorisation::Signature;
 const SETTINGS: Authorisation = Authorisation::Scope(Scope::SettingsWrite);
 const USERS: Authorisation = Authorisation::Scope(Scope::UsersWrite);
 const QUOTA: Authorisation = Authorisation::Scope(Scope::QuotaRead);
@@ -266,6 +276,17 @@ routes! {
     ListQuotaEntries "GET" "/v1/quota/entries" Quota QUOTA, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "List what became of the account's prepaid transactions, the newest first";
+
+    OpenKbaSession "POST" "/v1/kba/sessions" KbaSession PROOF, WithEffect Ignored 201
+        [S::InvalidRequest, S::ChallengeUnknown, S::MethodNotEnabled, S::ViewingLocked, S::ChallengeExpired, S::ChallengeUsed,
+         S::AgreementClosed, S::TooManySessions, S::ProviderUnavailable]
+        "Open a session of knowledge-based authentication for a recipient";
+    GetKbaSession "GET" "/v1/kba/sessions/{session}" KbaSession CHALLENGE, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::NotFound]
+        "Show how a session went, and for a minute after a pass the access token";
+    TakeKbaCallback "POST" "/v1/kba/callback" KbaCallback SIGNATURE, WithEffect Ignored 204
+        [S::InvalidRequest, S::SignatureInvalid, S::NotFound, S::UnexpectedField]
+        "Take the provider's word of how a session went";
 
     ReadAudit "GET" "/v1/audit" Audit AUDIT, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]

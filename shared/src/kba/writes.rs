@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::courier::{Message, NotVerified};
 use crate::dynamo::{Failure, Key, Write, keys};
 use crate::owed::{self, Mail, Owed};
-use crate::quota::{About, EntryId, Unit, plan};
+use crate::quota::{EntryId, Unit, plan};
 
 /// Where in the transaction the message's id is written: that it is there already means that the message was taken.
 pub const MESSAGE: usize = 0;
@@ -116,11 +116,7 @@ impl Case<'_> {
             let closure = Closure { at: self.now, reason: Some(reason(attempts)), recipient: Some(self.recipient.id) };
             return self.agreement.end(AgreementStatus::Cancelled, &closure);
         }
-        let write = self.agreement.touch();
-        Ok(match self.consumes(effect) {
-            Some(_) => write.and(", #reserved = #reserved - :used").value("used", 1_u32),
-            None => write,
-        })
+        Ok(self.agreement.touch())
     }
 
     fn events(&self, effect: Effect) -> Vec<Event> {
@@ -153,20 +149,19 @@ impl Case<'_> {
 
     /// The recipient's transaction, where this answer consumes it.
     fn consumes(&self, effect: Effect) -> Option<Unit> {
-        self.recipient.kba.unit.filter(|_| effect.consumes() && !self.recipient.kba.consumed)
+        self.recipient.reserved().filter(|_| effect.consumes())
     }
 
     fn ledger(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
-        let about =
-            About { agreement: Some(self.agreement.id.to_string()), recipient: None, group: self.agreement.group.clone() };
         let account = self.agreement.account;
         let mut plans = Vec::new();
         if let Some(unit) = self.consumes(effect) {
-            let about = About { recipient: Some(self.recipient.id.to_string()), ..about.clone() };
+            let about = self.agreement.about(Some(self.recipient.id));
             plans.push(plan::consume(account, EntryId::consume(self.recipient.id), &about, unit, self.now)?);
         }
         if let Effect::Cancel(_) = effect {
-            let id = EntryId::release(self.agreement.id, "cancelled");
+            // The same name as any end of an agreement has: it ends once.
+            let (id, about) = (EntryId::release(self.agreement.id, "end"), self.agreement.about(None));
             plans.push(plan::release(account, id, &about, self.others, self.now)?);
         }
         plan::together(account, &plans)

@@ -15,8 +15,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::clock::Clock;
+use shared::config::Config;
 use shared::entropy::Entropy;
 use shared::ids::SessionId;
+use shared::kba::webhook;
+use shared::outbound::Outbound;
+use shared::provider::Held;
 use shared::secret::{Secret, encode};
 use tokio::net::TcpListener;
 
@@ -34,6 +38,13 @@ const KEPT_MAX: usize = 10_000;
 /// The provider, shared by all clones.
 #[derive(Clone, Debug)]
 pub struct Provider(Arc<Desk>);
+
+/// What the service has of the provider.
+#[derive(Debug)]
+pub(crate) struct Vendor {
+    pub client: Option<shared::provider::Provider>,
+    pub secrets: Option<Held<webhook::Secrets>>,
+}
 
 #[derive(Debug)]
 struct Desk {
@@ -62,6 +73,13 @@ impl Provider {
     pub(crate) fn serve(&self, listener: TcpListener) -> Serving {
         tokio::spawn(watch(Arc::downgrade(&self.0)));
         Serving::router(listener, web::router(self.clone()))
+    }
+
+    /// What the service has of it: a client, and the secrets of its callbacks.
+    pub(crate) fn vendor(&self, outbound: Outbound, config: &Config) -> Vendor {
+        let Secrets { api, webhook } = &self.0.secrets;
+        let client = shared::provider::Provider::new(outbound, config, Held::given(api.clone()));
+        Vendor { client, secrets: webhook::Secrets::read([webhook]).map(Held::given) }
     }
 
     /// Where it answers.
