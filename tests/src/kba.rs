@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::{Kba, Locale, Settings};
@@ -156,6 +159,22 @@ impl World {
         let entries: Vec<shared::audit::Entry> = page.items.into_iter().map(|item| read(item).unwrap()).collect();
         assert_eq!(shared::audit::first_broken(&entries), None);
         entries.iter().map(|entry| serde_json::to_value(entry).unwrap()).collect()
+    }
+
+    /// A message to the callback, signed as the provider would: `id` and the time of now.
+    pub fn signed(&self, id: &str, body: &[u8]) -> reqwest::RequestBuilder {
+        self.signed_at(id, self.stack.clock().now().as_secs(), body)
+    }
+
+    /// The same, at another time. Bytes that are no text are signed as they are.
+    pub fn signed_at(&self, id: &str, at: i64, body: &[u8]) -> reqwest::RequestBuilder {
+        let secret = self.stack.provider().webhook_secret().expose();
+        let key = STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap();
+        let message = [format!("{id}.{at}.").as_bytes(), body].concat();
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &message);
+        let request = self.request(Method::POST, "/v1/kba/callback").header("content-type", "application/json");
+        let request = request.header("webhook-id", id).header("webhook-timestamp", at);
+        request.header("webhook-signature", format!("v1,{}", STANDARD.encode(tag))).body(body.to_vec())
     }
 
     /// Lets the provider answer; the callback has to be taken.

@@ -119,9 +119,10 @@ async fn a_route_that_needs_a_key_or_a_token_refuses_who_has_none() {
         match route.authorisation {
             Authorisation::Public => assert_eq!(answer.status, route.success, "{}", route.key()),
             Authorisation::Proof => assert_eq!(answer.status, 400, "{}", route.key()),
+            Authorisation::Signature => assert_eq!((answer.status, answer.slug()), (401, "signature-invalid"), "{}", route.key()),
             // Whether its body is looked at before there is a token is its own affair.
             Authorisation::AccessTokenOrProof => assert!([400, 401].contains(&answer.status), "{}", route.key()),
-            Authorisation::Operator | Authorisation::Scope(_) | Authorisation::AccessToken => {
+            Authorisation::Operator | Authorisation::Scope(_) | Authorisation::Challenge | Authorisation::AccessToken => {
                 assert_eq!((answer.status, answer.slug()), (401, "unauthorized"), "{}", route.key());
             }
         }

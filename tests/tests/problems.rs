@@ -84,7 +84,7 @@ impl Walk {
             Authorisation::Operator => request.bearer_auth(OPERATOR),
             Authorisation::Scope(_) => request.bearer_auth(&self.world.key),
             Authorisation::AccessToken | Authorisation::AccessTokenOrProof => request.bearer_auth(&self.token),
-            Authorisation::Public | Authorisation::Proof => request,
+            Authorisation::Public | Authorisation::Proof | Authorisation::Challenge | Authorisation::Signature => request,
         }
     }
 
@@ -773,6 +773,95 @@ async fn the_errors_of_the_quota() {
     let entries = Operation::ListQuotaEntries;
     walk.refuses(entries, Slug::InvalidRequest, walk.ask(entries, "/v1/quota/entries?cursor=*")).await;
     snapshot(walk, Function::Quota);
+}
+
+#[tokio::test]
+async fn the_errors_of_kba_sessions() {
+    let mut walk = Walk::new().await;
+    let (open, show, path) = (Operation::OpenKbaSession, Operation::GetKbaSession, "/v1/kba/sessions");
+    let asked = walk.world.asked(1, |kba| (kba.max_attempts, kba.on_view_after_signing) = (Some(1), true)).await;
+    let challenge = asked.challenges[0].clone();
+    let body = json!({"challenge": challenge});
+    walk.refuses_bodies(open, path).await;
+    walk.refuses_body(open, Slug::ChallengeUnknown, path, json!({"challenge": "chl_nobody"})).await;
+    walk.refuses_without_a_table(open, path, Some(&body)).await;
+    walk.fail(Service::Provider, Mode::Refused, 0);
+    walk.refuses_body(open, Slug::ProviderUnavailable, path, body.clone()).await;
+    walk.mend();
+    let session = walk.world.session(&challenge).await;
+
+    let shown = format!("{path}/{session}");
+    let look = |walk: &Walk, path: &str, challenge: &str| walk.ask(show, path).bearer_auth(challenge);
+    walk.refuses(show, Slug::Unauthorized, walk.ask(show, &shown)).await;
+    walk.refuses(show, Slug::ChallengeUnknown, look(&walk, &shown, "chl_nobody")).await;
+    walk.refuses(show, Slug::InvalidRequest, look(&walk, &format!("{shown}?wait=1"), &challenge)).await;
+    walk.refuses(show, Slug::NotFound, look(&walk, &format!("{path}/kba_00000000000000000000000001"), &challenge)).await;
+    walk.fail(Service::Dynamodb, Mode::Refused, 0);
+    walk.refuses(show, Slug::ServiceUnavailable, look(&walk, &shown, &challenge)).await;
+    walk.mend();
+
+    walk.world.provider_says(&session, "passed").await;
+    walk.refuses_body(open, Slug::ChallengeUsed, path, body.clone()).await;
+    walk.world.completed(&asked, 0).await;
+    let viewing = walk.world.another_challenge(&asked, 0).await;
+    let session = walk.world.session(&viewing).await;
+    walk.world.provider_says(&session, "failed").await;
+    walk.refuses_body(open, Slug::ViewingLocked, path, json!({"challenge": viewing})).await;
+
+    let asked = walk.world.asked(1, |kba| kba.max_attempts = Some(1)).await;
+    let body = json!({"challenge": asked.challenges[0]});
+    for _ in 0..10 {
+        let _ = walk.world.session(&asked.challenges[0]).await;
+    }
+    walk.refuses_body(open, Slug::TooManySessions, path, body.clone()).await;
+    let another = walk.world.asked(1, |kba| kba.max_attempts = Some(1)).await;
+    let session = walk.world.session(&another.challenges[0]).await;
+    walk.world.provider_says(&session, "failed").await;
+    walk.refuses_body(open, Slug::AgreementClosed, path, json!({"challenge": another.challenges[0]})).await;
+    let viewed = walk.world.asked(1, |_| {}).await;
+    walk.world.completed(&viewed, 0).await;
+    walk.refuses_body(open, Slug::MethodNotEnabled, path, json!({"challenge": viewed.challenges[0]})).await;
+    walk.world.advance(3600);
+    walk.refuses_body(open, Slug::ChallengeExpired, path, body).await;
+    snapshot(walk, Function::KbaSession);
+}
+
+#[tokio::test]
+async fn the_errors_of_kba_callbacks() {
+    let mut walk = Walk::new().await;
+    let (take, path) = (Operation::TakeKbaCallback, "/v1/kba/callback");
+    let asked = walk.world.asked(1, |_| {}).await;
+    let session = walk.world.session(&asked.challenges[0]).await;
+    let message = json!({"type": "kba.session.completed", "timestamp": "2027-01-15T08:00:00Z",
+        "data": {"session": session, "outcome": "failed"}});
+    let signed = |walk: &Walk, body: &Value| walk.world.signed("msg_1", body.to_string().as_bytes());
+    walk.refuses_body(take, Slug::SignatureInvalid, path, message.clone()).await;
+    walk.refuses(take, Slug::PayloadTooLarge, walk.world.signed("msg_1", &vec![b' '; 65_537])).await;
+    walk.refuses(take, Slug::UnsupportedMediaType, walk.ask(take, path).header("content-type", "text/plain").body("{}")).await;
+    walk.refuses(take, Slug::InvalidRequest, walk.world.signed("msg_1", b"{\"type\":")).await;
+    for (pointer, value) in [
+        ("/type", json!("kba.session.begun")),
+        ("/timestamp", json!("today")),
+        ("/data/outcome", json!("maybe")),
+        ("/data/outcome", json!("passed")),
+        ("/data/session", json!("usr_00000000000000000000000001")),
+    ] {
+        let mut changed = message.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        walk.refuses(take, Slug::InvalidRequest, signed(&walk, &changed)).await;
+    }
+    let mut personal = message.clone();
+    personal["data"]["address"] = json!("1 Main Street");
+    walk.refuses(take, Slug::UnexpectedField, signed(&walk, &personal)).await;
+    let mut unknown = message.clone();
+    unknown["data"]["session"] = json!("kba_00000000000000000000000001");
+    walk.refuses(take, Slug::NotFound, signed(&walk, &unknown)).await;
+    walk.fail(Service::Dynamodb, Mode::Refused, 0);
+    walk.refuses(take, Slug::ServiceUnavailable, signed(&walk, &message)).await;
+    walk.mend();
+    // None of them was carried out.
+    let _ = walk.world.send(signed(&walk, &message)).await.expect(204);
+    snapshot(walk, Function::KbaCallback);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ mod operations;
 mod types;
 
 use shared::http::routes::ROUTES;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder, PathItem, Paths, ServerBuilder};
 
 /// The document.
@@ -56,6 +56,12 @@ fn components() -> Components {
     );
     components.add_security_scheme("operatorKey", bearer("An operator's API key."));
     components.add_security_scheme("accessToken", bearer("An access token of a signed-in user."));
+    components.add_security_scheme("challenge", bearer("The challenge that opened what is asked for."));
+    let signature = ApiKeyValue::with_description(
+        "webhook-signature",
+        "Standard Webhooks, by a secret that the provider and the deployment share.",
+    );
+    components.add_security_scheme("webhookSignature", SecurityScheme::ApiKey(ApiKey::Header(signature)));
     components
 }
 

@@ -61,6 +61,8 @@ fn authorisation(route: &Route) -> Option<String> {
         Authorisation::AccessTokenOrProof => {
             Some("For the signed-in user, or for who signs in for the first time, with `challenge` in the body.".into())
         }
+        Authorisation::Challenge => Some("For whoever holds the challenge that opened the session.".into()),
+        Authorisation::Signature => Some("For the provider: Standard Webhooks, over the body as it is sent.".into()),
         Authorisation::Public | Authorisation::Proof => None,
     }
 }
@@ -70,6 +72,8 @@ fn security(route: &Route) -> Option<SecurityRequirement> {
         Authorisation::Scope(_) => "apiKey",
         Authorisation::Operator => "operatorKey",
         Authorisation::AccessToken | Authorisation::AccessTokenOrProof => "accessToken",
+        Authorisation::Challenge => "challenge",
+        Authorisation::Signature => "webhookSignature",
         Authorisation::Public | Authorisation::Proof => return None,
     };
     Some(SecurityRequirement::new(scheme, Vec::<String>::new()))
@@ -100,6 +104,14 @@ fn parameters(route: &Route) -> Vec<Parameter> {
             "A quoted string (IETF draft-07). The same request again is answered as before, with `Idempotency-Replayed: true`.";
         let required = route.idempotency == Idempotency::Required;
         parameters.push(parameter("Idempotency-Key", ParameterIn::Header, required, what));
+    }
+    if route.authorisation == Authorisation::Signature {
+        let headers = [
+            ("webhook-id", "The message's id: the same when it is sent again. It is taken once."),
+            ("webhook-timestamp", "When it is sent, in seconds; at most five minutes from our time."),
+            ("webhook-signature", "`v1,` and the base 64 of the HMAC-SHA-256 over id, timestamp and body, joined by full stops."),
+        ];
+        parameters.extend(headers.map(|(name, what)| parameter(name, ParameterIn::Header, true, what)));
     }
     if route.method == "PATCH" {
         parameters.push(parameter("If-Match", ParameterIn::Header, false, "The `ETag` of what is to be changed."));
@@ -184,6 +196,7 @@ fn example(slug: Slug) -> Value {
         Slug::InvalidRequest => Problem::invalid_field("/username", "is missing"),
         Slug::CodeInvalid | Slug::CodeSuperseded => Problem::new(slug).with("attempts_left", 4),
         Slug::ResendTooSoon => Problem::new(slug).with("resend_in", 42),
+        Slug::UnexpectedField => Problem::new(slug).field("/data", "has a field that is not of this message"),
         Slug::AllowlistTooWide => Problem::new(slug).field("/ip_allowlist/0", "is wider than /16 (IPv4) or /32 (IPv6)"),
         slug => Problem::new(slug),
     };
