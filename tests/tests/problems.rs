@@ -891,6 +891,8 @@ fn every_function_with_a_route_has_its_errors_told() {
         Function::Tokens,
         Function::Password,
         Function::Documents,
+        Function::KbaCallback,
+        Function::KbaSession,
         Function::Pages,
         Function::Quota,
         Function::QuotaTopup,
