@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Fault;
 
 /// Every function: folder, package and binary.
-pub(crate) const FUNCTIONS: [&str; 18] = [
+pub(crate) const FUNCTIONS: [&str; 20] = [
     "accounts",
     "audit",
     "code-issue",
@@ -15,6 +15,8 @@ pub(crate) const FUNCTIONS: [&str; 18] = [
     "documents",
     "expiry-cleanup",
     "factors",
+    "kba-callback",
+    "kba-session",
     "link-redeem",
     "links",
     "login",

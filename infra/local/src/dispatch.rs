@@ -32,7 +32,16 @@ impl Functions {
         let factors = Arc::new(factors::State { app: app.clone(), courier: courier.clone() });
         let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
         let password = Arc::new(password::State { app: app.clone(), courier });
-        Self { app: Arc::new(app.clone()), code_issue, factors, links, kba_callback, kba_session, pages: Arc::default(), password }
+        Self {
+            app: Arc::new(app.clone()),
+            code_issue,
+            factors,
+            links,
+            kba_callback,
+            kba_session,
+            pages: Arc::default(),
+            password,
+        }
     }
 
     /// Lets `function` answer.

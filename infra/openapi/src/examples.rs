@@ -7,6 +7,7 @@ const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
 const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
 const KEY: &str = "key_5w8r2t6y1q9k3m7x4v0c8n2b6d";
 const FACTOR: &str = "fac_01jd3v8e5mz7p1c4n6h9k2s3df";
+const SESSION: &str = "kba_01jd3va1f7q4w9e2r6t8y5v3bn";
 const CHALLENGE: &str = "chl_AQGTaHs….mX1.Uj6…";
 const TOPUP: &str = "top_4k8w1r7m3x9q5v2c6n0b8t4y1s";
 const AGREEMENT: &str = "agr_01jd3w2f6kq8m1x4t7r0w3y5ab";
@@ -39,6 +40,11 @@ pub fn request(operation: O) -> Option<Value> {
         O::RedeemCode => json!({"code": "otc_…"}),
         O::ForgetPassword => json!({"account": ACCOUNT, "username": "ann@example.com"}),
         O::SetPassword => json!({"challenge": CHALLENGE, "password": "another horse battery"}),
+        O::OpenKbaSession => json!({"challenge": CHALLENGE}),
+        O::TakeKbaCallback => json!({
+            "type": "kba.session.completed", "timestamp": "2026-11-22T09:30:00Z",
+            "data": {"session": SESSION, "outcome": "passed", "token": "tok_5yJ3c2Vzc2lvbg"}
+        }),
         _ => return None,
     })
 }
@@ -155,6 +161,18 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
              "at": "2026-11-22T09:32:07Z"},
             {"id": TOPUP, "kind": "topup", "transactions": 500, "reference": "order 2026-1138", "at": "2026-11-22T09:30:00Z"}
         ]})),
+        O::OpenKbaSession => one(json!({
+            "session": SESSION, "iframe_url": "https://kba.example/verify/8f1c", "expires_in": 600, "attempts_left": 3
+        })),
+        O::GetKbaSession => vec![
+            ("pending", json!({"status": "pending", "attempts_left": 3})),
+            (
+                "passed",
+                json!({"status": "passed", "attempts_left": 3, "authenticated": {
+                    "access_token": TOKEN, "token_type": "Bearer", "expires_in": 897, "amr": ["otp", "kba", "mfa"], "acr": "kba"
+                }}),
+            ),
+        ],
         O::Health => one(json!({"status": "ok"})),
         _ => Vec::new(),
     }

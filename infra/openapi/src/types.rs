@@ -49,6 +49,10 @@ pub fn schemas() -> Schemas {
     of::<password::ForgottenPassword>(&mut schemas);
     of::<password::Forgotten>(&mut schemas);
     of::<password::SetPassword>(&mut schemas);
+    of::<kba_session::Request>(&mut schemas);
+    of::<kba_session::Response>(&mut schemas);
+    of::<kba_session::SessionState>(&mut schemas);
+    of::<shared::kba::callback::Message>(&mut schemas);
     of::<me::Response>(&mut schemas);
     of::<audit::Response>(&mut schemas);
     of::<quota_topup::Request>(&mut schemas);
@@ -83,6 +87,8 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::Login => reference::<login::Request>(),
         O::IssueCode => reference::<code_issue::Request>(),
         O::VerifyCode => reference::<code_verify::Request>(),
+        O::OpenKbaSession => reference::<kba_session::Request>(),
+        O::TakeKbaCallback => reference::<shared::kba::callback::Message>(),
         O::EnrolApp => reference::<factors::EnrolApp>(),
         O::ConfirmApp => reference::<factors::ConfirmApp>(),
         O::CreateLink => reference::<links::Request>(),
@@ -117,6 +123,8 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::CreateLink => (json, reference::<links::Response>()),
         O::ForgetPassword => (json, reference::<password::Forgotten>()),
         O::Login | O::VerifyCode | O::RedeemLink | O::RedeemCode => (json, reference::<shared::sign_in::Answer>()),
+        O::OpenKbaSession => (json, reference::<kba_session::Response>()),
+        O::GetKbaSession => (json, reference::<kba_session::SessionState>()),
         O::GetMe => (json, reference::<me::Response>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
@@ -129,7 +137,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::Discovery => (json, reference::<documents::Discovery>()),
         O::SignInPage | O::LinkPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
         O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
-        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword => return None,
+        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword | O::TakeKbaCallback => return None,
     })
 }
 
