@@ -124,11 +124,15 @@ impl Language for English {
         Letter {
             subject: format!("Cancelled: {title}"),
             paragraphs: vec![
-                format!("{who} did not pass the identity check for “{title}”, after {times}. The agreement was therefore cancelled."),
+                format!(
+                    "{who} did not pass the identity check for “{title}”, after {times}. The agreement was therefore cancelled."
+                ),
                 format!("“{title}” was sent in the name of {organisation}."),
             ],
             point: Point::None,
-            notes: vec!["Nobody else was told. The audit report of the agreement has every step. To go on, send it again.".into()],
+            notes: vec![
+                "Nobody else was told. The audit report of the agreement has every step. To go on, send it again.".into(),
+            ],
         }
     }
 }
