@@ -94,7 +94,7 @@ async fn look_up(State(provider): State<Provider>, Path(key): Path<String>, body
         return refused(StatusCode::BAD_REQUEST, "name, address, and the digits if any");
     };
     let now = provider.0.clock.now();
-    go_on(&provider, &key, |session| session.look_up(&person, now)).await
+    go_on(&provider, &key, |session| session.look_up(&person, now))
 }
 
 /// Somebody answers the questions.
@@ -103,10 +103,10 @@ async fn take(State(provider): State<Provider>, Path(key): Path<String>, body: B
         return refused(StatusCode::BAD_REQUEST, "the place of each answer");
     };
     let now = provider.0.clock.now();
-    go_on(&provider, &key, |session| session.take(&answers, now)).await
+    go_on(&provider, &key, |session| session.take(&answers, now))
 }
 
-async fn go_on(provider: &Provider, key: &str, step: impl FnOnce(&mut Session) -> Option<Next>) -> Response {
+fn go_on(provider: &Provider, key: &str, step: impl FnOnce(&mut Session) -> Option<Next>) -> Response {
     let next = with(provider, key, |session| (session.opening.reference.clone(), step(session)));
     match next {
         None => missing(),
