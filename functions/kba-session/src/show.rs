@@ -72,8 +72,8 @@ fn authenticated(session: &Session, issuer: &str, keyring: &Keyring, now: Timest
     let subject = RecipientSubject { account: session.account, agreement: session.agreement, recipient: session.recipient };
     let proof = Proof::recipients_answers(passed_at);
     // What is drawn from it is the token's id, which is no secret and has to be the same each time.
-    let [.., a, b, c, d, e, f, g, h] = session.id.to_bytes();
-    let drawn = Entropy::seeded(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+    let id = session.id.to_bytes();
+    let drawn = Entropy::seeded(id.iter().skip(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte)));
     let token = access_token::sign_for_recipient(&subject, &proof, issuer, keyring, &drawn, passed_at)?;
     let mut authenticated = Authenticated::new(token, &proof);
     authenticated.expires_in = passed_at.plus(access_token::LIFETIME).until(now).as_secs();
