@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, PASSWORD, Person, World, claims, token_of};
+use tests::{Answer, Authenticator, PASSWORD, Person, World, claims, token_of};
 
 const PORTAL: &str = "https://portal.example/in?tenant=7";
 
@@ -174,6 +174,48 @@ async fn who_never_had_a_factor_enrols_and_who_has_none_enabled_is_told_so() {
     let token = link(&world, &ann).await;
     let _ = world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
     let _ = redeem(&world, &token).await.refused(403, "no-usable-factor");
+}
+
+#[tokio::test]
+async fn an_app_that_is_set_up_by_a_link_spends_it() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"links": {"redirect_uris": [PORTAL]}})).await;
+    let new = world.user("new", json!({"phone": null})).await;
+    let _ = create(&world, json!({"user": new.id, "redirect_uri": PORTAL})).await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let other = redeem(&world, &token).await.expect(200).text("challenge");
+    let challenge = redeem(&world, &token).await.expect(200).text("challenge");
+    let done = set_up(&world, &challenge).await;
+    assert_eq!(done["status"], "redirect", "the portal's back end gets the token, and nobody else");
+    let code = json!({"code": done["code"]});
+    let got = world.backend(Method::POST, "/v1/tokens", Some(code)).await.expect(200);
+    assert_eq!((&got.body["acr"], &got.body["amr"]), (&json!("two-factor"), &json!(["otp", "mfa"])));
+    let _ = redeem(&world, &token).await.refused(410, "link-used");
+    let _ = world.post("/v1/factors/totp", json!({"challenge": other})).await.refused(410, "challenge-used");
+}
+
+/// Sets up an app with a challenge; answers with what the sign-in came to.
+async fn set_up(world: &World, challenge: &str) -> Value {
+    let begun = world.post("/v1/factors/totp", json!({"challenge": challenge})).await.expect(201);
+    let code = Authenticator::reading(&begun).code(world);
+    let confirm = json!({"challenge": challenge, "factor": begun.text("factor"), "code": code});
+    world.post("/v1/factors/totp/confirm", confirm).await.expect(200).body["authenticated"].clone()
+}
+
+#[tokio::test]
+async fn after_a_reset_a_link_lets_an_app_be_set_up_and_the_password_does_not() {
+    let world = World::new().await;
+    let new = world.user("new", json!({"phone": null})).await;
+    let challenge = world.login("new", PASSWORD).await.expect(200).text("challenge");
+    let _ = set_up(&world, &challenge).await;
+    let before = link(&world, &new).await;
+    assert_eq!(redeem(&world, &before).await.expect(200).body["status"], "second_factor_required");
+    let _ = world.backend(Method::DELETE, &format!("/v1/users/{}/factors/totp", new.id), None).await.expect(204);
+    let _ = world.login("new", PASSWORD).await.refused(403, "no-usable-factor");
+    let opened = redeem(&world, &link(&world, &new).await).await.expect(200);
+    assert_eq!(opened.body["status"], "enrolment_required");
+    let done = set_up(&world, &opened.text("challenge")).await;
+    assert_eq!((&done["status"], &done["acr"]), (&json!("authenticated"), &json!("two-factor")));
 }
 
 #[tokio::test]
