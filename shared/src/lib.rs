@@ -5,7 +5,8 @@
 //! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
 //! | [`agreement`] | what recipients are asked to see and sign |
 //! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
-//! | [`api_key`], [`access_token`], [`signed_in`] | what a back end, and what a signed-in person, shows; who that is |
+//! | [`api_key`], [`access_token`], [`signed_in`], [`me`] | what a back end, and what a signed-in person, shows; who that is |
+//! | [`notice`] | who is told of a change to how they sign in |
 //! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
 //! | [`totp`], [`recovery`] | authenticator apps, and the codes for who has lost one |
 //! | [`opening`], [`completion`] | how a challenge begins, and what its end brings about |
@@ -52,7 +53,9 @@ pub mod ids;
 pub mod kba;
 pub mod keyring;
 pub mod link;
+pub mod me;
 pub mod metric;
+pub mod notice;
 pub mod opening;
 pub mod outbound;
 pub mod owed;

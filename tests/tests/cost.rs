@@ -96,3 +96,32 @@ async fn links_cost_what_the_table_says() {
         costs(&world, "password/forgotten, nobody", 3, 5.0, 20.0);
     }
 }
+
+#[tokio::test]
+async fn changing_factors_costs_what_the_table_says() {
+    let world = World::new().await;
+    // Without a mail address nobody is told, which would cost three requests more.
+    let ann = world.user("ann", json!({"email": null})).await;
+    let token = world.token(&ann).await;
+    let _ = world.stack.meter().take();
+
+    let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    costs(&world, "begin", 2, 2.0, 12.0);
+    let app = tests::Authenticator::reading(&begun);
+    let body = json!({"factor": begun.text("factor"), "code": app.code(&world)});
+    let _ = world.as_user(&token, Method::POST, "/v1/factors/totp/confirm", Some(body)).await.expect(200);
+    costs(&world, "confirm", 3, 2.0, 16.0);
+    let _ = world.as_user(&token, Method::GET, "/v1/factors", None).await.expect(200);
+    costs(&world, "list", 1, 2.0, 0.0);
+    let _ = world.as_user(&token, Method::POST, "/v1/factors/recovery-codes", None).await.expect(201);
+    costs(&world, "recovery codes", 2, 2.0, 12.0);
+    let _ = world.as_user(&token, Method::PATCH, "/v1/me", Some(json!({"locale": "fr"}))).await.expect(200);
+    costs(&world, "patch me", 2, 2.0, 12.0);
+    world.advance(30);
+    let challenge = world.challenge(&ann).await;
+    let _ = world.stack.meter().take();
+    let _ = world.verify(&challenge, "totp", &app.code(&world)).await.expect(200);
+    costs(&world, "codes/verify, app", 3, 1.0, 16.0);
+    let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
+    costs(&world, "remove", 2, 3.0, 14.0);
+}

@@ -13,6 +13,7 @@ use tests::{OPERATOR, PASSWORD, Person, World, another, token_of};
 /// What no test can provoke over HTTP, and why.
 const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[
     (Operation::GetMe, Slug::Forbidden, RECIPIENT),
+    (Operation::PatchMe, Slug::Forbidden, RECIPIENT),
     (Operation::EnrolApp, Slug::Forbidden, RECIPIENT),
     (Operation::ConfirmApp, Slug::Forbidden, RECIPIENT),
     (Operation::ListFactors, Slug::Forbidden, RECIPIENT),
@@ -543,6 +544,16 @@ async fn the_errors_of_factors() {
     let make = Operation::MakeRecoveryCodes;
     walk.refuses(make, Slug::MethodNotEnabled, walk.ask(make, codes)).await;
 
+    let (patch, me) = (Operation::PatchMe, "/v1/me");
+    let body = json!({"locale": "fr"});
+    walk.refuses_without_a_table(patch, me, Some(&body)).await;
+    walk.refuses(patch, Slug::Unauthorized, walk.anonymous(patch, me).json(&body)).await;
+    walk.refuses(patch, Slug::InvalidRequest, walk.ask(patch, "/v1/me?colour=red").json(&body)).await;
+    walk.refuses_bodies(patch, me).await;
+    walk.refuses_body(patch, Slug::InvalidRequest, me, json!({"email": "nobody", "phone": "12", "password": "short"})).await;
+    walk.refuses(patch, Slug::PreconditionFailed, walk.ask(patch, me).header("if-match", "\"7\"").json(&body)).await;
+    walk.refuses_contention(patch, me, Some(body.clone())).await;
+
     // A first sign-in.
     let challenge = walk.world.login("new", PASSWORD).await.expect(200).text("challenge");
     let begun = walk.world.post(begin, json!({"challenge": challenge})).await.expect(201);
@@ -573,6 +584,7 @@ async fn the_errors_of_factors() {
     walk.refuses_body(confirm, stale, end, none).await;
     walk.refuses(Operation::RemoveApp, stale, walk.ask(Operation::RemoveApp, begin)).await;
     walk.refuses(make, stale, walk.ask(make, codes)).await;
+    walk.refuses_body(patch, stale, me, body).await;
     snapshot(walk, Function::Factors);
 }
 

@@ -11,6 +11,7 @@ use shared::completion::Completion;
 use shared::dynamo::{Patience, Write, document, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::ids::FactorId;
+use shared::notice::Changed;
 use shared::recovery::{self, Codes};
 use shared::secret::{self, Secret, exposed_all};
 use shared::sign_in::Answer;
@@ -66,7 +67,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let enrolment = count(app, &mut who, request.factor).await?;
     let key = Key::open(&enrolment.sealed, who.user.id, enrolment.id, &who.keyring)?;
     match key.judge(code, None, who.now) {
-        Verdict::Right(step) => accept(app, call, who, &enrolment, step).await,
+        Verdict::Right(step) => accept(state, call, who, &enrolment, step).await,
         Verdict::Used | Verdict::Wrong => refuse(app, call, who, &enrolment).await,
     }
 }
@@ -115,14 +116,19 @@ async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, 
 }
 
 /// Puts the app in its place: whoever writes first has it.
-async fn accept(app: &App, call: &Call, mut who: Who, enrolment: &Enrolment, step: u64) -> Outcome {
+async fn accept(state: &State, call: &Call, mut who: Who, enrolment: &Enrolment, step: u64) -> Outcome {
+    let app = &state.app;
     let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
     let placed = Authenticator { id: enrolment.id, sealed: enrolment.sealed.clone(), last_step: step, enrolled_at: who.now };
     let completion = who.completion(app)?;
     let mut patience = Patience::default();
     loop {
-        let writes = placement(&who, event(&who, call, enrolment), &placed, &stored, completion.as_ref().map(|(end, _)| end))?;
+        let mut notices = who.notices(Changed::AppEnrolled)?;
+        let mut writes =
+            placement(&who, event(&who, call, enrolment), &placed, &stored, completion.as_ref().map(|(end, _)| end))?;
+        writes.extend(notices.take_writes());
         if who.settle(app, writes, &mut patience).await? {
+            notices.deliver(app, &state.courier).await;
             break;
         }
         who.may_enrol()?;

@@ -1,12 +1,14 @@
-//! A user's own factors: an authenticator app, and the recovery codes that stand in for one.
+//! How a user signs in, in the user's own hands: an authenticator app, the recovery codes that stand in for one, phone, mail address
+//! and password.
 //!
 //! Whoever changes them has proved a second factor in the last five minutes; only who never had one sets up the first with less. Each
-//! change is one transaction on the user's item, with its audit entry.
+//! change is one transaction on the user's item, with its audit entry and the mails that tell of it.
 
 mod confirm;
 mod enrol;
 mod list;
 mod picture;
+mod profile;
 mod recovery_codes;
 mod remove;
 mod who;
@@ -20,6 +22,7 @@ use shared::http::{Call, Operation, Outcome, Problem, Slug};
 pub use confirm::{Request as ConfirmApp, Response as ConfirmedApp};
 pub use enrol::{Request as EnrolApp, Response as EnrolledApp};
 pub use list::Response as Factors;
+pub use profile::Request as PatchMe;
 pub use recovery_codes::Response as RecoveryCodes;
 
 /// What this function holds: the app, and the hands that take messages.
@@ -39,6 +42,7 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
         Operation::ConfirmApp => confirm::handle(&state, &call).await,
         Operation::ListFactors => list::handle(&state, &call).await,
         Operation::RemoveApp => remove::handle(&state, &call).await,
+        Operation::PatchMe => profile::handle(&state, &call).await,
         Operation::MakeRecoveryCodes => recovery_codes::handle(&state, &call).await,
         _ => Err(Problem::new(Slug::NotFound)),
     }

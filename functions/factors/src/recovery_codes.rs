@@ -4,6 +4,7 @@ use serde::Serialize;
 use shared::audit::Action;
 use shared::dynamo::{Patience, document};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::notice::Changed;
 use shared::recovery;
 use shared::secret::{Secret, exposed_all};
 use shared::user::Method;
@@ -38,8 +39,11 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let event = who.event(Action::RecoveryCodesMade, call).with("count", recovery_codes.len());
         let update = who.user.touch().and(", #recovery = :recovery").value("recovery", document(&stored)?);
         let update = who.guard(update.when("attribute_exists(#app)"));
-        let writes = who.user.change(update, [event], who.now)?;
+        let mut notices = who.notices(Changed::RecoveryCodes)?;
+        let mut writes = who.user.change(update, [event], who.now)?;
+        writes.extend(notices.take_writes());
         if who.settle(app, writes, &mut patience).await? {
+            notices.deliver(app, &state.courier).await;
             return Ok(Reply::created(&Response { recovery_codes }));
         }
     }

@@ -3,6 +3,7 @@
 use shared::audit::Action;
 use shared::dynamo::Patience;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::notice::Changed;
 
 use crate::State;
 use crate::who::Who;
@@ -18,8 +19,11 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let id = who.user.app.as_ref().map(|app| app.id).ok_or_else(|| Problem::new(Slug::NotFound))?;
         let event = who.event(Action::FactorRemoved, call).with("method", "totp").with("factor", id.to_string());
         let update = who.user.remove_app().when("#app.#id = :factor").value("factor", id.to_string());
-        let writes = who.user.change(who.guard(update), [event], who.now)?;
+        let mut notices = who.notices(Changed::AppRemoved)?;
+        let mut writes = who.user.change(who.guard(update), [event], who.now)?;
+        writes.extend(notices.take_writes());
         if who.settle(app, writes, &mut patience).await? {
+            notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }
     }

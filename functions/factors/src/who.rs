@@ -12,6 +12,7 @@ use shared::completion::Completion;
 use shared::dynamo::{Failure, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::keyring::Keyring;
+use shared::notice::{self, Changed, Notices};
 use shared::secret::Secret;
 use shared::signed_in::{SignedIn, signed_in};
 use shared::user::{Method, User};
@@ -49,14 +50,15 @@ impl Who {
         let now = app.clock.now();
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
-        let wanted = vec![keys::user(ticket.user), keys::account(ticket.account)];
+        let wanted = std::iter::once(keys::user(ticket.user)).chain(ticket.settings_keys()).collect();
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let (Some(user), Some(account)) = (items.next().flatten(), items.next().flatten()) else {
             return Err(Refusal::Unknown.problem(now));
         };
         let (user, account): (User, Account) = (read(user)?, read(account)?);
-        let settings = account.settings()?;
-        call.allow_origins(&settings.origins);
+        call.allow_origins(&account.settings()?.origins);
+        let group = ticket.foreseen(items.next().flatten());
+        let settings = account.settings_in(user.group.as_deref(), group, &app.table).await?;
         Ok(Self { user, account, settings, keyring, now, shown: Shown::Challenge(ticket, challenge.clone()) })
     }
 
@@ -107,6 +109,11 @@ impl Who {
     pub fn completion(&self, app: &App) -> Result<Option<(Completion, Secret<String>)>, Problem> {
         let (Shown::Challenge(ticket, token), Some(challenge)) = (&self.shown, self.challenge()?) else { return Ok(None) };
         Ok(Some((Completion::of(ticket, challenge, Method::Totp, &app.entropy, self.now), token.clone())))
+    }
+
+    /// The mails that tell this user of a change.
+    pub fn notices(&self, changed: Changed) -> Result<Notices, Problem> {
+        Ok(notice::owe(&self.user, &self.user, &self.account, self.settings.locale, &[changed], self.now)?)
     }
 
     /// An entry of what this user does.

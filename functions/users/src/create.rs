@@ -13,10 +13,10 @@ use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::ids::{AccountId, UserId};
 use shared::secret::Secret;
 use shared::user::credential::Credential;
+use shared::user::fields::{self, Faults};
 use shared::user::{Factor, Kind, Method, User, password};
 use utoipa::ToSchema;
 
-use crate::fields::{self, Faults};
 use crate::user::Response;
 
 /// A user to be created.

@@ -2,7 +2,6 @@
 
 mod create;
 mod delete;
-mod fields;
 mod get;
 mod list;
 mod patch;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 
 use shared::api_key::{self, Scope};
 use shared::app::App;
+use shared::courier::Courier;
 use shared::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use create::Request as CreateUser;
@@ -21,19 +21,29 @@ pub use list::Response as Users;
 pub use patch::Request as PatchUser;
 pub use user::Response as User;
 
+/// What this function holds: the app, and the hands that take messages.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The app.
+    pub app: App,
+    /// SES.
+    pub courier: Courier,
+}
+
 /// Answers a request.
-pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
+pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
-    let caller = api_key::caller(&app, &call, Scope::UsersWrite).await?;
+    let app = &state.app;
+    let caller = api_key::caller(app, &call, Scope::UsersWrite).await?;
     call.allow_origins(&caller.account.settings()?.origins);
     match route.operation {
-        Operation::CreateUser => create::handle(&app, &call, &caller).await,
-        Operation::ListUsers => list::handle(&app, &call, &caller).await,
-        Operation::GetUser => get::handle(&app, &call, &caller).await,
-        Operation::PatchUser => patch::handle(&app, &call, &caller).await,
-        Operation::DeleteUser => delete::handle(&app, &call, &caller).await,
-        Operation::ResetApp => reset::handle(&app, &call, &caller).await,
-        Operation::UnlockUser => unlock::handle(&app, &call, &caller).await,
+        Operation::CreateUser => create::handle(app, &call, &caller).await,
+        Operation::ListUsers => list::handle(app, &call, &caller).await,
+        Operation::GetUser => get::handle(app, &call, &caller).await,
+        Operation::PatchUser => patch::handle(&state, &call, &caller).await,
+        Operation::DeleteUser => delete::handle(app, &call, &caller).await,
+        Operation::ResetApp => reset::handle(&state, &call, &caller).await,
+        Operation::UnlockUser => unlock::handle(app, &call, &caller).await,
         _ => Err(Problem::new(Slug::NotFound)),
     }
 }

@@ -1,7 +1,5 @@
 //! `PATCH /v1/users/{id}`
 
-mod change;
-
 use serde::Deserialize;
 use shared::account::Locale;
 use shared::api_key::Caller;
@@ -10,13 +8,16 @@ use shared::dynamo::{Failure, Patience, keys, read};
 use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
 use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::notice;
 use shared::secret::Secret;
+use shared::user::change::{self, Change};
 use shared::user::credential::Credential;
+use shared::user::fields::{self, Faults};
 use shared::user::{Kind, User};
 use utoipa::ToSchema;
 
+use crate::State;
 use crate::user::{self, Response};
-use change::Change;
 
 /// A JSON Merge Patch of a user. `null` takes a field away, where there may be none.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -61,33 +62,54 @@ pub struct Request {
     pub disabled: Option<bool>,
 }
 
-pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outcome {
+    let app = &state.app;
     call.only_query(&["account"])?;
     let request: Request = Body::read(call.merge_patch()?)?;
-    let (mut change, password) = Change::read(request)?;
+    let (mut change, password) = read_change(request)?;
     let if_match = call.if_match()?;
     let mut user = user::find(app, call, caller.account.id).await?;
     fresh(&user, if_match)?;
     change.hash(password, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
-        let patched = change.over(&user);
+        let now = app.clock.now();
+        let patched = change.over(&user, now);
         let changed = change.names(&user, &patched)?;
         if changed.is_empty() {
             return Ok(Reply::ok(&Response::from(&user)).etag(user.version));
         }
         let credential = credential(app, &user, &patched).await?;
         let event = change::event(&changed, &patched, caller.actor).from(call.source);
-        let written = app.table.transact(change.writes(&user, &patched, credential, event, app.clock.now())?).await;
+        let told = change::told(&changed, &patched);
+        let mut notices = notice::owe(&user, &patched, &caller.account, caller.account.settings()?.locale, &told, now)?;
+        let writes = change.writes(&user, &patched, credential, notices.take_writes(), event, now)?;
+        let written = app.table.transact(writes).await;
         if written.as_ref().is_err_and(|failure| is_taken(failure, &user)) {
             return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
         }
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            notices.deliver(app, &state.courier).await;
             return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
         }
         user = user::find(app, call, caller.account.id).await?;
         fresh(&user, if_match)?;
     }
+}
+
+/// Holds every field against its rule. The password is yet to be hashed.
+fn read_change(request: Request) -> Result<(Change, Member<Secret<String>>), Problem> {
+    let mut faults = Faults::default();
+    let username = request.username.and_then(|text| faults.hold("/username", text.as_str(), fields::username));
+    let password = request.password.filter_map(|password| faults.hold("/password", password, fields::password));
+    let email = request.email.filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
+    let phone = request.phone.filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
+    let group = request.group.filter_map(|text| faults.hold("/group", text.as_str(), fields::group));
+    let sso_subject = request.sso_subject.filter_map(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
+    faults.finish()?;
+    let Request { kind, locale, disabled, .. } = request;
+    let password_hash = Member::Untouched;
+    Ok((Change { username, kind, password_hash, email, phone, group, locale, sso_subject, disabled }, password))
 }
 
 fn fresh(user: &User, if_match: Option<u64>) -> Result<(), Problem> {

@@ -5,25 +5,31 @@
 use std::collections::BTreeMap;
 
 use shared::api_key::Caller;
-use shared::app::App;
 use shared::audit::{Action, Event};
 use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, Write, document};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
+use shared::notice::{self, Changed};
 use shared::user::User;
 
-use crate::user;
+use crate::{State, user};
 
-pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outcome {
+    let app = &state.app;
     call.only_query(&["account"])?;
     call.no_body()?;
     let event = Event::new(Action::FactorReset, caller.actor).from(call.source).with("method", "totp");
     let mut patience = Patience::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let written = app.table.transact(writes(&user, event.clone(), app.clock.now())?).await;
+        let (now, locale) = (app.clock.now(), caller.account.settings()?.locale);
+        let mut notices = notice::owe(&user, &user, &caller.account, locale, &[Changed::AppReset], now)?;
+        let mut writes = writes(&user, event.clone(), now)?;
+        writes.extend(notices.take_writes());
+        let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }
     }

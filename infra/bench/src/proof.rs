@@ -117,7 +117,12 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
         ("settings", 200, Event::patch("/v1/settings", json!({ "second_factor": null })).bearer(&world.key)),
         ("settings", 200, Event::get("/v1/ip-allowlist/explain?ip=198.18.0.1").bearer(&world.key)),
         ("documents", 204, Event::preflight("/v1/login", origin)),
-        ("users", 200, Event::patch(user.clone(), json!({ "password": "another horse battery" })).bearer(&world.key)),
+        (
+            "users",
+            200,
+            Event::patch(user.clone(), json!({ "password": "another horse battery", "email": "person@example.com" }))
+                .bearer(&world.key),
+        ),
         ("users", 200, Event::patch(user.clone(), json!({ "username": format!("{}-anew", person.username) })).bearer(&world.key)),
         ("users", 200, Event::post(format!("{user}/unlock"), json!({})).bearer(&world.key)),
         ("users", 204, Event::delete(format!("{user}/factors/totp")).bearer(&world.key)),
@@ -137,7 +142,10 @@ async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
     let begun = way.ask("factors", &Event::post("/v1/factors/totp", json!({})).bearer(&token)).await?.expect(201)?;
     let confirm = json!({ "factor": begun.text("factor")?, "code": "0000000" });
     way.ask("factors", &Event::post("/v1/factors/totp/confirm", confirm).bearer(&token)).await?.expect(401)?;
-    way.ask("factors", &Event::delete("/v1/factors/totp").bearer(&token)).await?.expect(404).map(drop)
+    way.ask("factors", &Event::delete("/v1/factors/totp").bearer(&token)).await?.expect(404)?;
+    // A new password and somebody to tell of it.
+    let patch = json!({ "email": "person@example.com", "password": "another horse battery" });
+    way.ask("factors", &Event::patch("/v1/me", patch).bearer(&token)).await?.expect(200).map(drop)
 }
 
 async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {

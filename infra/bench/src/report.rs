@@ -114,7 +114,7 @@ impl Report {
 
 /// Whether a function hashes passwords, which takes its own memory and time.
 pub(crate) fn hashes(function: &str) -> bool {
-    matches!(function, "login" | "password" | "users")
+    matches!(function, "factors" | "login" | "password" | "users")
 }
 
 fn memory_goal(function: &str) -> f64 {

@@ -18,6 +18,7 @@ pub(crate) struct Functions {
     links: Arc<links::State>,
     kba_callback: Arc<kba_callback::State>,
     kba_session: Arc<kba_session::State>,
+    users: Arc<users::State>,
     pages: Arc<()>,
     password: Arc<password::State>,
 }
@@ -31,12 +32,14 @@ impl Functions {
         let code_issue = Arc::new(code_issue::State { app: app.clone(), courier: courier.clone() });
         let factors = Arc::new(factors::State { app: app.clone(), courier: courier.clone() });
         let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
+        let users = Arc::new(users::State { app: app.clone(), courier: courier.clone() });
         let password = Arc::new(password::State { app: app.clone(), courier });
         Self {
             app: Arc::new(app.clone()),
             code_issue,
             factors,
             links,
+            users,
             kba_callback,
             kba_session,
             pages: Arc::default(),
@@ -66,7 +69,7 @@ impl Functions {
             Function::Password => answer(request, |call| password::handle(Arc::clone(&self.password), call)).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
             Function::Tokens => answer(request, |call| tokens::handle(app, call)).await,
-            Function::Users => answer(request, |call| users::handle(app, call)).await,
+            Function::Users => answer(request, |call| users::handle(Arc::clone(&self.users), call)).await,
         }
     }
 }

@@ -33,6 +33,7 @@ pub fn request(operation: O) -> Option<Value> {
         O::Login => json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"}),
         O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
+        O::PatchMe => json!({"phone": "+12025550123", "locale": "fr"}),
         O::EnrolApp => json!({"challenge": CHALLENGE}),
         O::ConfirmApp => json!({"challenge": CHALLENGE, "factor": FACTOR, "code": "287082"}),
         O::CreateLink => json!({"user": USER, "redirect_uri": "https://portal.example/in", "expires_in": 3600}),
@@ -136,7 +137,7 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         })),
         O::RedeemCode => one(authenticated(&json!(["otp", "sms", "mfa"]), "two-factor")),
         O::ForgetPassword => one(json!({"expires_in": 1800})),
-        O::GetMe => one(json!({
+        O::GetMe | O::PatchMe => one(json!({
             "id": USER, "account": ACCOUNT, "username": "ann@example.com", "kind": "external", "phone": "+1••••••••00",
             "factors": [{"method": "sms", "destination": "+1••••••••00"}], "acr": "two-factor", "amr": ["pwd", "otp", "sms", "mfa"],
             "expires_at": "2026-11-22T09:45:00Z"

@@ -153,7 +153,7 @@ fn success(route: &Route) -> Response {
     if route.method == "PATCH"
         || matches!(
             route.operation,
-            Operation::GetAccount | Operation::GetSettings | Operation::GetGroupSettings | Operation::GetUser
+            Operation::GetAccount | Operation::GetMe | Operation::GetSettings | Operation::GetGroupSettings | Operation::GetUser
         )
     {
         return response

@@ -53,7 +53,8 @@ pub fn schemas() -> Schemas {
     of::<kba_session::Response>(&mut schemas);
     of::<kba_session::SessionState>(&mut schemas);
     of::<shared::kba::callback::Message>(&mut schemas);
-    of::<me::Response>(&mut schemas);
+    of::<factors::PatchMe>(&mut schemas);
+    of::<shared::me::Response>(&mut schemas);
     of::<audit::Response>(&mut schemas);
     of::<quota_topup::Request>(&mut schemas);
     of::<quota_topup::Response>(&mut schemas);
@@ -89,6 +90,7 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::VerifyCode => reference::<code_verify::Request>(),
         O::OpenKbaSession => reference::<kba_session::Request>(),
         O::TakeKbaCallback => reference::<shared::kba::callback::Message>(),
+        O::PatchMe => reference::<factors::PatchMe>(),
         O::EnrolApp => reference::<factors::EnrolApp>(),
         O::ConfirmApp => reference::<factors::ConfirmApp>(),
         O::CreateLink => reference::<links::Request>(),
@@ -125,7 +127,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::Login | O::VerifyCode | O::RedeemLink | O::RedeemCode => (json, reference::<shared::sign_in::Answer>()),
         O::OpenKbaSession => (json, reference::<kba_session::Response>()),
         O::GetKbaSession => (json, reference::<kba_session::SessionState>()),
-        O::GetMe => (json, reference::<me::Response>()),
+        O::GetMe | O::PatchMe => (json, reference::<shared::me::Response>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
         O::GetQuota => (json, reference::<quota::Overview>()),

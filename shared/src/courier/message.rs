@@ -52,6 +52,8 @@ pub enum Message {
     PasswordLink(SealedLink),
     /// The password was changed.
     PasswordChanged,
+    /// How the person signs in was changed.
+    Changed(Vec<Changed>),
     /// A link to an agreement that is to be signed.
     AgreementLink(Invitation),
     /// A link to the signed agreement.
@@ -67,6 +69,35 @@ pub struct LowBalance {
     pub available: i64,
     /// The mark that the account has set.
     pub mark: i64,
+}
+
+/// What was changed about how somebody signs in. Destinations are masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Changed {
+    /// An authenticator app was set up.
+    AppEnrolled,
+    /// The authenticator app was removed.
+    AppRemoved,
+    /// An administrator removed it.
+    AppReset,
+    /// New recovery codes were made.
+    RecoveryCodes,
+    /// Texts go to this number from now on, or to none.
+    Phone(Option<String>),
+    /// Mails go to this address from now on, or to none.
+    Email(Option<String>),
+    /// The password is another.
+    Password,
+}
+
+/// What a mail about a change says.
+#[derive(Clone, Debug)]
+pub struct ChangeMail<'a> {
+    /// The organisation's name.
+    pub organisation: &'a str,
+    /// What was changed.
+    pub changed: &'a [Changed],
 }
 
 /// A link to an agreement, and what is said of it.
@@ -147,6 +178,7 @@ impl Message {
         Ok(match self {
             Self::NotVerified(mail) => language.not_verified(organisation, mail),
             Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
+            Self::Changed(changed) => language.changed(&ChangeMail { organisation, changed }),
             Self::AgreementLink(invitation) => language.agreement_link(invitation.open(organisation, pk, keyring)?),
             Self::LowBalance(low) => language.low_balance(organisation, *low),
             Self::AgreementSigned(invitation) => language.agreement_signed(invitation.open(organisation, pk, keyring)?),

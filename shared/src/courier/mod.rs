@@ -23,7 +23,7 @@ use crate::config::Config;
 pub use code::{CodeMail, CodeMessage};
 pub use languages::Language;
 pub use letter::{Letter, Mail, Point};
-pub use message::{AgreementMail, Invitation, LinkMail, LowBalance, Message, NotVerified, SealedLink};
+pub use message::{AgreementMail, ChangeMail, Changed, Invitation, LinkMail, LowBalance, Message, NotVerified, SealedLink};
 
 /// The sender did not take the message, as far as we know. Why is in the log, without whom it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

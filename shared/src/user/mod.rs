@@ -3,8 +3,10 @@
 //! All of it stands on one item, because an attempt at a code must count on the challenge and on the factor in one write, and look
 //! at both, and at whether the user is disabled.
 
+pub mod change;
 pub mod contact;
 pub mod credential;
+pub mod fields;
 pub mod password;
 pub mod subject;
 pub mod username;

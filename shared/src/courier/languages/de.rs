@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
+use crate::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
 
 /// German.
 pub struct German;
@@ -50,6 +50,18 @@ impl Language for German {
             notes: vec![
                 "Geben Sie diesen Link nicht weiter. Wenn Sie ihn nicht erwartet haben, benutzen Sie ihn nicht und geben Sie Ihrem Ansprechpartner Bescheid.".into(),
             ],
+        }
+    }
+
+    fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
+        let ChangeMail { organisation, changed } = *mail;
+        Letter {
+            subject: format!("Ihre Anmeldung bei {organisation} wurde geändert"),
+            paragraphs: changed.iter().map(sentence).collect(),
+            point: Point::None,
+            notes: vec![format!(
+                "Wenn Sie das nicht waren, informieren Sie sofort Ihre Ansprechperson bei {organisation}: Möglicherweise ist jemand anderes als Sie angemeldet."
+            )],
         }
     }
 
@@ -124,6 +136,26 @@ impl Language for German {
             point: Point::None,
             notes: vec!["Niemand sonst wurde benachrichtigt. Der Prüfbericht der Vereinbarung enthält jeden Schritt. Um fortzufahren, senden Sie sie erneut.".into()],
         }
+    }
+}
+
+/// What was changed.
+fn sentence(changed: &Changed) -> String {
+    match changed {
+        Changed::AppEnrolled => {
+            "Eine Authentifizierungs-App wurde eingerichtet. Sie ersetzt eine frühere, und ihre Wiederherstellungscodes sind neu."
+                .into()
+        }
+        Changed::AppRemoved => "Die Authentifizierungs-App und ihre Wiederherstellungscodes wurden entfernt.".into(),
+        Changed::AppReset => {
+            "Ein Administrator hat Ihre Authentifizierungs-App und deren Wiederherstellungscodes entfernt.".into()
+        }
+        Changed::RecoveryCodes => "Neue Wiederherstellungscodes wurden erstellt. Die bisherigen gelten nicht mehr.".into(),
+        Changed::Phone(Some(to)) => format!("SMS gehen ab jetzt an eine andere Nummer: {to}"),
+        Changed::Phone(None) => "Die Telefonnummer wurde entfernt.".into(),
+        Changed::Email(Some(to)) => format!("E-Mails gehen ab jetzt an eine andere Adresse: {to}"),
+        Changed::Email(None) => "Die E-Mail-Adresse wurde entfernt.".into(),
+        Changed::Password => "Ein neues Passwort wurde festgelegt.".into(),
     }
 }
 

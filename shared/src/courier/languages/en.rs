@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
+use crate::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
 
 /// English.
 pub struct English;
@@ -51,6 +51,18 @@ impl Language for English {
                 "Do not share this link with anyone. If you did not expect it, leave it unused and tell your contact there."
                     .into(),
             ],
+        }
+    }
+
+    fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
+        let ChangeMail { organisation, changed } = *mail;
+        Letter {
+            subject: format!("Your sign-in to {organisation} was changed"),
+            paragraphs: changed.iter().map(sentence).collect(),
+            point: Point::None,
+            notes: vec![format!(
+                "If it was not you, tell your contact at {organisation} at once: somebody else may be signed in as you."
+            )],
         }
     }
 
@@ -134,6 +146,23 @@ impl Language for English {
                 "Nobody else was told. The audit report of the agreement has every step. To go on, send it again.".into(),
             ],
         }
+    }
+}
+
+/// What was changed.
+fn sentence(changed: &Changed) -> String {
+    match changed {
+        Changed::AppEnrolled => {
+            "An authenticator app was set up. It takes the place of an earlier one, and its recovery codes are new.".into()
+        }
+        Changed::AppRemoved => "The authenticator app and its recovery codes were removed.".into(),
+        Changed::AppReset => "An administrator removed your authenticator app and its recovery codes.".into(),
+        Changed::RecoveryCodes => "New recovery codes were made. Those before are no longer good.".into(),
+        Changed::Phone(Some(to)) => format!("Texts now go to another phone number: {to}"),
+        Changed::Phone(None) => "The phone number was removed.".into(),
+        Changed::Email(Some(to)) => format!("Mails now go to another address: {to}"),
+        Changed::Email(None) => "The mail address was removed.".into(),
+        Changed::Password => "A new password was set.".into(),
     }
 }
 

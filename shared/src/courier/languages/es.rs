@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
+use crate::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
 
 /// Spanish.
 pub struct Spanish;
@@ -50,6 +50,18 @@ impl Language for Spanish {
             notes: vec![
                 "No comparta este enlace con nadie. Si no lo esperaba, no lo use y avise a su persona de contacto.".into(),
             ],
+        }
+    }
+
+    fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
+        let ChangeMail { organisation, changed } = *mail;
+        Letter {
+            subject: format!("Su acceso a {organisation} ha cambiado"),
+            paragraphs: changed.iter().map(sentence).collect(),
+            point: Point::None,
+            notes: vec![format!(
+                "Si no ha sido usted, avise de inmediato a su contacto en {organisation}: es posible que otra persona haya accedido en su nombre."
+            )],
         }
     }
 
@@ -129,6 +141,24 @@ impl Language for Spanish {
             point: Point::None,
             notes: vec!["No se ha avisado a nadie más. El informe de auditoría del acuerdo contiene cada paso. Para continuar, envíelo de nuevo.".into()],
         }
+    }
+}
+
+/// What was changed.
+fn sentence(changed: &Changed) -> String {
+    match changed {
+        Changed::AppEnrolled => {
+            "Se ha configurado una aplicación de autenticación. Sustituye a la anterior y sus códigos de recuperación son nuevos."
+                .into()
+        }
+        Changed::AppRemoved => "Se han eliminado la aplicación de autenticación y sus códigos de recuperación.".into(),
+        Changed::AppReset => "Un administrador ha eliminado su aplicación de autenticación y sus códigos de recuperación.".into(),
+        Changed::RecoveryCodes => "Se han creado nuevos códigos de recuperación. Los anteriores ya no sirven.".into(),
+        Changed::Phone(Some(to)) => format!("Los SMS se envían ahora a otro número: {to}"),
+        Changed::Phone(None) => "Se ha eliminado el número de teléfono.".into(),
+        Changed::Email(Some(to)) => format!("Los correos se envían ahora a otra dirección: {to}"),
+        Changed::Email(None) => "Se ha eliminado la dirección de correo.".into(),
+        Changed::Password => "Se ha establecido una nueva contraseña.".into(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
+use crate::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
 
 /// French.
 pub struct French;
@@ -50,6 +50,18 @@ impl Language for French {
             notes: vec![
                 "Ne communiquez ce lien à personne. Si vous ne l’attendiez pas, ne l’utilisez pas et prévenez votre interlocuteur.".into(),
             ],
+        }
+    }
+
+    fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
+        let ChangeMail { organisation, changed } = *mail;
+        Letter {
+            subject: format!("Votre connexion à {organisation} a été modifiée"),
+            paragraphs: changed.iter().map(sentence).collect(),
+            point: Point::None,
+            notes: vec![format!(
+                "Si ce n’était pas vous, prévenez immédiatement votre contact chez {organisation} : quelqu’un d’autre est peut-être connecté à votre place."
+            )],
         }
     }
 
@@ -124,6 +136,21 @@ impl Language for French {
             point: Point::None,
             notes: vec!["Personne d’autre n’a été averti. Le rapport d’audit de l’accord contient chaque étape. Pour continuer, envoyez-le à nouveau.".into()],
         }
+    }
+}
+
+/// What was changed.
+fn sentence(changed: &Changed) -> String {
+    match changed {
+        Changed::AppEnrolled => "Une application d’authentification a été configurée. Elle remplace la précédente, et ses codes de secours sont nouveaux.".into(),
+        Changed::AppRemoved => "L’application d’authentification et ses codes de secours ont été supprimés.".into(),
+        Changed::AppReset => "Un administrateur a supprimé votre application d’authentification et ses codes de secours.".into(),
+        Changed::RecoveryCodes => "De nouveaux codes de secours ont été créés. Les précédents ne sont plus valables.".into(),
+        Changed::Phone(Some(to)) => format!("Les SMS sont désormais envoyés à un autre numéro : {to}"),
+        Changed::Phone(None) => "Le numéro de téléphone a été supprimé.".into(),
+        Changed::Email(Some(to)) => format!("Les e-mails sont désormais envoyés à une autre adresse : {to}"),
+        Changed::Email(None) => "L’adresse e-mail a été supprimée.".into(),
+        Changed::Password => "Un nouveau mot de passe a été défini.".into(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::Language;
 use crate::clock::Span;
 use crate::courier::code::CodeMail;
 use crate::courier::letter::{Letter, Point};
-use crate::courier::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
+use crate::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
 
 /// Italian.
 pub struct Italian;
@@ -51,6 +51,18 @@ impl Language for Italian {
                 "Non condivida questo collegamento con nessuno. Se non lo aspettava, non lo usi e avvisi il suo referente."
                     .into(),
             ],
+        }
+    }
+
+    fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
+        let ChangeMail { organisation, changed } = *mail;
+        Letter {
+            subject: format!("Il suo accesso a {organisation} è stato modificato"),
+            paragraphs: changed.iter().map(sentence).collect(),
+            point: Point::None,
+            notes: vec![format!(
+                "Se non è stato lei, avvisi subito il suo contatto presso {organisation}: qualcun altro potrebbe aver effettuato l’accesso al suo posto."
+            )],
         }
     }
 
@@ -130,6 +142,24 @@ impl Language for Italian {
             point: Point::None,
             notes: vec!["Nessun altro è stato avvisato. Il rapporto di audit dell’accordo contiene ogni passaggio. Per continuare, lo invii di nuovo.".into()],
         }
+    }
+}
+
+/// What was changed.
+fn sentence(changed: &Changed) -> String {
+    match changed {
+        Changed::AppEnrolled => {
+            "È stata configurata un’app di autenticazione. Sostituisce quella precedente e i suoi codici di recupero sono nuovi."
+                .into()
+        }
+        Changed::AppRemoved => "L’app di autenticazione e i suoi codici di recupero sono stati rimossi.".into(),
+        Changed::AppReset => "Un amministratore ha rimosso la sua app di autenticazione e i relativi codici di recupero.".into(),
+        Changed::RecoveryCodes => "Sono stati creati nuovi codici di recupero. Quelli precedenti non sono più validi.".into(),
+        Changed::Phone(Some(to)) => format!("Gli SMS vanno ora a un altro numero: {to}"),
+        Changed::Phone(None) => "Il numero di telefono è stato rimosso.".into(),
+        Changed::Email(Some(to)) => format!("Le e-mail vanno ora a un altro indirizzo: {to}"),
+        Changed::Email(None) => "L’indirizzo e-mail è stato rimosso.".into(),
+        Changed::Password => "È stata impostata una nuova password.".into(),
     }
 }
 

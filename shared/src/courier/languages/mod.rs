@@ -8,7 +8,7 @@ mod it;
 
 use super::code::CodeMail;
 use super::letter::Letter;
-use super::message::{AgreementMail, LinkMail, LowBalance, NotVerified};
+use super::message::{AgreementMail, ChangeMail, LinkMail, LowBalance, NotVerified};
 use crate::account::Locale;
 
 /// The words of one language.
@@ -25,6 +25,8 @@ pub trait Language: Sync {
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter;
     /// A link to sign in with.
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter;
+    /// How the person signs in was changed.
+    fn changed(&self, mail: &ChangeMail<'_>) -> Letter;
     /// A link to an agreement that is to be signed.
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter;
     /// A link to the signed agreement.

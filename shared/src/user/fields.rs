@@ -1,10 +1,10 @@
 //! What the fields of a user have to be.
 
-use shared::account::is_group_name;
-use shared::http::{FieldError, Problem};
-use shared::secret::Secret;
-use shared::user::contact::{self, BadContact, Phone};
-use shared::user::{password as passwords, username as usernames};
+use super::contact::{self, BadContact, Phone};
+use super::{password as passwords, username as usernames};
+use crate::account::is_group_name;
+use crate::http::{FieldError, Problem};
+use crate::secret::Secret;
 
 /// The longest `sub` of an ID token (OpenID Connect Core, section 2).
 const SSO_SUBJECT_MAX: usize = 255;

@@ -2,29 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use shared::account::Locale;
-use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Item, Write, document, keys};
-use shared::entropy::Entropy;
-use shared::http::Problem;
-use shared::http::patch::Member;
-use shared::link;
-use shared::secret::Secret;
-use shared::user::contact::Phone;
-use shared::user::credential::Credential;
-use shared::user::{Kind, Method, User, password};
-
-use super::Request;
-use crate::fields::{self, Faults};
+use super::contact::Phone;
+use super::credential::Credential;
+use super::{Kind, Method, User, password};
+use crate::account::Locale;
+use crate::audit::{Action, Actor, Event};
+use crate::clock::Timestamp;
+use crate::courier::Changed;
+use crate::dynamo::{Failure, Item, Write, document, keys};
+use crate::entropy::Entropy;
+use crate::http::patch::Member;
+use crate::link;
+use crate::secret::Secret;
 
 /// The attributes of a user's item that a patch may change, and the field that each belongs to.
-const ATTRIBUTES: [(&str, &str); 11] = [
+const ATTRIBUTES: [(&str, &str); 13] = [
     ("username", "/username"),
     ("kind", "/kind"),
     ("email", "/email"),
+    ("email_since", "/email"),
     ("phone", "/phone"),
     ("phone_country", "/phone"),
+    ("phone_since", "/phone"),
     ("had_factor", "/phone"),
     ("group", "/group"),
     ("locale", "/locale"),
@@ -34,35 +33,21 @@ const ATTRIBUTES: [(&str, &str); 11] = [
 ];
 
 /// A patch whose every field is what it has to be.
-#[derive(Debug)]
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "each is the user's field of that name")]
 pub struct Change {
-    username: Option<String>,
-    kind: Option<Kind>,
-    password_hash: Member<String>,
-    email: Member<String>,
-    phone: Member<Phone>,
-    group: Member<String>,
-    locale: Member<Locale>,
-    sso_subject: Member<String>,
-    disabled: Option<bool>,
+    pub username: Option<String>,
+    pub kind: Option<Kind>,
+    pub password_hash: Member<String>,
+    pub email: Member<String>,
+    pub phone: Member<Phone>,
+    pub group: Member<String>,
+    pub locale: Member<Locale>,
+    pub sso_subject: Member<String>,
+    pub disabled: Option<bool>,
 }
 
 impl Change {
-    /// Holds every field against its rule. The password is yet to be hashed.
-    pub fn read(request: Request) -> Result<(Self, Member<Secret<String>>), Problem> {
-        let mut faults = Faults::default();
-        let username = request.username.and_then(|text| faults.hold("/username", text.as_str(), fields::username));
-        let password = request.password.filter_map(|password| faults.hold("/password", password, fields::password));
-        let email = request.email.filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
-        let phone = request.phone.filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
-        let group = request.group.filter_map(|text| faults.hold("/group", text.as_str(), fields::group));
-        let sso_subject = request.sso_subject.filter_map(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
-        faults.finish()?;
-        let Request { kind, locale, disabled, .. } = request;
-        let password_hash = Member::Untouched;
-        Ok((Self { username, kind, password_hash, email, phone, group, locale, sso_subject, disabled }, password))
-    }
-
     /// Takes the password's hash into the change.
     pub async fn hash(&mut self, password: Member<Secret<String>>, entropy: &Entropy) -> Result<(), password::Broken> {
         self.password_hash = match password {
@@ -74,15 +59,18 @@ impl Change {
     }
 
     /// What comes of `user`.
-    pub fn over(&self, user: &User) -> User {
+    pub fn over(&self, user: &User, now: Timestamp) -> User {
         let before = user.phone.clone().zip(user.phone_country.clone()).map(|(number, country)| Phone { number, country });
         let (phone, phone_country) = self.phone.clone().over(before).map(|phone| (phone.number, phone.country)).unzip();
+        let email = self.email.clone().over(user.email.clone());
         User {
             username: self.username.clone().unwrap_or_else(|| user.username.clone()),
             kind: self.kind.unwrap_or(user.kind),
-            email: self.email.clone().over(user.email.clone()),
+            email_since: if email == user.email { user.email_since } else { Some(now) },
+            email,
             // Who once had a phone had a factor: without the phone, the password alone is not to enrol another.
             had_factor: user.had_factor || (user.phone.is_some() && phone.is_none()),
+            phone_since: if phone == user.phone { user.phone_since } else { Some(now) },
             phone,
             phone_country,
             group: self.group.clone().over(user.group.clone()),
@@ -108,12 +96,13 @@ impl Change {
 
     /// The writes. Each attribute is set by itself: the counts of attempts, on the same item, go on meanwhile.
     ///
-    /// `credential` is what moves to another name. The write that takes that name is the last.
+    /// `credential` is what moves to another name, `owed` the mails that tell of the change. The write that takes the name is the last.
     pub fn writes(
         &self,
         user: &User,
         patched: &User,
         credential: Option<Credential>,
+        owed: Vec<Write>,
         event: Event,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
@@ -133,6 +122,7 @@ impl Change {
             update = link::end_all(update);
         }
         let mut writes = user.change(update, [event], now)?;
+        writes.extend(owed);
         writes.extend(self.name_writes(user, patched, credential)?);
         Ok(writes)
     }
@@ -184,6 +174,17 @@ pub fn event(changed: &[&'static str], patched: &User, actor: Actor) -> Event {
     )
 }
 
+/// What of a change its user is told by mail: how they sign in, and not what else they are.
+pub fn told(changed: &[&'static str], patched: &User) -> Vec<Changed> {
+    let tell = |field: &&str| match *field {
+        "/email" => Some(Changed::Email(patched.masked_destination(Method::Email))),
+        "/phone" => Some(Changed::Phone(patched.masked_destination(Method::Sms))),
+        "/password" => Some(Changed::Password),
+        _ => None,
+    };
+    changed.iter().filter_map(tell).collect()
+}
+
 fn attributes(user: &User) -> Result<Item, Failure> {
     Ok(document(user)?.as_m().cloned().unwrap_or_default())
 }
@@ -191,6 +192,7 @@ fn attributes(user: &User) -> Result<Item, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::user::contact;
     use serde_json::{Value, json};
 
     fn user() -> User {
@@ -202,13 +204,31 @@ mod tests {
         serde_json::from_value(user).unwrap()
     }
 
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
     fn change(patch: Value) -> Change {
-        Change::read(serde_json::from_value(patch).unwrap()).unwrap().0
+        let member = |name: &str| match patch.get(name) {
+            None => Member::Untouched,
+            Some(Value::Null) => Member::Removed,
+            Some(value) => Member::Set(value.as_str().unwrap().to_owned()),
+        };
+        Change {
+            username: patch["username"].as_str().map(str::to_lowercase),
+            email: member("email"),
+            phone: member("phone").filter_map(|text| contact::phone(&text).ok()),
+            group: member("group"),
+            disabled: patch["disabled"].as_bool(),
+            ..Change::default()
+        }
+    }
+
+    fn over(change: &Change) -> User {
+        change.over(&user(), NOW)
     }
 
     fn names(patch: Value) -> Vec<&'static str> {
         let change = change(patch);
-        change.names(&user(), &change.over(&user())).unwrap()
+        change.names(&user(), &over(&change)).unwrap()
     }
 
     #[test]
@@ -220,17 +240,18 @@ mod tests {
 
     #[test]
     fn who_loses_the_phone_has_had_a_factor() {
-        let removed = change(json!({"phone": null})).over(&user());
+        let removed = over(&change(json!({"phone": null})));
         assert_eq!((removed.phone, removed.phone_country, removed.had_factor), (None, None, true));
-        let replaced = change(json!({"phone": "+14165550100"})).over(&user());
+        let replaced = over(&change(json!({"phone": "+14165550100"})));
         assert_eq!((replaced.phone_country.as_deref(), replaced.had_factor), (Some("CA"), false));
+        assert_eq!((replaced.phone_since, replaced.email_since), (Some(NOW), None));
     }
 
     #[test]
     fn another_mailbox_or_password_or_being_disabled_ends_what_was_mailed_and_a_phone_does_not() {
         let ends = |patch| {
             let change = change(patch);
-            change.ends_links(&user(), &change.over(&user()))
+            change.ends_links(&user(), &over(&change))
         };
         assert!(ends(json!({"disabled": true})));
         assert!(ends(json!({"email": "ann@example.com"})));
@@ -241,11 +262,11 @@ mod tests {
     fn another_destination_or_being_disabled_ends_what_is_open_and_a_group_does_not() {
         let ends = |patch| {
             let change = change(patch);
-            change.ends_challenges(&user(), &change.over(&user()))
+            change.ends_challenges(&user(), &over(&change))
         };
         assert!(ends(json!({"disabled": true})));
         assert!(ends(json!({"phone": "+14165550100"})));
         assert!(ends(json!({"email": "ann@example.com"})));
-        assert!(!ends(json!({"group": "sales", "username": "anna", "kind": "external"})));
+        assert!(!ends(json!({"group": "sales", "username": "anna"})));
     }
 }

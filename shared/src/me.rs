@@ -1,0 +1,85 @@
+//! The signed-in user, as they see themselves.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access_token::Acr;
+use crate::account::Locale;
+use crate::clock::{Span, Timestamp};
+use crate::ids::{AccountId, UserId};
+use crate::signed_in::SignedIn;
+use crate::user::{Kind, Method};
+
+/// The signed-in user. Destinations are masked: a token that was stolen is not to tell them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Me)]
+pub struct Response {
+    /// The user's id.
+    pub id: UserId,
+    /// The account's id.
+    pub account: AccountId,
+    /// What the user signs in with.
+    #[schema(example = "ann@example.com")]
+    pub username: String,
+    /// Staff or counterparty.
+    pub kind: Kind,
+    /// The mail address, masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "a••••••••@example.com", nullable = false)]
+    pub email: Option<String>,
+    /// The phone number, masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "+1••••••••00", nullable = false)]
+    pub phone: Option<String>,
+    /// The language of messages to this user.
+    pub locale: Locale,
+    /// The group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "escrow", nullable = false)]
+    pub group: Option<String>,
+    /// The factors that the user has and the account has on.
+    pub factors: Vec<Factor>,
+    /// How far the proof goes.
+    pub acr: Acr,
+    /// What was proved, RFC 8176.
+    #[schema(example = json!(["pwd", "otp", "sms", "mfa"]))]
+    pub amr: Vec<String>,
+    /// When the token ends, RFC 3339 UTC.
+    #[schema(example = "2026-11-22T09:45:00Z", format = DateTime)]
+    pub expires_at: String,
+}
+
+/// A factor that can be used.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MyFactor)]
+pub struct Factor {
+    /// The method.
+    pub method: Method,
+    /// Where its codes go, masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "+1••••••••00", nullable = false)]
+    pub destination: Option<String>,
+}
+
+impl Response {
+    /// What `signed_in` sees.
+    pub fn of(signed_in: SignedIn) -> Self {
+        let SignedIn { claims, user, settings, .. } = signed_in;
+        let usable = Method::ALL.into_iter().filter(|method| user.can_use(*method, settings.second_factor.methods));
+        let factors = usable.map(|method| Factor { method, destination: user.masked_destination(method) }).collect();
+        Self {
+            id: user.id,
+            account: user.account,
+            email: user.masked_destination(Method::Email),
+            phone: user.masked_destination(Method::Sms),
+            username: user.username,
+            kind: user.kind,
+            locale: user.locale.unwrap_or(settings.locale),
+            group: user.group,
+            factors,
+            acr: claims.acr,
+            amr: claims.amr,
+            expires_at: Timestamp::default().plus(Span::seconds(claims.exp)).to_rfc3339(),
+        }
+    }
+}
