@@ -49,7 +49,17 @@ impl First {
 
     /// Whether `method` may follow. A mailbox alone is not to set a password: what is then proved with it would be the mailbox again.
     pub fn admits(&self, method: Method) -> bool {
-        method != Method::Email || self.link().is_none_or(|opened| opened.purpose != Purpose::Password)
+        method != Method::Email || !self.sets_password()
+    }
+
+    /// Whether setting up a first factor may follow. After a forgotten password it may not: whoever reads the mailbox asks for that
+    /// link themselves, and would set up a factor of their own.
+    pub fn admits_enrolment(&self) -> bool {
+        !self.sets_password()
+    }
+
+    fn sets_password(&self) -> bool {
+        self.link().is_some_and(|opened| opened.purpose == Purpose::Password)
     }
 
     /// Whether it still leads somewhere: an address that the account has taken from its list is handed nothing.

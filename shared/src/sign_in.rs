@@ -211,6 +211,7 @@ pub fn next_after_link(user: &User, first: &First, methods: Methods, now: Timest
             offers.retain(|offer| first.admits(offer.method));
             if offers.is_empty() { Next::NoUsableFactor } else { Next::SecondFactor(offers) }
         }
+        Next::Enrolment(_) if !first.admits_enrolment() => Next::NoUsableFactor,
         other => other,
     }
 }

@@ -161,6 +161,23 @@ async fn a_mailbox_alone_sets_no_password() {
 }
 
 #[tokio::test]
+async fn a_mailbox_alone_sets_up_no_factor_on_the_way_to_a_password() {
+    let world = World::new().await;
+    let new = world.user("new", json!({"phone": null})).await;
+    let _ = forget(&world, &world.account, "new").await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let _ = world.post("/v1/links/redeem", json!({"token": token})).await.refused(403, "no-usable-factor");
+
+    // Nor after an administrator's reset: a link that the organisation sends is the way there.
+    let _ = world.backend(Method::DELETE, &format!("/v1/users/{}/factors/totp", new.id), None).await.expect(204);
+    let _ = world.post("/v1/links/redeem", json!({"token": token})).await.refused(403, "no-usable-factor");
+    let _ = world.backend(Method::POST, "/v1/links", Some(json!({"user": new.id}))).await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let opened = world.post("/v1/links/redeem", json!({"token": token})).await.expect(200);
+    assert_eq!(opened.body["status"], "enrolment_required");
+}
+
+#[tokio::test]
 async fn a_password_is_set_only_with_what_was_opened_for_it_and_proved() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;

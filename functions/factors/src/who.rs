@@ -76,7 +76,10 @@ impl Who {
         let first = match &self.shown {
             Shown::Token(_) => self.user.may_enrol(methods, false),
             // How it was opened decided whether a reset lets it in: a reset ends those that were open.
-            Shown::Challenge(..) => self.challenge()?.is_some_and(|open| open.enrols) && self.user.may_enrol(methods, true),
+            Shown::Challenge(..) => {
+                let open = self.challenge()?.is_some_and(|open| open.enrols && open.first.admits_enrolment());
+                open && self.user.may_enrol(methods, true)
+            }
         };
         if !Method::Totp.is_on(methods) {
             return Err(Problem::new(Slug::MethodNotEnabled));
