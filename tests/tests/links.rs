@@ -219,6 +219,23 @@ async fn after_a_reset_a_link_lets_an_app_be_set_up_and_the_password_does_not() 
 }
 
 #[tokio::test]
+async fn after_a_reset_a_phone_that_no_code_goes_to_stands_in_nobodys_way() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.enrol(&world.token(&ann).await).await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
+    let path = format!("/v1/users/{}/factors/totp", ann.id);
+    let _ = world.backend(Method::DELETE, &path, None).await.expect(204);
+    let _ = world.login("ann", PASSWORD).await.refused(403, "no-usable-factor");
+    let token = link(&world, &ann).await;
+    let opened = redeem(&world, &token).await.expect(200);
+    assert_eq!(opened.body["status"], "enrolment_required");
+    // Where codes go to the phone, it is the factor.
+    let _ = world.settings(json!({"second_factor": {"methods": {"sms": true}}})).await;
+    assert_eq!(redeem(&world, &token).await.expect(200).body["status"], "second_factor_required");
+}
+
+#[tokio::test]
 async fn a_portal_is_given_a_code_and_its_back_end_the_token() {
     let world = World::new().await;
     let _ = world.settings(json!({"links": {"redirect_uris": [PORTAL]}})).await;

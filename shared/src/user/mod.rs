@@ -211,11 +211,11 @@ impl User {
 
     /// Whether the first factor alone lets this user set up a second: never as a way round one that exists.
     ///
-    /// Who never had one may; a mail address is one where codes go to it. After an administrator's reset it takes a mailed link, or, for who has no mail address, what the first
-    /// factor otherwise is.
+    /// Who never had one may; a mail address is one where codes go to it. After an administrator's reset it takes a mailed link, or, for
+    /// who has no mail address, what the first factor otherwise is; a phone that no code goes to then stands in nobody's way.
     pub fn may_enrol(&self, methods: Methods, by_link: bool) -> bool {
-        let has_one =
-            self.phone.is_some() || self.app.is_some() || Method::ALL.iter().any(|method| self.can_use(*method, methods));
+        let kept_phone = self.phone.is_some() && self.reset_at.is_none();
+        let has_one = kept_phone || self.app.is_some() || Method::ALL.iter().any(|method| self.can_use(*method, methods));
         let was_reset = self.reset_at.is_some() && (by_link || self.email.is_none());
         methods.totp && !has_one && (!self.had_factor || was_reset)
     }
