@@ -178,6 +178,19 @@ async fn a_mailbox_alone_sets_up_no_factor_on_the_way_to_a_password() {
 }
 
 #[tokio::test]
+async fn who_signs_in_without_a_password_is_given_none() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let path = format!("/v1/users/{}", ann.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"password": null}))).await.expect(200);
+    let _ = world.stack.meter().take();
+    let _ = forget(&world, &world.account, "ann").await.expect(202);
+    assert_eq!(world.stack.meter().take().requests, 3, "as for nobody");
+    assert!(world.outbox().await.is_empty());
+    assert_eq!(world.actions(&ann.id).await.last().unwrap(), "password-forgotten: no-password");
+}
+
+#[tokio::test]
 async fn a_password_is_set_only_with_what_was_opened_for_it_and_proved() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;

@@ -60,6 +60,7 @@ struct Case {
     settings: Settings,
     username: String,
     subject: Subject,
+    has_password: bool,
     now: Timestamp,
 }
 
@@ -134,6 +135,7 @@ impl Case {
         let credential = credential.filter(|_| account.is_some());
         let known = credential.is_some();
         let id = credential.as_ref().map_or_else(|| Subject::nobody(request.account, &username), |credential| credential.user);
+        let has_password = credential.as_ref().is_some_and(|credential| credential.password_hash.is_some());
         let group = credential.and_then(|credential| credential.group);
         let mut wanted = vec![Subject::key(id, known)];
         wanted.extend(group.as_deref().map(|name| keys::group(request.account, name)));
@@ -145,13 +147,14 @@ impl Case {
             Some(account) => account.settings_in(subject.group(), group, &app.table).await?,
             None => Settings::default(),
         };
-        Ok(Self { account, id: request.account, settings, username, subject, now })
+        Ok(Self { account, id: request.account, settings, username, subject, has_password, now })
     }
 
-    /// The user and the account, if a mail can be sent.
+    /// The user and the account, if a mail can be sent. Who has no password signs in by other means alone, and cannot have forgotten one.
     fn reached(&self, limits: &Limits) -> Option<(&User, &Account)> {
         let Subject::User(user) = &self.subject else { return None };
         let reachable = !user.disabled && user.account == self.id && user.email.is_some() && !limits.mailbox_full;
+        let reachable = reachable && self.has_password;
         self.account.as_ref().filter(|_| reachable).map(|account| (&**user, account))
     }
 
@@ -188,6 +191,7 @@ impl Case {
         match &self.subject {
             Subject::Nobody { .. } => "unknown-user",
             Subject::User(user) if user.disabled => "disabled",
+            Subject::User(_) if !self.has_password => "no-password",
             Subject::User(_) if limits.mailbox_full => "too-many-sends",
             Subject::User(_) => "no-mail-address",
         }

@@ -103,7 +103,8 @@ fn writes(
     let event = Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).with("reason", "forgotten");
     let mut writes = user.change(update, [event], now)?;
     let name = Write::update(keys::name(user.account, &user.username), "SET #password_hash = :hash");
-    writes.push(name.when("#user = :user").value("user", user.id.to_string()).value("hash", hash));
+    let name = name.when("#user = :user AND attribute_exists(#password_hash)");
+    writes.push(name.value("user", user.id.to_string()).value("hash", hash));
     writes.push(Write::delete(password::failures_key(user.account, &user.username)));
     Ok(writes)
 }
