@@ -10,6 +10,7 @@
 mod challenges;
 mod mails;
 mod records;
+mod sessions;
 
 use serde::Serialize;
 use shared::app::App;
@@ -49,6 +50,10 @@ pub struct Report {
     pub idempotency_records: u32,
     /// Links, and their one-time codes, that nobody needs to be told of any more.
     pub links: u32,
+    /// Sessions of knowledge-based authentication that nobody answered in time, or that were looked at when their time was over.
+    pub kba_sessions_expired: u32,
+    /// Sessions that nobody will ask for any more.
+    pub kba_sessions: u32,
     /// Audit entries of names that nobody has.
     pub passing_entries: u32,
     /// Mails that were owed, and sent.
@@ -73,6 +78,8 @@ impl Report {
             + self.counters
             + self.idempotency_records
             + self.links
+            + self.kba_sessions
+            + self.kba_sessions_expired
             + self.passing_entries
             + self.mails_sent
             + self.mails_dropped
@@ -86,6 +93,8 @@ impl Report {
         self.counters += other.counters;
         self.idempotency_records += other.idempotency_records;
         self.links += other.links;
+        self.kba_sessions_expired += other.kba_sessions_expired;
+        self.kba_sessions += other.kba_sessions;
         self.passing_entries += other.passing_entries;
         self.mails_sent += other.mails_sent;
         self.mails_dropped += other.mails_dropped;
@@ -129,6 +138,8 @@ pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Result<Report,
 async fn deal_with(app: &App, courier: &Courier, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
     if mails::stands_at(&key) {
         mails::send(app, courier, &key, report).await
+    } else if sessions::stands_at(&key) {
+        sessions::end(app, key, now, report).await
     } else if key.pk.starts_with("USER#") && key.sk == "USER" {
         challenges::remove(app, key, now, report).await
     } else {

@@ -6,6 +6,7 @@ import { confirmCode, pasteCode, resendCode, tidyTyped, typeIntoCode } from "./c
 import { revealPassword } from "./credentials.js";
 import { confirmApp, enrolApp, explainEnrolment } from "./enrolment.js";
 import { signOut, welcome } from "./identity.js";
+import { askQuestions, askQuestionsAgain, forgetQuestions } from "./kba.js";
 import { chooseMethod, offerMethods } from "./methods.js";
 import { FIELDS, byId, code, password, requireFilled, show, unmark } from "./page.js";
 import { attempt } from "./problems.js";
@@ -32,6 +33,7 @@ function proceed(answer) {
     second_factor_required: offerMethods,
     enrolment_required: explainEnrolment,
     new_password_required: askForPassword,
+    identity_verification_required: askQuestions,
     redirect: leave,
   };
   if (!Object.hasOwn(next, answer.status)) throw new Problem("unsupported-step");
@@ -77,6 +79,7 @@ takeToken();
 // Another link pasted into this tab changes the address and loads nothing.
 addEventListener("hashchange", () => {
   takeToken();
+  forgetQuestions();
   startOver();
 });
 onPress(byId("open-link"), async () => proceed(await openLink()));
@@ -85,6 +88,7 @@ onSubmit(byId("enrolment"), byId("enrol"), enrolApp);
 onSubmit(byId("new-password"), byId("set-password"), setPassword);
 onPress(byId("resend"), resendCode);
 onPress(byId("another-way"), chooseMethod);
+onPress(byId("kba-again"), askQuestionsAgain);
 onPress(byId("sign-out"), signOut);
 for (const button of document.querySelectorAll("[data-start-over]")) onPress(button, () => startOver());
 byId("reveal").addEventListener("click", () => revealPassword(password.type === "password"));

@@ -27,6 +27,9 @@ const STEPS = {
   "new-password": { title: "Set a new password", lede: "It takes the place of the one that was forgotten.", proved: 2 },
   "password-set": { title: "Your new password is set", lede: "Sign in with it from now on.", proved: 2 },
   forgotten: { title: "Check your mail", proved: 0 },
+  kba: { title: "Answer a few questions", proved: 1 },
+  "kba-over": { title: "You have not been verified yet", proved: 1 },
+  verified: { title: "You’ve been verified", lede: "The agreement is open to you.", proved: 2 },
   leaving: { title: "You’re signed in", proved: 2 },
   identity: { title: "You’re signed in", proved: 2 },
 };

@@ -57,6 +57,10 @@ const SENTENCES = {
   "link-expired": () => "This link has expired. Ask whoever sent it for a new one.",
   "challenge-unknown": () => "This sign-in is not known any more. Please sign in again.",
   "idempotency-conflict": () => "Your code is still being sent. Please try again in a moment.",
+  "provider-unavailable": () => "The identity provider cannot be reached just now. Nothing is lost: please try again in a moment.",
+  "too-many-sessions": ({ retryAfter }) => `This was tried too often. ${waitOr(retryAfter, "Please try again tomorrow.")}`,
+  "agreement-closed": () => "This agreement is closed. Please ask whoever sent it.",
+  "viewing-locked": () => "There were too many failed tries. Whoever sent the agreement can open it to you again.",
   "unsupported-step": () =>
     "Your organisation asks for a step that this page cannot do. Please use the link in the message you were sent, or ask the organisation’s administrator.",
   "unreadable-answer": () => "The service gave an answer that makes no sense. Please try again in a moment.",

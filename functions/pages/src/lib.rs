@@ -25,6 +25,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("enrolment.js", JS, include_bytes!("../assets/enrolment.js")),
     ("factors.js", JS, include_bytes!("../assets/factors.js")),
     ("identity.js", JS, include_bytes!("../assets/identity.js")),
+    ("kba.js", JS, include_bytes!("../assets/kba.js")),
     ("link.js", JS, include_bytes!("../assets/link.js")),
     ("methods.js", JS, include_bytes!("../assets/methods.js")),
     ("page.js", JS, include_bytes!("../assets/page.js")),
@@ -37,12 +38,26 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// What this function holds.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The origin that the KBA provider asks its questions on, if the deployment has a provider.
+    pub frame_origin: Option<String>,
+}
+
+impl State {
+    /// The page that links lead to may frame the provider's, and no other.
+    fn frames(&self) -> String {
+        self.frame_origin.as_ref().map(|origin| format!("; frame-src {origin}")).unwrap_or_default()
+    }
+}
+
 /// Answers a request.
 #[expect(clippy::unused_async, reason = "every handler has this shape")]
-pub async fn handle(_: Arc<()>, call: Arc<Call>) -> Outcome {
+pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     match call.route.map(|route| route.operation) {
-        Some(Operation::SignInPage) => Ok(guarded(Reply::document(HTML, SIGN_IN, "no-cache"))),
-        Some(Operation::LinkPage) => Ok(guarded(Reply::document(HTML, LINK, "no-cache"))),
+        Some(Operation::SignInPage) => Ok(guarded(Reply::document(HTML, SIGN_IN, "no-cache"), "")),
+        Some(Operation::LinkPage) => Ok(guarded(Reply::document(HTML, LINK, "no-cache"), &state.frames())),
         Some(Operation::Asset) => asset(call.path_parameter("name").as_deref().unwrap_or_default()),
         _ => Err(Problem::new(Slug::NotFound)),
     }
@@ -51,12 +66,13 @@ pub async fn handle(_: Arc<()>, call: Arc<Call>) -> Outcome {
 fn asset(named: &str) -> Outcome {
     let found = ASSETS.iter().find(|(name, ..)| *name == named);
     let (_, content_type, content) = found.ok_or_else(|| Problem::new(Slug::NotFound))?;
-    Ok(guarded(Reply::document(content_type, *content, "public, max-age=300")))
+    Ok(guarded(Reply::document(content_type, *content, "public, max-age=300"), ""))
 }
 
-fn guarded(reply: Reply) -> Reply {
+/// `more`: what the page may do besides.
+fn guarded(reply: Reply, more: &str) -> Reply {
     reply
-        .header("content-security-policy", POLICY.into())
+        .header("content-security-policy", format!("{POLICY}{more}"))
         .header("referrer-policy", "no-referrer".into())
         .header("permissions-policy", "camera=(), microphone=(), geolocation=()".into())
         .header("cross-origin-opener-policy", "same-origin".into())

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ use crate::gateway::Gateway;
 /// All scopes that an account's key can have.
 const SCOPES: [&str; 7] =
     ["settings:write", "users:write", "agreements:write", "links:write", "tokens:redeem", "audit:read", "quota:read"];
+/// How many transactions of knowledge-based authentication are bought.
+const TRANSACTIONS: u32 = 100;
 /// It guards nothing but this machine's demo.
 const PASSWORD: &str = "correct horse battery";
 
@@ -55,8 +57,10 @@ pub(crate) async fn make(gateway: &Gateway, operator: &Secret<String>) -> Result
     let (name, plan) = ("Alder & Pine", "business");
     let made = caller.send(Method::POST, "/v1/accounts", &json!({ "name": name, "plan": plan })).await?;
     let account = text(&made, "id")?;
-    let methods = json!({ "second_factor": { "methods": { "email": true } } });
+    let methods = json!({ "second_factor": { "methods": { "email": true } }, "kba": { "enabled": true } });
     caller.send(Method::PATCH, &format!("/v1/settings?account={account}"), &methods).await?;
+    let bought = json!({ "account": account, "transactions": TRANSACTIONS, "reference": "demo" });
+    caller.send(Method::POST, "/v1/quota/topups", &bought).await?;
     let key = json!({ "name": "Demo", "scopes": SCOPES });
     let made = caller.send(Method::POST, &format!("/v1/accounts/{account}/api-keys"), &key).await?;
     let api_key = text(&made, "key")?;
@@ -89,6 +93,7 @@ impl Caller<'_> {
             (HOST, HeaderValue::from_static("127.0.0.1")),
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (AUTHORIZATION, bearer.map_err(|error| failed(error.to_string()))?),
+            (HeaderName::from_static("idempotency-key"), HeaderValue::from_static("demo")),
         ]);
         let incoming = Incoming {
             method: method.clone(),

@@ -19,7 +19,7 @@ pub(crate) struct Functions {
     kba_callback: Arc<kba_callback::State>,
     kba_session: Arc<kba_session::State>,
     users: Arc<users::State>,
-    pages: Arc<()>,
+    pages: Arc<pages::State>,
     password: Arc<password::State>,
 }
 
@@ -27,6 +27,7 @@ impl Functions {
     /// The functions over these parts.
     pub fn new(app: &App, courier: Courier, vendor: Vendor) -> Self {
         let Vendor { client, secrets } = vendor;
+        let pages = Arc::new(pages::State { frame_origin: app.config.provider_frame_origin() });
         let kba_callback = Arc::new(kba_callback::State { app: app.clone(), courier: courier.clone(), secrets });
         let kba_session = Arc::new(kba_session::State { app: app.clone(), provider: client });
         let code_issue = Arc::new(code_issue::State { app: app.clone(), courier: courier.clone() });
@@ -42,7 +43,7 @@ impl Functions {
             users,
             kba_callback,
             kba_session,
-            pages: Arc::default(),
+            pages,
             password,
         }
     }

@@ -1,0 +1,62 @@
+//! Sessions of knowledge-based authentication whose time is over, and those that nobody will ask for any more.
+
+use shared::agreement::{Agreement, Recipient};
+use shared::app::App;
+use shared::audit::{Action, Actor, Event};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Key, Write, keys, read};
+use shared::kba::session::KEPT;
+use shared::kba::{Session, Status};
+
+use crate::Report;
+
+/// Whether a session stands at `key`.
+pub fn stands_at(key: &Key) -> bool {
+    key.sk == "SESSION"
+}
+
+/// Writes down that a session has expired; removes one that is kept for no reason any more.
+///
+/// It costs nothing and releases nothing: the recipient's transaction stays reserved while the agreement is open.
+pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
+    let Some(item) = app.table.get(key.clone()).await? else { return Ok(()) };
+    let session: Session = read(item)?;
+    let kept_until = session.expires_at.plus(KEPT);
+    if kept_until <= now {
+        app.table.remove(Write::delete(key).when("#expires_at <= :over").value("over", now.minus(KEPT))).await?;
+        report.kba_sessions += 1;
+        return Ok(());
+    }
+    if session.expires_at > now {
+        return Ok(());
+    }
+    let written = match abandoned(app, &session, now).await? {
+        Some(writes) => app.table.transact(writes).await,
+        // Nothing is to be told of it: it is looked at again when nobody will ask for it any more.
+        None => app.table.update(Write::update(key, "").when("attribute_exists(#pk)").look_at(kept_until)).await.map(drop),
+    };
+    match written {
+        Ok(()) => report.kba_sessions_expired += 1,
+        Err(Failure::Unavailable(inner)) => return Err(Failure::Unavailable(inner)),
+        // A callback was faster: the next run looks again.
+        Err(Failure::Condition(_) | Failure::Conflict) => {}
+    }
+    Ok(())
+}
+
+/// The writes that end a session that nobody answered; none where it was answered, or a newer one took its place.
+async fn abandoned(app: &App, session: &Session, now: Timestamp) -> Result<Option<Vec<Write>>, Failure> {
+    let wanted = vec![keys::agreement(session.agreement), keys::recipient(session.agreement, session.recipient)];
+    let mut items = app.table.get_all(wanted).await?.into_iter();
+    let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else { return Ok(None) };
+    let (agreement, recipient): (Agreement, Recipient) = (read(agreement)?, read(recipient)?);
+    if session.answer.is_some() || session.status(&recipient, now) != Status::Expired || session.status != Status::Pending {
+        return Ok(None);
+    }
+    let update = session.touch().and(", #status = :expired").value("expired", Status::Expired.name());
+    let event = Event::new(Action::KbaSessionExpired, Actor::System).with("session", session.id.to_string());
+    let event = event.with("recipient", session.recipient.to_string()).with("method", "kba");
+    let mut writes = vec![update.look_at(session.expires_at.plus(KEPT))];
+    writes.extend(agreement.change(agreement.touch(), [event], now)?);
+    Ok(Some(writes))
+}
