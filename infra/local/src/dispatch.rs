@@ -35,17 +35,7 @@ impl Functions {
         let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
         let users = Arc::new(users::State { app: app.clone(), courier: courier.clone() });
         let password = Arc::new(password::State { app: app.clone(), courier });
-        Self {
-            app: Arc::new(app.clone()),
-            code_issue,
-            factors,
-            links,
-            users,
-            kba_callback,
-            kba_session,
-            pages,
-            password,
-        }
+        Self { app: Arc::new(app.clone()), code_issue, factors, links, users, kba_callback, kba_session, pages, password }
     }
 
     /// Lets `function` answer.
