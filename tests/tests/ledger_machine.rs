@@ -82,20 +82,12 @@ impl Reference {
     }
 
     fn topup(&mut self, id: u8, transactions: u32) -> Said {
-        match self.topups.get(&id) {
-            Some(before) => {
-                if *before == transactions {
-                    Said::Before
-                } else {
-                    Said::Reused
-                }
-            }
-            None => {
-                self.topups.insert(id, transactions);
-                self.balance.available += i64::from(transactions);
-                Said::Made
-            }
+        if let Some(before) = self.topups.get(&id) {
+            return if *before == transactions { Said::Before } else { Said::Reused };
         }
+        self.topups.insert(id, transactions);
+        self.balance.available += i64::from(transactions);
+        Said::Made
     }
 
     fn correct(&mut self, id: u8, change: i64) -> Said {
@@ -242,7 +234,7 @@ impl Real {
                     Said::Made
                 }
                 Ok(Done::Before(entry)) => {
-                    self.keep(step, units(&entry.parts));
+                    self.keep(step, plan::units(entry));
                     // Made by the try before, of which nobody heard.
                     if tried > 0 { Said::Made } else { Said::Before }
                 }
@@ -264,13 +256,7 @@ impl Real {
 }
 
 fn group(agreement: u8) -> Option<String> {
-    (agreement % 3 != 0).then(|| format!("group-{}", agreement % 3))
-}
-
-/// The units of a reservation that was found: in the order of its parts, as when it was made.
-fn units(parts: &[shared::quota::entry::Part]) -> Vec<Unit> {
-    let unit = |shard: u8| serde_json::from_value::<Unit>(shard.into()).unwrap();
-    parts.iter().flat_map(|part| (0..part.count).map(move |_| unit(part.shard))).collect()
+    (!agreement.is_multiple_of(3)).then(|| format!("group-{}", agreement % 3))
 }
 
 async fn read_account(world: &World) -> Account {
@@ -306,7 +292,7 @@ async fn run(steps: Vec<(Step, Luck)>) {
                 let tools = Tools { table: &app.table, entropy: &app.entropy, clock: &app.clock };
                 tools.grow(real.account.id, Shards::new(shards).unwrap()).await.unwrap();
                 // Now and then a step is made by somebody who has not heard of it.
-                if shards % 2 == 0 {
+                if shards.is_multiple_of(2) {
                     real.account = read_account(&real.world).await;
                 }
                 holds(&real, &reference).await;

@@ -35,6 +35,11 @@ pub(crate) const FUNCTIONS: [&str; 20] = [
 pub(crate) struct Bootstraps(BTreeMap<&'static str, PathBuf>);
 
 impl Bootstraps {
+    /// None: for what is measured in this process.
+    pub const fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
     /// Those in `directory`; all of them, or it is a fault.
     pub fn find(directory: &Path) -> Result<Self, Fault> {
         let find = |name: &'static str| {

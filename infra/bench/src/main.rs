@@ -9,6 +9,7 @@
 //! | `aws` | Secrets Manager, SNS and SES, as far as a bootstrap asks |
 //! | `world` | the table, an account, people, and what a person sends |
 //! | `proof`, `cold`, `warm`, `cost`, `throughput` | what is asked of it |
+//! | `faults` | the ledger under calls that go wrong at random |
 //! | `process`, `stopwatch`, `report` | CPU and memory; time; the table that is printed |
 
 mod aws;
@@ -16,12 +17,14 @@ mod bootstraps;
 mod cold;
 mod cost;
 mod event;
+mod faults;
 mod iam;
 mod lambda;
 mod links;
 mod process;
 mod proof;
 mod report;
+mod reservations;
 mod stopwatch;
 mod throughput;
 mod warm;
@@ -32,6 +35,7 @@ use std::process::ExitCode;
 
 use bootstraps::Bootstraps;
 use clap::{Parser, Subcommand};
+use local::storm::Forecast;
 use report::Report;
 use world::World;
 
@@ -44,12 +48,29 @@ struct Arguments {
     #[arg(long, global = true, value_name = "DIR")]
     bootstraps: Option<PathBuf>,
     /// A tenth of the requests: enough to see that it runs, too few for the numbers to mean much
-    #[arg(long)]
+    #[arg(long, global = true)]
     quick: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Only the reservations on one account's balance; nothing is built
+    Reservations,
+    /// The ledger under calls that go wrong at random: operations by many clients, and whether the sums hold
+    Faults {
+        /// What operations and faults are drawn from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many operations
+        #[arg(long, default_value_t = 100_000)]
+        operations: u32,
+        /// How many clients at once
+        #[arg(long, default_value_t = 24)]
+        clients: u32,
+        /// How many calls in a thousand go wrong
+        #[arg(long, default_value_t = 60)]
+        per_mille: u32,
+    },
     /// Only starts each bootstrap, sends it real events, and checks the answers and what it asked of the table
     Runtime,
 }
@@ -70,6 +91,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<bool, Fault> {
+    if let Some(Command::Faults { seed, operations, clients, per_mille }) = arguments.command {
+        return faults::run(Forecast { seed, operations, clients, per_mille }).await;
+    }
+    if matches!(arguments.command, Some(Command::Reservations)) {
+        let mut report = Report::default();
+        let world = World::build(Bootstraps::none(), false).await?;
+        reservations::measure(&world, &mut report, if arguments.quick { 1 } else { 10 }).await?;
+        report.print();
+        return Ok(true);
+    }
     let bootstraps = match arguments.bootstraps {
         Some(directory) => Bootstraps::find(&directory)?,
         None => Bootstraps::build()?,
@@ -84,6 +115,7 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
     warm::measure(&world, &mut report, scale).await?;
     cost::measure(&world, &mut report).await?;
     throughput::measure(&world, &mut report, scale).await?;
+    reservations::measure(&world, &mut report, scale).await?;
     report.print();
     Ok(true)
 }

@@ -9,6 +9,7 @@ use shared::dynamo::meter::Cost;
 pub(crate) struct Report {
     pub cold: Vec<Cold>,
     pub throughput: Vec<Throughput>,
+    pub reservations: Vec<Reservations>,
     routes: Vec<Route>,
 }
 
@@ -42,6 +43,16 @@ pub(crate) struct Throughput {
     pub cpu: f64,
 }
 
+/// Reservations on one account's balance.
+#[derive(Debug)]
+pub(crate) struct Reservations {
+    pub shards: u8,
+    pub in_flight: usize,
+    /// The write units a second that one item takes; none where only the engine is the limit.
+    pub units_per_second: Option<u32>,
+    pub per_second: f64,
+}
+
 /// Goals: MB, milliseconds, MiB.
 const SIZE_GOAL: f64 = 9.0;
 const POLL_GOAL: f64 = 12.0;
@@ -61,6 +72,24 @@ impl Report {
         });
         #[expect(clippy::indexing_slicing, reason = "the place was found or made above")]
         &mut self.routes[place]
+    }
+
+    fn push_reservations(&self, lines: &mut Lines) {
+        lines.push(
+            ["reservations on one account", "in flight", "shards", "an item's write units", "per second", "", ""]
+                .map(str::to_owned),
+        );
+        for row in &self.reservations {
+            lines.push([
+                "reserve".into(),
+                row.in_flight.to_string(),
+                row.shards.to_string(),
+                row.units_per_second.map_or_else(|| "no limit".into(), |units| format!("{units} a second")),
+                format!("{:.0}", row.per_second),
+                String::new(),
+                String::new(),
+            ]);
+        }
     }
 
     /// Prints it. A number that misses its goal is marked with `!`.
@@ -103,6 +132,7 @@ impl Report {
                 String::new(),
             ]);
         }
+        self.push_reservations(&mut lines);
         lines.print();
         say(&format!(
             "\nGoals: binary {SIZE_GOAL} MB, first poll {POLL_GOAL} ms, first answer {ANSWER_GOAL} ms, memory {MEMORY_GOAL} MiB \

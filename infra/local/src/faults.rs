@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::entropy::Entropy;
+use tokio::time::Instant;
+
+use crate::limits::ItemLimit;
 
 /// A service that calls go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,7 +27,7 @@ pub enum Service {
 }
 
 /// How a call goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// The connection is refused; nothing was done.
@@ -57,6 +62,33 @@ struct State {
     plans: BTreeMap<Service, Plan>,
     calls: BTreeMap<Service, u32>,
     struck: u32,
+    storm: Option<Storm>,
+    limit: Option<ItemLimit>,
+}
+
+/// Calls to the table that go wrong at random, by a seed.
+#[derive(Debug)]
+struct Storm {
+    entropy: Entropy,
+    per_mille: u32,
+    struck: BTreeMap<Mode, u32>,
+}
+
+impl Storm {
+    /// How this call goes wrong, if it does: refused, throttled, in conflict, or lost after it took effect.
+    fn strike(&mut self, can_conflict: bool) -> Option<Mode> {
+        if self.entropy.below(1000) >= self.per_mille {
+            return None;
+        }
+        let mode = match self.entropy.below(4) {
+            0 => Mode::Refused,
+            1 => Mode::Throttled,
+            2 if can_conflict => Mode::Conflict,
+            _ => Mode::Lost,
+        };
+        *self.struck.entry(mode).or_default() += 1;
+        Some(mode)
+    }
 }
 
 /// Plans and counts at one moment.
@@ -77,6 +109,32 @@ impl Faults {
         let mut state = self.state();
         state.reset_counts();
         state.plans.insert(service, Plan { mode, after, count });
+    }
+
+    /// From now on so many calls in a thousand to the table go wrong, drawn from `seed`. What was struck, [`Faults::calm`] tells.
+    pub fn storm(&self, seed: u64, per_mille: u32) {
+        self.state().storm = Some(Storm { entropy: Entropy::seeded(seed), per_mille, struck: BTreeMap::new() });
+    }
+
+    /// From now on an item of the table takes so many write units a second in transactions, as DynamoDB has it.
+    pub fn limit_items(&self, units_per_second: u32) {
+        self.state().limit = Some(ItemLimit::new(units_per_second));
+    }
+
+    /// Lifts that limit; answers with how many transactions it refused.
+    pub fn lift_limit(&self) -> u32 {
+        self.state().limit.take().map(|limit| limit.refused()).unwrap_or_default()
+    }
+
+    /// The places of the items in a transaction that have had their share of write units.
+    #[expect(clippy::disallowed_methods, reason = "it is this machine's time that a benchmark under this limit measures")]
+    pub(crate) fn short_of_units(&self, body: impl FnOnce() -> Value) -> Vec<usize> {
+        self.state().limit.as_mut().map(|limit| limit.spend(&body(), Instant::now())).unwrap_or_default()
+    }
+
+    /// Ends the storm; answers with how many calls it struck, and how.
+    pub fn calm(&self) -> BTreeMap<Mode, u32> {
+        self.state().storm.take().map(|storm| storm.struck).unwrap_or_default()
     }
 
     /// Nothing goes wrong any more, and the counts begin anew.
@@ -105,6 +163,9 @@ impl Faults {
     pub(crate) fn meet(&self, service: Service, can_conflict: bool) -> Option<Mode> {
         let mut state = self.state();
         *state.calls.entry(service).or_default() += 1;
+        if let Some(storm) = state.storm.as_mut().filter(|_| service == Service::Dynamodb) {
+            return storm.strike(can_conflict);
+        }
         let plan = state.plans.get_mut(&service).filter(|plan| can_conflict || plan.mode != Mode::Conflict)?;
         if plan.after > 0 {
             plan.after -= 1;

@@ -10,6 +10,7 @@
 //! | `inbox` | SES and SNS |
 //! | `provider` | the KBA vendor, on an origin of its own |
 //! | `sdk`, `faults`, `refusals` | the SDK's clients, what goes wrong under them, and how AWS says so |
+//! | `storm` | the ledger under calls that go wrong at random, and the sums afterwards |
 //! | `keys`, `store`, `demo` | Secrets Manager; what is kept between runs; a ready-made account |
 //!
 //! A test starts a [`Stack`] of its own in milliseconds and talks to it over HTTP.
@@ -24,6 +25,7 @@ mod faults;
 mod gateway;
 mod inbox;
 mod keys;
+mod limits;
 mod provider;
 mod refusals;
 mod sdk;
@@ -31,6 +33,7 @@ mod server;
 mod serving;
 mod stack;
 mod store;
+pub mod storm;
 
 pub use demo::{Demo, DemoUser};
 pub use event::Incoming;

@@ -26,28 +26,45 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
     }
 }
 
-/// Whether a call may meet another transaction: only writes do.
+/// Whether a call may meet another transaction: writes do, and reads of several items at one instant.
 pub(crate) fn can_conflict(request: &HttpRequest) -> bool {
     let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
-    matches!(operation, Some("TransactWriteItems" | "UpdateItem" | "PutItem" | "DeleteItem"))
+    matches!(operation, Some("TransactWriteItems" | "TransactGetItems" | "UpdateItem" | "PutItem" | "DeleteItem"))
+}
+
+/// Whether it is a transaction that writes.
+pub(crate) fn is_transaction(request: &HttpRequest) -> bool {
+    request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".TransactWriteItems"))
+}
+
+/// What is asked for.
+pub(crate) fn body(request: &HttpRequest) -> Value {
+    serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default()
+}
+
+/// DynamoDB's answer to a transaction that is cancelled because of the items at these places.
+pub(crate) fn cancelled(request: &HttpRequest, code: &str, places: &[usize]) -> Result<HttpResponse, ConnectorError> {
+    let parts = body(request).get("TransactItems").and_then(Value::as_array).map_or(1, Vec::len);
+    let reason = |place| {
+        if places.contains(&place) {
+            json!({ "Code": code, "Message": "The item cannot be written now" })
+        } else {
+            json!({ "Code": "None" })
+        }
+    };
+    dynamodb(json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": format!("Transaction cancelled, please refer cancellation reasons for specific reasons [{code}]"),
+        "CancellationReasons": (0..parts).map(reason).collect::<Vec<_>>(),
+    }))
 }
 
 /// DynamoDB's answer where another transaction holds an item.
 pub(crate) fn conflict(request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    if request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".TransactWriteItems")) {
-        let body = request.body().bytes().unwrap_or_default();
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let parts = body.get("TransactItems").and_then(Value::as_array).map_or(1, Vec::len);
+    let target = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
+    if target.is_some_and(|name| name.starts_with("Transact")) {
         // The first item is the one that is held.
-        let reason = |index| match index {
-            0 => json!({ "Code": "TransactionConflict", "Message": "Transaction is ongoing for the item" }),
-            _ => json!({ "Code": "None" }),
-        };
-        return dynamodb(json!({
-            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [TransactionConflict]",
-            "CancellationReasons": (0..parts).map(reason).collect::<Vec<_>>(),
-        }));
+        return cancelled(request, "TransactionConflict", &[0]);
     }
     dynamodb(json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException",

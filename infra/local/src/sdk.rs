@@ -84,6 +84,12 @@ impl HttpClient for Faulty<SharedHttpClient> {
 
 impl HttpConnector for Faulty<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if self.service == Service::Dynamodb && refusals::is_transaction(&request) {
+            let short = self.faults.short_of_units(|| refusals::body(&request));
+            if !short.is_empty() {
+                return HttpConnectorFuture::ready(refusals::cancelled(&request, "ThrottlingError", &short));
+            }
+        }
         let Some(mode) = self.faults.meet(self.service, refusals::can_conflict(&request)) else {
             return self.inner.call(request);
         };

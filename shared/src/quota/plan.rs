@@ -89,7 +89,7 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
         Some(seen) => take(seen, order.id.as_str(), count)?,
     };
     let entry = entry(order.account.id, Kind::Reserve, order.id.clone(), &order.about, parts, order.at);
-    let units: Vec<Unit> = entry.parts.iter().flat_map(|part| (0..part.count).map(|_| Unit::on(part.shard))).collect();
+    let units = units(&entry);
     let crossing = seen.and_then(|seen| order.watch.crossing(order.account.id, seen, count));
     let mut plan = Plan { writes: Vec::new(), units, crossing, entry };
     if count == 0 {
@@ -114,6 +114,11 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
         plan.writes.extend(order.watch.writes(order.account.id, seen, count, plan.crossing.as_ref(), order.at)?);
     }
     Ok(plan)
+}
+
+/// The transactions of a reservation, in order: the same for the entry that is planned and for the one that is found.
+pub fn units(reservation: &Entry) -> Vec<Unit> {
+    reservation.parts.iter().flat_map(|part| (0..part.count).map(|_| Unit::on(part.shard))).collect()
 }
 
 /// Consumes one reserved transaction.
