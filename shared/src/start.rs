@@ -36,6 +36,7 @@ pub fn filter(level: &str) -> Targets {
         "factors",
         "accounts",
         "password",
+        "agreements",
         "settings",
         "tokens",
         "users",

@@ -1,6 +1,7 @@
 //! The world that the flows are tried in: a local stack of its own for each test, driven over HTTP, on a clock that only the test
 //! moves.
 
+pub mod agreements;
 mod authenticator;
 mod kba;
 mod reading;

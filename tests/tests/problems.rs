@@ -8,20 +8,15 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::http::routes::{ANYWHERE, Authorisation, Function, ROUTES, WITH_BODY};
 use shared::http::{Operation, Route, Slug};
+use tests::agreements::{agreement, links, open_last, person, recipient_path, send_with};
 use tests::{OPERATOR, PASSWORD, Person, World, another, token_of};
 
 /// What no test can provoke over HTTP, and why.
-const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[
-    (Operation::GetMe, Slug::Forbidden, RECIPIENT),
-    (Operation::PatchMe, Slug::Forbidden, RECIPIENT),
-    (Operation::EnrolApp, Slug::Forbidden, RECIPIENT),
-    (Operation::ConfirmApp, Slug::Forbidden, RECIPIENT),
-    (Operation::ListFactors, Slug::Forbidden, RECIPIENT),
-    (Operation::RemoveApp, Slug::Forbidden, RECIPIENT),
-    (Operation::MakeRecoveryCodes, Slug::Forbidden, RECIPIENT),
-];
-
-const RECIPIENT: &str = "only a recipient's token is of a kind that it does not serve, and no route makes one yet";
+const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[(
+    Operation::PatchMe,
+    Slug::Forbidden,
+    "a recipient's token is refused where it is read, before the route is looked at: that is seen of the route beside it",
+)];
 
 /// The headers that belong to a refusal. The others are the same for all, and asserted.
 const TELLING: [&str; 6] = ["allow", "ratelimit", "ratelimit-policy", "retry-after", "www-authenticate", "etag"];
@@ -64,18 +59,21 @@ struct Walk {
     world: World,
     /// The access token of somebody who is signed in.
     token: String,
+    /// The `Idempotency-Key` that requests carry, if any.
+    key: Option<&'static str>,
     seen: BTreeSet<(String, Slug)>,
     told: Vec<Value>,
 }
 
 impl Walk {
     async fn new() -> Self {
-        Self { world: World::new().await, token: String::new(), seen: BTreeSet::new(), told: Vec::new() }
+        Self { world: World::new().await, token: String::new(), key: None, seen: BTreeSet::new(), told: Vec::new() }
     }
 
     /// A request to a route by nobody. `path` is its path with the parameters filled in, and the query.
     fn anonymous(&self, operation: Operation, path: &str) -> RequestBuilder {
-        self.world.request(route(operation).method.parse().unwrap(), path)
+        let request = self.world.request(route(operation).method.parse().unwrap(), path);
+        self.key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))
     }
 
     /// A request to a route by somebody who may.
@@ -449,6 +447,8 @@ async fn the_errors_of_sending_a_code() {
     }
     let challenge = walk.world.challenge(&ann).await;
     walk.refuses_body(issue, Slug::TooManyAttempts, path, body(&challenge)).await;
+    let closed = closed_challenge(&walk.world).await;
+    walk.refuses_body(issue, Slug::AgreementClosed, path, body(&closed)).await;
     snapshot(walk, Function::CodeIssue);
 }
 
@@ -489,6 +489,8 @@ async fn the_errors_of_a_code() {
     walk.refuses_body(verify, Slug::TooManyAttempts, path, body(&challenge, "000000")).await;
     let challenge = walk.world.challenge(&ann).await;
     walk.refuses_body(verify, Slug::TooManyAttempts, path, body(&challenge, "000000")).await;
+    let closed = closed_challenge(&walk.world).await;
+    walk.refuses_body(verify, Slug::AgreementClosed, path, body(&closed, "123456")).await;
     snapshot(walk, Function::CodeVerify);
 }
 
@@ -507,6 +509,8 @@ async fn the_errors_of_who_is_signed_in() {
     walk.refuses(me, Slug::InvalidRequest, walk.ask(me, "/v1/me?colour=red")).await;
     walk.refuses(me, Slug::Unauthorized, walk.anonymous(me, path)).await;
     walk.refuses(me, Slug::Unauthorized, walk.anonymous(me, path).bearer_auth(&walk.world.key)).await;
+    let recipients = recipients_token(&walk.world).await;
+    walk.refuses(me, Slug::Forbidden, walk.anonymous(me, path).bearer_auth(recipients)).await;
     walk.world.advance(900);
     walk.refuses(me, Slug::Unauthorized, walk.ask(me, path)).await;
     snapshot(walk, Function::Me);
@@ -521,6 +525,7 @@ async fn the_errors_of_factors() {
     let _ = walk.world.user("new", json!({"phone": null})).await;
     walk.token = sign_in(&walk.world, &ann).await;
     let none = json!({"factor": "fac_00000000000000000000000000", "code": "123456"});
+    let recipients = recipients_token(&walk.world).await;
     for (operation, path, body) in [
         (enrol, begin, Some(json!({}))),
         (confirm, end, Some(none.clone())),
@@ -531,6 +536,8 @@ async fn the_errors_of_factors() {
         let body = body.as_ref();
         walk.refuses_without_a_table(operation, path, body).await;
         walk.refuses(operation, Slug::Unauthorized, with(walk.anonymous(operation, path), body)).await;
+        let by_recipient = walk.anonymous(operation, path).bearer_auth(&recipients);
+        walk.refuses(operation, Slug::Forbidden, with(by_recipient, body)).await;
         let odd = format!("{path}?colour=red");
         walk.refuses(operation, Slug::InvalidRequest, with(walk.ask(operation, &odd), body)).await;
         if route(operation).has_body() {
@@ -665,6 +672,20 @@ async fn the_errors_of_opening_a_link() {
     walk.refuses_body(redeem, Slug::NoUsableFactor, path, body(&tokens[0])).await;
     walk.world.advance(LATER);
     walk.refuses_body(redeem, Slug::LinkExpired, path, body(&tokens[0])).await;
+
+    // A recipient's link.
+    let sent = send_with(&walk.world, "k", &agreement(&json!([person(1, "none")]))).await.expect(201);
+    let link = links(&walk.world, "r1@example.com").await.pop().unwrap();
+    walk.refuses_without_a_table(redeem, path, Some(&body(&link))).await;
+    walk.refuses_body(redeem, Slug::LinkUnknown, path, body("agl_x.y.z")).await;
+    for _ in 0..20 {
+        let _ = walk.world.post(path, body(&link)).await.expect(200);
+    }
+    walk.refuses_body(redeem, Slug::TooManyAttempts, path, body(&link)).await;
+    lock_viewing(&walk.world, &sent).await;
+    walk.refuses_body(redeem, Slug::ViewingLocked, path, body(&link)).await;
+    cancel(&walk.world, &sent).await;
+    walk.refuses_body(redeem, Slug::AgreementClosed, path, body(&link)).await;
     snapshot(walk, Function::LinkRedeem);
 }
 
@@ -886,10 +907,124 @@ async fn the_errors_of_documents_and_pages() {
     snapshot(walk, Function::Pages);
 }
 
+async fn cancel(world: &World, sent: &tests::Answer) {
+    let path = format!("/v1/agreements/{}/cancel", sent.text("id"));
+    let _ = world.backend(Method::POST, &path, Some(json!({"reason": "changed"}))).await.expect(200);
+}
+
+/// A recipient's challenge whose agreement was cancelled since.
+async fn closed_challenge(world: &World) -> String {
+    let sent = send_with(world, "closed", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let challenge = open_last(world, "r1@example.com").await.expect(200).text("challenge");
+    cancel(world, &sent).await;
+    challenge
+}
+
+/// The token of a recipient of an agreement.
+async fn recipients_token(world: &World) -> String {
+    let _ = send_with(world, "token", &agreement(&json!([person(1, "none")]))).await.expect(201);
+    open_last(world, "r1@example.com").await.expect(200).text("access_token")
+}
+
+/// What failing too often after having signed does.
+async fn lock_viewing(world: &World, sent: &tests::Answer) {
+    let (id, recipient) = (sent.text("id"), sent.body["recipients"][0]["id"].as_str().unwrap().to_owned());
+    let key = shared::dynamo::keys::recipient(id.parse().unwrap(), recipient.parse().unwrap());
+    let update = shared::dynamo::Write::update(key, "SET #viewing_locked_at = :at").value("at", world.stack.clock().now());
+    let _ = world.stack.table().update(update).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_errors_of_agreements() {
+    let mut walk = Walk::new().await;
+    let _ = walk.world.settings(json!({"kba": {"enabled": true, "require_recipient_name": true}})).await;
+    let (send, all) = (Operation::SendAgreement, "/v1/agreements");
+    let sent = send_with(&walk.world, "k", &agreement(&json!([person(1, "sms"), person(2, "none")]))).await.expect(201);
+    let one = format!("/v1/agreements/{}", sent.text("id"));
+    let (first, second) = (recipient_path(&sent, 0), recipient_path(&sent, 1));
+    let reason = json!({"reason": "changed"});
+    let method = json!({"authentication": "none"});
+    for (operation, path, body) in [
+        (send, all.to_owned(), Some(agreement(&json!([person(1, "sms"), person(2, "none")])))),
+        (Operation::ListAgreements, all.to_owned(), None),
+        (Operation::GetAgreement, one.clone(), None),
+        (Operation::PatchRecipient, first.clone(), Some(method.clone())),
+        (Operation::CompleteRecipient, format!("{first}/complete"), None),
+        (Operation::ResendLink, format!("{first}/resend"), None),
+        (Operation::ReopenViewing, format!("{first}/reopen"), None),
+        (Operation::CancelAgreement, format!("{one}/cancel"), Some(reason.clone())),
+        (Operation::ListAuthenticationMethods, "/v1/authentication-methods".to_owned(), None),
+    ] {
+        walk.key = (operation == send).then_some("k");
+        walk.refuses_keys(operation, &path, body.clone()).await;
+        let elsewhere = if path.contains("agr_") {
+            path.replace(&sent.text("id"), "agr_00000000000000000000000001")
+        } else {
+            format!("{path}?account={NO_ACCOUNT}")
+        };
+        let request = walk.ask(operation, &elsewhere);
+        walk.refuses(operation, Slug::NotFound, with(request, body.as_ref())).await;
+    }
+    walk.key = None;
+    let sending = agreement(&json!([person(1, "none")]));
+    walk.refuses_body(send, Slug::IdempotencyKeyRequired, all, sending.clone()).await;
+    walk.key = Some("k");
+    walk.refuses_body(send, Slug::IdempotencyKeyReused, all, sending.clone()).await;
+    walk.refuses_body(send, Slug::InvalidRequest, all, agreement(&json!([]))).await;
+    walk.refuses_body(send, Slug::InvalidRequest, all, agreement(&json!([person(1, "none"), person(1, "none")]))).await;
+    let kba = |more: Value| {
+        let mut recipient = json!({"email": "a@example.com", "authentication": "kba"});
+        recipient.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        agreement(&json!([recipient]))
+    };
+    walk.key = Some("another");
+    walk.refuses_body(send, Slug::RecipientNameRequired, all, kba(json!({}))).await;
+    walk.refuses_body(send, Slug::RecipientNotInUs, all, kba(json!({"name": "Ann", "country": "CA"}))).await;
+    walk.refuses_body(send, Slug::QuotaExhausted, all, kba(json!({"name": "Ann", "country": "US"}))).await;
+    let patch = Operation::PatchRecipient;
+    walk.refuses_body(patch, Slug::QuotaExhausted, &first, json!({"authentication": "kba"})).await;
+    let _ = walk.world.settings(json!({"kba": {"enabled": false}, "second_factor": {"methods": {"sms": false}}})).await;
+    walk.refuses_body(send, Slug::MethodNotEnabled, all, kba(json!({}))).await;
+    walk.refuses_body(patch, Slug::MethodNotEnabled, &second, json!({"authentication": "sms"})).await;
+    let _ = walk.world.settings(json!({"kba": {"enabled": true}, "second_factor": {"methods": {"sms": true}}})).await;
+    let bare = json!([{"email": "a@example.com", "authentication": "none"}, {"email": "b@example.com", "name": "B", "authentication": "none"}]);
+    let bare = send_with(&walk.world, "bare", &agreement(&bare)).await.expect(201);
+    walk.refuses_body(patch, Slug::RecipientNameRequired, &recipient_path(&bare, 0), json!({"authentication": "kba"})).await;
+    walk.refuses_body(patch, Slug::RecipientNotInUs, &recipient_path(&bare, 1), json!({"authentication": "kba"})).await;
+    walk.refuses_body(patch, Slug::InvalidRequest, &recipient_path(&bare, 0), json!({"authentication": "sms"})).await;
+    let account = format!("/v1/accounts/{}", walk.world.account);
+    let _ = walk.world.operator(Method::PATCH, &account, Some(json!({"plan": "starter"}))).await.expect(200);
+    walk.refuses_body(send, Slug::PlanRequired, all, kba(json!({}))).await;
+    walk.refuses_body(patch, Slug::PlanRequired, &first, json!({"authentication": "kba"})).await;
+
+    let stale = walk.ask(patch, &first).header("if-match", "\"999\"").json(&method);
+    walk.refuses(patch, Slug::PreconditionFailed, stale).await;
+    let complete = Operation::CompleteRecipient;
+    walk.refuses(complete, Slug::RecipientNotVerified, walk.ask(complete, &format!("{first}/complete"))).await;
+    let _ = open_last(&walk.world, "r2@example.com").await.expect(200);
+    walk.refuses_contention(complete, &format!("{second}/complete"), None).await;
+    let _ = tests::agreements::complete(&walk.world, &sent, 1).await.expect(200);
+    walk.refuses_body(patch, Slug::RecipientCompleted, &second, json!({"authentication": "sms"})).await;
+    walk.refuses_contention(patch, &first, Some(method.clone())).await;
+    let (resend, reopen) = (Operation::ResendLink, Operation::ReopenViewing);
+    walk.refuses_contention(resend, &format!("{first}/resend"), None).await;
+    lock_viewing(&walk.world, &sent).await;
+    walk.refuses_contention(reopen, &format!("{first}/reopen"), None).await;
+    walk.refuses_contention(Operation::CancelAgreement, &format!("{one}/cancel"), Some(reason.clone())).await;
+    cancel(&walk.world, &sent).await;
+    walk.refuses_body(Operation::CancelAgreement, Slug::AgreementNotOpen, &format!("{one}/cancel"), reason).await;
+    walk.refuses_body(patch, Slug::AgreementNotOpen, &first, method).await;
+    for (operation, step) in [(complete, "complete"), (resend, "resend"), (reopen, "reopen")] {
+        walk.refuses(operation, Slug::AgreementNotOpen, walk.ask(operation, &format!("{first}/{step}"))).await;
+    }
+    snapshot(walk, Function::Agreements);
+}
+
 #[test]
 fn every_function_with_a_route_has_its_errors_told() {
     let told = [
         Function::Accounts,
+        Function::Agreements,
         Function::Settings,
         Function::Users,
         Function::Login,

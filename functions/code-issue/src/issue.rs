@@ -96,7 +96,7 @@ async fn read_case(
 }
 
 /// The answer of the same request before, if there was one.
-fn replay(key: &IdempotencyKey, record: Option<Item>, now: Timestamp) -> Result<Option<Reply>, Problem> {
+pub(crate) fn replay(key: &IdempotencyKey, record: Option<Item>, now: Timestamp) -> Result<Option<Reply>, Problem> {
     let replay = key.replay(record, now)?;
     if let Some(problem) = replay.refusal() {
         return Err(problem);
@@ -228,7 +228,7 @@ fn answer(case: &Case, draft: &Draft) -> Response {
 }
 
 impl Denial {
-    fn problem(self, now: Timestamp) -> Problem {
+    pub(crate) fn problem(self, now: Timestamp) -> Problem {
         match self {
             Self::Challenge(refusal) => refusal.problem(now),
             Self::MethodNotEnabled => Problem::new(Slug::MethodNotEnabled),

@@ -5,6 +5,7 @@
 
 mod claim;
 mod issue;
+mod recipient;
 
 use std::sync::Arc;
 
@@ -87,5 +88,10 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
+    let now = state.app.clock.now();
+    let keyring = state.app.keyrings.current(now).await;
+    if let Some(ticket) = shared::agreement::Ticket::read(request.challenge.expose(), &keyring) {
+        return recipient::issue(&state, &call, &request, &ticket, keyring, now).await;
+    }
     issue::issue(&state, &call, &request).await
 }

@@ -5,6 +5,7 @@
 
 mod conclusion;
 mod evidence;
+mod recipient;
 
 use std::sync::Arc;
 
@@ -61,6 +62,11 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     call.only_query(&[])?;
     let request: Request = call.json()?;
     check(&request)?;
+    let now = app.clock.now();
+    let keyring = app.keyrings.current(now).await;
+    if let Some(ticket) = shared::agreement::Ticket::read(request.challenge.expose(), &keyring) {
+        return recipient::verify(&app, &call, &request, ticket, keyring, now).await;
+    }
     let tried = Try::count(&app, &call, &request).await?;
     let answer = tried.conclude(&app, &call, request.code.expose()).await?;
     Ok(Reply::ok(&answer))

@@ -7,6 +7,7 @@
 //! What is kept for how long: challenges until they end, counters until no limit looks at them, idempotency records 24 hours, the
 //! audit of names that nobody has 30 days. The audit of users and accounts is not removed.
 
+mod agreements;
 mod challenges;
 mod mails;
 mod records;
@@ -56,6 +57,8 @@ pub struct Report {
     pub kba_sessions: u32,
     /// Audit entries of names that nobody has.
     pub passing_entries: u32,
+    /// Agreements whose time was over.
+    pub agreements: u32,
     /// Mails that were owed, and sent.
     pub mails_sent: u32,
     /// Mails that nobody has a use for any more.
@@ -81,6 +84,7 @@ impl Report {
             + self.kba_sessions
             + self.kba_sessions_expired
             + self.passing_entries
+            + self.agreements
             + self.mails_sent
             + self.mails_dropped
     }
@@ -96,6 +100,7 @@ impl Report {
         self.kba_sessions_expired += other.kba_sessions_expired;
         self.kba_sessions += other.kba_sessions;
         self.passing_entries += other.passing_entries;
+        self.agreements += other.agreements;
         self.mails_sent += other.mails_sent;
         self.mails_dropped += other.mails_dropped;
         self.mails_owed += other.mails_owed;
@@ -140,6 +145,8 @@ async fn deal_with(app: &App, courier: &Courier, key: Key, now: Timestamp, repor
         mails::send(app, courier, &key, report).await
     } else if sessions::stands_at(&key) {
         sessions::end(app, key, now, report).await
+    } else if agreements::is_one(&key) {
+        agreements::expire(app, key, now, report).await
     } else if key.pk.starts_with("USER#") && key.sk == "USER" {
         challenges::remove(app, key, now, report).await
     } else {

@@ -2,6 +2,7 @@
 //!
 //! Whose link it is shows in how its token begins; each kind has a file of its own.
 
+mod recipient;
 mod user;
 
 use std::sync::Arc;
@@ -29,5 +30,8 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
+    if recipient::is_meant(&request.token) {
+        return recipient::redeem(&app, &call, &request.token).await;
+    }
     user::redeem(&app, &call, &request.token).await
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Fault;
 
 /// Every function: folder, package and binary.
-pub(crate) const FUNCTIONS: [&str; 20] = [
+pub(crate) const FUNCTIONS: [&str; 21] = [
     "accounts",
     "audit",
     "code-issue",
@@ -23,6 +23,7 @@ pub(crate) const FUNCTIONS: [&str; 20] = [
     "me",
     "pages",
     "password",
+    "agreements",
     "quota",
     "quota-topup",
     "settings",

@@ -13,6 +13,7 @@ use crate::provider::Vendor;
 /// What the handlers hold, made once as at a cold start.
 pub(crate) struct Functions {
     app: Arc<App>,
+    agreements: Arc<agreements::State>,
     code_issue: Arc<code_issue::State>,
     factors: Arc<factors::State>,
     links: Arc<links::State>,
@@ -34,8 +35,20 @@ impl Functions {
         let factors = Arc::new(factors::State { app: app.clone(), courier: courier.clone() });
         let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
         let users = Arc::new(users::State { app: app.clone(), courier: courier.clone() });
+        let agreements = Arc::new(agreements::State { app: app.clone(), courier: courier.clone() });
         let password = Arc::new(password::State { app: app.clone(), courier });
-        Self { app: Arc::new(app.clone()), code_issue, factors, links, users, kba_callback, kba_session, pages, password }
+        Self {
+            app: Arc::new(app.clone()),
+            agreements,
+            code_issue,
+            factors,
+            links,
+            users,
+            kba_callback,
+            kba_session,
+            pages,
+            password,
+        }
     }
 
     /// Lets `function` answer.
@@ -43,6 +56,7 @@ impl Functions {
         let app = Arc::clone(&self.app);
         match function {
             Function::Accounts => answer(request, |call| accounts::handle(app, call)).await,
+            Function::Agreements => answer(request, |call| agreements::handle(Arc::clone(&self.agreements), call)).await,
             Function::Audit => answer(request, |call| audit::handle(app, call)).await,
             Function::CodeIssue => answer(request, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await,
             Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,

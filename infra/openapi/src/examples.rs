@@ -30,6 +30,15 @@ pub fn request(operation: O) -> Option<Value> {
         }),
         O::PatchUser => json!({"phone": "+12025550123", "locale": null}),
         O::TopUpQuota => json!({"account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138"}),
+        O::SendAgreement => json!({
+            "title": "Lease, 12 Alder Street", "group": "mortgages", "sender": {"email": "sales@alder.example", "name": "Robin Alder"},
+            "recipients": [
+                {"email": "ann@example.com", "name": "Ann Smith", "country": "US", "authentication": "kba"},
+                {"email": "ben@example.com", "phone": "+12025550123", "authentication": "sms"}
+            ]
+        }),
+        O::PatchRecipient => json!({"authentication": "sms"}),
+        O::CancelAgreement => json!({"reason": "the terms have changed"}),
         O::Login => json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"}),
         O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
@@ -79,6 +88,28 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         })),
         O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => one(user()),
         O::ListUsers => one(json!({"users": [user()]})),
+        O::SendAgreement => one(json!({
+            "id": AGREEMENT, "status": "out_for_signature",
+            "recipients": [{"id": RECIPIENT, "email": "ann@example.com", "authentication": "kba", "status": "pending"}],
+            "quota": {"available": 499, "reserved": 1, "consumed": 0, "purchased": 500}
+        })),
+        O::GetAgreement => one(agreement("out_for_signature")),
+        O::CancelAgreement => {
+            let mut cancelled = agreement("cancelled");
+            cancelled["ended_at"] = json!("2026-11-23T09:30:00Z");
+            cancelled["reason"] = json!("the terms have changed");
+            one(cancelled)
+        }
+        O::ListAgreements => {
+            let mut listed = agreement("out_for_signature");
+            listed.as_object_mut().map(|members| members.remove("recipients"));
+            one(json!({"agreements": [listed]}))
+        }
+        O::PatchRecipient | O::CompleteRecipient | O::ResendLink | O::ReopenViewing => one(recipient()),
+        O::ListAuthenticationMethods => one(json!({"methods": [
+            {"method": "none", "premium": false}, {"method": "email", "premium": false}, {"method": "sms", "premium": false},
+            {"method": "kba", "premium": true}
+        ]})),
         O::Login => vec![
             (
                 "second_factor_required",
@@ -207,4 +238,19 @@ fn settings() -> Value {
         members.insert("ip_allowlist".into(), json!(["203.0.113.0/24"]));
     }
     settings
+}
+
+fn agreement(status: &str) -> Value {
+    json!({
+        "id": AGREEMENT, "title": "Lease, 12 Alder Street", "group": "mortgages",
+        "sender": {"email": "sales@alder.example", "name": "Robin Alder"}, "status": status,
+        "created_at": "2026-11-22T09:30:00Z", "expires_at": "2026-12-22T09:30:00Z", "recipients": [recipient()]
+    })
+}
+
+fn recipient() -> Value {
+    json!({
+        "id": RECIPIENT, "email": "ann@example.com", "name": "Ann Smith", "country": "US", "authentication": "kba",
+        "status": "pending", "viewing_locked": false
+    })
 }

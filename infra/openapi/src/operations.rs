@@ -91,7 +91,10 @@ fn parameters(route: &Route) -> Vec<Parameter> {
             &[("effective", false, "`true` answers with each value's source.")]
         }
         Operation::ExplainAllowlist => &[("ip", true, "The address to be explained, v4 or v6.")],
-        Operation::ListUsers | Operation::ListQuotaEntries => &[("cursor", false, "`next_cursor` of the page before.")],
+        Operation::ListUsers | Operation::ListAgreements | Operation::ListQuotaEntries => {
+            &[("cursor", false, "`next_cursor` of the page before.")]
+        }
+        Operation::ListAuthenticationMethods => &[("group", false, "The group that is sent from.")],
         Operation::ReadAudit => {
             &[("subject", true, "A user's id, or the account's own."), ("cursor", false, "`next_cursor` of the page before.")]
         }
@@ -153,7 +156,12 @@ fn success(route: &Route) -> Response {
     if route.method == "PATCH"
         || matches!(
             route.operation,
-            Operation::GetAccount | Operation::GetMe | Operation::GetSettings | Operation::GetGroupSettings | Operation::GetUser
+            Operation::GetAccount
+                | Operation::GetMe
+                | Operation::GetSettings
+                | Operation::GetGroupSettings
+                | Operation::GetUser
+                | Operation::GetAgreement
         )
     {
         return response
@@ -198,6 +206,9 @@ fn example(slug: Slug) -> Value {
         Slug::ResendTooSoon => Problem::new(slug).with("resend_in", 42),
         Slug::UnexpectedField => Problem::new(slug).field("/data", "has a field that is not of this message"),
         Slug::AllowlistTooWide => Problem::new(slug).field("/ip_allowlist/0", "is wider than /16 (IPv4) or /32 (IPv6)"),
+        Slug::AgreementNotOpen => Problem::new(slug).with("agreement_status", "cancelled"),
+        Slug::RecipientNameRequired => Problem::new(slug).field("/recipients/0/name", "is required for `kba`"),
+        Slug::RecipientNotInUs => Problem::new(slug).field("/recipients/0/country", "must be US for `kba`"),
         slug => Problem::new(slug),
     };
     serde_json::from_slice(problem.into_reply("ZFq4YgbXIAMEJWg=").body()).unwrap_or_else(|_| json!({}))

@@ -24,6 +24,14 @@ pub fn schemas() -> Schemas {
     of::<accounts::CreateApiKey>(&mut schemas);
     of::<accounts::CreatedApiKey>(&mut schemas);
     of::<accounts::ApiKeys>(&mut schemas);
+    of::<agreements::SendAgreement>(&mut schemas);
+    of::<agreements::SentAgreement>(&mut schemas);
+    of::<agreements::Agreement>(&mut schemas);
+    of::<agreements::Agreements>(&mut schemas);
+    of::<agreements::PatchRecipient>(&mut schemas);
+    of::<agreements::Recipient>(&mut schemas);
+    of::<agreements::CancelAgreement>(&mut schemas);
+    of::<agreements::AuthenticationMethods>(&mut schemas);
     of::<settings::Settings>(&mut schemas);
     of::<settings::Effective>(&mut schemas);
     of::<settings::Explanation>(&mut schemas);
@@ -85,6 +93,9 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::CreateUser => reference::<users::CreateUser>(),
         O::PatchUser => reference::<users::PatchUser>(),
         O::TopUpQuota => reference::<quota_topup::Request>(),
+        O::SendAgreement => reference::<agreements::SendAgreement>(),
+        O::PatchRecipient => reference::<agreements::PatchRecipient>(),
+        O::CancelAgreement => reference::<agreements::CancelAgreement>(),
         O::Login => reference::<login::Request>(),
         O::IssueCode => reference::<code_issue::Request>(),
         O::VerifyCode => reference::<code_verify::Request>(),
@@ -128,6 +139,13 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::OpenKbaSession => (json, reference::<kba_session::Response>()),
         O::GetKbaSession => (json, reference::<kba_session::SessionState>()),
         O::GetMe | O::PatchMe => (json, reference::<shared::me::Response>()),
+        O::SendAgreement => (json, reference::<agreements::SentAgreement>()),
+        O::ListAgreements => (json, reference::<agreements::Agreements>()),
+        O::GetAgreement | O::CancelAgreement => (json, reference::<agreements::Agreement>()),
+        O::PatchRecipient | O::CompleteRecipient | O::ResendLink | O::ReopenViewing => {
+            (json, reference::<agreements::Recipient>())
+        }
+        O::ListAuthenticationMethods => (json, reference::<agreements::AuthenticationMethods>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
         O::GetQuota => (json, reference::<quota::Overview>()),

@@ -51,6 +51,7 @@ pub enum Idempotency {
 #[expect(missing_docs, reason = "each is the folder of that name under functions/")]
 pub enum Function {
     Accounts,
+    Agreements,
     Audit,
     CodeIssue,
     CodeVerify,
@@ -76,6 +77,7 @@ impl Function {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
+            Self::Agreements => "agreements",
             Self::Audit => "audit",
             Self::CodeIssue => "code-issue",
             Self::CodeVerify => "code-verify",
@@ -159,6 +161,7 @@ const USERS: Authorisation = Authorisation::Scope(Scope::UsersWrite);
 const QUOTA: Authorisation = Authorisation::Scope(Scope::QuotaRead);
 const LINKS: Authorisation = Authorisation::Scope(Scope::LinksWrite);
 const TOKENS: Authorisation = Authorisation::Scope(Scope::TokensRedeem);
+const AGREEMENTS: Authorisation = Authorisation::Scope(Scope::AgreementsWrite);
 const AUDIT: Authorisation = Authorisation::Scope(Scope::AuditRead);
 
 routes! {
@@ -225,18 +228,18 @@ routes! {
         "Prove the first factor";
     IssueCode "POST" "/v1/codes" CodeIssue PROOF, WithEffect Honoured 202
         [S::InvalidRequest, S::ChallengeUnknown, S::MethodNotEnabled, S::IdempotencyConflict, S::ChallengeExpired, S::ChallengeUsed,
-         S::DestinationNotAllowed, S::IdempotencyKeyReused, S::ResendTooSoon, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
+         S::AgreementClosed, S::DestinationNotAllowed, S::IdempotencyKeyReused, S::ResendTooSoon, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
         "Send a code by SMS or e-mail";
     VerifyCode "POST" "/v1/codes/verify" CodeVerify PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::ChallengeUnknown, S::CodeInvalid, S::CodeSuperseded, S::MethodNotEnabled, S::ChallengeExpired, S::ChallengeUsed,
-         S::CodeExpired, S::TooManyAttempts]
+         S::CodeExpired, S::AgreementClosed, S::TooManyAttempts]
         "Prove the second factor";
     CreateLink "POST" "/v1/links" Links LINKS, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict, S::IdempotencyKeyReused, S::LinkNotPossible]
         "Mail a one-time link to a user";
     RedeemLink "POST" "/v1/links/redeem" LinkRedeem PROOF, WithEffect Ignored 200
-        [S::InvalidRequest, S::NoUsableFactor, S::LinkUnknown, S::LinkExpired, S::LinkUsed]
-        "Open a challenge with a link that was mailed; the second factor spends the link";
+        [S::InvalidRequest, S::NoUsableFactor, S::ViewingLocked, S::LinkUnknown, S::LinkExpired, S::LinkUsed, S::AgreementClosed, S::TooManyAttempts]
+        "Open a challenge with a link that was mailed; the second factor spends a user's, and a recipient's is good until the agreement is closed";
     RedeemCode "POST" "/v1/tokens" Tokens TOKENS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict, S::CodeExpired, S::CodeUsed]
         "Exchange the one-time code that a link's `redirect_uri` was given";
@@ -279,6 +282,35 @@ routes! {
     ListQuotaEntries "GET" "/v1/quota/entries" Quota QUOTA, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "List what became of the account's prepaid transactions, the newest first";
+    SendAgreement "POST" "/v1/agreements" Agreements AGREEMENTS, WithEffect Required 201
+        [S::InvalidRequest, S::IdempotencyKeyRequired, S::Unauthorized, S::QuotaExhausted, S::Forbidden, S::PlanRequired, S::MethodNotEnabled, S::NotFound,
+         S::RecipientNameRequired, S::RecipientNotInUs, S::IdempotencyKeyReused]
+        "Send an agreement to its recipients, once per Idempotency-Key for ever; KBA recipients are reserved a transaction each, all or none";
+    ListAgreements "GET" "/v1/agreements" Agreements AGREEMENTS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "List the account's agreements, the oldest first";
+    GetAgreement "GET" "/v1/agreements/{id}" Agreements AGREEMENTS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Show an agreement and its recipients";
+    PatchRecipient "PATCH" "/v1/agreements/{id}/recipients/{recipient}" Agreements AGREEMENTS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::QuotaExhausted, S::Forbidden, S::PlanRequired, S::MethodNotEnabled, S::NotFound, S::AgreementNotOpen,
+         S::RecipientCompleted, S::Conflict, S::PreconditionFailed, S::RecipientNameRequired, S::RecipientNotInUs]
+        "Change what a recipient has to prove; the quota follows";
+    CompleteRecipient "POST" "/v1/agreements/{id}/recipients/{recipient}/complete" Agreements AGREEMENTS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::RecipientNotVerified, S::Conflict]
+        "Say that a recipient has signed; the last one completes the agreement";
+    ResendLink "POST" "/v1/agreements/{id}/recipients/{recipient}/resend" Agreements AGREEMENTS, WithEffect Ignored 202
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
+        "Mail a recipient another link";
+    ReopenViewing "POST" "/v1/agreements/{id}/recipients/{recipient}/reopen" Agreements AGREEMENTS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
+        "Let a recipient view the agreement again who failed too often to";
+    CancelAgreement "POST" "/v1/agreements/{id}/cancel" Agreements AGREEMENTS, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
+        "Cancel an agreement; what was reserved and not used is given back";
+    ListAuthenticationMethods "GET" "/v1/authentication-methods" Agreements AGREEMENTS, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "List what a sender of a group may choose for a recipient";
 
     OpenKbaSession "POST" "/v1/kba/sessions" KbaSession PROOF, WithEffect Ignored 201
         [S::InvalidRequest, S::ChallengeUnknown, S::MethodNotEnabled, S::ViewingLocked, S::ChallengeExpired, S::ChallengeUsed,
@@ -317,9 +349,15 @@ impl Route {
         format!("{} {}", self.method, self.path)
     }
 
+    /// Whether it is a POST that says all there is to say in its path.
+    fn is_bare(&self) -> bool {
+        use Operation as O;
+        matches!(self.operation, O::UnlockUser | O::MakeRecoveryCodes | O::CompleteRecipient | O::ResendLink | O::ReopenViewing)
+    }
+
     /// Whether it reads a body.
     pub fn has_body(&self) -> bool {
-        matches!(self.method, "POST" | "PATCH") && !matches!(self.operation, Operation::UnlockUser | Operation::MakeRecoveryCodes)
+        matches!(self.method, "POST" | "PATCH") && !self.is_bare()
     }
 
     /// The path's parameters, if `path` is one of this route.

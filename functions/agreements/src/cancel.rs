@@ -1,0 +1,43 @@
+//! `POST /v1/agreements/{id}/cancel`
+
+use serde::Deserialize;
+use shared::agreement::{Closure, Refusal, Status};
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::audit::{Action, Event};
+use shared::dynamo::Patience;
+use shared::http::refusals::contended;
+use shared::http::{Call, Outcome, Problem, Reply};
+use utoipa::ToSchema;
+
+use crate::{fields, find, shown};
+
+/// Why an agreement is cancelled.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CancelAgreement)]
+pub struct Request {
+    /// The reason, as the audit report gives it: 1 to 500 characters.
+    #[schema(example = "the terms have changed", min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    let request: Request = call.json()?;
+    let reason = fields::reason(&request.reason).map_err(|detail| Problem::invalid_field("/reason", detail))?;
+    let mut patience = Patience::default();
+    loop {
+        let mut whole = find::whole(app, call, caller.account.id).await?;
+        let now = app.clock.now();
+        whole.agreement.open(now).map_err(Refusal::problem)?;
+        let event = Event::new(Action::AgreementCancelled, caller.actor).from(call.source).with("reason", reason.as_str());
+        let closure = Closure { at: now, reason: Some(reason.clone()), recipient: None };
+        let written = app.table.transact(whole.end(Status::Cancelled, &closure, [event])?).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            whole.agreement.status = Status::Cancelled;
+            whole.agreement.closure = Some(closure);
+            return Ok(Reply::ok(&shown::Agreement::whole(&whole, now)));
+        }
+    }
+}

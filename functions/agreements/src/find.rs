@@ -1,0 +1,28 @@
+//! The agreement, and the recipient, that the path names, if they are the caller's account's.
+
+use shared::agreement::{Agreement, Recipient, Whole};
+use shared::app::App;
+use shared::dynamo::{keys, read};
+use shared::http::{Call, Problem, Slug};
+use shared::ids::{AccountId, AgreementId, RecipientId};
+
+fn not_found() -> Problem {
+    Problem::new(Slug::NotFound)
+}
+
+/// The agreement and all of its recipients.
+pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<Whole, Problem> {
+    let id: AgreementId = call.path_id("id")?;
+    let whole = Whole::read(&app.table, id).await?;
+    whole.filter(|whole| whole.agreement.account == account).ok_or_else(not_found)
+}
+
+/// The agreement and one recipient, in one request.
+pub async fn recipient(app: &App, call: &Call, account: AccountId) -> Result<(Agreement, Recipient), Problem> {
+    let id: AgreementId = call.path_id("id")?;
+    let recipient: RecipientId = call.path_id("recipient")?;
+    let mut items = app.table.get_all(vec![keys::agreement(id), keys::recipient(id, recipient)]).await?.into_iter();
+    let agreement: Agreement = read(items.next().flatten().ok_or_else(not_found)?)?;
+    let recipient: Recipient = read(items.next().flatten().ok_or_else(not_found)?)?;
+    if agreement.account == account { Ok((agreement, recipient)) } else { Err(not_found()) }
+}

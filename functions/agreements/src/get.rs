@@ -1,0 +1,14 @@
+//! `GET /v1/agreements/{id}`
+
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::http::{Call, Outcome, Reply};
+
+use crate::{find, shown};
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    call.no_body()?;
+    let whole = find::whole(app, call, caller.account.id).await?;
+    Ok(Reply::ok(&shown::Agreement::whole(&whole, app.clock.now())).etag(whole.agreement.head.sequence))
+}

@@ -1,0 +1,62 @@
+//! Agreements: sent to their recipients, followed, and ended.
+//!
+//! Sending is one transaction: the agreement, its recipients with the mail that each is owed, the ledger's reservation, the audit
+//! entry, and what was asked and answered. Then the mails go; what is left of them, the clean-up sends.
+
+mod cancel;
+mod choice;
+mod complete;
+mod draft;
+mod fields;
+mod find;
+mod get;
+mod list;
+mod methods;
+mod patch;
+mod reopen;
+mod resend;
+mod send;
+mod shown;
+
+use std::sync::Arc;
+
+use shared::api_key::{self, Scope};
+use shared::app::App;
+use shared::courier::Courier;
+use shared::http::{Call, Operation, Outcome, Problem, Slug};
+
+pub use cancel::Request as CancelAgreement;
+pub use draft::Request as SendAgreement;
+pub use list::Response as Agreements;
+pub use methods::Response as AuthenticationMethods;
+pub use patch::Request as PatchRecipient;
+pub use send::Response as SentAgreement;
+pub use shown::{Agreement, Recipient};
+
+/// What this function holds: the app, and the hands that take messages.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The app.
+    pub app: App,
+    /// SES.
+    pub courier: Courier,
+}
+
+/// Answers a request.
+pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
+    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let caller = api_key::caller(&state.app, &call, Scope::AgreementsWrite).await?;
+    call.allow_origins(&caller.account.settings()?.origins);
+    match route.operation {
+        Operation::SendAgreement => send::handle(&state, &call, &caller).await,
+        Operation::ListAgreements => list::handle(&state.app, &call, &caller).await,
+        Operation::GetAgreement => get::handle(&state.app, &call, &caller).await,
+        Operation::PatchRecipient => patch::handle(&state.app, &call, &caller).await,
+        Operation::CompleteRecipient => complete::handle(&state, &call, &caller).await,
+        Operation::ResendLink => resend::handle(&state, &call, &caller).await,
+        Operation::ReopenViewing => reopen::handle(&state.app, &call, &caller).await,
+        Operation::CancelAgreement => cancel::handle(&state.app, &call, &caller).await,
+        Operation::ListAuthenticationMethods => methods::handle(&state.app, &call, &caller).await,
+        _ => Err(Problem::new(Slug::NotFound)),
+    }
+}

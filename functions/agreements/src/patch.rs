@@ -1,0 +1,126 @@
+//! `PATCH /v1/agreements/{id}/recipients/{recipient}`: another method, until that recipient has completed. The quota follows.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use shared::account::Settings;
+use shared::agreement::{Agreement, Authentication, Recipient, RecipientStatus, Refusal};
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::audit::{Action, Event};
+use shared::challenge::Challenge;
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Patience, Write, document};
+use shared::http::refusals::contended;
+use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::quota::plan::{self, Order, Plan};
+use shared::quota::{EntryId, Unit, Watch, balance, watch};
+use utoipa::ToSchema;
+
+use crate::choice::{self, Choice};
+use crate::{find, send, shown};
+
+/// A JSON Merge Patch of a recipient.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PatchRecipient)]
+pub struct Request {
+    /// What the recipient is to prove from now on. What they have proved so far counts no more.
+    pub authentication: Authentication,
+}
+
+pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    let request: Request = Body::read(call.merge_patch()?)?;
+    let if_match = call.if_match()?;
+    let mut patience = Patience::default();
+    loop {
+        let (agreement, recipient) = find::recipient(app, call, caller.account.id).await?;
+        if if_match.is_some_and(|version| version != agreement.head.sequence) {
+            return Err(Problem::new(Slug::PreconditionFailed));
+        }
+        let now = app.clock.now();
+        agreement.open(now).map_err(Refusal::problem)?;
+        recipient.changeable().map_err(Refusal::problem)?;
+        if recipient.authentication == request.authentication {
+            return Ok(Reply::ok(&shown::Recipient::from(&recipient)).etag(agreement.head.sequence));
+        }
+        let settings = send::settings(app, &caller.account, agreement.group.as_deref()).await?;
+        permit(caller, &settings, &recipient, request.authentication)?;
+        let change = Change { agreement: &agreement, recipient: &recipient, to: request.authentication, now };
+        let plan = change.plan(app, caller, &settings).await?;
+        let event = Event::new(Action::RecipientChanged, caller.actor).from(call.source);
+        let written = app.table.transact(change.writes(event, plan.as_ref())?).await;
+        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+            watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
+            let changed = Recipient { authentication: request.authentication, status: RecipientStatus::Pending, ..recipient };
+            return Ok(Reply::ok(&shown::Recipient::from(&changed)).etag(agreement.head.sequence + 1));
+        }
+    }
+}
+
+fn permit(caller: &Caller, settings: &Settings, recipient: &Recipient, to: Authentication) -> Result<(), Problem> {
+    if to == Authentication::Sms && recipient.phone.is_none() {
+        return Err(Problem::invalid_field("/authentication", "needs the recipient's phone, which the sender did not give"));
+    }
+    let (name, country) = (recipient.name.as_deref(), recipient.country.as_deref());
+    choice::permit(&caller.account, settings, &[Choice { pointer: "", authentication: to, name, country }])
+}
+
+/// A change of a recipient's method.
+struct Change<'a> {
+    agreement: &'a Agreement,
+    recipient: &'a Recipient,
+    to: Authentication,
+    now: Timestamp,
+}
+
+impl Change<'_> {
+    /// What it does to the quota. A transaction that was consumed is consumed: the same recipient costs no second one.
+    async fn plan(&self, app: &App, caller: &Caller, settings: &Settings) -> Result<Option<Plan>, Problem> {
+        let Self { agreement, recipient, now, .. } = *self;
+        // Where the chain goes on tells one change from another.
+        let number = agreement.head.sequence + 1;
+        let about = agreement.about(Some(recipient.id));
+        if let Some(unit) = self.given_back() {
+            let id = EntryId::release(recipient.id, number);
+            return Ok(Some(plan::release(agreement.account, id, &about, &[unit], now)?));
+        }
+        if self.to != Authentication::Kba || recipient.kba.consumed {
+            return Ok(None);
+        }
+        let account = &caller.account;
+        let seen = balance::snapshot(&app.table, &app.entropy, account).await?;
+        let id = EntryId::reserve_again(recipient.id, number);
+        let order = Order { account, id, about, count: 1, watch: &Watch::of(account, settings), at: now };
+        Ok(Some(plan::reserve(&order, Some(&seen))?))
+    }
+
+    /// The reserved transaction that is not needed any more.
+    fn given_back(&self) -> Option<Unit> {
+        self.recipient.reserved().filter(|_| self.to != Authentication::Kba)
+    }
+
+    /// Whatever was open for the method before is over: its challenges, and the session that would answer for it.
+    fn writes(&self, event: Event, plan: Option<&Plan>) -> Result<Vec<Write>, Failure> {
+        let Self { agreement, recipient, to, now } = *self;
+        let event =
+            event.with("recipient", recipient.id.to_string()).with("from", recipient.authentication.name()).with("to", to.name());
+        let mut writes = agreement.change(agreement.touch(), [event], now)?;
+        let update = recipient
+            .touch()
+            .and(", #authentication = :to, #status = :pending, #challenges = :no_challenges")
+            .remove("#kba.#session")
+            .value("to", to.name())
+            .value("pending", RecipientStatus::Pending.name())
+            .value("no_challenges", document(&BTreeMap::<String, Challenge>::new())?);
+        let unit = plan.and_then(|plan| plan.units.first());
+        writes.push(match unit {
+            Some(unit) => update.and(", #kba.#unit = :unit").value("unit", document(unit)?),
+            None if self.given_back().is_some() => update.remove("#kba.#unit"),
+            None => update,
+        });
+        writes.extend(plan.into_iter().flat_map(|plan| plan.writes.iter().cloned()));
+        Ok(writes)
+    }
+}

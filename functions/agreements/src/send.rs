@@ -1,0 +1,288 @@
+//! `POST /v1/agreements`: all in one transaction, or nothing.
+//!
+//! Forty recipients who are all to be verified are one record of the request, one agreement, forty recipients with the mail that
+//! each is owed, one audit entry, one ledger entry with at most eight shards and one share: 53 of the 100 actions that DynamoDB
+//! takes. The agreement's id is made of the account and the key, and the record stands beside it for as long as it does: the same
+//! key can never send twice.
+
+use serde::{Deserialize, Serialize};
+use shared::account::{Account, Foreseen, Settings};
+use shared::agreement::{Agreement, Authentication, Occasion, Recipient, RecipientStatus};
+use shared::api_key::Caller;
+use shared::app::App;
+use shared::audit::{Action, Chain, Event};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::idempotency::IdempotencyKey;
+use shared::ids::{AccountId, AgreementId, RecipientId};
+use shared::keyring::Keyring;
+use shared::owed::{self, Owed};
+use shared::quota::plan::{self, Order, Plan};
+use shared::quota::{self, Balance, EntryId, Figures, Snapshot, Watch, balance, watch};
+use shared::secret::Fingerprint;
+use utoipa::ToSchema;
+
+use crate::State;
+use crate::choice::{self, Choice};
+use crate::draft::{Draft, Request};
+use crate::list::Place;
+
+/// An agreement that was sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SentAgreement)]
+pub struct Response {
+    /// Its id.
+    pub id: AgreementId,
+    /// `out_for_signature`
+    pub status: shared::agreement::Status,
+    /// Its recipients, as they were listed.
+    pub recipients: Vec<Sent>,
+    /// The account's quota with it. What others did in the same instant may not be in it.
+    pub quota: Figures,
+}
+
+/// A recipient of an agreement that was sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SentRecipient)]
+pub struct Sent {
+    /// Its id.
+    pub id: RecipientId,
+    /// Where the link was mailed.
+    #[schema(example = "ann@example.com")]
+    pub email: String,
+    /// What the recipient has to prove.
+    pub authentication: Authentication,
+    /// `pending`
+    pub status: RecipientStatus,
+}
+
+/// What was asked and answered: kept for as long as the agreement.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    /// The fingerprint of the request's body.
+    request: String,
+    /// The answer.
+    answer: String,
+    /// The request that made it: its own repetition by the SDK is no replay.
+    made_by: String,
+}
+
+/// The place of the record among the writes.
+const RECORD: usize = 0;
+
+/// A sending that is under way.
+struct Sending<'a> {
+    call: &'a Call,
+    caller: &'a Caller,
+    draft: &'a Draft,
+    id: AgreementId,
+    base: String,
+}
+
+pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outcome {
+    call.only_query(&["account"])?;
+    let account = caller.account.id;
+    let key = IdempotencyKey::of(call, &format!("agreements\n{account}"))?;
+    let key = key.ok_or_else(|| Problem::new(Slug::IdempotencyKeyRequired))?;
+    let draft = call.json::<Request>()?.read()?;
+    let base = call.base_url(state.app.config.base_url.as_deref());
+    let sending = Sending { call, caller, draft: &draft, id: id_of(account, &key), base };
+    sending.send(state).await
+}
+
+/// The id of the agreement that a key of an account stands for.
+fn id_of(account: AccountId, key: &IdempotencyKey) -> AgreementId {
+    AgreementId::from_bytes(Fingerprint::of(format!("agreement\n{account}\n{}", key.record().pk).as_bytes()).short())
+}
+
+/// The settings that hold for a sender of `group`.
+pub(crate) async fn settings(app: &App, account: &Account, group: Option<&str>) -> Result<Settings, Failure> {
+    account.settings_in(group, Foreseen::default(), &app.table).await
+}
+
+impl Sending<'_> {
+    async fn send(&self, state: &State) -> Outcome {
+        let (app, account) = (&state.app, &self.caller.account);
+        let now = app.clock.now();
+        let keyring = app.keyrings.current(now).await;
+        let mut patience = Patience::default();
+        loop {
+            let (record, settings, seen) = tokio::join!(
+                app.table.get(keys::agreement_request(self.id)),
+                settings(app, account, self.draft.group.as_deref()),
+                balance::snapshot(&app.table, &app.entropy, account),
+            );
+            if let Some(record) = record? {
+                return self.answered(record);
+            }
+            let (settings, seen) = (settings?, seen?);
+            self.permit(&settings)?;
+            let mut agreement = self.draft.agreement(self.id, account, &settings, now);
+            let mut recipients = self.draft.recipients(self.id, &app.entropy, now);
+            let plan = match self.reserve(&settings, &seen, now) {
+                Ok(plan) => plan,
+                Err(refusal) => return self.refused(app, refusal).await,
+            };
+            assign(&mut recipients, &plan);
+            let answer = self.answer(&recipients, &seen);
+            let owed = self.invite(&agreement, &mut recipients, app, &keyring, now)?;
+            let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;
+            match app.table.transact(writes).await {
+                Ok(()) => {
+                    // What reserves nothing gets nobody below anything.
+                    watch::tell(plan.crossing.as_ref().filter(|_| self.draft.premium() > 0), now);
+                    let mails: Vec<Key> = recipients.iter().map(|recipient| keys::recipient(self.id, recipient.id)).collect();
+                    owed::deliver_all(app, &state.courier, mails).await;
+                    return Ok(Reply::created(&answer));
+                }
+                Err(failure) => {
+                    if let Some(record) = failure.stood_at(RECORD).filter(|item| !item.is_empty()) {
+                        return self.answered(record.clone());
+                    }
+                    let _ = patience.settled(Err(failure), &app.entropy).await?;
+                }
+            }
+        }
+    }
+
+    /// What the same request was answered before.
+    fn answered(&self, record: Item) -> Outcome {
+        let record: Record = read(record)?;
+        if record.request != Fingerprint::of(self.call.raw_body()).encode() {
+            return Err(Problem::new(Slug::IdempotencyKeyReused));
+        }
+        let answer: serde_json::Value = serde_json::from_str(&record.answer).unwrap_or_default();
+        let reply = Reply::created(&answer);
+        Ok(if record.made_by == self.call.request_id { reply } else { reply.header("idempotency-replayed", "true".into()) })
+    }
+
+    /// The reservation was refused; unless what stands in its way is this very request's.
+    async fn refused(&self, app: &App, refusal: quota::Refusal) -> Outcome {
+        match app.table.get(keys::agreement_request(self.id)).await? {
+            Some(record) => self.answered(record),
+            None => Err(refusal.into()),
+        }
+    }
+
+    fn permit(&self, settings: &Settings) -> Result<(), Problem> {
+        let pointers: Vec<String> = (0..self.draft.recipients.len()).map(|place| format!("/recipients/{place}")).collect();
+        let choices = self.draft.recipients.iter().zip(&pointers).map(|(recipient, pointer)| Choice {
+            pointer,
+            authentication: recipient.authentication,
+            name: recipient.name.as_deref(),
+            country: recipient.country.as_deref(),
+        });
+        choice::permit(&self.caller.account, settings, &choices.collect::<Vec<_>>())
+    }
+
+    fn reserve(&self, settings: &Settings, seen: &Snapshot, now: Timestamp) -> Result<Plan, quota::Refusal> {
+        let account = &self.caller.account;
+        let about = plan::About { agreement: Some(self.id.to_string()), recipient: None, group: self.draft.group.clone() };
+        let order = Order {
+            account,
+            id: EntryId::reserve(self.id),
+            about,
+            count: u32::try_from(self.draft.premium()).unwrap_or(u32::MAX),
+            watch: &Watch::of(account, settings),
+            at: now,
+        };
+        plan::reserve(&order, Some(seen))
+    }
+
+    fn answer(&self, recipients: &[Recipient], seen: &Snapshot) -> Response {
+        let reserved = i64::try_from(self.draft.premium()).unwrap_or(i64::MAX);
+        let quota = seen.total() + Balance { available: -reserved, reserved, consumed: 0 };
+        let sent = |recipient: &Recipient| Sent {
+            id: recipient.id,
+            email: recipient.email.clone(),
+            authentication: recipient.authentication,
+            status: recipient.status,
+        };
+        let recipients = recipients.iter().map(sent).collect();
+        Response { id: self.id, status: shared::agreement::Status::OutForSignature, recipients, quota: quota.into() }
+    }
+
+    /// Makes each recipient's link.
+    fn invite(
+        &self,
+        agreement: &Agreement,
+        recipients: &mut [Recipient],
+        app: &App,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<Vec<Owed>, Problem> {
+        let invite = |recipient: &mut Recipient| {
+            let invited = agreement.invite(recipient, Occasion::Signing, &self.base, (keyring, &app.entropy), now)?;
+            recipient.links.push(invited.fingerprint);
+            Ok(invited.owed)
+        };
+        recipients.iter_mut().map(invite).collect()
+    }
+
+    fn writes(
+        &self,
+        agreement: &mut Agreement,
+        recipients: &[Recipient],
+        owed: &[Owed],
+        plan: &Plan,
+        answer: &Response,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
+        let mut chain = Chain::of(agreement.account, agreement.id, &agreement.head);
+        chain.append(self.event(agreement, recipients), now)?;
+        chain.head().clone_into(&mut agreement.head);
+        let record = Record {
+            request: Fingerprint::of(self.call.raw_body()).encode(),
+            answer: serde_json::to_string(answer).unwrap_or_default(),
+            made_by: self.call.request_id.clone(),
+        };
+        let place = Place::of(agreement.id, agreement.created_at).into_text();
+        let mut writes = vec![
+            Write::create(keys::agreement_request(self.id), &record)?,
+            Write::create(keys::agreement(self.id), agreement)?
+                .listed(keys::agreements(agreement.account), place)
+                .look_at(agreement.expires_at),
+        ];
+        for (recipient, owed) in recipients.iter().zip(owed) {
+            let item = Invited { recipient, owed };
+            writes.push(Write::create(keys::recipient(self.id, recipient.id), &item)?.look_at(now));
+        }
+        writes.extend(chain.writes()?);
+        writes.extend(plan.writes.iter().cloned());
+        Ok(writes)
+    }
+
+    fn event(&self, agreement: &Agreement, recipients: &[Recipient]) -> Event {
+        let told = recipients.iter().map(|recipient| {
+            let mut told = serde_json::json!({
+                "id": recipient.id, "email": recipient.masked_email(), "authentication": recipient.authentication.name(),
+            });
+            if let (Some(name), Some(told)) = (&recipient.name, told.as_object_mut()) {
+                told.insert("name".into(), name.as_str().into());
+            }
+            told
+        });
+        let event = Event::new(Action::AgreementSent, self.caller.actor)
+            .from(self.call.source)
+            .with("title", agreement.title.as_str())
+            .with("expires_at", agreement.expires_at.to_rfc3339())
+            .with("recipients", told.collect::<Vec<_>>());
+        let event = agreement.group.iter().fold(event, |event, group| event.with("group", group.as_str()));
+        agreement.sender.name.iter().fold(event, |event, name| event.with("sender", name.as_str()))
+    }
+}
+
+/// A new recipient, with the mail that is owed.
+#[derive(Serialize)]
+struct Invited<'a> {
+    #[serde(flatten)]
+    recipient: &'a Recipient,
+    owed: &'a Owed,
+}
+
+/// Gives each recipient who is to be verified one of the reserved transactions.
+fn assign(recipients: &mut [Recipient], plan: &Plan) {
+    let premium = recipients.iter_mut().filter(|recipient| recipient.authentication == Authentication::Kba);
+    premium.zip(&plan.units).for_each(|(recipient, unit)| recipient.kba.unit = Some(*unit));
+}

@@ -1,0 +1,239 @@
+//! A recipient's code by SMS: counted before it is compared, on the recipient's item, as a user's is on the user's.
+
+use std::sync::Arc;
+
+use shared::access_token::{self, Proof, RecipientSubject};
+use shared::account::Account;
+use shared::agreement::{self, Agreement, Authentication, Recipient, Ticket};
+use shared::app::App;
+use shared::audit::{Action, Actor, Event};
+use shared::challenge::{Refusal, TRIES_MAX};
+use shared::clock::Timestamp;
+use shared::code::{self, LiveCode, Verdict};
+use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::keyring::Keyring;
+use shared::secret;
+use shared::sign_in::{Answer, Authenticated};
+use shared::user::{Factor, Method};
+
+use crate::Request;
+
+const METHOD: Method = Method::Sms;
+
+/// A try that was counted, and what it was counted on.
+struct Try<'a> {
+    app: &'a App,
+    call: &'a Call,
+    ticket: Ticket,
+    id: String,
+    agreement: Agreement,
+    /// The recipient before the try was counted.
+    before: Recipient,
+    keyring: Arc<Keyring>,
+    now: Timestamp,
+}
+
+/// Verifies the code of a recipient's challenge.
+pub async fn verify(app: &App, call: &Call, request: &Request, ticket: Ticket, keyring: Arc<Keyring>, now: Timestamp) -> Outcome {
+    if request.method != METHOD {
+        return Err(Problem::new(Slug::MethodNotEnabled));
+    }
+    let id = secret::encode(app.entropy.bytes::<9>());
+    let (counted, beside) = tokio::join!(
+        app.table.update_patiently(ticket.count_try(METHOD, &id, now), &app.entropy),
+        app.table.get_all(vec![keys::agreement(ticket.agreement), keys::account(ticket.account)]),
+    );
+    let mut beside = beside?.into_iter();
+    let agreement: Agreement = read(beside.next().flatten().ok_or_else(|| Refusal::Unknown.problem(now))?)?;
+    if let Some(account) = beside.next().flatten() {
+        call.allow_origins(&read::<Account>(account)?.settings()?.origins);
+    }
+    let before = counted_on(counted, &ticket, &id, now)?;
+    let tried = Try { app, call, ticket, id, agreement, before, keyring, now };
+    tried.conclude(request.code.expose()).await.map(|answer| Reply::ok(&answer))
+}
+
+/// The recipient before the try was counted, or why it was not.
+fn counted_on(counted: Result<Item, Failure>, ticket: &Ticket, id: &str, now: Timestamp) -> Result<Recipient, Problem> {
+    let failure = match counted {
+        Ok(before) => return Ok(read(before)?),
+        Err(failure) => failure,
+    };
+    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
+    if stood.is_empty() {
+        return Err(Refusal::Unknown.problem(now));
+    }
+    let recipient: Recipient = read(stood.clone())?;
+    match uncounted(&recipient, ticket, id) {
+        // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+        Some(before) => Ok(before),
+        None => match ticket.trial(&recipient, METHOD, now) {
+            Err(refusal) => Err(refusal.problem(now)),
+            Ok(_) => Err(failure.into()),
+        },
+    }
+}
+
+/// The recipient without the try `id`, if it was counted.
+fn uncounted(recipient: &Recipient, ticket: &Ticket, id: &str) -> Option<Recipient> {
+    let mut before = recipient.clone();
+    let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
+    let place = tries.iter().position(|tried| tried == id)?;
+    tries.truncate(place);
+    let factor = before.factors.get_mut(METHOD.name())?;
+    factor.failures = factor.failures.saturating_sub(1);
+    Some(before)
+}
+
+impl Try<'_> {
+    async fn conclude(self, code: &str) -> Result<Answer, Problem> {
+        if let Err(problem) = self.good(&self.agreement, &self.before) {
+            self.take_back().await;
+            return Err(problem);
+        }
+        let challenge = self.before.challenges.get(&self.ticket.name).ok_or_else(|| Refusal::Expired.problem(self.now))?;
+        match code::judge(&self.ticket, challenge, METHOD, code, &self.keyring, self.now) {
+            Verdict::Right => self.accept().await,
+            Verdict::Wrong => {
+                self.record("wrong-code", false).await?;
+                Err(self.refused(Slug::CodeInvalid))
+            }
+            Verdict::Superseded => {
+                self.record("superseded", true).await?;
+                Err(self.refused(Slug::CodeSuperseded))
+            }
+            Verdict::Expired => {
+                self.take_back().await;
+                Err(Problem::new(Slug::CodeExpired))
+            }
+        }
+    }
+
+    /// Whether a code by SMS is still what lets this recipient in.
+    fn good(&self, agreement: &Agreement, recipient: &Recipient) -> Result<(), Problem> {
+        agreement.accessible(recipient, self.now).map_err(agreement::Refusal::problem_of_recipient)?;
+        let asked = recipient.asked(agreement) == Authentication::Sms;
+        if asked { Ok(()) } else { Err(Problem::new(Slug::MethodNotEnabled)) }
+    }
+
+    /// Consumes the code and the challenge, and signs the token: whoever writes first has it.
+    async fn accept(&self) -> Result<Answer, Problem> {
+        let proof = Proof::recipients_code(self.now);
+        let (mut agreement, mut recipient) = (self.agreement.clone(), self.before.clone());
+        let mut patience = Patience::default();
+        loop {
+            let verified = self.event(Action::RecipientVerified).with("acr", "two-factor");
+            let mut writes = agreement.change(agreement.touch(), [verified], self.now)?;
+            writes.push(self.consumption(&recipient));
+            if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
+                return Ok(Answer::Authenticated(Authenticated::new(self.token(&proof)?, &proof)));
+            }
+            (agreement, recipient) = self.stands().await?;
+            if let Err(problem) = self.still_good(&agreement, &recipient) {
+                self.record(problem.slug().name(), true).await?;
+                return Err(problem);
+            }
+        }
+    }
+
+    fn consumption(&self, recipient: &Recipient) -> Write {
+        let digest = self.live().map(|code| code.mac.digest.as_str()).unwrap_or_default();
+        let update = recipient
+            .touch()
+            .and(", #challenges.#c.#used_at = :now, #factors.#m.#failures = :zero")
+            .and(", #factors.#m.#epoch = #factors.#m.#epoch + :one, #status = :proved")
+            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
+            .name("m", METHOD.name())
+            .value("now", self.now)
+            .value("zero", 0_u32)
+            .value("one", 1_u32)
+            .value("proved", recipient.proved().name())
+            .value("digest", digest);
+        self.ticket.guard(update, self.now)
+    }
+
+    /// Whether a right code is still right on what stands now.
+    fn still_good(&self, agreement: &Agreement, recipient: &Recipient) -> Result<(), Problem> {
+        self.good(agreement, recipient)?;
+        let challenge = self.ticket.challenge(recipient, self.now).map_err(|refusal| refusal.problem(self.now))?;
+        let live = challenge.codes.get(METHOD.name()).map(|code| &code.mac);
+        if live == self.live().map(|code| &code.mac) { Ok(()) } else { Err(self.refused(Slug::CodeSuperseded)) }
+    }
+
+    fn live(&self) -> Option<&LiveCode> {
+        self.before.challenges.get(&self.ticket.name)?.codes.get(METHOD.name())
+    }
+
+    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.
+    async fn record(&self, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
+        let (mut agreement, mut recipient) = (self.agreement.clone(), self.before.clone());
+        let mut patience = Patience::default();
+        loop {
+            let failed = self.event(Action::CodeVerified).failed().with("reason", reason);
+            let mut writes = agreement.change(agreement.touch(), [failed], self.now)?;
+            // A success that has cleared the count meanwhile has left nothing to take back.
+            if taken_back && recipient.factor(METHOD).epoch == self.factor().epoch {
+                writes.push(self.uncount_factor(Write::update(self.ticket.key(), "")));
+            }
+            if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
+                return Ok(());
+            }
+            (agreement, recipient) = self.stands().await?;
+        }
+    }
+
+    fn uncount_factor(&self, update: Write) -> Write {
+        update
+            .and(", #factors.#m.#failures = #factors.#m.#failures - :one, #factors.#m.#failed_at = :failed_at")
+            .when("#factors.#m.#epoch = :epoch AND #factors.#m.#failures >= :one")
+            .value("failed_at", self.factor().failed_at)
+            .name("m", METHOD.name())
+            .value("one", 1_u32)
+            .value("epoch", self.factor().epoch)
+    }
+
+    /// Takes back a try that compared nothing: on the challenge and on the factor. Where that fails the count stands.
+    async fn take_back(&self) {
+        let tries = self.before.challenges.get(&self.ticket.name).map_or(0, |challenge| challenge.tries.len());
+        let path = format!("#challenges.#c.#tries[{tries}]");
+        let update = self
+            .uncount_factor(Write::update(self.ticket.key(), ""))
+            .remove(path.as_str())
+            .when(format!("{path} = :try"))
+            .name("c", self.ticket.name.as_str())
+            .value("try", self.id.as_str());
+        if self.app.table.update_patiently(update, &self.app.entropy).await.is_err() {
+            tracing::info!("a recipient's try that compared nothing stays counted");
+        }
+    }
+
+    /// The agreement and the recipient as they stand after a write that lost a race.
+    async fn stands(&self) -> Result<(Agreement, Recipient), Problem> {
+        let unknown = || Refusal::Unknown.problem(self.now);
+        let wanted = vec![keys::agreement(self.ticket.agreement), self.ticket.key()];
+        let mut items = self.app.table.get_all(wanted).await?.into_iter();
+        let agreement = read(items.next().flatten().ok_or_else(unknown)?)?;
+        Ok((agreement, read(items.next().flatten().ok_or_else(unknown)?)?))
+    }
+
+    fn factor(&self) -> Factor {
+        self.before.factor(METHOD)
+    }
+
+    fn refused(&self, slug: Slug) -> Problem {
+        let before = self.before.challenges.get(&self.ticket.name).map_or(TRIES_MAX, shared::challenge::Challenge::tries_left);
+        Problem::new(slug).with("attempts_left", before.saturating_sub(1))
+    }
+
+    fn event(&self, action: Action) -> Event {
+        Event::new(action, Actor::Recipient(self.ticket.recipient)).from(self.call.source).with("method", METHOD.name())
+    }
+
+    fn token(&self, proof: &Proof) -> Result<secret::Secret<String>, Problem> {
+        let Ticket { account, agreement, recipient, .. } = self.ticket;
+        let subject = RecipientSubject { account, agreement, recipient };
+        let issuer = self.call.base_url(self.app.config.base_url.as_deref());
+        Ok(access_token::sign_for_recipient(&subject, proof, &issuer, &self.keyring, &self.app.entropy, self.now)?)
+    }
+}

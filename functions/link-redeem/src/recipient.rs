@@ -1,0 +1,134 @@
+//! A link of an agreement's recipient: proves the mailbox and nothing more. What else is asked depends on the recipient's method.
+//!
+//! Two waits: the agreement, the recipient and the account in one request; one transaction tells of the opening, and opens the
+//! challenge or answers for the proof.
+
+use shared::access_token::{self, Proof, RecipientSubject};
+use shared::account::Account;
+use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Ticket};
+use shared::app::App;
+use shared::audit::{Action, Actor, Event};
+use shared::challenge::Challenge;
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::http::problem::Policy;
+use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::keyring::Keyring;
+use shared::secret::Secret;
+use shared::sign_in::{Answer, Authenticated, IdentityOwed, Offer, Owed};
+use shared::user::Method;
+
+/// A link, and what it leads to as that stands now.
+struct Case<'a> {
+    app: &'a App,
+    call: &'a Call,
+    keyring: &'a Keyring,
+    agreement: Agreement,
+    recipient: Recipient,
+    now: Timestamp,
+}
+
+/// Whether `token` says of itself that it is a recipient's link.
+pub fn is_meant(token: &Secret<String>) -> bool {
+    Link::is_meant(token.expose())
+}
+
+/// Lets the recipient in, or opens a challenge for what is still to be proved.
+pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
+    let now = app.clock.now();
+    let keyring = app.keyrings.current(now).await;
+    let link = Link::read(token.expose(), &keyring).ok_or_else(unknown)?;
+    let mut patience = Patience::default();
+    loop {
+        let wanted =
+            vec![keys::agreement(link.agreement), keys::recipient(link.agreement, link.recipient), keys::account(link.account)];
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let agreement: Agreement = read(items.next().flatten().ok_or_else(unknown)?)?;
+        let recipient: Recipient = read(items.next().flatten().ok_or_else(unknown)?)?;
+        if let Some(account) = items.next().flatten() {
+            call.allow_origins(&read::<Account>(account)?.settings()?.origins);
+        }
+        if agreement.account != link.account || !recipient.holds_link(token.expose()) {
+            return Err(unknown());
+        }
+        let case = Case { app, call, keyring: &keyring, agreement, recipient, now };
+        case.check()?;
+        let (writes, answer) = case.open()?;
+        if patience.settled(app.table.transact(writes).await, &app.entropy).await? {
+            return Ok(Reply::ok(&answer));
+        }
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(Slug::LinkUnknown)
+}
+
+impl Case<'_> {
+    /// Whether the link opens anything now.
+    fn check(&self) -> Result<(), Problem> {
+        self.agreement.accessible(&self.recipient, self.now).map_err(Refusal::problem_of_recipient)?;
+        let Some((until, limit)) = OPENINGS.full_until(&self.recipient.openings, self.now) else { return Ok(()) };
+        let policy = Policy { name: "openings", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+        let problem = Problem::new(Slug::TooManyAttempts).detail("This link was opened too often of late.");
+        Err(problem.retry_after(until.until(self.now), &policy))
+    }
+
+    /// The writes of the opening, and its answer. Every opening asks anew.
+    fn open(&self) -> Result<(Vec<Write>, Answer), Problem> {
+        let asked = self.recipient.asked(&self.agreement);
+        let event = Event::new(Action::LinkOpened, Actor::Recipient(self.recipient.id)).from(self.call.source);
+        let event = event.with("method", asked.name()).with("purpose", if self.recipient.views() { "view" } else { "sign" });
+        match asked {
+            Authentication::None | Authentication::Email => {
+                let proof = Proof::recipients_link(self.now);
+                let update = self.opened().and(", #status = :proved").value("proved", self.recipient.proved().name());
+                let verified = Event::new(Action::RecipientVerified, Actor::Recipient(self.recipient.id)).from(self.call.source);
+                let verified = verified.with("method", asked.name()).with("acr", "single-factor");
+                let events = if self.recipient.views() { vec![event] } else { vec![event, verified] };
+                let token = self.token(&proof)?;
+                Ok((self.writes(update, events)?, Answer::Authenticated(Authenticated::new(token, &proof))))
+            }
+            Authentication::Sms => {
+                let (update, challenge) = self.challenge()?;
+                let offer = Offer { method: Method::Sms, destination: self.recipient.masked_phone() };
+                Ok((self.writes(update, vec![event])?, Answer::SecondFactorRequired(Owed::new(challenge, vec![offer]))))
+            }
+            Authentication::Kba => {
+                let (update, challenge) = self.challenge()?;
+                let answer = Answer::IdentityVerificationRequired(IdentityOwed::new(challenge));
+                Ok((self.writes(update, vec![event])?, answer))
+            }
+        }
+    }
+
+    /// The update that notes the opening.
+    fn opened(&self) -> Write {
+        let most = OPENINGS.limits.last().map_or(0, |limit| limit.quota);
+        let openings: Vec<Timestamp> =
+            std::iter::once(self.now).chain(self.recipient.openings.iter().copied()).take(most).collect();
+        self.recipient.touch().and(", #openings = :openings").value("openings", openings)
+    }
+
+    /// The same, with a new challenge.
+    fn challenge(&self) -> Result<(Write, Secret<String>), Problem> {
+        let Agreement { account, id, .. } = self.agreement;
+        let (ticket, token) = Ticket::issue(account, id, self.recipient.id, self.keyring, &self.app.entropy, self.now)?;
+        let update = self.opened().and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
+        let update = update.value("challenge", document(&Challenge::open(self.now))?);
+        Ok((self.recipient.prune(update, self.now), token))
+    }
+
+    fn writes(&self, update: Write, events: Vec<Event>) -> Result<Vec<Write>, Failure> {
+        let mut writes = self.agreement.change(self.agreement.touch(), events, self.now)?;
+        writes.push(update);
+        Ok(writes)
+    }
+
+    fn token(&self, proof: &Proof) -> Result<Secret<String>, Problem> {
+        let Agreement { account, id, .. } = self.agreement;
+        let subject = RecipientSubject { account, agreement: id, recipient: self.recipient.id };
+        let issuer = self.call.base_url(self.app.config.base_url.as_deref());
+        Ok(access_token::sign_for_recipient(&subject, proof, &issuer, self.keyring, &self.app.entropy, self.now)?)
+    }
+}
