@@ -125,6 +125,11 @@ impl Claims {
         second && now.as_secs() - self.auth_time <= FRESH.as_secs()
     }
 
+    /// When something was last proved.
+    pub fn proved_at(&self) -> Timestamp {
+        Timestamp::default().plus(Span::seconds(self.auth_time))
+    }
+
     /// Whether it is the token of an agreement's recipient, who is no user.
     pub fn is_recipients(&self) -> bool {
         self.kind == RECIPIENT

@@ -96,11 +96,15 @@ impl Exchange {
             Err(Refusal::Unknown)
         } else if self.used_at.is_some() {
             Err(Refusal::Used)
-        } else if self.expires_at <= now || user.is_none_or(|user| user.disabled || user.account != account) {
+        } else if self.expires_at <= now || !user.is_some_and(|user| self.lets_in(user)) {
             Err(Refusal::Expired)
         } else {
             Ok(())
         }
+    }
+
+    fn lets_in(&self, user: &User) -> bool {
+        user.account == self.account && user.honours(self.proved_at.as_secs())
     }
 
     /// The write that uses it up, under the conditions that it was exchanged by.
@@ -150,6 +154,9 @@ mod tests {
         assert_eq!(admits(&exchange, Some(&ann), exchange.expires_at), Err(Refusal::Expired));
         assert_eq!(admits(&exchange, Some(&disabled), NOW), Err(Refusal::Expired));
         assert_eq!(admits(&exchange, None, NOW), Err(Refusal::Expired));
+        let since = |proofs_from| User { proofs_from: Some(proofs_from), ..ann.clone() };
+        assert_eq!(admits(&exchange, Some(&since(NOW)), NOW), Ok(()));
+        assert_eq!(admits(&exchange, Some(&since(NOW.plus(Span::seconds(1)))), NOW), Err(Refusal::Expired));
         let used = Exchange { used_at: Some(NOW), ..exchange };
         assert_eq!(admits(&used, Some(&ann), NOW), Err(Refusal::Used));
     }

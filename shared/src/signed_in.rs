@@ -23,7 +23,7 @@ pub struct SignedIn {
     pub settings: Settings,
 }
 
-/// Reads the token of a request, and whom it names. A token outlives neither its user nor its account.
+/// Reads the token of a request, and whom it names. A token outlives neither its user nor its account, nor what ends the proofs before it.
 pub async fn signed_in(app: &App, call: &Call, keyring: &Keyring, now: Timestamp) -> Result<SignedIn, Problem> {
     let token = call.bearer()?;
     let issuer = call.base_url(app.config.base_url.as_deref());
@@ -35,7 +35,7 @@ pub async fn signed_in(app: &App, call: &Call, keyring: &Keyring, now: Timestamp
     let mut items = app.table.get_all(vec![keys::user(id), keys::account(claims.acct)]).await?.into_iter();
     let user: User = read(items.next().flatten().ok_or_else(unauthorized)?)?;
     let account: Account = read(items.next().flatten().ok_or_else(unauthorized)?)?;
-    if user.disabled || user.account != account.id {
+    if !user.honours(claims.auth_time) || user.account != account.id {
         return Err(unauthorized());
     }
     let settings = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?;

@@ -339,6 +339,23 @@ async fn an_app_that_the_account_has_off_is_neither_offered_nor_set_up() {
 }
 
 #[tokio::test]
+async fn an_administrators_reset_ends_the_tokens_that_were_given_before_it() {
+    for email in [json!("ann@example.com"), json!(null)] {
+        let world = World::new().await;
+        let ann = world.user("ann", json!({"phone": null, "email": email})).await;
+        let (_, done) = first_sign_in(&world, "ann").await;
+        let token = done.body["authenticated"]["access_token"].as_str().unwrap();
+        let begun = world.as_user(token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+        world.advance(1);
+        let _ = reset(&world, &ann).await.expect(204);
+        let _ = world.as_user(token, Method::POST, "/v1/factors/totp", None).await.refused(401, "unauthorized");
+        let code = Authenticator::reading(&begun).code(&world);
+        let _ = confirm(&world, token, &begun.text("factor"), &code).await.refused(401, "unauthorized");
+        let _ = world.as_user(token, Method::GET, "/v1/me", None).await.refused(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
 async fn after_an_administrators_reset_the_password_alone_enrols_only_who_has_no_mail_address() {
     let world = World::new().await;
     for (username, email) in [("ann", json!(null)), ("ben", json!("ben@example.com"))] {

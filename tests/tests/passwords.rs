@@ -31,6 +31,8 @@ async fn a_mailed_link_and_a_code_let_a_new_password_be_set_once() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
     let begun = world.challenge(&ann).await;
+    let before = world.token(&ann).await;
+    world.advance(60);
     let (challenge, done) = proved(&world, &ann).await;
     assert_eq!((&done.body["status"], &done.body["expires_in"]), (&json!("new_password_required"), &json!(600)));
     assert_eq!(done.text("challenge"), challenge);
@@ -44,6 +46,7 @@ async fn a_mailed_link_and_a_code_let_a_new_password_be_set_once() {
     let _ = world.login("ann", NEW).await.expect(200);
     // What was begun with the old one has ended.
     let _ = world.issue(&begun, "sms").await.refused(410, "challenge-expired");
+    let _ = world.as_user(&before, Method::GET, "/v1/me", None).await.refused(401, "unauthorized");
 
     let notice = world.outbox().await.pop().unwrap();
     assert_eq!(notice["to"], "ann@example.com");

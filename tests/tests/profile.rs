@@ -164,3 +164,23 @@ async fn a_notice_that_cannot_be_sent_is_owed_and_the_change_stands() {
     let _ = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
     assert_eq!(recipients(&mails(&world).await), ["ann@example.com", "new@example.org"]);
 }
+
+#[tokio::test]
+async fn a_change_ends_the_tokens_of_earlier_proofs_and_an_administrators_ends_all() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let earlier = world.token(&ann).await;
+    world.advance(60);
+    let token = world.token(&ann).await;
+    world.advance(60);
+    let world = &world;
+    let me = |token: String| async move { world.as_user(&token, Method::GET, "/v1/me", None).await };
+    let _ = patch(world, &token, json!({"locale": "fr"})).await.expect(200);
+    let _ = me(earlier.clone()).await.expect(200);
+    let _ = patch(world, &token, json!({"password": "another horse battery"})).await.expect(200);
+    let _ = me(earlier).await.refused(401, "unauthorized");
+    let _ = me(token.clone()).await.expect(200);
+    let path = format!("/v1/users/{}", ann.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"phone": "+12025550177"}))).await.expect(200);
+    let _ = me(token).await.refused(401, "unauthorized");
+}

@@ -52,7 +52,11 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     change.hash(password, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
-        let patched = change.over(&who.user, now);
+        let mut patched = change.over(&who.user, now);
+        if patched.proofs_from != who.user.proofs_from {
+            // The token that is shown stays good; those of earlier proofs do not.
+            patched.proofs_from = Some(who.claims.proved_at());
+        }
         let changed = change.names(&who.user, &patched)?;
         if changed.is_empty() {
             let version = who.user.version;

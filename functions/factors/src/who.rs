@@ -103,7 +103,7 @@ impl Who {
     /// Adds to an update the condition that whoever asks may still.
     pub fn guard(&self, update: Write) -> Write {
         match &self.shown {
-            Shown::Token(_) => update.when("#disabled = :no").value("no", false),
+            Shown::Token(claims) => User::guard_token(update, claims.auth_time),
             Shown::Challenge(ticket, _) => ticket.guard(update, self.now),
         }
     }
@@ -140,7 +140,7 @@ impl Who {
     pub fn stands(&mut self, user: User) -> Result<(), Problem> {
         self.user = user;
         match &self.shown {
-            Shown::Token(_) if self.user.disabled => Err(Problem::new(Slug::Unauthorized)),
+            Shown::Token(claims) if !self.user.honours(claims.auth_time) => Err(Problem::new(Slug::Unauthorized)),
             Shown::Token(_) | Shown::Challenge(..) => Ok(()),
         }
     }

@@ -47,6 +47,8 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let hash = password::hash(request.password, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
+        // Hashing took its time: what was proved meanwhile, with the old password, ends as well.
+        let now = app.clock.now();
         let challenge = grant(&user, &ticket, now)?;
         let mut writes = writes(&user, &ticket, challenge, &hash, call, now)?;
         let locale = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale;
@@ -93,7 +95,8 @@ fn writes(
 ) -> Result<Vec<Write>, Problem> {
     let spent = Challenge { password_until: None, ..challenge.clone() };
     let kept = BTreeMap::from([(ticket.name.clone(), spent)]);
-    let update = link::end_all(user.touch().and(", #challenges = :kept, #version = :version"))
+    let update = User::end_tokens(user.touch().and(", #challenges = :kept, #version = :version"), now);
+    let update = link::end_all(update)
         .when("#challenges.#c.#password_until > :now AND #disabled = :no")
         .name("c", ticket.name.as_str())
         .value("kept", document(&kept)?)

@@ -97,6 +97,7 @@ impl Request {
             version: 1,
             had_factor: false,
             reset_at: None,
+            proofs_from: None,
             app: None,
             enrolment: None,
             recovery: None,

@@ -1,6 +1,7 @@
 //! `DELETE /v1/users/{id}/factors/totp`: an administrator's reset, for who has lost the app.
 //!
-//! The app and its recovery codes are gone, and so are the sign-ins under way: one that was opened before may not enrol another.
+//! The app and its recovery codes are gone, and so are the sign-ins under way and the access tokens: who signed in before may not
+//! enrol another.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +37,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
 }
 
 fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let update = user
-        .remove_app()
+    let update = User::end_tokens(user.remove_app(), now)
         .and(", #reset_at = :now, #challenges = :none")
         .value("now", now)
         .value("none", document(&BTreeMap::<String, u8>::new())?);

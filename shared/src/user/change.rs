@@ -16,7 +16,7 @@ use crate::link;
 use crate::secret::Secret;
 
 /// The attributes of a user's item that a patch may change, and the field that each belongs to.
-const ATTRIBUTES: [(&str, &str); 13] = [
+const ATTRIBUTES: [(&str, &str); 14] = [
     ("username", "/username"),
     ("kind", "/kind"),
     ("email", "/email"),
@@ -29,6 +29,7 @@ const ATTRIBUTES: [(&str, &str); 13] = [
     ("locale", "/locale"),
     ("sso_subject", "/sso_subject"),
     ("disabled", "/disabled"),
+    ("proofs_from", ""),
     ("version", ""),
 ];
 
@@ -58,12 +59,12 @@ impl Change {
         Ok(())
     }
 
-    /// What comes of `user`.
+    /// What comes of `user`. What ends the sign-ins under way ends the access tokens as well.
     pub fn over(&self, user: &User, now: Timestamp) -> User {
         let before = user.phone.clone().zip(user.phone_country.clone()).map(|(number, country)| Phone { number, country });
         let (phone, phone_country) = self.phone.clone().over(before).map(|phone| (phone.number, phone.country)).unzip();
         let email = self.email.clone().over(user.email.clone());
-        User {
+        let mut patched = User {
             username: self.username.clone().unwrap_or_else(|| user.username.clone()),
             kind: self.kind.unwrap_or(user.kind),
             email_since: if email == user.email { user.email_since } else { Some(now) },
@@ -79,7 +80,11 @@ impl Change {
             disabled: self.disabled.unwrap_or(user.disabled),
             version: user.version + 1,
             ..user.clone()
+        };
+        if self.ends_challenges(user, &patched) {
+            patched.proofs_from = Some(now);
         }
+        patched
     }
 
     /// The fields that differ, by JSON Pointer: what the audit tells, without the values.

@@ -142,6 +142,9 @@ pub struct User {
     /// When an administrator reset the factors, if none was proved since: a new one may be set up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_at: Option<Timestamp>,
+    /// From when on proofs count: an access token of an earlier one lets nobody in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proofs_from: Option<Timestamp>,
     /// The authenticator app, if one is set up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<totp::App>,
@@ -229,6 +232,11 @@ impl User {
         Ok(writes)
     }
 
+    /// Whether this user is let in by what was proved at `auth_time`, in seconds: a token says no more of it.
+    pub fn honours(&self, auth_time: i64) -> bool {
+        !self.disabled && self.proofs_from.is_none_or(|from| auth_time >= from.as_secs())
+    }
+
     /// Since when this user has `method`, if at all.
     pub fn enrolled_at(&self, method: Method) -> Option<Timestamp> {
         match method {
@@ -248,6 +256,22 @@ impl User {
             let factor = format!("#factors.#{name}");
             update.and(&format!(", {factor}.#failures = :zero, {factor}.#epoch = {factor}.#epoch + :one"))
         })
+    }
+
+    /// Adds to an update that access tokens of what was proved before `now` are no longer taken.
+    #[must_use]
+    pub fn end_tokens(update: Write, now: Timestamp) -> Write {
+        update.and(", #proofs_from = :proofs_from").value("proofs_from", now)
+    }
+
+    /// The conditions of [`User::honours`], on an update.
+    #[must_use]
+    pub fn guard_token(update: Write, auth_time: i64) -> Write {
+        let second_after = Timestamp::default().plus(Span::seconds(auth_time.saturating_add(1)));
+        update
+            .when("#disabled = :no AND (attribute_not_exists(#proofs_from) OR #proofs_from < :second_after)")
+            .value("no", false)
+            .value("second_after", second_after)
     }
 
     /// An update of this user's item that changes nothing yet.
