@@ -1,5 +1,6 @@
 //! A user's own factors: setting up an app, proving with it and with recovery codes, and changing them.
 
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Span;
@@ -295,6 +296,27 @@ async fn a_change_of_factors_takes_a_second_factor_of_the_last_five_minutes() {
     let _ = world.enrol(&intern).await;
     let _ = world.as_user(&intern, Method::POST, "/v1/factors/totp", None).await.refused(403, fresh);
     let _ = world.as_user(&intern, Method::POST, "/v1/factors/recovery-codes", None).await.refused(403, fresh);
+}
+
+#[tokio::test]
+async fn a_phone_that_comes_while_an_app_is_confirmed_is_a_factor_that_exists() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"ip_allowlist": ["127.0.0.0/16"]})).await;
+    let intern = world.user("intern", json!({"kind": "internal", "phone": null})).await;
+    let token = world.opened("intern").await.text("access_token");
+    let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    let code = Authenticator::reading(&begun).code(&world);
+    // The user is read; the answer to the count, which is the second call, is late, and the phone comes first.
+    world.stack.faults().set(Service::Dynamodb, Mode::Slow, 1, 1);
+    let factor = begun.text("factor");
+    let (confirmed, ()) = tokio::join!(confirm(&world, &token, &factor, &code), async {
+        while world.stack.faults().struck() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let path = format!("/v1/users/{}", intern.id);
+        let _ = world.backend(Method::PATCH, &path, Some(json!({"phone": "+12025550100"}))).await.expect(200);
+    });
+    let _ = confirmed.refused(403, "fresh-second-factor-required");
 }
 
 #[tokio::test]

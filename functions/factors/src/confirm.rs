@@ -65,6 +65,8 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
     who.may_enrol()?;
     let enrolment = count(app, &mut who, request.factor).await?;
+    // The count answered with a newer user than the one that was asked: another factor may have come since.
+    who.may_enrol()?;
     let key = Key::open(&enrolment.sealed, who.user.id, enrolment.id, &who.keyring)?;
     match key.judge(code, None, who.now) {
         Verdict::Right(step) => accept(state, call, who, &enrolment, step).await,
