@@ -147,6 +147,23 @@ async fn a_source_address_has_25_in_five_minutes_and_a_mailbox_five_in_ten() {
 }
 
 #[tokio::test]
+async fn links_that_anybody_asks_for_use_up_nobodys_codes() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let ann = world.user("ann", json!({"phone": null})).await;
+    let mut names = vec!["ann".to_owned(); 5];
+    names.extend((0..20).map(|number| format!("nobody{number}")));
+    for some in names.chunks(5) {
+        let answers = join_all(some.iter().map(|username| forget(&world, &world.account, username))).await;
+        assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
+    }
+    let _ = forget(&world, &world.account, "another").await.refused(429, "too-many-sends");
+    let challenge = world.challenge(&ann).await;
+    let _ = world.issue(&challenge, "email").await.expect(202);
+    let _ = world.verify(&challenge, "email", &world.last_code().await).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_mailbox_alone_sets_no_password() {
     let world = World::new().await;
     let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;

@@ -119,7 +119,7 @@ impl Case {
             keys::account(request.account),
             keys::name(request.account, &username),
             keys::name_sends(request.account, &username),
-            keys::source_sends(&source_key(call.source)),
+            keys::source_links(&source_key(call.source)),
         ];
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let mut next = || items.next().flatten();
@@ -162,7 +162,7 @@ impl Case {
     async fn plan(&self, state: &State, call: &Call, limits: &Limits) -> Result<(Option<Key>, Vec<Write>), Problem> {
         let app = &state.app;
         let name = keys::name_sends(self.id, &self.username);
-        let source = keys::source_sends(&source_key(call.source));
+        let source = keys::source_links(&source_key(call.source));
         let mut writes = vec![
             PER_DESTINATION.enter(name, self.now, limits.name.as_deref()),
             PER_SOURCE.enter(source, self.now, limits.source.as_deref()),
@@ -181,7 +181,7 @@ impl Case {
         let envelope = Envelope { organisation: &account.name, to, locale, base: &base };
         let (mail, owing) = link.owe(&token, &envelope, &keyring, self.now)?;
         writes.extend(self.subject.tell(self.id, [event.with("link", link.id.to_string())], self.now)?);
-        let mailbox = keys::destination_sends(to);
+        let mailbox = keys::destination_links(to);
         writes.extend([PER_DESTINATION.enter(mailbox, self.now, limits.mailbox.as_deref()), link.create(&token)?, owing]);
         Ok((Some(mail), writes))
     }

@@ -99,6 +99,16 @@ pub fn destination_sends(destination: &str) -> Key {
     Key::new(format!("DESTINATION#{}", Fingerprint::of(destination.as_bytes()).encode()), "SENDS")
 }
 
+/// The links after a forgotten password that a source address asked for. Anybody may ask for them: they use up nobody's codes.
+pub fn source_links(source: &str) -> Key {
+    Key { sk: "LINKS".into(), ..source_sends(source) }
+}
+
+/// The links after a forgotten password that were mailed to a destination.
+pub fn destination_links(destination: &str) -> Key {
+    Key { sk: "LINKS".into(), ..destination_sends(destination) }
+}
+
 /// An entry of a subject's audit chain. The subject is a user, or the account itself.
 pub fn audit_entry(account: AccountId, subject: &str, sequence: u64) -> Key {
     Key::new(audit_chain(account, subject), format!("{sequence:012}"))
