@@ -56,6 +56,21 @@ async fn a_mailed_link_and_a_code_let_a_new_password_be_set_once() {
 }
 
 #[tokio::test]
+async fn another_challenge_of_the_link_is_told_that_it_was_used_after_the_new_password_too() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    let _ = forget(&world, &world.account, "ann").await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let redeem = || world.post("/v1/links/redeem", json!({"token": token}));
+    let (here, there) = (redeem().await.expect(200).text("challenge"), redeem().await.expect(200).text("challenge"));
+    let _ = world.issue(&here, "sms").await.expect(202);
+    let _ = world.verify(&here, "sms", &world.last_code().await).await.expect(200);
+    let _ = world.verify(&there, "sms", "000000").await.refused(410, "challenge-used");
+    let _ = set(&world, &here, NEW).await.expect(204);
+    let _ = world.verify(&there, "sms", "000000").await.refused(410, "challenge-used");
+}
+
+#[tokio::test]
 async fn a_forgotten_password_lifts_the_delay_of_wrong_ones() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;

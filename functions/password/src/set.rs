@@ -93,8 +93,12 @@ fn writes(
     call: &Call,
     now: Timestamp,
 ) -> Result<Vec<Write>, Problem> {
-    let spent = Challenge { password_until: None, ..challenge.clone() };
-    let kept = BTreeMap::from([(ticket.name.clone(), spent)]);
+    // The others of its link are kept with it: they lead nowhere, and are told why.
+    let of_its_link =
+        |other: &&Challenge| other.first.link().map(|link| &link.name) == challenge.first.link().map(|link| &link.name);
+    let kept = user.challenges.iter().filter(|(_, other)| of_its_link(other));
+    let spent = |other: &Challenge| Challenge { password_until: None, ..other.clone() };
+    let kept: BTreeMap<&str, Challenge> = kept.map(|(name, other)| (name.as_str(), spent(other))).collect();
     let update = User::end_tokens(user.touch().and(", #challenges = :kept, #version = :version"), now);
     let update = link::end_all(update)
         .when("#challenges.#c.#password_until > :now AND #disabled = :no")
