@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::dynamo::Write;
+use shared::secret::Secret;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, claims, token_of};
 
 const PORTAL: &str = "https://portal.example/in?tenant=7";
@@ -192,6 +194,22 @@ async fn an_app_that_is_set_up_by_a_link_spends_it() {
     assert_eq!((&got.body["acr"], &got.body["amr"]), (&json!("two-factor"), &json!(["otp", "mfa"])));
     let _ = redeem(&world, &token).await.refused(410, "link-used");
     let _ = world.post("/v1/factors/totp", json!({"challenge": other})).await.refused(410, "challenge-used");
+}
+
+#[tokio::test]
+async fn an_app_that_comes_after_its_link_was_spent_is_told_so() {
+    let world = World::new().await;
+    let new = world.user("new", json!({"phone": null})).await;
+    let token = link(&world, &new).await;
+    let challenge = redeem(&world, &token).await.expect(200).text("challenge");
+    let begun = world.post("/v1/factors/totp", json!({"challenge": challenge})).await.expect(201);
+    // Spent by a challenge that the user's item has no room for any more.
+    let key = shared::link::Token::read(&Secret::new(token)).unwrap().key();
+    let spent = Write::update(key, "SET #used_at = :now").value("now", world.stack.clock().now());
+    world.stack.table().transact(vec![spent]).await.unwrap();
+    let code = Authenticator::reading(&begun).code(&world);
+    let confirm = json!({"challenge": challenge, "factor": begun.text("factor"), "code": code});
+    let _ = world.post("/v1/factors/totp/confirm", confirm).await.refused(410, "challenge-used");
 }
 
 /// Sets up an app with a challenge; answers with what the sign-in came to.

@@ -127,7 +127,12 @@ impl Who {
     /// Makes a change that is decided from the user as it was read: `false` where something else was faster, and it is to be decided
     /// anew from the user as it stands.
     pub async fn settle(&mut self, app: &App, writes: Vec<Write>, patience: &mut Patience) -> Result<bool, Problem> {
+        // A link that is spent stays so: what it opened is over, whatever else stands.
+        let spends = writes.iter().position(|write| write.key().pk.starts_with("LINK#"));
         let written = app.table.transact(writes).await;
+        if spends.is_some_and(|place| written.as_ref().is_err_and(|failure| failure.stood_at(place).is_some())) {
+            return Err(Refusal::Used.problem(self.now));
+        }
         if patience.settled(written, &app.entropy).await? {
             return Ok(true);
         }
