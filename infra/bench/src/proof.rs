@@ -137,8 +137,14 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
 }
 
 /// An app is set up with a wrong code, and with none that could be right: no clock of an app stands here. Nothing is there to remove.
+/// Somebody in a group lists what is there.
 async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
-    let token = way.token().await?;
+    let (person, challenge, code) = way.code().await?;
+    let verified = way.ask("code-verify", &person.verify(&challenge, &code)).await?.expect(200)?;
+    let token = verified.text("access_token")?;
+    let moved = Event::patch(format!("/v1/users/{}", person.id), json!({ "group": "escrow" })).bearer(&way.world().key);
+    way.world().ask(&moved).await?.expect(200)?;
+    way.ask("factors", &Event::get("/v1/factors").bearer(&token)).await?.expect(200)?;
     let begun = way.ask("factors", &Event::post("/v1/factors/totp", json!({})).bearer(&token)).await?.expect(201)?;
     let confirm = json!({ "factor": begun.text("factor")?, "code": "0000000" });
     way.ask("factors", &Event::post("/v1/factors/totp/confirm", confirm).bearer(&token)).await?.expect(401)?;
