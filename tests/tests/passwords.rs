@@ -1,6 +1,7 @@
 //! A forgotten password: everybody is answered alike; a mailed link, the second factor, and a new password.
 
 use futures_util::future::join_all;
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, PASSWORD, Person, World, token_of};
@@ -176,6 +177,19 @@ async fn links_that_anybody_asks_for_use_up_nobodys_codes() {
     let challenge = world.challenge(&ann).await;
     let _ = world.issue(&challenge, "email").await.expect(202);
     let _ = world.verify(&challenge, "email", &world.last_code().await).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_mail_that_was_begun_is_not_broken_off_and_goes_once() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    // The claim of the mail, which is the fifth call, takes effect, and the answer to it does not come in time.
+    world.stack.faults().set(Service::Dynamodb, Mode::Slow, 4, 1);
+    let _ = forget(&world, &world.account, "ann").await.expect(202);
+    assert_eq!((world.stack.faults().struck(), world.outbox().await.len()), (1, 1));
+    world.advance(120);
+    let cleaned = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+    assert_eq!((&cleaned.body["mails_sent"], world.outbox().await.len()), (&json!(0), 1));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! `POST /v1/password/forgotten`: mails a link to whoever has the username, if that is anybody who can be reached.
 //!
 //! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and it comes when [`FLOOR`] is over:
-//! not when a mail was sent, which takes longer than sending none. What was not sent by then is owed, and the clean-up sends it.
+//! not when a mail was sent, which takes longer than sending none. Where too little of it is left, the mail is not begun: it is owed, and
+//! the clean-up sends it. One that was begun is never broken off: it would be claimed by nobody who is at it, or go twice.
 
 use std::time::Duration;
 
@@ -20,12 +21,15 @@ use shared::throttle::Window;
 use shared::user::credential::Credential;
 use shared::user::subject::Subject;
 use shared::user::{Method, User, username};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::State;
 
-/// How long everybody waits for the answer.
-const FLOOR: Duration = Duration::from_secs(1);
+/// How long everybody waits for the answer: as long as a mail takes on a cold start, in nearly every case.
+const FLOOR: Duration = Duration::from_secs(2);
+/// How much of it has to be left for a mail to be begun.
+const SENDING: Duration = Duration::from_millis(700);
 /// The longest username that is looked up.
 const USERNAME_MAX: usize = 256;
 /// Where the counts stand in the transaction.
@@ -79,17 +83,21 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     if username.is_empty() || username.len() > USERNAME_MAX || username.chars().any(char::is_control) {
         return Err(Problem::invalid_field("/username", "must have 1 to 256 characters, none of them a control character"));
     }
-    let floor = tokio::time::sleep(FLOOR);
+    let began = Instant::now();
     let mail = owe(state, call, &request).await?;
-    let sent = async {
-        owed::deliver_all(&state.app, &state.courier, mail).await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = floor => {}
-        () = sent => {}
-    }
+    owed::deliver_all(&state.app, &state.courier, mail.filter(|_| may_send(began.elapsed()))).await;
+    tokio::time::sleep_until(began + answered_after(began.elapsed())).await;
     Ok(Reply::json(202, &Response { expires_in: link::PASSWORD_LIFETIME.as_secs() }))
+}
+
+/// Whether a mail is begun when so much time has gone by.
+fn may_send(elapsed: Duration) -> bool {
+    elapsed + SENDING <= FLOOR
+}
+
+/// When the answer comes: with the floor, or, where the sending took longer all the same, with the next whole second.
+fn answered_after(elapsed: Duration) -> Duration {
+    if elapsed <= FLOOR { FLOOR } else { Duration::from_secs(elapsed.as_secs() + 1) }
 }
 
 /// Counts the request, tells of it in the audit, and owes a mail where there is somebody to get one; answers where that stands.
@@ -213,5 +221,25 @@ impl Case {
         // Both counts, the subject and its entry stand before it.
         let (mailbox, mailbox_full) = read_log(SOURCE + 3, &PER_DESTINATION);
         Ok(Limits { name, source, mailbox, mailbox_full: mailbox_was_full || mailbox_full.is_some() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_comes_with_the_floor_or_a_whole_second_and_no_mail_is_begun_too_late() {
+        let millis = Duration::from_millis;
+        for (elapsed, begun, answered) in [
+            (0, true, 2000),
+            (1300, true, 2000),
+            (1301, false, 2000),
+            (2000, false, 2000),
+            (2001, false, 3000),
+            (6200, false, 7000),
+        ] {
+            assert_eq!((may_send(millis(elapsed)), answered_after(millis(elapsed))), (begun, millis(answered)), "{elapsed}");
+        }
     }
 }
