@@ -1,5 +1,6 @@
 //! Mails that are owed: sent once where nothing fails, again where something does, and by one at a time.
 
+use expiry_cleanup::{Batch, sweep};
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -111,4 +112,28 @@ async fn a_mail_on_an_item_goes_and_the_item_stays() {
     assert_eq!(clean(&world).await["mails_sent"], 1);
     let item = table.get(key).await.unwrap().unwrap();
     assert!(item.contains_key("name") && !item.contains_key("owed") && !item.contains_key("due_at"), "{item:?}");
+}
+
+#[tokio::test]
+async fn a_clean_up_sends_ten_at_once_and_begins_nothing_when_its_time_is_over() {
+    let world = World::new().await;
+    let (app, courier) = (world.stack.app(), world.stack.courier());
+    let ids: Vec<String> =
+        (0..).map(|number| format!("m{number}")).filter(|id| keys::owed(id).due_shard() == "DUE#0").take(10).collect();
+    for id in &ids {
+        owe(&world, id).await.unwrap();
+    }
+    let over = Batch { until: app.clock.now(), ..Batch::default() };
+    let report = sweep(app, courier, over).await.unwrap();
+    assert_eq!((report.examined, report.more), (0, true));
+    assert!(world.outbox().await.is_empty());
+    let report = sweep(app, courier, Batch { items_max: 0, ..Batch::default() }).await.unwrap();
+    assert_eq!((report.examined, report.more), (0, true));
+
+    // The sender answers none of them in time, which is two seconds for each: together, and not one after the other.
+    world.stack.faults().set(Service::Ses, Mode::Slow, 0, 10);
+    let began = std::time::Instant::now();
+    let report = sweep(app, courier, Batch::default()).await.unwrap();
+    assert_eq!((report.mails_owed, report.more, world.stack.faults().struck()), (10, false, 10));
+    assert!(began.elapsed().as_secs() < 12, "{:?}", began.elapsed());
 }

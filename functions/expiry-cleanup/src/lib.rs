@@ -13,6 +13,7 @@ mod mails;
 mod records;
 mod sessions;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 use shared::app::App;
 use shared::clock::Timestamp;
@@ -27,14 +28,19 @@ pub struct Batch {
     pub items_max: u32,
     /// How many it asks for at once.
     pub page: i32,
+    /// When it begins nothing more: a mail may take seconds, and what the run is stopped in goes twice.
+    pub until: Timestamp,
 }
 
 impl Default for Batch {
     /// A thousand items, a write or two each, are done within ten seconds.
     fn default() -> Self {
-        Self { items_max: 1_000, page: 50 }
+        Self { items_max: 1_000, page: 50, until: Timestamp::from_millis(i64::MAX) }
     }
 }
+
+/// How many items are dealt with at the same time.
+const AT_ONCE: usize = 10;
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -89,6 +95,11 @@ impl Report {
             + self.mails_dropped
     }
 
+    /// How many items left the index, or moved in it.
+    const fn moved(&self) -> u32 {
+        self.removed() + self.rescheduled + self.mails_owed
+    }
+
     /// Adds what another run did.
     pub const fn add(&mut self, other: &Self) {
         self.examined += other.examined;
@@ -110,7 +121,7 @@ impl Report {
     }
 }
 
-/// Deals with what is due, up to the batch's size.
+/// Deals with what is due, up to the batch's size and time.
 pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Result<Report, Failure> {
     let now = app.clock.now();
     let mut report = Report::default();
@@ -118,26 +129,34 @@ pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Result<Report,
         loop {
             let due = app.table.due(due_shard(shard), now.as_millis(), batch.page).await?;
             let page_was_full = i32::try_from(due.len()).is_ok_and(|found| found >= batch.page);
-            let before = report.removed() + report.rescheduled + report.mails_owed;
-            for key in due.iter().filter_map(Key::of) {
-                if report.examined >= batch.items_max {
+            let before = report.moved();
+            let mut keys = due.iter().filter_map(Key::of).peekable();
+            while keys.peek().is_some() {
+                let left = usize::try_from(batch.items_max.saturating_sub(report.examined)).unwrap_or(usize::MAX);
+                if left == 0 || app.clock.now() >= batch.until {
                     report.more = true;
                     return Ok(report);
                 }
-                report.examined += 1;
-                // One item that cannot be dealt with does not keep the others from it.
-                if let Err(failure) = deal_with(app, courier, key, now, &mut report).await {
-                    tracing::error!(?failure, "an item could not be cleaned up");
-                    report.failed += 1;
-                }
+                let some = keys.by_ref().take(left.min(AT_ONCE)).map(|key| examined(app, courier, key, now));
+                join_all(some).await.iter().for_each(|part| report.add(part));
             }
             // The index follows the table with a delay: what it still lists after nothing came of a page is seen by the next run.
-            if !page_was_full || report.removed() + report.rescheduled + report.mails_owed == before {
+            if !page_was_full || report.moved() == before {
                 break;
             }
         }
     }
     Ok(report)
+}
+
+/// What came of one item. One that cannot be dealt with does not keep the others from it.
+async fn examined(app: &App, courier: &Courier, key: Key, now: Timestamp) -> Report {
+    let mut report = Report { examined: 1, ..Report::default() };
+    if let Err(failure) = deal_with(app, courier, key, now, &mut report).await {
+        tracing::error!(?failure, "an item could not be cleaned up");
+        report.failed += 1;
+    }
+    report
 }
 
 async fn deal_with(app: &App, courier: &Courier, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
