@@ -147,16 +147,17 @@ mod tests {
     #[test]
     fn a_code_is_for_its_account_once_and_for_a_minute() {
         let (exchange, other) = (exchange(), AccountId::from_bytes([9; 16]));
-        let admits = |exchange: &Exchange, user, now| exchange.admits(exchange.account, user, now);
         let (ann, disabled) = (user(false), user(true));
+        let since = |proofs_from| User { proofs_from: Some(proofs_from), ..ann.clone() };
+        let (then, later) = (since(NOW), since(NOW.plus(Span::seconds(1))));
+        let admits = |exchange: &Exchange, user, now| exchange.admits(exchange.account, user, now);
         assert_eq!(admits(&exchange, Some(&ann), NOW), Ok(()));
         assert_eq!(exchange.admits(other, Some(&ann), NOW), Err(Refusal::Unknown));
         assert_eq!(admits(&exchange, Some(&ann), exchange.expires_at), Err(Refusal::Expired));
         assert_eq!(admits(&exchange, Some(&disabled), NOW), Err(Refusal::Expired));
         assert_eq!(admits(&exchange, None, NOW), Err(Refusal::Expired));
-        let since = |proofs_from| User { proofs_from: Some(proofs_from), ..ann.clone() };
-        assert_eq!(admits(&exchange, Some(&since(NOW)), NOW), Ok(()));
-        assert_eq!(admits(&exchange, Some(&since(NOW.plus(Span::seconds(1)))), NOW), Err(Refusal::Expired));
+        assert_eq!(admits(&exchange, Some(&then), NOW), Ok(()));
+        assert_eq!(admits(&exchange, Some(&later), NOW), Err(Refusal::Expired));
         let used = Exchange { used_at: Some(NOW), ..exchange };
         assert_eq!(admits(&used, Some(&ann), NOW), Err(Refusal::Used));
     }
