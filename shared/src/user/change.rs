@@ -211,6 +211,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
+    #[expect(clippy::needless_pass_by_value, reason = "a patch is written where it is given")]
     fn change(patch: Value) -> Change {
         let member = |name: &str| match patch.get(name) {
             None => Member::Untouched,
