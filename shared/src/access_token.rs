@@ -60,7 +60,20 @@ impl Proof {
         match first {
             First::Password => Self::password_then(method, now),
             First::Link(_) => Self::link_then(method, now),
+            First::IdToken => Self::id_token_then(method, now),
         }
+    }
+
+    /// An ID token alone. RFC 8176 has no word for what another issuer vouches for, so `amr` says nothing of it.
+    pub fn id_token(acr: Acr, auth_time: Timestamp) -> Self {
+        Self { amr: Vec::new(), acr, auth_time }
+    }
+
+    /// An ID token, then a code of `method`.
+    pub fn id_token_then(method: Method, now: Timestamp) -> Self {
+        let mut proof = Self::password_then(method, now);
+        proof.amr.retain(|reference| *reference != "pwd");
+        proof
     }
 
     /// A mailed link, then a code of `method`. A code that goes to the same mailbox proves nothing more.

@@ -36,6 +36,8 @@ pub enum First {
     Password,
     /// The mailbox: a link that was mailed there was opened.
     Link(Opened),
+    /// An ID token of the account's issuer.
+    IdToken,
 }
 
 impl First {
@@ -43,7 +45,7 @@ impl First {
     pub const fn link(&self) -> Option<&Opened> {
         match self {
             Self::Link(opened) => Some(opened),
-            Self::Password => None,
+            Self::Password | Self::IdToken => None,
         }
     }
 

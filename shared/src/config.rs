@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::http::TrustedProxies;
+
 /// What a deployment decides once, for all accounts.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -19,6 +21,9 @@ pub struct Config {
     pub sms_sender_id: Option<String>,
     /// `SES_CONFIGURATION_SET`: SES's configuration set, for bounces and complaints.
     pub ses_configuration_set: Option<String>,
+    /// `TRUSTED_PROXIES`: the networks of the proxies in front of the API, CIDR, separated by commas. None unless set: then
+    /// `X-Forwarded-For` is nobody's word.
+    pub trusted_proxies: TrustedProxies,
     /// Whether this is the local stack, which alone may talk to private addresses and by http. No variable sets it.
     pub local: bool,
     /// `PROVIDER_URL`: where the KBA provider takes requests for sessions; without one, there is no KBA.
@@ -49,6 +54,7 @@ impl Config {
             mail_from: variable("MAIL_FROM"),
             sms_sender_id: variable("SMS_SENDER_ID"),
             ses_configuration_set: variable("SES_CONFIGURATION_SET"),
+            trusted_proxies: variable("TRUSTED_PROXIES").map(|text| TrustedProxies::read(&text)).unwrap_or_default(),
             local: false,
             provider_url: variable("PROVIDER_URL"),
             provider_frame_origin: variable("PROVIDER_FRAME_ORIGIN"),

@@ -18,6 +18,8 @@
 //! | [`courier`] | SMS and mail |
 //! | [`kba`], [`provider`] | sessions of knowledge-based authentication, and the vendor that holds them |
 //! | [`courier`], [`owed`] | SMS and mail; mails that are written with the change that they tell of, and sent after it |
+//! | [`sso`] | ID tokens of an account's own issuer |
+//! | [`send_budget`] | texts that nobody verified, and how many there may be |
 //! | [`http`] | event in, problem out |
 //! | [`outbound`] | requests to addresses that somebody configured |
 //! | [`dynamo`] | the table, every key, every SDK error |
@@ -64,8 +66,10 @@ pub mod quota;
 pub mod recovery;
 pub mod sdk;
 pub mod secret;
+pub mod send_budget;
 pub mod sign_in;
 pub mod signed_in;
+pub mod sso;
 pub mod start;
 pub mod throttle;
 pub mod totp;

@@ -305,7 +305,7 @@ async fn the_errors_of_settings() {
 async fn the_errors_of_users() {
     let mut walk = Walk::new().await;
     let ann = walk.world.user("ann", json!({})).await;
-    let _ = walk.world.user("ben", json!({})).await;
+    let _ = walk.world.user("ben", json!({"sso_subject": "00u1"})).await;
     let (other, _) = walk.world.open_account("starter").await;
     let others = format!("/v1/users?account={other}");
     let (create, body) = (Operation::CreateUser, json!({"username": "new", "kind": "external"}));
@@ -322,6 +322,8 @@ async fn the_errors_of_users() {
     walk.refuses(create, Slug::InvalidRequest, own).await;
     walk.refuses_body(create, Slug::NotFound, &others, body).await;
     walk.refuses_body(create, Slug::UsernameTaken, "/v1/users", json!({"username": "Ann", "kind": "internal"})).await;
+    let taken = json!({"username": "cat", "kind": "internal", "sso_subject": "00u1"});
+    walk.refuses_body(create, Slug::SsoSubjectTaken, "/v1/users", taken).await;
 
     let list = Operation::ListUsers;
     walk.refuses_keys(list, "/v1/users", None).await;
@@ -338,6 +340,7 @@ async fn the_errors_of_users() {
     walk.refuses_body(patch, Slug::InvalidRequest, &path, json!({"disabled": "no"})).await;
     walk.refuses_body(patch, Slug::NotFound, NO_USER, body.clone()).await;
     walk.refuses_body(patch, Slug::UsernameTaken, &path, json!({"username": "ben"})).await;
+    walk.refuses_body(patch, Slug::SsoSubjectTaken, &path, json!({"sso_subject": "00u1"})).await;
     let stale = walk.ask(patch, &path).header("if-match", "\"7\"").json(&body);
     walk.refuses(patch, Slug::PreconditionFailed, stale).await;
     walk.refuses_contention(patch, &path, Some(body)).await;

@@ -10,6 +10,7 @@ use shared::courier::NotSent;
 use shared::dynamo::{Failure, Write, document, keys};
 use shared::http::Call;
 use shared::idempotency::IdempotencyKey;
+use shared::send_budget::Budget;
 use shared::throttle::{Limit, Window};
 use shared::user::{Method, User};
 
@@ -26,6 +27,8 @@ pub enum Denial {
     TooSoon(Timestamp),
     /// The destination or the source address has had its share.
     TooMany(Timestamp, Limit),
+    /// Too many texts of the account to this country went unanswered this hour.
+    OutOfBudget,
 }
 
 /// What is known when a send is decided.
@@ -69,6 +72,18 @@ impl Case {
     /// Where the code goes, as it is shown.
     pub fn masked(&self) -> String {
         self.user.masked_destination(self.method).unwrap_or_default()
+    }
+
+    /// The budget that a text is taken from.
+    fn budget(&self) -> Option<Budget<'_>> {
+        let country = self.user.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
+        Some(Budget { account: self.account.id, country })
+    }
+
+    /// Whether a claim failed because the budget is used up.
+    pub fn is_out_of_budget(&self, failure: &Failure) -> bool {
+        let Failure::Condition(reasons) = failure else { return false };
+        self.budget().is_some() && reasons.last().is_some_and(Option::is_some)
     }
 
     fn challenge_before(&self) -> Option<&Challenge> {
@@ -119,6 +134,8 @@ impl Case {
         if let Some((key, answer)) = key {
             writes.push(key.claim(answer, self.now)?);
         }
+        // The last, wherever that is.
+        writes.extend(self.budget().map(|budget| budget.take(self.now)));
         Ok(writes)
     }
 
@@ -175,6 +192,7 @@ impl Case {
         writes.extend(Window::withdraw(destination, self.now, &now.destination));
         writes.extend(Window::withdraw(keys::source_sends(&source_key(call.source)), self.now, &now.source));
         writes.extend(key.map(IdempotencyKey::free));
+        writes.extend(self.budget().map(|budget| budget.give_back(self.now)));
         Ok(writes)
     }
 

@@ -11,6 +11,7 @@ use shared::http::problem::Policy;
 use shared::http::refusals::too_many_sends;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::idempotency::{IdempotencyKey, Replay};
+use shared::send_budget;
 use shared::throttle::Window;
 use shared::user::{Method, User};
 
@@ -51,6 +52,10 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
             }
             Err(failure) => {
                 trims = lost(&failure, now)?;
+                if case.is_out_of_budget(&failure) && is_the_only_reason(&failure) {
+                    tracing::warn!(account.id = %case.account.id, sms.country = case.user.phone_country, "the budget of texts is used up");
+                    return Err(Denial::OutOfBudget.problem(now));
+                }
                 patience.wait(&app.entropy).await?;
             }
         }
@@ -120,6 +125,12 @@ fn lost(failure: &Failure, now: Timestamp) -> Result<Trims, Problem> {
         source: source.map_err(|denial| denial.problem(now))?,
     };
     Ok(trims)
+}
+
+/// Whether nothing but the last write's condition failed: what else failed is read again first.
+fn is_the_only_reason(failure: &Failure) -> bool {
+    let Failure::Condition(reasons) = failure else { return false };
+    reasons.iter().flatten().count() == 1
 }
 
 async fn send(
@@ -236,6 +247,12 @@ impl Denial {
             Self::TooSoon(at) => {
                 let policy = Policy { name: "resend", quota: 1, window: code::COOLDOWN };
                 Problem::new(Slug::ResendTooSoon).with("resend_in", at.until(now).as_secs()).retry_after(at.until(now), &policy)
+            }
+            Self::OutOfBudget => {
+                let policy = Policy { name: "budget", quota: send_budget::ALLOWANCE, window: send_budget::HOUR };
+                Problem::new(Slug::TooManySends)
+                    .detail("Too many texts of this account to this country were not answered this hour. Another factor may still be used.")
+                    .retry_after(send_budget::renewed_at(now).until(now), &policy)
             }
             Self::TooMany(until, limit) => too_many_sends(until, limit, now),
         }

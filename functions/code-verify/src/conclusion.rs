@@ -6,8 +6,9 @@ use shared::challenge::{Challenge, Refusal, TRIES_MAX};
 use shared::completion::Completion;
 use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
+use shared::send_budget::Budget;
 use shared::sign_in::Answer;
-use shared::user::{FACTOR_BACKOFF, Factor, User};
+use shared::user::{FACTOR_BACKOFF, Factor, Method, User};
 
 use crate::Try;
 use crate::evidence::{Evidence, Verdict};
@@ -63,6 +64,7 @@ impl Try {
             let mut writes = user.change(completion.consume(self.consumption(evidence)), [event], self.now)?;
             let others = writes.len();
             writes.extend(completion.writes(&user)?);
+            writes.extend(self.credit(challenge));
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?),
                 Err(failure) => failure,
@@ -75,6 +77,12 @@ impl Try {
                 return Err(problem);
             }
         }
+    }
+
+    /// What a sign-in that was completed by SMS gives back to the budget of texts.
+    fn credit(&self, challenge: &Challenge) -> Option<Write> {
+        let country = self.before.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
+        Some(Budget { account: self.before.account, country }.verified(challenge.sends, self.now))
     }
 
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.

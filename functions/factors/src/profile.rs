@@ -52,7 +52,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     change.hash(password, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
-        let mut patched = change.over(&who.user, now);
+        let mut patched = change.over(&who.user, None, now);
         if patched.proofs_from != who.user.proofs_from {
             // The token that is shown stays good; those of earlier proofs do not.
             patched.proofs_from = Some(who.claims.proved_at());
@@ -65,7 +65,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let told = change::told(&changed, &patched);
         let mut notices = notice::owe(&who.user, &patched, &who.account, who.settings.locale, &told, now)?;
         let event = change::event(&changed, &patched, Actor::User(patched.id)).from(call.source);
-        let writes = change.writes(&who.user, &patched, None, notices.take_writes(), event, now)?;
+        let writes = change.writes(&who.user, &patched, None, notices.take_writes(), event, now)?.writes;
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             notices.deliver(app, &state.courier).await;

@@ -11,36 +11,58 @@ use shared::dynamo::{Failure, Item, keys, read};
 use shared::http::{Call, Problem, refusals};
 use shared::ids::AccountId;
 use shared::secret;
+use shared::sso::Identity;
 use shared::throttle::{Allowed, Window};
 use shared::user::credential::Credential;
 use shared::user::subject::Subject;
 use shared::user::{password, username};
 
-use crate::Request;
-
 /// A counted try.
 pub struct Attempt {
     pub(crate) account: AccountId,
     pub(crate) settings: Settings,
-    pub(crate) username: String,
     pub(crate) subject: Subject,
     pub(crate) source: IpAddr,
     pub(crate) now: Timestamp,
-    /// The wrong passwords in a row, this try counted as one.
-    pub(crate) failures: u32,
-    password_hash: Option<String>,
+    /// What is tried.
+    pub(crate) first: First,
+}
+
+/// What is tried: the first factor.
+pub enum First {
+    /// A password.
+    Password {
+        /// For whom, in canonical form.
+        username: String,
+        /// The wrong passwords in a row, this try counted as one.
+        failures: u32,
+    },
+    /// An ID token.
+    IdToken {
+        /// What it proved, if it did.
+        identity: Option<Identity>,
+        /// The issuer that the subject is to be bound to, if it is not yet.
+        bind: Option<String>,
+    },
+}
+
+/// What became of a try, as far as the proof tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is right.
+    Right,
+    /// It is not, for this reason.
+    Wrong(&'static str),
 }
 
 impl Attempt {
-    /// Reads what a try needs to know, refuses it where a limit says so, and counts it.
-    pub async fn begin(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
+    /// Reads what a try at a password needs to know, refuses it where a limit says so, and counts it; answers with the hash to
+    /// compare with, if there is one.
+    pub async fn begin(app: &App, call: &Call, account_id: AccountId, username: &str) -> Result<(Self, Option<String>), Problem> {
         let now = app.clock.now();
-        let username = username::looked_up(&request.username);
-        let wanted = vec![
-            keys::account(request.account),
-            keys::name(request.account, &username),
-            keys::source_failures(&source_key(call.source)),
-        ];
+        let username = username::looked_up(username);
+        let wanted =
+            vec![keys::account(account_id), keys::name(account_id, &username), keys::source_failures(&source_key(call.source))];
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let account: Option<Account> = items.next().flatten().map(read).transpose()?;
         let credential: Option<Credential> = items.next().flatten().map(read).transpose()?;
@@ -50,37 +72,24 @@ impl Attempt {
         // A name without an account is nobody's, whatever a stale credential says.
         let credential = credential.filter(|_| account.is_some());
         let known = credential.is_some();
-        let id = credential.as_ref().map_or_else(|| Subject::nobody(request.account, &username), |credential| credential.user);
-        let counted = count(app, request.account, &username, now);
+        let id = credential.as_ref().map_or_else(|| Subject::nobody(account_id, &username), |credential| credential.user);
+        let counted = count(app, account_id, &username, now);
         let group = credential.as_ref().and_then(|credential| credential.group.clone());
-        let wanted =
-            std::iter::once(Subject::key(id, known)).chain(group.as_deref().map(|name| keys::group(request.account, name)));
+        let wanted = std::iter::once(Subject::key(id, known)).chain(group.as_deref().map(|name| keys::group(account_id, name)));
         let (counted, items) = tokio::join!(counted, app.table.get_all(wanted.collect()));
         let failures = counted?;
         let mut items = items?.into_iter();
         let subject = Subject::read(id, known, items.next().flatten())?;
-        let subject = subject.unwrap_or_else(|| Subject::new_nobody(request.account, &username));
+        let subject = subject.unwrap_or_else(|| Subject::new_nobody(account_id, &username));
         let settings = match &account {
             Some(account) => {
                 account.settings_in(subject.group(), Foreseen::new(group, items.next().flatten()), &app.table).await?
             }
             None => Settings::default(),
         };
-        Ok(Self {
-            failures,
-            account: request.account,
-            settings,
-            subject,
-            username,
-            source: call.source,
-            now,
-            password_hash: credential.and_then(|credential| credential.password_hash),
-        })
-    }
-
-    /// The hash to compare with, if there is one.
-    pub fn password_hash(&self) -> Option<String> {
-        self.password_hash.clone()
+        let first = First::Password { username, failures };
+        let attempt = Self { account: account_id, settings, subject, source: call.source, now, first };
+        Ok((attempt, credential.and_then(|credential| credential.password_hash)))
     }
 
     /// How far a password alone goes for internal users here, if it is enough.
@@ -95,7 +104,7 @@ impl Attempt {
     }
 }
 
-fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
+pub fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
     let moments = item.map(Window::moments).unwrap_or_default();
     match password::PER_SOURCE.full_until(&moments, now) {
         Some((until, limit)) => Err(refusals::source_blocked(until, limit.quota, limit.span, now)),

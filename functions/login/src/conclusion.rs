@@ -3,7 +3,7 @@
 use shared::access_token::{self, Acr, Proof};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
-use shared::challenge::Challenge;
+use shared::challenge::{self, Challenge};
 use shared::clock::Span;
 use shared::config::source_key;
 use shared::dynamo::{Failure, Patience, Write, keys};
@@ -11,36 +11,42 @@ use shared::http::{Call, Problem, Slug, refusals};
 use shared::ids::UserId;
 use shared::opening;
 use shared::sign_in::{Answer, Authenticated, Next, Offer, Owed, next};
+use shared::sso::{self, Refused};
 use shared::throttle::Window;
 use shared::user::subject::Subject;
 use shared::user::{User, password};
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, First, Verdict};
 
 /// The place of the source address's write in a rejection.
 const SOURCE: usize = 0;
+/// The place of the write that uses a token up, in an acceptance.
+const USED: usize = 0;
 
 impl Attempt {
-    /// Concludes the try, given whether the password was right. What lost a race is decided anew, from the read on.
-    pub async fn conclude(mut self, app: &App, call: &Call, right: bool) -> Result<Answer, Problem> {
+    /// Concludes the try, given what the proof told. What lost a race is decided anew, from the read on.
+    pub async fn conclude(mut self, app: &App, call: &Call, mut verdict: Verdict) -> Result<Answer, Problem> {
         let mut patience = Patience::default();
         let mut trim = None;
         loop {
-            let (writes, answer) = match self.accepted(right) {
+            let (writes, answer) = match self.accepted(verdict) {
                 Some(user) => self.acceptance(app, call, user).await?,
-                None => (self.rejection(right, trim.as_deref())?, Err(Problem::new(Slug::InvalidCredentials))),
+                None => (self.rejection(verdict, trim.as_deref())?, Err(Problem::new(Slug::InvalidCredentials))),
             };
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return answer,
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
                 Err(failure) => failure,
             };
-            if let Some(stood) = failure.stood_at(SOURCE).filter(|_| self.accepted(right).is_none()) {
+            if let Some(stood) = failure.stood_at(SOURCE).filter(|_| self.accepted(verdict).is_none()) {
                 let moments = Window::moments(stood);
                 if let Some((until, limit)) = password::PER_SOURCE.full_until(&moments, self.now) {
                     return Err(refusals::source_blocked(until, limit.quota, limit.span, self.now));
                 }
                 trim = Some(moments);
+            }
+            if self.accepted(verdict).is_some() && self.is_used_up(&failure) {
+                verdict = Verdict::Wrong(Refused::Used.reason());
             }
             patience.wait(&app.entropy).await?;
             self.read_again(app).await?;
@@ -48,14 +54,15 @@ impl Attempt {
     }
 
     /// The user, if the try is a success.
-    fn accepted(&self, right: bool) -> Option<&User> {
+    fn accepted(&self, verdict: Verdict) -> Option<&User> {
         match &self.subject {
-            Subject::User(user) if right && !user.disabled && user.account == self.account => Some(user),
+            Subject::User(user) if verdict == Verdict::Right && !user.disabled && user.account == self.account => Some(user),
             Subject::User(_) | Subject::Nobody { .. } => None,
         }
     }
 
-    /// The writes and the answer of a right password. A right password ends the wrong ones in a row, whatever comes next.
+    /// The writes and the answer of a right password or token. A right password ends the wrong ones in a row, whatever comes next; a
+    /// token is used up.
     async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let (update, event, answer) = match next(user, self.waived(), self.settings.second_factor.methods, self.now) {
             Next::Done(acr) => {
@@ -66,19 +73,47 @@ impl Attempt {
                 (user.touch(), event, Err(Problem::new(Slug::NoUsableFactor)))
             }
             Next::SecondFactor(offers) => {
-                let (update, owed) = self.open(app, user, Challenge::open(self.now), offers).await?;
+                let (update, owed) = self.open(app, user, self.challenge(), offers).await?;
                 (update, self.event(user.id).with("next", "second-factor"), Ok(Answer::SecondFactorRequired(owed)))
             }
             Next::Enrolment(offers) => {
-                let (update, owed) = self.open(app, user, Challenge::enrolling(self.now), offers).await?;
+                let (update, owed) = self.open(app, user, self.challenge().to_enrol(), offers).await?;
                 (update, self.event(user.id).with("next", "enrolment"), Ok(Answer::EnrolmentRequired(owed)))
             }
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
-        let update = update.when("#disabled = :no").value("no", false);
+        let update = self.bind(update.when("#disabled = :no").value("no", false));
         let mut writes = user.change(update, [event], self.now)?;
-        writes.push(Write::delete(password::failures_key(self.account, &self.username)));
+        match &self.first {
+            First::Password { username, .. } => writes.push(Write::delete(password::failures_key(self.account, username))),
+            First::IdToken { identity, bind } => {
+                let Some(identity) = identity else { return Err(Problem::new(Slug::InvalidCredentials)) };
+                writes.insert(USED, sso::use_up(self.account, identity, user.id)?);
+                writes.extend(bound(user, bind.as_deref(), &identity.subject)?);
+            }
+        }
         Ok((writes, answer))
+    }
+
+    /// Whether the token was used before. A second use is not let in, whatever else stood in its way.
+    fn is_used_up(&self, failure: &Failure) -> bool {
+        matches!(self.first, First::IdToken { .. }) && failure.stood_at(USED).is_some()
+    }
+
+    fn challenge(&self) -> Challenge {
+        let first = match self.first {
+            First::Password { .. } => challenge::First::Password,
+            First::IdToken { .. } => challenge::First::IdToken,
+        };
+        Challenge::after(first, self.now)
+    }
+
+    /// Adds that the user's subject is one of this issuer from now on, where it was given before the account had one.
+    fn bind(&self, update: Write) -> Write {
+        match &self.first {
+            First::IdToken { bind: Some(issuer), .. } => update.and(", #sso_issuer = :issuer").value("issuer", issuer.as_str()),
+            First::IdToken { .. } | First::Password { .. } => update,
+        }
     }
 
     async fn open(&self, app: &App, user: &User, challenge: Challenge, offers: Vec<Offer>) -> Result<(Write, Owed), Problem> {
@@ -89,31 +124,47 @@ impl Attempt {
     async fn token(&self, app: &App, call: &Call, user: &User, acr: Acr) -> Result<Answer, Problem> {
         let keyring = app.keyrings.current(self.now).await;
         let subject = access_token::Subject { user: user.id, account: user.account, kind: user.kind };
-        let proof = Proof::password(acr, self.now);
+        let proof = match &self.first {
+            First::IdToken { identity: Some(identity), .. } => Proof::id_token(acr, identity.auth_time),
+            First::IdToken { .. } | First::Password { .. } => Proof::password(acr, self.now),
+        };
         let issuer = call.base_url(app.config.base_url.as_deref());
         let token = access_token::sign(&subject, &proof, &issuer, &keyring, &app.entropy, self.now)?;
         Ok(Answer::Authenticated(Authenticated::new(token, &proof)))
     }
 
     /// The writes of a try that failed: the same three, whoever it was.
-    fn rejection(&self, right: bool, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
+    fn rejection(&self, verdict: Verdict, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
         let source = keys::source_failures(&source_key(self.source));
         let mut writes = vec![password::PER_SOURCE.enter(source, self.now, trim)];
-        let reason = match &self.subject {
-            Subject::User(_) if right => "disabled",
-            Subject::User(_) => "wrong-password",
-            Subject::Nobody { .. } => "unknown-user",
+        let reason = match (&self.subject, verdict) {
+            (Subject::User(_), Verdict::Right) => "disabled",
+            (Subject::User(_), Verdict::Wrong(reason)) => reason,
+            (Subject::Nobody { .. }, _) => self.unknown(verdict),
         };
         writes.extend(self.subject.tell(self.account, self.failures(self.subject.id(), reason), self.now)?);
         Ok(writes)
     }
 
+    /// Why nobody is let in. A token's own fault is told before that it names nobody.
+    const fn unknown(&self, verdict: Verdict) -> &'static str {
+        match (&self.first, verdict) {
+            (First::IdToken { .. }, Verdict::Wrong(reason)) => reason,
+            (First::IdToken { .. }, Verdict::Right) => "unknown-subject",
+            (First::Password { .. }, _) => "unknown-user",
+        }
+    }
+
     /// The entry of a try that failed, and that of the delay it brought on.
     fn failures(&self, id: UserId, reason: &'static str) -> impl Iterator<Item = Event> {
         let failed = self.event(id).failed().with("reason", reason);
-        let delay = password::BACKOFF.delay(self.failures);
+        let failures = match self.first {
+            First::Password { failures, .. } => failures,
+            First::IdToken { .. } => 0,
+        };
+        let delay = password::BACKOFF.delay(failures);
         let delayed = Event::new(Action::PasswordDelayed, Actor::System).from(self.source);
-        let delayed = delayed.with("failures", self.failures).with("delay", delay.as_secs());
+        let delayed = delayed.with("failures", failures).with("delay", delay.as_secs());
         std::iter::once(failed).chain((delay > Span::default()).then_some(delayed))
     }
 
@@ -124,13 +175,26 @@ impl Attempt {
             Subject::Nobody { id, .. } => (*id, false),
         };
         let stands = Subject::read(id, known, app.table.get(Subject::key(id, known)).await?)?;
-        self.subject = stands.unwrap_or_else(|| Subject::new_nobody(self.account, &self.username));
+        self.subject = stands.unwrap_or_else(|| Subject::new_nobody(self.account, &id.to_string()));
         Ok(())
     }
 
     fn event(&self, user: UserId) -> Event {
-        Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", "password")
+        let method = match self.first {
+            First::Password { .. } => "password",
+            First::IdToken { .. } => "sso",
+        };
+        Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", method)
     }
+}
+
+/// The writes that bind a subject to its issuer, where it is not.
+fn bound(user: &User, issuer: Option<&str>, subject: &str) -> Result<Vec<Write>, Failure> {
+    let Some(issuer) = issuer else { return Ok(Vec::new()) };
+    let stored = sso::Subject { user: user.id, group: user.group.clone() };
+    let unbound =
+        Write::delete(sso::Subject::key(user.account, None, subject)).when("#user = :user").value("user", user.id.to_string());
+    Ok(vec![stored.claim(user.account, Some(issuer), subject)?, unbound])
 }
 
 fn acr_name(acr: Acr) -> &'static str {

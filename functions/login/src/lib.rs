@@ -5,57 +5,114 @@
 
 mod attempt;
 mod conclusion;
+mod id_token;
 
 use std::sync::Arc;
 
-use attempt::Attempt;
+use attempt::{Attempt, Verdict};
 use serde::Deserialize;
 use shared::app::App;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::ids::AccountId;
 use shared::secret::Secret;
+use shared::sso::{IssuerKeys, TOKEN_MAX};
 use shared::user::password;
 use utoipa::ToSchema;
 
 /// The longest username that is looked up.
 const USERNAME_MAX: usize = 256;
 
-/// Who wants to sign in.
+/// The longest nonce that is compared.
+const NONCE_MAX: usize = 255;
+
+/// What this function holds: the app, and the keys of the issuers of ID tokens.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The app.
+    pub app: App,
+    /// The keys.
+    pub issuers: IssuerKeys,
+}
+
+/// Who wants to sign in: by username and password, or by an ID token of the account's issuer.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = LoginRequest)]
 pub struct Request {
     /// The organisation's account.
     pub account: AccountId,
-    /// The username, in any case.
-    #[schema(example = "ann")]
-    pub username: String,
-    /// The password.
-    #[schema(value_type = String, format = "password")]
-    pub password: Secret<String>,
+    /// The username, in any case. Not with an ID token.
+    #[schema(example = "ann", nullable = false)]
+    pub username: Option<String>,
+    /// The password. Not with an ID token.
+    #[schema(value_type = Option<String>, format = "password", nullable = false)]
+    pub password: Option<Secret<String>>,
+    /// An ID token (OpenID Connect) of the account's issuer, in place of username and password. It is good once.
+    #[schema(value_type = Option<String>, max_length = 16384, nullable = false)]
+    pub id_token: Option<Secret<String>>,
+    /// The nonce that the token was asked for with, if there was one: the token has to carry it.
+    #[schema(nullable = false, max_length = 255)]
+    pub nonce: Option<String>,
+}
+
+/// What is proved.
+enum Wish {
+    Password { username: String, password: Secret<String> },
+    IdToken { token: Secret<String>, nonce: Option<String> },
 }
 
 /// Proves the first factor.
-pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
+pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     if call.route.is_none() {
         return Err(Problem::new(Slug::NotFound));
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    check(&request)?;
-    let attempt = Attempt::begin(&app, &call, &request).await?;
-    let right = password::verify(request.password.clone(), attempt.password_hash()).await?;
-    let answer = attempt.conclude(&app, &call, right).await?;
+    let account = request.account;
+    let (attempt, verdict) = match request.wish()? {
+        Wish::Password { username, password } => {
+            let (attempt, stored) = Attempt::begin(&state.app, &call, account, &username).await?;
+            let right = password::verify(password, stored).await?;
+            (attempt, if right { Verdict::Right } else { Verdict::Wrong("wrong-password") })
+        }
+        Wish::IdToken { token, nonce } => Attempt::begin_by_token(&state, &call, account, &token, nonce.as_deref()).await?,
+    };
+    let answer = attempt.conclude(&state.app, &call, verdict).await?;
     Ok(Reply::ok(&answer))
 }
 
-/// What no user can have is refused as malformed, and costs no hash.
-fn check(request: &Request) -> Result<(), Problem> {
-    let username = &request.username;
+impl Request {
+    /// What is asked for. What no user can have is refused as malformed, and costs no hash.
+    fn wish(self) -> Result<Wish, Problem> {
+        let Some(token) = self.id_token else {
+            if self.nonce.is_some() {
+                return Err(Problem::invalid_field("/nonce", "belongs to an ID token"));
+            }
+            let username = self.username.ok_or_else(|| Problem::invalid_field("/username", "is missing"))?;
+            let password = self.password.ok_or_else(|| Problem::invalid_field("/password", "is missing"))?;
+            check(&username, &password)?;
+            return Ok(Wish::Password { username, password });
+        };
+        for (given, pointer) in [(self.username.is_some(), "/username"), (self.password.is_some(), "/password")] {
+            if given {
+                return Err(Problem::invalid_field(pointer, "is not taken beside an ID token"));
+            }
+        }
+        if !(1..=TOKEN_MAX).contains(&token.expose().len()) {
+            return Err(Problem::invalid_field("/id_token", "must have 1 to 16384 characters"));
+        }
+        if self.nonce.as_ref().is_some_and(|nonce| !(1..=NONCE_MAX).contains(&nonce.len())) {
+            return Err(Problem::invalid_field("/nonce", "must have 1 to 255 characters"));
+        }
+        Ok(Wish::IdToken { token, nonce: self.nonce })
+    }
+}
+
+fn check(username: &str, password: &Secret<String>) -> Result<(), Problem> {
     if username.is_empty() || username.len() > USERNAME_MAX || username.chars().any(char::is_control) {
         return Err(Problem::invalid_field("/username", "must have 1 to 256 characters, none of them a control character"));
     }
-    let length = request.password.expose().chars().count();
+    let length = password.expose().chars().count();
     if length == 0 || length > *password::LENGTH.end() {
         return Err(Problem::invalid_field("/password", "must have 1 to 256 characters"));
     }

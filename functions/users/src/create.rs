@@ -14,7 +14,7 @@ use shared::ids::{AccountId, UserId};
 use shared::secret::Secret;
 use shared::user::credential::Credential;
 use shared::user::fields::{self, Faults};
-use shared::user::{Factor, Kind, Method, User, password};
+use shared::user::{Factor, Kind, Method, User, password, sso_subject};
 use utoipa::ToSchema;
 
 use crate::user::Response;
@@ -53,6 +53,8 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let now = app.clock.now();
     let request: Request = call.json()?;
     let (mut user, password) = request.read(caller.account.id, UserId::new(now, &app.entropy), now)?;
+    // A subject is one of an issuer: of the account's own, as it is now.
+    user.sso_issuer = sso_subject::issuer(&user, &caller.account.settings()?);
     let password_hash = match password {
         Some(password) => Some(password::hash(password, &app.entropy).await?),
         None => None,
@@ -60,9 +62,10 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let event = Event::new(Action::UserCreated, caller.actor).from(call.source);
     let event = event.with("username", user.username.as_str()).with("kind", serde_json::json!(user.kind));
     let writes = writes(&mut user, password_hash, event, now)?;
-    app.table.transact(writes).await.map_err(|failure| match failure.stood_at(NAME) {
-        Some(_) => Problem::new(Slug::UsernameTaken).field("/username", "is taken"),
-        None => failure.into(),
+    app.table.transact(writes).await.map_err(|failure| match (failure.stood_at(NAME), failure.stood_at(SUBJECT)) {
+        (Some(_), _) => Problem::new(Slug::UsernameTaken).field("/username", "is taken"),
+        (None, Some(_)) => sso_subject::taken(),
+        (None, None) => failure.into(),
     })?;
     Ok(Reply::created(&Response::from(&user)).etag(user.version))
 }
@@ -92,6 +95,7 @@ impl Request {
             email_since: None,
             locale: self.locale,
             sso_subject,
+            sso_issuer: None,
             disabled: false,
             created_at: now,
             version: 1,
@@ -113,6 +117,8 @@ impl Request {
 
 /// The place of the username's item among the writes.
 const NAME: usize = 1;
+/// The place of the subject's, where there is one. The audit entry's condition never fails: the user is new.
+const SUBJECT: usize = 3;
 
 fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
     let mut chain = Chain::of(user.account, user.id, &user.head);
@@ -124,6 +130,7 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
         Write::create(keys::name(user.account, &user.username), &credential)?,
     ];
     writes.extend(chain.writes()?);
+    writes.extend(sso_subject::claim(user)?);
     Ok(writes)
 }
 

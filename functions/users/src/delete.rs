@@ -7,7 +7,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, Write, keys};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
-use shared::user::User;
+use shared::user::{User, sso_subject};
 
 use crate::user;
 
@@ -31,5 +31,6 @@ fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failu
     let name = Write::delete(keys::name(user.account, &user.username)).when("#user = :user").value("user", user.id.to_string());
     let mut writes = vec![chain.unmoved(Write::delete(keys::user(user.id)).when("attribute_exists(#pk)")), name];
     writes.extend(chain.writes()?);
+    writes.extend(sso_subject::release(user));
     Ok(writes)
 }

@@ -10,10 +10,10 @@ use shared::http::refusals::contended;
 use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use shared::notice;
 use shared::secret::Secret;
-use shared::user::change::{self, Change};
+use shared::user::change::{self, Change, Planned};
 use shared::user::credential::Credential;
 use shared::user::fields::{self, Faults};
-use shared::user::{Kind, User};
+use shared::user::{Kind, User, sso_subject};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -71,10 +71,11 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let mut user = user::find(app, call, caller.account.id).await?;
     fresh(&user, if_match)?;
     change.hash(password, &app.entropy).await?;
+    let issuer = caller.account.settings()?.sso.map(|sso| sso.issuer);
     let mut patience = Patience::default();
     loop {
         let now = app.clock.now();
-        let patched = change.over(&user, now);
+        let patched = change.over(&user, issuer.as_deref(), now);
         let changed = change.names(&user, &patched)?;
         if changed.is_empty() {
             return Ok(Reply::ok(&Response::from(&user)).etag(user.version));
@@ -83,8 +84,11 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let event = change::event(&changed, &patched, caller.actor).from(call.source);
         let told = change::told(&changed, &patched);
         let mut notices = notice::owe(&user, &patched, &caller.account, caller.account.settings()?.locale, &told, now)?;
-        let writes = change.writes(&user, &patched, credential, notices.take_writes(), event, now)?;
+        let Planned { writes, claim } = change.writes(&user, &patched, credential, notices.take_writes(), event, now)?;
         let written = app.table.transact(writes).await;
+        if claim.is_some_and(|claim| written.as_ref().is_err_and(|failure| failure.stood_at(claim).is_some())) {
+            return Err(sso_subject::taken());
+        }
         if written.as_ref().is_err_and(|failure| is_taken(failure, &user)) {
             return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
         }

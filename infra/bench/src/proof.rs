@@ -70,6 +70,8 @@ async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
         keys::destination_sends("+12025550199"),
         keys::idempotency("nobody", "one"),
         keys::name(account, "nobody"),
+        keys::send_budget(account, "US", 1),
+        keys::used_id_token(account, "nobody"),
         keys::audit_entry(account, "nobody", 1),
         keys::link("nobody"),
         keys::exchange("nobody"),
@@ -82,7 +84,7 @@ async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
     written.await.map_err(|failure| format!("what is due was not entered: {failure:?}"))?;
     let (report, _) = way.environment("expiry-cleanup").await?.invoke(&json!({})).await?;
     match report.get("examined").and_then(Value::as_u64) {
-        Some(6..) => Ok(()),
+        Some(8..) => Ok(()),
         _ => Err(format!("it reported {report}").into()),
     }
 }
@@ -124,6 +126,7 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
                 .bearer(&world.key),
         ),
         ("users", 200, Event::patch(user.clone(), json!({ "username": format!("{}-anew", person.username) })).bearer(&world.key)),
+        ("users", 200, Event::patch(user.clone(), json!({ "sso_subject": "00u1a2b3c4" })).bearer(&world.key)),
         ("users", 200, Event::post(format!("{user}/unlock"), json!({})).bearer(&world.key)),
         ("users", 204, Event::delete(format!("{user}/factors/totp")).bearer(&world.key)),
         ("users", 204, Event::delete(user).bearer(&world.key)),
@@ -156,6 +159,10 @@ async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
 
 async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {
     let body = json!({ "account": way.world().account, "username": "nobody", "password": "correct horse battery" });
+    way.ask("login", &Event::post("/v1/login", body)).await?.expect(401)?;
+    // A token of an issuer that the account has not: `{"alg":"RS256"}`, `{"iss":"a","sub":"b","aud":"c","exp":1,"iat":1}`.
+    let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhIiwic3ViIjoiYiIsImF1ZCI6ImMiLCJleHAiOjEsImlhdCI6MX0.AA";
+    let body = json!({ "account": way.world().account, "id_token": token });
     way.ask("login", &Event::post("/v1/login", body)).await?.expect(401).map(drop)
 }
 

@@ -7,6 +7,7 @@ use shared::app::App;
 use shared::courier::Courier;
 use shared::http::answer;
 use shared::http::routes::Function;
+use shared::sso::IssuerKeys;
 
 use crate::provider::Vendor;
 
@@ -21,12 +22,13 @@ pub(crate) struct Functions {
     kba_session: Arc<kba_session::State>,
     users: Arc<users::State>,
     pages: Arc<pages::State>,
+    login: Arc<login::State>,
     password: Arc<password::State>,
 }
 
 impl Functions {
     /// The functions over these parts.
-    pub fn new(app: &App, courier: Courier, vendor: Vendor) -> Self {
+    pub fn new(app: &App, courier: Courier, vendor: Vendor, issuers: IssuerKeys) -> Self {
         let Vendor { client, secrets } = vendor;
         let pages = Arc::new(pages::State { frame_origin: app.config.provider_frame_origin() });
         let kba_callback = Arc::new(kba_callback::State { app: app.clone(), courier: courier.clone(), secrets });
@@ -36,6 +38,7 @@ impl Functions {
         let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
         let users = Arc::new(users::State { app: app.clone(), courier: courier.clone() });
         let agreements = Arc::new(agreements::State { app: app.clone(), courier: courier.clone() });
+        let login = Arc::new(login::State { app: app.clone(), issuers });
         let password = Arc::new(password::State { app: app.clone(), courier });
         Self {
             app: Arc::new(app.clone()),
@@ -43,6 +46,7 @@ impl Functions {
             code_issue,
             factors,
             links,
+            login,
             users,
             kba_callback,
             kba_session,
@@ -52,8 +56,9 @@ impl Functions {
     }
 
     /// Lets `function` answer.
-    pub async fn answer(&self, function: Function, request: Request) -> Response<Body> {
+    pub async fn answer(&self, function: Function, mut request: Request) -> Response<Body> {
         let app = Arc::clone(&self.app);
+        request.extensions_mut().insert(app.config.trusted_proxies.clone());
         match function {
             Function::Accounts => answer(request, |call| accounts::handle(app, call)).await,
             Function::Agreements => answer(request, |call| agreements::handle(Arc::clone(&self.agreements), call)).await,
@@ -66,7 +71,7 @@ impl Functions {
             Function::Links => answer(request, |call| links::handle(Arc::clone(&self.links), call)).await,
             Function::KbaCallback => answer(request, |call| kba_callback::handle(Arc::clone(&self.kba_callback), call)).await,
             Function::KbaSession => answer(request, |call| kba_session::handle(Arc::clone(&self.kba_session), call)).await,
-            Function::Login => answer(request, |call| login::handle(app, call)).await,
+            Function::Login => answer(request, |call| login::handle(Arc::clone(&self.login), call)).await,
             Function::Me => answer(request, |call| me::handle(app, call)).await,
             Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
             Function::Quota => answer(request, |call| quota::handle(app, call)).await,

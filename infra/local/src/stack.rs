@@ -14,6 +14,7 @@ use shared::dynamo::{Failure, Meter, Table, create_table};
 use shared::entropy::Entropy;
 use shared::keyring::Keyrings;
 use shared::secret::Secret;
+use shared::sso::IssuerKeys;
 use tokio::net::TcpListener;
 
 use crate::control::Control;
@@ -148,9 +149,10 @@ impl Stack {
         let store = Arc::new(Store::open(options.data.as_deref())?);
         options.clock.advance(Span::seconds(store.state().clock_ahead));
         let parts = Parts::start(&options, &store, address, provider_door).await?;
-        let Parts { app, courier, meter, faults, outbox, provider, vendor, mut serving } = parts;
+        let Parts { app, courier, issuers, meter, faults, outbox, provider, vendor, mut serving } = parts;
         let operator_key = operator(&app, &store, options.operator_key.clone()).await?;
-        let gateway = Gateway::new(Functions::new(&app, courier.clone(), vendor), app.clock.clone(), app.entropy.clone());
+        let gateway =
+            Gateway::new(Functions::new(&app, courier.clone(), vendor, issuers), app.clock.clone(), app.entropy.clone());
         let demo = if options.demo { Some(demo(&gateway, &store, &operator_key).await?) } else { None };
         let control = Control {
             app: app.clone(),
@@ -240,6 +242,7 @@ impl Stack {
 struct Parts {
     app: App,
     courier: Courier,
+    issuers: IssuerKeys,
     meter: Meter,
     faults: Faults,
     outbox: Outbox,
@@ -286,10 +289,11 @@ impl Parts {
             verify_sender(&aws_sdk_sesv2::Client::from_conf(ses.clone()), &config).await;
         }
         let courier = Courier::over(&ses, &sns, &config);
+        let issuers = IssuerKeys::new(sdk.outbound(Service::Issuer, &config));
         let app = App { clock, entropy, config, table, keyrings };
         let serving = [Some(provider_serving), Some(inbox), engine.map(|engine| engine.serving)];
         let serving = serving.into_iter().flatten().collect();
-        Ok(Self { app, courier, meter, faults, outbox, provider, vendor, serving })
+        Ok(Self { app, courier, issuers, meter, faults, outbox, provider, vendor, serving })
     }
 }
 

@@ -94,6 +94,22 @@ pub fn source_sends(source: &str) -> Key {
     Key::new(format!("SOURCE#{source}"), "SENDS")
 }
 
+/// A subject of an account's issuer: whose it is.
+pub fn sso_subject(account: AccountId, issuer: &str, subject: &str) -> Key {
+    let named = Fingerprint::of(format!("{issuer}\n{subject}").as_bytes()).encode();
+    Key::new(format!("SSO#{account}#{named}"), "SSO")
+}
+
+/// An ID token that was used, by the fingerprint of what was signed.
+pub fn used_id_token(account: AccountId, fingerprint: &str) -> Key {
+    Key::new(format!("IDTOKEN#{account}#{fingerprint}"), "IDTOKEN")
+}
+
+/// The texts that an account may still send to a country in an hour.
+pub fn send_budget(account: AccountId, country: &str, hour: i64) -> Key {
+    Key::new(format!("BUDGET#{account}#{country}"), format!("HOUR#{hour:012}"))
+}
+
 /// The codes sent to a destination.
 pub fn destination_sends(destination: &str) -> Key {
     Key::new(format!("DESTINATION#{}", Fingerprint::of(destination.as_bytes()).encode()), "SENDS")

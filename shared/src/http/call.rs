@@ -8,7 +8,7 @@ use lambda_http::{Request, RequestExt};
 use serde::de::DeserializeOwned;
 
 use super::routes::{self, Route};
-use super::{FieldError, Problem, Slug};
+use super::{FieldError, Problem, Slug, TrustedProxies};
 use crate::secret::Secret;
 
 /// The largest body taken.
@@ -23,7 +23,8 @@ pub struct Call {
     pub method: String,
     /// The path as it was sent.
     pub path: String,
-    /// The address of the connection's peer, canonical: never what `X-Forwarded-For` says.
+    /// The address that the request comes from, canonical: the connection's peer, or, where that is a proxy which the deployment
+    /// names, whom it was talking to. Never what anybody else writes into `X-Forwarded-For`.
     pub source: IpAddr,
     /// API Gateway's id of this request: the `instance` of a problem.
     pub request_id: String,
@@ -51,7 +52,7 @@ impl Call {
             route: context.route_key.as_deref().and_then(routes::by_key),
             method: context.http.method.to_string(),
             path: context.http.path.unwrap_or_default(),
-            source: source.to_canonical(),
+            source: origin_of(&request, source),
             request_id: context.request_id.unwrap_or_default(),
             domain: context.domain_name.unwrap_or_default(),
             request,
@@ -190,6 +191,14 @@ impl Call {
         let value = strict::Strict::read(&mut reader).and_then(|value| reader.end().map(|()| value));
         value.map_err(|error| Problem::invalid_field("", format!("is not JSON: {}", parse_error(&error))))
     }
+}
+
+/// The address that a request comes from. The proxies that are believed come with it, from the configuration.
+fn origin_of(request: &Request, peer: IpAddr) -> IpAddr {
+    let forwarded = request.headers().get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or("unreadable"));
+    let entries: Vec<&str> = forwarded.flat_map(|value| value.split(',')).collect();
+    let none = TrustedProxies::default();
+    request.extensions().get::<TrustedProxies>().unwrap_or(&none).source(peer, entries.into_iter())
 }
 
 /// Reading a body into its type, with errors that name the field.

@@ -9,12 +9,14 @@ pub mod refusals;
 mod reply;
 pub mod routes;
 mod serve;
+mod source;
 
 pub use call::{Body, Call};
 pub use problem::{FieldError, Problem, Slug};
 pub use reply::Reply;
 pub use routes::{Operation, Route};
 pub use serve::{answer, run};
+pub use source::TrustedProxies;
 
 /// What a handler comes back with.
 pub type Outcome = Result<Reply, Problem>;

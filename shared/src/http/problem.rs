@@ -82,6 +82,8 @@ slugs! {
         "`Allow` lists the methods that it takes.";
     UsernameTaken "username-taken" 409 "The username is taken"
         "Another user of the account has this username.";
+    SsoSubjectTaken "sso-subject-taken" 409 "The subject is somebody else's"
+        "Another user of the account signs in with this subject of the issuer.";
     Conflict "conflict" 409 "The object changed meanwhile"
         "Somebody else changed the object at the same moment. Read it again and repeat.";
     AgreementNotOpen "agreement-not-open" 409 "The agreement is not open"
@@ -133,7 +135,7 @@ slugs! {
     ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
         "The wait is a minute and doubles with each code. `Retry-After` says how long is left.";
     TooManySends "too-many-sends" 429 "Too many codes were sent"
-        "The destination or the source address has had its share: 5 in 10 minutes and 10 an hour per destination, 25 in 5 minutes per source address. `Retry-After` says when to try again.";
+        "The destination or the source address has had its share: 5 in 10 minutes and 10 an hour per destination, 25 in 5 minutes per source address; or the account's texts to this country have gone unanswered too often this hour. `Retry-After` says when to try again.";
     InternalError "internal-error" 500 "Something went wrong on our side"
         "The fault is logged under `instance`.";
     SenderUnavailable "sender-unavailable" 503 "The message could not be sent"

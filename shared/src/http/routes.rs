@@ -201,7 +201,7 @@ routes! {
         "Say whether an address is in the allowlist, and why";
 
     CreateUser "POST" "/v1/users" Users USERS, WithEffect Ignored 201
-        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::UsernameTaken]
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::UsernameTaken, S::SsoSubjectTaken]
         "Create a user";
     ListUsers "GET" "/v1/users" Users USERS, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
@@ -210,7 +210,7 @@ routes! {
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "Show a user";
     PatchUser "PATCH" "/v1/users/{id}" Users USERS, WithEffect Ignored 200
-        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::UsernameTaken, S::PreconditionFailed, S::Conflict]
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::UsernameTaken, S::SsoSubjectTaken, S::PreconditionFailed, S::Conflict]
         "Change a user by a JSON Merge Patch; `disabled` ends open challenges at once";
     DeleteUser "DELETE" "/v1/users/{id}" Users USERS, WithEffect Ignored 204
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]

@@ -9,6 +9,7 @@ use lambda_http::{Request, Response};
 use tracing::Instrument;
 
 use super::{Call, Outcome, Problem, Slug, cors};
+use crate::config::Config;
 
 /// Runs a function under the Lambda runtime.
 pub async fn run<S, F>(state: S, handle: fn(Arc<S>, Arc<Call>) -> F) -> Result<(), lambda_http::Error>
@@ -17,8 +18,10 @@ where
     F: Future<Output = Outcome> + Send + 'static,
 {
     let state = Arc::new(state);
-    lambda_http::run(lambda_http::service_fn(move |request: Request| {
+    let proxies = Config::from_env().trusted_proxies;
+    lambda_http::run(lambda_http::service_fn(move |mut request: Request| {
         let state = Arc::clone(&state);
+        request.extensions_mut().insert(proxies.clone());
         async move { Ok::<_, std::convert::Infallible>(answer(request, |call| handle(state, call)).await) }
     }))
     .await

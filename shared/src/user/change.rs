@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::contact::Phone;
 use super::credential::Credential;
+use super::sso_subject;
 use super::{Kind, Method, User, password};
 use crate::account::Locale;
 use crate::audit::{Action, Actor, Event};
@@ -15,8 +16,17 @@ use crate::http::patch::Member;
 use crate::link;
 use crate::secret::Secret;
 
+/// The writes of a change.
+#[derive(Debug)]
+pub struct Planned {
+    /// All of them, the one that takes a new name last.
+    pub writes: Vec<Write>,
+    /// The place of the one that claims a subject.
+    pub claim: Option<usize>,
+}
+
 /// The attributes of a user's item that a patch may change, and the field that each belongs to.
-const ATTRIBUTES: [(&str, &str); 14] = [
+const ATTRIBUTES: [(&str, &str); 15] = [
     ("username", "/username"),
     ("kind", "/kind"),
     ("email", "/email"),
@@ -28,6 +38,7 @@ const ATTRIBUTES: [(&str, &str); 14] = [
     ("group", "/group"),
     ("locale", "/locale"),
     ("sso_subject", "/sso_subject"),
+    ("sso_issuer", "/sso_subject"),
     ("disabled", "/disabled"),
     ("proofs_from", ""),
     ("version", ""),
@@ -60,7 +71,9 @@ impl Change {
     }
 
     /// What comes of `user`. What ends the sign-ins under way ends the access tokens as well.
-    pub fn over(&self, user: &User, now: Timestamp) -> User {
+    ///
+    /// A subject that is given is one of `issuer`, the account's own as it is now: given again, it is the new issuer's.
+    pub fn over(&self, user: &User, issuer: Option<&str>, now: Timestamp) -> User {
         let before = user.phone.clone().zip(user.phone_country.clone()).map(|(number, country)| Phone { number, country });
         let (phone, phone_country) = self.phone.clone().over(before).map(|phone| (phone.number, phone.country)).unzip();
         let email = self.email.clone().over(user.email.clone());
@@ -77,6 +90,11 @@ impl Change {
             group: self.group.clone().over(user.group.clone()),
             locale: self.locale.clone().over(user.locale),
             sso_subject: self.sso_subject.clone().over(user.sso_subject.clone()),
+            sso_issuer: match self.sso_subject {
+                Member::Untouched => user.sso_issuer.clone(),
+                Member::Removed => None,
+                Member::Set(_) => issuer.map(str::to_owned),
+            },
             disabled: self.disabled.unwrap_or(user.disabled),
             version: user.version + 1,
             ..user.clone()
@@ -110,7 +128,7 @@ impl Change {
         owed: Vec<Write>,
         event: Event,
         now: Timestamp,
-    ) -> Result<Vec<Write>, Failure> {
+    ) -> Result<Planned, Failure> {
         let mut update = user.touch().when("#version = :was").value("was", user.version);
         let (before, mut after) = (attributes(user)?, attributes(patched)?);
         for (name, _) in ATTRIBUTES {
@@ -127,9 +145,12 @@ impl Change {
             update = link::end_all(update);
         }
         let mut writes = user.change(update, [event], now)?;
+        let (subject, claimed) = sso_subject::change(user, patched)?;
+        let claim = claimed.map(|place| writes.len() + place);
+        writes.extend(subject);
         writes.extend(owed);
         writes.extend(self.name_writes(user, patched, credential)?);
-        Ok(writes)
+        Ok(Planned { writes, claim })
     }
 
     /// A password that was right no longer is, or a code went where it no longer counts, or nothing counts any more.
@@ -229,7 +250,7 @@ mod tests {
     }
 
     fn over(change: &Change) -> User {
-        change.over(&user(), NOW)
+        change.over(&user(), None, NOW)
     }
 
     fn names(patch: Value) -> Vec<&'static str> {

@@ -8,6 +8,7 @@ pub mod contact;
 pub mod credential;
 pub mod fields;
 pub mod password;
+pub mod sso_subject;
 pub mod subject;
 pub mod username;
 
@@ -130,6 +131,9 @@ pub struct User {
     /// `sub` of ID tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sso_subject: Option<String>,
+    /// The issuer that it was given for: none where the account had none then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sso_issuer: Option<String>,
     /// Whether sign-in is refused.
     pub disabled: bool,
     /// When it was created.

@@ -1,0 +1,111 @@
+//! A try at an ID token, from the first read to the proof. Nothing is counted beforehand: a signature cannot be guessed.
+
+use shared::account::{Account, Foreseen, Settings};
+use shared::clock::Timestamp;
+use shared::config::source_key;
+use shared::dynamo::{keys, read};
+use shared::http::{Call, Problem, Slug};
+use shared::ids::{AccountId, UserId};
+use shared::secret::Secret;
+use shared::sso::{self, Identity, KeysUnavailable, Refused, Said};
+use shared::user::subject::Subject;
+
+use crate::State;
+use crate::attempt::{Attempt, First, Verdict, refuse_source};
+
+/// Whose the subject is that a token names, as far as is known.
+struct Owner {
+    subject: sso::Subject,
+    /// The issuer that the subject is to be bound to.
+    bind: Option<String>,
+}
+
+impl Attempt {
+    /// Reads what a try needs to know, refuses it where a limit says so, and proves the token.
+    pub async fn begin_by_token(
+        state: &State,
+        call: &Call,
+        account_id: AccountId,
+        token: &Secret<String>,
+        nonce: Option<&str>,
+    ) -> Result<(Self, Verdict), Problem> {
+        let app = &state.app;
+        let now = app.clock.now();
+        let said = Said::read(token.expose());
+        let mut wanted = vec![keys::account(account_id), keys::source_failures(&source_key(call.source))];
+        if let Some(said) = &said {
+            wanted.push(sso::Subject::key(account_id, Some(said.issuer()), said.subject()));
+            wanted.push(sso::Subject::key(account_id, None, said.subject()));
+        }
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let account: Option<Account> = items.next().flatten().map(read).transpose()?;
+        let issuer = account.as_ref().map(Account::settings).transpose()?.unwrap_or_default();
+        call.allow_origins(&issuer.origins);
+        refuse_source(items.next().flatten().as_ref(), now)?;
+        let bound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
+        let unbound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
+
+        let id = said.as_ref().map_or_else(|| unreadable(account_id, call), |said| unknown(account_id, said));
+        let proved = prove(state, token, said.clone(), &issuer, nonce, now).await;
+        let proved =
+            proved.map_err(|KeysUnavailable| Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into()))?;
+        // Who a token names is known before it is proved, so that what fails is told in that user's audit. The issuer is another
+        // matter: a subject of another issuer is another subject.
+        let named = said.filter(|said| account.is_some() && issuer.sso.as_ref().is_some_and(|sso| sso.issuer == said.issuer()));
+        let owner = named.and_then(|said| owner(bound, unbound, said.issuer()));
+
+        let (id, group) = match &owner {
+            Some(owner) => (owner.subject.user, owner.subject.group.clone()),
+            None => (id, None),
+        };
+        let group_key = group.as_deref().map(|name| keys::group(account_id, name));
+        let wanted = std::iter::once(Subject::key(id, owner.is_some())).chain(group_key);
+        let mut items = app.table.get_all(wanted.collect()).await?.into_iter();
+        let subject = Subject::read(id, owner.is_some(), items.next().flatten())?;
+        let subject =
+            subject.unwrap_or_else(|| Subject::Nobody { id: unreadable(account_id, call), head: shared::audit::Head::default() });
+        let settings = match &account {
+            Some(account) => {
+                account.settings_in(subject.group(), Foreseen::new(group, items.next().flatten()), &app.table).await?
+            }
+            None => Settings::default(),
+        };
+        let verdict = match &proved {
+            Ok(_) => Verdict::Right,
+            Err(refused) => Verdict::Wrong(refused.reason()),
+        };
+        let first = First::IdToken { identity: proved.ok(), bind: owner.and_then(|owner| owner.bind) };
+        Ok((Self { account: account_id, settings, subject, source: call.source, now, first }, verdict))
+    }
+}
+
+async fn prove(
+    state: &State,
+    token: &Secret<String>,
+    said: Option<Said>,
+    settings: &Settings,
+    nonce: Option<&str>,
+    now: Timestamp,
+) -> Result<Result<Identity, Refused>, KeysUnavailable> {
+    match (said, &settings.sso) {
+        (_, None) => Ok(Err(Refused::NotConfigured)),
+        (None, Some(_)) => Ok(Err(Refused::Malformed)),
+        (Some(said), Some(sso)) => sso::verify(token.expose(), said, sso, nonce, &state.issuers, now).await,
+    }
+}
+
+/// A subject that is bound to the issuer comes before one that was given when the account had none.
+fn owner(bound: Option<sso::Subject>, unbound: Option<sso::Subject>, issuer: &str) -> Option<Owner> {
+    let first = bound.map(|subject| Owner { subject, bind: None });
+    first.or_else(|| unbound.map(|subject| Owner { subject, bind: Some(issuer.to_owned()) }))
+}
+
+/// Under which the tries of a subject that nobody has are kept.
+fn unknown(account: AccountId, said: &Said) -> UserId {
+    Subject::nobody(account, &format!("{}\n{}", said.issuer(), said.subject()))
+}
+
+/// Under which those of tokens that are none are kept: by where they come from.
+fn unreadable(account: AccountId, call: &Call) -> UserId {
+    Subject::nobody(account, &format!("\n{}", source_key(call.source)))
+}

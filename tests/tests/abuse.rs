@@ -1,0 +1,83 @@
+//! What stops those who make the service send texts, and those who say that they are somewhere else.
+
+use reqwest::Method;
+use serde_json::json;
+use shared::dynamo::{Write, keys};
+use shared::http::TrustedProxies;
+use tests::{Answer, PASSWORD, World};
+
+/// The hour that every world begins in.
+const HOUR: i64 = 500_000;
+
+async fn leave(world: &World, texts: u32) {
+    let key = keys::send_budget(world.account.parse().unwrap(), "US", HOUR);
+    world.stack.table().transact(vec![Write::replace(key, &json!({"left": texts})).unwrap()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn texts_that_nobody_verifies_end_and_those_that_are_verified_go_on() {
+    let world = World::new().await;
+    let (ann, ben) = (world.user("ann", json!({})).await, world.user("ben", json!({})).await);
+    leave(&world, 1).await;
+    let (first, second) = (world.challenge(&ann).await, world.challenge(&ben).await);
+    let _ = world.issue(&first, "sms").await.expect(202);
+    let code = world.last_code().await;
+    let refused = world.issue(&second, "sms").await.refused(429, "too-many-sends");
+    assert_eq!(refused.header("retry-after"), Some("3600"));
+    assert_eq!(world.outbox().await.len(), 1, "nothing was sent");
+    assert_eq!(world.actions(&ben.id).await, ["user-created", "sign-in"]);
+    // Another country, and mail, go on.
+    let cat = world.user("cat", json!({"phone": "+14165550123"})).await;
+    let _ = world.issue(&world.challenge(&cat).await, "sms").await.expect(202);
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let _ = world.issue(&world.challenge(&cat).await, "email").await.expect(202);
+    // A sign-in gives back what it took, and one more.
+    let _ = world.verify(&first, "sms", &code).await.expect(200);
+    let _ = world.issue(&second, "sms").await.expect(202);
+    let _ = world.issue(&world.challenge(&ann).await, "sms").await.expect(202);
+    let third = world.challenge(&ann).await;
+    let _ = world.issue(&third, "sms").await.refused(429, "too-many-sends");
+    // And the next hour is another.
+    world.advance(3600);
+    let _ = world.issue(&world.challenge(&ann).await, "sms").await.expect(202);
+}
+
+#[tokio::test]
+async fn a_text_that_the_sender_did_not_take_is_given_back() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    leave(&world, 1).await;
+    let challenge = world.challenge(&ann).await;
+    let fault = json!({"service": "sns", "mode": "refused", "after": 0, "count": 3});
+    let _ = world.send(world.request(Method::POST, "/_local/faults").json(&fault)).await.expect(200);
+    let _ = world.issue(&challenge, "sms").await.refused(503, "sender-unavailable");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+}
+
+async fn login_through(world: &World, forwarded: &str) -> Answer {
+    let body = json!({"account": world.account, "username": "ann", "password": PASSWORD});
+    world.send(world.request(Method::POST, "/v1/login").header("x-forwarded-for", forwarded).json(&body)).await.expect(200)
+}
+
+#[tokio::test]
+async fn the_source_is_what_our_own_proxies_say_and_nobody_else() {
+    for (proxies, forwarded, allowed) in [
+        ("", "203.0.113.7", false),
+        ("127.0.0.1", "203.0.113.7", true),
+        ("127.0.0.1", "::ffff:203.0.113.7", true),
+        ("127.0.0.1", "203.0.113.7, 198.51.100.9", false),
+        ("127.0.0.1", "198.51.100.9, 203.0.113.7", true),
+        ("127.0.0.1, 10.0.0.0/8", "203.0.113.7, 10.1.2.3", true),
+        ("10.0.0.0/8", "203.0.113.7", false),
+        ("127.0.0.1", "203.0.113.7, garbage", false),
+    ] {
+        let world = World::with(|options| options.config.trusted_proxies = TrustedProxies::read(proxies)).await;
+        let ann = world.user("ann", json!({"kind": "internal"})).await;
+        let _ = world.settings(json!({"ip_allowlist": ["203.0.113.0/24"]})).await;
+        let answer = login_through(&world, forwarded).await;
+        let expected = if allowed { "authenticated" } else { "second_factor_required" };
+        assert_eq!(answer.body["status"], expected, "{proxies} {forwarded}");
+        let entries = world.audit(&ann.id).await;
+        assert_eq!(entries[1]["source"] == "203.0.113.7", allowed, "{proxies} {forwarded}");
+    }
+}

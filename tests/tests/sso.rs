@@ -1,0 +1,454 @@
+//! Signing in by ID tokens, from an issuer that runs as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, PASSWORD, Person, World};
+
+const NOW: i64 = 1_800_000_000;
+const AUDIENCE: &str = "countersign-portal";
+
+/// A running issuer. It ends with the test.
+struct Issuer {
+    process: Child,
+    address: String,
+}
+
+impl Issuer {
+    fn start() -> Self {
+        let mut process =
+            Command::new(env!("CARGO_BIN_EXE_issuer")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Self { process, address: address.trim().to_owned() }
+    }
+
+    async fn post(&self, path: &str, mode: &str, body: &Value) -> String {
+        let request = reqwest::Client::new().post(format!("{}{path}", self.address)).header("mode", mode).json(body);
+        request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap()
+    }
+
+    async fn sign(&self, header: Value, claims: Value) -> String {
+        self.post("/sign", "", &json!({"header": header, "claims": claims})).await
+    }
+
+    async fn token(&self, subject: &str) -> String {
+        self.sign(json!({}), self.claims(subject)).await
+    }
+
+    fn claims(&self, subject: &str) -> Value {
+        // Two tokens of one second differ.
+        let unique = shared::secret::encode(shared::entropy::Entropy::system().bytes::<9>());
+        json!({"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": NOW, "exp": NOW + 300, "jti": unique})
+    }
+
+    async fn rotate(&self) {
+        let _ = self.post("/rotate", "", &Value::Null).await;
+    }
+
+    async fn mode(&self, mode: &str) {
+        let _ = self.post("/mode", mode, &Value::Null).await;
+    }
+
+    async fn asked(&self) -> u32 {
+        reqwest::get(format!("{}/asked", self.address)).await.unwrap().text().await.unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A world whose account has an issuer.
+async fn world() -> (World, Issuer) {
+    let (world, issuer) = (World::new().await, Issuer::start());
+    configure(&world, &issuer).await;
+    (world, issuer)
+}
+
+async fn configure(world: &World, issuer: &Issuer) {
+    let keys = format!("{}/keys", issuer.address);
+    let _ = world.settings(json!({"sso": {"issuer": issuer.address, "audience": AUDIENCE, "jwks_uri": keys}})).await;
+}
+
+async fn login(world: &World, token: &str) -> Answer {
+    world.post("/v1/login", json!({"account": world.account, "id_token": token})).await
+}
+
+async fn person(world: &World, username: &str, subject: &str) -> Person {
+    world.user(username, json!({"sso_subject": subject})).await
+}
+
+#[tokio::test]
+async fn an_id_token_takes_the_place_of_the_password_and_not_of_the_second_factor() {
+    let (world, issuer) = world().await;
+    let ann = person(&world, "ann", "subject-1").await;
+    let answer = login(&world, &issuer.token("subject-1").await).await.expect(200);
+    assert_eq!(answer.body["status"], "second_factor_required");
+    let challenge = answer.text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let done = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    assert_eq!((&done.body["acr"], &done.body["amr"]), (&json!("two-factor"), &json!(["otp", "sms", "mfa"])));
+    assert_eq!(world.actions(&ann.id).await, ["user-created", "sign-in", "code-sent", "code-verified"]);
+    assert_eq!(world.audit(&ann.id).await[1]["details"]["method"], "sso");
+}
+
+#[tokio::test]
+async fn an_internal_user_needs_no_more_where_the_account_says_so() {
+    let (world, issuer) = world().await;
+    let _ = world.user("ben", json!({"kind": "internal", "sso_subject": "b", "password": null})).await;
+    let _ = world.user("eve", json!({"kind": "external", "sso_subject": "e", "password": null})).await;
+    let _ = world.settings(json!({"ip_allowlist": ["127.0.0.1/32"]})).await;
+    let done = login(&world, &issuer.token("b").await).await.expect(200);
+    assert_eq!(
+        (&done.body["status"], &done.body["acr"], &done.body["amr"]),
+        (&json!("authenticated"), &json!("allowlisted-network"), &json!([]))
+    );
+    let outside = login(&world, &issuer.token("e").await).await.expect(200);
+    assert_eq!(outside.body["status"], "second_factor_required");
+    let _ = world.settings(json!({"ip_allowlist": [], "second_factor": {"internal_required": false}})).await;
+    assert_eq!(login(&world, &issuer.token("b").await).await.expect(200).body["acr"], "single-factor");
+}
+
+#[tokio::test]
+async fn each_algorithm_that_is_taken_is_checked_with_its_own_kind_of_key() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    for algorithm in ["RS256", "PS256", "ES256"] {
+        let token = issuer.sign(json!({"alg": algorithm}), issuer.claims("s")).await;
+        let _ = login(&world, &token).await.expect(200);
+    }
+    // Without a name, the only key of the kind.
+    let _ = login(&world, &issuer.sign(json!({"kid": null}), issuer.claims("s")).await).await.expect(200);
+    for header in [
+        json!({"alg": "none", "kid": "rsa-1"}),
+        json!({"alg": "NONE", "kid": "rsa-1"}),
+        json!({"alg": "HS256", "kid": "rsa-1"}),
+        json!({"alg": "RS384", "kid": "rsa-1"}),
+        json!({"alg": "ES256", "kid": "rsa-1"}),
+        json!({"alg": "RS256", "kid": "ec-1"}),
+        json!({"alg": "RS256", "kid": "other"}),
+        json!({"alg": "RS256", "kid": "nobody's"}),
+        json!({"alg": "RS256", "typ": "at+jwt"}),
+        json!({"alg": "RS256", "crit": ["exp"]}),
+        json!({"alg": null, "kid": "rsa-1"}),
+    ] {
+        let token = issuer.sign(header.clone(), issuer.claims("s")).await;
+        let refused = login(&world, &token).await;
+        assert_eq!((refused.status, refused.slug()), (401, "invalid-credentials"), "{header}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn what_a_token_says_has_to_be_so() {
+    let (world, issuer) = world().await;
+    let ann = person(&world, "ann", "s").await;
+    let with = |name: &str, value: Value| {
+        let mut claims = issuer.claims("s");
+        claims[name] = value;
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+    };
+    for (claims, reason) in [
+        (with("iss", json!("https://other.example")), None),
+        (with("iss", json!(format!("{}/", issuer.address))), None),
+        (with("aud", json!("another")), Some("token-audience")),
+        (with("aud", json!(["another"])), Some("token-audience")),
+        (with("aud", json!([AUDIENCE, "another"])), Some("token-audience")),
+        (with("azp", json!("another")), Some("token-audience")),
+        (with("exp", json!(NOW)), Some("token-expired")),
+        (with("exp", json!(NOW - 3600)), Some("token-expired")),
+        (with("exp", json!(-1e300)), Some("token-expired")),
+        (with("exp", json!(NOW + 86_401)), Some("token-lives-too-long")),
+        (with("exp", json!(1e300)), Some("token-lives-too-long")),
+        (with("iat", json!(NOW + 61)), Some("token-not-yet-valid")),
+        (with("nbf", json!(NOW + 61)), Some("token-not-yet-valid")),
+        (with("iat", Value::Null), None),
+        (with("exp", Value::Null), None),
+        (with("aud", Value::Null), None),
+        (with("exp", json!("soon")), None),
+        (with("sub", json!("")), None),
+        (with("sub", json!(7)), None),
+        (with("sub", json!("x".repeat(256))), None),
+        (with("sub", json!("somebody else")), None),
+    ] {
+        let before = world.audit(&ann.id).await.len();
+        let refused = login(&world, &issuer.sign(json!({}), claims.clone()).await).await;
+        assert_eq!((refused.status, refused.slug()), (401, "invalid-credentials"), "{claims}: {}", refused.body);
+        let entries = world.audit(&ann.id).await;
+        let told = entries.get(before).map(|entry| entry["details"]["reason"].as_str().unwrap().to_owned());
+        assert_eq!(told.as_deref(), reason, "{claims}");
+    }
+    for claims in [
+        with("aud", json!([AUDIENCE])),
+        with("iat", json!(NOW + 59)),
+        with("iat", json!(NOW as f64 - 0.5)),
+        with("exp", json!(NOW + 86_399)),
+        with("auth_time", json!(NOW - 50)),
+    ] {
+        let _ = login(&world, &issuer.sign(json!({}), claims).await).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_refused_and_what_is_malformed_is_named() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    let good = issuer.token("s").await;
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let other = issuer.token("t").await;
+    let other_claims = other.split('.').nth(1).unwrap().to_owned();
+    for token in [
+        "x".to_owned(),
+        "a.b.c".to_owned(),
+        "..".to_owned(),
+        signed.to_owned(),
+        format!("{signed}."),
+        format!("{signed}.AAAA"),
+        format!("{header}.{other_claims}.{signature}"),
+        format!("{good}.{signature}"),
+        format!("{header}.{claims}.{signature}="),
+        "é".repeat(50),
+        format!("{signed}.{}", "A".repeat(10_000)),
+    ] {
+        let refused = login(&world, &token).await;
+        assert_eq!((refused.status, refused.slug()), (401, "invalid-credentials"), "{token}: {}", refused.body);
+    }
+    let body = |more: Value| {
+        let mut body = json!({"account": world.account});
+        more.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
+        body
+    };
+    for (more, pointer) in [
+        (json!({"id_token": ""}), "/id_token"),
+        (json!({"id_token": "x".repeat(16_385)}), "/id_token"),
+        (json!({"id_token": 7}), "/id_token"),
+        (json!({"id_token": good, "username": "ann"}), "/username"),
+        (json!({"id_token": good, "password": PASSWORD}), "/password"),
+        (json!({"id_token": good, "nonce": ""}), "/nonce"),
+        (json!({"id_token": good, "nonce": "n".repeat(256)}), "/nonce"),
+        (json!({"nonce": "n", "username": "ann", "password": PASSWORD}), "/nonce"),
+        (json!({"username": "ann"}), "/password"),
+        (json!({}), "/username"),
+    ] {
+        let refused = world.post("/v1/login", body(more.clone())).await.refused(400, "invalid-request");
+        assert_eq!(refused.pointers(), [pointer], "{more}");
+    }
+    // None of that has used the token up.
+    let _ = login(&world, &good).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_nonce_that_is_given_has_to_be_in_the_token() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    let ask = async |token: String, nonce: &str| {
+        world.post("/v1/login", json!({"account": world.account, "id_token": token, "nonce": nonce})).await
+    };
+    let mut claims = issuer.claims("s");
+    claims["nonce"] = json!("n-1");
+    let token = issuer.sign(json!({}), claims).await;
+    let _ = ask(token.clone(), "n-2").await.refused(401, "invalid-credentials");
+    let _ = ask(issuer.token("s").await, "n-1").await.refused(401, "invalid-credentials");
+    let _ = ask(token, "n-1").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_good_once_whoever_comes_first() {
+    let (world, issuer) = world().await;
+    let ann = person(&world, "ann", "s").await;
+    let token = issuer.token("s").await;
+    let answers = join_all((0..50).map(|_| login(&world, &token))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1, "{answers:?}");
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        assert!(matches!(answer.slug(), "invalid-credentials" | "service-unavailable"), "{}", answer.body);
+    }
+    let actions = world.actions(&ann.id).await;
+    assert_eq!(actions.iter().filter(|action| *action == "sign-in").count(), 1, "{actions:?}");
+    assert!(actions.contains(&"sign-in: token-used".to_owned()), "{actions:?}");
+    // Another of the same person is another.
+    let _ = login(&world, &issuer.token("s").await).await.expect(200);
+    // The record goes when the token is over by itself.
+    world.advance(300 + 61);
+    let report = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+    assert_eq!(report.body["failed"], 0);
+    let _ = login(&world, &token).await.refused(401, "invalid-credentials");
+}
+
+#[tokio::test]
+async fn an_issuer_that_changes_its_keys_is_followed_and_not_asked_all_the_time() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    let old = issuer.token("s").await;
+    let _ = login(&world, &issuer.token("s").await).await.expect(200);
+    let _ = login(&world, &issuer.token("s").await).await.expect(200);
+    assert_eq!(issuer.asked().await, 1);
+    issuer.rotate().await;
+    // Asked a moment ago: the new key is not looked for yet.
+    let _ = login(&world, &issuer.token("s").await).await.refused(401, "invalid-credentials");
+    assert_eq!(issuer.asked().await, 1);
+    world.advance(60);
+    let _ = login(&world, &issuer.token("s").await).await.expect(200);
+    assert_eq!(issuer.asked().await, 2);
+    // The old key is gone, and names that nobody has cost the issuer one look a minute.
+    let _ = login(&world, &old).await.refused(401, "invalid-credentials");
+    for number in 0..20 {
+        let token = issuer.sign(json!({"kid": format!("k{number}")}), issuer.claims("s")).await;
+        let _ = login(&world, &token).await.refused(401, "invalid-credentials");
+    }
+    assert_eq!(issuer.asked().await, 2);
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_as_it_should_lets_nobody_in() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    for mode in ["huge", "redirect", "garbage", "error", "silent"] {
+        issuer.mode(mode).await;
+        world.advance(60);
+        let token = issuer
+            .sign(
+                json!({}),
+                json!({
+                    "iss": issuer.address, "aud": AUDIENCE, "sub": "s", "iat": NOW, "exp": NOW + 3600,
+                }),
+            )
+            .await;
+        let refused = login(&world, &token).await.refused(503, "service-unavailable");
+        assert!(refused.header("retry-after").is_some(), "{mode}");
+        let text = refused.body.to_string();
+        assert!(!text.contains("127.0.0.1") && !text.contains("keys"), "{mode}: {text}");
+    }
+    issuer.mode("good").await;
+    world.advance(5);
+    let _ = login(
+        &world,
+        &issuer
+            .sign(
+                json!({}),
+                json!({
+                    "iss": issuer.address, "aud": AUDIENCE, "sub": "s", "iat": NOW, "exp": NOW + 3600,
+                }),
+            )
+            .await,
+    )
+    .await
+    .expect(200);
+}
+
+#[tokio::test]
+async fn one_subject_is_one_user() {
+    let (world, issuer) = world().await;
+    let ann = person(&world, "ann", "s").await;
+    let create = |username: &str, subject: &str| {
+        let body = json!({"username": username, "kind": "internal", "sso_subject": subject});
+        world.backend(Method::POST, "/v1/users", Some(body))
+    };
+    let taken = create("ben", "s").await.refused(409, "sso-subject-taken");
+    assert_eq!(taken.pointers(), ["/sso_subject"]);
+    let ben = create("ben", "b").await.expect(201).text("id");
+    let patch = |id: &str, body: Value| {
+        let path = format!("/v1/users/{id}");
+        let world = &world;
+        async move { world.backend(Method::PATCH, &path, Some(body)).await }
+    };
+    let _ = patch(&ben, json!({"sso_subject": "s"})).await.refused(409, "sso-subject-taken");
+    // What was refused changed nothing.
+    assert_eq!(world.backend(Method::GET, &format!("/v1/users/{ben}"), None).await.body["sso_subject"], "b");
+    let _ = patch(&ann.id, json!({"sso_subject": "a", "group": "escrow", "username": "anna"})).await.expect(200);
+    let _ = login(&world, &issuer.token("s").await).await.refused(401, "invalid-credentials");
+    let _ = login(&world, &issuer.token("a").await).await.expect(200);
+    let _ = patch(&ben, json!({"sso_subject": "s"})).await.expect(200);
+    let _ = patch(&ann.id, json!({"sso_subject": null})).await.expect(200);
+    let _ = login(&world, &issuer.token("a").await).await.refused(401, "invalid-credentials");
+    // Whoever is deleted leaves the subject free; whoever is disabled is not let in.
+    let _ = world.backend(Method::DELETE, &format!("/v1/users/{ben}"), None).await.expect(204);
+    let cat = create("cat", "s").await.expect(201).text("id");
+    let _ = patch(&cat, json!({"disabled": true})).await.expect(200);
+    let _ = login(&world, &issuer.token("s").await).await.refused(401, "invalid-credentials");
+    assert_eq!(world.actions(&cat).await.last().unwrap(), "sign-in: disabled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_users_with_one_subject_one_is_made() {
+    let (world, _issuer) = world().await;
+    let create = |number: u32| {
+        let body = json!({"username": format!("user{number}"), "kind": "internal", "sso_subject": "s"});
+        world.backend(Method::POST, "/v1/users", Some(body))
+    };
+    let answers = join_all((0..20).map(create)).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_subject_given_before_there_was_an_issuer_is_bound_to_the_first() {
+    let (world, issuer) = (World::new().await, Issuer::start());
+    let ann = person(&world, "ann", "s").await;
+    let _ = login(&world, &issuer.token("s").await).await.refused(401, "invalid-credentials");
+    configure(&world, &issuer).await;
+    let _ = login(&world, &issuer.token("s").await).await.expect(200);
+    let _ = login(&world, &issuer.token("s").await).await.expect(200);
+    // Another issuer's person of the same name is another person, until somebody says otherwise.
+    let other = Issuer::start();
+    configure(&world, &other).await;
+    let _ = login(&world, &issuer.token("s").await).await.refused(401, "invalid-credentials");
+    let _ = login(&world, &other.token("s").await).await.refused(401, "invalid-credentials");
+    let path = format!("/v1/users/{}", ann.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"sso_subject": "s"}))).await.expect(200);
+    let _ = login(&world, &other.token("s").await).await.expect(200);
+    let _ = world.settings(json!({"sso": null})).await;
+    let _ = login(&world, &other.token("s").await).await.refused(401, "invalid-credentials");
+}
+
+#[tokio::test]
+async fn tokens_that_fail_count_for_their_source() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    for _ in 0..100 {
+        let _ = login(&world, "a.b.c").await.refused(401, "invalid-credentials");
+    }
+    let _ = login(&world, &issuer.token("s").await).await.refused(429, "too-many-attempts");
+}
+
+#[tokio::test]
+async fn one_fault_in_any_request_is_got_over_and_three_let_nobody_in_twice() {
+    for mode in ["refused", "throttled", "lost", "conflict"] {
+        for after in 0..4 {
+            let (world, issuer) = world().await;
+            let ann = person(&world, "ann", "s").await;
+            let token = issuer.token("s").await;
+            let fault = json!({"service": "dynamodb", "mode": mode, "after": after, "count": 1});
+            let _ = world.send(world.request(Method::POST, "/_local/faults").json(&fault)).await.expect(200);
+            let _ = login(&world, &token).await.expect(200);
+            let _ = login(&world, &token).await.refused(401, "invalid-credentials");
+            assert_eq!(world.actions(&ann.id).await, ["user-created", "sign-in", "sign-in: token-used"], "{mode} after {after}");
+            let token = issuer.token("s").await;
+            let fault = json!({"service": "dynamodb", "mode": mode, "after": after, "count": 3});
+            let _ = world.send(world.request(Method::POST, "/_local/faults").json(&fault)).await.expect(200);
+            let first = login(&world, &token).await;
+            let _ = world.send(world.request(Method::POST, "/_local/faults").json(&json!({}))).await.expect(200);
+            let second = login(&world, &token).await;
+            assert!(first.status != 200 || second.status != 200, "{mode} after {after}");
+            assert!(first.status == 200 || first.slug() == "service-unavailable", "{mode} after {after}: {}", first.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_costs_three_waits() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    let token = issuer.token("s").await;
+    let _ = world.stack.meter().take();
+    let _ = login(&world, &token).await.expect(200);
+    let cost = world.stack.meter().take();
+    assert_eq!(cost.requests, 3);
+    assert!(cost.read_units <= 6.0 && cost.write_units <= 16.0, "{cost:?}");
+}
