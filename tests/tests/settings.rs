@@ -246,7 +246,7 @@ async fn a_setting_that_cannot_be_is_refused_and_named() {
         (json!({"contacts": ["a@example.com\r\nBcc: b@example.com"]}), "/contacts/0"),
         (json!({"locale": "xx"}), "/locale"),
         (json!({"locale": 1}), "/locale"),
-        (sso("issuer", json!("http://id.example")), "/sso/issuer"),
+        (sso("issuer", json!("ftp://id.example")), "/sso/issuer"),
         (sso("jwks_uri", json!("ftp://id.example")), "/sso/jwks_uri"),
         (sso("audience", json!("")), "/sso/audience"),
         (sso("audience", json!(7)), "/sso/audience"),

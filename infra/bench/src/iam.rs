@@ -32,6 +32,9 @@ const OUT_OF_REACH: [&str; 8] = [
     "factors ReadAgain USER#*",
 ];
 
+/// Agreements and their sessions are not driven here: what their grants are good for is not judged.
+const NOT_DRIVEN: [&str; 6] = ["AGREEMENT#", "SESSION#", "WEBHOOK#", "BALANCE#", "SHARE#", "LEDGER#"];
+
 /// What one statement grants.
 #[derive(Debug)]
 struct Grant {
@@ -95,18 +98,44 @@ impl Guard {
         lock(&self.inside.denied).clone()
     }
 
-    /// What is granted and nothing has needed: actions and keys, by statement.
+    /// What is granted and nothing has needed: actions and keys, by statement, of the functions that were asked for something.
     pub fn unused(&self) -> Vec<String> {
         let grants = lock(&self.inside.grants);
+        let driven = grants.iter().filter(|(_, grants)| is_used(grants));
         let unused = |(function, grants): (&String, &Vec<Grant>)| {
-            let idle = grants.iter().flat_map(|grant| {
-                let idle = grant.actions.iter().chain(&grant.keys).filter(|part| !grant.used.contains(*part));
+            let idle = grants.iter().filter(|grant| !grant.is_about(&NOT_DRIVEN)).flat_map(|grant| {
+                let idle = grant
+                    .actions
+                    .iter()
+                    .chain(&grant.keys)
+                    .filter(|part| !grant.used.contains(*part) && !begins(part, &NOT_DRIVEN));
                 idle.map(|part| format!("{function} {} {part}", grant.name))
             });
             idle.collect::<Vec<_>>()
         };
-        grants.iter().flat_map(unused).filter(|grant| !OUT_OF_REACH.contains(&grant.as_str())).collect()
+        driven.flat_map(unused).filter(|grant| !OUT_OF_REACH.contains(&grant.as_str())).collect()
     }
+
+    /// The functions of the template that were asked for nothing: of their policies nothing is known.
+    pub fn not_driven(&self) -> Vec<String> {
+        let grants = lock(&self.inside.grants);
+        grants.iter().filter(|(_, grants)| !is_used(grants)).map(|(function, _)| function.clone()).collect()
+    }
+}
+
+impl Grant {
+    /// Whether it is about nothing but these nouns.
+    fn is_about(&self, nouns: &[&str]) -> bool {
+        self.keys.iter().all(|key| begins(key, nouns))
+    }
+}
+
+fn begins(text: &str, nouns: &[&str]) -> bool {
+    nouns.iter().any(|noun| text.starts_with(noun))
+}
+
+fn is_used(grants: &[Grant]) -> bool {
+    grants.iter().any(|grant| !grant.used.is_empty())
 }
 
 async fn pass(State(inside): State<Arc<Inside>>, Path(function): Path<String>, headers: HeaderMap, body: Bytes) -> Response {

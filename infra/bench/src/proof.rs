@@ -43,6 +43,7 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     check("an event that is no request", survived(&mut way).await.err().map(|fault| fault.to_string()));
     if let Some(guard) = &world.guard {
         let (denied, unused) = (guard.denied(), guard.unused());
+        say(&format!("not driven: {}", guard.not_driven().join(", ")));
         check("no policy denied what its function needs", Some(denied.join("; ")).filter(|text| !text.is_empty()));
         check("no policy grants what its function does not need", Some(unused.join("; ")).filter(|text| !text.is_empty()));
     }
