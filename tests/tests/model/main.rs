@@ -90,6 +90,8 @@ impl Trial {
         let with_app = world.user("cid", json!({"phone": null})).await;
         let begun = world.login("cid", PASSWORD).await.expect(200).text("challenge");
         let (app, recovery_codes) = enrol(&world, &begun).await;
+        // That an app was set up is told by mail.
+        let messages = world.outbox().await.len();
         let mut people = vec![Model::new(false, true), Model::new(true, false), Model::new(false, true)];
         people[0].has_phone = true;
         people[1].has_phone = true;
@@ -104,7 +106,7 @@ impl Trial {
             reference: Reference::new(people),
             ring,
             rotated_at: 0,
-            messages: 0,
+            messages,
         }
     }
 
