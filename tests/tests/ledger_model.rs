@@ -185,7 +185,7 @@ impl Model for Ledger {
     fn actions(&self, world: &World, actions: &mut Vec<Event>) {
         for (place, (step, at)) in world.processes.iter().enumerate() {
             match at {
-                At::Asking if self.ready(world, *step) => {
+                At::Asking if Self::ready(world, *step) => {
                     actions.push(Event::Answered(place));
                     if world.losses > 0 {
                         actions.push(Event::Lost(place));
@@ -200,6 +200,7 @@ impl Model for Ledger {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "each event is told by itself")]
     fn next_state(&self, world: &World, event: Event) -> Option<World> {
         let mut world = world.clone();
         match event {
@@ -260,7 +261,7 @@ impl Model for Ledger {
 
 impl Ledger {
     /// A recipient and a canceller act on an agreement that is there; whoever finds it over is answered so.
-    fn ready(&self, world: &World, step: Step) -> bool {
+    fn ready(world: &World, step: Step) -> bool {
         match step {
             Step::Send(_) | Step::Topup => true,
             Step::Consume(number, _) | Step::End(number) => world.table.agreements[usize::from(number)] != Agreement::None,

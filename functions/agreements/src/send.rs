@@ -88,7 +88,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let draft = call.json::<Request>()?.read()?;
     let base = call.base_url(state.app.config.base_url.as_deref());
     let sending = Sending { call, caller, draft: &draft, id: id_of(account, &key), base };
-    sending.send(state).await
+    Box::pin(sending.send(state)).await
 }
 
 /// The id of the agreement that a key of an account stands for.

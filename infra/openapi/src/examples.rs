@@ -43,20 +43,30 @@ pub fn request(operation: O) -> Option<Value> {
         O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
         O::PatchMe => json!({"phone": "+12025550123", "locale": "fr"}),
-        O::EnrolApp => json!({"challenge": CHALLENGE}),
+        O::EnrolApp | O::OpenKbaSession => json!({"challenge": CHALLENGE}),
         O::ConfirmApp => json!({"challenge": CHALLENGE, "factor": FACTOR, "code": "287082"}),
         O::CreateLink => json!({"user": USER, "redirect_uri": "https://portal.example/in", "expires_in": 3600}),
         O::RedeemLink => json!({"token": "lnk_…"}),
         O::RedeemCode => json!({"code": "otc_…"}),
         O::ForgetPassword => json!({"account": ACCOUNT, "username": "ann@example.com"}),
         O::SetPassword => json!({"challenge": CHALLENGE, "password": "another horse battery"}),
-        O::OpenKbaSession => json!({"challenge": CHALLENGE}),
         O::TakeKbaCallback => json!({
             "type": "kba.session.completed", "timestamp": "2026-11-22T09:30:00Z",
             "data": {"session": SESSION, "outcome": "passed", "token": "tok_5yJ3c2Vzc2lvbg"}
         }),
         _ => return None,
     })
+}
+
+/// An object with the members of another.
+fn with(object: Value, more: Value) -> Value {
+    match (object, more) {
+        (Value::Object(mut object), Value::Object(more)) => {
+            object.extend(more);
+            Value::Object(object)
+        }
+        (object, _) => object,
+    }
 }
 
 /// Answers, each with a name.
@@ -95,10 +105,8 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         })),
         O::GetAgreement => one(agreement("out_for_signature")),
         O::CancelAgreement => {
-            let mut cancelled = agreement("cancelled");
-            cancelled["ended_at"] = json!("2026-11-23T09:30:00Z");
-            cancelled["reason"] = json!("the terms have changed");
-            one(cancelled)
+            let ended = json!({"ended_at": "2026-11-23T09:30:00Z", "reason": "the terms have changed"});
+            one(with(agreement("cancelled"), ended))
         }
         O::ListAgreements => {
             let mut listed = agreement("out_for_signature");

@@ -8,7 +8,7 @@ use crate::sso::Subject;
 
 /// The issuer that a user's subject is one of: the account's, as it is now.
 pub fn issuer(user: &User, settings: &Settings) -> Option<String> {
-    user.sso_subject.as_ref().and_then(|_| settings.sso.as_ref()).map(|sso| sso.issuer.clone())
+    user.sso_subject.as_ref().and(settings.sso.as_ref()).map(|sso| sso.issuer.clone())
 }
 
 /// The refusal of a subject that is somebody else's.

@@ -121,12 +121,11 @@ impl Trial {
             }
             Step::Link(who) => self.link(who.index(self.people.len())).await,
             Step::Redeem(which) if !self.links.is_empty() => self.redeem(which.index(self.links.len())).await,
-            Step::Send(..) | Step::Verify(..) | Step::Redeem(_) => {}
             Step::Wait(seconds) if self.reference.now + seconds <= LONGEST => {
                 self.world.advance(seconds);
                 self.reference.now += seconds;
             }
-            Step::Wait(_) => {}
+            Step::Send(..) | Step::Verify(..) | Step::Redeem(_) | Step::Wait(_) => {}
             Step::Unlock(who) => {
                 let who = who.index(self.people.len());
                 let path = format!("/v1/users/{}/unlock", self.people[who].id);

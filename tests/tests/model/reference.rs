@@ -77,6 +77,7 @@ struct Count {
 
 /// Somebody who signs in.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a reference is as plain as it can be")]
 pub struct Person {
     pub internal: bool,
     pub has_email: bool,
