@@ -219,10 +219,15 @@ impl Entry {
             value.as_object_mut().map(|members| members.remove("hash"));
             value
         });
-        let canonical = unhashed.and_then(|value| serde_json_canonicalizer::to_vec(&value));
-        let canonical = canonical.map_err(|error| Failure::unavailable("hashing an audit entry", &error))?;
-        Ok(secret::encode(digest(&SHA256, &canonical)))
+        canonical_hash(&unhashed.map_err(|error| Failure::unavailable("hashing an audit entry", &error))?)
     }
+}
+
+/// SHA-256 over the canonical JSON (RFC 8785) of `value`, base64url.
+pub fn canonical_hash(value: &serde_json::Value) -> Result<String, Failure> {
+    let canonical = serde_json_canonicalizer::to_vec(value);
+    let canonical = canonical.map_err(|error| Failure::unavailable("hashing what is audited", &error))?;
+    Ok(secret::encode(digest(&SHA256, &canonical)))
 }
 
 /// A chain about to grow, within one transaction.

@@ -12,7 +12,7 @@
 //! | [`opening`], [`completion`] | how a challenge begins, and what its end brings about |
 //! | [`link`], [`exchange`] | one-time links, and the codes that portals exchange for a token |
 //! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
-//! | [`audit`] | the chain of what happened, per subject |
+//! | [`audit`], [`report`] | the chain of what happened, per subject; what an agreement's says to somebody outside |
 //! | [`quota`] | the ledger of prepaid transactions |
 //! | [`idempotency`] | the same request twice, carried out once |
 //! | [`courier`] | SMS and mail |
@@ -64,6 +64,7 @@ pub mod owed;
 pub mod provider;
 pub mod quota;
 pub mod recovery;
+pub mod report;
 pub mod sdk;
 pub mod secret;
 pub mod send_budget;

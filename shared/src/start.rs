@@ -42,6 +42,7 @@ pub fn filter(level: &str) -> Targets {
         "users",
         "quota",
         "quota_topup",
+        "report",
         "audit",
         "documents",
         "kba_callback",

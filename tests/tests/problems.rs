@@ -612,6 +612,19 @@ async fn the_errors_of_the_audit() {
     snapshot(walk, Function::Audit);
 }
 
+#[tokio::test]
+async fn the_errors_of_the_report() {
+    let mut walk = Walk::new().await;
+    let sent = send_with(&walk.world, "k", &agreement(&json!([person(1, "none")]))).await.expect(201);
+    let (report, path) = (Operation::ReportAgreement, format!("/v1/agreements/{}/audit", sent.text("id")));
+    walk.refuses_keys(report, &path, None).await;
+    walk.refuses(report, Slug::InvalidRequest, walk.ask(report, &path).header("accept", "application/pdf")).await;
+    for id in ["agr_00000000000000000000000001", "lease"] {
+        walk.refuses(report, Slug::NotFound, walk.ask(report, &format!("/v1/agreements/{id}/audit"))).await;
+    }
+    snapshot(walk, Function::Report);
+}
+
 const NOBODY: &str = "usr_00000000000000000000000001";
 const PORTAL: &str = "https://portal.example/in";
 
@@ -1046,6 +1059,7 @@ fn every_function_with_a_route_has_its_errors_told() {
         Function::Pages,
         Function::Quota,
         Function::QuotaTopup,
+        Function::Report,
     ];
     let functions: BTreeSet<Function> = ROUTES.iter().map(|route| route.function).collect();
     assert_eq!(functions, BTreeSet::from(told));

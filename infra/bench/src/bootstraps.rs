@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Fault;
 
 /// Every function: folder, package and binary.
-pub(crate) const FUNCTIONS: [&str; 21] = [
+pub(crate) const FUNCTIONS: [&str; 22] = [
     "accounts",
     "audit",
     "code-issue",
@@ -26,6 +26,7 @@ pub(crate) const FUNCTIONS: [&str; 21] = [
     "agreements",
     "quota",
     "quota-topup",
+    "report",
     "settings",
     "tokens",
     "users",

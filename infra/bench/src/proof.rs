@@ -100,7 +100,14 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
     let spare = way.ask("accounts", &key.bearer(&operator)).await?.expect(201)?.text("id")?;
     let origin = "https://portal.example";
     let bought = json!({ "account": account, "transactions": 500 });
+    let agreement = json!({
+        "title": "Lease", "sender": { "email": "sales@example.com" },
+        "recipients": [{ "email": "person@example.com", "authentication": "none" }],
+    });
+    let agreement = Event::post("/v1/agreements", agreement).header("idempotency-key", "\"lease\"").bearer(&world.key);
+    let agreement = way.ask("agreements", &agreement).await?.expect(201)?.text("id")?;
     let steps = [
+        ("report", 200, Event::get(format!("/v1/agreements/{agreement}/audit")).bearer(&world.key)),
         ("quota-topup", 201, Event::post("/v1/quota/topups", bought).header("idempotency-key", "\"order-1\"").bearer(&operator)),
         ("quota", 200, Event::get("/v1/quota").bearer(&world.key)),
         ("quota", 200, Event::get("/v1/quota/entries").bearer(&world.key)),

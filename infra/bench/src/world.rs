@@ -58,7 +58,7 @@ impl World {
         let operator = world.stack.operator_key().expose().clone();
         let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
         world.account = world.ask(&account).await?.expect(201)?.text("id")?;
-        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read", "links:write", "tokens:redeem"] });
+        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read", "links:write", "tokens:redeem", "agreements:write"] });
         let key = Event::post(format!("/v1/accounts/{}/api-keys", world.account), scopes).bearer(&operator);
         world.key = world.ask(&key).await?.expect(201)?.text("key")?;
         Ok(world)

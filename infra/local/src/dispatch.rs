@@ -76,6 +76,7 @@ impl Functions {
             Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
             Function::Quota => answer(request, |call| quota::handle(app, call)).await,
             Function::QuotaTopup => answer(request, |call| quota_topup::handle(app, call)).await,
+            Function::Report => answer(request, |call| report::handle(app, call)).await,
             Function::Password => answer(request, |call| password::handle(Arc::clone(&self.password), call)).await,
             Function::Settings => answer(request, |call| settings::handle(app, call)).await,
             Function::Tokens => answer(request, |call| tokens::handle(app, call)).await,

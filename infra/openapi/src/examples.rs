@@ -187,6 +187,7 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             "details": {"method": "sms", "destination": "+1••••••••00", "reference": "KXTP"},
             "previous": "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg", "hash": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
         }], "next_cursor": "MTAw"})),
+        O::ReportAgreement => one(report()),
         O::TopUpQuota => one(json!({
             "id": TOPUP, "account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138",
             "quota": {"available": 500, "reserved": 0, "consumed": 0, "purchased": 500}
@@ -246,6 +247,25 @@ fn settings() -> Value {
         members.insert("ip_allowlist".into(), json!(["203.0.113.0/24"]));
     }
     settings
+}
+
+fn report() -> Value {
+    let hash = "qCcU1xRrRiMOuJCQ4DSSCuS8mkMTmxkhn3TEGlhThnk";
+    json!({
+        "agreement": {
+            "id": AGREEMENT, "account": ACCOUNT, "organisation": "Alder & Pine", "title": "Lease, 12 Alder Street", "group": "mortgages",
+            "sender": {"email": "sales@alder.example", "name": "Robin Alder"}, "status": "out_for_signature",
+            "sent_at": "2026-11-22T09:30:00Z", "expires_at": "2026-12-22T09:30:00Z"
+        },
+        "recipients": [{"id": RECIPIENT, "email": "ann@example.com", "name": "Ann Smith", "authentication": "kba", "status": "verified"}],
+        "entries": [{
+            "account": ACCOUNT, "subject": AGREEMENT, "sequence": 1, "at": "2026-11-22T09:30:00Z", "action": "agreement-sent",
+            "outcome": "success", "actor": "key_01jd3w2f6kq8m1x4t7r0w3y5ab", "source": "203.0.113.7",
+            "details": {"title": "Lease, 12 Alder Street"}, "previous": "", "hash": hash
+        }],
+        "count": 1, "head": hash, "issued_at": "2026-11-22T09:45:00Z",
+        "signature": "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF1ZGl0LXJlcG9ydCtqd3QifQ.eyJjb3VudCI6MX0.c2lnbmF0dXJl"
+    })
 }
 
 fn agreement(status: &str) -> Value {

@@ -150,7 +150,10 @@ fn success(route: &Route) -> Response {
                     answers.into_iter().map(|(name, value)| (name, ExampleBuilder::new().value(Some(value)).build())),
                 ),
             };
-            response.content(content_type, content.build())
+            let response = response.content(content_type, content.build());
+            types::other_forms(route.operation)
+                .iter()
+                .fold(response, |response, other| response.content(*other, ContentBuilder::new().schema(Some(text())).build()))
         }
     };
     if route.method == "PATCH"

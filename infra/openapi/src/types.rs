@@ -57,6 +57,7 @@ pub fn schemas() -> Schemas {
     of::<password::ForgottenPassword>(&mut schemas);
     of::<password::Forgotten>(&mut schemas);
     of::<password::SetPassword>(&mut schemas);
+    of::<shared::report::Report>(&mut schemas);
     of::<kba_session::Request>(&mut schemas);
     of::<kba_session::Response>(&mut schemas);
     of::<kba_session::SessionState>(&mut schemas);
@@ -147,6 +148,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         }
         O::ListAuthenticationMethods => (json, reference::<agreements::AuthenticationMethods>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
+        O::ReportAgreement => (json, reference::<shared::report::Report>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
         O::GetQuota => (json, reference::<quota::Overview>()),
         O::ListQuotaEntries => (json, reference::<quota::Entries>()),
@@ -159,6 +161,14 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
         O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword | O::TakeKbaCallback => return None,
     })
+}
+
+/// The content types that a success has besides, for who asks for them by `Accept`.
+pub fn other_forms(operation: Operation) -> &'static [&'static str] {
+    match operation {
+        Operation::ReportAgreement => &["text/csv", "text/html"],
+        _ => &[],
+    }
 }
 
 fn either(schemas: [RefOr<Schema>; 2]) -> RefOr<Schema> {

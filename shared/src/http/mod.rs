@@ -1,5 +1,6 @@
 //! Event in, problem out: the only place that knows of status codes and headers.
 
+pub mod accept;
 mod call;
 pub mod cors;
 pub mod cursor;

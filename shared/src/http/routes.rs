@@ -66,6 +66,7 @@ pub enum Function {
     Pages,
     Quota,
     QuotaTopup,
+    Report,
     Password,
     Settings,
     Tokens,
@@ -92,6 +93,7 @@ impl Function {
             Self::Pages => "pages",
             Self::Quota => "quota",
             Self::QuotaTopup => "quota-topup",
+            Self::Report => "report",
             Self::Password => "password",
             Self::Settings => "settings",
             Self::Tokens => "tokens",
@@ -326,6 +328,9 @@ routes! {
     ReadAudit "GET" "/v1/audit" Audit AUDIT, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "Read the audit entries of a user or of the account, the oldest first";
+    ReportAgreement "GET" "/v1/agreements/{id}/audit" Report AUDIT, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+        "Report all that happened to an agreement, with a signed statement of how many entries there are and of the last one's hash; as JSON, CSV or a page, by `Accept`";
 
     Health "GET" "/health" Documents PUBLIC, Nothing Ignored 200 [] "Say that the service answers";
     OpenApi "GET" "/openapi.json" Documents PUBLIC, Nothing Ignored 200 [] "This document";

@@ -1,0 +1,70 @@
+//! `GET /v1/agreements/{id}/audit`: the audit report of an agreement, for a program, a spreadsheet or a person.
+
+mod form;
+
+use std::sync::Arc;
+
+use shared::agreement::Whole;
+use shared::api_key::{self, Scope};
+use shared::app::App;
+use shared::audit::{Entry, Head, first_broken};
+use shared::dynamo::{Failure, keys, read};
+use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
+use shared::ids::AgreementId;
+use shared::report::{NoReport, Report};
+
+use form::Form;
+
+/// How many entries are asked for at once: DynamoDB answers with 1 MB at most, whatever is asked.
+const PAGE: i32 = 1000;
+
+/// Answers a request.
+pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
+    if call.route.is_none_or(|route| route.operation != Operation::ReportAgreement) {
+        return Err(Problem::new(Slug::NotFound));
+    }
+    let caller = api_key::caller(&app, &call, Scope::AuditRead).await?;
+    call.allow_origins(&caller.account.settings()?.origins);
+    call.only_query(&["account"])?;
+    call.no_body()?;
+    let form = Form::wanted(call.header("accept"))?;
+    let id: AgreementId = call.path_id("id")?;
+    let whole = Whole::read(&app.table, id).await?;
+    let whole = whole.filter(|whole| whole.agreement.account == caller.account.id);
+    let whole = whole.ok_or_else(|| Problem::new(Slug::NotFound))?;
+    // Read after the agreement: it holds all that the agreement's head counts. What has come since is left to the next report.
+    let entries = entries(&app, &whole).await?;
+    let now = app.clock.now();
+    let keyring = app.keyrings.current(now).await;
+    let report = Report::of(&whole, entries, &keyring, now).map_err(|none| match none {
+        NoReport::Hashing(failure) => Problem::from(failure),
+        NoReport::Signing(error) => Problem::from(error),
+    })?;
+    let reply: Reply = form.reply(&report)?;
+    Ok(reply.header("vary", "accept".into()))
+}
+
+/// The entries of the agreement's chain, up to where it says that the chain stands.
+async fn entries(app: &App, whole: &Whole) -> Result<Vec<Entry>, Failure> {
+    let agreement = &whole.agreement;
+    let chain = keys::audit_chain(agreement.account, &agreement.id.to_string());
+    let mut entries = Vec::new();
+    let mut after = None;
+    loop {
+        let page = app.table.query(chain.clone(), after, PAGE).await?;
+        for item in page.items {
+            entries.push(read::<Entry>(item)?);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    entries.retain(|entry| entry.sequence <= agreement.head.sequence);
+    let last = entries.last().map(|last| Head { sequence: last.sequence, hash: last.hash.clone() }).unwrap_or_default();
+    if last != agreement.head || first_broken(&entries).is_some() {
+        // It is told as it stands: whoever verifies the report finds the place.
+        tracing::error!(agreement = %agreement.id, "an audit chain in the table is not whole");
+    }
+    Ok(entries)
+}

@@ -1,0 +1,1 @@
+//! Whether a report is what the service signed.
