@@ -1,6 +1,9 @@
 //! `GET /v1/agreements/{id}/audit`: the audit report of an agreement, for a program, a spreadsheet or a person.
 
 mod form;
+mod page;
+mod table;
+mod told;
 
 use std::sync::Arc;
 

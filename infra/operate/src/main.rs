@@ -3,15 +3,17 @@
 mod keyring;
 mod ledger;
 mod operator_key;
+mod report;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, Parser, Subcommand};
 use shared::dynamo::Failure;
 
-/// Makes and rotates the keyring of a deployed Countersign, makes operators' API keys, and keeps the ledger.
+/// Makes and rotates the keyring of a deployed Countersign, makes operators' API keys, keeps the ledger, and verifies reports.
 ///
 /// Credentials come from where the AWS SDK looks for them: the environment, a profile, or the machine's role.
 #[derive(Debug, Parser)]
@@ -36,6 +38,16 @@ enum Command {
         /// Only this account.
         #[arg(long)]
         account: Option<String>,
+    },
+    /// Says whether an agreement's audit report is what the service signed, and if not, what was done to it. It asks nobody anything:
+    /// the report and the public keys are enough.
+    VerifyReport {
+        /// The report, as JSON.
+        #[arg(long)]
+        file: PathBuf,
+        /// The public keys, as the service gave them at /.well-known/jwks.json.
+        #[arg(long)]
+        jwks: PathBuf,
     },
     /// An account's prepaid transactions.
     #[command(subcommand)]
@@ -102,13 +114,10 @@ fn complaint(failure: &Failure) -> Complaint {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let sdk = sdk(arguments.place).await;
-    let done = match arguments.command {
-        Command::Keyring(KeyringCommand::Init { secret_id }) => keyring::init(&sdk, &secret_id).await,
-        Command::Keyring(KeyringCommand::Rotate { secret_id }) => keyring::rotate(&sdk, &secret_id).await,
-        Command::Reconcile { table, account } => ledger::reconcile(&sdk, table, account).await,
-        Command::Quota(command) => ledger::change(&sdk, command).await,
-        Command::OperatorKey { table, name } => operator_key::make(&sdk, table, name).await,
+    let Arguments { command, place } = arguments;
+    let done = match command {
+        Command::VerifyReport { file, jwks } => report::verify(&file, &jwks),
+        command => with_aws(command, &sdk(place).await).await,
     };
     let (told, code) = match done {
         Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),
@@ -116,6 +125,18 @@ async fn main() -> ExitCode {
     };
     // A key that nobody could read is lost: the command has then failed, whatever it did.
     told.map_or(ExitCode::FAILURE, |()| code)
+}
+
+/// What needs the stack.
+async fn with_aws(command: Command, sdk: &SdkConfig) -> Result<String, Complaint> {
+    match command {
+        Command::Keyring(KeyringCommand::Init { secret_id }) => keyring::init(sdk, &secret_id).await,
+        Command::Keyring(KeyringCommand::Rotate { secret_id }) => keyring::rotate(sdk, &secret_id).await,
+        Command::Reconcile { table, account } => ledger::reconcile(sdk, table, account).await,
+        Command::Quota(command) => ledger::change(sdk, command).await,
+        Command::OperatorKey { table, name } => operator_key::make(sdk, table, name).await,
+        Command::VerifyReport { file, jwks } => report::verify(&file, &jwks),
+    }
 }
 
 async fn sdk(place: Place) -> SdkConfig {

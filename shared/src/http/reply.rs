@@ -43,6 +43,12 @@ impl Reply {
         Self { status: 200, headers: vec![("content-type", content_type.into())], body: body.into(), cache }
     }
 
+    /// 200 with a text of this content type, that nobody may keep.
+    pub fn text(content_type: &str, body: String) -> Self {
+        let headers = vec![("content-type", content_type.into())];
+        Self { status: 200, headers, body: body.into_bytes(), cache: NO_STORE }
+    }
+
     /// Another content type.
     #[must_use]
     pub fn content_type(mut self, content_type: &str) -> Self {

@@ -1,0 +1,107 @@
+//! What an entry tells, in a sentence that needs no knowledge of this service.
+
+use serde_json::Value;
+use shared::audit::{Action, Conclusion, Entry};
+use shared::report::Report;
+
+/// A detail that is text; nothing where it is not there.
+pub fn detail<'a>(entry: &'a Entry, name: &str) -> &'a str {
+    entry.details.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A moment as people read it.
+pub fn time(moment: &str) -> String {
+    let (date, rest) = moment.split_once('T').unwrap_or((moment, ""));
+    let clock = rest.trim_end_matches('Z').split('.').next().unwrap_or_default();
+    format!("{date} {clock} UTC")
+}
+
+/// A way of proving who one is, in words.
+pub fn method(name: &str) -> &'static str {
+    match name {
+        "none" | "email" => "the link that was mailed to them",
+        "sms" => "a code sent to their phone",
+        "kba" => "questions asked by an identity provider",
+        _ => "",
+    }
+}
+
+/// Who did it.
+pub fn actor(report: &Report, entry: &Entry) -> String {
+    match entry.actor.as_str() {
+        "provider" => "the identity provider".into(),
+        "system" => "this service".into(),
+        actor if actor.starts_with("key_") => "the sender's system".into(),
+        actor if actor.starts_with("operator/") => "the operator of this service".into(),
+        actor => report.name_of(actor).unwrap_or(actor).to_owned(),
+    }
+}
+
+/// What happened.
+pub fn sentence(report: &Report, entry: &Entry) -> String {
+    let actor = actor(report, entry);
+    let about = detail(entry, "recipient");
+    let whom = report.name_of(about).unwrap_or(if about.is_empty() { "the recipient" } else { about });
+    let how = method(detail(entry, "method"));
+    let because = |text: String| match detail(entry, "reason") {
+        "" => format!("{text}."),
+        reason => format!("{text}. The reason: {}.", reason.trim_end_matches('.')),
+    };
+    match entry.action {
+        Action::AgreementSent => format!("{} was sent to {}.", report.agreement.title, recipients(entry)),
+        Action::LinkOpened if detail(entry, "purpose") == "view" => {
+            format!("{actor} opened the link that was mailed, to view the signed agreement.")
+        }
+        Action::LinkOpened => format!("{actor} opened the link that was mailed, to sign."),
+        Action::LinkResent => format!("The link was mailed to {whom} again."),
+        Action::RecipientChanged => {
+            format!(
+                "What {whom} has to prove was changed: from {} to {}.",
+                method(detail(entry, "from")),
+                method(detail(entry, "to"))
+            )
+        }
+        Action::CodeSent => format!("A code was sent to the phone of {actor}."),
+        Action::CodeNotSent => format!("A code for {actor} could not be sent."),
+        Action::CodeVerified => because(format!("{actor} entered a code that was not accepted")),
+        Action::RecipientVerified if entry.actor == "provider" => format!("{whom} was verified by {how}."),
+        Action::RecipientVerified => format!("{actor} was verified by {how}."),
+        Action::KbaSessionOpened => format!("{actor} was shown the identity provider's questions."),
+        Action::KbaSessionAnswered => answered(entry, whom),
+        Action::KbaSessionExpired => format!("{whom} did not answer the identity provider's questions; nothing was counted."),
+        Action::FactorDelayed => format!("{actor} has to wait after wrong codes."),
+        Action::FactorDisabled => format!("{actor} entered too many wrong codes; none is taken any more."),
+        Action::RecipientCompleted => format!("{whom} completed the agreement."),
+        Action::AgreementCompleted => "All recipients have completed: the agreement is complete.".into(),
+        Action::AgreementCancelled if about.is_empty() => because("The sender cancelled the agreement".into()),
+        Action::AgreementCancelled => because(format!("The agreement was cancelled on account of {whom}")),
+        Action::AgreementExpired => "The time of the agreement was over: it expired.".into(),
+        Action::ViewingLocked => because(format!("Viewing was locked for {whom}")),
+        Action::ViewingReopened => format!("The sender let {whom} view the agreement again."),
+        other => format!("{}.", serde_json::json!(other).as_str().unwrap_or_default().replace('-', " ")),
+    }
+}
+
+/// What the provider said, where it was no pass that is waited for.
+fn answered(entry: &Entry, whom: &str) -> String {
+    let said = match detail(entry, "outcome") {
+        "passed" => format!("The identity provider said that {whom} passed"),
+        "failed" => format!("{whom} did not pass the identity provider's questions"),
+        "timed_out" => format!("{whom} did not answer the identity provider's questions in time"),
+        "not_locatable" => format!("The identity provider could not find {whom} in its records"),
+        _ => format!("The identity provider could not ask {whom} its questions"),
+    };
+    match entry.details.get("attempts").and_then(Value::as_u64) {
+        Some(attempts) => format!("{said}. This was failed attempt {attempts}."),
+        None if entry.outcome == Conclusion::Success => format!("{said}; it had no effect."),
+        None => format!("{said}; no attempt was counted."),
+    }
+}
+
+fn recipients(entry: &Entry) -> String {
+    match entry.details.get("recipients").and_then(Value::as_array).map(Vec::len) {
+        Some(1) => "one recipient".into(),
+        Some(count) => format!("{count} recipients"),
+        None => "its recipients".into(),
+    }
+}
