@@ -164,7 +164,13 @@ fn changed(entries: &[Entry<'_>], statement: &Statement) -> Vec<Finding> {
 /// The places of a longest run of entries that stand in their order: those beside it are the fewest that can have been moved.
 fn in_order(entries: &[Entry<'_>]) -> BTreeSet<usize> {
     let mut runs: Vec<(u64, usize)> = Vec::with_capacity(entries.len());
+    let mut met = BTreeSet::new();
     for entry in entries {
+        if !met.insert(entry.sequence) {
+            // It stands there already.
+            runs.push((entry.sequence, 0));
+            continue;
+        }
         let before = runs.iter().filter(|(sequence, _)| *sequence < entry.sequence).map(|(_, length)| *length).max();
         runs.push((entry.sequence, before.unwrap_or_default() + 1));
     }
