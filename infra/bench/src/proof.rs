@@ -107,6 +107,7 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
     let agreement = Event::post("/v1/agreements", agreement).header("idempotency-key", "\"lease\"").bearer(&world.key);
     let agreement = way.ask("agreements", &agreement).await?.expect(201)?.text("id")?;
     let steps = [
+        ("agreements", 200, Event::get("/v1/agreements").bearer(&world.key)),
         ("report", 200, Event::get(format!("/v1/agreements/{agreement}/audit")).bearer(&world.key)),
         ("quota-topup", 201, Event::post("/v1/quota/topups", bought).header("idempotency-key", "\"order-1\"").bearer(&operator)),
         ("quota", 200, Event::get("/v1/quota").bearer(&world.key)),
