@@ -58,7 +58,7 @@ impl World {
             closure: None,
             head: Head::default(),
         };
-        let mut writes = vec![Write::create(keys::agreement(id), &agreement).unwrap()];
+        let mut writes = vec![Write::create(keys::agreement(id), &agreement).unwrap().look_at(agreement.expires_at)];
         let mut asked = Asked { agreement: id, account, recipients: Vec::new(), challenges: Vec::new() };
         let ring = app.keyrings.current(now).await;
         for place in 0..recipients {

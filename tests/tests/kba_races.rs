@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use local::{Mode, Outcome, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::agreement::{RecipientStatus, Status};
+use shared::agreement::{LIFETIME, RecipientStatus, Status};
 use tests::World;
 
 fn figures(balance: shared::quota::Balance) -> (i64, i64, i64) {
@@ -73,6 +73,55 @@ async fn the_last_failure_and_a_pass_at_once_leave_one_of_the_two_and_sound_sums
             }
             other => panic!("{other:?}"),
         }
+        let _ = world.chain(&asked).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_failure_and_a_cancel_at_once_end_an_agreement_once() {
+    for _ in 0..8 {
+        let world = World::new().await;
+        let asked = world.asked(3, |kba| kba.max_attempts = Some(1)).await;
+        let session = world.session(&asked.challenges[0]).await;
+        let failed = world.send(world.signed("msg_a", &message(&session, "failed")));
+        let path = format!("/v1/agreements/{}/cancel", asked.agreement);
+        let (failed, cancelled) =
+            tokio::join!(failed, world.backend(Method::POST, &path, Some(json!({"reason": "the terms have changed"}))));
+        assert_eq!(failed.status, 204, "{}", failed.body);
+        let agreement = world.agreement(&asked).await;
+        assert_eq!(agreement.status, Status::Cancelled);
+        let by_sender = agreement.closure.unwrap().recipient.is_none();
+        assert_eq!(cancelled.status, if by_sender { 200 } else { 409 }, "{}", cancelled.body);
+        // What the sender cancels costs nothing and is told to nobody; a failure costs one, and the sender hears of it.
+        let (sums, mails) = if by_sender { ((3, 0, 0), 0) } else { ((2, 0, 1), 1) };
+        assert_eq!((figures(world.balance().await), world.outbox().await.len()), (sums, mails));
+        let ends = world.chain(&asked).await.iter().filter(|entry| entry["action"] == "agreement-cancelled").count();
+        assert_eq!(ends, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_failure_and_the_clean_up_at_once_count_once() {
+    for expired in [false, true] {
+        let world = World::new().await;
+        let asked = world.asked(3, |kba| kba.max_attempts = Some(1)).await;
+        if expired {
+            // The session is opened just before the agreement ends, and is answered just after.
+            world.advance(LIFETIME.as_secs() - 60);
+        }
+        let challenge = if expired { world.another_challenge(&asked, 0).await } else { asked.challenges[0].clone() };
+        let session = world.session(&challenge).await;
+        world.advance(601);
+        let clean = || world.send(world.request(Method::POST, "/_local/cleanup"));
+        let failed = world.send(world.signed("msg_a", &message(&session, "failed")));
+        let (failed, first, second) = tokio::join!(failed, clean(), clean());
+        assert_eq!((failed.status, first.status, second.status), (204, 200, 200));
+        let _ = clean().await.expect(200);
+        let agreement = world.agreement(&asked).await;
+        // Beginning late gets nobody away from the questions; but nothing comes of an agreement whose time is over.
+        let (status, sums, mails) = if expired { (Status::Expired, (3, 0, 0), 0) } else { (Status::Cancelled, (2, 0, 1), 1) };
+        assert_eq!(agreement.status, status);
+        assert_eq!((figures(world.balance().await), world.outbox().await.len()), (sums, mails));
         let _ = world.chain(&asked).await;
     }
 }
