@@ -121,6 +121,38 @@ async fn the_quota_follows_a_change_of_method() {
 }
 
 #[tokio::test]
+async fn the_contacts_are_mailed_at_once_when_the_balance_gets_low_and_not_by_what_reserves_nothing() {
+    let world = with_kba(12).await;
+    let contacts = ["one@alder.example", "two@alder.example"];
+    let _ = world.settings(json!({"contacts": contacts})).await;
+    let told = || async {
+        let mails = world.outbox().await;
+        let low = mails.iter().filter(|mail| contacts.iter().any(|contact| mail["to"] == *contact));
+        low.map(|mail| mail["to"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let first =
+        send_with(&world, "k1", &agreement(&json!([person(1, "kba"), person(2, "kba"), person(3, "sms")]))).await.expect(201);
+    assert_eq!((quota(&world).await.0, told().await.len()), (10, 0), "at the mark is not below it");
+    // A change of method gets it below the mark, which is told before it is answered.
+    let change = json!({"authentication": "kba"});
+    let _ = world.backend(Method::PATCH, &recipient_path(&first, 2), Some(change)).await.expect(200);
+    let mut mailed = told().await;
+    mailed.sort_unstable();
+    assert_eq!((quota(&world).await.0, mailed), (9, contacts.map(str::to_owned).to_vec()));
+    let _ = send_with(&world, "k2", &agreement(&json!([person(1, "none")]))).await.expect(201);
+    let _ = send_with(&world, "k3", &agreement(&json!([person(1, "kba")]))).await.expect(201);
+    assert_eq!(told().await.len(), 2, "it is told once for each crossing");
+    // Back at the mark, and below it by a sending.
+    let _ =
+        world.backend(Method::POST, &format!("/v1/agreements/{}/cancel", first.text("id")), Some(json!({"reason": "x"}))).await;
+    buy(&world, 1).await;
+    let _ = send_with(&world, "k4", &agreement(&json!([person(1, "kba"), person(2, "kba"), person(3, "kba")]))).await.expect(201);
+    assert_eq!((quota(&world).await.0, told().await.len()), (9, 4));
+    world.advance(3600);
+    assert_eq!(clean(&world).await["mails_sent"], 0, "nothing was left to the clean-up");
+}
+
+#[tokio::test]
 async fn an_agreement_expires_and_gives_back_what_it_reserved_once() {
     let world = with_kba(5).await;
     let mut body = agreement(&json!([person(1, "kba"), person(2, "kba")]));

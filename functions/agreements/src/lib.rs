@@ -51,7 +51,7 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
         Operation::SendAgreement => send::handle(&state, &call, &caller).await,
         Operation::ListAgreements => list::handle(&state.app, &call, &caller).await,
         Operation::GetAgreement => get::handle(&state.app, &call, &caller).await,
-        Operation::PatchRecipient => patch::handle(&state.app, &call, &caller).await,
+        Operation::PatchRecipient => patch::handle(&state, &call, &caller).await,
         Operation::CompleteRecipient => complete::handle(&state, &call, &caller).await,
         Operation::ResendLink => resend::handle(&state, &call, &caller).await,
         Operation::ReopenViewing => reopen::handle(&state.app, &call, &caller).await,

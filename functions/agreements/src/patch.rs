@@ -13,12 +13,13 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, Write, document};
 use shared::http::refusals::contended;
 use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::owed;
 use shared::quota::plan::{self, Order, Plan};
 use shared::quota::{EntryId, Unit, Watch, balance, watch};
 use utoipa::ToSchema;
 
 use crate::choice::{self, Choice};
-use crate::{find, send, shown};
+use crate::{State, find, send, shown};
 
 /// A JSON Merge Patch of a recipient.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -29,8 +30,9 @@ pub struct Request {
     pub authentication: Authentication,
 }
 
-pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
+pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
+    let app = &state.app;
     let request: Request = Body::read(call.merge_patch()?)?;
     let if_match = call.if_match()?;
     let mut patience = Patience::default();
@@ -52,7 +54,8 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         let event = Event::new(Action::RecipientChanged, caller.actor).from(call.source);
         let written = app.table.transact(change.writes(event, plan.as_ref())?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
+            let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
+            owed::deliver_all(app, &state.courier, mails).await;
             let changed = Recipient { authentication: request.authentication, status: RecipientStatus::Pending, ..recipient };
             return Ok(Reply::ok(&shown::Recipient::from(&changed)).etag(agreement.head.sequence + 1));
         }

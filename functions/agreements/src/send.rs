@@ -130,9 +130,8 @@ impl Sending<'_> {
             let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;
             match app.table.transact(writes).await {
                 Ok(()) => {
-                    // What reserves nothing gets nobody below anything.
-                    watch::tell(plan.crossing.as_ref().filter(|_| self.draft.premium() > 0), now);
-                    let mails: Vec<Key> = recipients.iter().map(|recipient| keys::recipient(self.id, recipient.id)).collect();
+                    let mut mails: Vec<Key> = recipients.iter().map(|recipient| keys::recipient(self.id, recipient.id)).collect();
+                    mails.extend(watch::tell(plan.crossing.as_ref(), now));
                     owed::deliver_all(app, &state.courier, mails).await;
                     return Ok(Reply::created(&answer));
                 }

@@ -104,12 +104,20 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
         "title": "Lease", "sender": { "email": "sales@example.com" },
         "recipients": [{ "email": "person@example.com", "authentication": "none" }],
     });
+    let low = json!({ "kba": { "enabled": true }, "quota": { "low_balance": 500 }, "contacts": ["office@example.com"] });
+    let verified = json!({
+        "title": "Deed", "sender": { "email": "sales@example.com" },
+        "recipients": [{ "email": "person@example.com", "country": "US", "authentication": "kba" }],
+    });
     let agreement = Event::post("/v1/agreements", agreement).header("idempotency-key", "\"lease\"").bearer(&world.key);
     let agreement = way.ask("agreements", &agreement).await?.expect(201)?.text("id")?;
     let steps = [
         ("agreements", 200, Event::get("/v1/agreements").bearer(&world.key)),
         ("report", 200, Event::get(format!("/v1/agreements/{agreement}/audit")).bearer(&world.key)),
         ("quota-topup", 201, Event::post("/v1/quota/topups", bought).header("idempotency-key", "\"order-1\"").bearer(&operator)),
+        ("settings", 200, Event::patch("/v1/settings", low).bearer(&world.key)),
+        // One of the 500 is reserved, which gets the balance below its mark: the contact is told.
+        ("agreements", 201, Event::post("/v1/agreements", verified).header("idempotency-key", "\"deed\"").bearer(&world.key)),
         ("quota", 200, Event::get("/v1/quota").bearer(&world.key)),
         ("quota", 200, Event::get("/v1/quota/entries").bearer(&world.key)),
         ("accounts", 201, Event::post("/v1/accounts", json!({ "name": "Birch", "plan": "starter" })).bearer(&operator)),

@@ -31,7 +31,7 @@
 //!         Err(_) => { patience.wait(&app.entropy).await?; seen = Some(balance::snapshot(&app.table, &app.entropy, &account).await?); }
 //!     }
 //! }
-//! watch::tell(plan.crossing.as_ref(), now);                       // after the commit; then owed::deliver_all of its mails
+//! let mails = watch::tell(plan.crossing.as_ref(), now);           // after the commit; then owed::deliver_all
 //! ```
 //!
 //! - [`plan::reserve`]: n transactions, one [`Unit`] for each: available → reserved. Nothing read: one shard, by the hash of the

@@ -90,11 +90,11 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
     };
     let entry = entry(order.account.id, Kind::Reserve, order.id.clone(), &order.about, parts, order.at);
     let units = units(&entry);
-    let crossing = seen.and_then(|seen| order.watch.crossing(order.account.id, seen, count));
-    let mut plan = Plan { writes: Vec::new(), units, crossing, entry };
+    let mut plan = Plan { writes: Vec::new(), units, crossing: None, entry };
     if count == 0 {
         return Ok(plan);
     }
+    plan.crossing = seen.and_then(|seen| order.watch.crossing(order.account.id, seen, count));
     plan.writes.push(plan.entry.create()?);
     for part in &plan.entry.parts {
         let write = change(&plan.entry, part);
@@ -355,6 +355,29 @@ mod tests {
             prop_assert!(after.iter().all(|stands| *stands >= 0));
             prop_assert!(level(account, EntryId::named("again"), &seen(&after), Timestamp::default()).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn what_takes_nothing_gets_nobody_below_anything() {
+        let account = serde_json::json!({
+            "id": AccountId::from_bytes([1; 16]), "name": "Alder", "plan": "business", "created_at": 0, "version": 1,
+            "settings_version": 1, "audit_seq": 0, "audit_hash": "",
+        });
+        let account: Account = serde_json::from_value(account).unwrap();
+        let (low, settings) = (seen(&[9]), crate::account::Settings { contacts: vec!["a@b.c".into()], ..Default::default() });
+        let watch = Watch::of(&account, &settings);
+        let order = |count| Order {
+            account: &account,
+            id: EntryId::named("r"),
+            about: About::default(),
+            count,
+            watch: &watch,
+            at: Timestamp::default(),
+        };
+        let nothing = reserve(&order(0), Some(&low)).unwrap();
+        assert!(nothing.crossing.is_none() && nothing.writes.is_empty());
+        let crossing = reserve(&order(1), Some(&low)).unwrap().crossing.unwrap();
+        assert_eq!((crossing.available, crossing.mails.len()), (8, 1));
     }
 
     #[test]

@@ -117,9 +117,11 @@ fn notice(account: AccountId, told: bool, crossings: u64, seen: &Snapshot) -> Wr
     }
 }
 
-/// After the transaction: the metric. The mails of [`Crossing::mails`] are to be delivered; what is not, the clean-up sends.
-pub fn tell(crossing: Option<&Crossing>, now: Timestamp) {
-    let Some(crossing) = crossing else { return };
+/// After the transaction: the metric. Answers with the mails that are owed for it, to be delivered at once; what is not, the clean-up
+/// sends.
+#[must_use]
+pub fn tell(crossing: Option<&Crossing>, now: Timestamp) -> Vec<Key> {
+    let Some(crossing) = crossing else { return Vec::new() };
     tracing::info!(
         account.id = %crossing.account,
         quota.available = crossing.available,
@@ -127,4 +129,5 @@ pub fn tell(crossing: Option<&Crossing>, now: Timestamp) {
         "the balance is low"
     );
     metric::emit("LowBalance", &json!({"account": crossing.account, "available": crossing.available}), now);
+    crossing.mails.clone()
 }
