@@ -126,7 +126,8 @@ pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<I
     futures_util::stream::iter(each).buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
-/// Claims the mail at `key` until the lease ends, when the clean-up looks again.
+/// Claims the mail at `key` until the lease ends, when the clean-up looks again; answers with the mail that was claimed. That may
+/// be another than the one that was read: what is owed of a recipient is replaced where there is something newer to tell.
 ///
 /// The claim's own id lets the SDK repeat the request: it claims once.
 async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Option<Owed>, Failure> {
@@ -144,7 +145,7 @@ async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Optio
         .value("now", now)
         .look_at(until);
     match app.table.update(update).await {
-        Ok(_) => Ok(Some(owed)),
+        Ok(claimed) => Ok(Some(read::<Item>(claimed)?.owed)),
         Err(Failure::Unavailable(inner)) => Err(Failure::Unavailable(inner)),
         Err(Failure::Condition(_) | Failure::Conflict) => Ok(None),
     }

@@ -114,6 +114,45 @@ async fn a_mail_on_an_item_goes_and_the_item_stays() {
     assert!(item.contains_key("name") && !item.contains_key("owed") && !item.contains_key("due_at"), "{item:?}");
 }
 
+/// A mail with this link, as it is owed on the item at `key`.
+async fn owed_on(world: &World, key: &Key, token: &str) -> Owed {
+    let (app, now) = (world.stack.app(), world.stack.app().clock.now());
+    let keyring = app.keyrings.current(now).await;
+    let token = Secret::new(token.to_owned());
+    let link = SealedLink::seal("https://a.example/link", &token, Span::hours(2), &key.pk, &keyring, now).unwrap();
+    let mut owed = owed_mail(world, "x").await;
+    owed.mail.message = Message::SignInLink(link);
+    owed
+}
+
+#[tokio::test]
+async fn the_mail_that_was_claimed_is_sent_and_not_the_one_that_was_read() {
+    // Another mail takes its place once it was read, and once it was claimed.
+    for (held, expected) in [(0, vec!["lnk_second"]), (1, vec!["lnk_first", "lnk_second"])] {
+        let world = World::new().await;
+        let now = world.stack.app().clock.now();
+        let key = Key { pk: "AGREEMENT#x".into(), sk: "RECIPIENT#y".into() };
+        let owe = async |token: &str| {
+            let owed = owed_on(&world, &key, token).await;
+            let write = owed::on(Write::update(key.clone(), "SET #seen = :seen").value("seen", true), &owed, now).unwrap();
+            world.stack.table().transact(vec![write]).await.unwrap();
+        };
+        owe("lnk_first").await;
+        let gate = world.stack.faults().hold(Service::Dynamodb, held);
+        let (_, ()) = tokio::join!(deliver(&world, &key), async {
+            gate.arrived().await;
+            owe("lnk_second").await;
+            gate.let_go();
+        });
+        // Whoever owes a mail sends it; here that is the clean-up.
+        let _ = clean(&world).await;
+        let texts: Vec<String> = world.outbox().await.iter().map(|mail| mail["text"].as_str().unwrap().to_owned()).collect();
+        let sent: Vec<&str> = texts.iter().filter_map(|text| text.rsplit('#').next()).collect();
+        assert_eq!(sent, expected, "held at call {held}");
+        assert!(!world.stack.table().get(key).await.unwrap().unwrap().contains_key("owed"));
+    }
+}
+
 #[tokio::test]
 async fn a_clean_up_sends_ten_at_once_and_begins_nothing_when_its_time_is_over() {
     let world = World::new().await;

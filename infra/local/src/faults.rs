@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::entropy::Entropy;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::limits::ItemLimit;
@@ -64,6 +65,42 @@ struct State {
     struck: u32,
     storm: Option<Storm>,
     limit: Option<ItemLimit>,
+    gate: Option<Gate>,
+}
+
+/// A call that waits to be answered: for what happens between a read and the write that was decided from it.
+#[derive(Debug)]
+struct Gate {
+    service: Service,
+    after: u32,
+    held: Held,
+}
+
+/// A call that took effect, and whose answer waits: see [`Faults::hold`].
+#[derive(Clone, Debug, Default)]
+pub struct Held(Arc<Notices>);
+
+#[derive(Debug, Default)]
+struct Notices {
+    arrived: Notify,
+    let_go: Notify,
+}
+
+impl Held {
+    /// Waits until the call is held.
+    pub async fn arrived(&self) {
+        self.0.arrived.notified().await;
+    }
+
+    /// Lets the answer go. The SDK waits two seconds for it before it asks again.
+    pub fn let_go(&self) {
+        self.0.let_go.notify_one();
+    }
+
+    pub(crate) async fn wait(&self) {
+        self.0.arrived.notify_one();
+        self.0.let_go.notified().await;
+    }
 }
 
 /// Calls to the table that go wrong at random, by a seed.
@@ -109,6 +146,24 @@ impl Faults {
         let mut state = self.state();
         state.reset_counts();
         state.plans.insert(service, Plan { mode, after, count });
+    }
+
+    /// After `after` more calls to `service`, the next takes effect, and its answer waits to be let go.
+    pub fn hold(&self, service: Service, after: u32) -> Held {
+        let held = Held::default();
+        self.state().gate = Some(Gate { service, after, held: held.clone() });
+        held
+    }
+
+    /// Whether the answer of this call waits, and for what.
+    pub(crate) fn gate(&self, service: Service) -> Option<Held> {
+        let mut state = self.state();
+        let gate = state.gate.as_mut().filter(|gate| gate.service == service)?;
+        if gate.after > 0 {
+            gate.after -= 1;
+            return None;
+        }
+        state.gate.take().map(|gate| gate.held)
     }
 
     /// From now on so many calls in a thousand to the table go wrong, drawn from `seed`. What was struck, [`Faults::calm`] tells.

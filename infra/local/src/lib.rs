@@ -37,7 +37,7 @@ pub mod storm;
 
 pub use demo::{Demo, DemoUser};
 pub use event::Incoming;
-pub use faults::{Faults, Mode, Plan, Report, Service};
+pub use faults::{Faults, Held, Mode, Plan, Report, Service};
 pub use gateway::Gateway;
 pub use inbox::{Channel, Message, Outbox};
 pub use provider::{Delivered, Outcome, Provider, Sent};

@@ -90,6 +90,14 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
                 return HttpConnectorFuture::ready(refusals::cancelled(&request, "ThrottlingError", &short));
             }
         }
+        if let Some(held) = self.faults.gate(self.service) {
+            let answer = self.inner.call(request);
+            return HttpConnectorFuture::new(async move {
+                let answer = answer.await;
+                held.wait().await;
+                answer
+            });
+        }
         let Some(mode) = self.faults.meet(self.service, refusals::can_conflict(&request)) else {
             return self.inner.call(request);
         };
