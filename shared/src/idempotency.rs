@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Failure, Item, Key, Write, keys, read};
-use crate::http::{Call, Problem, Slug};
+use crate::http::{Call, Problem, Reply, Slug};
 use crate::secret::Fingerprint;
 
 /// How long an answer is kept.
@@ -41,7 +41,7 @@ struct Record {
 
 /// What a record says to a new request with its key.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Replay {
+enum Replay {
     /// There is none, or it is over: go ahead.
     None,
     /// This was answered.
@@ -72,10 +72,10 @@ fn given_key(call: &Call) -> Result<Option<String>, Problem> {
 }
 
 impl IdempotencyKey {
-    /// The key of `call`, if it has one, among those of `caller`.
+    /// The key of `call`, if it has one, among those of `caller`. What is asked for stands in the path and in the body.
     pub fn of(call: &Call, caller: &str) -> Result<Option<Self>, Problem> {
         let Some(key) = given_key(call)? else { return Ok(None) };
-        let request = Fingerprint::of(call.raw_body()).encode();
+        let request = Fingerprint::of(&[call.path.as_bytes(), b"\n", call.raw_body()].concat()).encode();
         Ok(Some(Self { record: keys::idempotency(caller, &key), request }))
     }
 
@@ -85,7 +85,7 @@ impl IdempotencyKey {
     }
 
     /// What the record, if there is one, says.
-    pub fn replay(&self, item: Option<Item>, now: Timestamp) -> Result<Replay, Failure> {
+    fn replay(&self, item: Option<Item>, now: Timestamp) -> Result<Replay, Failure> {
         let Some(item) = item else { return Ok(Replay::None) };
         let record: Record = read(item)?;
         let over = record.kept_until <= now || record.running_until.is_some_and(|until| until <= now);
@@ -98,6 +98,17 @@ impl IdempotencyKey {
         } else {
             Replay::Answer(record.answer)
         })
+    }
+
+    /// The answer of the same request before, a 202, if there was one; a refusal where it is another, or still running.
+    pub fn answer_again(&self, item: Option<Item>, now: Timestamp) -> Result<Option<Reply>, Problem> {
+        let replay = self.replay(item, now)?;
+        if let Some(problem) = replay.refusal() {
+            return Err(problem);
+        }
+        let Replay::Answer(body) = replay else { return Ok(None) };
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        Ok(Some(Reply::json(202, &body).header("idempotency-replayed", "true".into())))
     }
 
     /// The write that claims the key for a request that will answer so.
@@ -135,7 +146,7 @@ impl IdempotencyKey {
 
 impl Replay {
     /// The refusal, where it is one.
-    pub fn refusal(&self) -> Option<Problem> {
+    fn refusal(&self) -> Option<Problem> {
         match self {
             Self::None | Self::Answer(_) => None,
             Self::Running => Some(Problem::new(Slug::IdempotencyConflict).header("retry-after", "1".into())),

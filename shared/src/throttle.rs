@@ -135,6 +135,11 @@ impl Window {
         write.set_expiry(now.plus(longest))
     }
 
+    /// A log that stands on an item of something else, with `now` in it: as much of it as the limits look at.
+    pub fn entered(&self, moments: &[Timestamp], now: Timestamp) -> Vec<Timestamp> {
+        std::iter::once(now).chain(moments.iter().copied()).take(self.needed()).collect()
+    }
+
     /// The write that takes `moment` out of a log again, given the log as it stands. `None` if it is not in it.
     pub fn withdraw(key: crate::dynamo::Key, moment: Timestamp, moments: &[Timestamp]) -> Option<Write> {
         let index = moments.iter().position(|entry| *entry == moment)?;

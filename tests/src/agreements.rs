@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::audit::{Entry, first_broken};
 
 use crate::{Answer, World};
 
@@ -50,6 +51,15 @@ pub async fn quota(world: &World) -> (i64, i64, i64) {
 /// Runs the clean-up.
 pub async fn clean(world: &World) -> Value {
     world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200).body
+}
+
+/// The actions in an agreement's report, whose chain has to be whole.
+pub async fn steps(world: &World, sent: &Answer) -> Vec<String> {
+    let path = format!("/v1/agreements/{}/audit", sent.text("id"));
+    let report = world.backend(Method::GET, &path, None).await.expect(200).body;
+    let entries: Vec<Entry> = serde_json::from_value(report["entries"].clone()).unwrap();
+    assert_eq!(first_broken(&entries), None);
+    report["entries"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The path of a recipient of an agreement that was sent.

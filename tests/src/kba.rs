@@ -79,6 +79,7 @@ impl World {
                 kba: state,
                 viewing_locked_at: None,
                 links: Vec::new(),
+                resends: Vec::new(),
                 openings: Vec::new(),
                 factors: BTreeMap::new(),
                 challenges: BTreeMap::from([(ticket.name.clone(), Challenge::open(now))]),

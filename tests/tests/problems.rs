@@ -1024,6 +1024,17 @@ async fn the_errors_of_agreements() {
     walk.refuses_contention(patch, &first, Some(method.clone())).await;
     let (resend, reopen) = (Operation::ResendLink, Operation::ReopenViewing);
     walk.refuses_contention(resend, &format!("{first}/resend"), None).await;
+    let with_key = |walk: &Walk, path: &str| walk.ask(resend, &format!("{path}/resend")).header("idempotency-key", "\"r\"");
+    walk.key = None;
+    for _ in 0..5 {
+        let _ = walk.world.send(with_key(&walk, &first)).await.expect(202);
+    }
+    walk.refuses(resend, Slug::IdempotencyKeyReused, with_key(&walk, &second)).await;
+    for _ in 0..4 {
+        let _ = walk.world.send(walk.ask(resend, &format!("{first}/resend"))).await.expect(202);
+    }
+    walk.refuses(resend, Slug::TooManySends, walk.ask(resend, &format!("{first}/resend"))).await;
+    walk.key = Some("another");
     lock_viewing(&walk.world, &sent).await;
     walk.refuses_contention(reopen, &format!("{first}/reopen"), None).await;
     walk.refuses_contention(Operation::CancelAgreement, &format!("{one}/cancel"), Some(reason.clone())).await;

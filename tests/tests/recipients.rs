@@ -3,7 +3,9 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::agreements::{agreement, clean, complete, links, open, open_last, person, quota, recipient_path, send_with, with_kba};
+use tests::agreements::{
+    agreement, clean, complete, links, open, open_last, person, quota, recipient_path, send_with, steps, with_kba,
+};
 use tests::{Answer, World, another};
 
 fn claims(token: &str) -> Value {
@@ -193,6 +195,7 @@ async fn another_link_is_mailed_and_those_before_stay_good() {
     let path = format!("{}/resend", recipient_path(&sent, 0));
     for _ in 0..16 {
         let _ = world.backend(Method::POST, &path, None).await.expect(202);
+        world.advance(360);
     }
     let mailed = links(&world, "r1@example.com").await;
     assert_eq!(mailed.len(), 17);
@@ -201,6 +204,83 @@ async fn another_link_is_mailed_and_those_before_stay_good() {
     let _ = open(&world, &mailed[16]).await.expect(200);
     let _ = cancel(&world, &sent).await.expect(200);
     let _ = world.backend(Method::POST, &path, None).await.refused(409, "agreement-not-open");
+}
+
+#[tokio::test]
+async fn another_link_is_not_mailed_without_end() {
+    let world = World::new().await;
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "none"), person(2, "none")]))).await.expect(201);
+    let resend = |place: usize| {
+        let (world, path) = (&world, format!("{}/resend", recipient_path(&sent, place)));
+        async move { world.backend(Method::POST, &path, None).await }
+    };
+    for (allowed, wait) in [(5, "600"), (5, "3000")] {
+        for _ in 0..allowed {
+            let _ = resend(0).await.expect(202);
+        }
+        let refused = resend(0).await.refused(429, "too-many-sends");
+        assert_eq!(refused.header("retry-after"), Some(wait));
+        let _ = resend(1).await.expect(202);
+        world.advance(600);
+    }
+    let _ = resend(0).await.refused(429, "too-many-sends");
+    world.advance(2_400);
+    let _ = resend(0).await.expect(202);
+    assert_eq!(links(&world, "r1@example.com").await.len(), 1 + 11);
+    let resent = steps(&world, &sent).await.iter().filter(|action| *action == "link-resent").count();
+    assert_eq!(resent, 11 + 2, "what was refused left nothing");
+}
+
+#[tokio::test]
+async fn the_same_resend_again_mails_nothing() {
+    let world = World::new().await;
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "none"), person(2, "none")]))).await.expect(201);
+    let resend = |place: usize, key: &'static str| {
+        let path = format!("{}/resend", recipient_path(&sent, place));
+        world.send(world.request(Method::POST, &path).bearer_auth(&world.key).header("idempotency-key", key))
+    };
+    let first = resend(0, "one").await.expect(202);
+    assert_eq!(first.header("idempotency-replayed"), None);
+    for _ in 0..7 {
+        let again = resend(0, "one").await.expect(202);
+        assert_eq!((&again.body, again.header("idempotency-replayed")), (&first.body, Some("true")));
+    }
+    assert_eq!(links(&world, "r1@example.com").await.len(), 2);
+    let _ = resend(1, "one").await.refused(422, "idempotency-key-reused");
+    // A refusal frees the key.
+    for key in ["two", "three", "four", "five"] {
+        let _ = resend(0, key).await.expect(202);
+    }
+    let _ = resend(0, "six").await.refused(429, "too-many-sends");
+    world.advance(600);
+    assert_eq!(resend(0, "six").await.expect(202).header("idempotency-replayed"), None);
+    // What was answered is answered again, whatever has become of the agreement; a day later it is forgotten.
+    let _ = cancel(&world, &sent).await.expect(200);
+    assert_eq!(resend(0, "one").await.expect(202).body, first.body);
+    world.advance(86_400);
+    let _ = resend(0, "one").await.refused(409, "agreement-not-open");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_resends_at_once_are_five_and_those_of_one_key_are_one() {
+    for (key, mailed) in [(None, 5), (Some("one"), 1)] {
+        let world = World::new().await;
+        let sent = send_with(&world, "k", &agreement(&json!([person(1, "none")]))).await.expect(201);
+        let path = format!("{}/resend", recipient_path(&sent, 0));
+        let ask = || {
+            let request = world.request(Method::POST, &path).bearer_auth(&world.key);
+            world.send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key)))
+        };
+        let answers = futures_util::future::join_all((0..50).map(|_| ask())).await;
+        assert!(answers.iter().all(|answer| [202, 409, 429].contains(&answer.status)), "{answers:?}");
+        let replayed = |answer: &&tests::Answer| answer.header("idempotency-replayed").is_some();
+        let made = answers.iter().filter(|answer| answer.status == 202 && !replayed(answer)).count();
+        let resent = steps(&world, &sent).await.iter().filter(|action| *action == "link-resent").count();
+        assert_eq!(made, resent);
+        assert!((1..=mailed).contains(&made), "{made}");
+        // One mail is owed at a time: what is mailed while one is under way takes its place.
+        assert!((2..=1 + made).contains(&links(&world, "r1@example.com").await.len()));
+    }
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ impl Drafted {
             kba: KbaState::default(),
             viewing_locked_at: None,
             links: Vec::new(),
+            resends: Vec::new(),
             openings: Vec::new(),
             // The map stands ready, because an update can only reach into one that is there.
             factors: BTreeMap::from([(Method::Sms.name().to_owned(), Factor::default())]),

@@ -2,7 +2,7 @@
 
 use shared::agreement::{Agreement, Recipient, Whole};
 use shared::app::App;
-use shared::dynamo::{keys, read};
+use shared::dynamo::{Item, Key, keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::ids::{AccountId, AgreementId, RecipientId};
 
@@ -19,10 +19,22 @@ pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<Whole, 
 
 /// The agreement and one recipient, in one request.
 pub async fn recipient(app: &App, call: &Call, account: AccountId) -> Result<(Agreement, Recipient), Problem> {
+    let (agreement, recipient, _) = recipient_beside(app, call, account, None).await?;
+    Ok((agreement, recipient))
+}
+
+/// The same, and what stands at another key.
+pub async fn recipient_beside(
+    app: &App,
+    call: &Call,
+    account: AccountId,
+    other: Option<Key>,
+) -> Result<(Agreement, Recipient, Option<Item>), Problem> {
     let id: AgreementId = call.path_id("id")?;
     let recipient: RecipientId = call.path_id("recipient")?;
-    let mut items = app.table.get_all(vec![keys::agreement(id), keys::recipient(id, recipient)]).await?.into_iter();
+    let wanted = [keys::agreement(id), keys::recipient(id, recipient)].into_iter().chain(other).collect();
+    let mut items = app.table.get_all(wanted).await?.into_iter();
     let agreement: Agreement = read(items.next().flatten().ok_or_else(not_found)?)?;
     let recipient: Recipient = read(items.next().flatten().ok_or_else(not_found)?)?;
-    if agreement.account == account { Ok((agreement, recipient)) } else { Err(not_found()) }
+    if agreement.account == account { Ok((agreement, recipient, items.next().flatten())) } else { Err(not_found()) }
 }

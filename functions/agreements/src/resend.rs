@@ -1,11 +1,14 @@
-//! `POST /v1/agreements/{id}/recipients/{recipient}/resend`: another link by mail. Those mailed before stay good.
+//! `POST /v1/agreements/{id}/recipients/{recipient}/resend`: another link by mail, once per `Idempotency-Key` where there is one. Those
+//! mailed before stay good.
 
-use shared::agreement::{Occasion, Refusal, Status};
+use shared::agreement::{Agreement, Occasion, RESENDS, Recipient, Refusal, Status};
 use shared::api_key::Caller;
 use shared::audit::{Action, Event};
+use shared::clock::Timestamp;
 use shared::dynamo::{Patience, document, keys};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
+use shared::http::refusals::{contended, too_many_sends};
+use shared::http::{Call, Outcome, Problem, Reply};
+use shared::idempotency::IdempotencyKey;
 use shared::owed;
 
 use crate::{State, find, shown};
@@ -14,28 +17,52 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     call.only_query(&["account"])?;
     call.no_body()?;
     let app = &state.app;
+    let account = caller.account.id;
+    let key = IdempotencyKey::of(call, &account.to_string())?;
     let base = call.base_url(app.config.base_url.as_deref());
     let mut patience = Patience::default();
     loop {
-        let (agreement, recipient) = find::recipient(app, call, caller.account.id).await?;
+        let record = key.as_ref().map(IdempotencyKey::record);
+        let (agreement, recipient, record) = find::recipient_beside(app, call, account, record).await?;
         let now = app.clock.now();
-        let occasion = match agreement.status(now) {
-            Status::OutForSignature => Occasion::Signing,
-            Status::Completed => Occasion::Signed,
-            ended @ (Status::Cancelled | Status::Expired) => return Err(Refusal::NotOpen(ended).problem()),
-        };
+        if let Some(reply) = key.as_ref().map(|key| key.answer_again(record, now)).transpose()?.flatten() {
+            return Ok(reply);
+        }
+        let occasion = decide(&agreement, &recipient, now)?;
         let keyring = app.keyrings.current(now).await;
         let invited = agreement.invite(&recipient, occasion, &base, (&keyring, &app.entropy), now)?;
         let event = Event::new(Action::LinkResent, caller.actor).from(call.source);
         let event = event.with("recipient", recipient.id.to_string());
         let mut writes = agreement.change(agreement.touch(), [event], now)?;
-        let links = document(&recipient.links_with(invited.fingerprint))?;
-        let update = recipient.touch().and(", #links = :links").value("links", links);
+        let update = recipient
+            .touch()
+            .and(", #links = :links, #resends = :resends")
+            .value("links", document(&recipient.links_with(invited.fingerprint))?)
+            .value("resends", RESENDS.entered(&recipient.resends, now));
         writes.push(owed::on(update, &invited.owed, now)?);
+        let answer = shown::Recipient::from(&recipient);
+        if let Some(key) = &key {
+            writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);
+        }
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             owed::deliver_all(app, &state.courier, vec![keys::recipient(agreement.id, recipient.id)]).await;
-            return Ok(Reply::json(202, &shown::Recipient::from(&recipient)));
+            return Ok(Reply::json(202, &answer));
+        }
+    }
+}
+
+/// What another link is mailed for, if one may be.
+fn decide(agreement: &Agreement, recipient: &Recipient, now: Timestamp) -> Result<Occasion, Problem> {
+    let occasion = match agreement.status(now) {
+        Status::OutForSignature => Occasion::Signing,
+        Status::Completed => Occasion::Signed,
+        ended @ (Status::Cancelled | Status::Expired) => return Err(Refusal::NotOpen(ended).problem()),
+    };
+    match RESENDS.full_until(&recipient.resends, now) {
+        None => Ok(occasion),
+        Some((until, limit)) => {
+            Err(too_many_sends(until, limit, now).detail("This recipient was mailed another link too often of late."))
         }
     }
 }

@@ -6,11 +6,11 @@ use shared::clock::Timestamp;
 use shared::code::{self, Draft, PER_DESTINATION, PER_SOURCE};
 use shared::config::source_key;
 use shared::courier::{CodeMessage, NotSent};
-use shared::dynamo::{Failure, Item, Patience, keys, read};
+use shared::dynamo::{Failure, Patience, keys, read};
 use shared::http::problem::Policy;
 use shared::http::refusals::too_many_sends;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::{IdempotencyKey, Replay};
+use shared::idempotency::IdempotencyKey;
 use shared::send_budget;
 use shared::throttle::Window;
 use shared::user::{Method, User};
@@ -36,7 +36,7 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
             // The items were not read at one instant: the send that stands in the way may be this very request's.
             let overtaken = matches!(denial, Denial::TooSoon(_)).then_some(key.as_ref()).flatten();
             let Some(key) = overtaken else { return Err(denial.problem(now)) };
-            let answered = replay(key, app.table.get(key.record()).await?, now)?;
+            let answered = key.answer_again(app.table.get(key.record()).await?, now)?;
             return answered.ok_or_else(|| denial.problem(now));
         }
         let draft = code::draw(&ticket, case.method, &keyring, &app.entropy, now)?;
@@ -93,22 +93,11 @@ async fn read_case(
     let settings = account.settings_in(user.group.as_deref(), group, &state.app.table).await?;
     call.allow_origins(&settings.origins);
     let sends_of_source = source.as_ref().map(Window::moments).unwrap_or_default();
-    if let Some(reply) = record.map(|(key, record)| replay(key, record, now)).transpose()?.flatten() {
+    if let Some(reply) = record.map(|(key, record)| key.answer_again(record, now)).transpose()?.flatten() {
         return Ok(Known::Answered(reply));
     }
     let case = Case { ticket: ticket.clone(), method, account, settings, user, now };
     Ok(Known::Open(Box::new(case), sends_of_source))
-}
-
-/// The answer of the same request before, if there was one.
-pub(crate) fn replay(key: &IdempotencyKey, record: Option<Item>, now: Timestamp) -> Result<Option<Reply>, Problem> {
-    let replay = key.replay(record, now)?;
-    if let Some(problem) = replay.refusal() {
-        return Err(problem);
-    }
-    let Replay::Answer(body) = replay else { return Ok(None) };
-    let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-    Ok(Some(Reply::json(202, &body).header("idempotency-replayed", "true".into())))
 }
 
 /// Why a claim did not go through: a limit says so, or what it was decided from has changed.

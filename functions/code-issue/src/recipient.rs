@@ -18,7 +18,6 @@ use shared::throttle::Window;
 use shared::user::Method;
 
 use crate::claim::{Denial, Place, Trims, read_log};
-use crate::issue::replay;
 use crate::{Request, Response, State};
 
 const METHOD: Method = Method::Sms;
@@ -53,7 +52,7 @@ pub async fn issue(
     let mut trims = Trims::default();
     loop {
         let (case, record) = Case::read(state, call, ticket, key.as_ref(), now).await?;
-        if let Some(reply) = key.as_ref().map(|key| replay(key, record, now)).transpose()?.flatten() {
+        if let Some(reply) = key.as_ref().map(|key| key.answer_again(record, now)).transpose()?.flatten() {
             return Ok(reply);
         }
         case.decide()?;

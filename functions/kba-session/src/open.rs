@@ -129,16 +129,13 @@ impl Case {
 
     fn writes(&self, id: SessionId, call: &Call) -> Result<Vec<Write>, Problem> {
         let session = Session::open(id, &self.ticket, &self.recipient, self.now);
-        let kept = OPENINGS.limits.iter().map(|limit| limit.quota).max().unwrap_or_default();
-        let sessions: Vec<Timestamp> =
-            std::iter::once(self.now).chain(self.recipient.kba.sessions.iter().copied()).take(kept).collect();
         let update = self
             .recipient
             .touch_kba()
             .and(", #kba.#session = :session, #kba.#sessions = :sessions, #kba.#opened = :number")
             .and(", #challenges.#c.#expires_at = :lives_until")
             .value("session", document(&id)?)
-            .value("sessions", sessions)
+            .value("sessions", OPENINGS.entered(&self.recipient.kba.sessions, self.now))
             .value("number", session.number)
             .value("lives_until", session.expires_at);
         let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(self.recipient.id)).from(call.source);

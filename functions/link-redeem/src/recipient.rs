@@ -104,9 +104,7 @@ impl Case<'_> {
 
     /// The update that notes the opening.
     fn opened(&self) -> Write {
-        let most = OPENINGS.limits.last().map_or(0, |limit| limit.quota);
-        let openings: Vec<Timestamp> =
-            std::iter::once(self.now).chain(self.recipient.openings.iter().copied()).take(most).collect();
+        let openings = OPENINGS.entered(&self.recipient.openings, self.now);
         self.recipient.touch().and(", #openings = :openings").value("openings", openings)
     }
 

@@ -3,11 +3,11 @@
 use shared::account::{Foreseen, Settings};
 use shared::api_key::Caller;
 use shared::audit::{Action, Event};
-use shared::clock::{Span, Timestamp};
+use shared::clock::Span;
 use shared::dynamo::{Item, Patience, keys, read};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::{IdempotencyKey, Replay};
+use shared::idempotency::IdempotencyKey;
 use shared::link::{self, Envelope, Link, Purpose, Token};
 use shared::owed;
 use shared::user::{Method, User};
@@ -29,7 +29,7 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let user = items.next().flatten();
         if let Some(key) = &key
-            && let Some(reply) = replay(key, items.next().flatten(), now)?
+            && let Some(reply) = key.answer_again(items.next().flatten(), now)?
         {
             return Ok(reply);
         }
@@ -93,15 +93,4 @@ fn reachable(item: Option<Item>, caller: &Caller, request: &Request, settings: &
     } else {
         Ok(user)
     }
-}
-
-/// The answer of the same request before, if there was one.
-fn replay(key: &IdempotencyKey, record: Option<Item>, now: Timestamp) -> Result<Option<Reply>, Problem> {
-    let replay = key.replay(record, now)?;
-    if let Some(problem) = replay.refusal() {
-        return Err(problem);
-    }
-    let Replay::Answer(body) = replay else { return Ok(None) };
-    let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-    Ok(Some(Reply::json(202, &body).header("idempotency-replayed", "true".into())))
 }

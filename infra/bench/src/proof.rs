@@ -110,9 +110,13 @@ async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fa
         "recipients": [{ "email": "person@example.com", "country": "US", "authentication": "kba" }],
     });
     let agreement = Event::post("/v1/agreements", agreement).header("idempotency-key", "\"lease\"").bearer(&world.key);
-    let agreement = way.ask("agreements", &agreement).await?.expect(201)?.text("id")?;
+    let sent: Value = serde_json::from_str(&way.ask("agreements", &agreement).await?.expect(201)?.body)?;
+    let of = |place: &str| sent.pointer(place).and_then(Value::as_str).ok_or("the agreement has no ids");
+    let (agreement, recipient) = (of("/id")?, of("/recipients/0/id")?);
+    let resend = Event::post(format!("/v1/agreements/{agreement}/recipients/{recipient}/resend"), json!({}));
     let steps = [
         ("agreements", 200, Event::get("/v1/agreements").bearer(&world.key)),
+        ("agreements", 202, resend.header("idempotency-key", "\"again\"").bearer(&world.key)),
         ("report", 200, Event::get(format!("/v1/agreements/{agreement}/audit")).bearer(&world.key)),
         ("quota-topup", 201, Event::post("/v1/quota/topups", bought).header("idempotency-key", "\"order-1\"").bearer(&operator)),
         ("settings", 200, Event::patch("/v1/settings", low).bearer(&world.key)),

@@ -22,7 +22,7 @@ use crate::clock::{Span, Timestamp};
 use crate::ids::{AccountId, AgreementId, RecipientId};
 
 pub use invitation::{Invited, Occasion};
-pub use recipient::{Authentication, KbaState, OPENINGS, Recipient, RecipientStatus};
+pub use recipient::{Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus};
 pub use token::{Link, Ticket};
 pub use whole::Whole;
 
@@ -226,6 +226,7 @@ pub(crate) mod tests {
             kba: KbaState::default(),
             viewing_locked_at: None,
             links: Vec::new(),
+            resends: Vec::new(),
             openings: Vec::new(),
             factors: BTreeMap::new(),
             challenges: BTreeMap::new(),

@@ -22,6 +22,10 @@ pub const LINKS_MAX: usize = 16;
 /// How often a recipient's link may be opened: each opening is an audit entry.
 pub const OPENINGS: Window =
     Window { limits: &[Limit { quota: 20, span: Span::minutes(10) }, Limit { quota: 60, span: Span::hours(24) }] };
+/// How often a recipient may be mailed another link: as often as a destination may be sent codes. The first one, which the sending
+/// itself mails, and the last, when all have signed, do not count.
+pub const RESENDS: Window =
+    Window { limits: &[Limit { quota: 5, span: Span::minutes(10) }, Limit { quota: 10, span: Span::hours(1) }] };
 /// How many challenges that are over are removed with the opening of a new one.
 const PRUNED_AT_ONCE: usize = 20;
 
@@ -138,6 +142,9 @@ pub struct Recipient {
     /// The fingerprints of the links that were mailed, the oldest first.
     #[serde(default)]
     pub links: Vec<String>,
+    /// When another link was mailed of late, the newest first.
+    #[serde(default)]
+    pub resends: Vec<Timestamp>,
     /// When the link was opened of late, the newest first.
     #[serde(default)]
     pub openings: Vec<Timestamp>,

@@ -127,14 +127,14 @@ slugs! {
     AllowlistTooWide "allowlist-too-wide" 422 "A network of the allowlist is too wide"
         "An IPv4 network may be /16 or narrower, an IPv6 network /32 or narrower.";
     IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key was used for another request"
-        "The key stands for another body. Use a new one.";
+        "The key stands for another request. Use a new one.";
     TooManyAttempts "too-many-attempts" 429 "Too many attempts"
         "Wrong passwords or codes came too fast. `Retry-After` says when to try again. Where a challenge has had its tries, a new sign-in helps at once; where a factor is disabled, an administrator does.";
     TooManySessions "too-many-sessions" 429 "Too many sessions were opened"
         "A recipient may open ten sessions of knowledge-based authentication in 24 hours. `Retry-After` says when the next one can be opened.";
     ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
         "The wait is a minute and doubles with each code. `Retry-After` says how long is left.";
-    TooManySends "too-many-sends" 429 "Too many codes were sent"
+    TooManySends "too-many-sends" 429 "Too many messages were sent"
         "The destination or the source address has had its share: 5 in 10 minutes and 10 an hour per destination, 25 in 5 minutes per source address; or the account's texts to this country have gone unanswered too often this hour. `Retry-After` says when to try again.";
     InternalError "internal-error" 500 "Something went wrong on our side"
         "The fault is logged under `instance`.";
