@@ -97,6 +97,9 @@ pub struct Challenge {
     pub sends: u32,
     /// When the last of them was.
     pub sent_at: Timestamp,
+    /// When each of them that was a text was: what its completion gives back to the budget of texts.
+    #[serde(default)]
+    pub texts: Vec<Timestamp>,
     /// The code that is good, by method.
     pub codes: BTreeMap<String, LiveCode>,
     /// The MACs of those before it, by method.
@@ -124,6 +127,7 @@ impl Challenge {
             tries: Vec::new(),
             sends: 0,
             sent_at: Timestamp::default(),
+            texts: Vec::new(),
             codes: BTreeMap::new(),
             // The lists stand ready, because an update can only append to one that is there.
             superseded: by_method().filter(|(name, _)| name == "sms" || name == "email").collect(),
@@ -145,6 +149,12 @@ impl Challenge {
     /// What is proved once `method` completes it.
     pub fn proof(&self, method: Method, now: Timestamp) -> Proof {
         Proof::of(&self.first, method, now)
+    }
+
+    /// When its texts were sent, once a code by `method` is sent now.
+    pub fn texts_with(&self, method: Method, now: Timestamp) -> Vec<Timestamp> {
+        let another = (method == Method::Sms).then_some(now);
+        self.texts.iter().copied().chain(another).collect()
     }
 
     /// How many tries are left.

@@ -2,8 +2,10 @@
 
 use reqwest::Method;
 use serde_json::json;
+use shared::clock::Timestamp;
 use shared::dynamo::{Write, keys};
 use shared::http::TrustedProxies;
+use shared::send_budget::{ALLOWANCE, Budget};
 use tests::{Answer, PASSWORD, World};
 
 /// The hour that every world begins in.
@@ -42,6 +44,61 @@ async fn texts_that_nobody_verifies_end_and_those_that_are_verified_go_on() {
     let _ = world.issue(&world.challenge(&ann).await, "sms").await.expect(202);
 }
 
+/// What the table says is left, so many hours after the world's first.
+async fn left(world: &World, hours: i64) -> Option<i64> {
+    let key = keys::send_budget(world.account.parse().unwrap(), "US", HOUR + hours);
+    let item = world.stack.table().get(key).await.unwrap();
+    item.and_then(|item| item.get("left")?.as_n().ok()?.parse().ok())
+}
+
+#[tokio::test]
+async fn an_hour_begins_with_a_hundred_texts_and_not_one_more() {
+    let world = World::new().await;
+    let (ann, ben) = (world.user("ann", json!({})).await, world.user("ben", json!({})).await);
+    let budget = Budget { account: world.account.parse().unwrap(), country: "US" };
+    for _ in 1..ALLOWANCE {
+        world.stack.table().transact(vec![budget.take(Timestamp::from_millis(1_800_000_000_000))]).await.unwrap();
+    }
+    let _ = world.issue(&world.challenge(&ann).await, "sms").await.expect(202);
+    assert_eq!((ALLOWANCE, left(&world, 0).await), (100, Some(0)));
+    let _ = world.issue(&world.challenge(&ben).await, "sms").await.refused(429, "too-many-sends");
+    assert_eq!(left(&world, 0).await, Some(0), "what is refused takes nothing");
+}
+
+#[tokio::test]
+async fn codes_by_mail_are_not_given_back_as_texts() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    for seconds in [60, 120] {
+        world.advance(seconds);
+        let _ = world.issue(&challenge, "email").await.expect(202);
+    }
+    assert_eq!(left(&world, 0).await, Some(99));
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+    assert_eq!(left(&world, 0).await, Some(101), "the one text that was taken, and one more");
+    // Nor does a sign-in that was completed by mail give anything back.
+    let challenge = world.challenge(&ann).await;
+    let _ = world.issue(&challenge, "email").await.expect(202);
+    let _ = world.verify(&challenge, "email", &world.last_code().await).await.expect(200);
+    assert_eq!(left(&world, 0).await, Some(101));
+}
+
+#[tokio::test]
+async fn a_sign_in_gives_an_hour_what_it_took_from_that_hour() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    world.advance(3590);
+    let challenge = world.challenge(&ann).await;
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    world.advance(60);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    assert_eq!((left(&world, 0).await, left(&world, 1).await), (Some(99), Some(99)));
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    assert_eq!((left(&world, 0).await, left(&world, 1).await), (Some(99), Some(101)));
+}
+
 #[tokio::test]
 async fn a_text_that_the_sender_did_not_take_is_given_back() {
     let world = World::new().await;
@@ -51,7 +108,11 @@ async fn a_text_that_the_sender_did_not_take_is_given_back() {
     let fault = json!({"service": "sns", "mode": "refused", "after": 0, "count": 3});
     let _ = world.send(world.request(Method::POST, "/_local/faults").json(&fault)).await.expect(200);
     let _ = world.issue(&challenge, "sms").await.refused(503, "sender-unavailable");
+    assert_eq!(left(&world, 0).await, Some(1));
     let _ = world.issue(&challenge, "sms").await.expect(202);
+    // And it is not among those that the sign-in gives back.
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    assert_eq!(left(&world, 0).await, Some(2));
 }
 
 async fn login_through(world: &World, forwarded: &str) -> Answer {

@@ -97,15 +97,18 @@ impl Case {
     /// The update that puts the new code in the place of the one before.
     fn code_update(&self, draft: &Draft) -> Result<Write, Failure> {
         let sends = self.challenge_before().map_or(0, |challenge| challenge.sends);
+        let texts = self.challenge_before().map(|challenge| challenge.texts_with(self.method, self.now)).unwrap_or_default();
         let update = self
             .user
             .touch()
             .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :now")
+            .and(", #challenges.#c.#texts = :texts")
             .when("#challenges.#c.#sends = :sends_before")
             .name("m", self.method.name())
             .value("code", document(&draft.stored)?)
             .value("sends", sends + 1)
             .value("sends_before", sends)
+            .value("texts", texts)
             .value("now", self.now);
         let update = match self.code_before() {
             Some(before) => update
@@ -139,12 +142,13 @@ impl Case {
         Ok(writes)
     }
 
-    /// The update that gives the send back: the cooldown and the count.
+    /// The update that gives the send back: the cooldown and the counts.
     fn count_restoration(&self, user: &User, draft: &Draft) -> Write {
         let sends = self.challenge_before().map_or(0, |challenge| challenge.sends);
         let sent_at = self.challenge_before().map_or(Timestamp::default(), |challenge| challenge.sent_at);
+        let texts = self.challenge_before().map(|challenge| challenge.texts.clone()).unwrap_or_default();
         user.touch()
-            .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at")
+            .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at, #challenges.#c.#texts = :texts")
             .when("#challenges.#c.#codes.#m.#mac.#h = :digest AND #challenges.#c.#sends = :claimed")
             .name("c", self.ticket.name.as_str())
             .name("m", self.method.name())
@@ -152,6 +156,7 @@ impl Case {
             .value("claimed", sends + 1)
             .value("sends", sends)
             .value("sent_at", sent_at)
+            .value("texts", texts)
     }
 
     /// Adds to it that the code before is good again.
@@ -192,7 +197,9 @@ impl Case {
         writes.extend(Window::withdraw(destination, self.now, &now.destination));
         writes.extend(Window::withdraw(keys::source_sends(&source_key(call.source)), self.now, &now.source));
         writes.extend(key.map(IdempotencyKey::free));
-        writes.extend(self.budget().map(|budget| budget.give_back(self.now)));
+        // A text that arrived all the same, and was typed in, was given back by the sign-in.
+        let given_back = now.user.challenges.get(&self.ticket.name).is_some_and(|challenge| challenge.used_at.is_some());
+        writes.extend(self.budget().filter(|_| !given_back).map(|budget| budget.give_back(self.now)));
         Ok(writes)
     }
 

@@ -82,7 +82,7 @@ impl Try {
     /// What a sign-in that was completed by SMS gives back to the budget of texts.
     fn credit(&self, challenge: &Challenge) -> Option<Write> {
         let country = self.before.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
-        Some(Budget { account: self.before.account, country }.verified(challenge.sends, self.now))
+        Some(Budget { account: self.before.account, country }.verified(&challenge.texts, self.now))
     }
 
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
