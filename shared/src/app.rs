@@ -19,7 +19,7 @@ pub struct App {
     pub config: Config,
     /// The table.
     pub table: Table,
-    /// The keys.
+    /// The keys; none in a function that was started without.
     pub keyrings: Keyrings,
 }
 
@@ -27,14 +27,31 @@ pub struct App {
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 impl App {
-    /// The cold start of a function: keyring and connection in parallel.
+    /// The cold start of a function that uses keys: keyring and connection in parallel.
     pub async fn start(sdk: &SdkConfig) -> Result<Self, StartError> {
-        let config = Config::from_env();
-        let clock = Clock::system();
-        let table = Table::new(aws_sdk_dynamodb::Client::new(sdk), config.table_name.clone());
-        let secret_id = config.keyring_secret_id.clone().ok_or("KEYRING_SECRET_ID is not set")?;
+        let app = Self::unwarmed(sdk);
+        let secret_id = app.config.keyring_secret_id.clone().ok_or("KEYRING_SECRET_ID is not set")?;
         let secrets = aws_sdk_secretsmanager::Client::new(sdk);
-        let (keyrings, ()) = tokio::join!(Keyrings::in_secret(secrets, secret_id, clock.now()), table.warm());
-        Ok(Self { clock, entropy: Entropy::system(), config, table, keyrings: keyrings? })
+        let (keyrings, ()) = tokio::join!(Keyrings::in_secret(secrets, secret_id, app.clock.now()), app.table.warm());
+        Ok(Self { keyrings: keyrings?, ..app })
+    }
+
+    /// The cold start of a function that uses none ([`crate::http::routes::Function::holds_keys`]): its role cannot read the keyring.
+    pub async fn start_without_keys(sdk: &SdkConfig) -> Self {
+        let app = Self::unwarmed(sdk);
+        app.table.warm().await;
+        app
+    }
+
+    fn unwarmed(sdk: &SdkConfig) -> Self {
+        let config = Config::from_env();
+        let table = Table::new(aws_sdk_dynamodb::Client::new(sdk), config.table_name.clone());
+        Self { clock: Clock::system(), entropy: Entropy::system(), config, table, keyrings: Keyrings::none() }
+    }
+
+    /// The same without keys, as the function has it that holds none.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        Self { keyrings: Keyrings::none(), ..self.clone() }
     }
 }

@@ -2,6 +2,8 @@
 //! and the handlers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use shared::http::routes::{Audit, Authorisation, ROUTES};
@@ -146,6 +148,36 @@ fn every_function_has_the_statements_that_its_routes_need() {
         if matches!(route.authorisation, Authorisation::Scope(_) | Authorisation::Operator) {
             assert!(may("dynamodb:BatchGetItem", "KEYS#") || may("dynamodb:GetItem", "KEYS#"), "{} reads its key", route.key());
         }
+    }
+}
+
+/// The sources of a function, without its tests' data.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions").join(folder).join("src");
+    let files = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
+        .collect()
+}
+
+/// The local stack serves a function that holds no keys without any, so that every flow proves that it needs none.
+#[test]
+fn who_uses_a_key_may_read_the_keyring_and_nobody_else() {
+    let listed: BTreeMap<_, _> = ROUTES.iter().map(|route| (route.function.name(), route.function.holds_keys())).collect();
+    for (folder, function) in functions() {
+        // No route leads to the clean-up. It opens the links that it mails, as whoever owes a mail with a link does.
+        let cleans_up = folder == "expiry-cleanup";
+        let holds = cleans_up || listed[folder.as_str()];
+        let reads = statements(&function).into_iter().any(|statement| {
+            strings(&statement["Action"]).iter().any(|action| action == "secretsmanager:GetSecretValue")
+                && strings(&statement["Resource"]).iter().any(|resource| resource == "Keyring")
+        });
+        let is_told = function["Properties"]["Environment"]["Variables"]["KEYRING_SECRET_ID"].is_string();
+        let sources = sources(&folder);
+        let fetches = sources.iter().any(|(file, text)| file == "main.rs" && text.contains("App::start("));
+        let uses = sources.iter().any(|(_, text)| text.contains("keyring")) || cleans_up;
+        assert_eq!((reads, is_told, fetches, uses), (holds, holds, holds, holds), "{folder}");
     }
 }
 

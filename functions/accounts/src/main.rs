@@ -7,6 +7,6 @@ use shared::{http, start};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     start::logs();
-    let app = App::start(&sdk_config()).await?;
+    let app = App::start_without_keys(&sdk_config()).await;
     http::run(app, accounts::handle).await
 }

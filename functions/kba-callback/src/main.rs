@@ -12,7 +12,7 @@ use shared::{http, start};
 async fn main() -> Result<(), lambda_http::Error> {
     start::logs();
     let sdk = sdk_config();
-    let app = App::start(&sdk).await?;
+    let app = App::start_without_keys(&sdk).await;
     let courier = Courier::new(&sdk, &app.config);
     let secrets = secrets(&app, &sdk);
     http::run(State { app, courier, secrets }, handle).await

@@ -10,7 +10,7 @@ use users::{State, handle};
 async fn main() -> Result<(), lambda_http::Error> {
     start::logs();
     let sdk = sdk_config();
-    let app = App::start(&sdk).await?;
+    let app = App::start_without_keys(&sdk).await;
     let courier = Courier::new(&sdk, &app.config);
     http::run(State { app, courier }, handle).await
 }

@@ -11,9 +11,10 @@ use shared::sso::IssuerKeys;
 
 use crate::provider::Vendor;
 
-/// What the handlers hold, made once as at a cold start.
+/// What the handlers hold, made once as at a cold start. Who holds no keys in a deployment has none here.
 pub(crate) struct Functions {
     app: Arc<App>,
+    keyless: Arc<App>,
     agreements: Arc<agreements::State>,
     code_issue: Arc<code_issue::State>,
     factors: Arc<factors::State>,
@@ -30,18 +31,20 @@ impl Functions {
     /// The functions over these parts.
     pub fn new(app: &App, courier: Courier, vendor: Vendor, issuers: IssuerKeys) -> Self {
         let Vendor { client, secrets } = vendor;
+        let keyless = app.without_keys();
         let pages = Arc::new(pages::State { frame_origin: app.config.provider_frame_origin() });
-        let kba_callback = Arc::new(kba_callback::State { app: app.clone(), courier: courier.clone(), secrets });
+        let kba_callback = Arc::new(kba_callback::State { app: keyless.clone(), courier: courier.clone(), secrets });
         let kba_session = Arc::new(kba_session::State { app: app.clone(), provider: client });
         let code_issue = Arc::new(code_issue::State { app: app.clone(), courier: courier.clone() });
         let factors = Arc::new(factors::State { app: app.clone(), courier: courier.clone() });
         let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
-        let users = Arc::new(users::State { app: app.clone(), courier: courier.clone() });
+        let users = Arc::new(users::State { app: keyless.clone(), courier: courier.clone() });
         let agreements = Arc::new(agreements::State { app: app.clone(), courier: courier.clone() });
         let login = Arc::new(login::State { app: app.clone(), issuers });
         let password = Arc::new(password::State { app: app.clone(), courier });
         Self {
             app: Arc::new(app.clone()),
+            keyless: Arc::new(keyless),
             agreements,
             code_issue,
             factors,
@@ -57,7 +60,7 @@ impl Functions {
 
     /// Lets `function` answer.
     pub async fn answer(&self, function: Function, mut request: Request) -> Response<Body> {
-        let app = Arc::clone(&self.app);
+        let app = Arc::clone(if function.holds_keys() { &self.app } else { &self.keyless });
         request.extensions_mut().insert(app.config.trusted_proxies.clone());
         match function {
             Function::Accounts => answer(request, |call| accounts::handle(app, call)).await,

@@ -100,6 +100,21 @@ impl Function {
             Self::Users => "users",
         }
     }
+
+    /// Whether it uses a key of the keyring. Whoever gets code to run in one that does not, signs and opens nothing.
+    pub const fn holds_keys(self) -> bool {
+        !matches!(
+            self,
+            Self::Accounts
+                | Self::Audit
+                | Self::KbaCallback
+                | Self::Pages
+                | Self::Quota
+                | Self::QuotaTopup
+                | Self::Settings
+                | Self::Users
+        )
+    }
 }
 
 /// One route.

@@ -32,6 +32,11 @@ impl Keyrings {
         Self { source: Source::Given, read: Arc::new(RwLock::new((Arc::new(keyring), Timestamp::default()))) }
     }
 
+    /// No keys, for a function that has no use for one. What asks for one all the same fails.
+    pub fn none() -> Self {
+        Self::given(Keyring::empty())
+    }
+
     /// The keyring in the secret `id`.
     pub async fn in_secret(client: aws_sdk_secretsmanager::Client, id: String, now: Timestamp) -> Result<Self, KeyringError> {
         let keyring = fetch(&client, &id).await?;
