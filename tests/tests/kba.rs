@@ -55,6 +55,7 @@ async fn the_last_attempt_cancels_releases_and_tells_the_sender_alone() {
         world.provider_says(&session, outcome).await;
         let told = world.look(challenge, &session).await.expect(200).body;
         assert_eq!((&told["status"], &told["attempts_left"]), (&json!(outcome), &json!(left)));
+        assert_eq!(told["closed"], if left == 0 { json!("agreement-closed") } else { Value::Null });
     }
     let agreement = world.agreement(&asked).await;
     let closure = agreement.closure.unwrap();

@@ -28,6 +28,10 @@ pub struct State {
     /// How many failed attempts are left; null where there is no limit.
     #[schema(example = 2)]
     pub attempts_left: Option<u32>,
+    /// Why the agreement is not open to the recipient any more, as the link would be answered: `agreement-closed` or `viewing-locked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "agreement-closed")]
+    pub closed: Option<&'static str>,
     /// The access token, for 60 seconds from the pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -57,12 +61,13 @@ pub async fn show(app: &App, call: &Call) -> Outcome {
     }
     let issuer = call.base_url(app.config.base_url.as_deref());
     let authenticated = authenticated(&session, &issuer, &keyring, now)?;
+    let closed = agreement.accessible(&recipient, now).err().map(|refusal| refusal.problem_of_recipient().slug().name());
     let status = match session.status(&recipient, now) {
         // Nobody waits for it any more.
-        Status::Pending if agreement.accessible(&recipient, now).is_err() => Status::Expired,
+        Status::Pending if closed.is_some() => Status::Expired,
         status => status,
     };
-    Ok(Reply::ok(&State { status, attempts_left: Session::attempts_left(&agreement, &recipient), authenticated }))
+    Ok(Reply::ok(&State { status, attempts_left: Session::attempts_left(&agreement, &recipient), closed, authenticated }))
 }
 
 /// The token of a pass, while it is told.

@@ -208,6 +208,7 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         })),
         O::GetKbaSession => vec![
             ("pending", json!({"status": "pending", "attempts_left": 3})),
+            ("failed for the last time", json!({"status": "failed", "attempts_left": 0, "closed": "agreement-closed"})),
             (
                 "passed",
                 json!({"status": "passed", "attempts_left": 3, "authenticated": {
