@@ -24,10 +24,20 @@ const KINDS = { internal: "Staff", external: "External partner" };
 export function welcome({ access_token: token, expires_in: expiresIn }) {
   const claims = claimsOf(token);
   renew();
+  if (claims.kind === "recipient") {
+    admit(claims);
+    return;
+  }
   session.token = token;
   showIdentity(claims);
   fetchName(session);
   forgetWhenExpired(session, expiresIn);
+}
+
+/** A recipient is nobody's user: there is no name to be asked for, and the agreement is what they came for. */
+function admit({ acr }) {
+  const byLinkAlone = acr === "single-factor";
+  show("verified", byLinkAlone ? { title: "The agreement is open to you", lede: "Nothing more is asked of you." } : {});
 }
 
 function claimsOf(token) {

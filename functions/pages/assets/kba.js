@@ -57,7 +57,7 @@ async function look(asked) {
   else conclude(told);
 }
 
-function conclude({ status, attempts_left: left }) {
+function conclude({ status, attempts_left: left, closed }) {
   forgetQuestions();
   byId("kba-frame").removeAttribute("src");
   if (status === "passed") {
@@ -65,13 +65,19 @@ function conclude({ status, attempts_left: left }) {
     announce("You have been verified.");
     return;
   }
-  show("kba-over");
-  byId("kba-again").hidden = left === 0;
-  showAlert(`${WORDS[status] ?? "It did not work."} ${attempts(left)}`.trim());
+  // What was closed meanwhile cannot be tried again, whatever became of the questions.
+  show(closed ? "kba-ended" : "kba-over");
+  const how = closed && status === "expired" ? "" : (WORDS[status] ?? "It did not work.");
+  showAlert(`${how} ${closed ? ending(closed, left) : attempts(left)}`.trim());
+}
+
+function ending(closed, left) {
+  if (closed === "viewing-locked") return "That was the last attempt. Whoever sent the agreement can open it to you again.";
+  if (left === 0) return "That was the last attempt. The agreement has been cancelled, and its sender is told.";
+  return "The agreement is closed.";
 }
 
 function attempts(left) {
-  if (left === 0) return "There is no attempt left.";
   if (!Number.isInteger(left)) return "";
   return left === 1 ? "You have 1 attempt left." : `You have ${left} attempts left.`;
 }

@@ -8,7 +8,7 @@ import { confirmApp, enrolApp, explainEnrolment } from "./enrolment.js";
 import { signOut, welcome } from "./identity.js";
 import { askQuestions, askQuestionsAgain, forgetQuestions } from "./kba.js";
 import { chooseMethod, offerMethods } from "./methods.js";
-import { FIELDS, byId, code, password, requireFilled, show, unmark } from "./page.js";
+import { FIELDS, byId, code, nameSecondProof, password, requireFilled, show, unmark } from "./page.js";
 import { attempt } from "./problems.js";
 import { session, startOver } from "./session.js";
 
@@ -37,7 +37,9 @@ function proceed(answer) {
     redirect: leave,
   };
   if (!Object.hasOwn(next, answer.status)) throw new Problem("unsupported-step");
-  next[answer.status](answer);
+  const second = { identity_verification_required: "Questions", authenticated: session.challenge ? "Code" : null };
+  nameSecondProof(Object.hasOwn(second, answer.status) ? second[answer.status] : "Code");
+  return next[answer.status](answer);
 }
 
 /** On to the portal, with a code that its back end exchanges: the token itself never comes here. */

@@ -19,7 +19,7 @@ export const FIRST = byId("credentials") ? "credentials" : "opening";
 /** `proved`: how many of the two lines above the heading are signed. */
 const STEPS = {
   credentials: { title: "Sign in", lede: "Use the username and password from your organisation.", proved: 0 },
-  opening: { title: "Continue with your link", lede: "You opened a link from a mail of your organisation.", proved: 0 },
+  opening: { title: "Continue with your link", lede: "You opened a link that was mailed to you.", proved: 0 },
   methods: { title: "Confirm it’s you", lede: "Now choose how to prove it’s really you.", proved: 1 },
   "code-entry": { title: "Enter the code", proved: 1 },
   enrolment: { title: "One more thing to set up", lede: "You cannot sign in with this alone.", proved: 1 },
@@ -29,17 +29,20 @@ const STEPS = {
   forgotten: { title: "Check your mail", proved: 0 },
   kba: { title: "Answer a few questions", proved: 1 },
   "kba-over": { title: "You have not been verified yet", proved: 1 },
+  "kba-ended": { title: "You could not be verified", proved: 1 },
   verified: { title: "You’ve been verified", lede: "The agreement is open to you.", proved: 2 },
   leaving: { title: "You’re signed in", proved: 2 },
   identity: { title: "You’re signed in", proved: 2 },
 };
 
-export function show(name, { lede: words } = {}) {
-  const step = STEPS[name];
+/** `more` takes the place of what the step says by itself. */
+export function show(name, more = {}) {
+  const step = { ...STEPS[name], ...more };
   for (const id of Object.keys(STEPS)) if (byId(id)) byId(id).hidden = id !== name;
   heading.textContent = step.title;
   document.title = `${step.title} · Countersign`;
-  lede.replaceChildren(words ?? step.lede ?? "");
+  lede.replaceChildren(step.lede ?? "");
+  if (name === FIRST) nameSecondProof("Code");
   showProgress(step.proved);
   clearProblem();
   announce("");
@@ -52,6 +55,14 @@ export function showProgress(proved, current = proved) {
     if (index === current) line.setAttribute("aria-current", "step");
     else line.removeAttribute("aria-current");
   }
+}
+
+/** What the second of the two lines stands for; what is said of codes at the foot is out of place with anything else. */
+export function nameSecondProof(words) {
+  const second = byId("progress").lastElementChild;
+  second.hidden = words === null;
+  second.textContent = words;
+  byId("foot").hidden = words !== "Code";
 }
 
 /** For screen readers alone: what others see happen on the page. */

@@ -50,12 +50,12 @@ const SENTENCES = {
   "code-superseded": ({ body }) =>
     `That code comes from an earlier message. Please use the newest one${newestReference()}. ${triesLeft(body.attempts_left)}`,
   "code-expired": () => "That code has expired. Please ask for a new one.",
-  "challenge-expired": () => "This sign-in took too long and has ended. Please sign in again.",
-  "challenge-used": () => "This sign-in has already been completed. Please sign in again.",
+  "challenge-expired": () => "This sign-in took too long and has ended. Please start again.",
+  "challenge-used": () => "This sign-in has already been completed. Please start again.",
   "link-unknown": () => "This link is not complete, or not one of ours. Open it again from the mail itself.",
   "link-used": () => "This link has been used. Ask whoever sent it for a new one.",
   "link-expired": () => "This link has expired. Ask whoever sent it for a new one.",
-  "challenge-unknown": () => "This sign-in is not known any more. Please sign in again.",
+  "challenge-unknown": () => "This sign-in is not known any more. Please start again.",
   "idempotency-conflict": () => "Your code is still being sent. Please try again in a moment.",
   "provider-unavailable": () => "The identity provider cannot be reached just now. Nothing is lost: please try again in a moment.",
   "too-many-sessions": ({ retryAfter }) => `This was tried too often. ${waitOr(retryAfter, "Please try again tomorrow.")}`,
@@ -89,7 +89,7 @@ function newestReference() {
 
 function explain(problem, button) {
   if (ENDS_THE_CHALLENGE.has(problem.slug)) return startOver(sentence(problem));
-  if (problem.body.attempts_left === 0) return startOver("There were too many wrong codes. Please sign in again.");
+  if (problem.body.attempts_left === 0) return startOver("There were too many wrong codes. Please start again.");
   // Support needs the request's id for what we cannot explain; for an ordinary mistake it would be in the way.
   showAlert(sentence(problem), Object.hasOwn(SENTENCES, problem.slug) ? null : problem.body.instance);
   const marked = markFields(fieldErrors(problem));
