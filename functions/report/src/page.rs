@@ -29,6 +29,7 @@ struct Page<'a> {
 }
 
 struct Person<'a> {
+    id: String,
     name: &'a str,
     email: &'a str,
     proves: &'static str,
@@ -81,31 +82,23 @@ fn page(report: &Report) -> Page<'_> {
 
 fn person(recipient: &shared::report::Recipient) -> Person<'_> {
     Person {
+        id: recipient.id.to_string(),
         name: recipient.name.as_deref().unwrap_or_default(),
         email: &recipient.email,
         proves: told::method(recipient.authentication.name()),
-        status: recipient.status.name(),
+        status: told::standing(recipient.status),
     }
 }
 
 fn line<'a>(report: &Report, entry: &'a Entry) -> Line<'a> {
+    let what = told::sentence(report, entry);
     Line {
         entry,
         time: told::time(&entry.at),
-        what: told::sentence(report, entry),
+        details: told::details(entry, &what),
+        what,
         actor: told::actor(report, entry),
         failed: entry.outcome == Conclusion::Failure,
         token: told::detail(entry, "token"),
-        details: details(entry),
     }
-}
-
-/// What is told beside the sentence, as it is stored: the sentence leaves out what only a machine would ask for.
-fn details(entry: &Entry) -> String {
-    let shown = entry.details.iter().filter(|(name, value)| name.as_str() != "token" && !value.is_array());
-    let pair = |(name, value): (&String, &serde_json::Value)| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{name}: {text}")
-    };
-    shown.map(pair).collect::<Vec<_>>().join("; ")
 }

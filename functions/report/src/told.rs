@@ -1,6 +1,7 @@
 //! What an entry tells, in a sentence that needs no knowledge of this service.
 
 use serde_json::Value;
+use shared::agreement::RecipientStatus;
 use shared::audit::{Action, Conclusion, Entry};
 use shared::report::Report;
 
@@ -24,6 +25,44 @@ pub fn method(name: &str) -> &'static str {
         "kba" => "questions asked by an identity provider",
         _ => "",
     }
+}
+
+/// Where a recipient stands, in words.
+pub const fn standing(status: RecipientStatus) -> &'static str {
+    match status {
+        RecipientStatus::Pending => "not verified yet",
+        RecipientStatus::Verified => "verified, not completed",
+        RecipientStatus::Completed => "completed",
+        RecipientStatus::Failed => "could not be verified",
+    }
+}
+
+/// What the sentence says already, or the head of the report; and what is printed by itself.
+const SAID: [&str; 9] = ["attempts", "from", "method", "outcome", "purpose", "recipient", "sender", "to", "token"];
+
+/// What an entry has beside what is said of it: what somebody would ask for who compares it with another record.
+pub fn details(entry: &Entry, sentence: &str) -> String {
+    let beside = entry.details.iter().filter(|(name, value)| !SAID.contains(&name.as_str()) && !value.is_array());
+    let words = beside.filter_map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if value.is_string() && sentence.contains(text.trim_end_matches('.')) {
+            return None;
+        }
+        Some(match name.as_str() {
+            "expires_at" => format!("Open until {}.", time(&text)),
+            "session" => format!("Session {text}."),
+            "viewing" if text == "true" => "To view the signed agreement.".into(),
+            "viewing" => return None,
+            "acr" => format!("Level of assurance: {text}."),
+            name => format!("{}: {text}.", capital(&name.replace('_', " "))),
+        })
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// Who did it.
