@@ -211,10 +211,19 @@ async fn two_hundred_reservations_on_a_hundred_take_a_hundred() {
         async move { reserve(world, account, &format!("agr_{number}"), 1, Some("legal")).await }
     }))
     .await;
-    let made = answers.iter().filter(|answer| answer.is_ok()).count();
-    let refused =
-        |answer: &&Result<_, _>| matches!(answer, Err(Refusal::Exhausted(few)) if few.available == 0 && few.requested == 1);
-    assert_eq!((made, answers.iter().filter(refused).count()), (100, 100));
+    let exhausted =
+        |answer: &Result<_, _>| matches!(answer, Err(Refusal::Exhausted(few)) if few.available == 0 && few.requested == 1);
+    let (mut made, mut refused) = (0, 0);
+    for (number, answer) in answers.into_iter().enumerate() {
+        // On an engine that is slow under so many, some are told to come again; they do, with the same id.
+        let answer = match answer {
+            Err(Refusal::Failure(_)) => reserve(&world, &account, &format!("agr_{number}"), 1, Some("legal")).await,
+            told => told,
+        };
+        made += usize::from(answer.is_ok());
+        refused += usize::from(exhausted(&answer));
+    }
+    assert_eq!((made, refused), (100, 100));
     let figures = quota(&world).await;
     assert_eq!(
         (&figures["available"], &figures["reserved"], &figures["groups"][0]["reserved"]),
