@@ -1,6 +1,7 @@
 //! Mail addresses and phone numbers: read, checked, and masked for showing.
 
 use email_address::{EmailAddress, Options};
+use rlibphonenumber::{PhoneNumber, Region};
 
 /// The longest mail address (RFC 5321).
 const EMAIL_MAX: usize = 254;
@@ -41,12 +42,11 @@ pub fn phone(text: &str) -> Result<Phone, BadContact> {
     if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.starts_with('0') {
         return Err(BadContact::Malformed);
     }
-    let number = phonenumber::parse(None, text).map_err(|_| BadContact::Malformed)?;
-    let country = number.country().id().ok_or(BadContact::Unassigned)?;
-    if !phonenumber::is_valid(&number) {
-        return Err(BadContact::Unassigned);
-    }
-    Ok(Phone { number: text.to_owned(), country: country.as_ref().to_owned() })
+    let number = PhoneNumber::parse(text, None).map_err(|_| BadContact::Malformed)?;
+    // Valid everywhere and of nowhere: a number such as +800 has no country whose rules could hold.
+    let country = number.get_region_code().filter(|&region| number.is_valid() && region != Region::World);
+    let country = country.ok_or(BadContact::Unassigned)?;
+    Ok(Phone { number: text.to_owned(), country: country.to_string() })
 }
 
 /// `+12025550100` as `+1••••••••00`.
@@ -108,6 +108,8 @@ mod tests {
             "+１２０２５５５０１００",
             "+1234567890123456",
             "+99912345678",
+            "+80012345678",
+            "+15555550100",
         ] {
             assert!(phone(text).is_err(), "{text:?}");
         }
