@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::Fault;
-use crate::bootstraps::FUNCTIONS;
 use crate::event::Event;
 use crate::report::{Cold, Report, median, millis};
 use crate::world::{CASES, Way, World};
@@ -17,7 +16,7 @@ const SCHEDULED: &str = "expiry-cleanup";
 /// Starts each bootstrap several times, with its first event waiting.
 pub(crate) async fn measure(world: &World, report: &mut Report, scale: usize) -> Result<(), Fault> {
     let mut way = Way::bootstraps(world);
-    for function in FUNCTIONS {
+    for function in world.bootstraps.names() {
         let size = fs::metadata(world.bootstraps.of(function)?)?.len();
         let (mut polls, mut answers, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
         for _ in 0..scale + 2 {

@@ -47,6 +47,9 @@ struct Arguments {
     /// Where the bootstraps are: `sam build`'s directory, or a target directory of cargo
     #[arg(long, global = true, value_name = "DIR")]
     bootstraps: Option<PathBuf>,
+    /// Only these functions are built and measured. People sign in through login, code-issue and code-verify, so name those too
+    #[arg(long, value_name = "FUNCTION", value_delimiter = ',')]
+    only: Vec<String>,
     /// A tenth of the requests: enough to see that it runs, too few for the numbers to mean much
     #[arg(long, global = true)]
     quick: bool,
@@ -101,9 +104,10 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
         report.print();
         return Ok(true);
     }
+    let wanted = bootstraps::wanted(&arguments.only)?;
     let bootstraps = match arguments.bootstraps {
-        Some(directory) => Bootstraps::find(&directory)?,
-        None => Bootstraps::build()?,
+        Some(directory) => Bootstraps::find(&directory, &wanted)?,
+        None => Bootstraps::build(&wanted)?,
     };
     let world = World::build(bootstraps, matches!(arguments.command, Some(Command::Runtime))).await?;
     if matches!(arguments.command, Some(Command::Runtime)) {
