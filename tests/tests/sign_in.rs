@@ -1,5 +1,7 @@
 //! Signing in, from the password to the token.
 
+use std::time::Instant;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{PASSWORD, World, another};
@@ -185,6 +187,37 @@ async fn unknown_user_wrong_password_and_disabled_user_are_alike() {
     let actions = world.actions(&ann.id).await;
     assert_eq!(actions.last().unwrap(), "sign-in: wrong-password");
     assert_eq!(world.actions(&ben.id).await.last().unwrap(), "sign-in: disabled");
+}
+
+/// A hash takes fifty times as long as all else: who is told without one is told apart. The three take turns, so that whatever
+/// slows the machine slows them all.
+#[tokio::test]
+async fn unknown_user_wrong_password_and_disabled_user_take_the_same_time() {
+    const ROUNDS: usize = 7;
+    let world = World::new().await;
+    let mut people = Vec::new();
+    for number in 0..ROUNDS {
+        let ann = format!("ann{number}");
+        let _ = world.user(&ann, json!({})).await;
+        let ben = format!("ben{number}");
+        let id = world.user(&ben, json!({})).await.id;
+        let _ = world.backend(Method::PATCH, &format!("/v1/users/{id}"), Some(json!({"disabled": true}))).await.expect(200);
+        people.push([(format!("nobody{number}"), PASSWORD), (ann, "wrong password"), (ben, PASSWORD)]);
+    }
+    let mut times = [const { Vec::new() }; 3];
+    for round in &people {
+        for ((username, password), times) in round.iter().zip(&mut times) {
+            let began = Instant::now();
+            let _ = world.login(username, password).await.refused(401, "invalid-credentials");
+            times.push(began.elapsed());
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort_unstable();
+        times[ROUNDS / 2]
+    });
+    let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    assert!(*slowest < *fastest * 3, "{medians:?}");
 }
 
 #[tokio::test]

@@ -9,15 +9,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use local::Stack;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::greeting::Greeting;
 use crate::options::CommandLine;
-
-/// At `trace` these log whole requests, codes and passwords among them. The engine warns of every condition that does not hold,
-/// which is daily business.
-const QUIET: &str = "aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_dynamodb=warn,aws_sdk_sesv2=warn,aws_sdk_sns=warn,\
-    hyper=warn,hyper_util=warn,dynoxide=error";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,9 +46,12 @@ async fn run(command_line: CommandLine) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
+/// Of ours only what the functions log in Lambda too: at `trace` the SDK logs whole requests, codes and passwords among them. The
+/// engine warns of every condition that does not hold, which is daily business.
 fn logs() {
     let wanted = shared::config::env("RUST_LOG").unwrap_or_else(|| "warn".into());
-    let filter = EnvFilter::try_new(format!("{wanted},{QUIET}")).unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().compact().with_env_filter(filter).with_writer(io::stderr).init();
+    let filter = shared::start::filter(&wanted).with_target("dynoxide", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer().compact().with_writer(io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     shared::start::panics();
 }
