@@ -1,9 +1,12 @@
 //! A stack, and what a test does with it.
 
+use std::collections::BTreeMap;
+
 use local::{Options, Stack};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::clock::{Clock, Span, Timestamp};
+use shared::dynamo::{Key, read};
 use shared::entropy::Entropy;
 use shared::secret::Secret;
 
@@ -227,6 +230,24 @@ impl World {
         let challenge = self.challenge(person).await;
         let _ = self.issue(&challenge, "sms").await.expect(202);
         (challenge, self.last_code().await)
+    }
+
+    /// What stands in the table, by key: the same, exactly, where nothing was written.
+    pub async fn content(&self) -> BTreeMap<String, Value> {
+        let table = self.stack.table();
+        let (mut content, mut after) = (BTreeMap::new(), None);
+        loop {
+            let scan = table.client().scan().table_name(table.name()).consistent_read(true).set_exclusive_start_key(after);
+            let page = scan.send().await.unwrap();
+            for item in page.items.unwrap_or_default() {
+                let key = Key::of(&item).unwrap();
+                content.insert(format!("{} {}", key.pk, key.sk), read(item).unwrap());
+            }
+            after = page.last_evaluated_key;
+            if after.is_none() {
+                return content;
+            }
+        }
     }
 
     /// Moves the clock.

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::keyring::{self, Keyring};
 use tests::agreements::{
     agreement, clean, complete, links, open, open_last, person, quota, recipient_path, send_with, steps, with_kba,
 };
@@ -193,16 +194,36 @@ async fn another_link_is_mailed_and_those_before_stay_good() {
     let world = World::new().await;
     let sent = send_with(&world, "k", &agreement(&json!([person(1, "none")]))).await.expect(201);
     let path = format!("{}/resend", recipient_path(&sent, 0));
-    for _ in 0..16 {
+    for _ in 0..40 {
         let _ = world.backend(Method::POST, &path, None).await.expect(202);
         world.advance(360);
     }
     let mailed = links(&world, "r1@example.com").await;
-    assert_eq!(mailed.len(), 17);
-    let _ = open(&world, &mailed[0]).await.refused(404, "link-unknown");
-    let _ = open(&world, &mailed[1]).await.expect(200);
-    let _ = open(&world, &mailed[16]).await.expect(200);
+    let distinct: std::collections::BTreeSet<&String> = mailed.iter().collect();
+    assert_eq!((mailed.len(), distinct.len()), (41, 41));
+    // Whatever became of the keys meanwhile: nobody is sent another link because they were rotated.
+    let app = world.stack.app();
+    app.keyrings.replace(Keyring::parse(keyring::make(app.clock.now(), &app.entropy).unwrap().expose()).unwrap());
+    for (number, link) in mailed.iter().enumerate() {
+        let _ = open(&world, link).await.expect(200);
+        world.advance(if number % 20 == 19 { 600 } else { 0 });
+    }
+    let _ = complete(&world, &sent, 0).await.expect(200);
+    let _ = world.backend(Method::POST, &path, None).await.expect(202);
+    world.advance(86_400);
+    for link in links(&world, "r1@example.com").await.iter().rev().take(3).chain(mailed.first()) {
+        let _ = open(&world, link).await.expect(200);
+    }
+    // Nothing of a link is kept but its hash.
+    let table = format!("{:?}", world.content().await);
+    assert!(mailed.iter().all(|link| !table.contains(&link["agl_".len()..])));
+    let sent = send_with(&world, "k2", &agreement(&json!([person(2, "none")]))).await.expect(201);
+    let path = format!("{}/resend", recipient_path(&sent, 0));
+    let _ = world.backend(Method::POST, &path, None).await.expect(202);
     let _ = cancel(&world, &sent).await.expect(200);
+    for link in links(&world, "r2@example.com").await {
+        let _ = open(&world, &link).await.refused(410, "agreement-closed");
+    }
     let _ = world.backend(Method::POST, &path, None).await.refused(409, "agreement-not-open");
 }
 

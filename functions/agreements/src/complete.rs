@@ -91,7 +91,7 @@ impl Last<'_> {
             let update = if recipient.id == last.id { completed(recipient) } else { recipient.touch() };
             let sources = (self.keyring, &self.app.entropy);
             let invited = agreement.invite(recipient, Occasion::Signed, self.base, sources, self.now)?;
-            let links = document(&recipient.links_with(invited.fingerprint))?;
+            let links = document(&recipient.links_with(invited.link.fingerprint))?;
             let update = update.and(", #links = :links").value("links", links);
             writes.push(owed::on(update, &invited.owed, self.now)?);
             mails.push(keys::recipient(agreement.id, recipient.id));

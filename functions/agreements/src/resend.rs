@@ -5,7 +5,7 @@ use shared::agreement::{Agreement, Occasion, RESENDS, Recipient, Refusal, Status
 use shared::api_key::Caller;
 use shared::audit::{Action, Event};
 use shared::clock::Timestamp;
-use shared::dynamo::{Patience, document, keys};
+use shared::dynamo::{Patience, keys};
 use shared::http::refusals::{contended, too_many_sends};
 use shared::http::{Call, Outcome, Problem, Reply};
 use shared::idempotency::IdempotencyKey;
@@ -34,12 +34,9 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let event = Event::new(Action::LinkResent, caller.actor).from(call.source);
         let event = event.with("recipient", recipient.id.to_string());
         let mut writes = agreement.change(agreement.touch(), [event], now)?;
-        let update = recipient
-            .touch()
-            .and(", #links = :links, #resends = :resends")
-            .value("links", document(&recipient.links_with(invited.fingerprint))?)
-            .value("resends", RESENDS.entered(&recipient.resends, now));
+        let update = recipient.touch().and(", #resends = :resends").value("resends", RESENDS.entered(&recipient.resends, now));
         writes.push(owed::on(update, &invited.owed, now)?);
+        writes.push(invited.link.create()?);
         let answer = shown::Recipient::from(&recipient);
         if let Some(key) = &key {
             writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);

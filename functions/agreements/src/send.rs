@@ -213,7 +213,7 @@ impl Sending<'_> {
     ) -> Result<Vec<Owed>, Problem> {
         let invite = |recipient: &mut Recipient| {
             let invited = agreement.invite(recipient, Occasion::Signing, &self.base, (keyring, &app.entropy), now)?;
-            recipient.links.push(invited.fingerprint);
+            recipient.links.push(invited.link.fingerprint);
             Ok(invited.owed)
         };
         recipients.iter_mut().map(invite).collect()

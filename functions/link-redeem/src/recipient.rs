@@ -1,6 +1,6 @@
 //! A link of an agreement's recipient: proves the mailbox and nothing more. What else is asked depends on the recipient's method.
 //!
-//! Two waits: the agreement, the recipient and the account in one request; one transaction tells of the opening, and opens the
+//! Two waits: the agreement, the recipient, the account and the link in one request; one transaction tells of the opening, and opens the
 //! challenge or answers for the proof.
 
 use shared::access_token::{self, Proof, RecipientSubject};
@@ -37,18 +37,19 @@ pub fn is_meant(token: &Secret<String>) -> bool {
 pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     let now = app.clock.now();
     let keyring = app.keyrings.current(now).await;
-    let link = Link::read(token.expose(), &keyring).ok_or_else(unknown)?;
+    let link = Link::read(token.expose()).ok_or_else(unknown)?;
     let mut patience = Patience::default();
     loop {
-        let wanted =
-            vec![keys::agreement(link.agreement), keys::recipient(link.agreement, link.recipient), keys::account(link.account)];
+        let recipient = keys::recipient(link.agreement, link.recipient);
+        let wanted = vec![keys::agreement(link.agreement), recipient, keys::account(link.account), link.key()];
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let agreement: Agreement = read(items.next().flatten().ok_or_else(unknown)?)?;
         let recipient: Recipient = read(items.next().flatten().ok_or_else(unknown)?)?;
         if let Some(account) = items.next().flatten() {
             call.allow_origins(&read::<Account>(account)?.settings()?.origins);
         }
-        if agreement.account != link.account || !recipient.holds_link(token.expose()) {
+        let mailed = link.is_kept(items.next().flatten())? || recipient.holds(&link);
+        if agreement.account != link.account || !mailed {
             return Err(unknown());
         }
         let case = Case { app, call, keyring: &keyring, agreement, recipient, now };

@@ -20,8 +20,8 @@ pub enum Occasion {
 /// A link that is owed: what is kept of it, and the mail.
 #[derive(Clone, Debug)]
 pub struct Invited {
-    /// The fingerprint.
-    pub fingerprint: String,
+    /// The link.
+    pub link: Link,
     /// The mail.
     pub owed: Owed,
 }
@@ -36,7 +36,7 @@ impl Agreement {
         (keyring, entropy): (&Keyring, &Entropy),
         now: Timestamp,
     ) -> Result<Invited, KeyringError> {
-        let (link, token) = Link::issue(self.account, self.id, recipient.id, keyring, entropy, now)?;
+        let (link, token) = Link::issue(self.account, self.id, recipient.id, entropy);
         let good_for = whole(self.expires_at.until(now));
         let pk = keys::recipient(self.id, recipient.id).pk;
         let link_mail = SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
@@ -53,7 +53,7 @@ impl Agreement {
             locale: self.locale,
             message,
         };
-        Ok(Invited { fingerprint: link.fingerprint, owed: Owed::new(mail, now).good_until(until) })
+        Ok(Invited { link, owed: Owed::new(mail, now).good_until(until) })
     }
 }
 

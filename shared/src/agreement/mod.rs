@@ -187,6 +187,7 @@ impl Agreement {
 pub(crate) mod tests {
     use super::*;
     use crate::account::Settings;
+    use crate::entropy::Entropy;
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -281,12 +282,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_oldest_link_makes_room() {
-        let mut recipient = recipient(Authentication::None, RecipientStatus::Pending);
-        for number in 0..20 {
-            recipient.links = recipient.links_with(number.to_string());
-        }
-        assert_eq!(recipient.links.len(), 16);
-        assert_eq!(recipient.links.first().map(String::as_str), Some("4"));
+    fn a_recipient_holds_the_links_that_were_mailed_to_them_and_no_others() {
+        let entropy = Entropy::seeded(1);
+        let issue =
+            |recipient| Link::issue(AccountId::from_bytes([1; 16]), AgreementId::from_bytes([2; 16]), recipient, &entropy).0;
+        let mut ann = recipient(Authentication::None, RecipientStatus::Pending);
+        let [first, second, nobodys] = [issue(ann.id), issue(ann.id), issue(ann.id)];
+        ann.links = ann.links_with(first.fingerprint.clone());
+        ann.links = ann.links_with(second.fingerprint.clone());
+        assert!(ann.holds(&first) && ann.holds(&second) && !ann.holds(&nobodys));
+        assert!(!ann.holds(&Link { recipient: RecipientId::from_bytes([4; 16]), ..first }));
     }
 }

@@ -7,18 +7,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Agreement, Refusal};
+use super::{Agreement, Link, Refusal};
 use crate::challenge::{Challenge, KEPT_MAX};
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Write, keys};
 use crate::ids::{AgreementId, RecipientId, SessionId};
 use crate::quota::Unit;
-use crate::secret::Fingerprint;
+use crate::secret;
 use crate::throttle::{Limit, Window};
 use crate::user::{Factor, Method, contact};
 
-/// How many links of a recipient are good: each mail has one of its own, and the oldest makes room.
-pub const LINKS_MAX: usize = 16;
 /// How often a recipient's link may be opened: each opening is an audit entry.
 pub const OPENINGS: Window =
     Window { limits: &[Limit { quota: 20, span: Span::minutes(10) }, Limit { quota: 60, span: Span::hours(24) }] };
@@ -139,7 +137,8 @@ pub struct Recipient {
     /// Since when viewing is locked, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewing_locked_at: Option<Timestamp>,
-    /// The fingerprints of the links that were mailed, the oldest first.
+    /// The fingerprints of the link that was mailed when the agreement was sent, and of that to the signed one. What else was mailed
+    /// has items of its own: see [`Link::create`].
     #[serde(default)]
     pub links: Vec<String>,
     /// When another link was mailed of late, the newest first.
@@ -162,16 +161,15 @@ impl Recipient {
         self.factors.get(method.name()).cloned().unwrap_or_default()
     }
 
-    /// Whether `token` is the text of a link that was mailed to this recipient.
-    pub fn holds_link(&self, token: &str) -> bool {
-        let fingerprint = Fingerprint::of(token.as_bytes());
-        self.links.iter().fold(false, |found, link| found | fingerprint.is(link))
+    /// Whether `link` is one of the two that this item names.
+    pub fn holds(&self, link: &Link) -> bool {
+        let same = |kept: &String| secret::equal(kept.as_bytes(), link.fingerprint.as_bytes());
+        self.id == link.recipient && self.links.iter().fold(false, |found, kept| found | same(kept))
     }
 
-    /// The links once `fingerprint` is mailed as well.
+    /// The links once that to the signed agreement is mailed as well.
     pub fn links_with(&self, fingerprint: String) -> Vec<String> {
-        let kept = self.links.len().saturating_sub(LINKS_MAX - 1);
-        self.links.iter().skip(kept).cloned().chain([fingerprint]).collect()
+        self.links.iter().cloned().chain([fingerprint]).collect()
     }
 
     /// Whether the recipient is on the way to view what they completed.

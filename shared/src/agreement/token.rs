@@ -1,12 +1,15 @@
-//! What a recipient holds: the link that was mailed to them, and the challenge that opening it made.
+//! What a recipient holds: the links that were mailed to them, and the challenge that opening one made.
 //!
-//! Both carry the ids that address the recipient's item, 256 random bits and a MAC, so that what nobody issued is told from what is
-//! over without a look at the table. Only their fingerprints are kept.
+//! Both carry the ids that address the recipient's item and 256 random bits, and only their fingerprints are kept. A challenge also
+//! carries a MAC, so that what nobody issued is told from what is over without a look at the table. A link carries none: it is good
+//! for as long as its agreement, and no key of the keyring is.
+
+use serde::{Deserialize, Serialize};
 
 use crate::challenge::{Challenge, Refusal};
 use crate::clock::Timestamp;
 use crate::code::Bound;
-use crate::dynamo::{Key, Write, keys};
+use crate::dynamo::{Failure, Item, Key, Write, keys, read};
 use crate::entropy::Entropy;
 use crate::ids::{AccountId, AgreementId, RecipientId};
 use crate::keyring::{Keyring, KeyringError};
@@ -16,67 +19,46 @@ use crate::user::{FACTOR_BACKOFF, Method};
 
 use super::Recipient;
 
-/// What a kind of token begins with, and what its MAC is bound to.
-struct Form {
-    prefix: &'static str,
-    purpose: &'static [u8],
-}
+/// What a link begins with.
+const LINK: &str = "agl_";
+/// What a challenge begins with, and what its MAC is bound to.
+const CHALLENGE: (&str, &[u8]) = ("chl_", b"challenge\n");
 
-const LINK: Form = Form { prefix: "agl_", purpose: b"agreement link\n" };
-const CHALLENGE: Form = Form { prefix: "chl_", purpose: b"challenge\n" };
-
-/// The kind of a recipient's challenge; a user's has another.
+/// The kind of a recipient's token; a user's challenge has another.
 const OF_RECIPIENT: u8 = 2;
 /// Kind, account, agreement, recipient, secret.
 const BODY: usize = 1 + 16 + 16 + 16 + 32;
 
-/// Whose a token is, and its fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whose a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bearer {
     account: AccountId,
     agreement: AgreementId,
     recipient: RecipientId,
-    fingerprint: String,
 }
 
 impl Bearer {
-    fn issue(
-        form: &Form,
-        (account, agreement, recipient): (AccountId, AgreementId, RecipientId),
-        keyring: &Keyring,
-        entropy: &Entropy,
-        now: Timestamp,
-    ) -> Result<(Self, Secret<String>), KeyringError> {
+    /// The body of a new token.
+    fn draw(self, entropy: &Entropy) -> Vec<u8> {
         let random: [u8; 32] = entropy.bytes();
-        let ids = [account.to_bytes(), agreement.to_bytes(), recipient.to_bytes()].concat();
-        let body = [&[OF_RECIPIENT][..], &ids, &random].concat();
-        let mac = keyring.mac(&[form.purpose, &body].concat(), now)?;
-        let token = format!("{}{}.{}.{}", form.prefix, secret::encode(body), mac.key_id, short(&mac.digest));
-        let fingerprint = Fingerprint::of(token.as_bytes()).encode();
-        Ok((Self { account, agreement, recipient, fingerprint }, Secret::new(token)))
+        let ids = [self.account.to_bytes(), self.agreement.to_bytes(), self.recipient.to_bytes()].concat();
+        [&[OF_RECIPIENT][..], &ids, &random].concat()
     }
 
-    fn read(form: &Form, token: &str, keyring: &Keyring) -> Option<Self> {
-        let mut parts = token.strip_prefix(form.prefix)?.split('.');
-        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return None;
-        };
-        let bytes = secret::decode(body).filter(|bytes| bytes.len() == BODY && bytes.first() == Some(&OF_RECIPIENT))?;
-        let made = keyring.mac_by(key_id, &[form.purpose, &bytes].concat())?;
-        if !secret::equal(short(&made).as_bytes(), digest.as_bytes()) {
+    fn read(body: &[u8]) -> Option<Self> {
+        if body.len() != BODY || body.first() != Some(&OF_RECIPIENT) {
             return None;
         }
-        let id = |from: usize| bytes.get(from..from + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        let id = |from: usize| body.get(from..from + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
         Some(Self {
             account: AccountId::from_bytes(id(1)?),
             agreement: AgreementId::from_bytes(id(17)?),
             recipient: RecipientId::from_bytes(id(33)?),
-            fingerprint: Fingerprint::of(token.as_bytes()).encode(),
         })
     }
 }
 
-/// The link that was mailed to a recipient.
+/// A link that was mailed to a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The account.
@@ -89,29 +71,51 @@ pub struct Link {
     pub fingerprint: String,
 }
 
+/// A link on an item of its own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Held {
+    recipient: RecipientId,
+}
+
 impl Link {
     /// A new link of a recipient, and the token that is mailed.
     pub fn issue(
         account: AccountId,
         agreement: AgreementId,
         recipient: RecipientId,
-        keyring: &Keyring,
         entropy: &Entropy,
-        now: Timestamp,
-    ) -> Result<(Self, Secret<String>), KeyringError> {
-        let (bearer, token) = Bearer::issue(&LINK, (account, agreement, recipient), keyring, entropy, now)?;
-        Ok((Self { account, agreement, recipient, fingerprint: bearer.fingerprint }, token))
+    ) -> (Self, Secret<String>) {
+        let body = Bearer { account, agreement, recipient }.draw(entropy);
+        let token = format!("{LINK}{}", secret::encode(body));
+        let fingerprint = Fingerprint::of(token.as_bytes()).encode();
+        (Self { account, agreement, recipient, fingerprint }, Secret::new(token))
     }
 
     /// Whether `token` says of itself that it is a recipient's link.
     pub fn is_meant(token: &str) -> bool {
-        token.starts_with(LINK.prefix)
+        token.starts_with(LINK)
     }
 
-    /// Whose link `token` is, if this service issued it.
-    pub fn read(token: &str, keyring: &Keyring) -> Option<Self> {
-        let Bearer { account, agreement, recipient, fingerprint } = Bearer::read(&LINK, token, keyring)?;
-        Some(Self { account, agreement, recipient, fingerprint })
+    /// Whose link `token` says that it is. Whether it ever was one, [`Recipient::holds`] tells.
+    pub fn read(token: &str) -> Option<Self> {
+        let Bearer { account, agreement, recipient } = Bearer::read(&secret::decode(token.strip_prefix(LINK)?)?)?;
+        Some(Self { account, agreement, recipient, fingerprint: Fingerprint::of(token.as_bytes()).encode() })
+    }
+
+    /// Where it stands, if it was mailed besides those that the recipient's item names.
+    pub fn key(&self) -> Key {
+        keys::agreement_link(self.agreement, &self.fingerprint)
+    }
+
+    /// The write that keeps it on an item of its own: there may be any number of them.
+    pub fn create(&self) -> Result<Write, Failure> {
+        Write::create(self.key(), &Held { recipient: self.recipient })
+    }
+
+    /// Whether `item`, which was read at its key, is this link.
+    pub fn is_kept(&self, item: Option<Item>) -> Result<bool, Failure> {
+        let Some(item) = item else { return Ok(false) };
+        Ok(read::<Held>(item)?.recipient == self.recipient)
     }
 }
 
@@ -138,14 +142,26 @@ impl Ticket {
         entropy: &Entropy,
         now: Timestamp,
     ) -> Result<(Self, Secret<String>), KeyringError> {
-        let (bearer, token) = Bearer::issue(&CHALLENGE, (account, agreement, recipient), keyring, entropy, now)?;
-        Ok((Self { account, agreement, recipient, name: bearer.fingerprint }, token))
+        let (prefix, purpose) = CHALLENGE;
+        let body = Bearer { account, agreement, recipient }.draw(entropy);
+        let mac = keyring.mac(&[purpose, &body].concat(), now)?;
+        let token = format!("{prefix}{}.{}.{}", secret::encode(body), mac.key_id, short(&mac.digest));
+        let name = Fingerprint::of(token.as_bytes()).encode();
+        Ok((Self { account, agreement, recipient, name }, Secret::new(token)))
     }
 
     /// Whose challenge `token` is, if it is a recipient's and this service issued it.
     pub fn read(token: &str, keyring: &Keyring) -> Option<Self> {
-        let Bearer { account, agreement, recipient, fingerprint } = Bearer::read(&CHALLENGE, token, keyring)?;
-        Some(Self { account, agreement, recipient, name: fingerprint })
+        let (prefix, purpose) = CHALLENGE;
+        let mut parts = token.strip_prefix(prefix)?.split('.');
+        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return None;
+        };
+        let body = secret::decode(body)?;
+        let Bearer { account, agreement, recipient } = Bearer::read(&body)?;
+        let made = keyring.mac_by(key_id, &[purpose, &body].concat())?;
+        let genuine = secret::equal(short(&made).as_bytes(), digest.as_bytes());
+        genuine.then(|| Self { account, agreement, recipient, name: Fingerprint::of(token.as_bytes()).encode() })
     }
 
     /// Where the recipient's item stands.
@@ -229,26 +245,42 @@ mod tests {
     }
 
     #[test]
-    fn a_token_reads_back_and_a_changed_one_does_not() {
+    fn a_challenge_reads_back_and_a_changed_one_does_not() {
         let (ring, (account, agreement, recipient)) = (ring(), ids());
-        let (link, token) = Link::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (ticket, token) = Ticket::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
         let token = token.expose();
-        assert_eq!(Link::read(token, &ring), Some(link));
+        assert_eq!(Ticket::read(token, &ring), Some(ticket));
         for place in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-            assert_eq!(Link::read(&String::from_utf8(changed).unwrap(), &ring), None, "{place}");
+            assert_eq!(Ticket::read(&String::from_utf8(changed).unwrap(), &ring), None, "{place}");
         }
+    }
+
+    #[test]
+    fn a_link_has_256_random_bits_and_a_changed_one_is_another() {
+        let (account, agreement, recipient) = ids();
+        let (link, token) = Link::issue(account, agreement, recipient, &Entropy::seeded(5));
+        let token = token.expose();
+        assert_eq!(secret::decode(&token[LINK.len()..]).unwrap().len(), 49 + 32);
+        assert_eq!(Link::read(token).as_ref(), Some(&link));
+        for place in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            let read = Link::read(&String::from_utf8(changed).unwrap());
+            assert!(read.is_none_or(|read| read.fingerprint != link.fingerprint), "{place}");
+        }
+        assert_ne!(Link::issue(account, agreement, recipient, &Entropy::seeded(6)).0.fingerprint, link.fingerprint);
     }
 
     #[test]
     fn a_link_is_no_challenge_and_a_recipients_challenge_no_users() {
         let (ring, (account, agreement, recipient)) = (ring(), ids());
-        let (_, link) = Link::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (_, link) = Link::issue(account, agreement, recipient, &Entropy::seeded(5));
         let (ticket, challenge) = Ticket::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
         assert_eq!(Ticket::read(challenge.expose(), &ring), Some(ticket));
         assert_eq!(Ticket::read(&link.expose().replace("agl_", "chl_"), &ring), None);
-        assert_eq!(Link::read(&challenge.expose().replace("chl_", "agl_"), &ring), None);
+        assert_eq!(Link::read(&challenge.expose().replace("chl_", "agl_")), None);
         assert_eq!(crate::challenge::Ticket::read(challenge.expose(), &ring), Err(Refusal::Unknown));
     }
 
@@ -257,7 +289,8 @@ mod tests {
         fn no_text_makes_the_reader_panic(text in "(chl_|agl_)?[A-Za-z0-9_.-]{0,180}") {
             // Making a keyring draws RSA keys: once for all cases.
             static RING: std::sync::LazyLock<Keyring> = std::sync::LazyLock::new(ring);
-            prop_assert_eq!(Link::read(&text, &RING), None);
+            let of_whom = Link::read(&text).map(|link| link.fingerprint);
+            prop_assert!(of_whom.is_none_or(|name| name == Fingerprint::of(text.as_bytes()).encode()));
             prop_assert_eq!(Ticket::read(&text, &RING), None);
         }
     }

@@ -186,6 +186,12 @@ pub fn recipient(agreement: AgreementId, recipient: RecipientId) -> Key {
     Key::new(agreement_partition(agreement), format!("RECIPIENT#{recipient}"))
 }
 
+/// A link that was mailed to a recipient besides those that the recipient's item names. Apart from the agreement's own partition, which is
+/// read as a whole.
+pub fn agreement_link(agreement: AgreementId, fingerprint: &str) -> Key {
+    Key::new(format!("{}#LINKS", agreement_partition(agreement)), fingerprint)
+}
+
 /// The partition of an agreement and its recipients.
 pub fn agreement_partition(agreement: AgreementId) -> String {
     format!("AGREEMENT#{agreement}")

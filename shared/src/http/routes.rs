@@ -318,7 +318,7 @@ routes! {
         "Say that a recipient has signed; the last one completes the agreement";
     ResendLink "POST" "/v1/agreements/{id}/recipients/{recipient}/resend" Agreements AGREEMENTS, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict, S::IdempotencyKeyReused, S::TooManySends]
-        "Mail a recipient another link: 5 in 10 minutes and 10 an hour. Those mailed before stay good, up to the latest 16";
+        "Mail a recipient another link: 5 in 10 minutes and 10 an hour. Those mailed before stay good";
     ReopenViewing "POST" "/v1/agreements/{id}/recipients/{recipient}/reopen" Agreements AGREEMENTS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
         "Let a recipient view the agreement again who failed too often to";
