@@ -83,6 +83,7 @@ impl World {
                 openings: Vec::new(),
                 factors: BTreeMap::new(),
                 challenges: BTreeMap::from([(ticket.name.clone(), Challenge::open(now))]),
+                version: 0,
             };
             writes.push(Write::create(keys::recipient(id, recipient), &item).unwrap());
             asked.recipients.push(recipient);

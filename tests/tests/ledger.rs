@@ -55,7 +55,7 @@ fn now(done: Result<Done, Refusal>) -> Plan {
 
 /// The balance, once it agrees with the entries.
 async fn agreed(app: &App, account: &Account) -> Balance {
-    let finding = reconcile::account(&app.table, &app.entropy, account).await.unwrap().unwrap();
+    let finding = reconcile::balances(&app.table, &app.entropy, account).await.unwrap().unwrap();
     assert_eq!(finding.differences, []);
     finding.stands
 }
@@ -154,7 +154,7 @@ async fn a_difference_is_found() {
     now(reserve(app, &account, "agr_1", 4).await);
     let bent = Write::update(keys::balance(account.id, 0), "ADD #available :one").value("one", 1_i64);
     app.table.transact(vec![bent]).await.unwrap();
-    let finding = reconcile::account(&app.table, &app.entropy, &account).await.unwrap().unwrap();
+    let finding = reconcile::balances(&app.table, &app.entropy, &account).await.unwrap().unwrap();
     let entries = Balance { available: 6, reserved: 4, consumed: 0 };
     let stands = Balance { available: 7, ..entries };
     assert_eq!(finding.differences, [reconcile::Difference::Shard { shard: 0, stands, entries }]);

@@ -314,7 +314,7 @@ async fn holds(real: &Real, reference: &Reference) {
     let seen = balance::snapshot(&app.table, &app.entropy, &real.account).await.unwrap();
     assert_eq!(seen.total(), reference.balance);
     assert!(seen.shards.iter().all(|shard| shard.balance.is_sound()), "{seen:?}");
-    let finding = reconcile::account(&app.table, &app.entropy, &real.account).await.unwrap().unwrap();
+    let finding = reconcile::balances(&app.table, &app.entropy, &real.account).await.unwrap().unwrap();
     assert_eq!(finding.differences, []);
 }
 

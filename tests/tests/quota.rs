@@ -39,7 +39,7 @@ async fn reserve(world: &World, account: &Account, id: &str, count: u32, group: 
 /// Every balance is what its entries make of it.
 async fn agrees(world: &World) {
     let app = world.stack.app();
-    let finding = reconcile::account(&app.table, &app.entropy, &account(world).await).await.unwrap().unwrap();
+    let finding = reconcile::balances(&app.table, &app.entropy, &account(world).await).await.unwrap().unwrap();
     assert_eq!(finding.differences, []);
 }
 

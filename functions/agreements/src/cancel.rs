@@ -28,7 +28,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let reason = fields::reason(&request.reason).map_err(|detail| Problem::invalid_field("/reason", detail))?;
     let mut patience = Patience::default();
     loop {
-        let mut whole = find::whole(app, call, caller.account.id).await?;
+        let mut whole = find::whole_to_end(app, call, caller.account.id).await?;
         let now = app.clock.now();
         whole.agreement.open(now).map_err(Refusal::problem)?;
         let event = Event::new(Action::AgreementCancelled, caller.actor).from(call.source).with("reason", reason.as_str());

@@ -29,11 +29,11 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.source);
         let event = event.with("recipient", recipient.id.to_string());
         let (writes, mails) = if agreement.is_last() {
-            let Some(whole) = Whole::read(&app.table, agreement.id).await? else { continue };
+            let whole = Whole::around(&app.table, agreement.clone()).await?;
             let keyring = app.keyrings.current(now).await;
             let base = call.base_url(app.config.base_url.as_deref());
             let last = Last { app, base: &base, keyring: &keyring, now };
-            last.writes(&agreement, &whole, &recipient, event)?
+            last.writes(&whole, &recipient, event)?
         } else {
             (one(&agreement, &recipient, event, now)?, Vec::new())
         };
@@ -73,15 +73,8 @@ struct Last<'a> {
 
 impl Last<'_> {
     /// The agreement is completed, each recipient is owed the link to it, and what was reserved and not used is given back.
-    ///
-    /// `whole` may be younger than `agreement`: then the chain has moved from where `agreement` says it is, and nothing is written.
-    fn writes(
-        &self,
-        agreement: &Agreement,
-        whole: &Whole,
-        last: &Recipient,
-        event: Event,
-    ) -> Result<(Vec<Write>, Vec<Key>), Problem> {
+    fn writes(&self, whole: &Whole, last: &Recipient, event: Event) -> Result<(Vec<Write>, Vec<Key>), Problem> {
+        let agreement = &whole.agreement;
         let closure = Closure { at: self.now, reason: None, recipient: None };
         let all = Event::new(Action::AgreementCompleted, Actor::System);
         let update = counted(agreement.end(Status::Completed, &closure)?, agreement);

@@ -194,6 +194,7 @@ impl Drafted {
             // The map stands ready, because an update can only reach into one that is there.
             factors: BTreeMap::from([(Method::Sms.name().to_owned(), Factor::default())]),
             challenges: BTreeMap::new(),
+            version: 0,
         }
     }
 }

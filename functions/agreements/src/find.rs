@@ -17,7 +17,17 @@ pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<Whole, 
     whole.filter(|whole| whole.agreement.account == account).ok_or_else(not_found)
 }
 
-/// The agreement and one recipient, in one request.
+/// The agreement, and then all of its recipients: what ends it is decided from these.
+pub async fn whole_to_end(app: &App, call: &Call, account: AccountId) -> Result<Whole, Problem> {
+    let id: AgreementId = call.path_id("id")?;
+    let agreement: Agreement = read(app.table.get(keys::agreement(id)).await?.ok_or_else(not_found)?)?;
+    if agreement.account != account {
+        return Err(not_found());
+    }
+    Ok(Whole::around(&app.table, agreement).await?)
+}
+
+/// The agreement and one recipient, in one request, though not at one instant: [`Recipient::touch`] says that both stand.
 pub async fn recipient(app: &App, call: &Call, account: AccountId) -> Result<(Agreement, Recipient), Problem> {
     let (agreement, recipient, _) = recipient_beside(app, call, account, None).await?;
     Ok((agreement, recipient))

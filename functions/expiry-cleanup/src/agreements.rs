@@ -1,11 +1,10 @@
 //! Agreements whose time is over: ended by the same rule, and the same writes, as those that are cancelled.
 
-use shared::agreement::{Closure, Status, Whole};
+use shared::agreement::{Agreement, Closure, Status, Whole};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write};
-use shared::ids::AgreementId;
+use shared::dynamo::{Failure, Key, Write, read};
 
 use crate::Report;
 
@@ -16,9 +15,8 @@ pub fn is_one(key: &Key) -> bool {
 
 /// Ends the agreement at `key`, if its time is over, and gives back what was reserved and not used.
 pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let id: Option<AgreementId> = key.pk.strip_prefix("AGREEMENT#").and_then(|id| id.parse().ok());
-    let Some(whole) = Whole::read(&app.table, id.ok_or_else(not_one)?).await? else { return Ok(()) };
-    let agreement = &whole.agreement;
+    let Some(agreement) = app.table.get(key.clone()).await? else { return Ok(()) };
+    let agreement: Agreement = read(agreement)?;
     // What has ended already left the index with that; the index follows the table with a delay.
     if agreement.status != Status::OutForSignature {
         return Ok(());
@@ -26,6 +24,7 @@ pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
     if agreement.expires_at > now {
         return reschedule(app, key, agreement.expires_at, report).await;
     }
+    let whole = Whole::around(&app.table, agreement).await?;
     let closure = Closure { at: now, reason: None, recipient: None };
     let writes = whole.end(Status::Expired, &closure, [Event::new(Action::AgreementExpired, Actor::System)])?;
     match app.table.transact(writes).await {
@@ -45,8 +44,4 @@ async fn reschedule(app: &App, key: Key, later: Timestamp, report: &mut Report) 
         Err(Failure::Condition(_) | Failure::Conflict) => {}
     }
     Ok(())
-}
-
-fn not_one() -> Failure {
-    Failure::unavailable("expiring an agreement", &"its key is not one of ours")
 }

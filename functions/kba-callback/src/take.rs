@@ -83,9 +83,8 @@ impl Standing {
 /// What is reserved for the other recipients. It is read after the agreement, whose chain every change of a recipient moves: the
 /// transaction's condition on the chain holds for these as well.
 async fn others(app: &App, standing: &Standing) -> Result<Vec<Unit>, Failure> {
-    let whole = Whole::read(&app.table, standing.agreement.id).await?;
-    let recipients = whole.map(|whole| whole.recipients).unwrap_or_default();
-    Ok(recipients.iter().filter(|other| other.id != standing.recipient.id).filter_map(Recipient::reserved).collect())
+    let whole = Whole::around(&app.table, standing.agreement.clone()).await?;
+    Ok(whole.recipients.iter().filter(|other| other.id != standing.recipient.id).filter_map(Recipient::reserved).collect())
 }
 
 /// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up sends it.

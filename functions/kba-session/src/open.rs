@@ -131,7 +131,7 @@ impl Case {
         let session = Session::open(id, &self.ticket, &self.recipient, self.now);
         let update = self
             .recipient
-            .touch_kba()
+            .touch()
             .and(", #kba.#session = :session, #kba.#sessions = :sessions, #kba.#opened = :number")
             .and(", #challenges.#c.#expires_at = :lives_until")
             .value("session", document(&id)?)

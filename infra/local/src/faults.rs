@@ -41,6 +41,28 @@ pub enum Mode {
     Slow,
     /// DynamoDB only: another transaction holds the item; nothing was done.
     Conflict,
+    /// DynamoDB only, where several items are read at once: each but the first is as it stood a moment before. `BatchGetItem` is no
+    /// snapshot, and the embedded engine's is.
+    Torn,
+}
+
+/// What a call is like, as far as that says what may befall it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Nature {
+    /// It may meet another transaction.
+    pub can_conflict: bool,
+    /// It reads several items at once, and not at one instant.
+    pub can_tear: bool,
+}
+
+impl Nature {
+    const fn admits(self, mode: Mode) -> bool {
+        match mode {
+            Mode::Conflict => self.can_conflict,
+            Mode::Torn => self.can_tear,
+            Mode::Refused | Mode::Lost | Mode::Throttled | Mode::Slow => true,
+        }
+    }
 }
 
 /// What is still to go wrong with a service.
@@ -112,15 +134,16 @@ struct Storm {
 }
 
 impl Storm {
-    /// How this call goes wrong, if it does: refused, throttled, in conflict, or lost after it took effect.
-    fn strike(&mut self, can_conflict: bool) -> Option<Mode> {
+    /// How this call goes wrong, if it does: refused, throttled, in conflict, torn, or lost after it took effect.
+    fn strike(&mut self, nature: Nature) -> Option<Mode> {
         if self.entropy.below(1000) >= self.per_mille {
             return None;
         }
         let mode = match self.entropy.below(4) {
             0 => Mode::Refused,
             1 => Mode::Throttled,
-            2 if can_conflict => Mode::Conflict,
+            2 if nature.can_conflict => Mode::Conflict,
+            2 if nature.can_tear => Mode::Torn,
             _ => Mode::Lost,
         };
         *self.struck.entry(mode).or_default() += 1;
@@ -213,15 +236,14 @@ impl Faults {
         Report { plans: state.plans.clone(), calls: state.calls.clone(), struck: state.struck }
     }
 
-    /// Counts a call to `service`, and says how it goes wrong, if it does. A call that cannot be in conflict is not met by a plan of
-    /// conflicts.
-    pub(crate) fn meet(&self, service: Service, can_conflict: bool) -> Option<Mode> {
+    /// Counts a call to `service`, and says how it goes wrong, if it does. A plan does not meet a call that cannot go wrong so.
+    pub(crate) fn meet(&self, service: Service, nature: Nature) -> Option<Mode> {
         let mut state = self.state();
         *state.calls.entry(service).or_default() += 1;
         if let Some(storm) = state.storm.as_mut().filter(|_| service == Service::Dynamodb) {
-            return storm.strike(can_conflict);
+            return storm.strike(nature);
         }
-        let plan = state.plans.get_mut(&service).filter(|plan| can_conflict || plan.mode != Mode::Conflict)?;
+        let plan = state.plans.get_mut(&service).filter(|plan| nature.admits(plan.mode))?;
         if plan.after > 0 {
             plan.after -= 1;
             return None;
@@ -258,26 +280,34 @@ mod tests {
     fn the_calls_after_so_many_go_wrong_and_then_no_more() {
         let faults = Faults::default();
         faults.set(Service::Dynamodb, Mode::Lost, 2, 2);
-        let met: Vec<_> = (0..6).map(|_| faults.meet(Service::Dynamodb, true)).collect();
+        let met: Vec<_> = (0..6).map(|_| faults.meet(Service::Dynamodb, Nature::default())).collect();
         assert_eq!(met, [None, None, Some(Mode::Lost), Some(Mode::Lost), None, None]);
         assert_eq!((faults.struck(), faults.calls(Service::Dynamodb)), (2, 6));
+    }
+
+    #[test]
+    fn a_call_meets_no_fault_that_cannot_befall_it() {
+        let faults = Faults::default();
+        faults.set(Service::Dynamodb, Mode::Torn, 0, 1);
+        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_conflict: true, can_tear: false }), None);
+        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_conflict: false, can_tear: true }), Some(Mode::Torn));
     }
 
     #[test]
     fn one_service_does_not_fail_for_another() {
         let faults = Faults::default();
         faults.set(Service::Ses, Mode::Refused, 0, 1);
-        assert_eq!(faults.meet(Service::Sns, true), None);
-        assert_eq!(faults.meet(Service::Ses, true), Some(Mode::Refused));
+        assert_eq!(faults.meet(Service::Sns, Nature::default()), None);
+        assert_eq!(faults.meet(Service::Ses, Nature::default()), Some(Mode::Refused));
     }
 
     #[test]
     fn clearing_forgets_plans_and_counts() {
         let faults = Faults::default();
         faults.set(Service::Sns, Mode::Slow, 0, 9);
-        faults.meet(Service::Sns, true);
+        faults.meet(Service::Sns, Nature::default());
         faults.clear();
-        assert_eq!(faults.meet(Service::Sns, true), None);
+        assert_eq!(faults.meet(Service::Sns, Nature::default()), None);
         assert_eq!((faults.struck(), faults.calls(Service::Sns)), (0, 1));
     }
 }

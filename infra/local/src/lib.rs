@@ -34,6 +34,7 @@ mod serving;
 mod stack;
 mod store;
 pub mod storm;
+mod torn;
 
 pub use demo::{Demo, DemoUser};
 pub use event::Incoming;

@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
-use crate::faults::Service;
+use crate::faults::{Nature, Service};
 
 const TOO_MUCH: &str = "Rate exceeded";
 
@@ -26,10 +26,12 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
     }
 }
 
-/// Whether a call may meet another transaction: writes do, and reads of several items at one instant.
-pub(crate) fn can_conflict(request: &HttpRequest) -> bool {
+/// What may befall a call. Writes may meet another transaction, and reads of several items at one instant; reads of several items one
+/// after another may be torn.
+pub(crate) fn nature(request: &HttpRequest) -> Nature {
     let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
-    matches!(operation, Some("TransactWriteItems" | "TransactGetItems" | "UpdateItem" | "PutItem" | "DeleteItem"))
+    let writes = matches!(operation, Some("TransactWriteItems" | "TransactGetItems" | "UpdateItem" | "PutItem" | "DeleteItem"));
+    Nature { can_conflict: writes, can_tear: operation == Some("BatchGetItem") }
 }
 
 /// Whether it is a transaction that writes.

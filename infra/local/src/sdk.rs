@@ -18,7 +18,7 @@ use shared::outbound::Outbound;
 use shared::sdk::{retries, timeouts};
 
 use crate::faults::{Faults, Mode, Service};
-use crate::refusals;
+use crate::{refusals, torn};
 
 /// How late a slow answer is: beyond the time-out of one attempt in `shared::sdk`.
 const SLOW: Duration = Duration::from_secs(3);
@@ -98,7 +98,7 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
                 answer
             });
         }
-        let Some(mode) = self.faults.meet(self.service, refusals::can_conflict(&request)) else {
+        let Some(mode) = self.faults.meet(self.service, refusals::nature(&request)) else {
             return self.inner.call(request);
         };
         tracing::info!(service = ?self.service, ?mode, "a fault strikes");
@@ -106,6 +106,7 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
             Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),
             Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),
             Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request)),
+            Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request)),
             Mode::Lost => {
                 let answer = self.inner.call(request);
                 HttpConnectorFuture::new(async move {

@@ -324,7 +324,7 @@ impl<'a> Client<'a> {
 /// Holds what the clients were told against what stands.
 async fn settle(stack: &Stack, account: &Account, books: &[&Book], outcome: &mut Outcome) -> Result<(), Stranded> {
     let app = stack.app();
-    let finding = reconcile::account(&app.table, &app.entropy, account).await?;
+    let finding = reconcile::balances(&app.table, &app.entropy, account).await?;
     let finding = finding.ok_or_else(|| Stranded("the balance does not stand still".into()))?;
     let told: Balance = books.iter().map(|book| book.balance).sum();
     let entries: u64 = books.iter().map(|book| book.entries).sum();

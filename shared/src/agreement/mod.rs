@@ -231,6 +231,7 @@ pub(crate) mod tests {
             openings: Vec::new(),
             factors: BTreeMap::new(),
             challenges: BTreeMap::new(),
+            version: 0,
         }
     }
 

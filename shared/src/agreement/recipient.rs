@@ -153,6 +153,9 @@ pub struct Recipient {
     /// The open challenges, and those lately closed, by the fingerprint of their token.
     #[serde(default)]
     pub challenges: BTreeMap<String, Challenge>,
+    /// How often a rule has changed the recipient: see [`Recipient::touch`].
+    #[serde(default)]
+    pub version: u64,
 }
 
 impl Recipient {
@@ -226,11 +229,18 @@ impl Recipient {
     }
 
     /// An update of this recipient's item that changes nothing yet, under the condition that the recipient stands as it was read.
+    ///
+    /// It raises the version, and whatever a rule decides of a recipient is written with it: so the version that was read says that
+    /// all stands there that the rule looked at. The agreement's chain does not say it, where the two items were not read at one
+    /// instant: the recipient may be older than the agreement that it was read beside. What counts tries, and what is owed by mail,
+    /// changes without it, under conditions of its own.
     pub fn touch(&self) -> Write {
-        Write::update(keys::recipient(self.agreement, self.id), "")
-            .when("#status = :status_was AND #authentication = :authentication_was")
-            .value("status_was", self.status.name())
-            .value("authentication_was", self.authentication.name())
+        let update = Write::update(keys::recipient(self.agreement, self.id), ", #version = :version_next");
+        let update = update.value("version_was", self.version).value("version_next", self.version + 1);
+        match self.version {
+            0 => update.when("attribute_exists(#pk) AND (attribute_not_exists(#version) OR #version = :version_was)"),
+            _ => update.when("#version = :version_was"),
+        }
     }
 
     /// Adds to an update of this recipient's item that the challenges that are over are removed, some at once, and the oldest where

@@ -23,9 +23,20 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Reads an agreement and its recipients. What of it changed while it was read is told by the agreement's chain: it has moved on
-    /// from where it is read here.
+    /// An agreement and its recipients, to be shown. They are read one after another, in an order that nobody promises: what is
+    /// decided from is read by [`Whole::around`].
     pub async fn read(table: &Table, id: AgreementId) -> Result<Option<Self>, Failure> {
+        Self::of(id, Self::partition(table, id).await?)
+    }
+
+    /// The recipients of an agreement that was read before them. Every change of a recipient moves the agreement's chain: where that
+    /// stands still as `agreement` has it when a transaction is written, so do all recipients as they are read here.
+    pub async fn around(table: &Table, agreement: Agreement) -> Result<Self, Failure> {
+        let read = Self::of(agreement.id, Self::partition(table, agreement.id).await?)?;
+        Ok(Self { agreement, recipients: read.map(|whole| whole.recipients).unwrap_or_default() })
+    }
+
+    async fn partition(table: &Table, id: AgreementId) -> Result<Vec<Item>, Failure> {
         let mut items = Vec::new();
         let mut after = None;
         loop {
@@ -33,7 +44,7 @@ impl Whole {
             items.extend(page.items);
             after = page.next;
             if after.is_none() {
-                return Self::of(id, items);
+                return Ok(items);
             }
         }
     }

@@ -82,7 +82,7 @@ impl Case<'_> {
 
     fn recipient_write(&self, effect: Effect) -> Option<Write> {
         let attempts = effect.attempts()?;
-        let mut write = self.recipient.touch_kba().and(", #kba.#attempts = :attempts").value("attempts", attempts);
+        let mut write = self.recipient.touch().and(", #kba.#attempts = :attempts").value("attempts", attempts);
         if self.consumes(effect).is_some() {
             write = write.and(", #kba.#consumed = :yes").remove("#kba.#unit").value("yes", true);
         }
@@ -182,24 +182,6 @@ impl Case<'_> {
             message,
         };
         Owed::new(mail, self.now)
-    }
-}
-
-impl Recipient {
-    /// An update of this recipient's item under the condition that all stands there that the rules of sessions look at.
-    pub fn touch_kba(&self) -> Write {
-        let write = self
-            .touch()
-            .when("#kba.#attempts = :attempts_was AND #kba.#opened = :opened_was AND #kba.#passed = :passed_was")
-            .when("#kba.#consumed = :consumed_was AND attribute_not_exists(#viewing_locked_at)")
-            .value("attempts_was", self.kba.attempts)
-            .value("opened_was", self.kba.opened)
-            .value("passed_was", self.kba.passed)
-            .value("consumed_was", self.kba.consumed);
-        match self.kba.unit.map(|unit| crate::dynamo::document(&unit)) {
-            Some(Ok(unit)) => write.when("#kba.#unit = :unit_was").value("unit_was", unit),
-            _ => write.when("attribute_not_exists(#kba.#unit)"),
-        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | [`plan`] | pure: a step of the ledger as the writes of somebody's transaction |
 //! | [`watch`] | the low-balance mail and metric, once per crossing |
 //! | [`desk`] | a step by itself, with the bounded retry |
-//! | [`reconcile`] | every balance recomputed from the entries |
+//! | [`reconcile`] | every balance recomputed from the entries, and what each recipient holds |
 //! | [`upkeep`] | corrections, and more shards for a busy account |
 //!
 //! An account's balance is one item or several (shards), `BALANCE#acc#<n>` with {available, reserved, consumed}; on each of them, and
@@ -45,6 +45,7 @@
 pub mod balance;
 pub mod desk;
 pub mod entry;
+mod holdings;
 pub mod plan;
 pub mod reconcile;
 pub mod upkeep;

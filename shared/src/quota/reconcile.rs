@@ -1,9 +1,10 @@
-//! Every balance recomputed from the entries, and held against what stands.
+//! Every balance recomputed from the entries, and held against what stands: on the shards, and in the hands of the recipients.
 
 use std::collections::BTreeMap;
 
 use super::balance::{Balance, Share, Snapshot, shares, snapshot};
-use super::entry::Entry;
+use super::entry::{Entry, Kind};
+use super::holdings;
 use crate::account::Account;
 use crate::dynamo::{Failure, Patience, Table, keys, read};
 use crate::entropy::Entropy;
@@ -18,8 +19,22 @@ pub struct Sums {
     pub shards: BTreeMap<u8, (Balance, u64)>,
     /// Of each group.
     pub groups: BTreeMap<String, Share>,
+    /// Of each agreement: what is left reserved on each shard. What names no agreement counts to the empty name.
+    pub agreements: BTreeMap<String, BTreeMap<u8, i64>>,
+    /// Of each recipient that entries name, by agreement and recipient: what of them is left.
+    pub recipients: BTreeMap<(String, String), Own>,
     /// The entries.
     pub entries: u64,
+}
+
+/// What the entries that name a recipient add up to. What an agreement reserved when it was sent, and what it released when it ended,
+/// names none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Own {
+    /// Reserved, less what was released and consumed.
+    pub left: i64,
+    /// Consumed.
+    pub consumed: i64,
 }
 
 impl Sums {
@@ -36,7 +51,24 @@ impl Sums {
             share.reserved += effect.reserved;
             share.consumed += effect.consumed;
         }
+        if matches!(entry.kind, Kind::Reserve | Kind::Consume | Kind::Release) {
+            self.hand_over(entry);
+        }
         self.entries += 1;
+    }
+
+    /// Adds an entry of what recipients hold.
+    fn hand_over(&mut self, entry: &Entry) {
+        let agreement = entry.agreement.clone().unwrap_or_default();
+        let left = self.agreements.entry(agreement.clone()).or_default();
+        for part in &entry.parts {
+            *left.entry(part.shard).or_default() += entry.kind.effect(part.count).reserved;
+        }
+        if let Some(recipient) = &entry.recipient {
+            let own = self.recipients.entry((agreement, recipient.clone())).or_default();
+            let effect = entry.kind.effect(entry.transactions);
+            *own = Own { left: own.left + effect.reserved, consumed: own.consumed + effect.consumed };
+        }
     }
 
     /// The account's balance.
@@ -57,6 +89,11 @@ pub enum Difference {
     Group { group: String, stands: Share, entries: Share },
     /// Something is below zero.
     Negative { shard: u8, stands: Balance },
+    /// The recipients of an agreement hold more or fewer of a shard's transactions than its entries have left reserved.
+    Held { agreement: String, shard: u8, held: i64, entries: i64 },
+    /// A recipient's own entries are not those of somebody who holds this and has, or has not, consumed: reserved less released less
+    /// consumed is what is held, and one is reserved at most, released or consumed.
+    Recipient { recipient: String, held: bool, consumed: bool, entries: Own },
 }
 
 /// What was found of an account.
@@ -103,16 +140,28 @@ pub fn differences(seen: &Snapshot, groups: &BTreeMap<String, Share>, sums: &Sum
     found
 }
 
-/// Recomputes an account's balance. `None` where it did not stand still for long enough to be held against anything.
+/// Recomputes an account's balance, and what each recipient of its agreements holds. `None` where it did not stand still for long
+/// enough to be held against anything.
 pub async fn account(table: &Table, entropy: &Entropy, account: &Account) -> Result<Option<Finding>, Failure> {
+    recompute(table, entropy, account, true).await
+}
+
+/// Recomputes an account's balance alone, whoever holds what of it.
+pub async fn balances(table: &Table, entropy: &Entropy, account: &Account) -> Result<Option<Finding>, Failure> {
+    recompute(table, entropy, account, false).await
+}
+
+async fn recompute(table: &Table, entropy: &Entropy, account: &Account, holdings: bool) -> Result<Option<Finding>, Failure> {
     let mut patience = Patience::default();
     loop {
         let before = snapshot(table, entropy, account).await?;
         let sums = sums(table, account).await?;
         let groups = shares(table, account.id, before.count).await?;
+        let held = if holdings { holdings::differences(table, &sums).await? } else { Vec::new() };
         // Each entry raises its shards' counts in its own transaction: the same counts twice, and nothing was entered between.
         if snapshot(table, entropy, account).await? == before {
-            let differences = differences(&before, &groups, &sums);
+            let mut differences = differences(&before, &groups, &sums);
+            differences.extend(held);
             return Ok(Some(Finding { stands: before.total(), entries: sums.entries, differences }));
         }
         if patience.wait(entropy).await.is_err() {

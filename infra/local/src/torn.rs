@@ -1,0 +1,76 @@
+//! Reads of several items that are no snapshot, as DynamoDB's `BatchGetItem` is none.
+
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use crate::refusals;
+
+/// How long a moment is: long enough for others to write.
+const GAP: Duration = Duration::from_millis(8);
+
+/// Reads twice, and answers with the first item that was asked for as it stands the second time, and with all others as they stood
+/// the first time.
+pub(crate) async fn read(inner: SharedHttpConnector, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let asked = refusals::body(&request);
+    let Some(again) = request.try_clone() else { return inner.call(request).await };
+    let before = inner.call(request).await?;
+    if !before.status().is_success() {
+        return Ok(before);
+    }
+    let (_, before) = collect(before).await?;
+    tokio::time::sleep(GAP).await;
+    let (response, after) = collect(inner.call(again).await?).await?;
+    let status = response.status();
+    let body = if status.is_success() { merged(&asked, &before, after) } else { after };
+    let mut torn = HttpResponse::new(status, SdkBody::from(body.to_string()));
+    for (name, value) in response.headers() {
+        // What is said of the bytes is not true of these.
+        if !matches!(name, "content-length" | "x-amz-crc32") {
+            torn.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(torn)
+}
+
+async fn collect(mut response: HttpResponse) -> Result<(HttpResponse, Value), ConnectorError> {
+    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+    let bytes = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
+    Ok((response, serde_json::from_slice(&bytes).unwrap_or_default()))
+}
+
+/// `after`, with all items but the first that was `asked` for as they stand in `before`.
+fn merged(asked: &Value, before: &Value, mut after: Value) -> Value {
+    let tables = after.get_mut("Responses").and_then(Value::as_object_mut);
+    for (table, items) in tables.into_iter().flatten() {
+        let first = asked.pointer(&format!("/RequestItems/{table}/Keys/0"));
+        let is_first = |item: &&Value| first.is_some_and(|first| ["pk", "sk"].iter().all(|name| item.get(*name) == first.get(*name)));
+        let of = |answer: &Value| answer.pointer(&format!("/Responses/{table}")).and_then(Value::as_array).cloned();
+        let old = of(before).unwrap_or_default();
+        let young = items.as_array().cloned().unwrap_or_default();
+        let chosen = young.iter().filter(is_first).chain(old.iter().filter(|item| !is_first(item)));
+        *items = chosen.cloned().collect();
+    }
+    after
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_first_item_is_younger_than_the_others() {
+        let key = |sk: &str| json!({"pk": {"S": "A"}, "sk": {"S": sk}});
+        let item = |sk: &str, version: u32| json!({"pk": {"S": "A"}, "sk": {"S": sk}, "v": version});
+        let answer = |version| json!({"Responses": {"t": [item("two", version), item("one", version)]}});
+        let asked = json!({"RequestItems": {"t": {"Keys": [key("one"), key("two")]}}});
+        let merged = merged(&asked, &answer(1), answer(2));
+        assert_eq!(merged["Responses"]["t"], json!([item("one", 2), item("two", 1)]));
+    }
+}
