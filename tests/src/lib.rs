@@ -3,6 +3,7 @@
 
 pub mod agreements;
 mod authenticator;
+pub mod desk;
 mod kba;
 mod reading;
 mod world;

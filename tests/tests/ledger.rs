@@ -5,10 +5,10 @@ use shared::account::Account;
 use shared::app::App;
 use shared::dynamo::{Write, keys, read};
 use shared::owed;
-use shared::quota::desk::{self, Begin, Done};
-use shared::quota::upkeep::Tools;
+use shared::quota::upkeep::{Done, Tools};
 use shared::quota::{About, Balance, EntryId, Exhausted, Order, Plan, Refusal, Shards, Unit, Watch, balance, plan, reconcile};
 use tests::World;
+use tests::desk::{self, Begin};
 
 async fn account(world: &World) -> Account {
     let id = world.account.parse().unwrap();
@@ -22,7 +22,7 @@ async fn topup(app: &App, account: &Account, id: &str, transactions: u32) -> Res
         let id = EntryId::named(id);
         Ok(plan::topup(account.id, id, transactions, None, &watch, seen, app.clock.now())?)
     };
-    desk::make((&app.table, &app.entropy), account, Begin::Seeing, plan, |_, _| Ok(Vec::new())).await
+    desk::make((&app.table, &app.entropy), account, Begin::Seeing, plan).await
 }
 
 async fn reserve(app: &App, account: &Account, id: &str, count: u32) -> Result<Done, Refusal> {
@@ -30,20 +30,20 @@ async fn reserve(app: &App, account: &Account, id: &str, count: u32) -> Result<D
     let watch = Watch::of(account, &account.settings().unwrap());
     let order = Order { account, id: EntryId::reserve(id), about, count, watch: &watch, at: app.clock.now() };
     let make = |seen: Option<&_>| plan::reserve(&order, seen);
-    desk::make((&app.table, &app.entropy), account, Begin::Blindly, make, |_, _| Ok(Vec::new())).await
+    desk::make((&app.table, &app.entropy), account, Begin::Blindly, make).await
 }
 
 async fn consume(app: &App, account: &Account, recipient: &str, unit: Unit) -> Result<Done, Refusal> {
     let about = About { recipient: Some(recipient.into()), group: Some("legal".into()), ..About::default() };
     let make = |_: Option<&_>| Ok(plan::consume(account.id, EntryId::consume(recipient), &about, unit, app.clock.now())?);
-    desk::make((&app.table, &app.entropy), account, Begin::Blindly, make, |_, _| Ok(Vec::new())).await
+    desk::make((&app.table, &app.entropy), account, Begin::Blindly, make).await
 }
 
 async fn release(app: &App, account: &Account, whose: &str, units: &[Unit]) -> Result<Done, Refusal> {
     let about = About { agreement: Some(whose.into()), recipient: None, group: Some("legal".into()) };
     let id = EntryId::release(whose, "cancelled");
     let make = |_: Option<&_>| Ok(plan::release(account.id, id.clone(), &about, units, app.clock.now())?);
-    desk::make((&app.table, &app.entropy), account, Begin::Blindly, make, |_, _| Ok(Vec::new())).await
+    desk::make((&app.table, &app.entropy), account, Begin::Blindly, make).await
 }
 
 fn now(done: Result<Done, Refusal>) -> Plan {

@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use shared::account::Account;
 use shared::app::App;
-use shared::dynamo::{Write, keys, read};
-use shared::quota::desk::{self, Begin, Done};
-use shared::quota::upkeep::Tools;
+use shared::dynamo::{keys, read};
+use shared::quota::upkeep::{Done, Tools};
 use shared::quota::{
     About, Balance, EntryId, Exhausted, Order, Plan, Refusal, Shards, Snapshot, Unit, Watch, balance, plan, reconcile,
 };
 use tests::World;
+use tests::desk::{self, Begin};
 
 /// What is done. Numbers name agreements, recipients and top-ups: the same again is the same step again.
 #[derive(Clone, Copy, Debug)]
@@ -177,8 +177,8 @@ impl Real {
     }
 
     async fn desk(&self, begin: Begin, plan: impl Fn(Option<&Snapshot>) -> Result<Plan, Refusal>) -> Result<Done, Refusal> {
-        let (app, beside) = (self.app(), |_: &Plan, _: Option<&Snapshot>| Ok(Vec::<Write>::new()));
-        desk::make((&app.table, &app.entropy), &self.account, begin, plan, beside).await
+        let app = self.app();
+        desk::make((&app.table, &app.entropy), &self.account, begin, plan).await
     }
 
     async fn make(&mut self, step: Step) -> Result<Done, Refusal> {

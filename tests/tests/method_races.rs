@@ -71,7 +71,11 @@ async fn a_change_of_method_beside_a_failure_gives_nothing_away() {
         assert_eq!((failed.status, changed.status), (204, 200), "{} {}", failed.body, changed.body);
         let (_, one) = stands(&world, &sent, 0).await;
         assert_eq!(one.reserved(), None, "either it was consumed, or it was given back");
-        if one.kba.consumed { consumed += 1 } else { released += 1 }
+        if one.kba.consumed {
+            consumed += 1
+        } else {
+            released += 1
+        }
         let (_, reserved, used) = quota(&world).await;
         assert_eq!((reserved, used), (1, consumed), "the other recipient's is there still");
         // And so the sender can cancel, which gives the other's back.

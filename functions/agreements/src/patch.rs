@@ -6,7 +6,6 @@ use serde::Deserialize;
 use shared::account::Settings;
 use shared::agreement::{Agreement, Authentication, Recipient, RecipientStatus, Refusal};
 use shared::api_key::Caller;
-use shared::app::App;
 use shared::audit::{Action, Event};
 use shared::challenge::Challenge;
 use shared::clock::Timestamp;
@@ -15,7 +14,7 @@ use shared::http::refusals::contended;
 use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use shared::owed;
 use shared::quota::plan::{self, Order, Plan};
-use shared::quota::{EntryId, Unit, Watch, balance, watch};
+use shared::quota::{self, EntryId, Snapshot, Unit, Watch, balance, watch};
 use utoipa::ToSchema;
 
 use crate::choice::{self, Choice};
@@ -36,6 +35,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let request: Request = Body::read(call.merge_patch()?)?;
     let if_match = call.if_match()?;
     let mut patience = Patience::default();
+    let mut sighted = false;
     loop {
         let (agreement, recipient) = find::recipient(app, call, caller.account.id).await?;
         if if_match.is_some_and(|version| version != agreement.head.sequence) {
@@ -50,9 +50,22 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let settings = send::settings(app, &caller.account, agreement.group.as_deref()).await?;
         permit(caller, &settings, &recipient, request.authentication)?;
         let change = Change { agreement: &agreement, recipient: &recipient, to: request.authentication, now };
-        let plan = change.plan(app, caller, &settings).await?;
+        let watch = Watch::of(&caller.account, &settings);
+        let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &caller.account).await?) } else { None };
+        let plan = match change.plan(caller, &watch, seen.as_ref()) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                send::tell_overdue(state, &watch, caller.account.id, seen.as_ref()).await;
+                return Err(refusal.into());
+            }
+        };
         let event = Event::new(Action::RecipientChanged, caller.actor).from(call.source);
-        let written = app.table.transact(change.writes(event, plan.as_ref())?).await;
+        let writes = change.writes(event, plan.as_ref())?;
+        let ledger = writes.len() - plan.as_ref().map_or(0, |plan| plan.writes.len());
+        let written = app.table.transact(writes).await;
+        if let (Some(plan), Err(failure)) = (&plan, &written) {
+            sighted |= plan.failed(failure, ledger);
+        }
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
             owed::deliver_all(app, &state.courier, mails).await;
@@ -80,7 +93,7 @@ struct Change<'a> {
 
 impl Change<'_> {
     /// What it does to the quota. A transaction that was consumed is consumed: the same recipient costs no second one.
-    async fn plan(&self, app: &App, caller: &Caller, settings: &Settings) -> Result<Option<Plan>, Problem> {
+    fn plan(&self, caller: &Caller, watch: &Watch, seen: Option<&Snapshot>) -> Result<Option<Plan>, quota::Refusal> {
         let Self { agreement, recipient, now, .. } = *self;
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;
@@ -92,11 +105,8 @@ impl Change<'_> {
         if self.to != Authentication::Kba || recipient.kba.consumed {
             return Ok(None);
         }
-        let account = &caller.account;
-        let seen = balance::snapshot(&app.table, &app.entropy, account).await?;
         let id = EntryId::reserve_again(recipient.id, number);
-        let order = Order { account, id, about, count: 1, watch: &Watch::of(account, settings), at: now };
-        Ok(Some(plan::reserve(&order, Some(&seen))?))
+        plan::reserve(&Order { account: &caller.account, id, about, count: 1, watch, at: now }, seen).map(Some)
     }
 
     /// The reserved transaction that is not needed any more.

@@ -19,7 +19,7 @@ use shared::ids::{AccountId, AgreementId, RecipientId};
 use shared::keyring::Keyring;
 use shared::owed::{self, Owed};
 use shared::quota::plan::{self, Order, Plan};
-use shared::quota::{self, Balance, EntryId, Figures, Snapshot, Watch, balance, watch};
+use shared::quota::{self, Balance, EntryId, Figures, Glimpse, Snapshot, Watch, balance, watch};
 use shared::secret::Fingerprint;
 use utoipa::ToSchema;
 
@@ -107,42 +107,67 @@ impl Sending<'_> {
         let now = app.clock.now();
         let keyring = app.keyrings.current(now).await;
         let mut patience = Patience::default();
+        // What the ledger holds on all shards at one instant is looked at only once it has stood in the way: reading it conflicts with
+        // whoever writes any of them.
+        let mut sighted = false;
         loop {
-            let (record, settings, seen) = tokio::join!(
-                app.table.get(keys::agreement_request(self.id)),
-                settings(app, account, self.draft.group.as_deref()),
-                balance::snapshot(&app.table, &app.entropy, account),
-            );
-            if let Some(record) = record? {
+            let (before, settings) = tokio::join!(self.before(app), settings(app, account, self.draft.group.as_deref()));
+            let ((record, glimpse), settings) = (before?, settings?);
+            if let Some(record) = record {
                 return self.answered(record);
             }
-            let (settings, seen) = (settings?, seen?);
             self.permit(&settings)?;
+            let watch = Watch::of(account, &settings);
+            let order = self.order(&watch, now);
+            sighted |= !order.may_go_blindly(&glimpse);
+            let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, account).await?) } else { None };
+            let plan = match plan::reserve(&order, seen.as_ref()) {
+                Ok(plan) => plan,
+                Err(refusal) => return self.refused(state, refusal, &watch, seen.as_ref()).await,
+            };
             let mut agreement = self.draft.agreement(self.id, account, &settings, now);
             let mut recipients = self.draft.recipients(self.id, &app.entropy, now);
-            let plan = match self.reserve(&settings, &seen, now) {
-                Ok(plan) => plan,
-                Err(refusal) => return self.refused(app, refusal).await,
-            };
             assign(&mut recipients, &plan);
-            let answer = self.answer(&recipients, &seen);
+            let answer = self.answer(&recipients, seen.map_or_else(|| glimpse.total(), |seen| seen.total()));
             let owed = self.invite(&agreement, &mut recipients, app, &keyring, now)?;
             let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;
+            let ledger = writes.len() - plan.writes.len();
             match app.table.transact(writes).await {
-                Ok(()) => {
-                    let mut mails: Vec<Key> = recipients.iter().map(|recipient| keys::recipient(self.id, recipient.id)).collect();
-                    mails.extend(watch::tell(plan.crossing.as_ref(), now));
-                    owed::deliver_all(app, &state.courier, mails).await;
-                    return Ok(Reply::created(&answer));
-                }
+                Ok(()) => return Ok(self.sent(state, &recipients, &plan, &answer, now).await),
                 Err(failure) => {
                     if let Some(record) = failure.stood_at(RECORD).filter(|item| !item.is_empty()) {
                         return self.answered(record.clone());
                     }
+                    if matches!(failure, Failure::Unavailable(_)) && self.stands(app).await {
+                        return Ok(self.sent(state, &recipients, &plan, &answer, now).await);
+                    }
+                    sighted |= plan.failed(&failure, ledger);
                     let _ = patience.settled(Err(failure), &app.entropy).await?;
                 }
             }
         }
+    }
+
+    /// What the same request was answered before, if it was; and what the account has, at a glance.
+    async fn before(&self, app: &App) -> Result<(Option<Item>, Glimpse), Failure> {
+        let wanted = std::iter::once(keys::agreement_request(self.id)).chain(Glimpse::keys(&self.caller.account)).collect();
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        Ok((items.next().flatten(), Glimpse::of(items)?))
+    }
+
+    /// Whether a transaction of which nobody said what became of it has taken effect.
+    async fn stands(&self, app: &App) -> bool {
+        let record = app.table.get(keys::agreement_request(self.id)).await.ok().flatten();
+        let record = record.and_then(|record| read::<Record>(record).ok());
+        record.is_some_and(|record| record.made_by == self.call.request_id)
+    }
+
+    /// It was sent: the mails go, and what is left of them the clean-up sends.
+    async fn sent(&self, state: &State, recipients: &[Recipient], plan: &Plan, answer: &Response, now: Timestamp) -> Reply {
+        let mut mails: Vec<Key> = recipients.iter().map(|recipient| keys::recipient(self.id, recipient.id)).collect();
+        mails.extend(watch::tell(plan.crossing.as_ref(), now));
+        owed::deliver_all(&state.app, &state.courier, mails).await;
+        Reply::created(answer)
     }
 
     /// What the same request was answered before.
@@ -157,11 +182,13 @@ impl Sending<'_> {
     }
 
     /// The reservation was refused; unless what stands in its way is this very request's.
-    async fn refused(&self, app: &App, refusal: quota::Refusal) -> Outcome {
-        match app.table.get(keys::agreement_request(self.id)).await? {
-            Some(record) => self.answered(record),
-            None => Err(refusal.into()),
+    async fn refused(&self, state: &State, refusal: quota::Refusal, watch: &Watch, seen: Option<&Snapshot>) -> Outcome {
+        let app = &state.app;
+        if let Some(record) = app.table.get(keys::agreement_request(self.id)).await? {
+            return self.answered(record);
         }
+        tell_overdue(state, watch, self.caller.account.id, seen).await;
+        Err(refusal.into())
     }
 
     fn permit(&self, settings: &Settings) -> Result<(), Problem> {
@@ -175,23 +202,15 @@ impl Sending<'_> {
         choice::permit(&self.caller.account, settings, &choices.collect::<Vec<_>>())
     }
 
-    fn reserve(&self, settings: &Settings, seen: &Snapshot, now: Timestamp) -> Result<Plan, quota::Refusal> {
-        let account = &self.caller.account;
+    fn order<'a>(&'a self, watch: &'a Watch, at: Timestamp) -> Order<'a> {
         let about = plan::About { agreement: Some(self.id.to_string()), recipient: None, group: self.draft.group.clone() };
-        let order = Order {
-            account,
-            id: EntryId::reserve(self.id),
-            about,
-            count: u32::try_from(self.draft.premium()).unwrap_or(u32::MAX),
-            watch: &Watch::of(account, settings),
-            at: now,
-        };
-        plan::reserve(&order, Some(seen))
+        let count = u32::try_from(self.draft.premium()).unwrap_or(u32::MAX);
+        Order { account: &self.caller.account, id: EntryId::reserve(self.id), about, count, watch, at }
     }
 
-    fn answer(&self, recipients: &[Recipient], seen: &Snapshot) -> Response {
+    fn answer(&self, recipients: &[Recipient], stood: Balance) -> Response {
         let reserved = i64::try_from(self.draft.premium()).unwrap_or(i64::MAX);
-        let quota = seen.total() + Balance { available: -reserved, reserved, consumed: 0 };
+        let quota = stood + Balance { available: -reserved, reserved, consumed: 0 };
         let sent = |recipient: &Recipient| Sent {
             id: recipient.id,
             email: recipient.email.clone(),
@@ -269,6 +288,14 @@ impl Sending<'_> {
             .with("recipients", told.collect::<Vec<_>>());
         let event = agreement.group.iter().fold(event, |event, group| event.with("group", group.as_str()));
         agreement.sender.name.iter().fold(event, |event, name| event.with("sender", name.as_str()))
+    }
+}
+
+/// Where a reservation is refused, the contacts are told that the balance is low, if nobody has told them.
+pub(crate) async fn tell_overdue(state: &State, watch: &Watch, account: AccountId, seen: Option<&Snapshot>) {
+    if let Some(seen) = seen {
+        let mails = watch::overdue(&state.app, watch, account, seen, state.app.clock.now()).await;
+        owed::deliver_all(&state.app, &state.courier, mails).await;
     }
 }
 

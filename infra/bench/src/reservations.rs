@@ -1,13 +1,12 @@
-//! How many reservations a second one account's balance takes: as fast as the engine here goes, and under DynamoDB's limit for one item.
+//! How many agreements a second one account sends that each reserve a transaction: through `POST /v1/agreements`, as fast as this machine
+//! and its engine go, and under a limit of write units for one item, which no engine here has by itself.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use shared::account::Account;
-use shared::dynamo::{Failure, Write, keys, read};
+use shared::dynamo::Failure;
 use shared::ids::AccountId;
-use shared::quota::desk::{self, Begin};
+use shared::quota::Shards;
 use shared::quota::upkeep::Tools;
-use shared::quota::{About, EntryId, Order, Plan, Refusal, Shards, Snapshot, Watch, plan};
 
 use crate::Fault;
 use crate::event::Event;
@@ -15,30 +14,36 @@ use crate::report::{Report, Reservations};
 use crate::stopwatch::Stopwatch;
 use crate::world::World;
 
-/// A tenth of DynamoDB's 1,000 write units a second for one item, so that it is the limit and not this machine that is measured.
-const UNITS_PER_SECOND: u32 = 100;
+/// DynamoDB's own limit for one item, and a part of it that this machine gets to before it gets to its own: there it is the limit that is
+/// measured.
+const UNITS_PER_SECOND: [u32; 2] = [1_000, 20];
 
-/// One account, 1, 8 and 32 in flight; then 1, 2, 4 and 8 shards under the limit.
+/// One account, 1, 8 and 32 in flight; then 1, 2, 4 and 8 shards under each limit.
 pub(crate) async fn measure(world: &World, report: &mut Report, scale: usize) -> Result<(), Fault> {
     let account = account(world, 1).await?;
     for in_flight in [1, 8, 32] {
-        let per_second = reserve(world, &account, &format!("free-{in_flight}"), 60 * scale, in_flight).await?;
+        let per_second = send(world, &account, &format!("free-{in_flight}"), 30 * scale, in_flight).await?;
         report.reservations.push(Reservations { shards: 1, in_flight, units_per_second: None, per_second });
     }
-    for shards in [1, 2, 4, 8] {
-        let account = self::account(world, shards).await?;
-        world.stack.faults().limit_items(UNITS_PER_SECOND);
-        let (count, in_flight) = (usize::from(shards) * 25 * scale, usize::from(shards) * 8);
-        let measured = reserve(world, &account, &format!("limited-{shards}"), count, in_flight).await;
-        world.stack.faults().lift_limit();
-        let row = Reservations { shards, in_flight, units_per_second: Some(UNITS_PER_SECOND), per_second: measured? };
-        report.reservations.push(row);
+    for units in UNITS_PER_SECOND {
+        for shards in [1, 2, 4, 8] {
+            let account = self::account(world, shards).await?;
+            world.stack.faults().limit_items(units);
+            let (count, in_flight) = (usize::from(shards) * 10 * scale, usize::from(shards) * 8);
+            let measured = send(world, &account, &format!("limited-{units}-{shards}"), count, in_flight).await;
+            world.stack.faults().lift_limit();
+            report.reservations.push(Reservations { shards, in_flight, units_per_second: Some(units), per_second: measured? });
+        }
     }
     Ok(())
 }
 
-/// An account that has bought enough, with so many shards.
-async fn account(world: &World, shards: u8) -> Result<Account, Fault> {
+/// An account that has bought enough, with so many shards and KBA on; and a key of it.
+struct Busy {
+    key: String,
+}
+
+async fn account(world: &World, shards: u8) -> Result<Busy, Fault> {
     let operator = world.stack.operator_key().expose().clone();
     let opened = Event::post("/v1/accounts", json!({ "name": "Busy", "plan": "enterprise" })).bearer(&operator);
     let id: AccountId = world.ask(&opened).await?.expect(201)?.text("id")?.parse().map_err(|_| "the account's id is none")?;
@@ -47,31 +52,32 @@ async fn account(world: &World, shards: u8) -> Result<Account, Fault> {
     tools.grow(id, Shards::new(shards).unwrap_or_default()).await.map_err(fault)?;
     let bought = Event::post("/v1/quota/topups", json!({ "account": id, "transactions": 1_000_000 })).bearer(&operator);
     world.ask(&bought.header("idempotency-key", &format!("\"{id}\""))).await?.expect(201)?;
-    let item = app.table.get(keys::account(id)).await.map_err(fault)?;
-    read(item.ok_or("the account is gone")?).map_err(fault)
+    let scopes = json!({ "name": "bench", "scopes": ["settings:write", "agreements:write"] });
+    let key = Event::post(format!("/v1/accounts/{id}/api-keys"), scopes).bearer(&operator);
+    let key = world.ask(&key).await?.expect(201)?.text("key")?;
+    let on = Event::patch("/v1/settings", json!({ "kba": { "enabled": true } })).bearer(&key);
+    world.ask(&on).await?.expect(200)?;
+    Ok(Busy { key })
 }
 
-/// How many of `count` reservations are made in a second.
-async fn reserve(world: &World, account: &Account, name: &str, count: usize, in_flight: usize) -> Result<f64, Fault> {
-    let watch = Watch::of(account, &account.settings().map_err(fault)?);
+/// How many of `count` agreements with one recipient who is to be verified are sent in a second, as `POST /v1/agreements` is answered by
+/// the handlers in this process.
+async fn send(world: &World, account: &Busy, name: &str, count: usize, in_flight: usize) -> Result<f64, Fault> {
     let stopwatch = Stopwatch::start();
-    let each = stream::iter(0..count).map(|number| one(world, account, &watch, format!("{name}-{number}")));
+    let each = stream::iter(0..count).map(|number| one(world, account, format!("\"{name}-{number}\"")));
     each.buffer_unordered(in_flight).try_collect::<Vec<()>>().await?;
     Ok(f64::from(u32::try_from(count)?) / stopwatch.elapsed().as_secs_f64())
 }
 
-async fn one(world: &World, account: &Account, watch: &Watch, name: String) -> Result<(), Fault> {
-    let app = world.stack.app();
-    let about = About { agreement: Some(name.clone()), ..About::default() };
-    let order = Order { account, id: EntryId::reserve(&name), about, count: 1, watch, at: app.clock.now() };
-    let make = |seen: Option<&Snapshot>| plan::reserve(&order, seen);
-    // Whoever is refused for being too many asks again, as a client would.
+async fn one(world: &World, account: &Busy, key: String) -> Result<(), Fault> {
+    let recipient = json!({ "email": "r@example.com", "name": "Ann Smith", "country": "US", "authentication": "kba" });
+    let body = json!({ "title": "Lease", "sender": { "email": "sales@example.com" }, "recipients": [recipient] });
+    let sent = Event::post("/v1/agreements", body).bearer(&account.key).header("idempotency-key", &key);
+    // Whoever is refused for being too many asks again, as a client does.
     loop {
-        let beside = |_: &Plan, _: Option<&Snapshot>| Ok(Vec::<Write>::new());
-        match desk::make((&app.table, &app.entropy), account, Begin::Blindly, make, beside).await {
-            Ok(_) => return Ok(()),
-            Err(Refusal::Failure(Failure::Conflict)) => {}
-            Err(refusal) => return Err(format!("{refusal:?}").into()),
+        let answer = world.ask(&sent).await?;
+        if answer.status != 503 {
+            return answer.expect(201).map(drop);
         }
     }
 }

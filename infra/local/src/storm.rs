@@ -10,12 +10,13 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use shared::account::Account;
-use shared::dynamo::{Failure, Write, keys, read};
+use shared::dynamo::{Failure, keys, read};
 use shared::entropy::Entropy;
 use shared::ids::AccountId;
-use shared::quota::desk::{self, Begin, Done};
 use shared::quota::upkeep::Tools;
-use shared::quota::{About, Balance, EntryId, Order, Plan, Refusal, SHARDS_MAX, Shards, Snapshot, Unit, Watch, plan, reconcile};
+use shared::quota::{
+    About, Balance, EntryId, Order, Plan, Refusal, SHARDS_MAX, Shards, Snapshot, Unit, Watch, balance, plan, reconcile,
+};
 
 use crate::{Incoming, Mode, Stack};
 
@@ -299,14 +300,22 @@ impl<'a> Client<'a> {
         plan: impl Fn(Option<&Snapshot>) -> Result<Plan, Refusal>,
     ) -> Result<Option<shared::quota::Entry>, Stranded> {
         let app = self.stack.app();
+        let mut seen = None;
         for _ in 0..ASKED_MAX {
-            let beside = |_: &Plan, _: Option<&Snapshot>| Ok(Vec::<Write>::new());
-            match desk::make((&app.table, &app.entropy), &self.account, Begin::Blindly, &plan, beside).await {
-                Ok(Done::Now(plan)) => return Ok(Some(plan.entry)),
-                Ok(Done::Before(entry)) => return Ok(Some(entry)),
+            let planned = match plan(seen.as_ref()) {
+                Ok(planned) => planned,
                 Err(Refusal::Exhausted(_)) => return Ok(None),
-                Err(Refusal::Reused) => return Err(Stranded("an id stood for another step".into())),
-                Err(Refusal::Failure(_)) => self.book.outcome.repeated += 1,
+                Err(refusal) => return Err(Stranded(format!("{refusal:?}"))),
+            };
+            match app.table.transact(planned.writes.clone()).await {
+                Ok(()) => return Ok(Some(planned.entry)),
+                Err(failure) => {
+                    if let Some(stood) = failure.stood_at(0) {
+                        return Ok(Some(read(stood.clone())?));
+                    }
+                    self.book.outcome.repeated += 1;
+                    seen = balance::snapshot(&app.table, &app.entropy, &self.account).await.ok();
+                }
             }
         }
         Err(Stranded("a step was never answered".into()))

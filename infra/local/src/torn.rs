@@ -49,7 +49,8 @@ fn merged(asked: &Value, before: &Value, mut after: Value) -> Value {
     let tables = after.get_mut("Responses").and_then(Value::as_object_mut);
     for (table, items) in tables.into_iter().flatten() {
         let first = asked.pointer(&format!("/RequestItems/{table}/Keys/0"));
-        let is_first = |item: &&Value| first.is_some_and(|first| ["pk", "sk"].iter().all(|name| item.get(*name) == first.get(*name)));
+        let is_first =
+            |item: &&Value| first.is_some_and(|first| ["pk", "sk"].iter().all(|name| item.get(*name) == first.get(*name)));
         let of = |answer: &Value| answer.pointer(&format!("/Responses/{table}")).and_then(Value::as_array).cloned();
         let old = of(before).unwrap_or_default();
         let young = items.as_array().cloned().unwrap_or_default();

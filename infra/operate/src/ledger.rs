@@ -12,9 +12,8 @@ use shared::clock::Clock;
 use shared::dynamo::{Failure, Table, read};
 use shared::entropy::Entropy;
 use shared::ids::AccountId;
-use shared::quota::desk::Done;
 use shared::quota::reconcile::{self, Finding};
-use shared::quota::upkeep::Tools;
+use shared::quota::upkeep::{Done, Tools};
 use shared::quota::{EntryId, Refusal, SHARDS_MAX, Shards};
 
 use crate::{Complaint, complaint};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::account::Account;
-use crate::dynamo::{Failure, Item, Patience, Table, keys, read};
+use crate::dynamo::{Failure, Item, Key, Patience, Table, keys, read};
 use crate::entropy::Entropy;
 use crate::ids::AccountId;
 use crate::secret::Fingerprint;
@@ -184,6 +184,33 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The account's balance.
+    pub fn total(&self) -> Balance {
+        self.shards.iter().map(|shard| shard.balance).sum()
+    }
+}
+
+/// What an account's shards were seen to hold, each at a moment of its own: good enough to show, and to begin with, and never to refuse
+/// or to tell anybody anything. Unlike a [`Snapshot`], nobody's writes stand in the way of reading it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Glimpse {
+    /// What stood on each.
+    pub shards: Vec<Shard>,
+}
+
+impl Glimpse {
+    /// What is to be read for it, in one request with whatever else is.
+    pub fn keys(account: &Account) -> impl Iterator<Item = Key> + use<> {
+        let id = account.id;
+        account.quota_shards.each().map(move |shard| keys::balance(id, shard))
+    }
+
+    /// What was read.
+    pub fn of(items: impl IntoIterator<Item = Option<Item>>) -> Result<Self, Failure> {
+        let shards = items.into_iter().map(|item| Ok(item.map(read).transpose()?.unwrap_or_default()));
+        Ok(Self { shards: shards.collect::<Result<_, Failure>>()? })
+    }
+
     /// The account's balance.
     pub fn total(&self) -> Balance {
         self.shards.iter().map(|shard| shard.balance).sum()

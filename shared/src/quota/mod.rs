@@ -6,7 +6,6 @@
 //! | [`balance`] | the shards of an account's balance, read at one instant |
 //! | [`plan`] | pure: a step of the ledger as the writes of somebody's transaction |
 //! | [`watch`] | the low-balance mail and metric, once per crossing |
-//! | [`desk`] | a step by itself, with the bounded retry |
 //! | [`reconcile`] | every balance recomputed from the entries, and what each recipient holds |
 //! | [`upkeep`] | corrections, and more shards for a busy account |
 //!
@@ -19,16 +18,16 @@
 //! A step is planned as writes; the first is the entry's creation. They go into the caller's transaction, wherever in it:
 //!
 //! ```text
-//! let mut seen = None;                                            // nothing is read for the first try
+//! let mut sighted = false;                                        // no snapshot is read for the first try
 //! loop {
+//!     let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &account).await?) } else { None };
 //!     let plan = plan::reserve(&order, seen.as_ref())?;           // Err(Refusal::Exhausted) only over what was seen
 //!     let first = writes.len();                                   // place of the ledger entry in the transaction
-//!     writes.extend(plan.writes);                                 // plan.units[i]: keep it on the i-th recipient
+//!     writes.extend(plan.writes.iter().cloned());                 // plan.units[i]: keep it on the i-th recipient
 //!     match app.table.transact(writes).await {
 //!         Ok(()) => break,
-//!         Err(failure) if failure.stood_at(first).is_some() => …, // the entry is there: this step was made before
 //!         Err(Failure::Unavailable(_)) => return Err(…),          // may have taken effect: the same ids find out
-//!         Err(_) => { patience.wait(&app.entropy).await?; seen = Some(balance::snapshot(&app.table, &app.entropy, &account).await?); }
+//!         Err(failure) => { sighted |= plan.failed(&failure, first); patience.wait(&app.entropy).await?; }
 //!     }
 //! }
 //! let mails = watch::tell(plan.crossing.as_ref(), now);           // after the commit; then owed::deliver_all
@@ -43,7 +42,6 @@
 //! balance crosses its mark one more and one for each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
 
 pub mod balance;
-pub mod desk;
 pub mod entry;
 mod holdings;
 pub mod plan;
@@ -51,7 +49,7 @@ pub mod reconcile;
 pub mod upkeep;
 pub mod watch;
 
-pub use balance::{Balance, Figures, SHARDS_MAX, Shards, Share, Snapshot, Unit};
+pub use balance::{Balance, Figures, Glimpse, SHARDS_MAX, Shards, Share, Snapshot, Unit};
 pub use entry::{Entry, EntryId, Kind};
 pub use plan::{About, Exhausted, Order, Plan, Refusal};
 pub use watch::{Crossing, Watch};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::balance::{Balance, Snapshot, Unit};
+use super::balance::{Balance, Glimpse, Snapshot, Unit};
 use super::entry::{Entry, EntryId, Kind, Part};
 use super::watch::{Crossing, Watch};
 use crate::account::Account;
@@ -36,6 +36,15 @@ pub struct Order<'a> {
     pub watch: &'a Watch,
     /// When.
     pub at: Timestamp,
+}
+
+impl Order<'_> {
+    /// Whether it may be tried blindly, as far as a glimpse tells: its own shard is seen to have enough.
+    pub fn may_go_blindly(&self, glimpse: &Glimpse) -> bool {
+        let own = self.account.quota_shards.of(self.id.as_str());
+        let stood = glimpse.shards.get(usize::from(own)).map_or(0, |shard| shard.balance.available);
+        self.count == 0 || stood >= i64::from(self.count) + self.watch.mark()
+    }
 }
 
 /// A step, planned.
@@ -90,29 +99,36 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
     };
     let entry = entry(order.account.id, Kind::Reserve, order.id.clone(), &order.about, parts, order.at);
     let units = units(&entry);
-    let mut plan = Plan { writes: Vec::new(), units, crossing: None, entry };
     if count == 0 {
-        return Ok(plan);
+        return Ok(Plan { writes: Vec::new(), units, crossing: None, entry });
     }
-    plan.crossing = seen.and_then(|seen| order.watch.crossing(order.account.id, seen, count));
-    plan.writes.push(plan.entry.create()?);
-    for part in &plan.entry.parts {
-        let write = change(&plan.entry, part);
-        plan.writes.push(match (seen, &plan.crossing) {
-            // Above its mark after this, whatever the other shards hold: nobody has to be told.
-            (None, _) => write.when("#available >= :held").value("held", count + order.watch.mark()),
-            // What is told to people has to be so: no more than was seen.
-            (Some(seen), Some(_)) => {
-                let stood = seen.shards.get(usize::from(part.shard)).map_or(0, |shard| shard.balance.available);
-                write.when("#available <= :stood").value("stood", stood)
-            }
-            (Some(_), None) => write,
-        });
-    }
-    plan.writes.extend(share(&plan.entry));
-    if let Some(seen) = seen {
-        plan.writes.extend(order.watch.writes(order.account.id, seen, count, plan.crossing.as_ref(), order.at)?);
-    }
+    let plan = match seen {
+        Some(seen) => taken(entry, count, order.watch, seen)?,
+        // Above its mark after this, whatever the other shards hold: nobody has to be told.
+        None => planned_under(entry, |write, _| write.when("#available >= :held").value("held", count + order.watch.mark()))?,
+    };
+    Ok(Plan { units, ..plan })
+}
+
+/// A step that takes `count` of what is available, planned over what was `seen`; where it gets the balance below the mark, that is
+/// told in its transaction.
+///
+/// What it says of the mark has to be so when it is written. Below the mark, there may not be more by then than was seen: else this
+/// might be a crossing that nobody takes for one. Above it, not so much less that this gets the balance below it untold: on one shard
+/// that is exact, on several as far as the shards that it takes from go.
+fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Plan, Failure> {
+    let mut spare = seen.total().available - count - watch.mark();
+    let low = spare < 0;
+    let mut plan = planned_under(entry, |write, part| {
+        let stood = seen.shards.get(usize::from(part.shard)).map_or(0, |shard| shard.balance.available);
+        if low {
+            return write.when("#available <= :stood").value("stood", stood);
+        }
+        write.when("#available >= :held").value("held", (stood - std::mem::take(&mut spare)).max(part.count.abs()))
+    })?;
+    let Entry { account, at, .. } = plan.entry;
+    plan.crossing = watch.crossing(account, seen, count);
+    plan.writes.extend(watch.writes(account, seen, count, plan.crossing.as_ref(), at)?);
     Ok(plan)
 }
 
@@ -152,23 +168,38 @@ pub fn topup(
     Ok(plan)
 }
 
-/// Sets right what was bought: `change` more, or fewer where it is negative.
+/// Sets right what was bought: `change` more, or fewer where it is negative. Either may get the balance over its mark.
 pub fn correct(
     account: AccountId,
     id: EntryId,
     change: i64,
     reason: String,
+    watch: &Watch,
     seen: &Snapshot,
     at: Timestamp,
 ) -> Result<Plan, Refusal> {
-    let parts = if change < 0 {
-        let taken = take(seen, id.as_str(), -change)?;
-        taken.into_iter().map(|part| Part { count: -part.count, ..part }).collect()
+    let taken_away = change < 0;
+    let parts = if taken_away {
+        take(seen, id.as_str(), -change)?.into_iter().map(|part| Part { count: -part.count, ..part }).collect()
     } else {
         spread(seen, id.as_str(), change)
     };
     let entry = entry(account, Kind::Correction, id, &About::default(), parts, at);
-    Ok(planned(Entry { reference: Some(reason), ..entry })?)
+    let entry = Entry { reference: Some(reason), ..entry };
+    if taken_away {
+        return Ok(taken(entry, -change, watch, seen)?);
+    }
+    let mut plan = planned(entry)?;
+    plan.writes.extend(watch.relief(account, seen, change));
+    Ok(plan)
+}
+
+impl Plan {
+    /// Whether it was one of its writes that could not be made, in a transaction in which they begin at `place`: what the ledger holds
+    /// is to be looked at. Anything else that stood in the way says nothing of the ledger.
+    pub fn failed(&self, failure: &Failure, place: usize) -> bool {
+        (place..place + self.writes.len()).any(|place| failure.stood_at(place).is_some())
+    }
 }
 
 /// Moves what is available so that all shards hold about the same; none where they do.
@@ -257,10 +288,15 @@ fn entry(account: AccountId, kind: Kind, id: EntryId, about: &About, parts: Vec<
 
 /// The entry and what it does, with no more to it.
 fn planned(entry: Entry) -> Result<Plan, Failure> {
+    planned_under(entry, |write, _| write)
+}
+
+/// The entry and what it does, with a condition more on each shard.
+fn planned_under(entry: Entry, mut condition: impl FnMut(Write, &Part) -> Write) -> Result<Plan, Failure> {
     let mut writes = Vec::new();
     if !entry.parts.is_empty() {
         writes.push(entry.create()?);
-        writes.extend(entry.parts.iter().map(|part| change(&entry, part)));
+        writes.extend(entry.parts.iter().map(|part| condition(change(&entry, part), part)));
         writes.extend(share(&entry));
     }
     Ok(Plan { entry, writes, units: Vec::new(), crossing: None })
@@ -298,110 +334,4 @@ fn share_by(account: AccountId, shard: u8, group: &str, by: Balance) -> Write {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::balance::{Notice, Shard, Shards};
-    use super::*;
-
-    fn seen(available: &[i64]) -> Snapshot {
-        let shard = |available: &i64| Shard { balance: Balance { available: *available, ..Balance::default() }, entries: 1 };
-        let count = Shards::new(u8::try_from(available.len()).unwrap()).unwrap();
-        Snapshot { count, shards: available.iter().map(shard).collect(), notice: Notice::default() }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_taken_is_there_and_is_refused_only_where_the_sum_is_too_little(
-            available in prop::collection::vec(0_i64..50, 1..=8), count in 1_i64..200, id in "[a-z]{1,8}",
-        ) {
-            let seen = seen(&available);
-            let total: i64 = available.iter().sum();
-            match take(&seen, &id, count) {
-                Ok(parts) => {
-                    prop_assert!(total >= count);
-                    prop_assert_eq!(parts.iter().map(|part| part.count).sum::<i64>(), count);
-                    prop_assert!(parts.iter().all(|part| 0 < part.count && part.count <= available[usize::from(part.shard)]));
-                    let own = available[usize::from(seen.count.of(&id))];
-                    prop_assert!(own < count || parts.len() == 1, "one shard where one is enough");
-                }
-                Err(Refusal::Exhausted(refused)) => {
-                    prop_assert!(total < count);
-                    prop_assert_eq!(refused, Exhausted { requested: count.unsigned_abs(), available: total.unsigned_abs() });
-                }
-                Err(other) => prop_assert!(false, "{:?}", other),
-            }
-        }
-
-        #[test]
-        fn what_is_spread_is_spread_evenly(shards in 1_usize..=8, count in 0_i64..1_000, id in "[a-z]{1,8}") {
-            let seen = seen(&vec![0; shards]);
-            let parts = spread(&seen, &id, count);
-            prop_assert_eq!(parts.iter().map(|part| part.count).sum::<i64>(), count);
-            let least = parts.iter().map(|part| part.count).min().unwrap_or_default();
-            let most = parts.iter().map(|part| part.count).max().unwrap_or_default();
-            prop_assert!(most - least <= 1);
-        }
-
-        #[test]
-        fn levelling_changes_no_sum_and_leaves_nothing_to_level(available in prop::collection::vec(0_i64..50, 1..=8)) {
-            let account = AccountId::from_bytes([1; 16]);
-            let plan = level(account, EntryId::named("move"), &seen(&available), Timestamp::default()).unwrap();
-            let mut after = available.clone();
-            for part in plan.iter().flat_map(|plan| &plan.entry.parts) {
-                after[usize::from(part.shard)] += part.count;
-            }
-            prop_assert_eq!(after.iter().sum::<i64>(), available.iter().sum::<i64>());
-            prop_assert!(after.iter().all(|stands| *stands >= 0));
-            prop_assert!(level(account, EntryId::named("again"), &seen(&after), Timestamp::default()).unwrap().is_none());
-        }
-    }
-
-    #[test]
-    fn what_takes_nothing_gets_nobody_below_anything() {
-        let account = serde_json::json!({
-            "id": AccountId::from_bytes([1; 16]), "name": "Alder", "plan": "business", "created_at": 0, "version": 1,
-            "settings_version": 1, "audit_seq": 0, "audit_hash": "",
-        });
-        let account: Account = serde_json::from_value(account).unwrap();
-        let (low, settings) = (seen(&[9]), crate::account::Settings { contacts: vec!["a@b.c".into()], ..Default::default() });
-        let watch = Watch::of(&account, &settings);
-        let order = |count| Order {
-            account: &account,
-            id: EntryId::named("r"),
-            about: About::default(),
-            count,
-            watch: &watch,
-            at: Timestamp::default(),
-        };
-        let nothing = reserve(&order(0), Some(&low)).unwrap();
-        assert!(nothing.crossing.is_none() && nothing.writes.is_empty());
-        let crossing = reserve(&order(1), Some(&low)).unwrap().crossing.unwrap();
-        assert_eq!((crossing.available, crossing.mails.len()), (8, 1));
-    }
-
-    #[test]
-    fn several_steps_change_each_shard_once() {
-        let account = AccountId::from_bytes([1; 16]);
-        let about = About { group: Some("sales".into()), ..About::default() };
-        let (own, others) = (Unit::on(2), [2, 5, 2].map(Unit::on));
-        let consumed = consume(account, EntryId::named("c"), &about, own, Timestamp::default()).unwrap();
-        let released = release(account, EntryId::named("r"), &about, &others, Timestamp::default()).unwrap();
-        let nothing = release(account, EntryId::named("n"), &about, &[], Timestamp::default()).unwrap();
-        let writes = together(account, &[consumed, released, nothing]).unwrap();
-        let keys: Vec<_> = writes.iter().map(Write::key).collect();
-        let entry = |id| keys::ledger_entry(account, id);
-        let shard = |shard| keys::balance(account, shard);
-        let expected = [entry("c"), entry("r"), shard(2), shard(5), keys::quota_share(account, 2, "sales")];
-        assert_eq!(keys.into_iter().cloned().collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn released_units_go_back_to_where_they_came_from() {
-        let units = [3, 0, 3].map(Unit::on);
-        let plan = release(AccountId::from_bytes([1; 16]), EntryId::named("x"), &About::default(), &units, Timestamp::default());
-        let plan = plan.unwrap();
-        assert_eq!(plan.entry.parts, [Part { shard: 0, count: 1 }, Part { shard: 3, count: 2 }]);
-        assert_eq!((plan.entry.transactions, plan.writes.len()), (3, 3));
-    }
-}
+mod tests;

@@ -1,9 +1,9 @@
 //! What operators do to a ledger by hand: set right what was bought, and give a busy account more shards.
 
 use super::balance::{Shards, snapshot};
-use super::desk::Done;
 use super::entry::{Entry, EntryId};
-use super::plan::{self, Refusal};
+use super::plan::{self, Plan, Refusal};
+use super::watch::Watch;
 use crate::account::Account;
 use crate::audit::{Action, Actor, Event};
 use crate::clock::Clock;
@@ -11,6 +11,15 @@ use crate::dynamo::{Failure, Patience, Table, keys, read};
 use crate::entropy::Entropy;
 use crate::ids::AccountId;
 use crate::secret;
+
+/// What came of a step.
+#[derive(Debug)]
+pub enum Done {
+    /// It was made.
+    Now(Plan),
+    /// It had been made before, by a request with the same id: this is what was recorded then.
+    Before(Entry),
+}
 
 /// What upkeep works with.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +40,8 @@ impl Tools<'_> {
 
     /// Enters a correction: `change` more transactions were bought than was entered, or fewer. The same id twice is one correction.
     ///
-    /// More than is available cannot be taken away: what is reserved belongs to somebody.
+    /// More than is available cannot be taken away: what is reserved belongs to somebody. Where it gets the balance below its mark,
+    /// the mails are owed with it, and the clean-up sends them.
     pub async fn correct(&self, account: AccountId, id: &EntryId, change: i64, reason: &str) -> Result<Option<Done>, Refusal> {
         let mut patience = Patience::default();
         loop {
@@ -43,7 +53,8 @@ impl Tools<'_> {
                 let same = (before.transactions, before.reference.as_deref()) == (change, Some(reason));
                 return if same { Ok(Some(Done::Before(before))) } else { Err(Refusal::Reused) };
             }
-            let planned = plan::correct(account.id, id.clone(), change, reason.to_owned(), &seen, now)?;
+            let watch = Watch::of(&account, &account.settings()?);
+            let planned = plan::correct(account.id, id.clone(), change, reason.to_owned(), &watch, &seen, now)?;
             let event = Event::new(Action::QuotaCorrected, Actor::System);
             let event = event.with("entry", id.as_str()).with("transactions", change).with("reason", reason);
             let mut writes = planned.writes.clone();

@@ -2,12 +2,14 @@
 //!
 //! A reservation that keeps its own shard at or above the mark keeps the sum there, and needs to know nothing of it. One that does not
 //! is planned over a [`Snapshot`], which says whether the sum gets below: the notice changes and the mails are owed in the
-//! reservation's transaction, under the condition that nobody has told of this crossing yet.
+//! reservation's transaction, under the condition that nobody has told of this crossing yet. One that stays above the mark, as far as
+//! was seen, is written under the condition that it does. The mails are owed and so told at least once; the metric is at most once.
 
 use serde_json::json;
 
 use super::balance::Snapshot;
 use crate::account::{Account, Locale, Settings};
+use crate::app::App;
 use crate::clock::Timestamp;
 use crate::courier::{LowBalance, Message};
 use crate::dynamo::{Failure, Key, Write, keys};
@@ -99,6 +101,29 @@ impl Watch {
     pub(super) fn relief(&self, account: AccountId, seen: &Snapshot, change: i64) -> Option<Write> {
         let high = seen.total().available + change >= self.mark;
         (seen.notice.told && high).then(|| notice(account, false, seen.notice.crossings, seen))
+    }
+}
+
+/// Tells of a balance below its mark that nobody has been told of, where that comes out: a reservation was refused over what was
+/// `seen`. Two reservations on two shards may have crossed the mark in one instant without seeing each other, and where nothing is left
+/// there is no next one to tell. Answers with the mails, as [`tell`] does.
+///
+/// What becomes of this changes nothing of the refusal: who is refused next tells, if this one could not.
+pub async fn overdue(app: &App, watch: &Watch, account: AccountId, seen: &Snapshot, now: Timestamp) -> Vec<Key> {
+    let crossing = watch.crossing(account, seen, 0).filter(|_| seen.total().purchased() > 0);
+    let Some(crossing) = crossing else { return Vec::new() };
+    let written = match watch.writes(account, seen, 0, Some(&crossing), now) {
+        Ok(writes) => app.table.transact(writes).await,
+        Err(failure) => Err(failure),
+    };
+    match written {
+        Ok(()) => tell(Some(&crossing), now),
+        // Somebody has told of it in this instant.
+        Err(Failure::Condition(_)) => Vec::new(),
+        Err(failure) => {
+            tracing::warn!(?failure, "that the balance is low is still to be told");
+            Vec::new()
+        }
     }
 }
 

@@ -1,21 +1,12 @@
-//! A step by itself: planned, written, and tried again where others were faster. What stands beside other things in one transaction
-//! is planned by whoever writes that.
+//! A step of the ledger by itself, for tests of the ledger alone: planned as the functions plan it, blindly first where they do, and
+//! over a snapshot once its condition has failed.
 
-use super::balance::{Snapshot, snapshot};
-use super::entry::Entry;
-use super::plan::{Plan, Refusal};
-use crate::account::Account;
-use crate::dynamo::{Failure, Patience, Table, Write, read};
-use crate::entropy::Entropy;
-
-/// What came of a step.
-#[derive(Debug)]
-pub enum Done {
-    /// It was made.
-    Now(Plan),
-    /// It had been made before, by a request with the same id: this is what was recorded then.
-    Before(Entry),
-}
+use shared::account::Account;
+use shared::dynamo::{Failure, Patience, Table, read};
+use shared::entropy::Entropy;
+use shared::quota::balance::snapshot;
+use shared::quota::upkeep::Done;
+use shared::quota::{Entry, Plan, Refusal, Snapshot};
 
 /// How a step is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +17,15 @@ pub enum Begin {
     Seeing,
 }
 
-/// Makes the step that `plan` plans, in one transaction with the writes that `beside` adds.
+/// Makes the step that `plan` plans.
+///
+/// # Errors
+/// Why it is not made.
 pub async fn make(
     (table, entropy): (&Table, &Entropy),
     account: &Account,
     begin: Begin,
     plan: impl Fn(Option<&Snapshot>) -> Result<Plan, Refusal>,
-    beside: impl Fn(&Plan, Option<&Snapshot>) -> Result<Vec<Write>, Failure>,
 ) -> Result<Done, Refusal> {
     let mut patience = Patience::default();
     let mut seen = match begin {
@@ -41,9 +34,7 @@ pub async fn make(
     };
     loop {
         let planned = plan(seen.as_ref())?;
-        let mut writes = planned.writes.clone();
-        writes.extend(beside(&planned, seen.as_ref())?);
-        match table.transact(writes).await {
+        match table.transact(planned.writes.clone()).await {
             Ok(()) => return Ok(Done::Now(planned)),
             Err(failure) => {
                 if let Some(stood) = failure.stood_at(0) {
