@@ -1,5 +1,6 @@
 //! What stops those who make the service send texts, and those who say that they are somewhere else.
 
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
 use shared::clock::Timestamp;
@@ -42,6 +43,33 @@ async fn texts_that_nobody_verifies_end_and_those_that_are_verified_go_on() {
     // And the next hour is another.
     world.advance(3600);
     let _ = world.issue(&world.challenge(&ann).await, "sms").await.expect(202);
+}
+
+#[tokio::test]
+async fn a_budget_and_a_destination_that_are_both_used_up_are_told_at_once() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    for _ in 0..5 {
+        let _ = world.issue(&world.challenge(&ann).await, "sms").await.expect(202);
+    }
+    leave(&world, 0).await;
+    let challenge = world.challenge(&ann).await;
+    let _ = world.stack.meter().take();
+    let _ = world.issue(&challenge, "sms").await.refused(429, "too-many-sends");
+    assert_eq!(world.stack.meter().take().requests, 1, "it was read once: what is refused is not tried again");
+}
+
+#[tokio::test]
+async fn a_sign_in_under_contention_gives_its_texts_back_all_the_same() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    assert_eq!(left(&world, 0).await, Some(99));
+    // The count and the settings go through; then another transaction holds an item.
+    world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 2, 1);
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+    world.stack.faults().clear();
+    assert_eq!(left(&world, 0).await, Some(101));
 }
 
 /// What the table says is left, so many hours after the world's first.

@@ -1,5 +1,6 @@
 //! The limits of the API, each at its number and one beyond.
 
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
 use tests::{PASSWORD, World, another};
@@ -296,4 +297,20 @@ async fn a_delay_of_a_password_is_told_in_the_audit() {
         (&json!("password-delayed"), &json!(5), &json!(1))
     );
     assert_eq!(entries.len(), 1 + 5 + 1);
+}
+
+#[tokio::test]
+async fn a_try_that_nothing_was_compared_for_counts_for_nothing() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    for _ in 0..6 {
+        // The try is counted; what is read beside it is refused, as often as the SDK asks.
+        world.stack.faults().set(Service::Dynamodb, Mode::Refused, 1, 3);
+        let _ = world.verify(&challenge, "sms", &code).await.refused(503, "service-unavailable");
+        world.stack.faults().clear();
+    }
+    let wrong = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+    assert_eq!(wrong.body["attempts_left"], 4);
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
 }

@@ -215,6 +215,7 @@ pub enum Place {
     Destination = 0,
     Source = 1,
     User = 2,
+    /// Where the request carries a key; the budget's write otherwise.
     Idempotency = 4,
 }
 

@@ -51,7 +51,7 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = lost(&failure, now)?;
+                trims = lost(&failure, key.is_some(), now)?;
                 if case.is_out_of_budget(&failure) && is_the_only_reason(&failure) {
                     tracing::warn!(account.id = %case.account.id, sms.country = case.user.phone_country, "the budget of texts is used up");
                     return Err(Denial::OutOfBudget.problem(now));
@@ -101,8 +101,9 @@ async fn read_case(
 }
 
 /// Why a claim did not go through: a limit says so, or what it was decided from has changed.
-fn lost(failure: &Failure, now: Timestamp) -> Result<Trims, Problem> {
-    let moved_on = failure.stood_at(Place::User as usize).is_some() || failure.stood_at(Place::Idempotency as usize).is_some();
+fn lost(failure: &Failure, keyed: bool, now: Timestamp) -> Result<Trims, Problem> {
+    let stood = |place: Place| failure.stood_at(place as usize).is_some();
+    let moved_on = stood(Place::User) || (keyed && stood(Place::Idempotency));
     let destination = read_log(failure, Place::Destination, &PER_DESTINATION, now);
     let source = read_log(failure, Place::Source, &PER_SOURCE, now);
     // What the challenge has to say comes first: the next read finds it.

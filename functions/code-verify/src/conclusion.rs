@@ -17,7 +17,7 @@ impl Try {
     /// Concludes the try of `code`.
     pub async fn conclude(self, app: &App, call: &Call, code: &str) -> Result<Answer, Problem> {
         if let Err(problem) = self.stands_open() {
-            self.take_back(app).await;
+            self.counted().take_back(app).await;
             return Err(problem);
         }
         match self.judge(code)? {
@@ -35,7 +35,7 @@ impl Try {
                 Err(self.refused(Slug::CodeSuperseded))
             }
             Verdict::Expired => {
-                self.take_back(app).await;
+                self.counted().take_back(app).await;
                 Err(Problem::new(Slug::CodeExpired))
             }
         }
@@ -58,17 +58,23 @@ impl Try {
         let completion = Completion::of(&self.ticket, challenge, self.method, &app.entropy, self.now);
         let mut user = self.before.clone();
         let mut patience = Patience::default();
+        let mut contended = false;
         loop {
             let event = self.event(call).with("acr", serde_json::to_value(completion.proof.acr).unwrap_or_default());
             let event = completion.link().into_iter().fold(event, |event, link| event.with("link", link));
             let mut writes = user.change(completion.consume(self.consumption(evidence)), [event], self.now)?;
             let others = writes.len();
             writes.extend(completion.writes(&user)?);
-            writes.extend(self.credit(challenge));
+            let credit = self.credit(challenge);
+            writes.extend(credit.clone().filter(|_| !contended));
             let failure = match app.table.transact(writes).await {
-                Ok(()) => return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?),
+                Ok(()) => {
+                    self.give_credit(app, credit.filter(|_| contended)).await;
+                    return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?);
+                }
                 Err(failure) => failure,
             };
+            contended |= matches!(failure, Failure::Conflict);
             let too_late = completion.came_too_late(&failure, others);
             user = self.stands(app, failure, &mut patience).await?;
             let good = if too_late { Err(Refusal::Used.problem(self.now)) } else { self.still_good(&user, evidence) };
@@ -83,6 +89,15 @@ impl Try {
     fn credit(&self, challenge: &Challenge) -> Option<Write> {
         let country = self.before.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
         Some(Budget { account: self.before.account, country }.verified(&challenge.texts, self.now))
+    }
+
+    /// Gives what a sign-in earned after the transaction, where others held one of its items. The budget is the one that all sign-ins
+    /// of an account share, and nothing hangs on it: where this fails, the account has two texts fewer for the hour.
+    async fn give_credit(&self, app: &App, credit: Option<Write>) {
+        let Some(credit) = credit else { return };
+        if app.table.update_patiently(credit, &app.entropy).await.is_err() {
+            tracing::info!("a sign-in's texts were not given back to the budget");
+        }
     }
 
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
@@ -116,7 +131,7 @@ impl Try {
         let mut patience = Patience::default();
         let mut epoch_holds = taken_back;
         loop {
-            let update = if epoch_holds { self.uncount_factor(user.touch()) } else { user.touch() };
+            let update = if epoch_holds { self.counted().uncount_factor(user.touch()) } else { user.touch() };
             let failed = self.event(call).failed().with("reason", reason);
             let events = std::iter::once(failed).chain(self.lockout(call, taken_back));
             let failure = match app.table.transact(user.change(update, events, self.now)?).await {
@@ -142,33 +157,6 @@ impl Try {
             Some(event(Action::FactorDisabled))
         } else {
             Some(event(Action::FactorDelayed).with("delay", FACTOR_BACKOFF.delay(failures).as_secs()))
-        }
-    }
-
-    /// Takes this try's count on the factor out of an update's item, if no success has cleared it since.
-    fn uncount_factor(&self, update: Write) -> Write {
-        update
-            .and(", #factors.#m.#failures = #factors.#m.#failures - :one, #factors.#m.#failed_at = :failed_at")
-            .when("#factors.#m.#epoch = :epoch AND #factors.#m.#failures >= :one")
-            .value("failed_at", self.factor().failed_at)
-            .name("m", self.method.name())
-            .value("one", 1_u32)
-            .value("epoch", self.factor().epoch)
-    }
-
-    /// Takes back a try that compared nothing: on the challenge and on the factor. Where that fails the count stands, which errs
-    /// on the safe side.
-    async fn take_back(&self, app: &App) {
-        let tries = self.challenge().map_or(0, |challenge| challenge.tries.len());
-        let path = format!("#challenges.#c.#tries[{tries}]");
-        let update = self
-            .uncount_factor(self.before.touch())
-            .remove(path.as_str())
-            .when(format!("{path} = :try"))
-            .name("c", self.ticket.name.as_str())
-            .value("try", self.id.as_str());
-        if app.table.update_patiently(update, &app.entropy).await.is_err() {
-            tracing::info!(challenge.method = self.method.name(), "a try that compared nothing stays counted");
         }
     }
 

@@ -4,6 +4,7 @@
 //! the code is compared; then one transaction concludes.
 
 mod conclusion;
+mod count;
 mod evidence;
 mod recipient;
 
@@ -21,6 +22,8 @@ use shared::recovery;
 use shared::secret::{self, Secret};
 use shared::user::{Method, User};
 use utoipa::ToSchema;
+
+use crate::count::Count;
 
 /// The longest code of digits.
 const DIGITS_MAX: usize = 10;
@@ -95,15 +98,41 @@ impl Try {
             app.table.update_patiently(ticket.count_try(request.method, &id, now), &app.entropy),
             app.table.get_all(ticket.settings_keys()),
         );
-        let mut items = read_beside?.into_iter();
-        let account: Option<Account> = items.next().flatten().map(read).transpose()?;
-        let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
-        call.allow_origins(&account.settings()?.origins);
-        let before = counted_on(counted, &ticket, request.method, &id, now)?;
-        let group = ticket.foreseen(items.next().flatten());
-        let settings = account.settings_in(before.group.as_deref(), group, &app.table).await?;
-        Ok(Self { ticket, token: request.challenge.clone(), method: request.method, id, before, settings, keyring, now })
+        let beside = read_beside.map_err(Problem::from).and_then(|items| account_in(items, call, now));
+        let before = match counted_on(counted, &ticket, request.method, &id, now) {
+            Ok(before) => before,
+            Err(problem) => return Err(beside.err().unwrap_or(problem)),
+        };
+        let settings = match beside {
+            Ok((account, group)) => {
+                account.settings_in(before.group.as_deref(), ticket.foreseen(group), &app.table).await.map_err(Problem::from)
+            }
+            Err(problem) => Err(problem),
+        };
+        match settings {
+            Ok(settings) => {
+                Ok(Self { ticket, token: request.challenge.clone(), method: request.method, id, before, settings, keyring, now })
+            }
+            Err(problem) => {
+                Count { ticket: &ticket, method: request.method, id: &id, before: &before, now }.take_back(app).await;
+                Err(problem)
+            }
+        }
     }
+
+    /// The count that was made for the try.
+    pub(crate) fn counted(&self) -> Count<'_> {
+        Count { ticket: &self.ticket, method: self.method, id: &self.id, before: &self.before, now: self.now }
+    }
+}
+
+/// The account that was read beside the count, and the group's item; its pages may read the answer from here on.
+fn account_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<(Account, Option<Item>), Problem> {
+    let mut items = items.into_iter();
+    let account: Option<Account> = items.next().flatten().map(read).transpose()?;
+    let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
+    call.allow_origins(&account.settings()?.origins);
+    Ok((account, items.next().flatten()))
 }
 
 /// The user before the try was counted, or why it was not.
