@@ -48,8 +48,8 @@ fn account_lines(f: &mut Formatter<'_>, demo: &Demo) -> fmt::Result {
 }
 
 fn next(f: &mut Formatter<'_>, base: &str, demo: &Demo) -> fmt::Result {
-    let Demo { account, password, .. } = demo;
-    let username = demo.users.first().map(|user| user.username.as_str()).unwrap_or_default();
+    let Demo { account, password, api_key, .. } = demo;
+    let (username, email) = demo.users.first().map(|user| (user.username.as_str(), user.email.as_str())).unwrap_or_default();
     writeln!(f, "Next:")?;
     writeln!(f, "  1. Open the sign-in page, sign in as {username}, and fetch the code from the inbox.")?;
     writeln!(
@@ -58,6 +58,17 @@ fn next(f: &mut Formatter<'_>, base: &str, demo: &Demo) -> fmt::Result {
     )?;
     writeln!(f, "     curl -s {base}/v1/login -H 'Content-Type: application/json' \\")?;
     writeln!(f, "       -d '{{\"account\":\"{account}\",\"username\":\"{username}\",\"password\":\"{password}\"}}'\n")?;
-    writeln!(f, "  3. Let five minutes pass in an instant and see the code expire:\n")?;
+    writeln!(
+        f,
+        "  3. Send {username} an agreement that asks for more than a mailbox. Open the mailed link from the inbox, and answer:\n"
+    )?;
+    writeln!(f, "     curl -s {base}/v1/agreements -H 'Content-Type: application/json' -H 'Idempotency-Key: \"lease-1\"' \\")?;
+    writeln!(f, "       -H 'Authorization: Bearer {api_key}' \\")?;
+    writeln!(
+        f,
+        "       -d '{{\"title\":\"Lease\",\"sender\":{{\"email\":\"sales@example.com\"}},\"recipients\":\
+         [{{\"email\":\"{email}\",\"country\":\"US\",\"authentication\":\"kba\"}}]}}'\n"
+    )?;
+    writeln!(f, "  4. Let five minutes pass in an instant and see the code expire:\n")?;
     writeln!(f, "     curl -s {base}/_local/clock -H 'Content-Type: application/json' -d '{{\"advance\":300}}'\n")
 }
