@@ -108,6 +108,8 @@ export async function shoot(page, screenshots, name) {
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   check(`${name}: nothing to scroll sideways`, overflow <= 0, overflow);
   for (const frame of page.frames()) {
+    const within = await frame.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    check(`${name}: nor within a frame`, within <= 0, within);
     const nameless = await frame.evaluate(() =>
       [...document.querySelectorAll("input")].filter((field) => field.checkVisibility() && field.labels.length === 0).map(({ id }) => id),
     );
