@@ -19,26 +19,8 @@ use crate::Fault;
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 
-/// What the walk cannot need. When two requests meet, the user is read anew where another was faster; and an issuer of ID tokens is
-/// asked over https alone, which no issuer of a test speaks: the whole of it runs in the local stack.
-const OUT_OF_REACH: [&str; 12] = [
-    // Agreements that expire, and mails that a request could not send, are not driven here.
-    "expiry-cleanup TakeAway dynamodb:BatchGetItem",
-    "expiry-cleanup TakeAway OWED#*",
-    "expiry-cleanup Tell dynamodb:PutItem",
-    "expiry-cleanup Tell AUDIT#*",
-    "login UseToken dynamodb:PutItem",
-    "login BindSubject dynamodb:DeleteItem",
-    "login UseToken IDTOKEN#*",
-    "login UseToken SSO#*",
-    "login BindSubject SSO#*",
-    "code-verify Read USER#*",
-    "factors ReadAgain dynamodb:GetItem",
-    "factors ReadAgain USER#*",
-];
-
-/// Agreements and their sessions are not driven here: what their grants are good for is not judged.
-const NOT_DRIVEN: [&str; 6] = ["AGREEMENT#", "SESSION#", "WEBHOOK#", "BALANCE#", "SHARE#", "LEDGER#"];
+/// What the walk cannot need: when two requests meet, the user is read anew where another was faster.
+const OUT_OF_REACH: [&str; 2] = ["code-verify Read USER#*", "factors ReadAgain USER#*"];
 
 /// What one statement grants.
 #[derive(Debug)]
@@ -103,22 +85,25 @@ impl Guard {
         lock(&self.inside.denied).clone()
     }
 
-    /// What is granted and nothing has needed: actions and keys, by statement, of the functions that were asked for something.
+    /// What is granted and nothing has needed: actions and keys, by statement.
     pub fn unused(&self) -> Vec<String> {
+        self.idle().into_iter().filter(|grant| !OUT_OF_REACH.contains(&grant.as_str())).collect()
+    }
+
+    /// What is said to be out of reach, and was needed all the same, or is granted nowhere.
+    pub fn within_reach(&self) -> Vec<String> {
+        let idle = self.idle();
+        OUT_OF_REACH.into_iter().filter(|wanted| !idle.iter().any(|grant| grant == wanted)).map(str::to_owned).collect()
+    }
+
+    fn idle(&self) -> Vec<String> {
         let grants = lock(&self.inside.grants);
-        let driven = grants.iter().filter(|(_, grants)| is_used(grants));
-        let unused = |(function, grants): (&String, &Vec<Grant>)| {
-            let idle = grants.iter().filter(|grant| !grant.is_about(&NOT_DRIVEN)).flat_map(|grant| {
-                let idle = grant
-                    .actions
-                    .iter()
-                    .chain(&grant.keys)
-                    .filter(|part| !grant.used.contains(*part) && !begins(part, &NOT_DRIVEN));
-                idle.map(|part| format!("{function} {} {part}", grant.name))
-            });
-            idle.collect::<Vec<_>>()
-        };
-        driven.flat_map(unused).filter(|grant| !OUT_OF_REACH.contains(&grant.as_str())).collect()
+        let statements = grants.iter().flat_map(|(function, grants)| grants.iter().map(move |grant| (function, grant)));
+        let idle = statements.flat_map(|(function, grant)| {
+            let parts = grant.actions.iter().chain(&grant.keys).filter(|part| !grant.used.contains(*part));
+            parts.map(move |part| format!("{function} {} {part}", grant.name))
+        });
+        idle.collect()
     }
 
     /// The functions of the template that were asked for nothing: of their policies nothing is known.
@@ -126,17 +111,6 @@ impl Guard {
         let grants = lock(&self.inside.grants);
         grants.iter().filter(|(_, grants)| !is_used(grants)).map(|(function, _)| function.clone()).collect()
     }
-}
-
-impl Grant {
-    /// Whether it is about nothing but these nouns.
-    fn is_about(&self, nouns: &[&str]) -> bool {
-        self.keys.iter().all(|key| begins(key, nouns))
-    }
-}
-
-fn begins(text: &str, nouns: &[&str]) -> bool {
-    nouns.iter().any(|noun| text.starts_with(noun))
 }
 
 fn is_used(grants: &[Grant]) -> bool {

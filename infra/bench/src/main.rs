@@ -8,23 +8,30 @@
 //! | `iam` | the template's policies, enforced |
 //! | `aws` | Secrets Manager, SNS and SES, as far as a bootstrap asks |
 //! | `world` | the table, an account, people, and what a person sends |
-//! | `proof`, `cold`, `warm`, `cost`, `throughput` | what is asked of it |
+//! | `cases` | what is asked of each function |
+//! | `inside` | a handler in this process, by its function's policy |
+//! | `proof`, `links`, `agreements`, `kba`, `sso`, `cold`, `warm`, `cost`, `throughput` | what is asked of it |
 //! | `faults` | the ledger under calls that go wrong at random |
 //! | `process`, `stopwatch`, `report` | CPU and memory; time; the table that is printed |
 
+mod agreements;
 mod aws;
 mod bootstraps;
+mod cases;
 mod cold;
 mod cost;
 mod event;
 mod faults;
 mod iam;
+mod inside;
+mod kba;
 mod lambda;
 mod links;
 mod process;
 mod proof;
 mod report;
 mod reservations;
+mod sso;
 mod stopwatch;
 mod throughput;
 mod warm;
@@ -47,7 +54,8 @@ struct Arguments {
     /// Where the bootstraps are: `sam build`'s directory, or a target directory of cargo
     #[arg(long, global = true, value_name = "DIR")]
     bootstraps: Option<PathBuf>,
-    /// Only these functions are built and measured. People sign in through login, code-issue and code-verify, so name those too
+    /// Only these functions are built and measured. People sign in through login, code-issue and code-verify, recipients come through
+    /// agreements and link-redeem: name those too
     #[arg(long, value_name = "FUNCTION", value_delimiter = ',')]
     only: Vec<String>,
     /// A tenth of the requests: enough to see that it runs, too few for the numbers to mean much

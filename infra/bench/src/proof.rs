@@ -7,9 +7,11 @@ use shared::dynamo::{Failure, Write, keys};
 use shared::ids::AccountId;
 
 use crate::Fault;
+use crate::agreements;
 use crate::event::Event;
 use crate::links;
 use crate::report::say;
+use crate::sso;
 use crate::world::{CASES, Case, Way, World};
 
 /// Asks every case of its bootstrap, and the clean-up to run. Whether all answered as they should.
@@ -36,15 +38,22 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     check("a link to a portal", links::exchanged(&mut way).await.err().map(|fault| fault.to_string()));
     check("a link to a first app", links::enrolled(&mut way).await.err().map(|fault| fault.to_string()));
     check("a forgotten password", links::forgotten(&mut way).await.err().map(|fault| fault.to_string()));
+    check("an agreement that completes", agreements::completed(&mut way).await.err().map(|fault| fault.to_string()));
+    check("a balance that gets low", agreements::low(&mut way).await.err().map(|fault| fault.to_string()));
+    check("agreements that are cancelled", agreements::cancelled(&mut way).await.err().map(|fault| fault.to_string()));
+    check("what is overdue", agreements::overdue(&mut way).await.err().map(|fault| fault.to_string()));
+    check("an ID token", sso::signed_in(&mut way).await.err().map(|fault| fault.to_string()));
     check("a wrong password of nobody", nobody(&mut way).await.err().map(|fault| fault.to_string()));
     check("a code with an Idempotency-Key", idempotent(&mut way).await.err().map(|fault| fault.to_string()));
     check("the scheduled clean-up", cleaned(&mut way).await.err().map(|fault| fault.to_string()));
     check("a path that is no route", refused(&mut way).await.err().map(|fault| fault.to_string()));
     check("an event that is no request", survived(&mut way).await.err().map(|fault| fault.to_string()));
     if let Some(guard) = &world.guard {
-        let (denied, unused) = (guard.denied(), guard.unused());
-        say(&format!("not driven: {}", guard.not_driven().join(", ")));
+        let (denied, unused, asleep) = (guard.denied(), guard.unused(), guard.not_driven());
+        check("every function asked the table for something", Some(asleep.join(", ")).filter(|text| !text.is_empty()));
         check("no policy denied what its function needs", Some(denied.join("; ")).filter(|text| !text.is_empty()));
+        let reached = guard.within_reach().join("; ");
+        check("what is said to be out of reach is", Some(reached).filter(|text| !text.is_empty()));
         check("no policy grants what its function does not need", Some(unused.join("; ")).filter(|text| !text.is_empty()));
     }
     say(&format!("{passed} passed, {failed} failed"));
@@ -54,7 +63,7 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
 async fn answered(way: &mut Way<'_>, case: &Case) -> Result<(), Fault> {
     for event in case.events(way, 1).await? {
         let answer = way.ask(case.function, &event).await?.expect(case.status)?;
-        if answer.headers.get("content-type").and_then(Value::as_str).is_none() {
+        if case.status != 204 && answer.headers.get("content-type").and_then(Value::as_str).is_none() {
             return Err("the answer has no content type".into());
         }
     }
@@ -76,6 +85,7 @@ async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
         keys::audit_entry(account, "nobody", 1),
         keys::link("nobody"),
         keys::exchange("nobody"),
+        keys::webhook("nobody"),
     ];
     let over = over.into_iter().map(|key| Ok(Write::replace(key, &json!({}))?.due(past)));
     // Somebody whose challenge is not over, and who is looked at too early.

@@ -9,11 +9,13 @@ use http_body_util::BodyExt;
 use local::{Incoming, Options, Stack};
 use serde_json::{Value, json};
 use shared::http::routes::ROUTES;
+use shared::secret::Secret;
 use tokio::net::TcpListener;
 
 use crate::Fault;
-use crate::aws::{Aws, SECRET};
+use crate::aws::{Aws, PROVIDER_API, PROVIDER_WEBHOOK, SECRET};
 use crate::bootstraps::Bootstraps;
+pub(crate) use crate::cases::{CASES, Case};
 use crate::event::Event;
 use crate::iam::Guard;
 use crate::lambda::{Answer, Environment};
@@ -34,7 +36,7 @@ pub(crate) struct World {
     /// Between the bootstraps and DynamoDB, where it is the policies that are tried.
     pub guard: Option<Guard>,
     pub aws: Aws,
-    dynamodb: String,
+    pub dynamodb: String,
     people: AtomicUsize,
 }
 
@@ -53,6 +55,9 @@ impl World {
         let dynamodb = dynamodb().await?;
         let options = Options { metered: true, dynamodb_endpoint: Some(dynamodb.clone()), ..Options::ephemeral() };
         let stack = Stack::start(options).await?;
+        let vendor = stack.provider();
+        aws.keep_secret(PROVIDER_API, vendor.api_secret().clone());
+        aws.keep_secret(PROVIDER_WEBHOOK, Secret::new(json!([vendor.webhook_secret().expose()]).to_string()));
         let guard = if guarded { Some(Guard::start(dynamodb.clone()).await?) } else { None };
         let people = AtomicUsize::new(0);
         let mut world = Self { bootstraps, stack, account: String::new(), key: String::new(), guard, aws, dynamodb, people };
@@ -90,6 +95,10 @@ impl World {
             variable("AWS_ENDPOINT_URL_SESV2", &self.aws.endpoint),
             variable("TABLE_NAME", self.stack.table().name()),
             variable("MAIL_FROM", "no-reply@bench.example"),
+            // The bootstraps talk to no address of this machine but AWS's: see `kba`.
+            variable("PROVIDER_URL", "https://127.0.0.1:1"),
+            variable("PROVIDER_API_SECRET_ID", PROVIDER_API),
+            variable("PROVIDER_WEBHOOK_SECRET_ID", PROVIDER_WEBHOOK),
         ];
         // As infra/template.yaml has it: who uses no key is not told where they are.
         if holds_keys(function) {
@@ -216,6 +225,17 @@ impl<'a> Way<'a> {
         Ok((person, challenge, code))
     }
 
+    /// The token of the link in the last mail to `address`.
+    pub fn link_to(&self, address: &str) -> Result<String, Fault> {
+        let world = match self {
+            Self::Bootstraps { world, .. } => return world.aws.last_link_to(address),
+            Self::Handlers(world) => world,
+        };
+        let message = world.stack.outbox().latest_to(address).ok_or("no mail was sent")?;
+        let token = message.text.split_whitespace().find_map(|word| word.split_once("/link#").map(|(_, token)| token.to_owned()));
+        token.ok_or_else(|| "the mail has no link".into())
+    }
+
     /// An access token of somebody who has signed in.
     pub async fn token(&mut self) -> Result<String, Fault> {
         let (person, challenge, code) = self.code().await?;
@@ -223,108 +243,8 @@ impl<'a> Way<'a> {
     }
 }
 
-/// What is asked of a function.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Case {
-    pub name: &'static str,
-    pub function: &'static str,
-    pub status: u64,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    LoginRight,
-    LoginWrong,
-    Issue,
-    VerifyWrong,
-    VerifyRight,
-    Me,
-    Factors,
-    CreateUser,
-    /// A GET with the account's key; `{account}` and `{user}` are filled in.
-    Backend(&'static str),
-    Operator(&'static str),
-    Public(&'static str),
-}
-
-const fn case(name: &'static str, function: &'static str, status: u64, kind: Kind) -> Case {
-    Case { name, function, status, kind }
-}
-
-/// The routes that are measured; the first of a function is what its cold start is measured with.
-pub(crate) const CASES: &[Case] = &[
-    case("POST /v1/login, right", "login", 200, Kind::LoginRight),
-    case("POST /v1/login, wrong", "login", 401, Kind::LoginWrong),
-    case("POST /v1/codes", "code-issue", 202, Kind::Issue),
-    case("POST /v1/codes/verify, wrong", "code-verify", 401, Kind::VerifyWrong),
-    case("POST /v1/codes/verify, right", "code-verify", 200, Kind::VerifyRight),
-    case("GET /v1/me", "me", 200, Kind::Me),
-    case("GET /v1/factors", "factors", 200, Kind::Factors),
-    case("GET /v1/settings", "settings", 200, Kind::Backend("/v1/settings")),
-    case("GET /v1/users", "users", 200, Kind::Backend("/v1/users")),
-    case("POST /v1/users", "users", 201, Kind::CreateUser),
-    case("GET /v1/users/{id}", "users", 200, Kind::Backend("/v1/users/{user}")),
-    case("GET /v1/quota", "quota", 200, Kind::Backend("/v1/quota")),
-    case("GET /v1/quota/entries", "quota", 200, Kind::Backend("/v1/quota/entries")),
-    case("GET /v1/audit", "audit", 200, Kind::Backend("/v1/audit?subject={user}")),
-    case("GET /v1/accounts/{account}", "accounts", 200, Kind::Operator("/v1/accounts/{account}")),
-    case("GET /health", "documents", 200, Kind::Public("/health")),
-    case("GET /openapi.json", "documents", 200, Kind::Public("/openapi.json")),
-    case("GET /.well-known/jwks.json", "documents", 200, Kind::Public("/.well-known/jwks.json")),
-    case("GET /", "pages", 200, Kind::Public("/")),
-];
-
-impl Case {
-    /// The events of so many requests: what comes before them has been done.
-    pub async fn events(&self, way: &mut Way<'_>, count: usize) -> Result<Vec<Event>, Fault> {
-        let world = way.world();
-        let shared = match self.kind {
-            Kind::Me => Some(Event::get("/v1/me").bearer(&way.token().await?)),
-            Kind::Factors => Some(Event::get("/v1/factors").bearer(&way.token().await?)),
-            Kind::Backend(path) => Some(Event::get(self.path(path, world).await?).bearer(&world.key)),
-            Kind::Operator(path) => Some(Event::get(self.path(path, world).await?).bearer(world.stack.operator_key().expose())),
-            Kind::Public(path) => Some(Event::get(path)),
-            _ => None,
-        };
-        if let Some(event) = shared {
-            return Ok(vec![event; count]);
-        }
-        let mut events = Vec::with_capacity(count);
-        while events.len() < count {
-            let event = match self.kind {
-                Kind::LoginWrong => world.person().await?.login(world, Some("wrong horse battery")),
-                Kind::Issue => {
-                    let (person, challenge) = way.challenge().await?;
-                    person.code(&challenge)
-                }
-                Kind::VerifyWrong => {
-                    let (person, challenge, code) = way.code().await?;
-                    person.verify(&challenge, &another(&code))
-                }
-                Kind::VerifyRight => {
-                    let (person, challenge, code) = way.code().await?;
-                    person.verify(&challenge, &code)
-                }
-                Kind::CreateUser => {
-                    let user = json!({ "username": format!("made-{}-{}", way.name(), next()), "kind": "internal", "password": PASSWORD });
-                    Event::post("/v1/users", user).bearer(&world.key)
-                }
-                _ => world.person().await?.login(world, None),
-            };
-            events.push(event);
-        }
-        Ok(events)
-    }
-
-    async fn path(&self, path: &str, world: &World) -> Result<String, Fault> {
-        let user = if path.contains("{user}") { world.person().await?.id } else { String::new() };
-        Ok(path.replace("{user}", &user).replace("{account}", &world.account))
-    }
-}
-
 impl Way<'_> {
-    const fn name(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Bootstraps { .. } => "under-lambda",
             Self::Handlers(_) => "in-process",
@@ -332,7 +252,8 @@ impl Way<'_> {
     }
 }
 
-fn next() -> usize {
+/// A number that was not given before.
+pub(crate) fn next() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -1,0 +1,146 @@
+//! What is asked of each function, to be proved and measured.
+
+use serde_json::json;
+
+use crate::Fault;
+use crate::agreements;
+use crate::event::Event;
+use crate::kba::Vendor;
+use crate::world::{PASSWORD, Way, World, another, next};
+
+/// What is asked of a function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub name: &'static str,
+    pub function: &'static str,
+    pub status: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    LoginRight,
+    LoginWrong,
+    Issue,
+    VerifyWrong,
+    VerifyRight,
+    Me,
+    Factors,
+    CreateUser,
+    TopUp,
+    Send,
+    /// A GET of an agreement, or of what stands below it.
+    Agreement(&'static str),
+    OpenAgreement,
+    LookAtSession,
+    Callback,
+    /// A GET with the account's key; `{account}` and `{user}` are filled in.
+    Backend(&'static str),
+    Operator(&'static str),
+    Public(&'static str),
+}
+
+const fn case(name: &'static str, function: &'static str, status: u64, kind: Kind) -> Case {
+    Case { name, function, status, kind }
+}
+
+/// The routes that are measured; the first of a function is what its cold start is measured with.
+pub(crate) const CASES: &[Case] = &[
+    case("POST /v1/login, right", "login", 200, Kind::LoginRight),
+    case("POST /v1/login, wrong", "login", 401, Kind::LoginWrong),
+    case("POST /v1/codes", "code-issue", 202, Kind::Issue),
+    case("POST /v1/codes/verify, wrong", "code-verify", 401, Kind::VerifyWrong),
+    case("POST /v1/codes/verify, right", "code-verify", 200, Kind::VerifyRight),
+    case("GET /v1/me", "me", 200, Kind::Me),
+    case("GET /v1/factors", "factors", 200, Kind::Factors),
+    case("GET /v1/settings", "settings", 200, Kind::Backend("/v1/settings")),
+    case("GET /v1/users", "users", 200, Kind::Backend("/v1/users")),
+    case("POST /v1/users", "users", 201, Kind::CreateUser),
+    case("GET /v1/users/{id}", "users", 200, Kind::Backend("/v1/users/{user}")),
+    case("GET /v1/quota", "quota", 200, Kind::Backend("/v1/quota")),
+    case("GET /v1/quota/entries", "quota", 200, Kind::Backend("/v1/quota/entries")),
+    case("POST /v1/quota/topups", "quota-topup", 201, Kind::TopUp),
+    case("POST /v1/agreements", "agreements", 201, Kind::Send),
+    case("GET /v1/agreements/{id}", "agreements", 200, Kind::Agreement("")),
+    case("POST /v1/links/redeem, a recipient's", "link-redeem", 200, Kind::OpenAgreement),
+    case("GET /v1/kba/sessions/{session}", "kba-session", 200, Kind::LookAtSession),
+    case("POST /v1/kba/callback, passed", "kba-callback", 204, Kind::Callback),
+    case("GET /v1/agreements/{id}/audit", "report", 200, Kind::Agreement("/audit")),
+    case("GET /v1/audit", "audit", 200, Kind::Backend("/v1/audit?subject={user}")),
+    case("GET /v1/accounts/{account}", "accounts", 200, Kind::Operator("/v1/accounts/{account}")),
+    case("GET /health", "documents", 200, Kind::Public("/health")),
+    case("GET /openapi.json", "documents", 200, Kind::Public("/openapi.json")),
+    case("GET /.well-known/jwks.json", "documents", 200, Kind::Public("/.well-known/jwks.json")),
+    case("GET /", "pages", 200, Kind::Public("/")),
+];
+
+impl Case {
+    /// The events of so many requests: what comes before them has been done.
+    pub async fn events(&self, way: &mut Way<'_>, count: usize) -> Result<Vec<Event>, Fault> {
+        let world = way.world();
+        let shared = match self.kind {
+            Kind::Me => Some(Event::get("/v1/me").bearer(&way.token().await?)),
+            Kind::Factors => Some(Event::get("/v1/factors").bearer(&way.token().await?)),
+            Kind::Backend(path) => Some(Event::get(self.path(path, world).await?).bearer(&world.key)),
+            Kind::Operator(path) => Some(Event::get(self.path(path, world).await?).bearer(world.stack.operator_key().expose())),
+            Kind::Public(path) => Some(Event::get(path)),
+            Kind::Agreement(below) => {
+                let path = agreements::one(way, &format!("read-{}", next())).await?;
+                Some(Event::get(format!("{path}{below}")).bearer(&world.key))
+            }
+            Kind::LookAtSession => {
+                let (_, challenge, session) = agreements::asked(way).await?;
+                Some(Event::get(format!("/v1/kba/sessions/{session}")).bearer(&challenge))
+            }
+            _ => None,
+        };
+        if let Some(event) = shared {
+            return Ok(vec![event; count]);
+        }
+        let mut events = Vec::with_capacity(count);
+        while events.len() < count {
+            let event = match self.kind {
+                Kind::LoginWrong => world.person().await?.login(world, Some("wrong horse battery")),
+                Kind::Issue => {
+                    let (person, challenge) = way.challenge().await?;
+                    person.code(&challenge)
+                }
+                Kind::VerifyWrong => {
+                    let (person, challenge, code) = way.code().await?;
+                    person.verify(&challenge, &another(&code))
+                }
+                Kind::VerifyRight => {
+                    let (person, challenge, code) = way.code().await?;
+                    person.verify(&challenge, &code)
+                }
+                Kind::CreateUser => {
+                    let user = json!({ "username": format!("made-{}-{}", way.name(), next()), "kind": "internal", "password": PASSWORD });
+                    Event::post("/v1/users", user).bearer(&world.key)
+                }
+                Kind::TopUp => {
+                    let body = json!({ "account": world.account, "transactions": 1 });
+                    let key = format!("\"topup-{}\"", next());
+                    let event = Event::post("/v1/quota/topups", body).header("idempotency-key", &key);
+                    event.bearer(world.stack.operator_key().expose())
+                }
+                Kind::Send => {
+                    agreements::prepare(world).await?;
+                    agreements::sending(world, &format!("sent-{}", next()))
+                }
+                Kind::OpenAgreement => agreements::opening(way, &format!("opened-{}", next())).await?,
+                Kind::Callback => {
+                    let (vendor, _, session): (Vendor, _, _) = agreements::asked(way).await?;
+                    vendor.message(&session, "passed")?
+                }
+                _ => world.person().await?.login(world, None),
+            };
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    async fn path(&self, path: &str, world: &World) -> Result<String, Fault> {
+        let user = if path.contains("{user}") { world.person().await?.id } else { String::new() };
+        Ok(path.replace("{user}", &user).replace("{account}", &world.account))
+    }
+}
