@@ -3,17 +3,19 @@
 //! A mail that is owed stands on an item of its own ([`standalone`]), or on the item that it is about ([`Owed`] as its attribute
 //! `owed`, [`on`]). Whoever sends it claims it first, for as long as a lease: two do not send it at the same time. A crash between
 //! the sending and the settling sends it twice, and never zero times. What cannot be sent is tried again, later each time, until
-//! nobody has a use for it any more.
+//! nobody has a use for it any more: its time is over, which is told and counted, or the agreement that it is about has ended.
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Locale;
+use crate::agreement::{Agreement, Status};
 use crate::app::App;
 use crate::clock::{Span, Timestamp};
 use crate::courier::{Courier, Message, languages};
 use crate::dynamo::{Failure, Key, Write, document, keys, read};
 use crate::ids::AccountId;
+use crate::metric;
 use crate::secret;
 
 /// How long a claim holds, and the wait before the second try. It doubles.
@@ -104,8 +106,12 @@ pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery
     let now = app.clock.now();
     let claim = secret::encode(app.entropy.bytes::<9>());
     let Some(owed) = take(app, key, &claim, now).await? else { return Ok(Delivery::Nothing) };
-    if owed.until <= now {
+    let tells = holds(app, key, &owed.mail.message, now).await?;
+    if owed.until <= now || !tells {
         settle(app, key, &claim).await?;
+        if tells {
+            never_sent(key, &owed, now);
+        }
         return Ok(Delivery::Dropped);
     }
     if !send(app, courier, key, &owed.mail, now).await {
@@ -149,6 +155,26 @@ async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Optio
         Err(Failure::Unavailable(inner)) => Err(Failure::Unavailable(inner)),
         Err(Failure::Condition(_) | Failure::Conflict) => Ok(None),
     }
+}
+
+/// Whether a mail still tells what is so. Of an agreement that was cancelled or has expired no recipient hears any more; to a completed
+/// one nobody is invited. It is read once the mail was claimed: what ends an agreement after that finds a mail on its way.
+async fn holds(app: &App, key: &Key, message: &Message, now: Timestamp) -> Result<bool, Failure> {
+    let wanted = match message {
+        Message::AgreementLink(_) => Status::OutForSignature,
+        Message::AgreementSigned(_) => Status::Completed,
+        _ => return Ok(true),
+    };
+    let item = app.table.get(keys::agreement_beside(key)).await?;
+    let agreement = item.map(read::<Agreement>).transpose()?;
+    Ok(agreement.is_some_and(|agreement| agreement.status(now) == wanted))
+}
+
+/// Somebody was to be told, and never was: that is for the people who run this to know.
+fn never_sent(key: &Key, owed: &Owed, now: Timestamp) {
+    let (kind, account) = (owed.mail.message.name(), owed.mail.account);
+    tracing::error!(mail.kind = kind, mail.tries = owed.tries, %account, item = key.pk, "a mail was never sent, and is given up");
+    metric::emit("MailGivenUp", &serde_json::json!({ "account": account, "kind": kind }), now);
 }
 
 async fn read_owed(app: &App, key: &Key) -> Result<Option<Owed>, Failure> {

@@ -167,6 +167,20 @@ fn context(pk: &str) -> String {
 }
 
 impl Message {
+    /// What kind of message it is, as the log and the items name it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotVerified(_) => "not_verified",
+            Self::SignInLink(_) => "sign_in_link",
+            Self::PasswordLink(_) => "password_link",
+            Self::PasswordChanged => "password_changed",
+            Self::Changed(_) => "changed",
+            Self::AgreementLink(_) => "agreement_link",
+            Self::AgreementSigned(_) => "agreement_signed",
+            Self::LowBalance(_) => "low_balance",
+        }
+    }
+
     /// The words, in `language`. `pk` is the key of the item that the message stands on.
     pub fn letter(
         &self,

@@ -253,6 +253,11 @@ pub fn webhook(message: &str) -> Key {
     Key::new(format!("WEBHOOK#{message}"), "WEBHOOK")
 }
 
+/// The agreement of the recipient whose item stands at `recipient`.
+pub fn agreement_beside(recipient: &Key) -> Key {
+    Key::new(recipient.pk.clone(), "AGREEMENT")
+}
+
 /// A partition of what is due.
 pub fn due_shard(shard: u8) -> String {
     format!("DUE#{shard}")
