@@ -1,7 +1,8 @@
 //! The budget of texts that nobody verified. Who makes a service send texts to numbers that earn from them never types a code; who
 //! signs in does. So unverified texts are what is limited: per account, per country, per hour.
 //!
-//! The formula, all of it: an hour begins with [`ALLOWANCE`] texts. Each text takes one. Each sign-in that is completed by SMS gives
+//! The formula, all of it: an hour begins with [`ALLOWANCE`] texts. Each text takes one, to a user or to
+//! a recipient of an agreement. Each sign-in that is completed by SMS, which a recipient's verification is as well, gives
 //! back the texts that it took in this hour, and [`EARNED`] more. What it took in the hour before is not given back: nothing can be
 //! taken from that any more, and it is not this hour's. E-mails take nothing and give nothing back. In any clock hour, then:
 //!

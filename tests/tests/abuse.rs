@@ -7,6 +7,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Write, keys};
 use shared::http::TrustedProxies;
 use shared::send_budget::{ALLOWANCE, Budget};
+use tests::agreements::{agreement, open_last, person, send_with};
 use tests::{Answer, PASSWORD, World};
 
 /// The hour that every world begins in.
@@ -141,6 +142,37 @@ async fn a_text_that_the_sender_did_not_take_is_given_back() {
     // And it is not among those that the sign-in gives back.
     let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
     assert_eq!(left(&world, 0).await, Some(2));
+}
+
+#[tokio::test]
+async fn recipients_texts_are_of_the_same_budget_as_users() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms"), person(2, "sms")]))).await.expect(201);
+    let first = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let second = open_last(&world, "r2@example.com").await.expect(200).text("challenge");
+    leave(&world, 1).await;
+    // What the sender does not take is given back.
+    world.stack.faults().set(Service::Sns, Mode::Refused, 0, 3);
+    let _ = world.issue(&first, "sms").await.refused(503, "sender-unavailable");
+    let _ = world.issue(&first, "sms").await.expect(202);
+    let code = world.last_code().await;
+    let mails = world.outbox().await.len();
+    for key in ["", "k1"] {
+        let request = world.request(Method::POST, "/v1/codes").json(&json!({"challenge": second, "method": "sms"}));
+        let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
+        let refused = world.send(request).await.refused(429, "too-many-sends");
+        assert_eq!(refused.header("retry-after"), Some("3600"));
+    }
+    let ann = world.user("ann", json!({})).await;
+    let challenge = world.challenge(&ann).await;
+    let _ = world.issue(&challenge, "sms").await.refused(429, "too-many-sends");
+    assert_eq!(world.outbox().await.len(), mails, "nothing was sent");
+    // Whoever types the code gives back what it took, and one more: to users as well.
+    let _ = world.verify(&first, "sms", &code).await.expect(200);
+    let _ = world.issue(&second, "sms").await.expect(202);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let third = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let _ = world.issue(&third, "sms").await.refused(429, "too-many-sends");
 }
 
 async fn login_through(world: &World, forwarded: &str) -> Answer {

@@ -14,6 +14,7 @@ use shared::dynamo::{Failure, Item, Patience, Write, document, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::idempotency::IdempotencyKey;
 use shared::keyring::Keyring;
+use shared::send_budget::Budget;
 use shared::throttle::Window;
 use shared::user::Method;
 
@@ -68,26 +69,11 @@ pub async fn issue(
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = lost(&failure, now)?;
+                trims = case.lost(&failure)?;
                 patience.wait(&app.entropy).await?;
             }
         }
     }
-}
-
-/// Why a claim did not go through: a limit says so, or what it was decided from has changed.
-fn lost(failure: &Failure, now: Timestamp) -> Result<Trims, Problem> {
-    let moved_on = (Place::User as usize..=Place::User as usize + 3).any(|place| failure.stood_at(place).is_some());
-    let destination = read_log(failure, Place::Destination, &PER_DESTINATION, now);
-    let source = read_log(failure, Place::Source, &PER_SOURCE, now);
-    // What the challenge has to say comes first: the next read finds it.
-    if moved_on {
-        return Ok(Trims { destination: destination.ok().flatten(), source: source.ok().flatten() });
-    }
-    Ok(Trims {
-        destination: destination.map_err(|denial| denial.problem(now))?,
-        source: source.map_err(|denial| denial.problem(now))?,
-    })
 }
 
 impl<'a> Case<'a> {
@@ -131,6 +117,31 @@ impl<'a> Case<'a> {
         refusal.map_or(Ok(()), |denial| Err(denial.problem(*now)))
     }
 
+    /// Why a claim did not go through: a limit says so, or what it was decided from has changed.
+    fn lost(&self, failure: &Failure) -> Result<Trims, Problem> {
+        let destination = read_log(failure, Place::Destination, &PER_DESTINATION, self.now);
+        let source = read_log(failure, Place::Source, &PER_SOURCE, self.now);
+        let Failure::Condition(reasons) = failure else { return Ok(Trims::default()) };
+        let Some((budget, others)) = reasons.split_last() else { return Ok(Trims::default()) };
+        // What the challenge has to say comes first: the next read finds it.
+        if others.iter().skip(Place::User as usize).any(Option::is_some) {
+            return Ok(Trims { destination: destination.ok().flatten(), source: source.ok().flatten() });
+        }
+        let told = |denial: Denial| denial.problem(self.now);
+        let trims = Trims { destination: destination.map_err(told)?, source: source.map_err(told)? };
+        if budget.is_some() && trims.destination.is_none() && trims.source.is_none() {
+            let country = self.recipient.phone_country.as_deref();
+            tracing::warn!(account.id = %self.account.id, sms.country = country, "the budget of texts is used up");
+            return Err(Denial::OutOfBudget.problem(self.now));
+        }
+        Ok(trims)
+    }
+
+    /// The budget that the text is taken from: the same that the account's users have.
+    fn budget(&self) -> Budget<'_> {
+        Budget { account: self.account.id, country: self.recipient.phone_country.as_deref().unwrap_or_default() }
+    }
+
     fn phone(&self) -> &str {
         self.recipient.phone.as_deref().unwrap_or_default()
     }
@@ -143,7 +154,7 @@ impl<'a> Case<'a> {
         self.challenge().map_or(0, |challenge| challenge.sends)
     }
 
-    /// The writes of the claim, in the order of [`Place`].
+    /// The writes of the claim, in the order of [`Place`]; the budget's is the last.
     fn claim(&self, draft: &Draft, trims: &Trims, key: Option<(&IdempotencyKey, &str)>) -> Result<Vec<Write>, Failure> {
         let source = keys::source_sends(&source_key(self.call.source));
         let event = self.event(Action::CodeSent).with("reference", draft.stored.reference.as_str());
@@ -156,6 +167,7 @@ impl<'a> Case<'a> {
         if let Some((key, answer)) = key {
             writes.push(key.claim(answer, self.now)?);
         }
+        writes.push(self.budget().take(self.now));
         Ok(writes)
     }
 
@@ -165,6 +177,8 @@ impl<'a> Case<'a> {
             .recipient
             .touch()
             .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :now")
+            .and(", #challenges.#c.#texts = :texts")
+            .value("texts", self.challenge().map(|challenge| challenge.texts_with(METHOD, self.now)).unwrap_or_default())
             .when("#challenges.#c.#sends = :sends_before")
             .name("m", METHOD.name())
             .value("code", document(&draft.stored)?)
@@ -244,7 +258,10 @@ impl<'a> Case<'a> {
         let mut items = self.state.app.table.get_all(wanted).await?.into_iter();
         let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else { return Ok(None) };
         let (agreement, recipient): (Agreement, Recipient) = (read(agreement)?, read(recipient)?);
-        let stands = recipient.challenges.get(&self.ticket.name).and_then(|challenge| challenge.codes.get(METHOD.name()));
+        let challenge = recipient.challenges.get(&self.ticket.name);
+        // A text that arrived all the same, and was typed in, was given back by that.
+        let given_back = challenge.is_some_and(|challenge| challenge.used_at.is_some());
+        let stands = challenge.and_then(|challenge| challenge.codes.get(METHOD.name()));
         if stands.is_none_or(|code| code.mac != draft.stored.mac) {
             return Ok(None);
         }
@@ -256,6 +273,9 @@ impl<'a> Case<'a> {
             writes.extend(Window::withdraw(key, self.now, &moments));
         }
         writes.extend(key.map(IdempotencyKey::free));
+        if !given_back {
+            writes.push(self.budget().give_back(self.now));
+        }
         Ok(Some(writes))
     }
 
@@ -263,7 +283,8 @@ impl<'a> Case<'a> {
     fn restoration(&self, draft: &Draft, not_sent: NotSent) -> Result<Write, Failure> {
         let sent_at = self.challenge().map_or(Timestamp::default(), |challenge| challenge.sent_at);
         let update = Write::update(self.ticket.key(), "")
-            .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at")
+            .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at, #challenges.#c.#texts = :texts")
+            .value("texts", self.challenge().map(|challenge| challenge.texts.clone()).unwrap_or_default())
             .when("#challenges.#c.#codes.#m.#mac.#h = :digest AND #challenges.#c.#sends = :claimed")
             .name("c", self.ticket.name.as_str())
             .name("m", METHOD.name())
