@@ -102,6 +102,8 @@ pub enum Action {
     ViewingLocked,
     /// The sender lifted that.
     ViewingReopened,
+    /// The sender lifted a delay or an end that a recipient's wrong codes had brought on.
+    FactorUnlocked,
 }
 
 /// How it went.

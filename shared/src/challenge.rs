@@ -176,7 +176,7 @@ pub enum Refusal {
     TriesSpent(Timestamp),
     /// The factor takes no try, and is sent nothing, until then.
     FactorDelayed(Timestamp),
-    /// The factor takes no try until an administrator unlocks it.
+    /// The factor takes no try until an administrator unlocks it, or the sender of the agreement.
     FactorDisabled,
 }
 

@@ -1,10 +1,12 @@
-//! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient view again who failed too often to.
+//! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient in again who failed too often: to view what they had
+//! signed, or to type the code that was sent to their phone.
 
-use shared::agreement::Refusal;
+use shared::agreement::{Agreement, Recipient, Refusal};
 use shared::api_key::Caller;
 use shared::app::App;
 use shared::audit::{Action, Event};
-use shared::dynamo::Patience;
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Patience, Write};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
 
@@ -16,7 +18,8 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let mut patience = Patience::default();
     loop {
         let (agreement, mut recipient) = find::recipient(app, call, caller.account.id).await?;
-        if recipient.viewing_locked_at.is_none() {
+        let locked = Locked::of(&recipient);
+        if !locked.viewing && locked.factors.is_empty() {
             return Ok(Reply::ok(&shown::Recipient::from(&recipient)));
         }
         let now = app.clock.now();
@@ -24,15 +27,54 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         if agreement.accessible(&recipient, now) == Err(ended) {
             return Err(ended.problem());
         }
-        let event = Event::new(Action::ViewingReopened, caller.actor).from(call.source);
-        let event = event.with("recipient", recipient.id.to_string());
-        let mut writes = agreement.change(agreement.touch(), [event], now)?;
-        let update = recipient.touch().and(", #kba.#attempts = :none").value("none", 0_u32);
-        writes.push(update.remove("#viewing_locked_at").when("attribute_exists(#viewing_locked_at)"));
+        let event = |action| {
+            let event = Event::new(action, caller.actor).from(call.source);
+            event.with("recipient", recipient.id.to_string())
+        };
+        let writes = locked.lift(&agreement, &recipient, event, now)?;
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             recipient.viewing_locked_at = None;
             return Ok(Reply::ok(&shown::Recipient::from(&recipient)));
         }
+    }
+}
+
+/// What keeps a recipient out until the sender lifts it.
+struct Locked {
+    viewing: bool,
+    factors: Vec<String>,
+}
+
+impl Locked {
+    fn of(recipient: &Recipient) -> Self {
+        Self { viewing: recipient.viewing_locked_at.is_some(), factors: recipient.locked_factors().map(str::to_owned).collect() }
+    }
+
+    /// The writes that lift all of it, each with its entry.
+    fn lift(
+        &self,
+        agreement: &Agreement,
+        recipient: &Recipient,
+        event: impl Fn(Action) -> Event,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
+        let mut update = recipient.touch().value("none", 0_u32);
+        let mut events = Vec::new();
+        if self.viewing {
+            update = update.and(", #kba.#attempts = :none").remove("#viewing_locked_at");
+            update = update.when("attribute_exists(#viewing_locked_at)");
+            events.push(event(Action::ViewingReopened));
+        }
+        for name in &self.factors {
+            // Another epoch: a try that is under way takes nothing back of what is counted from now on.
+            let factor = format!("#factors.#{name}");
+            update = update.and(&format!(", {factor}.#failures = :none, {factor}.#epoch = {factor}.#epoch + :one"));
+            update = update.value("one", 1_u32);
+            events.push(event(Action::FactorUnlocked).with("method", name.as_str()));
+        }
+        let mut writes = agreement.change(agreement.touch(), events, now)?;
+        writes.push(update);
+        Ok(writes)
     }
 }

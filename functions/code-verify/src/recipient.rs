@@ -14,8 +14,9 @@ use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::keyring::Keyring;
 use shared::secret;
+use shared::send_budget::Budget;
 use shared::sign_in::{Answer, Authenticated};
-use shared::user::{Factor, Method};
+use shared::user::{FACTOR_BACKOFF, Factor, Method};
 
 use crate::Request;
 
@@ -126,6 +127,7 @@ impl Try<'_> {
             let verified = self.event(Action::RecipientVerified).with("acr", "two-factor");
             let mut writes = agreement.change(agreement.touch(), [verified], self.now)?;
             writes.push(self.consumption(&recipient));
+            writes.extend(self.credit());
             if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
                 return Ok(Answer::Authenticated(Authenticated::new(self.token(&proof)?, &proof)));
             }
@@ -135,6 +137,13 @@ impl Try<'_> {
                 return Err(problem);
             }
         }
+    }
+
+    /// What a code that was typed gives back to the budget of texts.
+    fn credit(&self) -> Option<Write> {
+        let country = self.before.phone_country.as_deref()?;
+        let sends = self.before.challenges.get(&self.ticket.name)?.sends;
+        Some(Budget { account: self.agreement.account, country }.verified(sends, self.now))
     }
 
     fn consumption(&self, recipient: &Recipient) -> Write {
@@ -171,7 +180,8 @@ impl Try<'_> {
         let mut patience = Patience::default();
         loop {
             let failed = self.event(Action::CodeVerified).failed().with("reason", reason);
-            let mut writes = agreement.change(agreement.touch(), [failed], self.now)?;
+            let events = std::iter::once(failed).chain(self.lockout(taken_back));
+            let mut writes = agreement.change(agreement.touch(), events, self.now)?;
             // A success that has cleared the count meanwhile has left nothing to take back.
             if taken_back && recipient.factor(METHOD).epoch == self.factor().epoch {
                 writes.push(self.uncount_factor(Write::update(self.ticket.key(), "")));
@@ -180,6 +190,22 @@ impl Try<'_> {
                 return Ok(());
             }
             (agreement, recipient) = self.stands().await?;
+        }
+    }
+
+    /// The entry of the delay or the end that this failure brought on.
+    fn lockout(&self, taken_back: bool) -> Option<Event> {
+        let failures = self.factor().failures + 1;
+        let event = |action| {
+            let event = Event::new(action, Actor::System).from(self.call.source).with("method", METHOD.name());
+            event.with("recipient", self.ticket.recipient.to_string()).with("failures", failures)
+        };
+        if taken_back || failures < FACTOR_BACKOFF.free {
+            None
+        } else if FACTOR_BACKOFF.disabled_at.is_some_and(|at| failures >= at) {
+            Some(event(Action::FactorDisabled))
+        } else {
+            Some(event(Action::FactorDelayed).with("delay", FACTOR_BACKOFF.delay(failures).as_secs()))
         }
     }
 

@@ -107,9 +107,14 @@ pub fn sentence(report: &Report, entry: &Entry) -> String {
         Action::RecipientVerified => format!("{actor} was verified by {how}."),
         Action::KbaSessionOpened => format!("{actor} was shown the identity provider's questions."),
         Action::KbaSessionAnswered => answered(entry, whom),
-        Action::KbaSessionExpired => format!("{whom} did not answer the identity provider's questions; nothing was counted."),
-        Action::FactorDelayed => format!("{actor} has to wait after wrong codes."),
-        Action::FactorDisabled => format!("{actor} entered too many wrong codes; none is taken any more."),
+        Action::KbaSessionExpired => {
+            format!("The time for the identity provider's questions was over, and it had not said how {whom} did.")
+        }
+        Action::FactorDelayed => format!("{whom} has to wait after wrong codes."),
+        Action::FactorDisabled => {
+            format!("{whom} entered too many wrong codes: none is taken any more until the sender allows it.")
+        }
+        Action::FactorUnlocked => format!("The sender let {whom} enter codes again."),
         Action::RecipientCompleted => format!("{whom} completed the agreement."),
         Action::AgreementCompleted => "All recipients have completed: the agreement is complete.".into(),
         Action::AgreementCancelled if about.is_empty() => because("The sender cancelled the agreement".into()),

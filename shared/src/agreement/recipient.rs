@@ -15,7 +15,7 @@ use crate::ids::{AgreementId, RecipientId, SessionId};
 use crate::quota::Unit;
 use crate::secret;
 use crate::throttle::{Limit, Window};
-use crate::user::{Factor, Method, contact};
+use crate::user::{FACTOR_BACKOFF, Factor, Method, contact};
 
 /// How often a recipient's link may be opened: each opening is an audit entry.
 pub const OPENINGS: Window =
@@ -200,6 +200,12 @@ impl Recipient {
             RecipientStatus::Verified | RecipientStatus::Completed => Ok(()),
             RecipientStatus::Pending | RecipientStatus::Failed => Err(Refusal::RecipientNotVerified),
         }
+    }
+
+    /// The names of the factors whose wrong codes have brought on a delay, or the end of any more tries.
+    pub fn locked_factors(&self) -> impl Iterator<Item = &str> {
+        let locked = |(_, factor): &(&String, &Factor)| factor.failures >= FACTOR_BACKOFF.free;
+        self.factors.iter().filter(locked).map(|(name, _)| name.as_str())
     }
 
     /// Whether the recipient's method may be changed.

@@ -35,9 +35,9 @@ impl Refusal {
             Self::FactorDelayed(moment) => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. Another factor may still be used.")
                 .retry_after(moment.until(now), &FACTOR),
-            // Nothing but an administrator helps; the longest delay keeps a client from asking all the time.
+            // Nothing but an administrator helps, or the sender of an agreement; the longest delay keeps a client from asking all the time.
             Self::FactorDisabled => Problem::new(Slug::TooManyAttempts)
-                .detail("This factor had too many wrong codes in a row. An administrator can unlock it.")
+                .detail("This factor had too many wrong codes in a row. An administrator can unlock it; for an agreement, its sender can.")
                 .retry_after(FACTOR_BACKOFF.cap, &FACTOR),
         }
     }
