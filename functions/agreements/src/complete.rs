@@ -75,7 +75,7 @@ impl Last<'_> {
     /// The agreement is completed, each recipient is owed the link to it, and what was reserved and not used is given back.
     fn writes(&self, whole: &Whole, last: &Recipient, event: Event) -> Result<(Vec<Write>, Vec<Key>), Problem> {
         let agreement = &whole.agreement;
-        let closure = Closure { at: self.now, reason: None, recipient: None };
+        let closure = Closure { at: self.now, reason: None, recipient: None, by: None };
         let all = Event::new(Action::AgreementCompleted, Actor::System);
         let update = counted(agreement.end(Status::Completed, &closure)?, agreement);
         let mut writes = agreement.change(update, [event, all], self.now)?;

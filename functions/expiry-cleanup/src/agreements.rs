@@ -25,7 +25,7 @@ pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
         return reschedule(app, key, agreement.expires_at, report).await;
     }
     let whole = Whole::around(&app.table, agreement).await?;
-    let closure = Closure { at: now, reason: None, recipient: None };
+    let closure = Closure { at: now, reason: None, recipient: None, by: None };
     let writes = whole.end(Status::Expired, &closure, [Event::new(Action::AgreementExpired, Actor::System)])?;
     match app.table.transact(writes).await {
         Ok(()) => report.agreements += 1,

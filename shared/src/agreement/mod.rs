@@ -101,6 +101,9 @@ pub struct Closure {
     /// The recipient who could not prove who they are, where that cancelled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<RecipientId>,
+    /// The request that cancelled it, where one did: the same request again is answered as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// An agreement as it is stored.

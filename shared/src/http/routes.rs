@@ -322,7 +322,7 @@ routes! {
     ReopenViewing "POST" "/v1/agreements/{id}/recipients/{recipient}/reopen" Agreements AGREEMENTS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
         "Let a recipient view the agreement again who failed too often to";
-    CancelAgreement "POST" "/v1/agreements/{id}/cancel" Agreements AGREEMENTS, WithEffect Ignored 200
+    CancelAgreement "POST" "/v1/agreements/{id}/cancel" Agreements AGREEMENTS, WithEffect Honoured 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
         "Cancel an agreement; what was reserved and not used is given back";
     ListAuthenticationMethods "GET" "/v1/authentication-methods" Agreements AGREEMENTS, Nothing Ignored 200

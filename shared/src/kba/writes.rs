@@ -9,7 +9,7 @@ use super::session::{KEPT, Session, Status};
 use super::webhook::{MessageId, REMEMBERED};
 use crate::agreement::{Agreement, Closure, Recipient, Status as AgreementStatus};
 use crate::audit::{Action, Actor, Event};
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::courier::{Message, NotVerified};
 use crate::dynamo::{Failure, Key, Write, keys};
 use crate::owed::{self, Mail, Owed};
@@ -17,6 +17,9 @@ use crate::quota::{EntryId, Unit, plan};
 
 /// Where in the transaction the message's id is written: that it is there already means that the message was taken.
 pub const MESSAGE: usize = 0;
+
+/// For how long it is tried to tell a sender that an agreement was cancelled on account of a recipient: nobody else is told.
+const NOTICE_FOR: Span = Span::days(30);
 
 /// An answer, and what it was decided over.
 #[derive(Clone, Debug)]
@@ -67,12 +70,10 @@ impl Case<'_> {
     fn session_write(&self, effect: Effect) -> Option<Write> {
         let status = match effect {
             Effect::Nothing(Idle::AnsweredBefore) => return None,
-            _ if self.session.status(self.recipient, self.now) == Status::Pending => match effect {
-                // It was waited for when nothing could come of it any more.
-                Effect::Nothing(_) => Status::Expired,
-                _ => self.answer.outcome.into(),
-            },
-            _ => self.session.status(self.recipient, self.now),
+            _ if !self.session.is_latest(self.recipient) => Status::Superseded,
+            // It was waited for when nothing could come of it any more, or was over too late.
+            Effect::Nothing(_) => Status::Expired,
+            _ => self.answer.outcome.into(),
         };
         let write = self.session.touch().and(", #answer = :answer, #answered_at = :now, #status = :status");
         let write = write.value("answer", self.answer.outcome.name()).value("now", self.now);
@@ -113,7 +114,7 @@ impl Case<'_> {
 
     fn agreement_write(&self, effect: Effect) -> Result<Write, Failure> {
         if let Effect::Cancel(attempts) = effect {
-            let closure = Closure { at: self.now, reason: Some(reason(attempts)), recipient: Some(self.recipient.id) };
+            let closure = Closure { at: self.now, reason: Some(reason(attempts)), recipient: Some(self.recipient.id), by: None };
             return self.agreement.end(AgreementStatus::Cancelled, &closure);
         }
         Ok(self.agreement.touch())
@@ -181,7 +182,7 @@ impl Case<'_> {
             locale: self.agreement.locale,
             message,
         };
-        Owed::new(mail, self.now)
+        Owed::new(mail, self.now).good_until(self.now.plus(NOTICE_FOR))
     }
 }
 
