@@ -146,6 +146,8 @@ async fn the_table_has_a_row_for_each_entry_and_no_formula() {
         assert_eq!(json!(row[11].trim_start_matches('\'')), entry["hash"]);
         let details: Value = serde_json::from_str(&row[9]).unwrap();
         assert_eq!(details, entry["details"]);
+        let acted = entry["actor"].as_str().filter(|actor| actor.starts_with("rcp_"));
+        assert_eq!(row[12], entry["details"]["recipient"].as_str().or(acted).unwrap_or_default());
     }
     assert_eq!(of("entry")[9][8].trim_start_matches('\''), story.token);
     let formula = |cell: &&String| cell.starts_with(['=', '+', '-', '@', '\t', '\r']);

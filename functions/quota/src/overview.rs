@@ -45,5 +45,10 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         balance::shares(&app.table, account.id, account.quota_shards)
     );
     let group = |(group, share): (String, balance::Share)| Group { group, reserved: share.reserved, consumed: share.consumed };
-    Ok(Reply::ok(&Response { figures: seen?.total().into(), groups: shares?.into_iter().map(group).collect() }))
+    let (seen, mut shares) = (seen?, shares?);
+    if seen.count > account.quota_shards {
+        // The shards have grown since the caller was read: some of the groups' parts stand on new ones.
+        shares = balance::shares(&app.table, account.id, seen.count).await?;
+    }
+    Ok(Reply::ok(&Response { figures: seen.total().into(), groups: shares.into_iter().map(group).collect() }))
 }

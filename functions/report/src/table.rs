@@ -7,7 +7,7 @@ use shared::report::Report;
 
 use crate::told;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "record",
     "sequence",
     "time",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 12] = [
     "details",
     "previous",
     "hash",
+    "recipient",
 ];
 
 /// The table.
@@ -35,20 +36,20 @@ fn text(report: &Report) -> String {
     let status = agreement.status.name();
     let head = json!(agreement).to_string();
     let id = agreement.id.to_string();
-    text += &row(["agreement", "", &agreement.sent_at, "", &id, "", "", status, "", &head, "", ""]);
+    text += &row(["agreement", "", &agreement.sent_at, "", &id, "", "", status, "", &head, "", "", ""]);
     for recipient in &report.recipients {
         let (id, method, status) = (recipient.id.to_string(), recipient.authentication.name(), recipient.status.name());
-        text += &row(["recipient", "", "", "", &id, method, "", status, "", &json!(recipient).to_string(), "", ""]);
+        text += &row(["recipient", "", "", "", &id, method, "", status, "", &json!(recipient).to_string(), "", "", &id]);
     }
     for entry in &report.entries {
-        text += &of_entry(entry);
+        text += &of_entry(report, entry);
     }
     let count = report.count.to_string();
-    text += &row(["signature", &count, &report.issued_at, "", "", "", "", "", "", &report.signature, "", &report.head]);
+    text += &row(["signature", &count, &report.issued_at, "", "", "", "", "", "", &report.signature, "", &report.head, ""]);
     text
 }
 
-fn of_entry(entry: &Entry) -> String {
+fn of_entry(report: &Report, entry: &Entry) -> String {
     let action = json!(entry.action);
     let outcome = if entry.outcome == Conclusion::Success { "success" } else { "failure" };
     row([
@@ -64,7 +65,16 @@ fn of_entry(entry: &Entry) -> String {
         &Value::Object(entry.details.clone()).to_string(),
         &entry.previous,
         &entry.hash,
+        recipient(report, entry),
     ])
+}
+
+/// The recipient that an entry tells of: whoever it names, or whoever acted.
+fn recipient<'a>(report: &Report, entry: &'a Entry) -> &'a str {
+    match told::detail(entry, "recipient") {
+        "" if report.name_of(&entry.actor).is_some() => &entry.actor,
+        named => named,
+    }
 }
 
 fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
