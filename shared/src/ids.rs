@@ -70,6 +70,11 @@ impl<K: Kind> Id<K> {
         Self::from_raw(millis << 80 | random)
     }
 
+    /// When it was made, as an id of [`Id::new`] says.
+    pub fn made_at(self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.raw >> 80).unwrap_or_default())
+    }
+
     /// The id with these 16 bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self::from_raw(u128::from_be_bytes(bytes))

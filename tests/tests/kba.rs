@@ -212,7 +212,7 @@ async fn the_provider_is_told_reference_name_difficulty_and_address_and_no_more(
     assert_eq!(
         told,
         json!({
-            "reference": session, "difficulty": "hard", "expires_in": 600, "name": "Recipient 0",
+            "reference": session, "difficulty": "hard", "expires_in": 480, "name": "Recipient 0",
             "callback_url": format!("{}/v1/kba/callback", world.stack.base_url()),
         })
     );

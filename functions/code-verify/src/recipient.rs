@@ -142,8 +142,8 @@ impl Try<'_> {
     /// What a code that was typed gives back to the budget of texts.
     fn credit(&self) -> Option<Write> {
         let country = self.before.phone_country.as_deref()?;
-        let sends = self.before.challenges.get(&self.ticket.name)?.sends;
-        Some(Budget { account: self.agreement.account, country }.verified(sends, self.now))
+        let texts = &self.before.challenges.get(&self.ticket.name)?.texts;
+        Some(Budget { account: self.agreement.account, country }.verified(texts, self.now))
     }
 
     fn consumption(&self, recipient: &Recipient) -> Write {

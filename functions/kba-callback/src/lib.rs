@@ -12,7 +12,7 @@ use shared::app::App;
 use shared::courier::Courier;
 use shared::http::{Call, Outcome, Problem, Slug};
 use shared::kba::Answer;
-use shared::kba::webhook::{Headers, MessageId, NotGenuine, Secrets};
+use shared::kba::webhook::{Genuine, Headers, NotGenuine, Secrets};
 use shared::provider::Held;
 
 /// What this function holds.
@@ -32,20 +32,23 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
         return Err(Problem::new(Slug::NotFound));
     }
     call.expect_json()?;
-    let message = verify(&state, &call).await.map_err(|NotGenuine| Problem::new(Slug::SignatureInvalid))?;
+    let message = verify(&state, &call).await?;
     call.only_query(&[])?;
     let answer = Answer::read(call.document()?)?;
     take::take(&state, &call, &message, &answer).await
 }
 
-async fn verify(state: &State, call: &Call) -> Result<MessageId, NotGenuine> {
+/// The message, if it is genuine. Without a secret in hand nobody can say that it is not: it is to be sent again.
+async fn verify(state: &State, call: &Call) -> Result<Genuine, Problem> {
     let now = state.app.clock.now();
-    let header = |name| call.header(name).ok_or(NotGenuine);
+    let forged = |NotGenuine| Problem::new(Slug::SignatureInvalid);
+    let header = |name| call.header(name).ok_or(NotGenuine).map_err(forged);
     let headers =
         Headers { id: header("webhook-id")?, timestamp: header("webhook-timestamp")?, signature: header("webhook-signature")? };
     let secrets = match &state.secrets {
         Some(held) => held.current(now).await,
         None => None,
     };
-    secrets.ok_or(NotGenuine)?.verify(headers, call.raw_body(), now)
+    let unread = || Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into());
+    secrets.ok_or_else(unread)?.verify(headers, call.raw_body(), now).map_err(forged)
 }

@@ -4,7 +4,8 @@ use shared::agreement::{Agreement, Recipient, Whole};
 use shared::app::App;
 use shared::dynamo::{Failure, Patience, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::kba::webhook::MessageId;
+use shared::kba::session::{KEPT, LIFETIME};
+use shared::kba::webhook::Genuine;
 use shared::kba::writes::{Case, MESSAGE};
 use shared::kba::{Answer, Effect, Session, rules};
 use shared::owed;
@@ -16,7 +17,7 @@ use crate::State;
 const PATIENCE: u32 = 3;
 
 /// Carries a message out, once.
-pub async fn take(state: &State, call: &Call, message: &MessageId, answer: &Answer) -> Outcome {
+pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer) -> Outcome {
     let app = &state.app;
     let mut renewed = 0;
     let mut patience = Patience::default();
@@ -24,13 +25,23 @@ pub async fn take(state: &State, call: &Call, message: &MessageId, answer: &Answ
         let Some(session) = unseen(app, message, answer).await? else { return Ok(Reply::empty(204)) };
         let standing = Standing::read(app, &session).await?;
         let now = app.clock.now();
-        let effect = rules::decide(&session, &standing.agreement, &standing.recipient, answer.outcome, now);
+        let over_at = rules::over_at(&session, answer, message.sent_at, now);
+        let effect = rules::decide(&session, &standing.agreement, &standing.recipient, (answer.outcome, over_at), now);
         let others = match effect {
             Effect::Cancel(_) => others(app, &standing).await?,
             _ => Vec::new(),
         };
         let (agreement, recipient) = (&standing.agreement, &standing.recipient);
-        let case = Case { message, answer, source: call.source, session: &session, agreement, recipient, others: &others, now };
+        let case = Case {
+            message: &message.id,
+            answer,
+            source: call.source,
+            session: &session,
+            agreement,
+            recipient,
+            others: &others,
+            now,
+        };
         match app.table.transact(case.writes(effect)?).await {
             Ok(()) => {
                 tell(state, &case, effect).await;
@@ -51,16 +62,23 @@ pub async fn take(state: &State, call: &Call, message: &MessageId, answer: &Answ
     }
 }
 
-/// The session of a message that was not taken yet.
-async fn unseen(app: &App, message: &MessageId, answer: &Answer) -> Result<Option<Session>, Problem> {
-    let wanted = vec![keys::webhook(&message.name()), keys::session(answer.session)];
+/// The session of a message of which anything can come yet: it was not taken before, and the session is there.
+async fn unseen(app: &App, message: &Genuine, answer: &Answer) -> Result<Option<Session>, Problem> {
+    let wanted = vec![keys::webhook(&message.id.name()), keys::session(answer.session)];
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let (seen, session) = (items.next().flatten(), items.next().flatten());
     if seen.is_some() {
         return Ok(None);
     }
-    let session = session.ok_or_else(|| Problem::new(Slug::NotFound))?;
-    Ok(Some(read(session)?))
+    match session {
+        Some(session) => Ok(Some(read(session)?)),
+        None if answer.session.made_at().plus(LIFETIME).plus(KEPT) <= app.clock.now() => {
+            // It was cleaned up, and all is said of it: the provider need not go on.
+            tracing::warn!(kba.session = %answer.session, "the provider answers a session that is not kept any more");
+            Ok(None)
+        }
+        None => Err(Problem::new(Slug::NotFound)),
+    }
 }
 
 /// Where the agreement and the recipient stand.

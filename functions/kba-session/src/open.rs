@@ -11,6 +11,7 @@ use shared::dynamo::{Failure, Patience, Write, document, keys, read};
 use shared::http::problem::Policy;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::ids::SessionId;
+use shared::kba::session::BEGIN_WITHIN;
 use shared::kba::{LIFETIME, OPENINGS, Session};
 use shared::provider::{NotOpened, Opening};
 use shared::secret::Secret;
@@ -122,7 +123,7 @@ impl Case {
             reference: id,
             difficulty: self.agreement.kba.difficulty,
             callback_url: format!("{base}/v1/kba/callback"),
-            expires_in: LIFETIME,
+            expires_in: BEGIN_WITHIN,
             name: self.recipient.name.clone(),
         }
     }

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
-use shared::agreement::{Agreement, Recipient, Ticket};
+use shared::agreement::{Agreement, Authentication, Recipient, Ticket};
 use shared::app::App;
 use shared::challenge::Refusal;
 use shared::clock::Timestamp;
@@ -60,11 +60,13 @@ pub async fn show(app: &App, call: &Call) -> Outcome {
         return Err(Problem::new(Slug::NotFound));
     }
     let issuer = call.base_url(app.config.base_url.as_deref());
-    let authenticated = authenticated(&session, &issuer, &keyring, now)?;
     let closed = agreement.accessible(&recipient, now).err().map(|refusal| refusal.problem_of_recipient().slug().name());
+    // What ended, was locked or asks for something else by now lets nobody in, whatever was passed before.
+    let lets_in = closed.is_none() && recipient.authentication == Authentication::Kba;
+    let authenticated = if lets_in { authenticated(&session, &issuer, &keyring, now)? } else { None };
     let status = match session.status(&recipient, now) {
         // Nobody waits for it any more.
-        Status::Pending if closed.is_some() => Status::Expired,
+        Status::Pending if !lets_in => Status::Expired,
         status => status,
     };
     Ok(Reply::ok(&State { status, attempts_left: Session::attempts_left(&agreement, &recipient), closed, authenticated }))

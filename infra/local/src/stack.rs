@@ -12,7 +12,9 @@ use shared::config::Config;
 use shared::courier::Courier;
 use shared::dynamo::{Failure, Meter, Table, create_table};
 use shared::entropy::Entropy;
+use shared::kba::webhook;
 use shared::keyring::Keyrings;
+use shared::provider::Held;
 use shared::secret::Secret;
 use shared::sso::IssuerKeys;
 use tokio::net::TcpListener;
@@ -55,6 +57,8 @@ pub struct Options {
     pub config: Config,
     /// Another DynamoDB than the embedded one. Without a data directory, the table gets a name of its own.
     pub dynamodb_endpoint: Option<String>,
+    /// Another source of what callbacks are signed with than the provider of this machine.
+    pub callback_secrets: Option<Held<webhook::Secrets>>,
     /// Another SES than the inbox.
     pub ses_endpoint: Option<String>,
     /// Another SNS than the inbox.
@@ -74,6 +78,7 @@ impl Options {
             demo: false,
             config: Config::read(|_| None),
             dynamodb_endpoint: None,
+            callback_secrets: None,
             ses_endpoint: None,
             sns_endpoint: None,
         }
@@ -277,7 +282,8 @@ impl Parts {
         let provider_serving = provider.serve(provider_listener);
         let faults = Faults::default();
         let sdk = Sdk::new(faults.clone());
-        let vendor = provider.vendor(sdk.outbound(Service::Provider, &config), &config);
+        let mut vendor = provider.vendor(sdk.outbound(Service::Provider, &config), &config);
+        vendor.secrets = options.callback_secrets.clone().or(vendor.secrets);
         let endpoint = |given: &Option<String>| given.clone().unwrap_or_else(|| inbox_endpoint.clone());
         let dynamodb = options.dynamodb_endpoint.clone().or_else(|| engine.as_ref().map(|engine| engine.endpoint.clone()));
         let table = table(&sdk, &dynamodb.unwrap_or_default(), &config.table_name).await?;

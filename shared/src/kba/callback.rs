@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::clock::Timestamp;
 use crate::http::{Body, FieldError, Problem, Slug};
 use crate::ids::SessionId;
 
@@ -61,7 +62,7 @@ pub struct Message {
     #[serde(rename = "type")]
     #[schema(example = "kba.session.completed")]
     pub kind: String,
-    /// When the session was over, RFC 3339.
+    /// When the session was over, RFC 3339: what is told late counts as of then.
     #[schema(example = "2027-01-15T08:00:00Z")]
     pub timestamp: String,
     /// How it went.
@@ -91,6 +92,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// The token of a pass, and of nothing else.
     pub token: Option<String>,
+    /// When the session was over, by the provider's clock.
+    pub ended_at: Timestamp,
 }
 
 impl Answer {
@@ -111,7 +114,8 @@ impl Answer {
         if kind != COMPLETED {
             errors.push(FieldError::new("/type", format!("must be \"{COMPLETED}\"")));
         }
-        if DateTime::from_str(&timestamp, Format::DateTimeWithOffset).is_err() {
+        let ended_at = moment(&timestamp);
+        if ended_at.is_none() {
             errors.push(FieldError::new("/timestamp", "must be an RFC 3339 time"));
         }
         match (&data.token, data.outcome) {
@@ -124,10 +128,9 @@ impl Answer {
             }
             _ => {}
         }
-        if errors.is_empty() {
-            Ok(Self { session: data.session, outcome: data.outcome, token: data.token })
-        } else {
-            Err(Problem::invalid(errors))
+        match ended_at.filter(|_| errors.is_empty()) {
+            Some(ended_at) => Ok(Self { session: data.session, outcome: data.outcome, token: data.token, ended_at }),
+            None => Err(Problem::invalid(errors)),
         }
     }
 }
@@ -136,6 +139,10 @@ impl Answer {
 fn unknown(value: &Value, pointer: &str, known: &[&str]) -> Option<String> {
     let members = value.as_object()?;
     members.keys().any(|name| !known.contains(&name.as_str())).then(|| pointer.to_owned())
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
+    DateTime::from_str(text, Format::DateTimeWithOffset).ok()?.to_millis().ok().map(Timestamp::from_millis)
 }
 
 fn is_token(token: &str) -> bool {
@@ -164,7 +171,9 @@ mod tests {
             if let Some(token) = &token {
                 data["token"] = json!(token);
             }
-            assert_eq!(Answer::read(message(&data)).unwrap(), Answer { session: session(), outcome, token });
+            // A quarter of a second after eight.
+            let ended_at = Timestamp::from_millis(1_800_000_000_250);
+            assert_eq!(Answer::read(message(&data)).unwrap(), Answer { session: session(), outcome, token, ended_at });
         }
     }
 

@@ -1,11 +1,13 @@
 //! Pure: what an answer of the provider comes to, given where the session, the recipient and the agreement stand.
 //!
 //! Only the first answer of a session counts, whatever it came to. `failed` and `timed_out` use up an attempt even where the session
-//! was superseded or its time was over: nobody walks away from hard questions for free. `passed` counts only while it is waited for.
-//! A pass resets the attempts, those of earlier sessions included whose answers come after it.
+//! was superseded or its time was over: nobody walks away from hard questions for free. `passed` counts where the session is the
+//! recipient's latest and was over in time: by when it was passed, and not by when we are told ([`over_at`]). A pass resets the
+//! attempts, those of earlier sessions included whose answers come after it.
 
-use super::callback::Outcome;
-use super::session::{Session, Status};
+use super::callback::{Answer, Outcome};
+use super::session::Session;
+use super::webhook::TOLERANCE;
 use crate::agreement::{self, Agreement, Authentication, Recipient};
 use crate::clock::Timestamp;
 
@@ -77,12 +79,28 @@ impl Effect {
     }
 }
 
-/// What `outcome` of `session` comes to.
-pub fn decide(session: &Session, agreement: &Agreement, recipient: &Recipient, outcome: Outcome, now: Timestamp) -> Effect {
+/// When the session was over, by our clock, as a message tells that was sent at `sent_at` and comes now.
+///
+/// The provider's clock may be [`TOLERANCE`] from ours, as the message's signature has it. So what is taken of it is a span between
+/// two of its own times: how long the session had been over when the message was sent. A span that would have ended the session
+/// before it was opened is none; then the message's coming is all that there is to go by.
+pub fn over_at(session: &Session, answer: &Answer, sent_at: Timestamp, now: Timestamp) -> Timestamp {
+    let over_at = now.minus(sent_at.until(answer.ended_at));
+    if over_at < session.opened_at.minus(TOLERANCE) { now } else { over_at }
+}
+
+/// What `outcome` of `session` comes to, which was over at `over_at`.
+pub fn decide(
+    session: &Session,
+    agreement: &Agreement,
+    recipient: &Recipient,
+    (outcome, over_at): (Outcome, Timestamp),
+    now: Timestamp,
+) -> Effect {
     match standing(session, agreement, recipient, now) {
         Some(idle) => Effect::Nothing(idle),
         None if outcome.is_failure() => failure(session, agreement, recipient),
-        None => match stale(session, recipient, now) {
+        None => match stale(session, recipient, over_at) {
             Some(idle) => Effect::Nothing(idle),
             None if outcome == Outcome::Passed => Effect::Pass,
             None => Effect::Over,
@@ -104,13 +122,12 @@ fn standing(session: &Session, agreement: &Agreement, recipient: &Recipient, now
     }
 }
 
-/// Why an answer that uses up no attempt comes too late.
-fn stale(session: &Session, recipient: &Recipient, now: Timestamp) -> Option<Idle> {
-    match session.status(recipient, now) {
-        Status::Pending => None,
-        Status::Superseded => Some(Idle::Superseded),
-        _ => Some(Idle::Expired),
+/// Why an answer that uses up no attempt comes too late. That the clean-up has written the session off meanwhile is no reason.
+fn stale(session: &Session, recipient: &Recipient, over_at: Timestamp) -> Option<Idle> {
+    if !session.is_latest(recipient) {
+        return Some(Idle::Superseded);
     }
+    (session.expires_at <= over_at).then_some(Idle::Expired)
 }
 
 fn failure(session: &Session, agreement: &Agreement, recipient: &Recipient) -> Effect {
@@ -134,7 +151,7 @@ mod tests {
     use crate::agreement::tests::{agreement, recipient};
     use crate::clock::Span;
     use crate::ids::{AccountId, SessionId};
-    use crate::kba::LIFETIME;
+    use crate::kba::{LIFETIME, Status};
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -169,7 +186,7 @@ mod tests {
     }
 
     fn effect(session: &Session, recipient: &Recipient, outcome: Outcome) -> Effect {
-        decide(session, &agreement(), recipient, outcome, NOW)
+        decide(session, &agreement(), recipient, (outcome, NOW), NOW)
     }
 
     #[test]
@@ -189,9 +206,59 @@ mod tests {
     #[test]
     fn of_a_session_whose_time_was_over_failures_count_and_nothing_else_does() {
         let late = NOW.plus(LIFETIME).plus(Span::hours(1));
-        let effects = Outcome::ALL.map(|outcome| decide(&session(1), &agreement(), &asked(1, 0), outcome, late));
+        let effects = Outcome::ALL.map(|outcome| decide(&session(1), &agreement(), &asked(1, 0), (outcome, late), late));
         let nothing = Effect::Nothing(Idle::Expired);
         assert_eq!(effects, [nothing, Effect::Attempt(1), Effect::Attempt(1), nothing, nothing]);
+    }
+
+    #[test]
+    fn when_a_session_was_over_is_told_by_the_providers_own_clock() {
+        // Seconds after the opening: ended and sent by the provider's clock, arrived by ours; when it was over by ours.
+        let cases = [
+            ("told at once", 300, 300, 300, 300),
+            ("told at once, on its way for a second", 300, 300, 301, 301),
+            ("told late", 300, 1_300, 1_300, 300),
+            ("told a day late", 599, 86_999, 86_999, 599),
+            ("told at once by a clock that is five minutes ahead", 600, 600, 300, 300),
+            ("told late by a clock that is five minutes ahead", 600, 1_600, 1_300, 300),
+            ("told at once by a clock that is five minutes behind", 0, 0, 300, 300),
+            ("told late by a clock that is five minutes behind", 0, 1_000, 1_300, 300),
+            ("over when it was too late, told later", 700, 1_300, 1_300, 700),
+            ("over after it was sent, which cannot be", 900, 300, 300, 300),
+            ("over well before it was opened, which cannot be", -100_000, 900, 900, 900),
+            ("over just before it was opened: clocks that were set", -200, 900, 900, -200),
+        ];
+        let at = |seconds| NOW.plus(Span::seconds(seconds));
+        for (what, ended, sent, came, over) in cases {
+            let answer = Answer { session: id(1), outcome: Outcome::Passed, token: None, ended_at: at(ended) };
+            assert_eq!(over_at(&session(1), &answer, at(sent), at(came)), at(over), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_pass_in_time_counts_whenever_it_is_told_while_nothing_has_taken_its_place() {
+        let (in_time, too_late) = (NOW.plus(Span::seconds(599)), NOW.plus(LIFETIME));
+        let told = NOW.plus(Span::hours(5));
+        let latest = asked(1, 2);
+        let superseded = asked(2, 0);
+        // The clean-up has written it off meanwhile.
+        let expired = Session { status: Status::Expired, ..session(1) };
+        for session in [&session(1), &expired] {
+            let of = |recipient, outcome, over_at| decide(session, &agreement(), recipient, (outcome, over_at), told);
+            assert_eq!(of(&latest, Outcome::Passed, in_time), Effect::Pass);
+            assert_eq!(of(&latest, Outcome::NotLocatable, in_time), Effect::Over);
+            assert_eq!(of(&latest, Outcome::ProviderError, in_time), Effect::Over);
+            assert_eq!(of(&latest, Outcome::Passed, too_late), Effect::Nothing(Idle::Expired));
+            assert_eq!(of(&superseded, Outcome::Passed, in_time), Effect::Nothing(Idle::Superseded));
+            for over_at in [in_time, too_late] {
+                assert_eq!(of(&latest, Outcome::Failed, over_at), Effect::Cancel(3));
+                assert_eq!(of(&superseded, Outcome::TimedOut, over_at), Effect::Attempt(1));
+            }
+        }
+        // Nothing comes of it once the agreement has ended.
+        let ended = agreement().expires_at;
+        let of = decide(&session(1), &agreement(), &latest, (Outcome::Passed, in_time), ended);
+        assert_eq!(of, Effect::Nothing(Idle::AgreementClosed));
     }
 
     #[test]
@@ -203,7 +270,7 @@ mod tests {
         assert_eq!(effect(&viewing, &completed, Outcome::Failed), Effect::Lock(3));
         let mut unlimited = agreement();
         unlimited.kba.max_attempts = None;
-        assert_eq!(decide(&session(1), &unlimited, &asked(1, 99), Outcome::Failed, NOW), Effect::Attempt(100));
+        assert_eq!(decide(&session(1), &unlimited, &asked(1, 99), (Outcome::Failed, NOW), NOW), Effect::Attempt(100));
     }
 
     #[test]
@@ -231,7 +298,9 @@ mod tests {
         let locked = Recipient { status: RecipientStatus::Completed, viewing_locked_at: Some(NOW), ..asked(1, 3) };
         let changed = Recipient { authentication: Authentication::Sms, ..asked(1, 0) };
         for outcome in Outcome::ALL {
-            let of = |agreement: &Agreement, recipient: &Recipient, now| decide(&session(1), agreement, recipient, outcome, now);
+            let of = |agreement: &Agreement, recipient: &Recipient, now| {
+                decide(&session(1), agreement, recipient, (outcome, now), now)
+            };
             assert_eq!(of(&closed, &asked(1, 0), NOW), Effect::Nothing(Idle::AgreementClosed));
             assert_eq!(of(&agreement(), &asked(1, 0), agreement().expires_at), Effect::Nothing(Idle::AgreementClosed));
             assert_eq!(of(&agreement(), &locked, NOW), Effect::Nothing(Idle::ViewingLocked));

@@ -13,8 +13,10 @@ use crate::dynamo::{Failure, Write, keys};
 use crate::ids::{AccountId, AgreementId, RecipientId, SessionId};
 use crate::throttle::{Limit, Window};
 
-/// For how long a person may begin, and the challenge lives as long.
+/// How long a session lives, and the challenge with it.
 pub const LIFETIME: Span = Span::minutes(10);
+/// For how long a person may begin. The rest of [`LIFETIME`] is for who begins at the last moment.
+pub const BEGIN_WITHIN: Span = Span::minutes(8);
 /// How many sessions a recipient may open.
 pub const OPENINGS: Window = Window { limits: &[Limit { quota: 10, span: Span::hours(24) }] };
 /// How long a pass is told together with the access token.
@@ -126,10 +128,15 @@ impl Session {
     /// Where it stands at `now`. That a newer one has taken its place stands on its recipient; that its time is over stands nowhere.
     pub fn status(&self, recipient: &Recipient, now: Timestamp) -> Status {
         match self.status {
-            Status::Pending if recipient.kba.session != Some(self.id) => Status::Superseded,
+            Status::Pending if !self.is_latest(recipient) => Status::Superseded,
             Status::Pending if self.expires_at <= now => Status::Expired,
             status => status,
         }
+    }
+
+    /// Whether it is the recipient's latest: no other has taken its place, and no change of the method has ended it.
+    pub fn is_latest(&self, recipient: &Recipient) -> bool {
+        recipient.kba.session == Some(self.id)
     }
 
     /// How many failures are left before they have their consequence; none where there is no limit.

@@ -42,6 +42,15 @@ pub struct Headers<'a> {
     pub signature: &'a str,
 }
 
+/// A genuine message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genuine {
+    /// Which it is.
+    pub id: MessageId,
+    /// When it was sent, by the sender's clock: at most [`TOLERANCE`] from ours.
+    pub sent_at: Timestamp,
+}
+
 /// The name of a genuine message: the same when it is sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageId(String);
@@ -65,7 +74,7 @@ impl Secrets {
     }
 
     /// Which message `body` is, if one of the secrets has signed it within [`TOLERANCE`] of `now`.
-    pub fn verify(&self, headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<MessageId, NotGenuine> {
+    pub fn verify(&self, headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<Genuine, NotGenuine> {
         let Headers { id, timestamp, signature } = headers;
         // A full stop would let two different messages be signed as one.
         let sound = (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.');
@@ -84,7 +93,8 @@ impl Secrets {
             .take(SIGNATURES_MAX)
             .filter_map(of_version)
             .any(|tag| self.0.iter().any(|key| hmac::verify(key, &signed, &tag).is_ok()));
-        if genuine { Ok(MessageId(id.to_owned())) } else { Err(NotGenuine) }
+        let sent_at = Timestamp::from_millis(at * 1000);
+        if genuine { Ok(Genuine { id: MessageId(id.to_owned()), sent_at }) } else { Err(NotGenuine) }
     }
 }
 
@@ -115,13 +125,14 @@ mod tests {
         Secrets::read(&texts)
     }
 
-    fn verify(headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<MessageId, NotGenuine> {
+    fn verify(headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<Genuine, NotGenuine> {
         secrets(&[SECRET]).unwrap().verify(headers, body, now)
     }
 
     #[test]
     fn the_specifications_vector_is_genuine() {
-        assert_eq!(verify(VECTOR, BODY, NOW), Ok(MessageId(VECTOR.id.to_owned())));
+        let genuine = Genuine { id: MessageId(VECTOR.id.to_owned()), sent_at: NOW };
+        assert_eq!(verify(VECTOR, BODY, NOW), Ok(genuine));
     }
 
     #[test]

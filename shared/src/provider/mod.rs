@@ -11,7 +11,7 @@
 //! { "reference": "kba_…",              our session's id: what the callback names, and no more
 //!   "difficulty": "default" | "hard",  three questions, or four
 //!   "callback_url": "https://…/v1/kba/callback",
-//!   "expires_in": 600,                 for so many seconds the person may begin
+//!   "expires_in": 480,                 for so many seconds the person may begin
 //!   "name": "Ann Miller" }             only where the sender fixed it: the person cannot change it then
 //!
 //! 201 { "reference": "kba_…", "iframe_url": "https://…" }
@@ -22,7 +22,12 @@
 //!   so does the name, unless the sender gave it.
 //! - `iframe_url` is of the origin that the deployment names: our page lets no other be framed.
 //! - 429 and 5xx, and no answer, are tried again; anything else says that the deployment is set up wrongly.
+//! - Who has begun is done two minutes after `expires_in` at the latest, or has run out of time: a session lives ten minutes in all. One
+//!   that nobody began is over without a word.
 //! - How the session went comes as a callback, by Standard Webhooks, until it is answered with 2xx: see [`crate::kba::callback`].
+//!   `webhook-timestamp` is when the message is sent, each time anew, and at most five minutes from our clock; `timestamp` in the body is
+//!   when the session was over, and stays. The span between the two says how late we are told. A pass within the ten minutes counts
+//!   however late that is, unless another session has taken its place or the agreement has ended; one after them comes to nothing.
 
 mod secrets;
 
@@ -177,7 +182,7 @@ mod tests {
             reference: SessionId::from_bytes([1; 16]),
             difficulty: Difficulty::Hard,
             callback_url: "https://api.example/v1/kba/callback".into(),
-            expires_in: Span::minutes(10),
+            expires_in: Span::minutes(8),
             name: None,
         }
     }
@@ -193,7 +198,7 @@ mod tests {
         let reference = opening().reference.to_string();
         assert_eq!(
             sent,
-            serde_json::json!({"reference": reference, "difficulty": "hard", "expires_in": 600,
+            serde_json::json!({"reference": reference, "difficulty": "hard", "expires_in": 480,
                 "callback_url": "https://api.example/v1/kba/callback"})
         );
         assert_eq!(provider().sessions, "https://kba.example/api/v1/sessions");

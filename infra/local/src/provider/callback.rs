@@ -10,7 +10,7 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHO
 
 use super::Desk;
 
-/// How often a message is sent that has no answer, or one that asks to be sent again.
+/// How often a message is sent that is not answered with 2xx: whatever else is answered may be another the next time.
 const TRIES: u32 = 5;
 /// The wait before the second time; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -70,8 +70,7 @@ pub(super) async fn deliver(desk: &Desk, reference: &str, outcome: Outcome, addr
     let mut tried = 1;
     loop {
         let status = send(desk, &id, &body, address).await;
-        let again = status == 0 || status == 429 || status >= 500;
-        if !again || tried == TRIES {
+        if (200..300).contains(&status) || tried == TRIES {
             return Delivered { status, token };
         }
         tokio::time::sleep(wait).await;

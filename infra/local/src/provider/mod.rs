@@ -124,7 +124,7 @@ impl Provider {
         if sessions.len() >= KEPT_MAX {
             sessions.pop_first();
         }
-        sessions.insert(opening.reference.clone(), Session::new(opening, key));
+        sessions.insert(opening.reference.clone(), Session::new(opening, key, self.0.clock.now()));
         Some((page, true))
     }
 

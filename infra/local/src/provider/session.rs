@@ -17,6 +17,8 @@ pub(super) struct Opening {
     pub name: Option<String>,
     pub questions: usize,
     pub callback_url: String,
+    /// For how long somebody may begin.
+    pub expires_in: Span,
     /// The request as it was sent.
     pub sent: Value,
 }
@@ -48,7 +50,8 @@ impl Opening {
             return Err("reference, expires_in or callback_url is not usable".into());
         }
         let questions = if matches!(difficulty, Difficulty::Hard) { 4 } else { 3 };
-        Ok(Self { reference, name, questions, callback_url, sent })
+        let expires_in = Span::seconds(expires_in.into());
+        Ok(Self { reference, name, questions, callback_url, expires_in, sent })
     }
 }
 
@@ -69,6 +72,8 @@ pub(super) struct Session {
     pub opening: Opening,
     /// What its page is addressed by.
     pub key: String,
+    /// Until when somebody may begin.
+    begin_until: Timestamp,
     step: Step,
 }
 
@@ -86,13 +91,16 @@ pub(super) struct Person {
 pub(super) enum Next {
     /// These questions, for so long.
     Questions(Vec<Question>, Span),
+    /// Nobody has begun in time: it is over without a word to anybody.
+    TooLate,
     /// It is over; the callback goes to this address.
     Over(Outcome, Option<String>),
 }
 
 impl Session {
-    pub fn new(opening: Opening, key: String) -> Self {
-        Self { opening, key, step: Step::Opened }
+    pub fn new(opening: Opening, key: String, now: Timestamp) -> Self {
+        let begin_until = now.plus(opening.expires_in);
+        Self { opening, key, begin_until, step: Step::Opened }
     }
 
     /// How it went, if it is over.
@@ -106,6 +114,7 @@ impl Session {
             Step::Ended(outcome) => return Some(Next::Over(*outcome, None)),
             // A page that was reloaded gets the same questions, and no more time.
             Step::Asked { questions, until } => return Some(Next::Questions(questions.clone(), until.until(now))),
+            Step::Opened if self.begin_until <= now => return Some(Next::TooLate),
             Step::Opened => {}
         }
         let name = self.opening.name.as_deref().or(person.name.as_deref()).unwrap_or_default().trim();

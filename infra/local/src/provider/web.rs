@@ -111,6 +111,7 @@ fn go_on(provider: &Provider, key: &str, step: impl FnOnce(&mut Session) -> Opti
     match next {
         None => missing(),
         Some((_, None)) => refused(StatusCode::UNPROCESSABLE_ENTITY, "please check what you typed"),
+        Some((_, Some(Next::TooLate))) => refused(StatusCode::GONE, "the time to begin is over: please go back and begin again"),
         Some((_, Some(Next::Questions(questions, within)))) => {
             // This is a simulation: who tries it has to know what the records say.
             let right: Vec<_> = questions.iter().map(|question| question.right).collect();
