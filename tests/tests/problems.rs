@@ -1038,7 +1038,11 @@ async fn the_errors_of_agreements() {
     lock_viewing(&walk.world, &sent).await;
     walk.refuses_contention(reopen, &format!("{first}/reopen"), None).await;
     walk.refuses_contention(Operation::CancelAgreement, &format!("{one}/cancel"), Some(reason.clone())).await;
-    cancel(&walk.world, &sent).await;
+    walk.key = Some("cancel");
+    let _ = walk.world.send(walk.ask(Operation::CancelAgreement, &format!("{one}/cancel")).json(&reason)).await.expect(200);
+    let other = json!({"reason": "another reason"});
+    walk.refuses_body(Operation::CancelAgreement, Slug::IdempotencyKeyReused, &format!("{one}/cancel"), other).await;
+    walk.key = Some("another");
     walk.refuses_body(Operation::CancelAgreement, Slug::AgreementNotOpen, &format!("{one}/cancel"), reason).await;
     walk.refuses_body(patch, Slug::AgreementNotOpen, &first, method).await;
     for (operation, step) in [(complete, "complete"), (resend, "resend"), (reopen, "reopen")] {

@@ -321,9 +321,9 @@ routes! {
         "Mail a recipient another link: 5 in 10 minutes and 10 an hour. Those mailed before stay good";
     ReopenViewing "POST" "/v1/agreements/{id}/recipients/{recipient}/reopen" Agreements AGREEMENTS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
-        "Let a recipient view the agreement again who failed too often to";
+        "Let a recipient in again who failed too often: to view the agreement, or to type codes";
     CancelAgreement "POST" "/v1/agreements/{id}/cancel" Agreements AGREEMENTS, WithEffect Honoured 200
-        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict, S::IdempotencyKeyReused]
         "Cancel an agreement; what was reserved and not used is given back";
     ListAuthenticationMethods "GET" "/v1/authentication-methods" Agreements AGREEMENTS, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
