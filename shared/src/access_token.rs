@@ -13,7 +13,7 @@ use crate::entropy::Entropy;
 use crate::ids::{AccountId, AgreementId, RecipientId, UserId};
 use crate::keyring::{Keyring, KeyringError, PublicKey};
 use crate::secret::{self, Secret};
-use crate::user::{Kind, Method};
+use crate::user::{Kind, Method, User};
 
 /// How long a token is good.
 pub const LIFETIME: Span = Span::minutes(15);
@@ -60,7 +60,7 @@ impl Proof {
         match first {
             First::Password => Self::password_then(method, now),
             First::Link(_) => Self::link_then(method, now),
-            First::IdToken => Self::id_token_then(method, now),
+            First::IdToken { .. } => Self::id_token_then(method, now),
         }
     }
 
@@ -129,6 +129,9 @@ pub struct Claims {
     pub acr: Acr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement: Option<AgreementId>,
+    /// The user's generation of proofs: this service takes no token of an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 impl Claims {
@@ -136,11 +139,6 @@ impl Claims {
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         let second = !matches!(self.acr, Acr::SingleFactor | Acr::AllowlistedNetwork);
         second && now.as_secs() - self.auth_time <= FRESH.as_secs()
-    }
-
-    /// When something was last proved.
-    pub fn proved_at(&self) -> Timestamp {
-        Timestamp::default().plus(Span::seconds(self.auth_time))
     }
 
     /// Whether it is the token of an agreement's recipient, who is no user.
@@ -182,6 +180,15 @@ pub struct Subject {
     pub account: AccountId,
     /// Staff or counterparty.
     pub kind: Kind,
+    /// The user's generation of proofs.
+    pub generation: u64,
+}
+
+impl Subject {
+    /// This user, as it stands.
+    pub const fn of(user: &User) -> Self {
+        Self { user: user.id, account: user.account, kind: user.kind, generation: user.proof_generation }
+    }
 }
 
 /// Signs a token.
@@ -197,7 +204,7 @@ pub fn sign(
         Kind::Internal => "internal",
         Kind::External => "external",
     };
-    let who = json!({"sub": subject.user, "aud": subject.account, "acct": subject.account, "kind": kind});
+    let who = json!({"sub": subject.user, "aud": subject.account, "acct": subject.account, "kind": kind, "generation": subject.generation});
     signed(who, proof, issuer, keyring, entropy, now)
 }
 
@@ -286,8 +293,12 @@ mod tests {
     }
 
     fn token(ring: &Keyring) -> String {
-        let subject =
-            Subject { user: UserId::from_bytes([2; 16]), account: AccountId::from_bytes([1; 16]), kind: Kind::External };
+        let subject = Subject {
+            user: UserId::from_bytes([2; 16]),
+            account: AccountId::from_bytes([1; 16]),
+            kind: Kind::External,
+            generation: 7,
+        };
         let proof = Proof::password_then(Method::Sms, NOW);
         sign(&subject, &proof, ISSUER, ring, &Entropy::seeded(9), NOW).unwrap().expose().clone()
     }
@@ -298,7 +309,7 @@ mod tests {
         let claims = verify(&token(&ring), ISSUER, &ring, NOW).unwrap();
         assert_eq!(claims.sub, UserId::from_bytes([2; 16]).to_string());
         assert_eq!(claims.amr, ["pwd", "otp", "sms", "mfa"]);
-        assert_eq!(claims.acr, Acr::TwoFactor);
+        assert_eq!((claims.acr, claims.generation), (Acr::TwoFactor, Some(7)));
         assert_eq!(claims.exp - claims.iat, 900);
     }
 

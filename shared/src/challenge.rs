@@ -36,8 +36,11 @@ pub enum First {
     Password,
     /// The mailbox: a link that was mailed there was opened.
     Link(Opened),
-    /// An ID token of the account's issuer.
-    IdToken,
+    /// An ID token.
+    IdToken {
+        /// Of this issuer, which was the account's.
+        issuer: String,
+    },
 }
 
 impl First {
@@ -45,7 +48,7 @@ impl First {
     pub const fn link(&self) -> Option<&Opened> {
         match self {
             Self::Link(opened) => Some(opened),
-            Self::Password | Self::IdToken => None,
+            Self::Password | Self::IdToken { .. } => None,
         }
     }
 
@@ -64,10 +67,14 @@ impl First {
         self.link().is_some_and(|opened| opened.purpose == Purpose::Password)
     }
 
-    /// Whether it still leads somewhere: an address that the account has taken from its list is handed nothing.
+    /// Whether it still leads somewhere: an address that the account has taken from its list is handed nothing, and what an issuer
+    /// vouched for counts for as long as it is the account's.
     pub fn leads_on(&self, settings: &Settings) -> bool {
-        let target = self.link().and_then(|opened| opened.redirect_uri.as_ref());
-        target.is_none_or(|uri| settings.links.redirect_uris.contains(uri))
+        match self {
+            Self::Password => true,
+            Self::Link(opened) => opened.redirect_uri.as_ref().is_none_or(|uri| settings.links.redirect_uris.contains(uri)),
+            Self::IdToken { issuer } => settings.sso.as_ref().is_some_and(|sso| sso.issuer == *issuer),
+        }
     }
 
     const fn is_password(&self) -> bool {

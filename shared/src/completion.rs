@@ -106,9 +106,8 @@ impl Completion {
     ) -> Result<Answer, KeyringError> {
         Ok(match &self.handover {
             Handover::Token => {
-                let subject = Subject { user: user.id, account: user.account, kind: user.kind };
                 let issuer = call.base_url(app.config.base_url.as_deref());
-                let token = access_token::sign(&subject, &self.proof, &issuer, keyring, &app.entropy, self.now)?;
+                let token = access_token::sign(&Subject::of(user), &self.proof, &issuer, keyring, &app.entropy, self.now)?;
                 Answer::Authenticated(Authenticated::new(token, &self.proof))
             }
             Handover::Code(code, uri) => Answer::Redirect(Redirect::new(exchange::address(uri, code), code.clone())),

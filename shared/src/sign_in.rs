@@ -198,7 +198,7 @@ fn owed(user: &User, methods: Methods, by_link: bool, now: Timestamp) -> Next {
         let offer = |method| Offer { method, destination: user.masked_destination(method) };
         return Next::SecondFactor(offers.into_iter().map(offer).collect());
     }
-    if !user.may_enrol(methods, by_link) {
+    if !user.may_enrol(methods, by_link, now) {
         return Next::NoUsableFactor;
     }
     Next::Enrolment(vec![Offer { method: Method::Totp, destination: None }])

@@ -35,7 +35,7 @@ pub async fn signed_in(app: &App, call: &Call, keyring: &Keyring, now: Timestamp
     let mut items = app.table.get_all(vec![keys::user(id), keys::account(claims.acct)]).await?.into_iter();
     let user: User = read(items.next().flatten().ok_or_else(unauthorized)?)?;
     let account: Account = read(items.next().flatten().ok_or_else(unauthorized)?)?;
-    if !user.honours(claims.auth_time) || user.account != account.id {
+    if !user.takes(&claims) || user.account != account.id {
         return Err(unauthorized());
     }
     let settings = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?;

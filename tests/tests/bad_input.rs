@@ -103,6 +103,40 @@ async fn a_missing_or_mistyped_field_is_named() {
 }
 
 #[tokio::test]
+async fn a_word_is_a_string_and_nothing_that_names_one() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    let keys = format!("/v1/accounts/{}/api-keys", world.account);
+    let user = format!("/v1/users/{}", ann.id);
+    let agreement = json!({
+        "title": "Lease", "sender": {"email": "a@example.com"},
+        "recipients": [{"email": "b@example.com", "authentication": {"none": null}}],
+    });
+    let _ = world.stack.meter().take();
+    for (method, path, key, body, pointer) in [
+        (Method::POST, "/v1/codes", "", json!({"challenge": challenge, "method": {"sms": null}}), "/method"),
+        (Method::POST, "/v1/codes", "", json!({"challenge": challenge, "method": {"sms": {}}}), "/method"),
+        (Method::POST, "/v1/codes", "", json!({"challenge": challenge, "method": ["sms"]}), "/method"),
+        (Method::POST, "/v1/codes/verify", "", json!({"challenge": challenge, "method": {"sms": null}, "code": code}), "/method"),
+        (Method::POST, "/v1/users", &world.key, json!({"username": "x", "kind": {"internal": null}}), "/kind"),
+        (Method::PATCH, &user, &world.key, json!({"locale": {"fr": null}}), "/locale"),
+        (Method::PATCH, &user, &world.key, json!({"kind": {"internal": null}}), "/kind"),
+        (Method::PATCH, "/v1/settings", &world.key, json!({"locale": {"fr": {}}}), "/locale"),
+        (Method::POST, &keys, OPERATOR, json!({"name": "x", "scopes": [{"audit:read": null}]}), "/scopes/0"),
+        (Method::POST, "/v1/accounts", OPERATOR, json!({"name": "x", "plan": {"starter": null}}), "/plan"),
+        (Method::POST, "/v1/agreements", &world.key, agreement, "/recipients/0/authentication"),
+    ] {
+        let request = world.request(method, path).header("idempotency-key", "\"one\"").json(&body);
+        let request = if key.is_empty() { request } else { request.bearer_auth(key) };
+        let refused = world.send(request).await.refused(400, "invalid-request");
+        assert_eq!(refused.pointers(), [pointer], "{body}");
+    }
+    assert!(world.stack.meter().take().write_units < f64::EPSILON, "nothing was written");
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_user_that_cannot_be_is_refused_with_every_field_named() {
     let world = World::new().await;
     let create = |body: Value| world.backend(Method::POST, "/v1/users", Some(body));

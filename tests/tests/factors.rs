@@ -299,7 +299,7 @@ async fn a_change_of_factors_takes_a_second_factor_of_the_last_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_phone_that_comes_while_an_app_is_confirmed_is_a_factor_that_exists() {
+async fn a_phone_that_comes_while_an_app_is_confirmed_ends_the_token_that_would_have_set_it_up() {
     let world = World::new().await;
     let _ = world.settings(json!({"ip_allowlist": ["127.0.0.0/16"]})).await;
     let intern = world.user("intern", json!({"kind": "internal", "phone": null})).await;
@@ -316,7 +316,13 @@ async fn a_phone_that_comes_while_an_app_is_confirmed_is_a_factor_that_exists() 
         let path = format!("/v1/users/{}", intern.id);
         let _ = world.backend(Method::PATCH, &path, Some(json!({"phone": "+12025550100"}))).await.expect(200);
     });
-    let _ = confirmed.refused(403, "fresh-second-factor-required");
+    let _ = confirmed.refused(401, "unauthorized");
+    let shown = world.backend(Method::GET, &format!("/v1/users/{}", intern.id), None).await.expect(200);
+    assert_eq!(shown.body["factors"], json!(["sms", "email"]));
+    // Nor with a new sign-in: there is a factor now.
+    let token = world.opened("intern").await.text("access_token");
+    let begin = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await;
+    let _ = begin.refused(403, "fresh-second-factor-required");
 }
 
 #[tokio::test]
@@ -390,7 +396,7 @@ async fn after_an_administrators_reset_the_password_alone_enrols_only_who_has_no
         let begin = world.post("/v1/factors/totp", json!({"challenge": open})).await;
         let _ = begin.refused(410, "challenge-expired");
         let token = done.body["authenticated"]["access_token"].as_str().unwrap();
-        assert_eq!(listed(&world, token).await, json!([]));
+        let _ = world.as_user(token, Method::GET, "/v1/factors", None).await.refused(401, "unauthorized");
         if username == "ben" {
             let _ = world.login("ben", PASSWORD).await.refused(403, "no-usable-factor");
         } else {

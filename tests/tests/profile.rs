@@ -151,6 +151,24 @@ async fn whoever_changes_a_factor_the_user_is_told_in_the_own_language() {
 }
 
 #[tokio::test]
+async fn an_administrators_change_is_told_in_the_language_of_the_group() {
+    let world = World::new().await;
+    let path = "/v1/groups/escrow/settings";
+    let _ = world.backend(Method::PATCH, path, Some(json!({"locale": "it"}))).await.expect(200);
+    let ann = world.user("ann", json!({"group": "escrow"})).await;
+    let own = format!("/v1/users/{}", ann.id);
+    let _ = world.backend(Method::DELETE, &format!("{own}/factors/totp"), None).await.expect(204);
+    let _ = world.backend(Method::PATCH, &own, Some(json!({"phone": "+12025550177"}))).await.expect(200);
+    let _ = world.backend(Method::PATCH, &own, Some(json!({"sso_subject": "00u1"}))).await.expect(200);
+    let _ = world.backend(Method::PATCH, &own, Some(json!({"sso_subject": null}))).await.expect(200);
+    let told = mails(&world).await;
+    for (mail, word) in told.iter().zip(["Un amministratore", "altro numero", "un altro account", "è stato disattivato"]) {
+        assert!(mail.1.contains(word), "{word}: {mail:?}");
+    }
+    assert_eq!(recipients(&told), ["ann@example.com"; 4]);
+}
+
+#[tokio::test]
 async fn a_notice_that_cannot_be_sent_is_owed_and_the_change_stands() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
@@ -166,19 +184,21 @@ async fn a_notice_that_cannot_be_sent_is_owed_and_the_change_stands() {
 }
 
 #[tokio::test]
-async fn a_change_ends_the_tokens_of_earlier_proofs_and_an_administrators_ends_all() {
+async fn a_change_ends_all_tokens_but_the_one_it_was_made_with_and_an_administrators_ends_that_as_well() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
     let earlier = world.token(&ann).await;
     world.advance(60);
     let token = world.token(&ann).await;
     world.advance(60);
+    let later = world.token(&ann).await;
     let world = &world;
     let me = |token: String| async move { world.as_user(&token, Method::GET, "/v1/me", None).await };
     let _ = patch(world, &token, json!({"locale": "fr"})).await.expect(200);
     let _ = me(earlier.clone()).await.expect(200);
     let _ = patch(world, &token, json!({"password": "another horse battery"})).await.expect(200);
     let _ = me(earlier).await.refused(401, "unauthorized");
+    let _ = me(later).await.refused(401, "unauthorized");
     let _ = me(token.clone()).await.expect(200);
     let path = format!("/v1/users/{}", ann.id);
     let _ = world.backend(Method::PATCH, &path, Some(json!({"phone": "+12025550177"}))).await.expect(200);

@@ -51,8 +51,19 @@ async fn a_link_lets_in_who_has_nothing_else_to_prove_and_is_not_used_up() {
             assert_eq!(claims["aud"], format!("{}/agreements", world.account));
             assert_eq!((&claims["kind"], &claims["acr"]), (&json!("recipient"), &json!("single-factor")));
             assert_eq!((&claims["agreement"], &claims["sub"]), (&sent.body["id"], &sent.body["recipients"][0]["id"]));
-            let me = world.request(Method::GET, "/v1/me").bearer_auth(opened.text("access_token"));
-            let _ = world.send(me).await.refused(403, "forbidden");
+            let token = opened.text("access_token");
+            let confirm = json!({"factor": "fac_00000000000000000000000000", "code": "123456"});
+            for (method, path, body) in [
+                (Method::GET, "/v1/me", None),
+                (Method::PATCH, "/v1/me", Some(json!({"phone": "+12025550177"}))),
+                (Method::GET, "/v1/factors", None),
+                (Method::POST, "/v1/factors/totp", None),
+                (Method::POST, "/v1/factors/totp/confirm", Some(confirm)),
+                (Method::DELETE, "/v1/factors/totp", None),
+                (Method::POST, "/v1/factors/recovery-codes", None),
+            ] {
+                let _ = world.as_user(&token, method, path, body).await.refused(403, "forbidden");
+            }
         }
         assert_eq!(statuses(&world, &sent).await, ["verified", "pending"]);
         let _ = complete(&world, &sent, 0).await.expect(200);

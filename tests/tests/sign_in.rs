@@ -13,6 +13,40 @@ fn claims(token: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_code_is_sent_in_the_language_of_the_user_then_of_the_account() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    for (locale, text, subject) in [
+        ("en", "sign-in code", "Your sign-in code for"),
+        ("fr", "code de connexion", "Votre code de connexion"),
+        ("de", "Anmeldecode", "Ihr Anmeldecode"),
+        ("es", "clave de acceso", "Su código de acceso"),
+        ("it", "codice di accesso", "Il suo codice di accesso"),
+    ] {
+        // The account's is another, and then the only one.
+        let other = if locale == "en" { "de" } else { "en" };
+        for (account, own) in [(other, json!(locale)), (locale, Value::Null)] {
+            let _ = world.settings(json!({"locale": account})).await;
+            let username = format!("{locale}-{account}");
+            let person = world.user(&username, json!({"locale": own})).await;
+            let challenge = world.challenge(&person).await;
+            let _ = world.issue(&challenge, "sms").await.expect(202);
+            world.advance(300);
+            let _ = world.issue(&challenge, "email").await.expect(202);
+            let sent = world.outbox().await;
+            let [sms, mail] = sent.last_chunk().unwrap();
+            assert!(sms["text"].as_str().unwrap().contains(text), "{locale}: {sms}");
+            assert!(mail["subject"].as_str().unwrap().starts_with(subject), "{locale}: {mail}");
+            assert!(mail["html"].as_str().unwrap().contains(&format!("lang=\"{locale}\"")), "{locale}: {mail}");
+            // What is compared on the page, and typed there, stands in each.
+            let reference = mail["subject"].as_str().unwrap().rsplit(['(', ')']).nth(1).unwrap().to_owned();
+            assert!(mail["text"].as_str().unwrap().contains(&reference), "{locale}: {mail}");
+            let _ = world.verify(&challenge, "email", &world.last_code().await).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_password_and_a_code_by_sms_make_a_token() {
     let world = World::new().await;
     let ann = world.user("ann", json!({"phone": "+12025550123"})).await;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use futures_util::future::join_all;
+use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, PASSWORD, Person, World};
@@ -405,6 +406,109 @@ async fn a_subject_given_before_there_was_an_issuer_is_bound_to_the_first() {
     let _ = login(&world, &other.token("s").await).await.expect(200);
     let _ = world.settings(json!({"sso": null})).await;
     let _ = login(&world, &other.token("s").await).await.refused(401, "invalid-credentials");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subject_that_is_taken_away_or_given_to_another_meanwhile_lets_nobody_in() {
+    for held in 0..2 {
+        for given in [false, true] {
+            let (world, issuer) = world().await;
+            let ann = world.user("ann", json!({"sso_subject": "s", "kind": "internal"})).await;
+            let ben = world.user("ben", json!({"kind": "internal"})).await;
+            let _ = world.settings(json!({"ip_allowlist": ["127.0.0.1/32"]})).await;
+            // The issuer's keys are known.
+            let _ = login(&world, &issuer.token("s").await).await.expect(200);
+            let token = issuer.token("s").await;
+            let gate = world.stack.faults().hold(Service::Dynamodb, held);
+            let meanwhile = async {
+                gate.arrived().await;
+                let patch = |person: &Person, subject: Value| {
+                    let path = format!("/v1/users/{}", person.id);
+                    let world = &world;
+                    async move { world.backend(Method::PATCH, &path, Some(json!({"sso_subject": subject}))).await.expect(200) }
+                };
+                let _ = patch(&ann, Value::Null).await;
+                if given {
+                    let _ = patch(&ben, json!("s")).await;
+                }
+                gate.let_go();
+            };
+            let (answer, ()) = tokio::join!(login(&world, &token), meanwhile);
+            let _ = answer.refused(401, "invalid-credentials");
+            assert_eq!(world.actions(&ann.id).await.last().unwrap(), "sign-in: unknown-subject");
+            assert_eq!(world.actions(&ben.id).await.iter().filter(|action| *action == "sign-in").count(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_issuer_vouched_for_counts_while_it_is_the_accounts_and_the_subject_the_users() {
+    for account in [false, true] {
+        let (world, issuer) = world().await;
+        let ann = person(&world, "ann", "s").await;
+        let (open, other) =
+            (login(&world, &issuer.token("s").await).await.expect(200).text("challenge"), world.challenge(&ann).await);
+        let _ = world.issue(&open, "sms").await.expect(202);
+        let code = world.last_code().await;
+        let _ = world.send(world.request(Method::DELETE, "/_local/outbox")).await;
+        if account {
+            let _ = world.settings(json!({"sso": null})).await;
+        } else {
+            let path = format!("/v1/users/{}", ann.id);
+            let _ = world.backend(Method::PATCH, &path, Some(json!({"sso_subject": null}))).await.expect(200);
+            let told = world.outbox().await;
+            assert!(told[0]["text"].as_str().unwrap().contains("sign-in service was switched off"), "{told:?}");
+        }
+        let _ = world.verify(&open, "sms", &code).await.refused(410, "challenge-expired");
+        let _ = world.issue(&open, "sms").await.refused(410, "challenge-expired");
+        // The password's challenge goes on where only the account's issuer went.
+        world.advance(60);
+        let answer = world.issue(&other, "sms").await;
+        assert_eq!(answer.status, if account { 202 } else { 410 });
+    }
+}
+
+#[tokio::test]
+async fn a_session_at_the_issuer_that_is_older_than_a_change_is_a_sign_in_all_the_same() {
+    let (world, issuer) = world().await;
+    let ben = world.user("ben", json!({"kind": "internal", "sso_subject": "b"})).await;
+    let _ = world.settings(json!({"ip_allowlist": ["127.0.0.1/32"]})).await;
+    let path = format!("/v1/users/{}", ben.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"phone": "+12025550177"}))).await.expect(200);
+    let mut said = issuer.claims("b");
+    said["auth_time"] = json!(NOW - 3600);
+    let token = login(&world, &issuer.sign(json!({}), said).await).await.expect(200).text("access_token");
+    assert_eq!(tests::claims(&token)["auth_time"], NOW - 3600);
+    let _ = world.as_user(&token, Method::GET, "/v1/me", None).await.expect(200);
+    // Whoever asks for a second factor proves one after an ID token as well.
+    let body = json!({"account": world.account, "id_token": issuer.token("b").await, "second_factor": true});
+    assert_eq!(world.post("/v1/login", body).await.expect(200).body["status"], "second_factor_required");
+}
+
+#[tokio::test]
+async fn keys_that_are_known_go_on_while_the_issuer_is_down_for_as_long_as_they_are_fresh() {
+    let (world, issuer) = world().await;
+    let _ = person(&world, "ann", "s").await;
+    let token = async || {
+        let mut claims = issuer.claims("s");
+        claims["exp"] = json!(NOW + 7_200);
+        issuer.sign(json!({}), claims).await
+    };
+    let _ = login(&world, &token().await).await.expect(200);
+    issuer.mode("error").await;
+    // A key that nobody knows makes the service look, in vain: what is known stays known.
+    world.advance(60);
+    let unknown = issuer.sign(json!({"kid": "other-1"}), issuer.claims("s")).await;
+    let _ = login(&world, &unknown).await.refused(503, "service-unavailable");
+    let _ = login(&world, &token().await).await.expect(200);
+    world.advance(3_539);
+    let _ = login(&world, &token().await).await.expect(200);
+    // After an hour they are asked for again, and nobody can say that they are still good.
+    world.advance(1);
+    let _ = login(&world, &token().await).await.refused(503, "service-unavailable");
+    issuer.mode("good").await;
+    world.advance(5);
+    let _ = login(&world, &token().await).await.expect(200);
 }
 
 #[tokio::test]

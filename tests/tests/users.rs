@@ -55,7 +55,7 @@ async fn a_user_is_created_shown_listed_and_never_with_the_password() {
     let expected = json!({
         "id": id, "username": "ann@example.com", "kind": "internal", "email": "ann@example.com", "phone": "+12025550123",
         "group": "escrow-west", "locale": "fr", "sso_subject": "00u1a2b3c4", "disabled": false, "created_at": "2027-01-15T08:00:00Z",
-        "factors": ["sms", "email"],
+        "factors": ["sms", "email"], "locks": [],
     });
     assert_eq!(
         (&created.body, created.header("etag"), created.header("cache-control")),
@@ -69,7 +69,7 @@ async fn a_user_is_created_shown_listed_and_never_with_the_password() {
     let least = world.backend(Method::POST, "/v1/users", Some(json!({"username": "b", "kind": "external"}))).await.expect(201);
     let expected = json!({
         "id": least.text("id"), "username": "b", "kind": "external", "disabled": false, "created_at": "2027-01-15T08:00:00Z",
-        "factors": [],
+        "factors": [], "locks": [],
     });
     assert_eq!(least.body, expected);
     let _ = world.login("b", PASSWORD).await.refused(401, "invalid-credentials");
@@ -334,6 +334,32 @@ async fn an_unlock_lifts_the_delay_of_the_password() {
     }
     let _ = world.login("ann", PASSWORD).await.refused(429, "too-many-attempts");
     assert!(world.actions(&ann.id).await.contains(&"user-unlocked".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_is_to_unlock_sees_what_is_locked() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let shown = async || world.backend(Method::GET, &path(&ann), None).await.expect(200).body["locks"].clone();
+    assert_eq!(shown().await, json!([]));
+    for number in 0..10 {
+        let challenge = world.challenge(&ann).await;
+        let _ = world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
+        assert_eq!(shown().await == json!([]), number < 9, "{number}");
+    }
+    let delayed = json!([{"method": "sms", "failures": 10, "until": "2027-01-15T08:00:30Z"}]);
+    assert_eq!(shown().await, delayed);
+    let listed = world.backend(Method::GET, "/v1/users", None).await.expect(200);
+    assert_eq!(listed.body["users"][0]["locks"], delayed);
+    world.advance(30);
+    assert_eq!(shown().await, json!([]));
+    // Ninety more, as they are counted, and nobody but an administrator helps.
+    let key = shared::dynamo::keys::user(ann.id.parse().unwrap());
+    let hundred = shared::dynamo::Write::update(key, "SET #factors.#sms.#failures = :hundred").value("hundred", 100_u32);
+    world.stack.table().transact(vec![hundred]).await.unwrap();
+    assert_eq!(shown().await, json!([{"method": "sms", "failures": 100, "until": null}]));
+    let unlocked = world.backend(Method::POST, &format!("{}/unlock", path(&ann)), None).await.expect(200);
+    assert_eq!((&unlocked.body["locks"], shown().await), (&json!([]), json!([])));
 }
 
 #[tokio::test]

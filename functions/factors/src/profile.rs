@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use shared::account::Locale;
+use shared::app::App;
 use shared::audit::Actor;
-use shared::dynamo::Patience;
+use shared::dynamo::{self, Patience, keys};
 use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
 use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
@@ -11,7 +12,9 @@ use shared::me::Response;
 use shared::notice;
 use shared::secret::Secret;
 use shared::signed_in::{SignedIn, signed_in};
+use shared::user::User;
 use shared::user::change::{self, Change};
+use shared::user::credential::Credential;
 use shared::user::fields::{self, Faults};
 use utoipa::ToSchema;
 
@@ -30,7 +33,7 @@ pub struct Request {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "+12025550100")]
     pub phone: Member<String>,
-    /// 8 to 256 characters. Ends the sign-ins that are under way.
+    /// 8 to 256 characters, in the place of the one before. Ends the sign-ins that are under way. Who was given no password sets none: 403.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, example = "correct horse battery", min_length = 8, max_length = 256, nullable = false)]
     pub password: Option<Secret<String>>,
@@ -49,13 +52,17 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let keyring = app.keyrings.current(now).await;
     let mut who = signed_in(app, call, &keyring, now).await?;
     may(&who, if_match, now)?;
+    let wants_password = password != Member::Untouched;
+    if wants_password {
+        has_password(app, &who.user).await?;
+    }
     change.hash(password, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
         let mut patched = change.over(&who.user, None, now);
-        if patched.proofs_from != who.user.proofs_from {
-            // The token that is shown stays good; those of earlier proofs do not.
-            patched.proofs_from = Some(who.claims.proved_at());
+        if patched.proof_generation != who.user.proof_generation {
+            // The token that is shown stays good; every other ends, of whatever time: who changes a password means to be alone.
+            patched.spared = Some(who.claims.jti.clone());
         }
         let changed = change.names(&who.user, &patched)?;
         if changed.is_empty() {
@@ -74,7 +81,24 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         }
         who = signed_in(app, call, &keyring, now).await?;
         may(&who, if_match, now)?;
+        if wants_password {
+            has_password(app, &who.user).await?;
+        }
     }
+}
+
+/// Whether there is a password that another may take the place of. Who was given none signs in by other means alone: that the
+/// organisation's own issuer is the only way in is its choice, and a password would be a way round it.
+///
+/// The credential is read after the user: whatever changes it meanwhile moves the head of the user's chain, and the write fails.
+async fn has_password(app: &App, user: &User) -> Result<(), Problem> {
+    let credential = app.table.get(keys::name(user.account, &user.username)).await?;
+    let credential: Option<Credential> = credential.map(dynamo::read).transpose()?;
+    if credential.is_some_and(|credential| credential.user == user.id && credential.password_hash.is_some()) {
+        return Ok(());
+    }
+    Err(Problem::new(Slug::Forbidden)
+        .detail("This user signs in without a password. Only the organisation can give a first one."))
 }
 
 /// Holds every field against its rule.

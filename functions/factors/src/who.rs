@@ -74,11 +74,11 @@ impl Who {
     pub fn may_enrol(&self) -> Result<(), Problem> {
         let methods = self.settings.second_factor.methods;
         let first = match &self.shown {
-            Shown::Token(_) => self.user.may_enrol(methods, false),
+            Shown::Token(_) => self.user.may_enrol(methods, false, self.now),
             // How it was opened decided whether a reset lets it in: a reset ends those that were open.
             Shown::Challenge(..) => {
                 let open = self.challenge()?.is_some_and(|open| open.enrols && open.first.admits_enrolment());
-                open && self.user.may_enrol(methods, true)
+                open && self.user.may_enrol(methods, true, self.now)
             }
         };
         if !Method::Totp.is_on(methods) {
@@ -103,7 +103,7 @@ impl Who {
     /// Adds to an update the condition that whoever asks may still.
     pub fn guard(&self, update: Write) -> Write {
         match &self.shown {
-            Shown::Token(claims) => User::guard_token(update, claims.auth_time),
+            Shown::Token(claims) => User::guard_token(update, claims),
             Shown::Challenge(ticket, _) => ticket.guard(update, self.now),
         }
     }
@@ -145,7 +145,7 @@ impl Who {
     pub fn stands(&mut self, user: User) -> Result<(), Problem> {
         self.user = user;
         match &self.shown {
-            Shown::Token(claims) if !self.user.honours(claims.auth_time) => Err(Problem::new(Slug::Unauthorized)),
+            Shown::Token(claims) if !self.user.takes(claims) => Err(Problem::new(Slug::Unauthorized)),
             Shown::Token(_) | Shown::Challenge(..) => Ok(()),
         }
     }

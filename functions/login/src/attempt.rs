@@ -24,6 +24,8 @@ pub struct Attempt {
     pub(crate) subject: Subject,
     pub(crate) source: IpAddr,
     pub(crate) now: Timestamp,
+    /// Whether a second factor is asked for even where the account waives it.
+    pub(crate) step_up: bool,
     /// What is tried.
     pub(crate) first: First,
 }
@@ -34,6 +36,8 @@ pub enum First {
     Password {
         /// For whom, in canonical form.
         username: String,
+        /// Which of the user's passwords it is compared with.
+        version: u64,
         /// The wrong passwords in a row, this try counted as one.
         failures: u32,
     },
@@ -41,8 +45,8 @@ pub enum First {
     IdToken {
         /// What it proved, if it did.
         identity: Option<Identity>,
-        /// The issuer that the subject is to be bound to, if it is not yet.
-        bind: Option<String>,
+        /// Whether the subject was found as one that is not bound to an issuer yet.
+        unbound: bool,
     },
 }
 
@@ -58,7 +62,13 @@ pub enum Verdict {
 impl Attempt {
     /// Reads what a try at a password needs to know, refuses it where a limit says so, and counts it; answers with the hash to
     /// compare with, if there is one.
-    pub async fn begin(app: &App, call: &Call, account_id: AccountId, username: &str) -> Result<(Self, Option<String>), Problem> {
+    pub async fn begin(
+        app: &App,
+        call: &Call,
+        account_id: AccountId,
+        username: &str,
+        step_up: bool,
+    ) -> Result<(Self, Option<String>), Problem> {
         let now = app.clock.now();
         let username = username::looked_up(username);
         let wanted =
@@ -87,14 +97,17 @@ impl Attempt {
             }
             None => Settings::default(),
         };
-        let first = First::Password { username, failures };
-        let attempt = Self { account: account_id, settings, subject, source: call.source, now, first };
+        let version = credential.as_ref().map_or(0, |credential| credential.password_version);
+        let first = First::Password { username, version, failures };
+        let attempt = Self { account: account_id, settings, subject, source: call.source, now, step_up, first };
         Ok((attempt, credential.and_then(|credential| credential.password_hash)))
     }
 
-    /// How far a password alone goes for internal users here, if it is enough.
+    /// How far a first factor alone goes for internal users here, if it is enough and no more is asked for.
     pub fn waived(&self) -> Option<Acr> {
-        if account::explain(&self.settings.ip_allowlist, self.source).allowed {
+        if self.step_up {
+            None
+        } else if account::explain(&self.settings.ip_allowlist, self.source).allowed {
             Some(Acr::AllowlistedNetwork)
         } else if self.settings.second_factor.internal_required {
             None

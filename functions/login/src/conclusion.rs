@@ -11,7 +11,7 @@ use shared::http::{Call, Problem, Slug, refusals};
 use shared::ids::UserId;
 use shared::opening;
 use shared::sign_in::{Answer, Authenticated, Next, Offer, Owed, next};
-use shared::sso::{self, Refused};
+use shared::sso::{self, Identity, Refused};
 use shared::throttle::Window;
 use shared::user::subject::Subject;
 use shared::user::{User, password};
@@ -20,6 +20,8 @@ use crate::attempt::{Attempt, First, Verdict};
 
 /// The place of the source address's write in a rejection.
 const SOURCE: usize = 0;
+/// Why a token that is good lets nobody in.
+const UNKNOWN_SUBJECT: &str = "unknown-subject";
 /// The place of the write that uses a token up, in an acceptance.
 const USED: usize = 0;
 
@@ -29,23 +31,25 @@ impl Attempt {
         let mut patience = Patience::default();
         let mut trim = None;
         loop {
-            let (writes, answer) = match self.accepted(verdict) {
-                Some(user) => self.acceptance(app, call, user).await?,
-                None => (self.rejection(verdict, trim.as_deref())?, Err(Problem::new(Slug::InvalidCredentials))),
+            let judged = self.judged(verdict);
+            let (writes, answer) = match judged {
+                Ok(user) => self.acceptance(app, call, user).await?,
+                Err(reason) => (self.rejection(reason, trim.as_deref())?, Err(Problem::new(Slug::InvalidCredentials))),
             };
+            let accepted = judged.is_ok();
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return answer,
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
                 Err(failure) => failure,
             };
-            if let Some(stood) = failure.stood_at(SOURCE).filter(|_| self.accepted(verdict).is_none()) {
+            if let Some(stood) = failure.stood_at(SOURCE).filter(|_| !accepted) {
                 let moments = Window::moments(stood);
                 if let Some((until, limit)) = password::PER_SOURCE.full_until(&moments, self.now) {
                     return Err(refusals::source_blocked(until, limit.quota, limit.span, self.now));
                 }
                 trim = Some(moments);
             }
-            if self.accepted(verdict).is_some() && self.is_used_up(&failure) {
+            if accepted && self.is_used_up(&failure) {
                 verdict = Verdict::Wrong(Refused::Used.reason());
             }
             patience.wait(&app.entropy).await?;
@@ -53,11 +57,29 @@ impl Attempt {
         }
     }
 
-    /// The user, if the try is a success.
-    fn accepted(&self, verdict: Verdict) -> Option<&User> {
-        match &self.subject {
-            Subject::User(user) if verdict == Verdict::Right && !user.disabled && user.account == self.account => Some(user),
-            Subject::User(_) | Subject::Nobody { .. } => None,
+    /// The user, if the try is a success; otherwise why it is none, for the audit alone.
+    ///
+    /// What was proved is held against the user as it stands now: a password that was right when its hash was read may have been
+    /// replaced while it was compared, and a subject may have been taken away. Whatever replaces them moves the head of the user's
+    /// chain, which is a condition of the acceptance.
+    fn judged(&self, verdict: Verdict) -> Result<&User, &'static str> {
+        let user = match (&self.subject, verdict) {
+            (Subject::User(user), Verdict::Right) => user,
+            (Subject::User(_), Verdict::Wrong(reason)) => return Err(reason),
+            (Subject::Nobody { .. }, _) => return Err(self.unknown(verdict)),
+        };
+        if user.disabled || user.account != self.account {
+            return Err("disabled");
+        }
+        match &self.first {
+            First::Password { username, version, .. } => {
+                let theirs = user.password_version == *version && user.username == *username;
+                if theirs { Ok(user) } else { Err("wrong-password") }
+            }
+            First::IdToken { identity, .. } => {
+                let theirs = identity.as_ref().is_some_and(|identity| is_named(user, identity));
+                if theirs { Ok(user) } else { Err(UNKNOWN_SUBJECT) }
+            }
         }
     }
 
@@ -82,14 +104,14 @@ impl Attempt {
             }
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
-        let update = self.bind(update.when("#disabled = :no").value("no", false));
+        let update = self.bind(user, update.when("#disabled = :no").value("no", false));
         let mut writes = user.change(update, [event], self.now)?;
         match &self.first {
             First::Password { username, .. } => writes.push(Write::delete(password::failures_key(self.account, username))),
-            First::IdToken { identity, bind } => {
+            First::IdToken { identity, .. } => {
                 let Some(identity) = identity else { return Err(Problem::new(Slug::InvalidCredentials)) };
                 writes.insert(USED, sso::use_up(self.account, identity, user.id)?);
-                writes.extend(bound(user, bind.as_deref(), &identity.subject)?);
+                writes.extend(bound(user, self.binds(user), &identity.subject)?);
             }
         }
         Ok((writes, answer))
@@ -101,18 +123,26 @@ impl Attempt {
     }
 
     fn challenge(&self) -> Challenge {
-        let first = match self.first {
-            First::Password { .. } => challenge::First::Password,
-            First::IdToken { .. } => challenge::First::IdToken,
+        let first = match &self.first {
+            First::IdToken { identity: Some(identity), .. } => challenge::First::IdToken { issuer: identity.issuer.clone() },
+            First::Password { .. } | First::IdToken { .. } => challenge::First::Password,
         };
         Challenge::after(first, self.now)
     }
 
     /// Adds that the user's subject is one of this issuer from now on, where it was given before the account had one.
-    fn bind(&self, update: Write) -> Write {
+    fn bind(&self, user: &User, update: Write) -> Write {
+        match self.binds(user) {
+            Some(issuer) => update.and(", #sso_issuer = :issuer").value("issuer", issuer),
+            None => update,
+        }
+    }
+
+    /// The issuer that the user's subject is to be bound to, if it is not: another sign-in may have been faster.
+    fn binds(&self, user: &User) -> Option<&str> {
         match &self.first {
-            First::IdToken { bind: Some(issuer), .. } => update.and(", #sso_issuer = :issuer").value("issuer", issuer.as_str()),
-            First::IdToken { .. } | First::Password { .. } => update,
+            First::IdToken { identity: Some(identity), unbound: true } if user.sso_issuer.is_none() => Some(&identity.issuer),
+            First::IdToken { .. } | First::Password { .. } => None,
         }
     }
 
@@ -123,7 +153,7 @@ impl Attempt {
 
     async fn token(&self, app: &App, call: &Call, user: &User, acr: Acr) -> Result<Answer, Problem> {
         let keyring = app.keyrings.current(self.now).await;
-        let subject = access_token::Subject { user: user.id, account: user.account, kind: user.kind };
+        let subject = access_token::Subject::of(user);
         let proof = match &self.first {
             First::IdToken { identity: Some(identity), .. } => Proof::id_token(acr, identity.auth_time),
             First::IdToken { .. } | First::Password { .. } => Proof::password(acr, self.now),
@@ -134,14 +164,9 @@ impl Attempt {
     }
 
     /// The writes of a try that failed: the same three, whoever it was.
-    fn rejection(&self, verdict: Verdict, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
+    fn rejection(&self, reason: &'static str, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
         let source = keys::source_failures(&source_key(self.source));
         let mut writes = vec![password::PER_SOURCE.enter(source, self.now, trim)];
-        let reason = match (&self.subject, verdict) {
-            (Subject::User(_), Verdict::Right) => "disabled",
-            (Subject::User(_), Verdict::Wrong(reason)) => reason,
-            (Subject::Nobody { .. }, _) => self.unknown(verdict),
-        };
         writes.extend(self.subject.tell(self.account, self.failures(self.subject.id(), reason), self.now)?);
         Ok(writes)
     }
@@ -150,7 +175,7 @@ impl Attempt {
     const fn unknown(&self, verdict: Verdict) -> &'static str {
         match (&self.first, verdict) {
             (First::IdToken { .. }, Verdict::Wrong(reason)) => reason,
-            (First::IdToken { .. }, Verdict::Right) => "unknown-subject",
+            (First::IdToken { .. }, Verdict::Right) => UNKNOWN_SUBJECT,
             (First::Password { .. }, _) => "unknown-user",
         }
     }
@@ -186,6 +211,12 @@ impl Attempt {
         };
         Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", method)
     }
+}
+
+/// Whether this user is who a token names: the subject is still theirs, and of no other issuer.
+fn is_named(user: &User, identity: &Identity) -> bool {
+    let issuer = user.sso_issuer.as_ref().is_none_or(|issuer| *issuer == identity.issuer);
+    issuer && user.sso_subject.as_ref() == Some(&identity.subject)
 }
 
 /// The writes that bind a subject to its issuer, where it is not.

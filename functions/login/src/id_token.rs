@@ -16,8 +16,8 @@ use crate::attempt::{Attempt, First, Verdict, refuse_source};
 /// Whose the subject is that a token names, as far as is known.
 struct Owner {
     subject: sso::Subject,
-    /// The issuer that the subject is to be bound to.
-    bind: Option<String>,
+    /// Whether the subject is still to be bound to the issuer.
+    unbound: bool,
 }
 
 impl Attempt {
@@ -28,6 +28,7 @@ impl Attempt {
         account_id: AccountId,
         token: &Secret<String>,
         nonce: Option<&str>,
+        step_up: bool,
     ) -> Result<(Self, Verdict), Problem> {
         let app = &state.app;
         let now = app.clock.now();
@@ -52,7 +53,7 @@ impl Attempt {
         // Who a token names is known before it is proved, so that what fails is told in that user's audit. The issuer is another
         // matter: a subject of another issuer is another subject.
         let named = said.filter(|said| account.is_some() && issuer.sso.as_ref().is_some_and(|sso| sso.issuer == said.issuer()));
-        let owner = named.and_then(|said| owner(bound, unbound, said.issuer()));
+        let owner = named.and_then(|_| owner(bound, unbound));
 
         let (id, group) = match &owner {
             Some(owner) => (owner.subject.user, owner.subject.group.clone()),
@@ -74,8 +75,8 @@ impl Attempt {
             Ok(_) => Verdict::Right,
             Err(refused) => Verdict::Wrong(refused.reason()),
         };
-        let first = First::IdToken { identity: proved.ok(), bind: owner.and_then(|owner| owner.bind) };
-        Ok((Self { account: account_id, settings, subject, source: call.source, now, first }, verdict))
+        let first = First::IdToken { identity: proved.ok(), unbound: owner.is_some_and(|owner| owner.unbound) };
+        Ok((Self { account: account_id, settings, subject, source: call.source, now, step_up, first }, verdict))
     }
 }
 
@@ -95,9 +96,9 @@ async fn prove(
 }
 
 /// A subject that is bound to the issuer comes before one that was given when the account had none.
-fn owner(bound: Option<sso::Subject>, unbound: Option<sso::Subject>, issuer: &str) -> Option<Owner> {
-    let first = bound.map(|subject| Owner { subject, bind: None });
-    first.or_else(|| unbound.map(|subject| Owner { subject, bind: Some(issuer.to_owned()) }))
+fn owner(bound: Option<sso::Subject>, unbound: Option<sso::Subject>) -> Option<Owner> {
+    let first = bound.map(|subject| Owner { subject, unbound: false });
+    first.or_else(|| unbound.map(|subject| Owner { subject, unbound: true }))
 }
 
 /// Under which the tries of a subject that nobody has are kept.

@@ -53,6 +53,11 @@ pub struct Request {
     /// The nonce that the token was asked for with, if there was one: the token has to carry it.
     #[schema(nullable = false, max_length = 255)]
     pub nonce: Option<String>,
+    /// Whether a second factor is asked for even where the account waives it: what an internal user needs before changing a factor. It
+    /// asks for more, and never for less.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub second_factor: bool,
 }
 
 /// What is proved.
@@ -68,14 +73,16 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    let account = request.account;
+    let (account, step_up) = (request.account, request.second_factor);
     let (attempt, verdict) = match request.wish()? {
         Wish::Password { username, password } => {
-            let (attempt, stored) = Attempt::begin(&state.app, &call, account, &username).await?;
+            let (attempt, stored) = Attempt::begin(&state.app, &call, account, &username, step_up).await?;
             let right = password::verify(password, stored).await?;
             (attempt, if right { Verdict::Right } else { Verdict::Wrong("wrong-password") })
         }
-        Wish::IdToken { token, nonce } => Attempt::begin_by_token(&state, &call, account, &token, nonce.as_deref()).await?,
+        Wish::IdToken { token, nonce } => {
+            Attempt::begin_by_token(&state, &call, account, &token, nonce.as_deref(), step_up).await?
+        }
     };
     let answer = attempt.conclude(&state.app, &call, verdict).await?;
     Ok(Reply::ok(&answer))

@@ -99,18 +99,24 @@ fn writes(
     let kept = user.challenges.iter().filter(|(_, other)| of_its_link(other));
     let spent = |other: &Challenge| Challenge { password_until: None, ..other.clone() };
     let kept: BTreeMap<&str, Challenge> = kept.map(|(name, other)| (name.as_str(), spent(other))).collect();
-    let update = User::end_tokens(user.touch().and(", #challenges = :kept, #version = :version"), now);
+    let update =
+        user.end_tokens(user.touch().and(", #challenges = :kept, #version = :version, #password_version = :password_version"));
     let update = link::end_all(update)
         .when("#challenges.#c.#password_until > :now AND #disabled = :no")
         .name("c", ticket.name.as_str())
         .value("kept", document(&kept)?)
         .value("version", user.version + 1)
+        .value("password_version", user.password_version + 1)
         .value("now", now)
         .value("no", false);
     let event = Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).with("reason", "forgotten");
     let mut writes = user.change(update, [event], now)?;
-    let name = Write::update(keys::name(user.account, &user.username), "SET #password_hash = :hash");
+    let name = Write::update(
+        keys::name(user.account, &user.username),
+        "SET #password_hash = :hash, #password_version = :password_version",
+    );
     let name = name.when("#user = :user AND attribute_exists(#password_hash)");
+    let name = name.value("password_version", user.password_version + 1);
     writes.push(name.value("user", user.id.to_string()).value("hash", hash));
     writes.push(Write::delete(password::failures_key(user.account, &user.username)));
     Ok(writes)

@@ -55,9 +55,8 @@ async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) 
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             let (proof, keyring) = (exchange.proof(), app.keyrings.current(now).await);
-            let subject = Subject { user: user.id, account: user.account, kind: user.kind };
             let issuer = call.base_url(app.config.base_url.as_deref());
-            let token = access_token::sign(&subject, &proof, &issuer, &keyring, &app.entropy, now)?;
+            let token = access_token::sign(&Subject::of(&user), &proof, &issuer, &keyring, &app.entropy, now)?;
             return Ok(Reply::ok(&Answer::Authenticated(Authenticated::new(token, &proof))));
         }
     }

@@ -67,7 +67,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         (None, Some(_)) => sso_subject::taken(),
         (None, None) => failure.into(),
     })?;
-    Ok(Reply::created(&Response::from(&user)).etag(user.version))
+    Ok(Reply::created(&Response::of(&user, now)).etag(user.version))
 }
 
 impl Request {
@@ -101,7 +101,9 @@ impl Request {
             version: 1,
             had_factor: false,
             reset_at: None,
-            proofs_from: None,
+            proof_generation: 0,
+            spared: None,
+            password_version: 0,
             app: None,
             enrolment: None,
             recovery: None,
@@ -124,7 +126,8 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
     let mut chain = Chain::of(user.account, user.id, &user.head);
     chain.append(event, now)?;
     chain.head().clone_into(&mut user.head);
-    let credential = Credential { user: user.id, password_hash, group: user.group.clone() };
+    let credential =
+        Credential { user: user.id, password_hash, password_version: user.password_version, group: user.group.clone() };
     let mut writes = vec![
         Write::create(keys::user(user.id), user)?.listed(keys::users(user.account), user.id.to_string()),
         Write::create(keys::name(user.account, &user.username), &credential)?,

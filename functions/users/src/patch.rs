@@ -78,12 +78,13 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let patched = change.over(&user, issuer.as_deref(), now);
         let changed = change.names(&user, &patched)?;
         if changed.is_empty() {
-            return Ok(Reply::ok(&Response::from(&user)).etag(user.version));
+            return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
         }
         let credential = credential(app, &user, &patched).await?;
         let event = change::event(&changed, &patched, caller.actor).from(call.source);
         let told = change::told(&changed, &patched);
-        let mut notices = notice::owe(&user, &patched, &caller.account, caller.account.settings()?.locale, &told, now)?;
+        let locale = user::locale(app, &caller.account, &patched).await?;
+        let mut notices = notice::owe(&user, &patched, &caller.account, locale, &told, now)?;
         let Planned { writes, claim } = change.writes(&user, &patched, credential, notices.take_writes(), event, now)?;
         let written = app.table.transact(writes).await;
         if claim.is_some_and(|claim| written.as_ref().is_err_and(|failure| failure.stood_at(claim).is_some())) {
@@ -94,7 +95,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         }
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             notices.deliver(app, &state.courier).await;
-            return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
+            return Ok(Reply::ok(&Response::of(&patched, now)).etag(patched.version));
         }
         user = user::find(app, call, caller.account.id).await?;
         fresh(&user, if_match)?;

@@ -24,7 +24,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let mut patience = Patience::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let (now, locale) = (app.clock.now(), caller.account.settings()?.locale);
+        let (now, locale) = (app.clock.now(), user::locale(app, &caller.account, &user).await?);
         let mut notices = notice::owe(&user, &user, &caller.account, locale, &[Changed::AppReset], now)?;
         let mut writes = writes(&user, event.clone(), now)?;
         writes.extend(notices.take_writes());
@@ -37,7 +37,8 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
 }
 
 fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let update = User::end_tokens(user.remove_app(), now)
+    let update = user
+        .end_tokens(user.remove_app())
         .and(", #reset_at = :now, #challenges = :none")
         .value("now", now)
         .value("none", document(&BTreeMap::<String, u8>::new())?);

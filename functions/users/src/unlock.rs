@@ -17,10 +17,12 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let event = Event::new(Action::UserUnlocked, caller.actor).from(call.source);
     let mut patience = Patience::default();
     loop {
-        let user = user::find(app, call, caller.account.id).await?;
-        let written = app.table.transact(writes(&user, event.clone(), app.clock.now())?).await;
+        let mut user = user::find(app, call, caller.account.id).await?;
+        let now = app.clock.now();
+        let written = app.table.transact(writes(&user, event.clone(), now)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            return Ok(Reply::ok(&Response::from(&user)).etag(user.version));
+            user.factors.values_mut().for_each(|factor| factor.failures = 0);
+            return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
         }
     }
 }

@@ -1,11 +1,13 @@
 //! A user as the organisation's back end sees it.
 
 use serde::Serialize;
-use shared::account::Locale;
+use shared::account::{Account, Foreseen, Locale};
 use shared::app::App;
+use shared::clock::Timestamp;
 use shared::dynamo::{keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::ids::{AccountId, UserId};
+use shared::throttle::Allowed;
 use shared::user::{Kind, Method, User};
 use utoipa::ToSchema;
 
@@ -48,10 +50,40 @@ pub struct Response {
     /// The factors that are set up, whether or not the account has them on.
     #[schema(example = json!(["sms", "email"]))]
     pub factors: Vec<Method>,
+    /// The factors that take no code now, for too many wrong ones: what `POST /v1/users/{id}/unlock` lifts. A password's delay, which
+    /// that lifts as well, is a quarter of an hour at most and not told here.
+    pub locks: Vec<Lock>,
 }
 
-impl From<&User> for Response {
-    fn from(user: &User) -> Self {
+/// A factor that takes no code now.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FactorLock)]
+pub struct Lock {
+    /// The factor.
+    pub method: Method,
+    /// Wrong codes in a row.
+    #[schema(example = 12)]
+    pub failures: u32,
+    /// When it takes codes again, RFC 3339 UTC; null where an administrator has to unlock it.
+    #[schema(example = "2026-11-22T09:32:00Z", format = DateTime)]
+    pub until: Option<String>,
+}
+
+impl Lock {
+    fn of(user: &User, method: Method, now: Timestamp) -> Option<Self> {
+        let factor = user.factor(method);
+        let until = match factor.allowed(now) {
+            Allowed::Now => return None,
+            Allowed::From(moment) => Some(moment.to_rfc3339()),
+            Allowed::Never => None,
+        };
+        Some(Self { method, failures: factor.failures, until })
+    }
+}
+
+impl Response {
+    /// A user, as it stands now.
+    pub fn of(user: &User, now: Timestamp) -> Self {
         Self {
             id: user.id,
             username: user.username.clone(),
@@ -64,8 +96,14 @@ impl From<&User> for Response {
             disabled: user.disabled,
             created_at: user.created_at.to_rfc3339(),
             factors: Method::ALL.into_iter().filter(|method| user.has(*method)).collect(),
+            locks: Method::ALL.into_iter().filter_map(|method| Lock::of(user, method, now)).collect(),
         }
     }
+}
+
+/// The language of mails to this user, where the user has chosen none: the group's, where it has one of its own.
+pub async fn locale(app: &App, account: &Account, user: &User) -> Result<Locale, Problem> {
+    Ok(account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale)
 }
 
 /// The user that the path names, as it stands now, if it is one of `account`.

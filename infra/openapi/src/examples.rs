@@ -13,6 +13,7 @@ const TOPUP: &str = "top_4k8w1r7m3x9q5v2c6n0b8t4y1s";
 const AGREEMENT: &str = "agr_01jd3w2f6kq8m1x4t7r0w3y5ab";
 const RECIPIENT: &str = "rcp_01jd3w2f6nz7p1c4n6h9k2s3df";
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIs….….…";
+const ID_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ….….…";
 
 /// A request.
 pub fn request(operation: O) -> Option<Value> {
@@ -39,7 +40,6 @@ pub fn request(operation: O) -> Option<Value> {
         }),
         O::PatchRecipient => json!({"authentication": "sms"}),
         O::CancelAgreement => json!({"reason": "the terms have changed"}),
-        O::Login => json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"}),
         O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
         O::PatchMe => json!({"phone": "+12025550123", "locale": "fr"}),
@@ -56,6 +56,17 @@ pub fn request(operation: O) -> Option<Value> {
         }),
         _ => return None,
     })
+}
+
+/// The ways to ask, by name, where there is more than one.
+pub fn ways(operation: O) -> Vec<(&'static str, Value)> {
+    if operation != O::Login {
+        return Vec::new();
+    }
+    let password = json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"});
+    let id_token = json!({"account": ACCOUNT, "id_token": ID_TOKEN, "nonce": "n-0S6_WzA2Mj"});
+    let step_up = with(password.clone(), json!({"second_factor": true}));
+    vec![("password", password), ("id_token", id_token), ("second_factor", step_up)]
 }
 
 /// An object with the members of another.
@@ -228,7 +239,8 @@ fn account(plan: &str) -> Value {
 fn user() -> Value {
     json!({
         "id": USER, "username": "ann@example.com", "kind": "external", "email": "ann@example.com", "phone": "+12025550100",
-        "disabled": false, "created_at": "2026-11-22T09:30:00Z", "factors": ["sms", "email"]
+        "disabled": false, "created_at": "2026-11-22T09:30:00Z", "factors": ["sms", "email"],
+        "locks": []
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::http::routes::{ANYWHERE, Authorisation, Idempotency, Operation, Route, WITH_BODY};
 use shared::http::{Problem, Slug};
-use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Object, Schema, Type};
@@ -133,9 +133,19 @@ fn parameter(name: &str, place: ParameterIn, required: bool, what: &str) -> Para
 }
 
 fn request_body(route: &Route, schema: &RefOr<Schema>) -> utoipa::openapi::request_body::RequestBody {
-    let content = || ContentBuilder::new().schema(Some(schema.clone())).example(examples::request(route.operation)).build();
+    let content = || {
+        let content = ContentBuilder::new().schema(Some(schema.clone()));
+        match examples::ways(route.operation) {
+            ways if ways.is_empty() => content.example(examples::request(route.operation)).build(),
+            ways => content.examples_from_iter(named(ways)).build(),
+        }
+    };
     let body = RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content());
     if route.method == "PATCH" { body.content("application/merge-patch+json", content()).build() } else { body.build() }
+}
+
+fn named(examples: Vec<(&'static str, Value)>) -> impl Iterator<Item = (&'static str, RefOr<Example>)> {
+    examples.into_iter().map(|(name, value)| (name, ExampleBuilder::new().value(Some(value)).build().into()))
 }
 
 fn success(route: &Route) -> Response {
@@ -146,9 +156,7 @@ fn success(route: &Route) -> Response {
             let content = ContentBuilder::new().schema(Some(schema));
             let content = match examples::answers(route.operation) {
                 answers if answers.is_empty() => content,
-                answers => content.examples_from_iter(
-                    answers.into_iter().map(|(name, value)| (name, ExampleBuilder::new().value(Some(value)).build())),
-                ),
+                answers => content.examples_from_iter(named(answers)),
             };
             let response = response.content(content_type, content.build());
             types::other_forms(route.operation)

@@ -36,7 +36,8 @@ pub fn network(text: &str) -> Result<IpNet, BadNetwork> {
     if net.prefix_len() < widest { Err(BadNetwork::TooWide) } else { Ok(net) }
 }
 
-fn canonical(net: IpNet) -> IpNet {
+/// A mapped IPv4 network is that IPv4 network.
+pub(crate) fn canonical(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.addr().is_ipv6()) {
         (IpAddr::V4(v4), true) if net.prefix_len() >= 96 => IpNet::new(IpAddr::V4(v4), net.prefix_len() - 96).unwrap_or(net),
         _ => net,

@@ -15,6 +15,7 @@ use crate::dynamo::{Failure, Write, keys};
 use crate::ids::AccountId;
 use crate::quota::Shards;
 
+pub(crate) use allowlist::canonical;
 pub use allowlist::{Explanation, explain, network};
 pub use group::{Foreseen, Group, is_group_name};
 pub use overrides::{Effective, Invalid, Overrides, Terms};

@@ -257,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn an_issuer_is_public_and_spoken_to_by_https_unless_it_is_this_machine() {
+        let on_this_machine = Terms { local: true, ..BUSINESS };
+        for address in ["http://id.example", "http://127.0.0.1:9000", "https://127.0.0.1", "https://10.0.0.7", "https://[::1]"] {
+            for name in ["issuer", "jwks_uri"] {
+                let mut sso =
+                    json!({"issuer": "https://id.example", "audience": "portal", "jwks_uri": "https://id.example/keys"});
+                sso[name] = json!(address);
+                let sso = json!({ "sso": sso });
+                assert_eq!(refused(&sso).0, format!("/sso/{name}"), "{address}");
+                assert!(Overrides::default().patched(&sso, on_this_machine).is_ok(), "{address}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_set_is_the_default() {
         assert_eq!(Overrides::default().settings().unwrap(), Settings::default());
     }

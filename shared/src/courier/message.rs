@@ -89,6 +89,8 @@ pub enum Changed {
     Email(Option<String>),
     /// The password is another.
     Password,
+    /// The account at the organisation's issuer is another, or none.
+    SingleSignOn(bool),
 }
 
 /// What a mail about a change says.

@@ -216,7 +216,7 @@ impl Body {
         if !value.is_object() {
             return Err(FieldError::new("", "must be a JSON object"));
         }
-        serde_path_to_error::deserialize(value).map_err(|error| {
+        serde_path_to_error::deserialize(super::plain::Plain(value)).map_err(|error| {
             let mut pointer = pointer(error.path());
             let text = error.inner().to_string();
             // serde names an unknown or missing field in the message, and the path of the object around it.
@@ -273,8 +273,7 @@ fn plain(expected: &str) -> String {
         "u32" => "a whole number, 0 to 4294967295".into(),
         "a boolean" => "true or false".into(),
         "a sequence" => "a list".into(),
-        // An enumeration of ours is a string; that serde would take a map as well is its own affair.
-        other => other.replace("string or map", "a string"),
+        other => other.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ mod call;
 pub mod cors;
 pub mod cursor;
 pub mod patch;
+mod plain;
 pub mod problem;
 pub mod refusals;
 mod reply;

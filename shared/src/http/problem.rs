@@ -65,7 +65,7 @@ slugs! {
     Forbidden "forbidden" 403 "The key or token may not do this"
         "The API key lacks the scope that this route needs, or the token is of a kind that it does not serve.";
     FreshSecondFactorRequired "fresh-second-factor-required" 403 "A fresh second factor is required"
-        "Changing factors, phone, mail or password takes a token that is at most five minutes old and tells of a second factor. Sign in again, with one. Who never had a factor may enrol one without.";
+        "Changing factors, phone, mail or password takes a token that is at most five minutes old and tells of a second factor. Sign in again, with one: `second_factor: true` at `POST /v1/login` asks for it where the account waives it. Who never had a factor may enrol one without.";
     PlanRequired "plan-required" 403 "The account's plan does not include this"
         "Knowledge-based authentication needs the plan `business` or `enterprise`.";
     MethodNotEnabled "method-not-enabled" 403 "This method is not enabled"

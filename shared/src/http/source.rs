@@ -4,19 +4,26 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::account::canonical;
+
+/// The widest networks that proxies are named by: whoever is in them is believed.
+const WIDEST: (u8, u8) = (8, 19);
+
 /// The proxies that the deployment names. Only they are believed when they say whom they speak for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Reads networks in CIDR notation, separated by commas. What is none is left out and logged: a proxy that is not known is a
-    /// peer like any other, which lets nobody in.
+    /// Reads networks in CIDR notation, separated by commas. What is none, or is wider than /8 (IPv4) or /19 (IPv6), is left out and
+    /// logged: a proxy that is not known is a peer like any other, which lets nobody in, and where everybody is a proxy everybody
+    /// says where they are. A mapped IPv4 network is that IPv4 network, as the addresses are that it is held against.
     pub fn read(text: &str) -> Self {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let network = |entry: &str| {
             let read = entry.parse::<IpNet>().ok().or_else(|| entry.parse::<IpAddr>().ok().map(IpNet::from));
+            let read = read.map(canonical).filter(|net| is_narrow(*net));
             if read.is_none() {
-                tracing::error!("TRUSTED_PROXIES has an entry that is no network: it is left out");
+                tracing::error!("TRUSTED_PROXIES has an entry that is no network, or too wide a one: it is left out");
             }
             read
         };
@@ -41,6 +48,10 @@ impl TrustedProxies {
         }
         source
     }
+}
+
+fn is_narrow(net: IpNet) -> bool {
+    net.prefix_len() >= if net.addr().is_ipv4() { WIDEST.0 } else { WIDEST.1 }
 }
 
 /// An entry of `X-Forwarded-For`: an address, in brackets or with a port where a proxy writes it so.
@@ -96,6 +107,16 @@ mod tests {
     #[test]
     fn an_entry_that_is_no_network_is_left_out() {
         assert_eq!(TrustedProxies::read("office, 10.0.0.0/8,,300.0.0.0/8"), TrustedProxies::read("10.0.0.0/8"));
+    }
+
+    #[test]
+    fn an_entry_that_is_too_wide_is_left_out_and_a_mapped_one_is_its_ipv4_network() {
+        for wide in ["0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/7", "::/0", "2000::/3", "::ffff:0.0.0.0/96"] {
+            assert_eq!(TrustedProxies::read(wide), TrustedProxies::default(), "{wide}");
+            assert_eq!(source(wide, "10.0.0.1", "203.0.113.7"), "10.0.0.1", "{wide}");
+        }
+        assert_eq!(source("::ffff:10.0.0.0/104", "10.0.0.1", "203.0.113.7"), "203.0.113.7");
+        assert_eq!(source("10.0.0.0/8, 2600:9000::/28", "2600:9001::1", "203.0.113.7"), "203.0.113.7");
     }
 
     proptest! {

@@ -57,6 +57,8 @@ impl Refused {
 /// What a token proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
+    /// Who vouches for it.
+    pub issuer: String,
     /// The issuer's name for the person.
     pub subject: String,
     /// When the person last proved something to the issuer, as far as it says so.
@@ -166,6 +168,7 @@ impl Said {
     fn identity(self, now: Timestamp) -> Identity {
         let proved = moment(self.claims.auth_time.unwrap_or(self.claims.iat));
         Identity {
+            issuer: self.claims.iss,
             subject: self.claims.sub,
             auth_time: proved.min(now),
             expires_at: moment(self.claims.exp),

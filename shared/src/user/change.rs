@@ -26,7 +26,7 @@ pub struct Planned {
 }
 
 /// The attributes of a user's item that a patch may change, and the field that each belongs to.
-const ATTRIBUTES: [(&str, &str); 15] = [
+const ATTRIBUTES: [(&str, &str); 17] = [
     ("username", "/username"),
     ("kind", "/kind"),
     ("email", "/email"),
@@ -40,7 +40,9 @@ const ATTRIBUTES: [(&str, &str); 15] = [
     ("sso_subject", "/sso_subject"),
     ("sso_issuer", "/sso_subject"),
     ("disabled", "/disabled"),
-    ("proofs_from", ""),
+    ("proof_generation", ""),
+    ("spared", ""),
+    ("password_version", ""),
     ("version", ""),
 ];
 
@@ -99,8 +101,12 @@ impl Change {
             version: user.version + 1,
             ..user.clone()
         };
+        if self.password_hash != Member::Untouched {
+            patched.password_version += 1;
+        }
         if self.ends_challenges(user, &patched) {
-            patched.proofs_from = Some(now);
+            patched.proof_generation += 1;
+            patched.spared = None;
         }
         patched
     }
@@ -153,10 +159,12 @@ impl Change {
         Ok(Planned { writes, claim })
     }
 
-    /// A password that was right no longer is, or a code went where it no longer counts, or nothing counts any more.
+    /// A password or a subject that was right no longer is, or a code went where it no longer counts, or more is asked of who is now
+    /// external, or nothing counts any more.
     fn ends_challenges(&self, user: &User, patched: &User) -> bool {
         let moved = user.email != patched.email || user.phone != patched.phone;
-        moved || patched.disabled || self.password_hash != Member::Untouched
+        let renamed = (&user.sso_subject, &user.sso_issuer) != (&patched.sso_subject, &patched.sso_issuer);
+        moved || renamed || user.kind != patched.kind || patched.disabled || self.password_hash != Member::Untouched
     }
 
     /// A link went to a mailbox that no longer counts, or stood in for a password that was since set, or nothing counts any more.
@@ -173,6 +181,11 @@ impl Change {
                 Member::Removed => Write::update(name, "").remove("#password_hash"),
                 Member::Set(hash) => Write::update(name, "").and(", #password_hash = :hash").value("hash", hash.as_str()),
             };
+            let update = if self.password_hash == Member::Untouched {
+                update
+            } else {
+                update.and(", #password_version = :password_version").value("password_version", patched.password_version)
+            };
             let update = match &patched.group {
                 group if *group == user.group => update,
                 Some(group) => update.and(", #group = :group").value("group", group.as_str()),
@@ -183,7 +196,8 @@ impl Change {
         }
         let before = credential.and_then(|credential| credential.password_hash);
         let password_hash = self.password_hash.clone().over(before);
-        let moved = Credential { user: user.id, password_hash, group: patched.group.clone() };
+        let password_version = patched.password_version;
+        let moved = Credential { user: user.id, password_hash, password_version, group: patched.group.clone() };
         Ok(vec![own(Write::delete(name)), Write::create(keys::name(user.account, &patched.username), &moved)?])
     }
 }
@@ -206,6 +220,7 @@ pub fn told(changed: &[&'static str], patched: &User) -> Vec<Changed> {
         "/email" => Some(Changed::Email(patched.masked_destination(Method::Email))),
         "/phone" => Some(Changed::Phone(patched.masked_destination(Method::Sms))),
         "/password" => Some(Changed::Password),
+        "/sso_subject" => Some(Changed::SingleSignOn(patched.sso_subject.is_some())),
         _ => None,
     };
     changed.iter().filter_map(tell).collect()
@@ -245,6 +260,8 @@ mod tests {
             phone: member("phone").filter_map(|text| contact::phone(&text).ok()),
             group: member("group"),
             disabled: patch["disabled"].as_bool(),
+            kind: serde_json::from_value(patch["kind"].clone()).ok(),
+            sso_subject: member("sso_subject"),
             ..Change::default()
         }
     }
@@ -294,6 +311,18 @@ mod tests {
         assert!(ends(json!({"disabled": true})));
         assert!(ends(json!({"phone": "+14165550100"})));
         assert!(ends(json!({"email": "ann@example.com"})));
-        assert!(!ends(json!({"group": "sales", "username": "anna"})));
+        assert!(ends(json!({"kind": "external"})));
+        assert!(ends(json!({"sso_subject": "00u1"})));
+        assert!(!ends(json!({"group": "sales", "username": "anna", "kind": "internal"})));
+    }
+
+    #[test]
+    fn what_ends_the_sign_ins_ends_the_tokens_and_the_one_that_was_spared() {
+        let signed_in = User { spared: Some("jti".into()), proof_generation: 3, ..user() };
+        let over = |patch| change(patch).over(&signed_in, None, NOW);
+        let other = over(json!({"phone": "+14165550100"}));
+        assert_eq!((other.proof_generation, other.spared), (4, None));
+        let same = over(json!({"group": "sales"}));
+        assert_eq!((same.proof_generation, same.spared.as_deref()), (3, Some("jti")));
     }
 }

@@ -12,6 +12,9 @@ pub struct Credential {
     /// The password's hash (a PHC string). Who signs in by other means alone has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<String>,
+    /// Which of the user's passwords it is: the user's item has the same number, or it is not the one that counts any more.
+    #[serde(default)]
+    pub password_version: u64,
     /// The user's group: its settings can be read with the user. What the user's own item says is what counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,

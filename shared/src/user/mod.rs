@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access_token::Claims;
 use crate::account::{Locale, Methods};
 use crate::audit::{Chain, Event, Head};
 use crate::challenge::Challenge;
@@ -28,6 +29,9 @@ use crate::{recovery, totp};
 
 /// Wrong codes: from the 10th in a row a delay that doubles from 30 s to 1 h; at 100 the factor is disabled (NIST SP 800-63B-4 §3.2.2).
 pub const FACTOR_BACKOFF: Backoff = Backoff { free: 10, base: Span::seconds(30), cap: Span::hours(1), disabled_at: Some(100) };
+
+/// How long an administrator's reset lets a user set up a new app with less than a second factor.
+pub const RESET_LIFETIME: Span = Span::days(7);
 
 /// Staff of the organisation, or a counterparty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -146,9 +150,16 @@ pub struct User {
     /// When an administrator reset the factors, if none was proved since: a new one may be set up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_at: Option<Timestamp>,
-    /// From when on proofs count: an access token of an earlier one lets nobody in.
+    /// Counts what has ended all proofs before: an access token of an earlier generation lets nobody in. A count, and no time: what
+    /// was proved in the very second of a reset is told from what was proved after it.
+    #[serde(default)]
+    pub proof_generation: u64,
+    /// The `jti` of the one access token that the user's own change has spared: the one that it was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proofs_from: Option<Timestamp>,
+    pub spared: Option<String>,
+    /// Counts the passwords: one that was right when it was compared may have been replaced since.
+    #[serde(default)]
+    pub password_version: u64,
     /// The authenticator app, if one is set up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<totp::App>,
@@ -219,11 +230,13 @@ impl User {
     /// Whether the first factor alone lets this user set up a second: never as a way round one that exists.
     ///
     /// Who never had one may; a mail address is one where codes go to it. After an administrator's reset it takes a mailed link, or, for
-    /// who has no mail address, what the first factor otherwise is; a phone that no code goes to then stands in nobody's way.
-    pub fn may_enrol(&self, methods: Methods, by_link: bool) -> bool {
-        let kept_phone = self.phone.is_some() && self.reset_at.is_none();
+    /// who has no mail address, what the first factor otherwise is; a phone that no code goes to then stands in nobody's way. A reset that
+    /// nobody made use of is over after [`RESET_LIFETIME`]: what it lets in is less than what guards everybody else.
+    pub fn may_enrol(&self, methods: Methods, by_link: bool, now: Timestamp) -> bool {
+        let reset = self.reset_at.is_some_and(|at| now < at.plus(RESET_LIFETIME));
+        let kept_phone = self.phone.is_some() && !reset;
         let has_one = kept_phone || self.app.is_some() || Method::ALL.iter().any(|method| self.can_use(*method, methods));
-        let was_reset = self.reset_at.is_some() && (by_link || self.email.is_none());
+        let was_reset = reset && (by_link || self.email.is_none());
         methods.totp && !has_one && (!self.had_factor || was_reset)
     }
 
@@ -236,9 +249,15 @@ impl User {
         Ok(writes)
     }
 
-    /// Whether this user is let in by what was proved at `auth_time`, in seconds: a token says no more of it.
-    pub fn honours(&self, auth_time: i64) -> bool {
-        !self.disabled && self.proofs_from.is_none_or(|from| auth_time >= from.as_secs())
+    /// Whether this user is let in by what was proved in this generation.
+    pub const fn honours(&self, generation: u64) -> bool {
+        !self.disabled && generation == self.proof_generation
+    }
+
+    /// Whether this user is let in by an access token that says this.
+    pub fn takes(&self, claims: &Claims) -> bool {
+        let spared = !self.disabled && self.spared.as_deref() == Some(claims.jti.as_str());
+        spared || claims.generation.is_some_and(|generation| self.honours(generation))
     }
 
     /// Since when this user has `method`, if at all.
@@ -262,20 +281,22 @@ impl User {
         })
     }
 
-    /// Adds to an update that access tokens of what was proved before `now` are no longer taken.
+    /// Adds to an update of this user's item that the access tokens that were signed so far are no longer taken.
     #[must_use]
-    pub fn end_tokens(update: Write, now: Timestamp) -> Write {
-        update.and(", #proofs_from = :proofs_from").value("proofs_from", now)
+    pub fn end_tokens(&self, update: Write) -> Write {
+        let update = update.and(", #proof_generation = :next_generation").value("next_generation", self.proof_generation + 1);
+        if self.spared.is_some() { update.remove("#spared") } else { update }
     }
 
-    /// The conditions of [`User::honours`], on an update.
+    /// The conditions of [`User::takes`], on an update.
     #[must_use]
-    pub fn guard_token(update: Write, auth_time: i64) -> Write {
-        let second_after = Timestamp::default().plus(Span::seconds(auth_time.saturating_add(1)));
+    pub fn guard_token(update: Write, claims: &Claims) -> Write {
         update
-            .when("#disabled = :no AND (attribute_not_exists(#proofs_from) OR #proofs_from < :second_after)")
+            .when("#disabled = :no AND (#proof_generation = :generation OR #spared = :jti)")
             .value("no", false)
-            .value("second_after", second_after)
+            // Without a generation it is of none that there is.
+            .value("generation", claims.generation.unwrap_or(u64::MAX))
+            .value("jti", claims.jti.as_str())
     }
 
     /// An update of this user's item that changes nothing yet.

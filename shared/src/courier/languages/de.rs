@@ -156,6 +156,10 @@ fn sentence(changed: &Changed) -> String {
         Changed::Email(Some(to)) => format!("E-Mails gehen ab jetzt an eine andere Adresse: {to}"),
         Changed::Email(None) => "Die E-Mail-Adresse wurde entfernt.".into(),
         Changed::Password => "Ein neues Passwort wurde festgelegt.".into(),
+        Changed::SingleSignOn(true) => {
+            "Sie melden sich ab jetzt mit einem anderen Konto beim Anmeldedienst Ihrer Organisation an.".into()
+        }
+        Changed::SingleSignOn(false) => "Die Anmeldung über den Anmeldedienst Ihrer Organisation wurde abgeschaltet.".into(),
     }
 }
 

@@ -163,6 +163,8 @@ fn sentence(changed: &Changed) -> String {
         Changed::Email(Some(to)) => format!("Mails now go to another address: {to}"),
         Changed::Email(None) => "The mail address was removed.".into(),
         Changed::Password => "A new password was set.".into(),
+        Changed::SingleSignOn(true) => "You now sign in with another account at your organisation’s sign-in service.".into(),
+        Changed::SingleSignOn(false) => "Signing in with your organisation’s sign-in service was switched off.".into(),
     }
 }
 

@@ -159,6 +159,10 @@ fn sentence(changed: &Changed) -> String {
         Changed::Email(Some(to)) => format!("Los correos se envían ahora a otra dirección: {to}"),
         Changed::Email(None) => "Se ha eliminado la dirección de correo.".into(),
         Changed::Password => "Se ha establecido una nueva contraseña.".into(),
+        Changed::SingleSignOn(true) => "Ahora inicia sesión con otra cuenta del servicio de acceso de su organización.".into(),
+        Changed::SingleSignOn(false) => {
+            "Se ha desactivado el inicio de sesión con el servicio de acceso de su organización.".into()
+        }
     }
 }
 

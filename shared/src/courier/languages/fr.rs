@@ -151,6 +151,8 @@ fn sentence(changed: &Changed) -> String {
         Changed::Email(Some(to)) => format!("Les e-mails sont désormais envoyés à une autre adresse : {to}"),
         Changed::Email(None) => "L’adresse e-mail a été supprimée.".into(),
         Changed::Password => "Un nouveau mot de passe a été défini.".into(),
+        Changed::SingleSignOn(true) => "Vous vous connectez désormais avec un autre compte du service de connexion de votre organisation.".into(),
+        Changed::SingleSignOn(false) => "La connexion par le service de votre organisation a été désactivée.".into(),
     }
 }
 

@@ -160,6 +160,8 @@ fn sentence(changed: &Changed) -> String {
         Changed::Email(Some(to)) => format!("Le e-mail vanno ora a un altro indirizzo: {to}"),
         Changed::Email(None) => "L’indirizzo e-mail è stato rimosso.".into(),
         Changed::Password => "È stata impostata una nuova password.".into(),
+        Changed::SingleSignOn(true) => "Ora accede con un altro account del servizio di accesso della sua organizzazione.".into(),
+        Changed::SingleSignOn(false) => "L’accesso tramite il servizio della sua organizzazione è stato disattivato.".into(),
     }
 }
 
