@@ -3,6 +3,7 @@
 //! Two people who run a command at once do no harm: the id of the version that is written follows from what it replaces, and
 //! Secrets Manager refuses another value under an id that is taken.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use aws_config::SdkConfig;
@@ -11,7 +12,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use serde::Deserialize;
 use shared::clock::{Clock, Span, Timestamp};
 use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring, SIGNING_LEAD};
+use shared::keyring::{self, Keyring, KeyringError, Kind, Listed, REREAD_AFTER, SIGNING_LEAD};
 use shared::secret::{Fingerprint, Secret};
 
 use crate::Complaint;
@@ -46,7 +47,7 @@ pub(crate) async fn init(sdk: &SdkConfig, secret_id: &str) -> Result<String, Com
              `operate keyring rotate` adds new keys to it",
         ));
     }
-    let document = keyring::make(Clock::system().now(), &Entropy::system()).map_err(|error| Complaint::new(error.to_string()))?;
+    let document = keyring::make(Clock::system().now(), &Entropy::system()).map_err(|error| unusable(&error))?;
     let version = put(&client, secret_id, &document, "init").await?;
     Ok(format!("the keyring was made: version {version}. Functions that start from now on read it"))
 }
@@ -54,20 +55,96 @@ pub(crate) async fn init(sdk: &SdkConfig, secret_id: &str) -> Result<String, Com
 /// Adds a new key of each kind.
 pub(crate) async fn rotate(sdk: &SdkConfig, secret_id: &str) -> Result<String, Complaint> {
     let client = Client::new(sdk);
-    let Stored::Value { version, document } = stored(&client, secret_id).await? else {
-        return Err(Complaint::new("the secret has no value yet; `operate keyring init` makes one"));
-    };
+    let (version, document) = value(&client, secret_id).await?;
     let now = Clock::system().now();
     refuse_haste(&document, now)?;
-    let rotated =
-        keyring::rotate(document.expose(), now, &Entropy::system()).map_err(|error| Complaint::new(error.to_string()))?;
-    // What every function will have to read is read here first.
-    Keyring::parse(rotated.expose()).map_err(|error| Complaint::new(error.to_string()))?;
-    // The day is in the id so that a version that was put back into force can be rotated anew.
-    let day = now.as_secs() / 86_400;
-    let made = put(&client, secret_id, &rotated, &format!("rotate {version} {day}")).await?;
+    let rotated = keyring::rotate(document.expose(), now, &Entropy::system()).map_err(|error| unusable(&error))?;
+    let made = replace(&client, secret_id, &version, &rotated, now).await?;
     let from = now.plus(SIGNING_LEAD).to_rfc3339();
     Ok(format!("the keyring was rotated: version {made} after {version}. Tokens are signed with the new key from {from} on"))
+}
+
+/// The keys, without what they are.
+pub(crate) async fn list(sdk: &SdkConfig, secret_id: &str) -> Result<String, Complaint> {
+    let (_, document) = value(&Client::new(sdk), secret_id).await?;
+    let keys = keyring::list(document.expose(), Clock::system().now()).map_err(|error| unusable(&error))?;
+    Ok(keys.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// Takes out keys that have leaked.
+pub(crate) async fn revoke(sdk: &SdkConfig, secret_id: &str, ids: &[String], yes: bool) -> Result<String, Complaint> {
+    let client = Client::new(sdk);
+    let (version, document) = value(&client, secret_id).await?;
+    let now = Clock::system().now();
+    let revoked = keyring::revoke(document.expose(), ids, now, &Entropy::system()).map_err(|error| unusable(&error))?;
+    let keys = keyring::list(document.expose(), now).map_err(|error| unusable(&error))?;
+    let costs = costs(keys.iter().filter(|key| ids.contains(&key.id)).map(|key| key.kind));
+    if !yes {
+        return Err(Complaint::new(format!("{costs}\nnothing was changed; with --yes it is done")));
+    }
+    let made = replace(&client, secret_id, &version, &revoked, now).await?;
+    Ok(format!("{costs}\nit was done: version {made} after {version}"))
+}
+
+fn line(key: &Listed) -> String {
+    let kind = match key.kind {
+        Kind::Mac => "mac",
+        Kind::Data => "data",
+        Kind::Signing => "signing",
+    };
+    let used = if key.in_use { "in use".to_owned() } else { format!("used from {}", key.used_from.to_rfc3339()) };
+    format!("{}\t{kind}\tmade {}\t{used}", key.id, key.made_at.to_rfc3339())
+}
+
+/// What it costs to do without keys of these kinds.
+fn costs(kinds: impl Iterator<Item = Kind>) -> String {
+    let kinds: BTreeSet<Kind> = kinds.collect();
+    let each = kinds.into_iter().map(|kind| match kind {
+        Kind::Mac => {
+            "mac: every sign-in that is under way begins anew, and links of agreements that were mailed are unknown: resend those that are \
+             still to be opened"
+        }
+        Kind::Data => {
+            "data: authenticator apps set up under it can no longer be checked; reset each (DELETE /v1/users/{id}/factors/totp), and its \
+             user sets it up anew. Links that are owed and not mailed yet are lost: send them again"
+        }
+        Kind::Signing => {
+            "signing: everybody who is signed in signs in anew. Who checks tokens takes the old key's, and refuses the new one's, until \
+             the JWKS is fetched again: API Gateway's authorizer may keep it for two hours. Reports that it signed verify by a JWKS that \
+             was kept, and say no more what they said: whoever had the key may have made one"
+        }
+    });
+    let reread = format!(
+        "functions that run go on with the old keys until they read again, at most {} s from now",
+        REREAD_AFTER.as_secs()
+    );
+    each.map(str::to_owned).chain([reread]).collect::<Vec<_>>().join("\n")
+}
+
+fn unusable(error: &KeyringError) -> Complaint {
+    Complaint::new(error.to_string())
+}
+
+/// What stands in the secret, if anything does.
+async fn value(client: &Client, secret_id: &str) -> Result<(String, Secret<String>), Complaint> {
+    match stored(client, secret_id).await? {
+        Stored::Value { version, document } => Ok((version, document)),
+        Stored::Nothing => Err(Complaint::new("the secret has no value yet; `operate keyring init` makes one")),
+    }
+}
+
+/// Puts `document` into force in the place of `version`.
+async fn replace(
+    client: &Client,
+    secret_id: &str,
+    version: &str,
+    document: &Secret<String>,
+    now: Timestamp,
+) -> Result<String, Complaint> {
+    // What every function will have to read is read here first.
+    Keyring::parse(document.expose()).map_err(|error| unusable(&error))?;
+    // The hour is in the id so that a version that was put back into force can be replaced anew.
+    put(client, secret_id, document, &format!("{version} {}", now.as_secs() / 3_600)).await
 }
 
 fn refuse_haste(document: &Secret<String>, now: Timestamp) -> Result<(), Complaint> {
@@ -107,7 +184,8 @@ async fn put(client: &Client, secret_id: &str, document: &Secret<String>, named:
     match request.client_request_token(version_id(named)).send().await {
         Ok(answer) => Ok(answer.version_id.unwrap_or_default()),
         Err(error) if error.code() == Some("ResourceExistsException") => Err(Complaint::new(
-            "somebody else did the same at the same moment; their keyring is in force, and this one was thrown away",
+            "somebody else changed the keyring at the same moment; theirs is in force, and this one was thrown away. Look at it \
+             (`operate keyring list`), and do it again if it is still to be done",
         )),
         Err(error) => Err(complaint("the keyring could not be stored", &error)),
     }
@@ -153,9 +231,27 @@ mod tests {
     }
 
     #[test]
+    fn a_list_shows_nothing_of_the_keys() {
+        let document = keyring::make(NOW, &Entropy::seeded(1)).unwrap();
+        let told: Vec<String> = keyring::list(document.expose(), NOW).unwrap().iter().map(line).collect();
+        assert_eq!(told.len(), 3);
+        let secrets = document.expose().split('"').filter(|text| text.len() > 40);
+        assert!(secrets.clone().count() >= 4 && secrets.into_iter().all(|secret| !told.concat().contains(secret)));
+    }
+
+    #[test]
+    fn each_kind_of_key_is_said_to_cost_something_of_its_own() {
+        let told = costs([Kind::Mac, Kind::Data, Kind::Signing, Kind::Data].into_iter());
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[0].starts_with("mac: ") && lines[1].starts_with("data: ") && lines[2].starts_with("signing: "), "{told}");
+        assert!(lines[3].contains("600 s"), "{told}");
+    }
+
+    #[test]
     fn a_version_is_named_after_what_it_replaces() {
-        assert_eq!(version_id("rotate a 1"), version_id("rotate a 1"));
-        assert_ne!(version_id("rotate a 1"), version_id("rotate b 1"));
+        assert_eq!(version_id("a 1"), version_id("a 1"));
+        assert_ne!(version_id("a 1"), version_id("b 1"));
         assert!((32..=64).contains(&version_id("init").len()));
     }
 }

@@ -2,7 +2,7 @@
 
 mod keyring;
 mod ledger;
-mod operator_key;
+mod operator_keys;
 mod report;
 
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, Parser, Subcommand};
 use shared::dynamo::Failure;
 
-/// Makes and rotates the keyring of a deployed Countersign, makes operators' API keys, keeps the ledger, and verifies reports.
+/// Keeps the keyring of a deployed Countersign, its operators' API keys and its ledger, and verifies reports.
 ///
 /// Credentials come from where the AWS SDK looks for them: the environment, a profile, or the machine's role.
 #[derive(Debug, Parser)]
@@ -52,14 +52,36 @@ enum Command {
     /// An account's prepaid transactions.
     #[command(subcommand)]
     Quota(ledger::QuotaCommand),
-    /// Makes an operator's API key and prints it, this once.
-    OperatorKey {
+    /// Operators' API keys, which open every account. No route makes or revokes one, and no account's audit tells of it.
+    #[command(subcommand)]
+    OperatorKeys(OperatorKeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum OperatorKeysCommand {
+    /// Makes a key and prints it, this once; its id goes to stderr.
+    Make {
         /// The stack's table: its output TableName.
         #[arg(long)]
         table: String,
         /// What people call the key: whose it is, or what it is for.
         #[arg(long)]
         name: String,
+    },
+    /// Lists the keys: id, when it was made, name.
+    List {
+        /// The stack's table: its output TableName.
+        #[arg(long)]
+        table: String,
+    },
+    /// Revokes a key: the next request that shows it is refused.
+    Revoke {
+        /// The stack's table: its output TableName.
+        #[arg(long)]
+        table: String,
+        /// The key's id: key_...
+        #[arg(long)]
+        id: String,
     },
 }
 
@@ -76,6 +98,25 @@ enum KeyringCommand {
         /// The stack's secret: its output KeyringSecretArn.
         #[arg(long)]
         secret_id: String,
+    },
+    /// Lists the keys without showing them: id, what it is for, when it was made, from when it is used.
+    List {
+        /// The stack's secret: its output KeyringSecretArn.
+        #[arg(long)]
+        secret_id: String,
+    },
+    /// Takes out keys that have leaked, and puts others in their place that are used at once. It says what that costs; with --yes it
+    /// is done.
+    Revoke {
+        /// The stack's secret: its output KeyringSecretArn.
+        #[arg(long)]
+        secret_id: String,
+        /// The key's id; may be given more than once. Whoever has read the whole secret has them all.
+        #[arg(long, required = true)]
+        key_id: Vec<String>,
+        /// Does it.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -132,9 +173,15 @@ async fn with_aws(command: Command, sdk: &SdkConfig) -> Result<String, Complaint
     match command {
         Command::Keyring(KeyringCommand::Init { secret_id }) => keyring::init(sdk, &secret_id).await,
         Command::Keyring(KeyringCommand::Rotate { secret_id }) => keyring::rotate(sdk, &secret_id).await,
+        Command::Keyring(KeyringCommand::List { secret_id }) => keyring::list(sdk, &secret_id).await,
+        Command::Keyring(KeyringCommand::Revoke { secret_id, key_id, yes }) => {
+            keyring::revoke(sdk, &secret_id, &key_id, yes).await
+        }
         Command::Reconcile { table, account } => ledger::reconcile(sdk, table, account).await,
         Command::Quota(command) => ledger::change(sdk, command).await,
-        Command::OperatorKey { table, name } => operator_key::make(sdk, table, name).await,
+        Command::OperatorKeys(OperatorKeysCommand::Make { table, name }) => operator_keys::make(sdk, table, name).await,
+        Command::OperatorKeys(OperatorKeysCommand::List { table }) => operator_keys::list(sdk, table).await,
+        Command::OperatorKeys(OperatorKeysCommand::Revoke { table, id }) => operator_keys::revoke(sdk, table, &id).await,
         Command::VerifyReport { file, jwks } => report::verify(&file, &jwks),
     }
 }

@@ -1,64 +1,36 @@
 //! The keys: one document, read at cold start, in which every key has an id and an age.
 //!
 //! A key is used for new work only some time after it was made ([`MAC_LEAD`], [`SIGNING_LEAD`]), and stays good for what it once
-//! made: so a rotation signs nobody out, and no environment meets a key that it has not read yet.
+//! made: so a rotation signs nobody out, and no environment meets a key that it has not read yet. A key that has leaked is good for
+//! nothing from the moment it is taken out ([`revoke`]), and the one in its place is used at once, whatever that costs.
 
+mod document;
 mod source;
 
 use std::fmt;
 use std::sync::OnceLock;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use aws_lc_rs::rsa::KeyPair;
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
-use crate::entropy::Entropy;
 use crate::secret::{self, Secret};
 
+use document::{Document, SigningEntry, SymmetricEntry};
+
+pub use document::{Kind, Listed, list, make, revoke, rotate};
 pub use source::{Keyrings, REREAD_AFTER};
 
 /// How long after it was made a MAC or data key is used: longer than any environment goes without reading the keyring again.
 pub const MAC_LEAD: Span = Span::minutes(15);
 /// How long after it was made a signing key is used: API Gateway's authorizer keeps a JWKS for up to two hours.
 pub const SIGNING_LEAD: Span = Span::hours(3);
-/// How many retired keys of each kind a rotation leaves in the document.
-const KEPT: usize = 3;
-
-/// The document as it is stored in Secrets Manager, or in the local stack's data directory.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    version: u32,
-    mac: Vec<SymmetricEntry>,
-    data: Vec<SymmetricEntry>,
-    signing: Vec<SigningEntry>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SymmetricEntry {
-    id: String,
-    made_at: Timestamp,
-    key: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SigningEntry {
-    id: String,
-    made_at: Timestamp,
-    pkcs8: String,
-    n: String,
-    e: String,
-}
-
 /// The keys, ready for use.
 pub struct Keyring {
     mac: Vec<MacKey>,
@@ -68,19 +40,19 @@ pub struct Keyring {
 
 struct MacKey {
     id: String,
-    made_at: Timestamp,
+    used_from: Timestamp,
     key: hmac::Key,
 }
 
 struct DataKey {
     id: String,
-    made_at: Timestamp,
+    used_from: Timestamp,
     key: RandomizedNonceKey,
 }
 
 struct SigningKey {
     public: PublicKey,
-    made_at: Timestamp,
+    used_from: Timestamp,
     pkcs8: Secret<Vec<u8>>,
     parsed: OnceLock<Option<KeyPair>>,
 }
@@ -116,6 +88,8 @@ pub enum KeyringError {
     BadKey,
     /// Nothing here was sealed or signed by a key of this ring.
     NotOurs,
+    /// The document has no key of this id.
+    NoSuchKey(String),
 }
 
 impl fmt::Display for KeyringError {
@@ -124,6 +98,7 @@ impl fmt::Display for KeyringError {
             Self::Malformed(why) => write!(f, "the keyring is malformed: {why}"),
             Self::BadKey => f.write_str("a key of the keyring cannot be used"),
             Self::NotOurs => f.write_str("no key of the keyring fits"),
+            Self::NoSuchKey(id) => write!(f, "the keyring has no key {id}"),
         }
     }
 }
@@ -138,7 +113,7 @@ impl Keyring {
 
     /// Reads a document.
     pub fn parse(document: &str) -> Result<Self, KeyringError> {
-        let Document { version, mac, data, signing } = read(document)?;
+        let Document { version, mac, data, signing } = document::read(document)?;
         if version != 1 || mac.is_empty() || data.is_empty() || signing.is_empty() {
             return Err(KeyringError::Malformed("a kind of key is missing, or the version is not 1".into()));
         }
@@ -151,7 +126,7 @@ impl Keyring {
 
     /// The MAC of `message` under the current key.
     pub fn mac(&self, message: &[u8], now: Timestamp) -> Result<Mac, KeyringError> {
-        let key = current(&self.mac, |key| key.made_at, MAC_LEAD, now).ok_or(KeyringError::BadKey)?;
+        let key = current(&self.mac, |key| key.used_from, now).ok_or(KeyringError::BadKey)?;
         Ok(Mac { key_id: key.id.clone(), digest: secret::encode(hmac::sign(&key.key, message)) })
     }
 
@@ -170,7 +145,7 @@ impl Keyring {
 
     /// Seals `plain` under the current data key, bound to `context`: what is opened under another context does not open.
     pub fn seal(&self, plain: &[u8], context: &[u8], now: Timestamp) -> Result<String, KeyringError> {
-        let key = current(&self.data, |key| key.made_at, MAC_LEAD, now).ok_or(KeyringError::BadKey)?;
+        let key = current(&self.data, |key| key.used_from, now).ok_or(KeyringError::BadKey)?;
         let mut sealed = plain.to_vec();
         let nonce = key.key.seal_in_place_append_tag(Aad::from(context), &mut sealed).map_err(|_| KeyringError::BadKey)?;
         let bytes = [nonce.as_ref().as_slice(), &sealed].concat();
@@ -192,12 +167,12 @@ impl Keyring {
     /// Whether `sealed` was sealed by the key that seals now. What was not is sealed anew when it is next used.
     pub fn is_current(&self, sealed: &str, now: Timestamp) -> bool {
         let id = sealed.split_once('.').map(|(id, _)| id);
-        current(&self.data, |key| key.made_at, MAC_LEAD, now).is_some_and(|key| id == Some(key.id.as_str()))
+        current(&self.data, |key| key.used_from, now).is_some_and(|key| id == Some(key.id.as_str()))
     }
 
     /// Signs `message` (RS256) with the current key; answers with the key's id and the signature.
     pub fn sign(&self, message: impl FnOnce(&str) -> String, now: Timestamp) -> Result<(String, String), KeyringError> {
-        let key = current(&self.signing, |key| key.made_at, SIGNING_LEAD, now).ok_or(KeyringError::BadKey)?;
+        let key = current(&self.signing, |key| key.used_from, now).ok_or(KeyringError::BadKey)?;
         let pair = key.pair().ok_or(KeyringError::BadKey)?;
         let message = message(&key.public.id);
         let mut signature = vec![0; pair.public_modulus_len()];
@@ -221,14 +196,14 @@ impl fmt::Debug for Keyring {
 impl MacKey {
     fn of(entry: &SymmetricEntry) -> Result<Self, KeyringError> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &key_bytes(&entry.key)?);
-        Ok(Self { id: entry.id.clone(), made_at: entry.made_at, key })
+        Ok(Self { id: entry.id.clone(), used_from: entry.used_from(), key })
     }
 }
 
 impl DataKey {
     fn of(entry: &SymmetricEntry) -> Result<Self, KeyringError> {
         let key = RandomizedNonceKey::new(&AES_256_GCM, &key_bytes(&entry.key)?).map_err(|_| KeyringError::BadKey)?;
-        Ok(Self { id: entry.id.clone(), made_at: entry.made_at, key })
+        Ok(Self { id: entry.id.clone(), used_from: entry.used_from(), key })
     }
 }
 
@@ -236,7 +211,7 @@ impl SigningKey {
     fn of(entry: &SigningEntry) -> Result<Self, KeyringError> {
         let pkcs8 = STANDARD.decode(&entry.pkcs8).map_err(|_| KeyringError::BadKey)?;
         let public = PublicKey { id: entry.id.clone(), n: entry.n.clone(), e: entry.e.clone() };
-        Ok(Self { public, made_at: entry.made_at, pkcs8: Secret::new(pkcs8), parsed: OnceLock::new() })
+        Ok(Self { public, used_from: entry.used_from(), pkcs8: Secret::new(pkcs8), parsed: OnceLock::new() })
     }
 
     /// Parsing checks the key, which costs more than a signature: it is done once.
@@ -245,63 +220,10 @@ impl SigningKey {
     }
 }
 
-/// The newest key that has been known for long enough; the oldest, where none has: there is nothing before it to go on with.
-fn current<K>(keys: &[K], made_at: impl Fn(&K) -> Timestamp, lead: Span, now: Timestamp) -> Option<&K> {
-    let usable = keys.iter().filter(|key| made_at(key).plus(lead) <= now);
-    usable.max_by_key(|key| made_at(key)).or_else(|| keys.iter().min_by_key(|key| made_at(key)))
-}
-
-/// A new document.
-pub fn make(now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, KeyringError> {
-    write(&Document {
-        version: 1,
-        mac: vec![symmetric("m", now, entropy)],
-        data: vec![symmetric("d", now, entropy)],
-        signing: vec![signing(now, entropy)?],
-    })
-}
-
-/// The document with a new key of each kind. The oldest are dropped once [`KEPT`] newer ones stand before them.
-pub fn rotate(document: &str, now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, KeyringError> {
-    let mut document = read(document)?;
-    document.mac.insert(0, symmetric("m", now, entropy));
-    document.data.insert(0, symmetric("d", now, entropy));
-    document.signing.insert(0, signing(now, entropy)?);
-    document.mac.truncate(KEPT);
-    document.signing.truncate(KEPT);
-    // Data keys stay: what they sealed is sealed anew only when it is next used.
-    write(&document)
-}
-
-fn read(document: &str) -> Result<Document, KeyringError> {
-    // serde_json's message may quote the document; only where it broke is told.
-    serde_json::from_str(document)
-        .map_err(|error| KeyringError::Malformed(format!("line {} column {}", error.line(), error.column())))
-}
-
-fn write(document: &Document) -> Result<Secret<String>, KeyringError> {
-    serde_json::to_string(document).map(Secret::new).map_err(|_| KeyringError::BadKey)
-}
-
-fn symmetric(prefix: &str, now: Timestamp, entropy: &Entropy) -> SymmetricEntry {
-    SymmetricEntry { id: key_id(prefix, entropy), made_at: now, key: STANDARD.encode(entropy.bytes::<32>()) }
-}
-
-fn signing(now: Timestamp, entropy: &Entropy) -> Result<SigningEntry, KeyringError> {
-    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyringError::BadKey)?;
-    let pkcs8 = pair.as_der().map_err(|_| KeyringError::BadKey)?;
-    let public = pair.public_key();
-    Ok(SigningEntry {
-        id: key_id("s", entropy),
-        made_at: now,
-        pkcs8: STANDARD.encode(pkcs8.as_ref()),
-        n: secret::encode(public.modulus().big_endian_without_leading_zero()),
-        e: secret::encode(public.exponent().big_endian_without_leading_zero()),
-    })
-}
-
-fn key_id(prefix: &str, entropy: &Entropy) -> String {
-    format!("{prefix}{}", secret::encode(entropy.bytes::<6>()).replace(['-', '_'], "0"))
+/// The newest key whose time has come; the oldest, where none has: there is nothing before it to go on with.
+fn current<K>(keys: &[K], used_from: impl Fn(&K) -> Timestamp, now: Timestamp) -> Option<&K> {
+    let usable = keys.iter().filter(|key| used_from(key) <= now);
+    usable.max_by_key(|key| used_from(key)).or_else(|| keys.iter().min_by_key(|key| used_from(key)))
 }
 
 fn key_bytes(text: &str) -> Result<Vec<u8>, KeyringError> {
@@ -311,6 +233,7 @@ fn key_bytes(text: &str) -> Result<Vec<u8>, KeyringError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entropy::Entropy;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -355,6 +278,53 @@ mod tests {
         let signer = |now| new.sign(str::to_owned, now).unwrap().0;
         assert_eq!(signer(later), signer(later.plus(MAC_LEAD)));
         assert_ne!(signer(later), signer(later.plus(SIGNING_LEAD)));
+    }
+
+    #[test]
+    fn a_key_that_has_leaked_is_good_for_nothing_and_another_is_used_at_once() {
+        let made = made();
+        let old = Keyring::parse(made.expose()).unwrap();
+        let (mac, sealed) = (old.mac(b"123456", NOW).unwrap(), old.seal(b"secret", b"", NOW).unwrap());
+        let signer = |ring: &Keyring, now| ring.sign(str::to_owned, now).unwrap().0;
+        let leaked = signer(&old, NOW);
+
+        let later = NOW.plus(Span::hours(1));
+        let revoked = revoke(made.expose(), &[leaked.clone()], later, &Entropy::seeded(3)).unwrap();
+        let new = Keyring::parse(revoked.expose()).unwrap();
+        assert!(new.public_keys().all(|key| key.id != leaked), "it is published no more, so that no token of it is taken");
+        assert_ne!(signer(&new, later), leaked);
+        assert!(new.is_mac(&mac, b"123456") && new.open(&sealed, b"").is_ok(), "the other kinds are left alone");
+
+        let all: Vec<String> = list(revoked.expose(), later).unwrap().into_iter().map(|key| key.id).collect();
+        let bare = revoke(revoked.expose(), &all, later, &Entropy::seeded(4)).unwrap();
+        let bare = Keyring::parse(bare.expose()).unwrap();
+        assert!(!bare.is_mac(&mac, b"123456") && bare.open(&sealed, b"").is_err());
+        let (mac, sealed) = (bare.mac(b"1", later).unwrap(), bare.seal(b"1", b"", later).unwrap());
+        assert!(bare.is_mac(&mac, b"1") && bare.is_current(&sealed, later));
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_another_is_used_while_one_that_was_just_made_waits() {
+        let waits = rotate(made().expose(), NOW, &Entropy::seeded(2)).unwrap();
+        let first = Keyring::parse(made().expose()).unwrap().sign(str::to_owned, NOW).unwrap().0;
+        let revoked = revoke(waits.expose(), &[first], NOW, &Entropy::seeded(3)).unwrap();
+        let listed = list(revoked.expose(), NOW).unwrap();
+        let signing: Vec<_> = listed.iter().filter(|key| key.kind == Kind::Signing).collect();
+        assert_eq!(
+            signing.iter().map(|key| (key.used_from, key.in_use)).collect::<Vec<_>>(),
+            [(NOW, true), (NOW.plus(SIGNING_LEAD), false)]
+        );
+        let ring = Keyring::parse(revoked.expose()).unwrap();
+        assert_eq!(ring.sign(str::to_owned, NOW).unwrap().0, signing[0].id);
+        assert_eq!(ring.sign(str::to_owned, NOW.plus(SIGNING_LEAD)).unwrap().0, signing[1].id);
+    }
+
+    #[test]
+    fn what_is_no_key_is_not_revoked_and_nothing_else_either() {
+        let made = made();
+        let known = list(made.expose(), NOW).unwrap()[0].id.clone();
+        let refused = revoke(made.expose(), &[known, "m-none".into()], NOW, &Entropy::seeded(3)).unwrap_err();
+        assert_eq!(refused, KeyringError::NoSuchKey("m-none".into()));
     }
 
     #[test]
