@@ -1,7 +1,10 @@
 //! The scheduled clean-up.
 
+use expiry_cleanup::{Batch, sweep};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::clock::Span;
+use shared::dynamo::{Key, Write, keys};
 use tests::{PASSWORD, World};
 
 async fn clean(world: &World) -> Value {
@@ -45,4 +48,26 @@ async fn what_is_still_of_use_stays() {
     world.advance(600);
     assert_eq!(clean(&world).await["challenges"], 1);
     let _ = world.login("ann", PASSWORD).await.expect(200);
+}
+
+/// Sixty sessions that nobody can read, due before a counter that is over, all in one shard of the index: more than a page and a batch.
+#[tokio::test]
+async fn items_that_cannot_be_dealt_with_keep_no_others_from_it_and_alone_are_a_failure() {
+    let world = World::new().await;
+    let (app, courier) = (world.stack.app(), world.stack.courier());
+    let past = app.clock.now().minus(Span::hours(1));
+    let counter = keys::source_sends("198.18.255.1");
+    let unreadable = (0..).map(|number| Key { pk: format!("SESSION#{number}"), sk: "SESSION".into() });
+    let unreadable = unreadable.filter(|key| key.due_shard() == counter.due_shard()).take(60);
+    let due = |key, at| Write::replace(key, &json!({})).unwrap().due(at);
+    let writes = unreadable.map(|key| due(key, past.minus(Span::hours(1)))).chain([due(counter.clone(), past)]);
+    world.stack.table().transact(writes.collect()).await.unwrap();
+
+    let small = Batch { items_max: 20, ..Batch::default() };
+    let report = sweep(app, courier, small).await.unwrap();
+    assert_eq!((report.failed, report.counters, report.more), (60, 1, false));
+    assert!(!report.is_a_failure());
+    let report = sweep(app, courier, small).await.unwrap();
+    assert_eq!((report.failed, report.removed()), (60, 0));
+    assert!(report.is_a_failure(), "nothing but failures: the run has failed, which the alarm sees");
 }

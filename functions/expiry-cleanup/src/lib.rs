@@ -24,7 +24,7 @@ use shared::dynamo::{Failure, Key};
 /// How much one run does.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
-    /// The most items it looks at.
+    /// The most items it deals with; those that cannot be dealt with do not count, so that they keep no others from it.
     pub items_max: u32,
     /// How many it asks for at once.
     pub page: i32,
@@ -95,9 +95,9 @@ impl Report {
             + self.mails_dropped
     }
 
-    /// How many items left the index, or moved in it.
-    const fn moved(&self) -> u32 {
-        self.removed() + self.rescheduled + self.mails_owed
+    /// Whether it could deal with nothing that it tried: not a bad item among good ones, but a right, a key or a service that is gone.
+    pub const fn is_a_failure(&self) -> bool {
+        self.failed > 0 && self.removed() == 0
     }
 
     /// Adds what another run did.
@@ -126,13 +126,14 @@ pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Result<Report,
     let now = app.clock.now();
     let mut report = Report::default();
     for shard in 0..DUE_SHARDS {
+        let mut after = None;
         loop {
-            let due = app.table.due(due_shard(shard), now.as_millis(), batch.page).await?;
+            let due = app.table.due(due_shard(shard), now.as_millis(), after.take(), batch.page).await?;
             let page_was_full = i32::try_from(due.len()).is_ok_and(|found| found >= batch.page);
-            let before = report.moved();
+            after = due.last().cloned();
             let mut keys = due.iter().filter_map(Key::of).peekable();
             while keys.peek().is_some() {
-                let left = usize::try_from(batch.items_max.saturating_sub(report.examined)).unwrap_or(usize::MAX);
+                let left = usize::try_from(batch.items_max.saturating_sub(report.examined - report.failed)).unwrap_or(usize::MAX);
                 if left == 0 || app.clock.now() >= batch.until {
                     report.more = true;
                     return Ok(report);
@@ -140,8 +141,8 @@ pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Result<Report,
                 let some = keys.by_ref().take(left.min(AT_ONCE)).map(|key| examined(app, courier, key, now));
                 join_all(some).await.iter().for_each(|part| report.add(part));
             }
-            // The index follows the table with a delay: what it still lists after nothing came of a page is seen by the next run.
-            if !page_was_full || report.moved() == before {
+            // On from the last one, whatever came of it: what is still listed there is seen by the next run.
+            if !page_was_full {
                 break;
             }
         }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use expiry_cleanup::{Batch, Report, sweep};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::json;
 use shared::app::App;
 use shared::clock::Timestamp;
 use shared::courier::Courier;
+use shared::metric;
 use shared::sdk::sdk_config;
 use shared::start;
 
@@ -32,10 +34,21 @@ async fn main() -> Result<(), Error> {
                 cleanup.more = report.more,
                 "cleaned up"
             );
-            Ok::<_, Error>(report)
+            count(&report, parts.0.clock.now());
+            // A run that ends well is what the alarm for a clean-up that has stopped looks for.
+            if report.is_a_failure() { Err("nothing that is due could be cleaned up".into()) } else { Ok::<_, Error>(report) }
         }
     }))
     .await
+}
+
+/// What wakes somebody if it goes on: items that cannot be dealt with, and mails that cannot be sent.
+fn count(report: &Report, now: Timestamp) {
+    for (name, count) in [("CleanupFailed", report.failed), ("MailsNotSent", report.mails_owed)] {
+        if count > 0 {
+            metric::emit(name, count, &json!({}), now);
+        }
+    }
 }
 
 /// Batch after batch, until nothing is due or this environment's time is nearly over: the next run goes on from there.

@@ -178,13 +178,14 @@ impl Table {
         self.page(request, keys::LISTING_SK).await
     }
 
-    /// The keys of what is due in `shard` at `now`, the longest due first, at most `limit`.
-    pub async fn due(&self, shard: String, now: i64, limit: i32) -> Result<Vec<Item>, Failure> {
+    /// The keys of what is due in `shard` at `now` after the one `after`, the longest due first, at most `limit`.
+    pub async fn due(&self, shard: String, now: i64, after: Option<Item>, limit: i32) -> Result<Vec<Item>, Failure> {
         let request = self.client.query().table_name(&self.name).index_name(keys::DUE);
         let request = request.key_condition_expression("#shard = :shard AND #at <= :now").limit(limit);
         let request = request.expression_attribute_names("#shard", keys::DUE_PK).expression_attribute_names("#at", keys::DUE_SK);
         let request = request.expression_attribute_values(":shard", AttributeValue::S(shard));
         let request = request.expression_attribute_values(":now", AttributeValue::N(now.to_string()));
+        let request = request.set_exclusive_start_key(after);
         Ok(self.page(request, keys::DUE_SK).await?.items)
     }
 

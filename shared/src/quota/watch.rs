@@ -153,6 +153,6 @@ pub fn tell(crossing: Option<&Crossing>, now: Timestamp) -> Vec<Key> {
         quota.low_balance = crossing.mark,
         "the balance is low"
     );
-    metric::emit("LowBalance", &json!({"account": crossing.account, "available": crossing.available}), now);
+    metric::emit("LowBalance", 1, &json!({"account": crossing.account, "available": crossing.available}), now);
     crossing.mails.clone()
 }
