@@ -38,6 +38,11 @@ pub enum Acr {
     Kba,
 }
 
+impl Acr {
+    /// All of them, as discovery tells them.
+    pub const ALL: [Self; 5] = [Self::SingleFactor, Self::AllowlistedNetwork, Self::TwoFactorEmail, Self::TwoFactor, Self::Kba];
+}
+
 /// What was proved, when.
 #[derive(Clone, Debug)]
 pub struct Proof {
@@ -135,6 +140,10 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Their names, as discovery tells them.
+    pub const NAMES: [&str; 12] =
+        ["iss", "sub", "aud", "exp", "iat", "auth_time", "jti", "acct", "kind", "amr", "acr", "agreement"];
+
     /// Whether a second factor was proved, and lately enough to change factors with.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         let second = !matches!(self.acr, Acr::SingleFactor | Acr::AllowlistedNetwork);
@@ -301,6 +310,20 @@ mod tests {
         };
         let proof = Proof::password_then(Method::Sms, NOW);
         sign(&subject, &proof, ISSUER, ring, &Entropy::seeded(9), NOW).unwrap().expose().clone()
+    }
+
+    #[test]
+    fn discovery_can_tell_every_acr_and_every_claim() {
+        let schema = serde_json::to_value(<Acr as utoipa::PartialSchema>::schema()).unwrap();
+        assert_eq!(schema["enum"], json!(Acr::ALL));
+        let claims = json!({
+            "iss": "", "sub": "", "aud": "", "exp": 0, "iat": 0, "auth_time": 0, "jti": "", "kind": "", "amr": [], "acr": "kba",
+            "acct": AccountId::from_bytes([1; 16]), "agreement": AgreementId::from_bytes([2; 16]),
+        });
+        let claims = serde_json::to_value(serde_json::from_value::<Claims>(claims).unwrap()).unwrap();
+        let mut names: Vec<&str> = claims.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_by_key(|name| Claims::NAMES.iter().position(|known| known == name));
+        assert_eq!(names, Claims::NAMES);
     }
 
     #[test]

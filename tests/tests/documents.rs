@@ -109,6 +109,8 @@ async fn discovery_says_what_a_verifier_of_tokens_needs() {
         (&json!(base), &json!(format!("{base}/.well-known/jwks.json")))
     );
     assert_eq!(discovery.body["id_token_signing_alg_values_supported"], json!(["RS256"]));
+    let tells = |member: &str, value: &str| discovery.body[member].as_array().is_some_and(|told| told.contains(&json!(value)));
+    assert!(tells("acr_values_supported", "kba") && tells("claims_supported", "agreement"), "{}", discovery.body);
     // OpenID Connect Discovery 1.0, section 3: what is required of who has no authorization endpoint.
     for member in ["response_types_supported", "subject_types_supported"] {
         assert!(discovery.body[member].as_array().is_some_and(|values| !values.is_empty()), "{member}");

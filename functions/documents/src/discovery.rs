@@ -1,6 +1,7 @@
 //! `GET /.well-known/openid-configuration`
 
 use serde::Serialize;
+use shared::access_token::{Acr, Claims};
 use shared::app::App;
 use shared::http::{Call, Reply};
 use utoipa::ToSchema;
@@ -27,11 +28,11 @@ pub struct Response {
     #[schema(example = json!(["public"]))]
     pub subject_types_supported: Vec<&'static str>,
     /// The claims of a token.
-    #[schema(example = json!(["iss", "sub", "aud", "exp"]))]
-    pub claims_supported: Vec<&'static str>,
+    #[schema(value_type = Vec<String>, example = json!(["iss", "sub", "aud", "exp"]))]
+    pub claims_supported: [&'static str; Claims::NAMES.len()],
     /// What `acr` may say.
-    #[schema(example = json!(["two-factor"]))]
-    pub acr_values_supported: Vec<&'static str>,
+    #[schema(value_type = Vec<String>, example = json!(["two-factor"]))]
+    pub acr_values_supported: [Acr; Acr::ALL.len()],
 }
 
 pub(crate) fn handle(app: &App, call: &Call) -> Reply {
@@ -42,7 +43,7 @@ pub(crate) fn handle(app: &App, call: &Call) -> Reply {
         id_token_signing_alg_values_supported: vec!["RS256"],
         response_types_supported: vec!["none"],
         subject_types_supported: vec!["public"],
-        claims_supported: vec!["iss", "sub", "aud", "exp", "iat", "auth_time", "jti", "acct", "kind", "amr", "acr"],
-        acr_values_supported: vec!["single-factor", "allowlisted-network", "two-factor-email", "two-factor"],
+        claims_supported: Claims::NAMES,
+        acr_values_supported: Acr::ALL,
     })
 }

@@ -1,7 +1,8 @@
 //! What requests and answers look like.
 
 use serde_json::{Value, json};
-use shared::http::Operation as O;
+use shared::access_token::{Acr, Claims};
+use shared::http::{Operation as O, Slug};
 
 const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
 const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
@@ -228,6 +229,17 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             ),
         ],
         O::Health => one(json!({"status": "ok"})),
+        O::ShowProblem => one(json!({
+            "slug": "not-found", "title": Slug::NotFound.title(), "status": 404, "meaning": Slug::NotFound.meaning()
+        })),
+        O::Jwks => one(json!({"keys": [{
+            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "sKq2m8x5t", "n": "xjlR4G0lQ0cWqk…", "e": "AQAB"
+        }]})),
+        O::Discovery => one(json!({
+            "issuer": "https://id.example", "jwks_uri": "https://id.example/.well-known/jwks.json",
+            "id_token_signing_alg_values_supported": ["RS256"], "response_types_supported": ["none"],
+            "subject_types_supported": ["public"], "claims_supported": Claims::NAMES, "acr_values_supported": Acr::ALL
+        })),
         _ => Vec::new(),
     }
 }
