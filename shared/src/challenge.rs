@@ -142,12 +142,7 @@ impl Challenge {
         }
     }
 
-    /// A new challenge that sets up the first factor.
-    pub fn enrolling(now: Timestamp) -> Self {
-        Self::open(now).to_enrol()
-    }
-
-    /// The same, to set up a factor.
+    /// The same, to set up the first factor.
     #[must_use]
     pub fn to_enrol(self) -> Self {
         Self { enrols: true, ..self }

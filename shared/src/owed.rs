@@ -199,7 +199,7 @@ async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timesta
         tracing::error!("a mail could not be rendered");
         return false;
     };
-    courier.mail(&mail.to, &rendered).await.is_ok()
+    courier.mail(mail.account, &mail.to, &rendered).await.is_ok()
 }
 
 /// Nothing is owed any more: the item goes, or what it owed.

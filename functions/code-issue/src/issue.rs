@@ -159,7 +159,7 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
         NotSent::Refused
     };
     match case.method {
-        Method::Email => state.courier.mail(case.destination(), &message.mail().map_err(rendered)?).await,
+        Method::Email => state.courier.mail(case.account.id, case.destination(), &message.mail().map_err(rendered)?).await,
         _ => state.courier.text(case.destination(), &message.sms()).await,
     }
 }

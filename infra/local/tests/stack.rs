@@ -9,6 +9,7 @@ use serde_json::json;
 use shared::clock::{Clock, Span, Timestamp};
 use shared::courier::{Mail, NotSent};
 use shared::dynamo::{Failure, Key, Write};
+use shared::ids::AccountId;
 
 /// How often the SDK tries.
 const TRIES: u32 = 3;
@@ -95,26 +96,27 @@ async fn a_conflict_is_told_apart() {
 #[tokio::test]
 async fn a_message_arrives_unless_its_sender_fails() {
     let stack = stack().await;
-    let courier = stack.courier();
+    let (courier, account) = (stack.courier(), AccountId::from_bytes([1; 16]));
     for (service, mode) in [(Service::Sns, Mode::Throttled), (Service::Sns, Mode::Refused)] {
         stack.faults().set(service, mode, 0, TRIES);
         assert_eq!(courier.text("+12025550123", "Hello").await, Err(NotSent::Refused), "{mode:?}");
         assert_eq!(stack.faults().struck(), TRIES, "{mode:?} is tried again");
         stack.faults().set(Service::Ses, mode, 0, TRIES);
-        assert_eq!(courier.mail("ann@example.com", &mail()).await, Err(NotSent::Refused), "{mode:?}");
+        assert_eq!(courier.mail(account, "ann@example.com", &mail()).await, Err(NotSent::Refused), "{mode:?}");
         assert_eq!(stack.faults().struck(), TRIES, "{mode:?} is tried again");
     }
     assert_eq!(stack.outbox().messages(), []);
     courier.text("+12025550123", "Hello & good-bye = 1 + 1").await.unwrap();
-    courier.mail("ann@example.com", &mail()).await.unwrap();
+    courier.mail(account, "ann@example.com", &mail()).await.unwrap();
     let text = stack.outbox().latest_to("+12025550123").unwrap();
     assert_eq!((text.channel, text.text.as_str()), (Channel::Sms, "Hello & good-bye = 1 + 1"));
     assert_eq!(text.sms_type.as_deref(), Some("Transactional"));
     let mail = stack.outbox().latest_to("ann@example.com").unwrap();
     assert_eq!((mail.channel, mail.html.as_deref()), (Channel::Email, Some("<p>Hello")));
+    assert_eq!(mail.tags, [("account".to_owned(), account.to_string())].into(), "a bounce tells whose it is");
     stack.outbox().clear();
     stack.faults().set(Service::Ses, Mode::Lost, 0, TRIES);
-    assert_eq!(courier.mail("ann@example.com", &self::mail()).await, Err(NotSent::Unknown));
+    assert_eq!(courier.mail(account, "ann@example.com", &self::mail()).await, Err(NotSent::Unknown));
     assert_eq!(stack.outbox().messages().len(), 1, "what may have arrived is not sent again");
     stack.stop().await;
 }
@@ -133,7 +135,7 @@ async fn table_indexes_keys_and_clock_outlive_a_restart() {
     assert!(stack.table().get(key("kept")).await.unwrap().is_some());
     let listed = stack.table().list("LIST".into(), None, 10).await.unwrap().items;
     assert_eq!(listed.iter().filter_map(Key::of).collect::<Vec<_>>(), [key("kept")]);
-    let due = stack.table().due(key("kept").due_shard(), clock().now().as_millis(), 10).await.unwrap();
+    let due = stack.table().due(key("kept").due_shard(), clock().now().as_millis(), None, 10).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!((stack.operator_key(), public_key(&stack).await), (&operator, public));
     // The index still follows the table.

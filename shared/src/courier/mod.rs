@@ -15,10 +15,11 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sesv2::types::{self as ses, Body, Content, Destination, EmailContent};
+use aws_sdk_sesv2::types::{self as ses, Body, Content, Destination, EmailContent, MessageTag};
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use crate::config::Config;
+use crate::ids::AccountId;
 
 pub use code::{CodeMail, CodeMessage};
 pub use languages::Language;
@@ -80,8 +81,8 @@ impl Courier {
         handed_over("sns", || request.clone().send()).await
     }
 
-    /// Sends a mail.
-    pub async fn mail(&self, address: &str, mail: &Mail) -> Result<(), NotSent> {
+    /// Sends a mail in the name of `account`. The tag is how SES's events of bounces and complaints tell whose users they are about.
+    pub async fn mail(&self, account: AccountId, address: &str, mail: &Mail) -> Result<(), NotSent> {
         let Some(from) = &self.mail_from else {
             tracing::error!("MAIL_FROM is not set");
             return Err(NotSent::Refused);
@@ -94,6 +95,7 @@ impl Courier {
             .from_email_address(from)
             .destination(Destination::builder().to_addresses(address).build())
             .content(EmailContent::builder().simple(message).build())
+            .email_tags(tag("account", account)?)
             .set_configuration_set_name(self.configuration_set.clone());
         handed_over("ses", || request.clone().send()).await
     }
@@ -102,6 +104,11 @@ impl Courier {
 fn attribute(value: &str) -> Result<MessageAttributeValue, NotSent> {
     let attribute = MessageAttributeValue::builder().data_type("String").string_value(value).build();
     attribute.map_err(|_| not_sent("sns", Some("a message attribute could not be built")))
+}
+
+fn tag(name: &str, value: impl ToString) -> Result<MessageTag, NotSent> {
+    let tag = MessageTag::builder().name(name).value(value.to_string()).build();
+    tag.map_err(|_| not_sent("ses", Some("a tag could not be built")))
 }
 
 fn content(text: &str) -> Result<Content, NotSent> {

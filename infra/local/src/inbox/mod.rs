@@ -4,7 +4,7 @@
 mod ses;
 mod sns;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -54,6 +54,9 @@ pub struct Message {
     /// A text's kind, as the sender asked for it: `Transactional` or `Promotional`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sms_type: Option<String>,
+    /// A mail's tags, which SES's events carry.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// When it was taken, by the service's clock.
     pub at: String,
 }
@@ -139,6 +142,7 @@ mod tests {
             text: String::new(),
             html: None,
             sms_type: None,
+            tags: BTreeMap::new(),
             at: String::new(),
         };
         outbox.take((0..KEPT_MAX + 5).map(message));

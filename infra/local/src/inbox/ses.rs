@@ -1,5 +1,7 @@
 //! SES v2's `SendEmail`: JSON over REST.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -17,6 +19,15 @@ struct SendEmail {
     #[serde(default)]
     destination: Destination,
     content: Option<EmailContent>,
+    #[serde(default)]
+    email_tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    name: String,
+    value: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,6 +96,10 @@ fn messages(body: &[u8], at: &str) -> Result<Vec<Message>, String> {
     if simple.subject.data.contains(['\r', '\n']) {
         return Err("A subject is one line".into());
     }
+    let tags = request.email_tags.into_iter().map(|Tag { name, value }| (name, value)).collect::<BTreeMap<_, _>>();
+    if !tags.iter().flat_map(|(name, value)| [name, value]).all(|text| is_tag(text)) {
+        return Err("A tag has 1 to 256 ASCII letters, digits, underscores and dashes".into());
+    }
     let html = simple.body.html.map(|content| content.data);
     let text = simple.body.text.map(|content| content.data);
     if text.is_none() && html.is_none() {
@@ -98,9 +113,15 @@ fn messages(body: &[u8], at: &str) -> Result<Vec<Message>, String> {
         text: text.clone().unwrap_or_default(),
         html: html.clone(),
         sms_type: None,
+        tags: tags.clone(),
         at: at.to_owned(),
     };
     Ok(to.into_iter().map(message).collect())
+}
+
+/// A tag's name or value, as SES takes them.
+fn is_tag(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 /// As far as SES looks: `local@domain`, perhaps in `Name <...>`.
@@ -119,6 +140,7 @@ mod tests {
         json!({
             "FromEmailAddress": "Countersign <no-reply@countersign.example>",
             "Destination": { "ToAddresses": ["ann@example.com", "ben@example.com"] },
+            "EmailTags": [{ "Name": "account", "Value": "acc_1" }],
             "Content": { "Simple": {
                 "Subject": { "Data": "Your code", "Charset": "UTF-8" },
                 "Body": { "Text": { "Data": "12345678" }, "Html": { "Data": "<b>12345678</b>" } },
@@ -148,6 +170,7 @@ mod tests {
             ("/FromEmailAddress", json!("nobody")),
             ("/Destination/ToAddresses", json!([])),
             ("/Destination/ToAddresses/0", json!("ann")),
+            ("/EmailTags/0/Value", json!("acc 1")),
             ("/Content/Simple", Value::Null),
             ("/Content/Simple/Body", json!({})),
             ("/Content/Simple/Subject/Data", json!("a\r\nBcc: eve@example.com")),

@@ -1,6 +1,6 @@
 //! SNS's `Publish` to a phone number: the query protocol, form-encoded in and XML out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -45,7 +45,7 @@ fn message(form: &HashMap<String, String>, at: String) -> Result<Message, (&'sta
     }
     let from = attribute(form, "AWS.SNS.SMS.SenderID");
     let (to, text) = (to.clone(), text.clone());
-    Ok(Message { channel: Channel::Sms, to, from, subject: None, text, html: None, sms_type, at })
+    Ok(Message { channel: Channel::Sms, to, from, subject: None, text, html: None, sms_type, tags: BTreeMap::new(), at })
 }
 
 /// The value of `MessageAttributes.entry.N` whose name is `name`.
