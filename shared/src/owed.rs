@@ -174,7 +174,7 @@ async fn holds(app: &App, key: &Key, message: &Message, now: Timestamp) -> Resul
 fn never_sent(key: &Key, owed: &Owed, now: Timestamp) {
     let (kind, account) = (owed.mail.message.name(), owed.mail.account);
     tracing::error!(mail.kind = kind, mail.tries = owed.tries, %account, item = key.pk, "a mail was never sent, and is given up");
-    metric::emit("MailGivenUp", &serde_json::json!({ "account": account, "kind": kind }), now);
+    metric::emit("MailGivenUp", 1, &serde_json::json!({ "account": account, "kind": kind }), now);
 }
 
 async fn read_owed(app: &App, key: &Key) -> Result<Option<Owed>, Failure> {
