@@ -110,7 +110,7 @@ async fn make_due(world: &World, change: impl Fn(&Key) -> Option<&'static str>) 
     let table = world.stack.table();
     let (past, later) = (Clock::system().now().minus(Span::minutes(5)), Timestamp::from_millis(4_102_444_800_000));
     for shard in 0..DUE_SHARDS {
-        let due = table.due(due_shard(shard), later.as_secs() * 1000, 1000).await.map_err(|failure| unusable(&failure))?;
+        let due = table.due(due_shard(shard), later.as_secs() * 1000, None, 1000).await.map_err(|failure| unusable(&failure))?;
         for key in due.iter().filter_map(Key::of) {
             let Some(update) = change(&key) else { continue };
             table.update(Write::update(key, update).value("past", past)).await.map_err(|failure| unusable(&failure))?;
