@@ -2,7 +2,6 @@
 
 use shared::app::App;
 use shared::challenge::Ticket;
-use shared::clock::Timestamp;
 use shared::dynamo::Write;
 use shared::user::{Method, User};
 
@@ -15,7 +14,6 @@ pub(crate) struct Count<'a> {
     pub id: &'a str,
     /// The user before it.
     pub before: &'a User,
-    pub now: Timestamp,
 }
 
 impl Count<'_> {

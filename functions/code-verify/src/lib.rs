@@ -114,7 +114,7 @@ impl Try {
                 Ok(Self { ticket, token: request.challenge.clone(), method: request.method, id, before, settings, keyring, now })
             }
             Err(problem) => {
-                Count { ticket: &ticket, method: request.method, id: &id, before: &before, now }.take_back(app).await;
+                Count { ticket: &ticket, method: request.method, id: &id, before: &before }.take_back(app).await;
                 Err(problem)
             }
         }
@@ -122,7 +122,7 @@ impl Try {
 
     /// The count that was made for the try.
     pub(crate) fn counted(&self) -> Count<'_> {
-        Count { ticket: &self.ticket, method: self.method, id: &self.id, before: &self.before, now: self.now }
+        Count { ticket: &self.ticket, method: self.method, id: &self.id, before: &self.before }
     }
 }
 
