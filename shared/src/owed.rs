@@ -150,7 +150,7 @@ async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Optio
         .value("before", owed.tries)
         .value("now", now)
         .look_at(until);
-    match app.table.update(update).await {
+    match app.table.update_patiently(update, &app.entropy).await {
         Ok(claimed) => Ok(Some(read::<Item>(claimed)?.owed)),
         Err(Failure::Unavailable(inner)) => Err(Failure::Unavailable(inner)),
         Err(Failure::Condition(_) | Failure::Conflict) => Ok(None),
@@ -206,14 +206,14 @@ async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timesta
 async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
     let mine = |write: Write| write.when("#owed.#claim = :claim").value("claim", claim);
     let settled = if *key == keys::owed(key.pk.trim_start_matches("OWED#")) {
-        app.table.remove(mine(Write::delete(key.clone()))).await
+        app.table.remove_patiently(mine(Write::delete(key.clone())), &app.entropy).await
     } else {
         let update = Write::update(key.clone(), "").remove("#owed").remove("#due_at").remove("#due_shard");
         app.table.update_patiently(mine(update), &app.entropy).await.map(drop)
     };
     match settled {
         // The SDK repeated a request that had taken effect, or the lease had ended.
-        Ok(()) | Err(Failure::Condition(_) | Failure::Conflict) => Ok(()),
+        Ok(()) | Err(Failure::Condition(_)) => Ok(()),
         Err(failure) => Err(failure),
     }
 }

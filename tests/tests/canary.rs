@@ -66,7 +66,8 @@ async fn through_the_frame(world: &World, challenge: &str, right: bool) -> Strin
 /// Whatever there is to be read of the service once the story is over.
 async fn everything(world: &World, memory: &Memory, audit: &str) -> String {
     let provider = world.stack.provider();
-    let callbacks: String = provider.sent().iter().map(|sent| format!("{} {}\n", sent.id, sent.body)).collect();
+    let callbacks: Vec<String> = provider.sent().iter().map(|sent| format!("{} {}", sent.id, sent.body)).collect();
+    let callbacks = callbacks.join("\n");
     let report = world.request(Method::GET, audit).bearer_auth(&world.key).header("accept", "application/json");
     let report = world.send(report).await.expect(200).body.to_string();
     let logged = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use local::{Mode, Service};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::account::Account;
 use shared::dynamo::{keys, read};
@@ -264,7 +264,7 @@ async fn what_is_no_agreement_no_top_up_and_no_message_leaves_the_table_as_it_wa
         (Method::POST, format!("{recipient}/reopen"), None),
     ] {
         let request = world.request(method, &path).bearer_auth(&key);
-        let _ = world.send(body.iter().fold(request, |request, body| request.json(body))).await.refused(404, "not-found");
+        let _ = world.send(body.iter().fold(request, RequestBuilder::json)).await.refused(404, "not-found");
     }
     let _ = world.look(&other.challenges[0], &session).await.refused(404, "not-found");
     assert_eq!(world.content().await, before, "nothing was written");

@@ -72,9 +72,9 @@ async fn a_change_of_method_beside_a_failure_gives_nothing_away() {
         let (_, one) = stands(&world, &sent, 0).await;
         assert_eq!(one.reserved(), None, "either it was consumed, or it was given back");
         if one.kba.consumed {
-            consumed += 1
+            consumed += 1;
         } else {
-            released += 1
+            released += 1;
         }
         let (_, reserved, used) = quota(&world).await;
         assert_eq!((reserved, used), (1, consumed), "the other recipient's is there still");

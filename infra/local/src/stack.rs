@@ -63,6 +63,8 @@ pub struct Options {
     pub ses_endpoint: Option<String>,
     /// Another SNS than the inbox.
     pub sns_endpoint: Option<String>,
+    /// Another keyring than this machine's own.
+    pub keyrings: Option<Keyrings>,
 }
 
 impl Options {
@@ -81,6 +83,7 @@ impl Options {
             callback_secrets: None,
             ses_endpoint: None,
             sns_endpoint: None,
+            keyrings: None,
         }
     }
 }
@@ -273,7 +276,7 @@ impl Parts {
         };
         let inbox = inbox::start(outbox.clone(), clock.clone(), entropy.clone());
         let (engine, inbox, keyrings) =
-            tokio::try_join!(engine, inbox, keyrings(Arc::clone(store), clock.clone(), entropy.clone()))?;
+            tokio::try_join!(engine, inbox, keyrings(options, Arc::clone(store), clock.clone(), entropy.clone()))?;
         let (inbox_endpoint, inbox) = inbox;
         let config = config(options, address, provider_address, &entropy);
         let secrets = provider::Secrets::kept(store, &entropy)?;
@@ -318,7 +321,10 @@ async fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Star
     Ok((listener, bound))
 }
 
-async fn keyrings(store: Arc<Store>, clock: Clock, entropy: Entropy) -> Result<Keyrings, StartError> {
+async fn keyrings(options: &Options, store: Arc<Store>, clock: Clock, entropy: Entropy) -> Result<Keyrings, StartError> {
+    if let Some(keyrings) = &options.keyrings {
+        return Ok(keyrings.clone());
+    }
     let made = tokio::task::spawn_blocking(move || keys::keyring(&store, clock.now(), &entropy)).await;
     made.map_err(|error| StartError::Keyring(error.to_string()))?.map(Keyrings::given)
 }

@@ -95,7 +95,7 @@ impl Courier {
             .from_email_address(from)
             .destination(Destination::builder().to_addresses(address).build())
             .content(EmailContent::builder().simple(message).build())
-            .email_tags(tag("account", account)?)
+            .email_tags(tag("account", &account)?)
             .set_configuration_set_name(self.configuration_set.clone());
         handed_over("ses", || request.clone().send()).await
     }
@@ -106,7 +106,7 @@ fn attribute(value: &str) -> Result<MessageAttributeValue, NotSent> {
     attribute.map_err(|_| not_sent("sns", Some("a message attribute could not be built")))
 }
 
-fn tag(name: &str, value: impl ToString) -> Result<MessageTag, NotSent> {
+fn tag(name: &str, value: &impl ToString) -> Result<MessageTag, NotSent> {
     let tag = MessageTag::builder().name(name).value(value.to_string()).build();
     tag.map_err(|_| not_sent("ses", Some("a tag could not be built")))
 }

@@ -136,6 +136,17 @@ impl Table {
         Ok(())
     }
 
+    /// Removes one item, under its condition, again and again while another transaction holds it.
+    pub async fn remove_patiently(&self, write: Write, entropy: &Entropy) -> Result<(), Failure> {
+        let mut patience = Patience::default();
+        loop {
+            match self.remove(write.clone()).await {
+                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                settled => return settled,
+            }
+        }
+    }
+
     /// Makes all the writes or none.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
         let parts = writes.into_iter().map(|write| self.part(write)).collect::<Result<_, _>>()?;

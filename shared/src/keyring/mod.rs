@@ -289,7 +289,7 @@ mod tests {
         let leaked = signer(&old, NOW);
 
         let later = NOW.plus(Span::hours(1));
-        let revoked = revoke(made.expose(), &[leaked.clone()], later, &Entropy::seeded(3)).unwrap();
+        let revoked = revoke(made.expose(), std::slice::from_ref(&leaked), later, &Entropy::seeded(3)).unwrap();
         let new = Keyring::parse(revoked.expose()).unwrap();
         assert!(new.public_keys().all(|key| key.id != leaked), "it is published no more, so that no token of it is taken");
         assert_ne!(signer(&new, later), leaked);

@@ -117,7 +117,7 @@ fn luck() -> impl Strategy<Value = Luck> {
 }
 
 /// Mostly one of the last three of so many.
-fn recent(which: &Index, count: usize) -> Option<usize> {
+fn recent(which: Index, count: usize) -> Option<usize> {
     let from_the_end = which.index(1_000);
     let back = if from_the_end < 800 { from_the_end % 3 } else { from_the_end % count.max(1) };
     count.checked_sub(1).map(|last| last.saturating_sub(back))
@@ -159,17 +159,17 @@ async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMa
             }
         }
         Step::Open(which) => {
-            if let Some(challenge) = recent(which, trial.challenges()) {
+            if let Some(challenge) = recent(*which, trial.challenges()) {
                 trial.open(challenge, luck).await;
             }
         }
         Step::Answer(which, outcome) => {
-            if let Some(session) = recent(which, trial.sessions.len()) {
+            if let Some(session) = recent(*which, trial.sessions.len()) {
                 trial.answer(session, *outcome, luck).await;
             }
         }
         Step::Repeat(which) => {
-            if let Some(message) = recent(which, trial.messages()) {
+            if let Some(message) = recent(*which, trial.messages()) {
                 trial.tell(message, luck).await;
             }
         }

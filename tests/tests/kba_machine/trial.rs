@@ -121,7 +121,7 @@ impl Trial {
 
     fn backend(&self, verb: Verb, path: &str, body: Option<&Value>) -> RequestBuilder {
         let request = self.world.request(verb, path).bearer_auth(&self.world.key);
-        body.into_iter().fold(request, |request, body| request.json(body))
+        body.into_iter().fold(request, RequestBuilder::json)
     }
 
     /// A request for an agreement, or one of its recipients.
