@@ -1,7 +1,11 @@
 //! The rules of signing in, said a second time and in the plainest way: no table, no races, no keys. What the handlers answer is
 //! held against this.
 
+mod afterwards;
+
 use std::collections::BTreeMap;
+
+use crate::rules::{Budget, CHALLENGE, CODE, Count, Expected, LINK, Moments, STEP, code_delay, password_delay};
 
 /// A second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,83 +44,74 @@ pub enum Typed {
     Wrong,
 }
 
-/// The length of a step of an app.
-pub const STEP: i64 = 30;
-
 enum Verdict {
     Right,
     Wrong,
-    Used,
+    Used(&'static str),
     Superseded,
     Expired,
 }
 
-/// What is expected of an answer: the status, and the slugs of which it may be one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
-    pub status: u16,
-    pub slugs: Vec<&'static str>,
-    pub attempts_left: Option<u64>,
-}
-
-impl Expected {
-    const fn ok(status: u16) -> Self {
-        Self { status, slugs: Vec::new(), attempts_left: None }
-    }
-
-    fn refused(status: u16, slug: &'static str) -> Self {
-        Self { status, slugs: vec![slug], attempts_left: None }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Count {
-    failures: u32,
-    failed_at: i64,
-}
-
 /// Somebody who signs in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "a reference is as plain as it can be")]
 pub struct Person {
     pub internal: bool,
     pub has_email: bool,
     pub has_phone: bool,
+    pub in_group: bool,
+    /// Which password is theirs.
+    pub password: u32,
     /// The last step of which the app's code was taken.
     pub app: Option<i64>,
-    recovery_used: [bool; 10],
-    disabled: bool,
-    wrong_passwords: Count,
-    wrong_codes: BTreeMap<Channel, Count>,
-    sent_at: BTreeMap<Channel, Vec<i64>>,
+    pub recovery_used: Option<[bool; 10]>,
+    pub had_factor: bool,
+    pub was_reset: bool,
+    pub disabled: bool,
+    pub generation: u32,
+    pub spared: Option<usize>,
+    pub wrong_passwords: Count,
+    pub wrong_codes: BTreeMap<Channel, Count>,
+    pub sent_at: BTreeMap<Channel, Moments>,
 }
 
 /// A challenge, with the texts of the codes that were sent for it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Challenge {
     pub person: usize,
     /// The link that opened it, if one did.
     pub link: Option<usize>,
+    pub tries: u64,
+    pub codes: BTreeMap<Channel, Vec<String>>,
+    enrols: bool,
     opened_at: i64,
     used: bool,
     ended: bool,
-    tries: u64,
     sends: u32,
     sent_at: i64,
-    pub codes: BTreeMap<Channel, Vec<String>>,
+    texts: Vec<i64>,
     code_sent_at: BTreeMap<Channel, i64>,
 }
 
 /// A link that was mailed.
 #[derive(Debug)]
-pub struct Link {
+struct Link {
     person: usize,
     made_at: i64,
     used: bool,
     ended: bool,
 }
 
-/// Which second factors the account has on.
+/// A token that was handed out.
+#[derive(Debug)]
+struct Token {
+    person: usize,
+    generation: u32,
+    proved_at: i64,
+    second: bool,
+}
+
+/// Which second factors are on.
 #[derive(Clone, Copy, Debug)]
 pub struct Methods {
     pub sms: bool,
@@ -128,6 +123,12 @@ impl Methods {
     pub const fn any(self) -> bool {
         self.sms || self.email || self.totp
     }
+
+    /// These, with what a group has otherwise.
+    pub fn with(self, group: &BTreeMap<&'static str, bool>) -> Self {
+        let of = |name, account| group.get(name).copied().unwrap_or(account);
+        Self { sms: of("sms", self.sms), email: of("email", self.email), totp: of("totp", self.totp) }
+    }
 }
 
 /// The state that the rules speak of.
@@ -135,48 +136,16 @@ impl Methods {
 pub struct Reference {
     pub now: i64,
     pub methods: Methods,
+    pub group: BTreeMap<&'static str, bool>,
     pub internal_required: bool,
+    pub allowlisted: bool,
     pub people: Vec<Person>,
     pub challenges: Vec<Challenge>,
-    pub links: Vec<Link>,
-}
-
-/// After the 5th wrong password a delay of a second, which doubles up to a quarter of an hour.
-fn password_delay(failures: u32) -> i64 {
-    if failures < 5 { 0 } else { (1_i64 << (failures - 5).min(20)).min(900) }
-}
-
-/// From the 10th wrong code on, min(30 s · 2^(n−10), 1 h).
-fn code_delay(failures: u32) -> i64 {
-    if failures < 10 { 0 } else { (30_i64 << (failures - 10).min(20)).min(3_600) }
-}
-
-impl Count {
-    fn is_delayed(&self, delay: fn(u32) -> i64, now: i64) -> bool {
-        now < self.failed_at + delay(self.failures)
-    }
-
-    fn add(&mut self, now: i64) {
-        self.failures += 1;
-        self.failed_at = now;
-    }
-}
-
-impl Person {
-    pub fn new(internal: bool, has_email: bool) -> Self {
-        let by_channel = || Channel::ALL.into_iter().map(|channel| (channel, Count::default())).collect();
-        Self {
-            internal,
-            has_email,
-            has_phone: false,
-            app: None,
-            recovery_used: [false; 10],
-            disabled: false,
-            wrong_passwords: Count::default(),
-            wrong_codes: by_channel(),
-            sent_at: BTreeMap::new(),
-        }
-    }
+    pub budget: Budget,
+    links: Vec<Link>,
+    tokens: Vec<Token>,
+    failures_here: Moments,
+    sends_here: Moments,
 }
 
 impl Reference {
@@ -184,44 +153,89 @@ impl Reference {
         Self {
             now: 0,
             methods: Methods { sms: true, email: false, totp: true },
+            group: BTreeMap::new(),
             internal_required: true,
+            allowlisted: false,
             people,
             challenges: Vec::new(),
+            budget: Budget::default(),
             links: Vec::new(),
+            tokens: Vec::new(),
+            failures_here: Moments::default(),
+            sends_here: Moments::default(),
         }
     }
 
-    fn usable(&self, person: usize, channel: Channel) -> bool {
+    fn methods_of(&self, who: usize) -> Methods {
+        if self.people[who].in_group { self.methods.with(&self.group) } else { self.methods }
+    }
+
+    fn usable(&self, who: usize, channel: Channel) -> bool {
+        let (person, methods) = (&self.people[who], self.methods_of(who));
         match channel {
-            Channel::Sms => self.methods.sms && self.people[person].has_phone,
-            Channel::Email => self.methods.email && self.people[person].has_email,
-            Channel::App | Channel::Recovery => self.methods.totp && self.people[person].app.is_some(),
+            Channel::Sms => methods.sms && person.has_phone,
+            Channel::Email => methods.email && person.has_email,
+            Channel::App => methods.totp && person.app.is_some(),
+            Channel::Recovery => methods.totp && person.recovery_used.is_some_and(|used| used.contains(&false)),
         }
     }
 
-    /// A password. What a right one opens is entered by [`Reference::opened`].
-    pub fn login(&mut self, who: usize, right: bool) -> Expected {
+    fn can_use_any(&self, who: usize) -> bool {
+        Channel::ALL.into_iter().any(|channel| self.usable(who, channel))
+    }
+
+    /// Never as a way round a factor that there is, or was: after a reset by a link, or where no link can be mailed.
+    fn may_enrol(&self, who: usize, by_link: bool) -> bool {
+        let person = &self.people[who];
+        let has_one = (person.has_phone && !person.was_reset) || person.app.is_some() || self.can_use_any(who);
+        let reset = person.was_reset && (by_link || !person.has_email);
+        self.methods_of(who).totp && !has_one && (!person.had_factor || reset)
+    }
+
+    /// A password. What a right one opens is entered by [`Reference::opened`], and a token by [`Reference::signed`].
+    pub fn login(&mut self, who: usize, right: bool, more: bool) -> Expected {
         let now = self.now;
-        let usable = Channel::ALL.into_iter().any(|channel| self.usable(who, channel));
+        if self.failures_here.is_full(100, 300, now) {
+            return Expected::refused(429, "too-many-attempts", "login: source blocked");
+        }
         let person = &mut self.people[who];
         if person.wrong_passwords.is_delayed(password_delay, now) {
-            return Expected::refused(429, "too-many-attempts");
+            return Expected::refused(429, "too-many-attempts", "login: password delayed");
         }
         if !right || person.disabled {
             person.wrong_passwords.add(now);
-            return Expected::refused(401, "invalid-credentials");
+            self.failures_here.add(now);
+            return Expected::refused(401, "invalid-credentials", "login: password wrong");
         }
         person.wrong_passwords = Count::default();
-        if usable || (person.internal && !self.internal_required) {
-            Expected::ok(200)
+        if person.internal && (self.allowlisted || !self.internal_required) {
+            if !more {
+                let listed = self.allowlisted;
+                let rule = if listed { "login: nothing more is asked on the allowlist" } else { "login: nothing more is asked" };
+                return Expected::ok(200, rule);
+            }
+            if self.can_use_any(who) {
+                return Expected::ok(200, "login: a second factor is asked for");
+            }
+        }
+        if self.can_use_any(who) {
+            Expected::ok(200, "login: password right")
+        } else if self.may_enrol(who, false) {
+            Expected::ok(200, "login: a factor is to be set up")
         } else {
-            Expected::refused(403, "no-usable-factor")
+            Expected::refused(403, "no-usable-factor", "login: no usable factor")
         }
     }
 
-    /// Whether a right password of this person is all that is asked for.
-    pub fn needs_no_second(&self, who: usize) -> bool {
-        self.people[who].internal && !self.internal_required
+    /// What a right password of this person, or an opened link, is answered with.
+    pub fn status(&self, who: usize) -> &'static str {
+        if self.can_use_any(who) { "second_factor_required" } else { "enrolment_required" }
+    }
+
+    /// Whether so many challenges of this person are open that the oldest soon makes room.
+    pub fn has_many_open(&self, who: usize) -> bool {
+        let open = |challenge: &&Challenge| challenge.person == who && challenge.opened_at + CHALLENGE > self.now;
+        self.challenges.iter().filter(open).count() >= 55
     }
 
     /// Whether a link can be mailed to this person.
@@ -233,86 +247,99 @@ impl Reference {
         self.links.push(Link { person: who, made_at: self.now, used: false, ended: false });
     }
 
+    pub fn owner(&self, link: usize) -> usize {
+        self.links[link].person
+    }
+
     /// A link that is opened: nothing is used up by it.
     pub fn redeem(&self, which: usize) -> Expected {
         let link = &self.links[which];
         if link.used {
-            return Expected::refused(410, "link-used");
+            return Expected::refused(410, "link-used", "link: used");
         }
-        if link.ended || self.people[link.person].disabled || link.made_at + 3_600 <= self.now {
-            return Expected::refused(410, "link-expired");
+        if link.ended || self.people[link.person].disabled || link.made_at + LINK <= self.now {
+            return Expected::refused(410, "link-expired", "link: over");
         }
-        if Channel::ALL.into_iter().any(|channel| self.usable(link.person, channel)) {
-            Expected::ok(200)
+        if self.can_use_any(link.person) || self.may_enrol(link.person, true) {
+            Expected::ok(200, "link: opened")
         } else {
-            Expected::refused(403, "no-usable-factor")
+            Expected::refused(403, "no-usable-factor", "login: no usable factor")
         }
-    }
-
-    pub fn opened_by(&mut self, which: usize) {
-        self.opened(self.links[which].person, Some(which));
     }
 
     pub fn opened(&mut self, who: usize, link: Option<usize>) {
-        self.challenges.push(Challenge {
-            person: who,
-            link,
-            opened_at: self.now,
-            used: false,
-            ended: false,
-            tries: 0,
-            sends: 0,
-            sent_at: 0,
-            codes: BTreeMap::new(),
-            code_sent_at: BTreeMap::new(),
-        });
+        let enrols = !self.can_use_any(who);
+        self.challenges.push(Challenge { person: who, link, enrols, opened_at: self.now, ..Challenge::default() });
+    }
+
+    /// Why nothing can be done with a challenge, if so.
+    fn over(&self, which: usize) -> Option<Expected> {
+        let challenge = &self.challenges[which];
+        let used = challenge.used || challenge.link.is_some_and(|link| self.links[link].used);
+        let over = challenge.opened_at + CHALLENGE <= self.now;
+        if over || self.people[challenge.person].disabled || challenge.ended {
+            // A used one that is over may have been forgotten.
+            let slugs = if used { vec!["challenge-expired", "challenge-used"] } else { vec!["challenge-expired"] };
+            return Some(Expected { status: 410, slugs, attempts_left: None, rule: "challenge: over" });
+        }
+        if used {
+            return Some(Expected::refused(410, "challenge-used", "challenge: used"));
+        }
+        (challenge.tries >= 5).then(|| Expected::refused(429, "too-many-attempts", "challenge: five tries"))
     }
 
     /// Why nothing can be done with a challenge and a channel, if so.
     fn refusal(&self, which: usize, channel: Channel) -> Option<Expected> {
-        let challenge = &self.challenges[which];
-        let person = &self.people[challenge.person];
-        let over = challenge.opened_at + 600 <= self.now;
-        let used = challenge.used || challenge.link.is_some_and(|link| self.links[link].used);
-        if over || person.disabled || challenge.ended {
-            // A used one that is over may have been forgotten.
-            let slugs = if used { vec!["challenge-expired", "challenge-used"] } else { vec!["challenge-expired"] };
-            return Some(Expected { status: 410, slugs, attempts_left: None });
-        }
-        if used {
-            return Some(Expected::refused(410, "challenge-used"));
-        }
-        let delayed = person.wrong_codes[&channel].is_delayed(code_delay, self.now);
-        (challenge.tries >= 5 || delayed).then(|| Expected::refused(429, "too-many-attempts"))
+        let delayed = || {
+            let count = self.people[self.challenges[which].person].wrong_codes.get(&channel)?;
+            let rule = match channel {
+                Channel::Sms => "factor delayed: sms",
+                Channel::Email => "factor delayed: email",
+                Channel::App => "factor delayed: totp",
+                Channel::Recovery => "factor delayed: recovery_code",
+            };
+            count.is_delayed(code_delay, self.now).then(|| Expected::refused(429, "too-many-attempts", rule))
+        };
+        self.over(which).or_else(delayed)
     }
 
     /// A wish for a code. What was sent is entered by [`Reference::sent`].
-    pub fn send(&self, which: usize, channel: Channel) -> Expected {
+    pub fn send(&mut self, which: usize, channel: Channel) -> Expected {
         if let Some(refusal) = self.refusal(which, channel) {
             return refusal;
         }
-        let challenge = &self.challenges[which];
+        let (now, challenge) = (self.now, &self.challenges[which]);
         if !self.usable(challenge.person, channel) {
-            return Expected::refused(403, "method-not-enabled");
+            return Expected::refused(403, "method-not-enabled", "send: method off");
         }
-        if challenge.sends > 0 && self.now < challenge.sent_at + (60_i64 << (challenge.sends - 1)) {
-            return Expected::refused(429, "resend-too-soon");
+        if challenge.sends > 0 && now < challenge.sent_at + (60_i64 << (challenge.sends - 1)) {
+            return Expected::refused(429, "resend-too-soon", "send: too soon");
         }
-        let sends = self.people[challenge.person].sent_at.get(&channel).map(Vec::as_slice).unwrap_or_default();
-        let within = |span: i64| sends.iter().filter(|at| **at + span > self.now).count();
-        if within(600) >= 5 || within(3_600) >= 10 {
-            return Expected::refused(429, "too-many-sends");
+        if self.sends_here.is_full(25, 300, now) {
+            return Expected::refused(429, "too-many-sends", "send: source");
         }
-        Expected::ok(202)
+        let full = |sends: &Moments| sends.is_full(5, 600, now) || sends.is_full(10, 3_600, now);
+        if self.people[challenge.person].sent_at.get(&channel).is_some_and(full) {
+            return Expected::refused(429, "too-many-sends", "send: destination");
+        }
+        if channel == Channel::Sms && *self.budget.left(now) < 1 {
+            return Expected::refused(429, "too-many-sends", "send: budget");
+        }
+        Expected::ok(202, "send: sent")
     }
 
     pub fn sent(&mut self, which: usize, channel: Channel, code: String) {
-        let challenge = &mut self.challenges[which];
+        let (now, challenge) = (self.now, &mut self.challenges[which]);
         challenge.sends += 1;
-        challenge.sent_at = self.now;
+        challenge.sent_at = now;
         challenge.codes.entry(channel).or_default().push(code);
-        challenge.code_sent_at.insert(channel, self.now);
-        self.people[challenge.person].sent_at.entry(channel).or_default().push(self.now);
+        challenge.code_sent_at.insert(channel, now);
+        self.sends_here.add(now);
+        self.people[challenge.person].sent_at.entry(channel).or_default().add(now);
+        if channel == Channel::Sms {
+            challenge.texts.push(now);
+            *self.budget.left(now) -= 1;
+        }
     }
 
     /// A try at a code.
@@ -320,90 +347,95 @@ impl Reference {
         if let Some(refusal) = self.refusal(which, channel) {
             return refusal;
         }
-        let now = self.now;
-        if !self.usable(self.challenges[which].person, channel) {
-            return Expected::refused(403, "method-not-enabled");
+        let (now, who) = (self.now, self.challenges[which].person);
+        if !self.usable(who, channel) {
+            return Expected::refused(403, "method-not-enabled", "verify: method off");
         }
-        let verdict = match channel {
-            Channel::Sms | Channel::Email => self.judge_sent(which, channel, typed),
-            Channel::App => self.judge_shown(which, typed),
-            Channel::Recovery => self.judge_noted(which, typed),
-        };
-        let challenge = &mut self.challenges[which];
-        let count = self.people[challenge.person].wrong_codes.get_mut(&channel).unwrap();
-        let slug = match verdict {
-            Verdict::Expired => return Expected::refused(410, "code-expired"),
+        let (slug, rule) = match self.judge(which, channel, typed) {
+            Verdict::Expired => return Expected::refused(410, "code-expired", "verify: expired"),
             Verdict::Right => {
-                challenge.used = true;
-                *count = Count::default();
-                if let Some(link) = challenge.link {
-                    self.links[link].used = true;
+                if channel == Channel::Sms {
+                    self.budget.complete(&self.challenges[which].texts, now);
                 }
-                return Expected::ok(200);
+                self.people[who].wrong_codes.remove(&channel);
+                self.complete(which);
+                return Expected::ok(200, "verify: right");
             }
             // What was right once is no guess.
-            Verdict::Superseded => "code-superseded",
-            Verdict::Used => "code-invalid",
+            Verdict::Superseded => ("code-superseded", "verify: superseded"),
+            Verdict::Used(rule) => ("code-invalid", rule),
             Verdict::Wrong => {
-                count.add(now);
-                "code-invalid"
+                self.people[who].wrong_codes.entry(channel).or_default().add(now);
+                ("code-invalid", "verify: wrong")
             }
         };
+        let challenge = &mut self.challenges[which];
         challenge.tries += 1;
-        Expected { attempts_left: Some(5 - challenge.tries), ..Expected::refused(401, slug) }
+        Expected { attempts_left: Some(5 - challenge.tries), ..Expected::refused(401, slug, rule) }
     }
 
-    fn judge_sent(&self, which: usize, channel: Channel, typed: Typed) -> Verdict {
-        let challenge = &self.challenges[which];
-        let sent = challenge.codes.get(&channel).map_or(0, Vec::len);
-        let expired = challenge.code_sent_at.get(&channel).is_some_and(|at| at + 300 <= self.now);
-        match typed {
-            _ if expired => Verdict::Expired,
-            Typed::Last if sent > 0 => Verdict::Right,
-            Typed::Before if sent > 1 => Verdict::Superseded,
-            _ => Verdict::Wrong,
+    fn complete(&mut self, which: usize) {
+        let challenge = &mut self.challenges[which];
+        challenge.used = true;
+        if let Some(link) = challenge.link {
+            self.links[link].used = true;
         }
+        let person = &mut self.people[challenge.person];
+        (person.had_factor, person.was_reset) = (true, false);
     }
 
-    /// A step early or late, once, and none before one that was taken.
-    fn judge_shown(&mut self, which: usize, typed: Typed) -> Verdict {
+    fn judge(&mut self, which: usize, channel: Channel, typed: Typed) -> Verdict {
+        let challenge = &self.challenges[which];
+        let person = &mut self.people[challenge.person];
         let step = self.now / STEP;
-        let last = self.people[self.challenges[which].person].app.as_mut().unwrap();
-        match typed {
-            Typed::Shown(away) if away.abs() <= 1 && step + away > *last => {
-                *last = step + away;
+        match (channel, typed) {
+            (Channel::Sms | Channel::Email, _) => {
+                let sent = challenge.codes.get(&channel).map_or(0, Vec::len);
+                let expired = challenge.code_sent_at.get(&channel).is_some_and(|at| at + CODE <= self.now);
+                match typed {
+                    _ if expired => Verdict::Expired,
+                    Typed::Last if sent > 0 => Verdict::Right,
+                    Typed::Before if sent > 1 => Verdict::Superseded,
+                    _ => Verdict::Wrong,
+                }
+            }
+            // A step early or late, once, and none before one that was taken.
+            (Channel::App, Typed::Shown(away)) if away.abs() <= 1 => {
+                if person.app.is_some_and(|last| step + away <= last) {
+                    return Verdict::Used("verify: an app's code was used");
+                }
+                person.app = Some(step + away);
                 Verdict::Right
             }
-            Typed::Shown(away) if away.abs() <= 1 => Verdict::Used,
-            _ => Verdict::Wrong,
-        }
-    }
-
-    fn judge_noted(&mut self, which: usize, typed: Typed) -> Verdict {
-        let used = &mut self.people[self.challenges[which].person].recovery_used;
-        match typed {
-            Typed::Noted(number) if used[number] => Verdict::Used,
-            Typed::Noted(number) => {
+            (Channel::Recovery, Typed::Noted(number)) => {
+                let used = person.recovery_used.as_mut().unwrap();
+                if used[number] {
+                    return Verdict::Used("verify: a recovery code was used");
+                }
                 used[number] = true;
                 Verdict::Right
             }
-            _ => Verdict::Wrong,
+            (Channel::App | Channel::Recovery, _) => Verdict::Wrong,
         }
     }
 
-    /// An administrator lifts the delays.
-    pub fn unlock(&mut self, who: usize) {
+    /// An app that is set up with a challenge, and confirmed by the code that it shows.
+    pub fn enrol(&mut self, which: usize) -> Expected {
+        if let Some(refusal) = self.over(which) {
+            return refusal;
+        }
+        let who = self.challenges[which].person;
+        if !self.methods_of(who).totp {
+            return Expected::refused(403, "method-not-enabled", "enrol: method off");
+        }
+        if !self.challenges[which].enrols || !self.may_enrol(who, true) {
+            return Expected::refused(403, "fresh-second-factor-required", "enrol: not who has a factor");
+        }
+        self.complete(which);
         let person = &mut self.people[who];
-        person.wrong_passwords = Count::default();
-        person.wrong_codes.values_mut().for_each(|count| *count = Count::default());
-    }
-
-    /// An administrator disables somebody, or takes that back: what was open, or mailed, is over.
-    pub fn disable(&mut self, who: usize, disabled: bool) {
-        self.people[who].disabled = disabled;
-        if disabled {
-            self.challenges.iter_mut().filter(|challenge| challenge.person == who).for_each(|challenge| challenge.ended = true);
-            self.links.iter_mut().filter(|link| link.person == who).for_each(|link| link.ended = true);
-        }
+        person.app = Some(self.now / STEP);
+        person.recovery_used = Some([false; 10]);
+        person.wrong_codes.remove(&Channel::App);
+        Expected::ok(201, "enrol: set up")
     }
 }
