@@ -5,10 +5,12 @@ pub mod agreements;
 mod authenticator;
 pub mod desk;
 mod kba;
+mod memory;
 mod reading;
 mod world;
 
 pub use authenticator::{Authenticator, codes};
 pub use kba::Asked;
+pub use memory::Memory;
 pub use reading::{claims, token_of};
 pub use world::{Answer, OPERATOR, PASSWORD, Person, World, another};

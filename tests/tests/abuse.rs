@@ -60,19 +60,6 @@ async fn a_budget_and_a_destination_that_are_both_used_up_are_told_at_once() {
     assert_eq!(world.stack.meter().take().requests, 1, "it was read once: what is refused is not tried again");
 }
 
-#[tokio::test]
-async fn a_sign_in_under_contention_gives_its_texts_back_all_the_same() {
-    let world = World::new().await;
-    let ann = world.user("ann", json!({})).await;
-    let (challenge, code) = world.challenge_and_code(&ann).await;
-    assert_eq!(left(&world, 0).await, Some(99));
-    // The count and the settings go through; then another transaction holds an item.
-    world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 2, 1);
-    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
-    world.stack.faults().clear();
-    assert_eq!(left(&world, 0).await, Some(101));
-}
-
 /// What the table says is left, so many hours after the world's first.
 async fn left(world: &World, hours: i64) -> Option<i64> {
     let key = keys::send_budget(world.account.parse().unwrap(), "US", HOUR + hours);

@@ -3,17 +3,11 @@
 //!
 //! Alone in this file: the subscriber is the process's.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use local::{Mode, Service};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tests::World;
 use tests::agreements::{agreement, complete, open_last, send_with, with_kba};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tests::{Memory, World};
 
 /// Words that occur nowhere else: a street, a town, and the digits.
 const STREET: &str = "Zanzibar Parkway";
@@ -27,21 +21,6 @@ fn stands(text: &str, canary: &str) -> bool {
         let (before, after) = (text[..at].chars().next_back(), text[at + canary.len()..].chars().next());
         apart(before) && apart(after)
     })
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Lets a recipient go through the frame: who they are, and the answers, of which so many are right.
@@ -70,7 +49,7 @@ async fn everything(world: &World, memory: &Memory, audit: &str) -> String {
     let callbacks = callbacks.join("\n");
     let report = world.request(Method::GET, audit).bearer_auth(&world.key).header("accept", "application/json");
     let report = world.send(report).await.expect(200).body.to_string();
-    let logged = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+    let logged = memory.text();
     assert!(logged.contains("/v1/kba/callback") && logged.contains("/v1/kba/sessions"), "the requests were logged");
     assert!(callbacks.contains("tok_") && report.contains("recipient-verified"), "{callbacks}");
     format!("{callbacks}\n{report}\n{logged}\n{:?}\n{:?}", world.content().await, world.outbox().await)
@@ -78,10 +57,7 @@ async fn everything(world: &World, memory: &Memory, audit: &str) -> String {
 
 #[tokio::test]
 async fn address_and_digits_stand_nowhere() {
-    let memory = Memory::default();
-    let writer = memory.clone();
-    let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
-    tracing_subscriber::registry().with(lines.with_filter(shared::start::filter("trace"))).init();
+    let memory = Memory::listen();
 
     let world = with_kba(5).await;
     let sent = send_with(&world, "k", &agreement(&json!([tests::agreements::person(1, "kba")]))).await.expect(201);

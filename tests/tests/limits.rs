@@ -3,6 +3,8 @@
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
+use shared::dynamo::keys;
+use tests::agreements::{agreement, open_last, person, send_with};
 use tests::{PASSWORD, World, another};
 
 fn retry_after(answer: &tests::Answer) -> i64 {
@@ -299,18 +301,52 @@ async fn a_delay_of_a_password_is_told_in_the_audit() {
     assert_eq!(entries.len(), 1 + 5 + 1);
 }
 
+/// A user's challenge, or a recipient's, and the code that was sent for it.
+async fn sent_a_code(world: &World, is_recipient: bool) -> (String, String) {
+    if !is_recipient {
+        let ann = world.user("ann", json!({})).await;
+        return world.challenge_and_code(&ann).await;
+    }
+    let _ = send_with(world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let challenge = open_last(world, "r1@example.com").await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    (challenge, world.last_code().await)
+}
+
 #[tokio::test]
 async fn a_try_that_nothing_was_compared_for_counts_for_nothing() {
-    let world = World::new().await;
-    let ann = world.user("ann", json!({})).await;
-    let (challenge, code) = world.challenge_and_code(&ann).await;
-    for _ in 0..6 {
-        // The try is counted; what is read beside it is refused, as often as the SDK asks.
-        world.stack.faults().set(Service::Dynamodb, Mode::Refused, 1, 3);
-        let _ = world.verify(&challenge, "sms", &code).await.refused(503, "service-unavailable");
-        world.stack.faults().clear();
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let (challenge, code) = sent_a_code(&world, is_recipient).await;
+        for _ in 0..6 {
+            // The try is counted; what is read beside it is refused, as often as the SDK asks.
+            world.stack.faults().set(Service::Dynamodb, Mode::Refused, 1, 3);
+            let _ = world.verify(&challenge, "sms", &code).await.refused(503, "service-unavailable");
+            world.stack.faults().clear();
+        }
+        let wrong = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
+        assert_eq!(wrong.body["attempts_left"], 4);
+        let _ = world.verify(&challenge, "sms", &code).await.expect(200);
     }
-    let wrong = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
-    assert_eq!(wrong.body["attempts_left"], 4);
-    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_code_under_contention_gives_its_texts_back_all_the_same() {
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let (challenge, code) = sent_a_code(&world, is_recipient).await;
+        assert_eq!(texts_left(&world).await, 99);
+        // The count and what is read beside it go through; then another transaction holds an item.
+        world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 2, 1);
+        let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+        world.stack.faults().clear();
+        assert_eq!(texts_left(&world).await, 101);
+    }
+}
+
+/// What is left of the hour's budget of texts to the United States.
+async fn texts_left(world: &World) -> i64 {
+    let hour = world.stack.app().clock.now().as_secs() / 3_600;
+    let item = world.stack.table().get(keys::send_budget(world.account.parse().unwrap(), "US", hour)).await.unwrap().unwrap();
+    item["left"].as_n().unwrap().parse().unwrap()
 }

@@ -1,35 +1,12 @@
 //! What is logged, at the most talkative level, says nothing that nobody should read.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use serde_json::json;
-use tests::{PASSWORD, World, another};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use tests::{Memory, PASSWORD, World, another};
 
 /// Alone in this file: the subscriber is the process's.
 #[tokio::test]
 async fn no_log_at_trace_carries_a_code_a_secret_a_password_or_a_full_destination() {
-    let memory = Memory::default();
-    let writer = memory.clone();
-    let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
-    tracing_subscriber::registry().with(lines.with_filter(shared::start::filter("trace"))).init();
+    let memory = Memory::listen();
 
     let world = World::new().await;
     let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
@@ -54,7 +31,7 @@ async fn no_log_at_trace_carries_a_code_a_secret_a_password_or_a_full_destinatio
         }
     }
 
-    let logged = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+    let logged = memory.text();
     assert!(logged.contains("/v1/codes/verify"), "something was logged");
     let token = done.text("access_token");
     let secrets = [

@@ -8,16 +8,17 @@ use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::send_budget::Budget;
 use shared::sign_in::Answer;
-use shared::user::{FACTOR_BACKOFF, Factor, Method, User};
+use shared::user::{Method, User};
 
 use crate::Try;
+use crate::credit::Credit;
 use crate::evidence::{Evidence, Verdict};
 
 impl Try {
     /// Concludes the try of `code`.
     pub async fn conclude(self, app: &App, call: &Call, code: &str) -> Result<Answer, Problem> {
         if let Err(problem) = self.stands_open() {
-            self.counted().take_back(app).await;
+            self.counted().take_back(app, self.before.touch()).await;
             return Err(problem);
         }
         match self.judge(code)? {
@@ -35,7 +36,7 @@ impl Try {
                 Err(self.refused(Slug::CodeSuperseded))
             }
             Verdict::Expired => {
-                self.counted().take_back(app).await;
+                self.counted().take_back(app, self.before.touch()).await;
                 Err(Problem::new(Slug::CodeExpired))
             }
         }
@@ -58,23 +59,20 @@ impl Try {
         let completion = Completion::of(&self.ticket, challenge, self.method, &app.entropy, self.now);
         let mut user = self.before.clone();
         let mut patience = Patience::default();
-        let mut contended = false;
+        let mut credit = Credit::new(self.credit(challenge));
         loop {
             let event = self.event(call).with("acr", serde_json::to_value(completion.proof.acr).unwrap_or_default());
             let event = completion.link().into_iter().fold(event, |event, link| event.with("link", link));
             let mut writes = user.change(completion.consume(self.consumption(evidence)), [event], self.now)?;
             let others = writes.len();
             writes.extend(completion.writes(&user)?);
-            let credit = self.credit(challenge);
-            writes.extend(credit.clone().filter(|_| !contended));
-            let failure = match app.table.transact(writes).await {
-                Ok(()) => {
-                    self.give_credit(app, credit.filter(|_| contended)).await;
-                    return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?);
-                }
-                Err(failure) => failure,
+            writes.extend(credit.within());
+            let written = app.table.transact(writes).await;
+            credit.learn(&written);
+            let Err(failure) = written else {
+                credit.give(app).await;
+                return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?);
             };
-            contended |= matches!(failure, Failure::Conflict);
             let too_late = completion.came_too_late(&failure, others);
             user = self.stands(app, failure, &mut patience).await?;
             let good = if too_late { Err(Refusal::Used.problem(self.now)) } else { self.still_good(&user, evidence) };
@@ -89,15 +87,6 @@ impl Try {
     fn credit(&self, challenge: &Challenge) -> Option<Write> {
         let country = self.before.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
         Some(Budget { account: self.before.account, country }.verified(&challenge.texts, self.now))
-    }
-
-    /// Gives what a sign-in earned after the transaction, where others held one of its items. The budget is the one that all sign-ins
-    /// of an account share, and nothing hangs on it: where this fails, the account has two texts fewer for the hour.
-    async fn give_credit(&self, app: &App, credit: Option<Write>) {
-        let Some(credit) = credit else { return };
-        if app.table.update_patiently(credit, &app.entropy).await.is_err() {
-            tracing::info!("a sign-in's texts were not given back to the budget");
-        }
     }
 
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
@@ -133,30 +122,15 @@ impl Try {
         loop {
             let update = if epoch_holds { self.counted().uncount_factor(user.touch()) } else { user.touch() };
             let failed = self.event(call).failed().with("reason", reason);
-            let events = std::iter::once(failed).chain(self.lockout(call, taken_back));
+            let lockout = self.counted().lockout().filter(|_| !taken_back);
+            let events = std::iter::once(failed).chain(lockout.map(|event| event.from(call.source)));
             let failure = match app.table.transact(user.change(update, events, self.now)?).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             user = self.stands(app, failure, &mut patience).await?;
             // A success has cleared the count meanwhile: there is nothing left to take back.
-            epoch_holds = taken_back && user.factor(self.method).epoch == self.factor().epoch;
-        }
-    }
-
-    /// The entry of the delay or the end that this failure brought on.
-    fn lockout(&self, call: &Call, taken_back: bool) -> Option<Event> {
-        let failures = self.factor().failures + 1;
-        let event = |action| {
-            let event = Event::new(action, Actor::System).from(call.source).with("method", self.method.name());
-            event.with("failures", failures)
-        };
-        if taken_back || failures < FACTOR_BACKOFF.free {
-            None
-        } else if FACTOR_BACKOFF.disabled_at.is_some_and(|at| failures >= at) {
-            Some(event(Action::FactorDisabled))
-        } else {
-            Some(event(Action::FactorDelayed).with("delay", FACTOR_BACKOFF.delay(failures).as_secs()))
+            epoch_holds = taken_back && user.factor(self.method).epoch == self.before.factor(self.method).epoch;
         }
     }
 
@@ -176,10 +150,6 @@ impl Try {
             Some(item) => Ok(read(item)?),
             None => Err(Refusal::Unknown.problem(self.now)),
         }
-    }
-
-    fn factor(&self) -> Factor {
-        self.before.factor(self.method)
     }
 
     fn refused(&self, slug: Slug) -> Problem {

@@ -5,6 +5,7 @@
 
 mod conclusion;
 mod count;
+mod credit;
 mod evidence;
 mod recipient;
 
@@ -114,7 +115,8 @@ impl Try {
                 Ok(Self { ticket, token: request.challenge.clone(), method: request.method, id, before, settings, keyring, now })
             }
             Err(problem) => {
-                Count { ticket: &ticket, method: request.method, id: &id, before: &before }.take_back(app).await;
+                let factor = (request.method, before.factor(request.method));
+                Count::new((&ticket.name, &before.challenges), factor, &id).take_back(app, before.touch()).await;
                 Err(problem)
             }
         }
@@ -122,7 +124,8 @@ impl Try {
 
     /// The count that was made for the try.
     pub(crate) fn counted(&self) -> Count<'_> {
-        Count { ticket: &self.ticket, method: self.method, id: &self.id, before: &self.before }
+        let factor = (self.method, self.before.factor(self.method));
+        Count::new((&self.ticket.name, &self.before.challenges), factor, &self.id)
     }
 }
 

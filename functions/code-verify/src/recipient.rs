@@ -16,9 +16,11 @@ use shared::keyring::Keyring;
 use shared::secret;
 use shared::send_budget::Budget;
 use shared::sign_in::{Answer, Authenticated};
-use shared::user::{FACTOR_BACKOFF, Factor, Method};
+use shared::user::Method;
 
 use crate::Request;
+use crate::count::Count;
+use crate::credit::Credit;
 
 const METHOD: Method = Method::Sms;
 
@@ -45,14 +47,35 @@ pub async fn verify(app: &App, call: &Call, request: &Request, ticket: Ticket, k
         app.table.update_patiently(ticket.count_try(METHOD, &id, now), &app.entropy),
         app.table.get_all(vec![keys::agreement(ticket.agreement), keys::account(ticket.account)]),
     );
-    let mut beside = beside?.into_iter();
-    let agreement: Agreement = read(beside.next().flatten().ok_or_else(|| Refusal::Unknown.problem(now))?)?;
-    if let Some(account) = beside.next().flatten() {
-        call.allow_origins(&read::<Account>(account)?.settings()?.origins);
-    }
-    let before = counted_on(counted, &ticket, &id, now)?;
+    let beside = beside.map_err(Problem::from).and_then(|items| agreement_in(items, call, now));
+    let before = match counted_on(counted, &ticket, &id, now) {
+        Ok(before) => before,
+        Err(problem) => return Err(beside.err().unwrap_or(problem)),
+    };
+    let agreement = match beside {
+        Ok(agreement) => agreement,
+        Err(problem) => {
+            count(&ticket, &before, &id).take_back(app, Write::update(ticket.key(), "")).await;
+            return Err(problem);
+        }
+    };
     let tried = Try { app, call, ticket, id, agreement, before, keyring, now };
     tried.conclude(request.code.expose()).await.map(|answer| Reply::ok(&answer))
+}
+
+/// The agreement that was read beside the count; the account's pages may read the answer from here on.
+fn agreement_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<Agreement, Problem> {
+    let mut items = items.into_iter();
+    let agreement = read(items.next().flatten().ok_or_else(|| Refusal::Unknown.problem(now))?)?;
+    if let Some(account) = items.next().flatten() {
+        call.allow_origins(&read::<Account>(account)?.settings()?.origins);
+    }
+    Ok(agreement)
+}
+
+/// The count of the try `id`, made on the recipient as it was `before`.
+fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
+    Count::new((&ticket.name, &before.challenges), (METHOD, before.factor(METHOD)), id)
 }
 
 /// The recipient before the try was counted, or why it was not.
@@ -123,12 +146,16 @@ impl Try<'_> {
         let proof = Proof::recipients_code(self.now);
         let (mut agreement, mut recipient) = (self.agreement.clone(), self.before.clone());
         let mut patience = Patience::default();
+        let mut credit = Credit::new(self.credit());
         loop {
             let verified = self.event(Action::RecipientVerified).with("acr", "two-factor");
             let mut writes = agreement.change(agreement.touch(), [verified], self.now)?;
             writes.push(self.consumption(&recipient));
-            writes.extend(self.credit());
-            if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
+            writes.extend(credit.within());
+            let written = self.app.table.transact(writes).await;
+            credit.learn(&written);
+            if patience.settled(written, &self.app.entropy).await? {
+                credit.give(self.app).await;
                 return Ok(Answer::Authenticated(Authenticated::new(self.token(&proof)?, &proof)));
             }
             (agreement, recipient) = self.stands().await?;
@@ -180,11 +207,11 @@ impl Try<'_> {
         let mut patience = Patience::default();
         loop {
             let failed = self.event(Action::CodeVerified).failed().with("reason", reason);
-            let events = std::iter::once(failed).chain(self.lockout(taken_back));
+            let events = std::iter::once(failed).chain(self.lockout().filter(|_| !taken_back));
             let mut writes = agreement.change(agreement.touch(), events, self.now)?;
             // A success that has cleared the count meanwhile has left nothing to take back.
-            if taken_back && recipient.factor(METHOD).epoch == self.factor().epoch {
-                writes.push(self.uncount_factor(Write::update(self.ticket.key(), "")));
+            if taken_back && recipient.factor(METHOD).epoch == self.before.factor(METHOD).epoch {
+                writes.push(self.counted().uncount_factor(Write::update(self.ticket.key(), "")));
             }
             if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
                 return Ok(());
@@ -194,44 +221,17 @@ impl Try<'_> {
     }
 
     /// The entry of the delay or the end that this failure brought on.
-    fn lockout(&self, taken_back: bool) -> Option<Event> {
-        let failures = self.factor().failures + 1;
-        let event = |action| {
-            let event = Event::new(action, Actor::System).from(self.call.source).with("method", METHOD.name());
-            event.with("recipient", self.ticket.recipient.to_string()).with("failures", failures)
-        };
-        if taken_back || failures < FACTOR_BACKOFF.free {
-            None
-        } else if FACTOR_BACKOFF.disabled_at.is_some_and(|at| failures >= at) {
-            Some(event(Action::FactorDisabled))
-        } else {
-            Some(event(Action::FactorDelayed).with("delay", FACTOR_BACKOFF.delay(failures).as_secs()))
-        }
+    fn lockout(&self) -> Option<Event> {
+        let event = self.counted().lockout()?.from(self.call.source);
+        Some(event.with("recipient", self.ticket.recipient.to_string()))
     }
 
-    fn uncount_factor(&self, update: Write) -> Write {
-        update
-            .and(", #factors.#m.#failures = #factors.#m.#failures - :one, #factors.#m.#failed_at = :failed_at")
-            .when("#factors.#m.#epoch = :epoch AND #factors.#m.#failures >= :one")
-            .value("failed_at", self.factor().failed_at)
-            .name("m", METHOD.name())
-            .value("one", 1_u32)
-            .value("epoch", self.factor().epoch)
+    fn counted(&self) -> Count<'_> {
+        count(&self.ticket, &self.before, &self.id)
     }
 
-    /// Takes back a try that compared nothing: on the challenge and on the factor. Where that fails the count stands.
     async fn take_back(&self) {
-        let tries = self.before.challenges.get(&self.ticket.name).map_or(0, |challenge| challenge.tries.len());
-        let path = format!("#challenges.#c.#tries[{tries}]");
-        let update = self
-            .uncount_factor(Write::update(self.ticket.key(), ""))
-            .remove(path.as_str())
-            .when(format!("{path} = :try"))
-            .name("c", self.ticket.name.as_str())
-            .value("try", self.id.as_str());
-        if self.app.table.update_patiently(update, &self.app.entropy).await.is_err() {
-            tracing::info!("a recipient's try that compared nothing stays counted");
-        }
+        self.counted().take_back(self.app, Write::update(self.ticket.key(), "")).await;
     }
 
     /// The agreement and the recipient as they stand after a write that lost a race.
@@ -241,10 +241,6 @@ impl Try<'_> {
         let mut items = self.app.table.get_all(wanted).await?.into_iter();
         let agreement = read(items.next().flatten().ok_or_else(unknown)?)?;
         Ok((agreement, read(items.next().flatten().ok_or_else(unknown)?)?))
-    }
-
-    fn factor(&self) -> Factor {
-        self.before.factor(METHOD)
     }
 
     fn refused(&self, slug: Slug) -> Problem {
