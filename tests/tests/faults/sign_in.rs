@@ -3,7 +3,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, PASSWORD, World, another};
+use tests::{PASSWORD, World, another};
+
+use crate::harness::is_clean;
 
 const MODES: [&str; 3] = ["refused", "throttled", "lost"];
 /// More requests than any route makes.
@@ -16,18 +18,6 @@ async fn fault(world: &World, service: &str, mode: &str, after: u32, count: u32)
 
 async fn clear(world: &World) {
     let _ = world.send(world.request(Method::POST, "/_local/faults").json(&json!({}))).await.expect(200);
-}
-
-/// A refusal for a reason of ours says nothing of the inside.
-fn is_clean(answer: &Answer) {
-    assert!(matches!(answer.slug(), "service-unavailable" | "sender-unavailable"), "{}", answer.body);
-    let mut shown = answer.body.clone();
-    shown["instance"] = Value::Null;
-    let text = shown.to_string().to_lowercase();
-    for word in ["dynamo", "aws", "sns", "127.0.0.1", "connector", "dispatch", "panic"] {
-        assert!(!text.contains(word), "{text}");
-    }
-    assert!(answer.header("retry-after").is_some());
 }
 
 #[tokio::test]

@@ -102,6 +102,9 @@ pub enum Slot {
     Crossing(usize),
 }
 
+/// What an invitation is about.
+pub const INVITATION: &str = "asks you to sign";
+
 /// Whom a mail goes to, and the beginning of what it is about.
 pub type Kind = (String, &'static str);
 
@@ -139,6 +142,13 @@ impl Mails {
         } else {
             *least += 1;
         }
+    }
+
+    /// An agreement has ended: nobody is invited to it any more who was not yet.
+    pub fn end(&mut self, key: u8) {
+        let is_invitation =
+            |slot: &Slot, owed: &Owed| matches!(slot, Slot::Recipient(of, _) if *of == key) && owed.kind.1 == INVITATION;
+        self.owed.retain(|slot, owed| !is_invitation(slot, owed));
     }
 
     /// A clean-up at `now`. Where a fault strikes it, whatever it touches is in doubt.

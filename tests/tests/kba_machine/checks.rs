@@ -9,7 +9,7 @@ use shared::audit;
 use shared::dynamo::{keys, read};
 use shared::quota::reconcile;
 
-use crate::books::Entry;
+use crate::books::{Entry, INVITATION};
 use crate::trial::Trial;
 
 /// How many of the latest sessions are looked at after each step.
@@ -111,7 +111,7 @@ impl Trial {
         let mut went = BTreeMap::<(String, &'static str), u32>::new();
         for mail in self.world.outbox().await {
             let subject = mail["subject"].as_str().unwrap();
-            let kinds = ["asks you to sign", "Signed:", "Cancelled:", "verifications left"];
+            let kinds = [INVITATION, "Signed:", "Cancelled:", "verifications left"];
             let kind = kinds.into_iter().find(|kind| subject.contains(kind)).unwrap_or_else(|| panic!("{mail}"));
             *went.entry((mail["to"].as_str().unwrap().to_owned(), kind)).or_default() += 1;
         }

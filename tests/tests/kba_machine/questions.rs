@@ -151,7 +151,7 @@ impl Reference {
         } else {
             self.recipient_mut(of).status = "failed";
             self.end(of.0, "cancelled");
-            self.owe(Slot::Sender(of.0), sender(of.0), "Cancelled:", self.now + 3 * DAY);
+            self.owe(Slot::Sender(of.0), sender(of.0), "Cancelled:", self.now + 30 * DAY);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::books::{About, CONTACT, Ledger, Mails, Slot};
+use crate::books::{About, CONTACT, INVITATION, Ledger, Mails, Slot};
 use crate::nouns::{Agreement, Challenge, Expected, Method, Recipient, Request, Session, Settings, no, ok};
 
 pub const DAY: i64 = 86_400;
@@ -84,7 +84,7 @@ impl Reference {
         let (subject, until) = if self.agreements[&key].status == "completed" {
             ("Signed:", self.now + 30 * DAY)
         } else {
-            ("asks you to sign", self.agreements[&key].expires_at)
+            (INVITATION, self.agreements[&key].expires_at)
         };
         self.owe(Slot::Recipient(key, place), email(key, place), subject, until);
     }
@@ -198,6 +198,7 @@ impl Reference {
     pub fn end(&mut self, key: u8, status: &'static str) {
         let agreement = self.agreements.get_mut(&key).unwrap();
         agreement.status = status;
+        self.mails.end(key);
         let unused =
             agreement.recipients.iter_mut().filter_map(|recipient| std::mem::take(&mut recipient.reserved).then_some(())).count();
         self.ledger.release(i64::try_from(unused).unwrap(), self.about(key, None));
