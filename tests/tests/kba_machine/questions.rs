@@ -84,6 +84,7 @@ impl Reference {
             return ok(204);
         }
         let standing = self.standing(id);
+        let is_latest = self.recipient(self.sessions[id].of).session == Some(id);
         let had_effect = self.carry_out(id, standing, outcome);
         reached(format!("answer: {outcome:?} {}", if had_effect { "counts" } else { "idle" }));
         if had_effect && standing != "pending" {
@@ -91,10 +92,11 @@ impl Reference {
         }
         let session = &mut self.sessions[id];
         session.answered_at = Some(self.now);
-        session.status = match standing {
-            "pending" if had_effect => outcome.name(),
-            "pending" => "expired",
-            other => other,
+        // What counted is told by its name, though it came late: somebody had begun.
+        session.status = match (is_latest, had_effect) {
+            (false, _) => "superseded",
+            (true, true) => outcome.name(),
+            (true, false) => "expired",
         };
         ok(204)
     }
