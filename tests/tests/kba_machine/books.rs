@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Below so many the contacts are told.
+/// What the mark is where there is one.
 pub const MARK: i64 = 5;
 /// The account's one contact.
 pub const CONTACT: &str = "ops@alder.example";
@@ -28,6 +28,8 @@ pub struct About {
 /// The ledger.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Below so many the contacts are told, if they are to be.
+    pub mark: Option<i64>,
     pub available: i64,
     pub reserved: i64,
     pub consumed: i64,
@@ -58,7 +60,7 @@ impl Ledger {
         let before = self.available;
         self.available -= count;
         self.reserved += count;
-        let tells = self.available < MARK && (before >= MARK || !self.told);
+        let tells = self.mark.is_some_and(|mark| self.available < mark && (before >= mark || !self.told));
         self.told |= tells;
         self.enter("reserve", count, about);
         tells
@@ -90,7 +92,7 @@ impl Ledger {
         }
         self.entries.push(Entry { kind, transactions, agreement, recipient, group });
         // Whatever lifts the balance, below the mark again is another crossing.
-        self.told &= self.available < MARK;
+        self.told &= self.mark.is_some_and(|mark| self.available < mark);
     }
 }
 

@@ -19,6 +19,7 @@ use nouns::{Method, Outcome, Request, Settings};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use reference::SESSION;
 use trial::Trial;
 
 /// Something that happens.
@@ -35,6 +36,8 @@ enum Step {
     /// The same, passed where that is asked, and signed.
     Sign(Index),
     Answer(Index, Outcome),
+    /// A session is begun, ends by its time, and is answered after that.
+    Late(Index, Outcome),
     /// A message of the provider again, however late.
     Repeat(Index),
     Complete(Index),
@@ -96,6 +99,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         6 => who().prop_map(Step::Open),
         12 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Attempt(who, outcome)),
         5 => who().prop_map(Step::Sign),
+        1 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Late(who, outcome)),
         8 => (who(), outcome).prop_map(|(which, outcome)| Step::Answer(which, outcome)),
         2 => who().prop_map(Step::Repeat),
         2 => who().prop_map(Step::Complete),
@@ -149,12 +153,17 @@ async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMa
         }
         Step::Attempt(who, outcome) => {
             if let Some(who) = one(who) {
-                attempt(trial, who, *outcome, luck).await;
+                attempt(trial, who, 0, *outcome, luck).await;
+            }
+        }
+        Step::Late(who, outcome) => {
+            if let Some(who) = one(who) {
+                attempt(trial, who, SESSION + 1, *outcome, luck).await;
             }
         }
         Step::Sign(who) => {
             if let Some(who) = one(who) {
-                attempt(trial, who, Outcome::Passed, Luck::Good).await;
+                attempt(trial, who, 0, Outcome::Passed, Luck::Good).await;
                 trial.complete(who, luck).await;
             }
         }
@@ -205,14 +214,15 @@ async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMa
     }
 }
 
-/// A recipient opens the last link, and where questions are asked they come to this.
-async fn attempt(trial: &mut Trial, who: (u8, usize), outcome: Outcome, luck: Luck) {
+/// A recipient opens the last link, and where questions are asked they come to this, after so many seconds.
+async fn attempt(trial: &mut Trial, who: (u8, usize), seconds: i64, outcome: Outcome, luck: Luck) {
     let (challenges, sessions) = (trial.challenges(), trial.sessions.len());
     trial.redeem(who, None, Luck::Good).await;
     if trial.challenges() > challenges {
         trial.open(trial.challenges() - 1, Luck::Good).await;
     }
     if trial.sessions.len() > sessions {
+        trial.wait(seconds);
         trial.answer(trial.sessions.len() - 1, outcome, luck).await;
     }
 }
@@ -225,8 +235,8 @@ fn reached(what: String) {
     *REACHED.lock().unwrap().entry(what).or_default() += 1;
 }
 
-async fn run(steps: &[(Step, Luck)]) {
-    let (mut trial, mut requests) = (Trial::begin().await, BTreeMap::new());
+async fn run(shards: u8, steps: &[(Step, Luck)]) {
+    let (mut trial, mut requests) = (Trial::begin(shards).await, BTreeMap::new());
     for (step, luck) in steps {
         trial.reference.struck = *luck != Luck::Good;
         take(&mut trial, step, *luck, &mut requests).await;
@@ -254,12 +264,14 @@ fn the_service_does_what_the_reference_says() {
         Request { methods: (0..kba).map(|_| Method::Kba).collect(), in_us: true, named: true, life: 30 * 86_400, group }
     });
     let begun = settings().prop_map(|settings| Settings { enabled: true, name_required: false, ..settings });
-    let steps = (begun, first, prop::collection::vec((any_step(), luck()), 20..60)).prop_map(|(settings, first, steps)| {
-        let begun = [Step::Topup(0, 9), Step::Set(settings), Step::Send(0, first)].map(|step| (step, Luck::Good));
+    let bought = select(vec![4, 9]);
+    let steps = (bought, begun, first, prop::collection::vec((any_step(), luck()), 20..60));
+    let steps = steps.prop_map(|(bought, settings, first, steps)| {
+        let begun = [Step::Topup(0, bought), Step::Set(settings), Step::Send(0, first)].map(|step| (step, Luck::Good));
         begun.into_iter().chain(steps).collect::<Vec<_>>()
     });
-    let ran = runner.run(&steps, |steps| {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(&steps))));
+    let ran = runner.run(&(select(vec![1, 3]), steps), |(shards, steps)| {
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(shards, &steps))));
         ran.map_err(|cause| {
             let text = cause.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into());
             TestCaseError::fail(text)

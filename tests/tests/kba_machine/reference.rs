@@ -33,11 +33,11 @@ pub fn full(moments: &[i64], now: i64, most: usize, span: i64) -> bool {
 }
 
 impl Reference {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, mark: Option<i64>) -> Self {
         Self {
             now: 0,
             settings,
-            ledger: Ledger::default(),
+            ledger: Ledger { mark, ..Ledger::default() },
             mails: Mails::default(),
             agreements: BTreeMap::new(),
             challenges: Vec::new(),

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use shared::agreement::{Agreement, Recipient};
 use shared::dynamo::{keys, read};
 use shared::ids::{AgreementId, RecipientId};
+use shared::quota::Shards;
+use shared::quota::upkeep::Tools;
 use tests::agreements::{clean, links};
 use tests::{Answer, OPERATOR, World};
 
@@ -43,14 +45,19 @@ pub struct Trial {
 }
 
 impl Trial {
-    pub async fn begin() -> Self {
+    /// The account's balance is kept in so many shards. Which of them a sending takes from is not the reference's to know, and with it
+    /// the moment when the mark is passed: the mark is set where there is one.
+    pub async fn begin(shards: u8) -> Self {
         let world = World::new().await;
         let settings = Settings { enabled: true, name_required: false, max_attempts: Some(3), on_view: true };
-        let patch = json!({"contacts": [CONTACT], "quota": {"low_balance": MARK}});
-        let _ = world.settings(patch).await;
+        let mark = (shards == 1).then_some(MARK);
+        let _ = world.settings(json!({"contacts": [CONTACT], "quota": {"low_balance": mark}})).await;
+        let app = world.stack.app();
+        let tools = Tools { table: &app.table, entropy: &app.entropy, clock: &app.clock };
+        tools.grow(world.account.parse().unwrap(), Shards::new(shards).unwrap()).await.unwrap();
         let trial = Self {
             world,
-            reference: Reference::new(settings),
+            reference: Reference::new(settings, mark),
             sent: BTreeMap::new(),
             challenges: Vec::new(),
             sessions: Vec::new(),
