@@ -29,7 +29,7 @@ pub struct About {
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Below so many the contacts are told, if they are to be.
-    pub mark: Option<i64>,
+    mark: Option<i64>,
     pub available: i64,
     pub reserved: i64,
     pub consumed: i64,
@@ -41,6 +41,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    pub fn new(mark: Option<i64>) -> Self {
+        Self { mark, ..Self::default() }
+    }
+
     /// Whether the top-up is made; false where its id stands for another.
     pub fn topup(&mut self, id: u8, transactions: u32) -> bool {
         if let Some(before) = self.topups.get(&id) {

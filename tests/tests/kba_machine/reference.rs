@@ -37,7 +37,7 @@ impl Reference {
         Self {
             now: 0,
             settings,
-            ledger: Ledger { mark, ..Ledger::default() },
+            ledger: Ledger::new(mark),
             mails: Mails::default(),
             agreements: BTreeMap::new(),
             challenges: Vec::new(),
