@@ -227,3 +227,57 @@ fn the_table_of_the_template_is_the_one_that_the_tests_run_on() {
         assert_eq!(on, &Value::Bool(true));
     }
 }
+
+/// What the access log has of a request, as the template's format writes it: what a variable of API Gateway has no value for is `-`.
+fn logged(format: &str, values: &[(&str, &str)]) -> Value {
+    let value = |variable: &str| values.iter().find(|(name, _)| *name == variable).map_or("-", |(_, value)| value);
+    let mut parts = format.split("\"$context.");
+    let mut line = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (variable, rest) = part.split_once('"').unwrap();
+        line += &format!("\"{}\"{rest}", value(variable));
+    }
+    serde_json::from_str(&line).unwrap()
+}
+
+/// Whether a metric filter takes an entry: `{ (… || …) && … }` of `$.name = "text"`, where a text may end in `*`.
+fn takes(pattern: &str, entry: &Value) -> bool {
+    let all = pattern.strip_prefix("{ ").and_then(|rest| rest.strip_suffix(" }")).unwrap();
+    all.split(" && ").all(|any| {
+        any.trim_matches(['(', ')']).split(" || ").any(|equal| {
+            let (name, text) = equal.split_once(" = ").unwrap();
+            let found = entry.pointer(&name.strip_prefix('$').unwrap().replace('.', "/")).and_then(Value::as_str);
+            let (found, text) = (found.unwrap_or_else(|| panic!("no entry has {name}")), text.trim_matches('"'));
+            text.strip_suffix('*').map_or(found == text, |beginning| found.starts_with(beginning))
+        })
+    })
+}
+
+#[test]
+fn sign_in_that_fails_or_is_turned_away_is_counted_and_wakes_somebody() {
+    let resources = resources();
+    let api = &resources["Api"]["Properties"];
+    let format = api["AccessLogSettings"]["Format"].as_str().unwrap();
+    let throttled: BTreeSet<&str> = api["RouteSettings"].as_object().unwrap().keys().map(String::as_str).collect();
+    for (name, alarm) in ["SignInTurnedAway", "SignInFails"].map(|name| (name, &resources[name]["Properties"])) {
+        let filter = &resources[&format!("{name}Filter")]["Properties"];
+        let metric = &filter["MetricTransformations"][0];
+        assert_eq!((&filter["LogGroupName"], &metric["MetricValue"]), (&Value::from("ApiLog"), &Value::from("1")));
+        assert_eq!((&alarm["Namespace"], &alarm["MetricName"]), (&metric["MetricNamespace"], &metric["MetricName"]));
+        assert_eq!((&alarm["TreatMissingData"], &alarm["Statistic"]), (&Value::from("notBreaching"), &Value::from("Sum")));
+        let pattern = filter["FilterPattern"].as_str().unwrap();
+        for route in ROUTES {
+            let key = route.key();
+            let counts = |status: &str, function: &str| {
+                takes(pattern, &logged(format, &[("routeKey", &key), ("status", status), ("integrationStatus", function)]))
+            };
+            let (watched, turned_away) = (throttled.contains(key.as_str()), name == "SignInTurnedAway");
+            assert_eq!(counts("429", "-"), watched && turned_away, "{name}: the gateway's 429 of {key}");
+            assert_eq!(counts("503", "503"), watched && !turned_away, "{name}: a 503 of {key}");
+            assert_eq!(counts("500", "-"), watched && !turned_away, "{name}: {key} that was not answered");
+            assert!(!counts("429", "429") && !counts("401", "401") && !counts("200", "200"), "{name}: what {key} should answer");
+        }
+    }
+    let watched: BTreeSet<_> = ROUTES.iter().map(shared::http::routes::Route::key).collect();
+    assert!(throttled.len() == 6 && throttled.iter().all(|key| watched.contains(*key)), "{throttled:?}");
+}
