@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use shared::access_token::{Acr, Claims};
 use shared::http::{Operation as O, Slug};
 
+use crate::types;
+
 const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
 const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
 const KEY: &str = "key_5w8r2t6y1q9k3m7x4v0c8n2b6d";
@@ -12,6 +14,7 @@ const SESSION: &str = "kba_01jd3va1f7q4w9e2r6t8y5v3bn";
 const CHALLENGE: &str = "chl_AQGTaHs….mX1.Uj6…";
 const TOPUP: &str = "top_4k8w1r7m3x9q5v2c6n0b8t4y1s";
 const AGREEMENT: &str = "agr_01jd3w2f6kq8m1x4t7r0w3y5ab";
+const HASH: &str = "qCcU1xRrRiMOuJCQ4DSSCuS8mkMTmxkhn3TEGlhThnk";
 const RECIPIENT: &str = "rcp_01jd3w2f6nz7p1c4n6h9k2s3df";
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIs….….…";
 const ID_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ….….…";
@@ -240,7 +243,33 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             "id_token_signing_alg_values_supported": ["RS256"], "response_types_supported": ["none"],
             "subject_types_supported": ["public"], "claims_supported": Claims::NAMES, "acr_values_supported": Acr::ALL
         })),
-        _ => Vec::new(),
+        O::OpenApi => one(json!({
+            "openapi": "3.1.0", "info": {"title": "Countersign", "version": "1.0.0"}, "paths": {"/health": {"get": {"operationId": "health"}}}
+        })),
+        O::SignInPage | O::LinkPage | O::Asset => match types::answer(operation) {
+            Some((content_type, _)) => one(form(operation, content_type)),
+            None => Vec::new(),
+        },
+        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword | O::TakeKbaCallback => Vec::new(),
+    }
+}
+
+/// An answer that is no JSON: its beginning, where it is a long one.
+pub fn form(operation: O, content_type: &str) -> Value {
+    let page = |title: &str| json!(format!("<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>{title}</title>\n…"));
+    match (operation, content_type) {
+        (O::SignInPage, _) => page("Sign in · Countersign"),
+        (O::LinkPage, _) => page("Continue with your link · Countersign"),
+        (O::ShowProblem, _) => page(&format!("{} · Countersign", Slug::NotFound.title())),
+        (O::ReportAgreement, "text/csv") => json!(format!(
+            "record,sequence,time,action,actor,method,source,outcome,provider_token,details,previous,hash,recipient\r\n\
+             entry,1,2026-11-22T09:30:00Z,agreement-sent,key_01jd3w2f6kq8m1x4t7r0w3y5ab,,203.0.113.7,success,,\
+             \"{{\"\"title\"\":\"\"Lease, 12 Alder Street\"\"}}\",,{HASH},\r\n"
+        )),
+        (O::ReportAgreement, _) => page("Audit report: Lease, 12 Alder Street"),
+        (_, "text/css") => json!(":root {\n  color-scheme: light dark;\n…"),
+        (_, "text/javascript") => json!("import { call } from \"./api.js\";\n…"),
+        _ => json!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\">…</svg>"),
     }
 }
 
@@ -275,7 +304,6 @@ fn settings() -> Value {
 }
 
 fn report() -> Value {
-    let hash = "qCcU1xRrRiMOuJCQ4DSSCuS8mkMTmxkhn3TEGlhThnk";
     json!({
         "agreement": {
             "id": AGREEMENT, "account": ACCOUNT, "organisation": "Alder & Pine", "title": "Lease, 12 Alder Street", "group": "mortgages",
@@ -286,9 +314,9 @@ fn report() -> Value {
         "entries": [{
             "account": ACCOUNT, "subject": AGREEMENT, "sequence": 1, "at": "2026-11-22T09:30:00Z", "action": "agreement-sent",
             "outcome": "success", "actor": "key_01jd3w2f6kq8m1x4t7r0w3y5ab", "source": "203.0.113.7",
-            "details": {"title": "Lease, 12 Alder Street"}, "previous": "", "hash": hash
+            "details": {"title": "Lease, 12 Alder Street"}, "previous": "", "hash": HASH
         }],
-        "count": 1, "head": hash, "issued_at": "2026-11-22T09:45:00Z",
+        "count": 1, "head": HASH, "issued_at": "2026-11-22T09:45:00Z",
         "signature": "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF1ZGl0LXJlcG9ydCtqd3QifQ.eyJjb3VudCI6MX0.c2lnbmF0dXJl"
     })
 }

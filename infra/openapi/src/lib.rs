@@ -47,6 +47,7 @@ pub fn text() -> String {
 fn components() -> Components {
     let mut components = Components::new();
     components.schemas.extend(types::schemas());
+    components.responses.extend(operations::unrouted().map(|(name, response)| (name.to_owned(), response.into())));
     let bearer = |description: &str| {
         SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build())
     };
@@ -110,6 +111,39 @@ mod tests {
                 let examples = &response["content"]["application/problem+json"]["examples"];
                 assert!(examples[slug.name()].is_object(), "{} {}", route.key(), slug.name());
             }
+        }
+    }
+
+    #[test]
+    fn every_answer_and_every_body_has_an_example() {
+        fn content<'a>(place: &str, value: &'a Value, found: &mut Vec<(String, &'a Value)>) {
+            for (name, value) in value.as_object().into_iter().flatten() {
+                if name == "content" {
+                    found.extend(value.as_object().unwrap().iter().map(|(kind, media)| (format!("{place} {kind}"), media)));
+                }
+                content(&format!("{place}/{name}"), value, found);
+            }
+        }
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        let mut found = Vec::new();
+        content("", &document["paths"], &mut found);
+        content("", &document["components"]["responses"], &mut found);
+        assert!(found.len() > ROUTES.len());
+        for (place, media) in found {
+            let named =
+                media["examples"].as_object().is_some_and(|examples| examples.values().all(|one| !one["value"].is_null()));
+            assert!(named || !media["example"].is_null(), "{place} has none");
+        }
+    }
+
+    #[test]
+    fn what_no_route_takes_is_there_with_its_headers() {
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        let responses = &document["components"]["responses"];
+        assert!(responses["NoSuchMethod"]["headers"]["Allow"].is_object());
+        for (name, status) in [("NoSuchPath", 404), ("NoSuchMethod", 405)] {
+            let examples = responses[name]["content"]["application/problem+json"]["examples"].as_object().unwrap();
+            assert!(examples.values().all(|example| example["value"]["status"] == status) && !examples.is_empty(), "{name}");
         }
     }
 

@@ -159,9 +159,10 @@ fn success(route: &Route) -> Response {
                 answers => content.examples_from_iter(named(answers)),
             };
             let response = response.content(content_type, content.build());
-            types::other_forms(route.operation)
-                .iter()
-                .fold(response, |response, other| response.content(*other, ContentBuilder::new().schema(Some(text())).build()))
+            types::other_forms(route.operation).iter().fold(response, |response, other| {
+                let example = examples::form(route.operation, other);
+                response.content(*other, ContentBuilder::new().schema(Some(text())).example(Some(example)).build())
+            })
         }
     };
     if route.method == "PATCH"
@@ -207,6 +208,18 @@ fn refusal(slugs: &[Slug]) -> Response {
         return response.header("RateLimit-Policy", header("The limit.")).build();
     }
     response.build()
+}
+
+/// What is answered where no route is: under the name of each in `components`, because no path has them.
+pub fn unrouted() -> [(&'static str, Response); 2] {
+    let allow = HeaderBuilder::new().schema(Some(text())).description(Some("The methods that the path takes.")).build();
+    let mut not_allowed = refusal(&[Slug::MethodNotAllowed]);
+    not_allowed.headers.insert("Allow".into(), RefOr::T(allow));
+    let mut not_found = refusal(&[Slug::NotFound]);
+    not_found.description = "No path of this document, whatever the method: `not-found`".into();
+    not_allowed.description =
+        "A path of this document with another method than it has, HEAD among them: `method-not-allowed`".into();
+    [("NoSuchPath", not_found), ("NoSuchMethod", not_allowed)]
 }
 
 /// The problem as it is answered.

@@ -163,10 +163,12 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
     })
 }
 
-/// The content types that a success has besides, for who asks for them by `Accept`.
+/// The content types that a success has besides: for who asks for them by `Accept`, or by the path.
 pub fn other_forms(operation: Operation) -> &'static [&'static str] {
     match operation {
         Operation::ReportAgreement => &["text/csv", "text/html"],
+        Operation::ShowProblem => &["text/html"],
+        Operation::Asset => &["text/javascript", "image/svg+xml"],
         _ => &[],
     }
 }
