@@ -336,6 +336,8 @@ async fn who_removes_the_app_has_the_other_factors_left() {
     let open = world.challenge(&ann).await;
     let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
     world.advance(30);
+    let _ = world.verify(&open, "totp", &app.code(&world)).await.refused(410, "challenge-expired");
+    let open = world.challenge(&ann).await;
     let _ = world.verify(&open, "totp", &app.code(&world)).await.refused(403, "method-not-enabled");
     let _ = world.verify(&open, "recovery_code", &recovery[0]).await.refused(403, "method-not-enabled");
     assert_eq!(methods(&world.opened("ann").await), ["sms"]);

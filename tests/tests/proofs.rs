@@ -110,6 +110,54 @@ async fn who_changes_a_password_is_alone_with_the_token_that_it_was_changed_with
     let _ = me(&world, &new).await.refused(401, "unauthorized");
 }
 
+/// Does one of the acts that make an app, or what stands in for it, another: with the token of whoever does it.
+async fn change_the_app(world: &World, act: &str, own: &str) {
+    match act {
+        "remove" => drop(world.as_user(own, Method::DELETE, "/v1/factors/totp", None).await.expect(204)),
+        "replace" => drop(world.enrol(own).await),
+        _ => drop(world.as_user(own, Method::POST, "/v1/factors/recovery-codes", None).await.expect(201)),
+    }
+}
+
+#[tokio::test]
+async fn who_changes_an_app_or_its_recovery_codes_is_alone_with_the_token_that_it_was_done_with() {
+    for act in ["remove", "replace", "recovery-codes"] {
+        let world = World::new().await;
+        let ann = world.user("ann", json!({})).await;
+        let beside = world.token(&ann).await;
+        let own = world.token(&ann).await;
+        // A first app takes nothing from anybody.
+        let _ = world.enrol(&own).await;
+        let _ = me(&world, &beside).await.expect(200);
+        world.advance(60);
+        let (open, code) = world.challenge_and_code(&ann).await;
+        let later = world.token(&ann).await;
+        change_the_app(&world, act, &own).await;
+        for ended in [&beside, &later] {
+            let _ = me(&world, ended).await.refused(401, "unauthorized");
+            let _ = patch_me(&world, ended, json!({"email": "evil@example.org"})).await.refused(401, "unauthorized");
+            for (method, path) in [
+                (Method::POST, "/v1/factors/totp"),
+                (Method::DELETE, "/v1/factors/totp"),
+                (Method::POST, "/v1/factors/recovery-codes"),
+            ] {
+                let _ = world.as_user(ended, method, path, None).await.refused(401, "unauthorized");
+            }
+        }
+        let _ = world.issue(&open, "sms").await.refused(410, "challenge-expired");
+        let _ = world.verify(&open, "sms", &code).await.refused(410, "challenge-expired");
+        // The one that it was done with goes on, and spares itself once more; a new sign-in is let in until then.
+        world.advance(120);
+        let _ = patch_me(&world, &own, json!({"locale": "fr"})).await.expect(200);
+        world.advance(500);
+        let new = world.token(&ann).await;
+        let _ = me(&world, &new).await.expect(200);
+        let _ = world.enrol(&new).await;
+        let ended = act != "remove";
+        assert_eq!(me(&world, &own).await.status, if ended { 401 } else { 200 }, "{act}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_of_the_very_second_of_a_reset_is_ended_and_one_that_follows_is_not() {
     let world = World::new().await;

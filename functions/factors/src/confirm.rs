@@ -169,6 +169,9 @@ fn placement(
         .value("one", 1_u32);
     let Some(end) = end else {
         let update = update.and(", #had_factor = :yes").value("yes", true);
+        // An app that takes the place of another says that the other is no longer trusted, nor what was proved with it. A first one
+        // says nothing of the factors beside it.
+        let update = if who.user.app.is_some() { who.end_others(update)? } else { update };
         return Ok(who.user.change(who.guard(update), [event], who.now)?);
     };
     let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good.
+//! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good, nor is what anybody else has proved.
 
 use serde::Serialize;
 use shared::audit::Action;
@@ -38,7 +38,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
         let event = who.event(Action::RecoveryCodesMade, call).with("count", recovery_codes.len());
         let update = who.user.touch().and(", #recovery = :recovery").value("recovery", document(&stored)?);
-        let update = who.guard(update.when("attribute_exists(#app)"));
+        let update = who.end_others(who.guard(update.when("attribute_exists(#app)")))?;
         let mut notices = who.notices(Changed::RecoveryCodes)?;
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(notices.take_writes());

@@ -1,4 +1,4 @@
-//! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it.
+//! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it. Whoever else has signed in, or is about to, is out.
 
 use shared::audit::Action;
 use shared::dynamo::Patience;
@@ -20,7 +20,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let event = who.event(Action::FactorRemoved, call).with("method", "totp").with("factor", id.to_string());
         let update = who.user.remove_app().when("#app.#id = :factor").value("factor", id.to_string());
         let mut notices = who.notices(Changed::AppRemoved)?;
-        let mut writes = who.user.change(who.guard(update), [event], who.now)?;
+        let mut writes = who.user.change(who.end_others(who.guard(update))?, [event], who.now)?;
         writes.extend(notices.take_writes());
         if who.settle(app, writes, &mut patience).await? {
             notices.deliver(app, &state.courier).await;

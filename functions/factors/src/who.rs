@@ -108,6 +108,15 @@ impl Who {
         }
     }
 
+    /// Adds to an update what it ends where a factor is taken away or replaced by who shows an access token: every other token, and the
+    /// sign-ins under way. A challenge sets up a first factor: nothing was proved with another before.
+    pub fn end_others(&self, update: Write) -> Result<Write, Failure> {
+        match &self.shown {
+            Shown::Token(claims) => self.user.end_others(update, claims),
+            Shown::Challenge(..) => Ok(update),
+        }
+    }
+
     /// The end of the challenge by an app, and its token, where one was shown.
     pub fn completion(&self, app: &App) -> Result<Option<(Completion, Secret<String>)>, Problem> {
         let (Shown::Challenge(ticket, token), Some(challenge)) = (&self.shown, self.challenge()?) else { return Ok(None) };

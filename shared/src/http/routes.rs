@@ -279,16 +279,16 @@ routes! {
     ConfirmApp "POST" "/v1/factors/totp/confirm" Factors TOKEN_OR_PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::CodeInvalid, S::Forbidden, S::FreshSecondFactorRequired,
          S::MethodNotEnabled, S::NotFound, S::ChallengeExpired, S::ChallengeUsed, S::TooManyAttempts]
-        "Confirm the app with its code, which then counts as used; it takes the place of an earlier app";
+        "Confirm the app with its code, which then counts as used; it takes the place of an earlier app, whose replacement ends the user's other tokens and open sign-ins";
     ListFactors "GET" "/v1/factors" Factors TOKEN, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "List the signed-in user's factors";
     RemoveApp "DELETE" "/v1/factors/totp" Factors TOKEN, WithEffect Ignored 204
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound]
-        "Remove the app, and the recovery codes that stand in for it";
+        "Remove the app, and the recovery codes that stand in for it; the user's other tokens and open sign-ins end";
     MakeRecoveryCodes "POST" "/v1/factors/recovery-codes" Factors TOKEN, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled]
-        "Make ten new recovery codes in the place of those before";
+        "Make ten new recovery codes in the place of those before; the user's other tokens and open sign-ins end";
 
     TopUpQuota "POST" "/v1/quota/topups" QuotaTopup OPERATOR, WithEffect Required 201
         [S::InvalidRequest, S::IdempotencyKeyRequired, S::Unauthorized, S::Forbidden, S::NotFound, S::IdempotencyKeyReused]

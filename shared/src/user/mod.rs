@@ -22,7 +22,7 @@ use crate::account::{Locale, Methods};
 use crate::audit::{Chain, Event, Head};
 use crate::challenge::Challenge;
 use crate::clock::{Span, Timestamp};
-use crate::dynamo::{Failure, Write, keys};
+use crate::dynamo::{Failure, Write, document, keys};
 use crate::ids::{AccountId, UserId};
 use crate::throttle::{Allowed, Backoff};
 use crate::{recovery, totp};
@@ -286,6 +286,16 @@ impl User {
     pub fn end_tokens(&self, update: Write) -> Write {
         let update = update.and(", #proof_generation = :next_generation").value("next_generation", self.proof_generation + 1);
         if self.spared.is_some() { update.remove("#spared") } else { update }
+    }
+
+    /// Adds to an update of this user's item, which is made with an access token, that this token alone is taken from now on, and that
+    /// the sign-ins under way are over: who changes a factor means to be alone with it.
+    pub fn end_others(&self, update: Write, own: &Claims) -> Result<Write, Failure> {
+        Ok(update
+            .and(", #proof_generation = :next_generation, #spared = :jti, #challenges = :none")
+            .value("next_generation", self.proof_generation + 1)
+            .value("jti", own.jti.as_str())
+            .value("none", document(&BTreeMap::<String, u8>::new())?))
     }
 
     /// The conditions of [`User::takes`], on an update.
