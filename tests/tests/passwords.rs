@@ -163,6 +163,19 @@ async fn a_source_address_has_25_in_five_minutes_and_a_mailbox_five_in_ten() {
 }
 
 #[tokio::test]
+async fn a_mailbox_has_five_links_in_ten_minutes_in_whichever_case_it_is_written() {
+    let world = World::new().await;
+    let addresses =
+        ["vic@example.com", "Vic@example.com", "vic@EXAMPLE.com", "VIC@Example.Com", "viC@example.com", "VIC@EXAMPLE.COM"];
+    for (number, email) in addresses.into_iter().enumerate() {
+        let vic = world.user(&format!("vic{number}"), json!({"email": email})).await;
+        let _ = forget(&world, &world.account, &vic.username).await.expect(202);
+    }
+    let to: Vec<String> = world.outbox().await.iter().map(|mail| mail["to"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(to, addresses[..5]);
+}
+
+#[tokio::test]
 async fn links_that_anybody_asks_for_use_up_nobodys_codes() {
     let world = World::new().await;
     let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;

@@ -110,9 +110,11 @@ pub fn send_budget(account: AccountId, country: &str, hour: i64) -> Key {
     Key::new(format!("BUDGET#{account}#{country}"), format!("HOUR#{hour:012}"))
 }
 
-/// The codes sent to a destination.
+/// The codes sent to a destination. In whichever case an address is written, it is one mailbox: of the domain that is so by rule, of
+/// what stands before it nearly everywhere. What is mailed goes to the address as it was given.
 pub fn destination_sends(destination: &str) -> Key {
-    Key::new(format!("DESTINATION#{}", Fingerprint::of(destination.as_bytes()).encode()), "SENDS")
+    let one_mailbox = destination.to_ascii_lowercase();
+    Key::new(format!("DESTINATION#{}", Fingerprint::of(one_mailbox.as_bytes()).encode()), "SENDS")
 }
 
 /// The links after a forgotten password that a source address asked for. Anybody may ask for them: they use up nobody's codes.

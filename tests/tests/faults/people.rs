@@ -158,7 +158,7 @@ async fn a_link_is_mailed_once_for_each_key_and_opens() {
 #[tokio::test]
 async fn a_forgotten_password_mails_once_for_each_time_that_it_is_told_of() {
     let world = World::new().await;
-    // Each answer takes a second, whoever it was: what had no effect is as good as not asked.
+    // Each answer takes two seconds, whoever it was: what had no effect is as good as not asked.
     each(Service::Dynamodb, &[Mode::Conflict, Mode::Lost], async |fault| {
         let (person, _) = somebody(&world, fault).await;
         let body = json!({"account": world.account, "username": person.username});
