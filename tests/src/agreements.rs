@@ -91,3 +91,19 @@ pub async fn open_last(world: &World, email: &str) -> Answer {
 pub async fn complete(world: &World, sent: &Answer, place: usize) -> Answer {
     world.backend(Method::POST, &format!("{}/complete", recipient_path(sent, place)), None).await
 }
+
+/// A challenge that a code by SMS is owed for: of a user, or of a recipient.
+pub async fn challenge_of(world: &World, is_recipient: bool) -> String {
+    if !is_recipient {
+        return world.challenge(&world.user("ann", json!({})).await).await;
+    }
+    let _ = send_with(world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    open_last(world, "r1@example.com").await.expect(200).text("challenge")
+}
+
+/// The same, and the code that was sent for it.
+pub async fn sent_a_code(world: &World, is_recipient: bool) -> (String, String) {
+    let challenge = challenge_of(world, is_recipient).await;
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    (challenge, world.last_code().await)
+}

@@ -7,7 +7,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Write, keys};
 use shared::http::TrustedProxies;
 use shared::send_budget::{ALLOWANCE, Budget};
-use tests::agreements::{agreement, open_last, person, send_with};
+use tests::agreements::{agreement, open_last, person, send_with, sent_a_code};
 use tests::{Answer, PASSWORD, World};
 
 /// The hour that every world begins in.
@@ -187,5 +187,51 @@ async fn the_source_is_what_our_own_proxies_say_and_nobody_else() {
         assert_eq!(answer.body["status"], expected, "{proxies} {forwarded}");
         let entries = world.audit(&ann.id).await;
         assert_eq!(entries[1]["source"] == "203.0.113.7", allowed, "{proxies} {forwarded}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_under_contention_gives_its_texts_back_all_the_same() {
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let (challenge, code) = sent_a_code(&world, is_recipient).await;
+        assert_eq!(left(&world, 0).await, Some(99));
+        // The count goes through; then another transaction holds an item.
+        world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 1, 1);
+        let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+        assert_eq!(world.stack.faults().struck(), 1);
+        world.stack.faults().clear();
+        assert_eq!(left(&world, 0).await, Some(101));
+    }
+}
+
+/// How many requests to the table a right code makes whose first transaction met another.
+async fn requests_under_contention(is_recipient: bool) -> u32 {
+    let world = World::new().await;
+    let (challenge, code) = sent_a_code(&world, is_recipient).await;
+    world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 1, 1);
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+    world.stack.faults().calls(Service::Dynamodb)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_are_given_back_after_the_code_are_never_given_back_twice() {
+    for is_recipient in [false, true] {
+        let requests = requests_under_contention(is_recipient).await;
+        // What had no answer may have taken effect, and is not asked for again; so what had none is not given.
+        for (mode, texts) in [(Mode::Lost, 101), (Mode::Refused, 99)] {
+            let world = World::new().await;
+            let (challenge, code) = sent_a_code(&world, is_recipient).await;
+            world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 1, 1);
+            let gate = world.stack.faults().hold(Service::Dynamodb, requests - 2);
+            let meanwhile = async {
+                gate.arrived().await;
+                // The transaction has taken effect. What follows is the credit.
+                world.stack.faults().set(Service::Dynamodb, mode, 0, 1);
+                gate.let_go();
+            };
+            let _ = tokio::join!(world.verify(&challenge, "sms", &code), meanwhile).0.expect(200);
+            assert_eq!((world.stack.faults().struck(), left(&world, 0).await), (1, Some(texts)), "{mode:?}");
+        }
     }
 }

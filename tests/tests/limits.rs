@@ -3,8 +3,7 @@
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
-use shared::dynamo::keys;
-use tests::agreements::{agreement, open_last, person, send_with};
+use tests::agreements::sent_a_code;
 use tests::{PASSWORD, World, another};
 
 fn retry_after(answer: &tests::Answer) -> i64 {
@@ -201,6 +200,27 @@ async fn a_destination_is_sent_five_codes_in_ten_minutes_and_ten_in_an_hour() {
 }
 
 #[tokio::test]
+async fn a_mailbox_is_one_destination_in_whichever_case_it_is_written() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let spellings = ["vic@example.com", "Vic@example.com", "vic@EXAMPLE.com", "VIC@Example.Com", "viC@example.com"];
+    for (number, email) in spellings.into_iter().enumerate() {
+        let vic = world.user(&format!("vic{number}"), json!({"email": email, "phone": null})).await;
+        let challenge = world.challenge(&vic).await;
+        let _ = world.issue(&challenge, "email").await.expect(202);
+        assert_eq!(world.outbox().await.last().unwrap()["to"], email, "it is mailed to as it was given");
+    }
+    let vic = world.user("vic", json!({"email": "vIc@example.com", "phone": null})).await;
+    let challenge = world.challenge(&vic).await;
+    assert_eq!(retry_after(&world.issue(&challenge, "email").await.refused(429, "too-many-sends")), 600);
+    // Nor is another spelling, of the same user, another mailbox.
+    let path = format!("/v1/users/{}", vic.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"email": "VIC@EXAMPLE.COM"}))).await.expect(200);
+    let challenge = world.challenge(&vic).await;
+    let _ = world.issue(&challenge, "email").await.refused(429, "too-many-sends");
+}
+
+#[tokio::test]
 async fn a_source_address_has_twenty_five_codes_sent_in_five_minutes() {
     let world = World::new().await;
     let mut last = None;
@@ -301,18 +321,6 @@ async fn a_delay_of_a_password_is_told_in_the_audit() {
     assert_eq!(entries.len(), 1 + 5 + 1);
 }
 
-/// A user's challenge, or a recipient's, and the code that was sent for it.
-async fn sent_a_code(world: &World, is_recipient: bool) -> (String, String) {
-    if !is_recipient {
-        let ann = world.user("ann", json!({})).await;
-        return world.challenge_and_code(&ann).await;
-    }
-    let _ = send_with(world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
-    let challenge = open_last(world, "r1@example.com").await.expect(200).text("challenge");
-    let _ = world.issue(&challenge, "sms").await.expect(202);
-    (challenge, world.last_code().await)
-}
-
 #[tokio::test]
 async fn a_try_that_nothing_was_compared_for_counts_for_nothing() {
     for is_recipient in [false, true] {
@@ -328,25 +336,4 @@ async fn a_try_that_nothing_was_compared_for_counts_for_nothing() {
         assert_eq!(wrong.body["attempts_left"], 4);
         let _ = world.verify(&challenge, "sms", &code).await.expect(200);
     }
-}
-
-#[tokio::test]
-async fn a_code_under_contention_gives_its_texts_back_all_the_same() {
-    for is_recipient in [false, true] {
-        let world = World::new().await;
-        let (challenge, code) = sent_a_code(&world, is_recipient).await;
-        assert_eq!(texts_left(&world).await, 99);
-        // The count and what is read beside it go through; then another transaction holds an item.
-        world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 2, 1);
-        let _ = world.verify(&challenge, "sms", &code).await.expect(200);
-        world.stack.faults().clear();
-        assert_eq!(texts_left(&world).await, 101);
-    }
-}
-
-/// What is left of the hour's budget of texts to the United States.
-async fn texts_left(world: &World) -> i64 {
-    let hour = world.stack.app().clock.now().as_secs() / 3_600;
-    let item = world.stack.table().get(keys::send_budget(world.account.parse().unwrap(), "US", hour)).await.unwrap().unwrap();
-    item["left"].as_n().unwrap().parse().unwrap()
 }

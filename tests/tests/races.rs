@@ -1,7 +1,9 @@
 //! Fifty at once, and the sum.
 
 use futures_util::future::join_all;
+use local::{Mode, Service};
 use serde_json::json;
+use tests::agreements::challenge_of;
 use tests::{Answer, PASSWORD, World, another};
 
 const MANY: usize = 50;
@@ -83,6 +85,37 @@ async fn fifty_requests_with_one_idempotency_key_send_one_message() {
     assert!(answers.iter().all(|answer| answer.status == 202 || answer.slug() == "idempotency-conflict"), "{answers:?}");
     assert!(count(&answers, 202, "") >= 1);
     assert_eq!(world.outbox().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_sees_half_of_the_same_one_is_not_told_to_wait_for_a_code() {
+    for is_recipient in [false, true] {
+        // Each time the first writes while the second reads: nearly always between its two looks.
+        for _ in 0..5 {
+            let world = World::new().await;
+            let body = json!({"challenge": challenge_of(&world, is_recipient).await, "method": "sms"});
+            let ask = || world.send(world.request(reqwest::Method::POST, "/v1/codes").header("idempotency-key", "k").json(&body));
+            let (faults, sent) = (world.stack.faults(), world.outbox().await.len());
+            let gate = faults.hold(Service::Dynamodb, 0);
+            let second = async {
+                gate.arrived().await;
+                faults.set(Service::Dynamodb, Mode::Torn, 0, 1);
+                let reads = async {
+                    while faults.struck() == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                    gate.let_go();
+                };
+                tokio::join!(ask(), reads).0
+            };
+            let (first, second) = tokio::join!(ask(), second);
+            for answer in [&first, &second] {
+                assert!(answer.status == 202 || answer.slug() == "idempotency-conflict", "{is_recipient}: {}", answer.body);
+            }
+            assert!(first.status == 202 || second.status == 202);
+            assert_eq!(world.outbox().await.len(), sent + 1);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,11 +26,11 @@ impl Credit {
         self.contended |= matches!(written, Err(Failure::Conflict));
     }
 
-    /// Gives what was not given in the transaction, which has taken effect. Where this fails, the account has those texts fewer for the
-    /// hour.
+    /// Gives what was not given in the transaction, which has taken effect. Nothing in the write tells it from itself, so it is asked for
+    /// once: where no answer comes, the account may have those texts fewer for the hour, and never more.
     pub async fn give(self, app: &App) {
         let Some(write) = self.write.filter(|_| self.contended) else { return };
-        if app.table.update_patiently(write, &app.entropy).await.is_err() {
+        if app.table.update_once(write, &app.entropy).await.is_err() {
             tracing::info!("texts were not given back to the budget");
         }
     }

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Get, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, TransactGetItem,
     TransactWriteItem,
@@ -109,11 +112,33 @@ impl Table {
 
     /// Makes one update, and answers with the item as it stood before: what came of it is for the caller's rule to tell.
     pub async fn update(&self, write: Write) -> Result<Item, Failure> {
+        let sent = self.update_request(write).send().await;
+        Ok(self.updated(sent.map_err(Failure::of_update)?))
+    }
+
+    /// Makes one update whose condition does not tell it from itself, a sum that is added to: the SDK does not ask again for what has no
+    /// answer, because it may have taken effect. What another transaction has certainly kept from it is tried again.
+    pub async fn update_once(&self, write: Write, entropy: &Entropy) -> Result<Item, Failure> {
+        let mut patience = Patience::default();
+        loop {
+            let asked_once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
+            let sent = self.update_request(write.clone()).customize().config_override(asked_once).send().await;
+            match sent.map_err(Failure::of_update) {
+                Ok(answer) => return Ok(self.updated(answer)),
+                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn update_request(&self, write: Write) -> UpdateItemFluentBuilder {
         let request = write.into_update(self.client.update_item().table_name(&self.name)).return_values(ReturnValue::AllOld);
-        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
-        let answer = sent.map_err(Failure::of_update)?;
+        request.set_return_consumed_capacity(self.capacity())
+    }
+
+    fn updated(&self, answer: UpdateItemOutput) -> Item {
         self.count_write(answer.consumed_capacity.as_slice());
-        Ok(answer.attributes.unwrap_or_default())
+        answer.attributes.unwrap_or_default()
     }
 
     /// Makes one update, again and again while another transaction holds the item.
