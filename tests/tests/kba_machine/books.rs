@@ -28,8 +28,8 @@ pub struct About {
 /// The ledger.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// Below so many the contacts are told, if they are to be.
-    mark: Option<i64>,
+    /// Below so many the contacts are told.
+    mark: i64,
     pub available: i64,
     pub reserved: i64,
     pub consumed: i64,
@@ -41,7 +41,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(mark: Option<i64>) -> Self {
+    pub fn new(mark: i64) -> Self {
         Self { mark, ..Self::default() }
     }
 
@@ -64,7 +64,7 @@ impl Ledger {
         let before = self.available;
         self.available -= count;
         self.reserved += count;
-        let tells = self.mark.is_some_and(|mark| self.available < mark && (before >= mark || !self.told));
+        let tells = self.available < self.mark && (before >= self.mark || !self.told);
         self.told |= tells;
         self.enter("reserve", count, about);
         tells
@@ -96,7 +96,7 @@ impl Ledger {
         }
         self.entries.push(Entry { kind, transactions, agreement, recipient, group });
         // Whatever lifts the balance, below the mark again is another crossing.
-        self.told &= self.mark.is_some_and(|mark| self.available < mark);
+        self.told &= self.available < self.mark;
     }
 }
 

@@ -93,8 +93,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     let who = any::<Index>;
     prop_oneof![
         2 => (0..5_u8, select(vec![1, 4, 9])).prop_map(|(id, transactions)| Step::Topup(id, transactions)),
-        2 => (0..3_u8, request()).prop_map(|(key, request)| Step::Send(key, request)),
-        1 => (0..3_u8).prop_map(Step::SendAgain),
+        4 => (0..6_u8, request()).prop_map(|(key, request)| Step::Send(key, request)),
+        1 => (0..6_u8).prop_map(Step::SendAgain),
         4 => (who(), who()).prop_map(|(who, which)| Step::Redeem(who, which)),
         6 => who().prop_map(Step::Open),
         12 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Attempt(who, outcome)),
@@ -264,7 +264,7 @@ fn the_service_does_what_the_reference_says() {
         Request { methods: (0..kba).map(|_| Method::Kba).collect(), in_us: true, named: true, life: 30 * 86_400, group }
     });
     let begun = settings().prop_map(|settings| Settings { enabled: true, name_required: false, ..settings });
-    let bought = select(vec![4, 9]);
+    let bought = select(vec![3, 5, 9]);
     let steps = (bought, begun, first, prop::collection::vec((any_step(), luck()), 20..60));
     let steps = steps.prop_map(|(bought, settings, first, steps)| {
         let begun = [Step::Topup(0, bought), Step::Set(settings), Step::Send(0, first)].map(|step| (step, Luck::Good));

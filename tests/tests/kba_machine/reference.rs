@@ -33,7 +33,7 @@ pub fn full(moments: &[i64], now: i64, most: usize, span: i64) -> bool {
 }
 
 impl Reference {
-    pub fn new(settings: Settings, mark: Option<i64>) -> Self {
+    pub fn new(settings: Settings, mark: i64) -> Self {
         Self {
             now: 0,
             settings,
