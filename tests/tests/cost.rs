@@ -1,130 +1,250 @@
-//! What each route costs, as `infra/table.md` says it: requests to DynamoDB, and the units they consume.
+//! What each route costs is what `infra/table.md` says: requests to DynamoDB, and the units they consume, exactly.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use local::costs;
 use reqwest::Method;
-use serde_json::json;
-use shared::dynamo::meter::Cost;
+use serde_json::{Value, json};
+use shared::dynamo::{Write, keys};
+use shared::http::routes::{Authorisation, ROUTES, Route};
 use tests::agreements::{agreement, complete, links, open, open_last, person, recipient_path, send_with, with_kba};
-use tests::{OPERATOR, PASSWORD, World, another, token_of};
+use tests::{Answer, OPERATOR, PASSWORD, World, another, token_of};
 
-/// Asserts the requests exactly and the units as upper bounds.
-fn costs(world: &World, route: &str, requests: u32, read_units: f64, write_units: f64) {
-    let Cost { requests: made, read_units: read, write_units: written } = world.stack.meter().take();
-    assert_eq!(made, requests, "{route}: requests");
-    assert!(read <= read_units, "{route}: {read} read units");
-    assert!(written <= write_units, "{route}: {written} write units");
+/// Forgets what was spent so far.
+fn forget(world: &World) {
+    let _ = world.stack.meter().take();
+}
+
+/// What was spent since is what the row of this name says.
+fn cost(world: &World, name: &str) {
+    let spent = world.stack.meter().take();
+    let row = costs().get(name).copied().unwrap_or_else(|| panic!("the table has no row of {name}, which spends {spent:?}"));
+    assert_eq!(spent, row, "{name}, and what the table says");
+}
+
+async fn backend(world: &World, method: Method, path: &str, body: Option<Value>, status: u16) -> Answer {
+    world.backend(method, path, body).await.expect(status)
+}
+
+async fn keyed(world: &World, bearer: &str, path: &str, key: &str, body: &Value) -> Answer {
+    let request = world.request(Method::POST, path).bearer_auth(bearer).header("idempotency-key", key);
+    world.send(request.json(body)).await
+}
+
+#[test]
+fn each_route_has_one_row_and_is_measured() {
+    let (costs, measured) = (costs(), include_str!("cost.rs"));
+    for key in ROUTES.iter().map(Route::key) {
+        assert!(costs.contains_key(&key), "{key} has no row");
+    }
+    let free: Vec<_> = ROUTES.iter().filter(|route| route.authorisation == Authorisation::Public).map(Route::key).collect();
+    for name in costs.keys().filter(|name| !free.contains(name)) {
+        assert!(measured.contains(&format!("\"{name}\"")), "{name} has a row and is measured nowhere");
+    }
+}
+
+#[tokio::test]
+async fn what_everybody_may_read_costs_nothing() {
+    let world = World::new().await;
+    for route in ROUTES.iter().filter(|route| route.authorisation == Authorisation::Public) {
+        forget(&world);
+        let path = route.path.replace("{slug}", "not-found").replace("{name}", "sign-in.css");
+        let _ = world.get(&path).await.expect(200);
+        cost(&world, &route.key());
+    }
+    let _ = world.get("/nothing").await.refused(404, "not-found");
+    let preflight = world.request(Method::OPTIONS, "/v1/login").header("access-control-request-method", "POST");
+    assert_eq!(world.stack.meter().take(), shared::dynamo::meter::Cost::default());
+    let _ = world.send(preflight.header("origin", "https://portal.example")).await;
+    cost(&world, "a preflight");
 }
 
 #[tokio::test]
 async fn signing_in_costs_what_the_table_says() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
-    let _ = world.stack.meter().take();
+    forget(&world);
 
     let challenge = world.challenge(&ann).await;
-    costs(&world, "login", 4, 5.0, 16.0);
+    cost(&world, "POST /v1/login");
     let _ = world.issue(&challenge, "sms").await.expect(202);
-    costs(&world, "codes", 2, 4.0, 20.0);
+    cost(&world, "POST /v1/codes");
     let code = world.last_code().await;
     let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
-    costs(&world, "codes/verify, wrong", 3, 1.0, 10.0);
+    cost(&world, "POST /v1/codes/verify, wrong");
     let done = world.verify(&challenge, "sms", &code).await.expect(200);
-    costs(&world, "codes/verify, right", 3, 1.0, 10.0);
+    cost(&world, "POST /v1/codes/verify");
     let _ = world.send(world.request(Method::GET, "/v1/me").bearer_auth(done.text("access_token"))).await.expect(200);
-    costs(&world, "me", 1, 2.0, 0.0);
+    cost(&world, "GET /v1/me");
 
-    for username in ["ann", "nobody"] {
+    for (username, row) in [("ann", "POST /v1/login, wrong"), ("nobody", "POST /v1/login, by nobody")] {
         let _ = world.login(username, "wrong password").await.refused(401, "invalid-credentials");
-        costs(&world, "login, wrong", 4, 5.0, 16.0);
+        cost(&world, row);
     }
+    world.advance(60);
+    let challenge = world.challenge(&ann).await;
+    forget(&world);
+    let body = json!({"challenge": challenge, "method": "sms"});
+    let _ = world.send(world.request(Method::POST, "/v1/codes").header("idempotency-key", "\"k\"").json(&body)).await.expect(202);
+    cost(&world, "POST /v1/codes, with an Idempotency-Key");
     let refused = world.login("ann", "").await.refused(400, "invalid-request");
     assert_eq!(refused.pointers(), ["/password"]);
-    costs(&world, "login, malformed", 0, 0.0, 0.0);
+    assert_eq!(world.stack.meter().take().requests, 0, "what is malformed is read by nobody");
 }
 
 #[tokio::test]
-async fn the_back_end_routes_cost_what_the_table_says() {
+async fn an_id_token_costs_what_the_table_says() {
+    let world = World::new().await;
+    let mut issuer = Command::new(env!("CARGO_BIN_EXE_issuer")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(issuer.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let address = address.trim();
+    let sso = json!({"issuer": address, "audience": "portal", "jwks_uri": format!("{address}/keys")});
+    let _ = world.settings(json!({"sso": sso})).await;
+    let _ = world.user("ann", json!({"sso_subject": "subject"})).await;
+    let claims = json!({"iss": address, "aud": "portal", "sub": "subject", "iat": 1_800_000_000, "exp": 1_800_000_300});
+    let request = reqwest::Client::new().post(format!("{address}/sign")).header("mode", "");
+    let token = request.json(&json!({"header": {}, "claims": claims})).send().await.unwrap().text().await.unwrap();
+    forget(&world);
+    let _ = world.post("/v1/login", json!({"account": world.account, "id_token": token})).await.expect(200);
+    cost(&world, "POST /v1/login, by an ID token");
+    // It would end with its input, which ends with this.
+    drop(issuer.stdin.take());
+    issuer.wait().unwrap();
+}
+
+#[tokio::test]
+async fn accounts_and_settings_cost_what_the_table_says() {
+    let world = World::new().await;
+    let operator = |method: Method, path: String, body: Option<Value>| {
+        let request = world.request(method, &path).bearer_auth(OPERATOR);
+        world.send(body.into_iter().fold(request, |request, body| request.json(&body)))
+    };
+    let (account, keys) = (format!("/v1/accounts/{}", world.account), format!("/v1/accounts/{}/api-keys", world.account));
+    forget(&world);
+    let _ = operator(Method::POST, "/v1/accounts".into(), Some(json!({"name": "Elm", "plan": "business"}))).await.expect(201);
+    cost(&world, "POST /v1/accounts");
+    let _ = operator(Method::GET, account.clone(), None).await.expect(200);
+    cost(&world, "GET /v1/accounts/{account}");
+    let _ = operator(Method::PATCH, account, Some(json!({"plan": "enterprise"}))).await.expect(200);
+    cost(&world, "PATCH /v1/accounts/{account}");
+    let made = operator(Method::POST, keys.clone(), Some(json!({"name": "second", "scopes": ["audit:read"]}))).await.expect(201);
+    cost(&world, "POST /v1/accounts/{account}/api-keys");
+    let _ = operator(Method::GET, keys.clone(), None).await.expect(200);
+    cost(&world, "GET /v1/accounts/{account}/api-keys");
+    let _ = operator(Method::DELETE, format!("{keys}/{}", made.text("id")), None).await.expect(204);
+    cost(&world, "DELETE /v1/accounts/{account}/api-keys/{id}");
+
+    let _ = backend(&world, Method::GET, "/v1/settings", None, 200).await;
+    cost(&world, "GET /v1/settings");
+    let _ = world.settings(json!({"locale": "fr"})).await;
+    cost(&world, "PATCH /v1/settings");
+    let _ = world.settings(json!({"origins": ["https://a.example"]})).await;
+    cost(&world, "PATCH /v1/settings, an origin more");
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    cost(&world, "PATCH /v1/settings, methods");
+    let _ = backend(&world, Method::GET, "/v1/ip-allowlist/explain?ip=203.0.113.7", None, 200).await;
+    cost(&world, "GET /v1/ip-allowlist/explain");
+}
+
+#[tokio::test]
+async fn users_cost_what_the_table_says() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
-    let _ = world.stack.meter().take();
+    let token = world.token(&ann).await;
+    let _ = world.enrol(&token).await;
+    forget(&world);
 
-    let _ = world.backend(Method::GET, "/v1/settings", None).await.expect(200);
-    costs(&world, "get settings", 1, 2.0, 0.0);
-    let _ = world.settings(json!({"origins": ["https://a.example"]})).await;
-    costs(&world, "patch settings", 2, 2.0, 10.0);
     let body = json!({"username": "ben", "kind": "internal", "password": PASSWORD});
-    let _ = world.backend(Method::POST, "/v1/users", Some(body)).await.expect(201);
-    costs(&world, "create user", 2, 2.0, 10.0);
+    let ben = backend(&world, Method::POST, "/v1/users", Some(body), 201).await.text("id");
+    cost(&world, "POST /v1/users");
+    let _ = backend(&world, Method::GET, "/v1/users", None, 200).await;
+    cost(&world, "GET /v1/users");
     let path = format!("/v1/users/{}", ann.id);
-    let _ = world.backend(Method::GET, &path, None).await.expect(200);
-    costs(&world, "get user", 2, 3.0, 0.0);
-    let _ = world.backend(Method::PATCH, &path, Some(json!({"locale": "fr"}))).await.expect(200);
-    costs(&world, "patch user", 3, 3.0, 8.0);
-    let _ = world.backend(Method::GET, &format!("/v1/audit?subject={}", ann.id), None).await.expect(200);
-    costs(&world, "audit", 2, 4.0, 0.0);
-    for path in ["/health", "/openapi.json", "/problems/not-found", "/.well-known/jwks.json", "/", "/nothing"] {
-        let _ = world.get(path).await;
-        costs(&world, path, 0, 0.0, 0.0);
-    }
+    let _ = backend(&world, Method::GET, &path, None, 200).await;
+    cost(&world, "GET /v1/users/{id}");
+    let _ = backend(&world, Method::PATCH, &path, Some(json!({"locale": "fr"})), 200).await;
+    cost(&world, "PATCH /v1/users/{id}");
+    let _ = backend(&world, Method::GET, &format!("/v1/audit?subject={}", ann.id), None, 200).await;
+    cost(&world, "GET /v1/audit");
+    let _ = backend(&world, Method::POST, &format!("{path}/unlock"), None, 200).await;
+    cost(&world, "POST /v1/users/{id}/unlock");
+    let _ = backend(&world, Method::DELETE, &format!("{path}/factors/totp"), None, 204).await;
+    cost(&world, "DELETE /v1/users/{id}/factors/totp");
+    let _ = backend(&world, Method::DELETE, &format!("/v1/users/{ben}"), None, 204).await;
+    cost(&world, "DELETE /v1/users/{id}");
 }
 
 #[tokio::test]
-async fn links_cost_what_the_table_says() {
+async fn links_and_passwords_cost_what_the_table_says() {
     const PORTAL: &str = "https://portal.example/in";
     let world = World::new().await;
     let _ = world.settings(json!({"links": {"redirect_uris": [PORTAL]}})).await;
     let ann = world.user("ann", json!({})).await;
-    let _ = world.stack.meter().take();
+    forget(&world);
 
     let body = json!({"user": ann.id, "redirect_uri": PORTAL});
-    let _ = world.backend(Method::POST, "/v1/links", Some(body)).await.expect(202);
-    costs(&world, "links", 6, 6.0, 40.0);
+    let _ = backend(&world, Method::POST, "/v1/links", Some(body), 202).await;
+    cost(&world, "POST /v1/links");
     let token = token_of(&world.outbox().await.pop().unwrap());
-    let _ = world.stack.meter().take();
-    let challenge = world.post("/v1/links/redeem", json!({"token": token})).await.expect(200).text("challenge");
-    costs(&world, "links/redeem", 3, 3.0, 12.0);
-    let _ = world.post("/v1/links/redeem", json!({"token": "lnk_x"})).await.refused(404, "link-unknown");
-    costs(&world, "links/redeem, no link", 0, 0.0, 0.0);
+    forget(&world);
+    let challenge = open(&world, &token).await.expect(200).text("challenge");
+    cost(&world, "POST /v1/links/redeem");
+    let _ = open(&world, "lnk_x").await.refused(404, "link-unknown");
+    assert_eq!(world.stack.meter().take().requests, 0, "what has not the form of a link costs nothing");
     let _ = world.issue(&challenge, "sms").await.expect(202);
     let code = world.last_code().await;
-    let _ = world.stack.meter().take();
+    forget(&world);
     let done = world.verify(&challenge, "sms", &code).await.expect(200);
-    costs(&world, "codes/verify, by a link", 3, 2.0, 20.0);
-    let code = json!({"code": done.text("code")});
-    let _ = world.backend(Method::POST, "/v1/tokens", Some(code)).await.expect(200);
-    costs(&world, "tokens", 4, 5.0, 12.0);
-    for username in ["mute", "nobody"] {
-        let _ = world.post("/v1/password/forgotten", json!({"account": world.account, "username": username})).await.expect(202);
-        costs(&world, "password/forgotten, nobody", 3, 5.0, 20.0);
-    }
+    cost(&world, "POST /v1/codes/verify, after a link");
+    let _ = backend(&world, Method::POST, "/v1/tokens", Some(json!({"code": done.text("code")})), 200).await;
+    cost(&world, "POST /v1/tokens");
+
+    let _ = world.post("/v1/password/forgotten", json!({"account": world.account, "username": "nobody"})).await.expect(202);
+    cost(&world, "POST /v1/password/forgotten, by nobody");
+    let _ = world.post("/v1/password/forgotten", json!({"account": world.account, "username": "ann"})).await.expect(202);
+    cost(&world, "POST /v1/password/forgotten");
+    world.advance(60);
+    let challenge = open_last(&world, "ann@example.com").await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    forget(&world);
+    let body = json!({"challenge": challenge, "password": "a horse of another colour"});
+    let _ = world.post("/v1/password", body).await.expect(204);
+    cost(&world, "POST /v1/password");
 }
 
 #[tokio::test]
 async fn changing_factors_costs_what_the_table_says() {
     let world = World::new().await;
-    // Without a mail address nobody is told, which would cost three requests more.
+    // Without a mail address nobody is told: what a mail costs is said once, below the table.
     let ann = world.user("ann", json!({"email": null})).await;
     let token = world.token(&ann).await;
-    let _ = world.stack.meter().take();
+    forget(&world);
 
     let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
-    costs(&world, "begin", 2, 2.0, 12.0);
+    cost(&world, "POST /v1/factors/totp");
     let app = tests::Authenticator::reading(&begun);
     let body = json!({"factor": begun.text("factor"), "code": app.code(&world)});
     let _ = world.as_user(&token, Method::POST, "/v1/factors/totp/confirm", Some(body)).await.expect(200);
-    costs(&world, "confirm", 3, 2.0, 16.0);
+    cost(&world, "POST /v1/factors/totp/confirm");
     let _ = world.as_user(&token, Method::GET, "/v1/factors", None).await.expect(200);
-    costs(&world, "list", 1, 2.0, 0.0);
+    cost(&world, "GET /v1/factors");
     let _ = world.as_user(&token, Method::POST, "/v1/factors/recovery-codes", None).await.expect(201);
-    costs(&world, "recovery codes", 2, 2.0, 12.0);
+    cost(&world, "POST /v1/factors/recovery-codes");
     let _ = world.as_user(&token, Method::PATCH, "/v1/me", Some(json!({"locale": "fr"}))).await.expect(200);
-    costs(&world, "patch me", 2, 2.0, 12.0);
+    cost(&world, "PATCH /v1/me");
+    let new = json!({"password": "a horse of another colour"});
+    let _ = world.as_user(&token, Method::PATCH, "/v1/me", Some(new)).await.expect(200);
+    cost(&world, "PATCH /v1/me, password");
     world.advance(30);
-    let challenge = world.challenge(&ann).await;
-    let _ = world.stack.meter().take();
+    let challenge = world.login("ann", "a horse of another colour").await.expect(200).text("challenge");
+    forget(&world);
     let _ = world.verify(&challenge, "totp", &app.code(&world)).await.expect(200);
-    costs(&world, "codes/verify, app", 3, 1.0, 16.0);
+    cost(&world, "POST /v1/codes/verify, by an app");
     let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
-    costs(&world, "remove", 2, 3.0, 14.0);
+    cost(&world, "DELETE /v1/factors/totp");
 }
 
 #[tokio::test]
@@ -133,60 +253,64 @@ async fn groups_cost_what_the_table_says() {
     let world = World::new().await;
     let ann = world.user("ann", json!({"group": "escrow"})).await;
     let token = world.token(&ann).await;
-    let _ = world.stack.meter().take();
+    forget(&world);
 
-    let _ = world.backend(Method::PATCH, PATH, Some(json!({"locale": "fr"}))).await.expect(200);
-    costs(&world, "patch group", 3, 3.0, 8.0);
-    let _ = world.backend(Method::GET, PATH, None).await.expect(200);
-    costs(&world, "get group", 2, 3.0, 0.0);
-    let _ = world.backend(Method::GET, "/v1/groups/escrow/settings?effective=true", None).await.expect(200);
-    costs(&world, "get group, effective", 2, 3.0, 0.0);
+    let _ = backend(&world, Method::PATCH, PATH, Some(json!({"locale": "fr"})), 200).await;
+    cost(&world, "PATCH /v1/groups/{group}/settings");
+    for path in [PATH, "/v1/groups/escrow/settings?effective=true"] {
+        let _ = backend(&world, Method::GET, path, None, 200).await;
+        cost(&world, "GET /v1/groups/{group}/settings");
+    }
     // The token does not name the group: it is known once the user was read.
     let _ = world.as_user(&token, Method::GET, "/v1/me", None).await.expect(200);
-    costs(&world, "me, in a group", 2, 3.0, 0.0);
+    cost(&world, "GET /v1/me, in a group");
     let challenge = world.challenge(&ann).await;
-    costs(&world, "login, in a group", 4, 5.0, 16.0);
+    cost(&world, "POST /v1/login, in a group");
     world.advance(60);
     let _ = world.issue(&challenge, "sms").await.expect(202);
-    costs(&world, "codes, in a group", 2, 5.0, 20.0);
+    cost(&world, "POST /v1/codes, in a group");
+    let _ = backend(&world, Method::GET, "/v1/authentication-methods?group=escrow", None, 200).await;
+    cost(&world, "GET /v1/authentication-methods, of a group");
 }
 
 #[tokio::test]
 async fn sending_costs_what_the_table_says() {
     let world = with_kba(1_000).await;
-    let _ = world.stack.meter().take();
+    forget(&world);
     let one = agreement(&json!([person(1, "none")]));
     let sent = send_with(&world, "one", &one).await.expect(201);
-    costs(&world, "send to one", 3 + 4, 10.0, 20.0);
+    cost(&world, "POST /v1/agreements");
     let _ = send_with(&world, "one", &one).await.expect(201);
-    costs(&world, "send again", 2, 9.0, 0.0);
+    cost(&world, "POST /v1/agreements, again");
     let forty: Vec<_> = (0..40).map(|number| person(number, "kba")).collect();
     let many = send_with(&world, "forty", &agreement(&json!(forty))).await.expect(201);
-    costs(&world, "send to forty", 3 + 4 * 40, 100.0, 400.0);
+    cost(&world, "POST /v1/agreements, to forty by KBA");
 
-    let path = format!("/v1/agreements/{}", sent.text("id"));
-    let _ = world.backend(Method::GET, &path, None).await.expect(200);
-    costs(&world, "get agreement", 2, 4.0, 0.0);
-    let _ = world.backend(Method::GET, &format!("/v1/agreements/{}", many.text("id")), None).await.expect(200);
-    costs(&world, "get agreement of forty", 2, 12.0, 0.0);
-    let _ = world.backend(Method::GET, "/v1/agreements", None).await.expect(200);
-    costs(&world, "list agreements", 3, 5.0, 0.0);
-    let _ = world.backend(Method::GET, "/v1/authentication-methods", None).await.expect(200);
-    costs(&world, "methods", 1, 2.0, 0.0);
-    let _ = world.backend(Method::GET, "/v1/authentication-methods?group=escrow", None).await.expect(200);
-    costs(&world, "methods of a group", 2, 3.0, 0.0);
+    let _ = backend(&world, Method::GET, &format!("/v1/agreements/{}", sent.text("id")), None, 200).await;
+    cost(&world, "GET /v1/agreements/{id}");
+    let _ = backend(&world, Method::GET, &format!("/v1/agreements/{}", many.text("id")), None, 200).await;
+    cost(&world, "GET /v1/agreements/{id}, of forty");
+    let _ = backend(&world, Method::GET, "/v1/agreements", None, 200).await;
+    cost(&world, "GET /v1/agreements");
+    let _ = backend(&world, Method::GET, "/v1/authentication-methods", None, 200).await;
+    cost(&world, "GET /v1/authentication-methods");
     let recipient = recipient_path(&sent, 0);
-    for (to, requests, written) in [("sms", 3, 8.0), ("kba", 3, 14.0), ("none", 3, 14.0)] {
-        let _ = world.backend(Method::PATCH, &recipient, Some(json!({"authentication": to}))).await.expect(200);
-        costs(&world, &format!("patch recipient to {to}"), requests, 10.0, written);
+    for (to, row) in [
+        ("sms", "PATCH /v1/agreements/{id}/recipients/{recipient}"),
+        ("kba", "PATCH /v1/agreements/{id}/recipients/{recipient}, to or from KBA"),
+        ("none", "PATCH /v1/agreements/{id}/recipients/{recipient}, to or from KBA"),
+    ] {
+        let _ = backend(&world, Method::PATCH, &recipient, Some(json!({"authentication": to})), 200).await;
+        cost(&world, row);
     }
-    let _ = world.backend(Method::POST, &format!("{recipient}/resend"), None).await.expect(202);
-    costs(&world, "resend", 3 + 4, 8.0, 20.0);
-    let _ = world.backend(Method::POST, &format!("{recipient}/reopen"), None).await.expect(200);
-    costs(&world, "reopen, not locked", 2, 4.0, 0.0);
+    let _ = backend(&world, Method::POST, &format!("{recipient}/resend"), None, 202).await;
+    cost(&world, "POST /v1/agreements/{id}/recipients/{recipient}/resend");
+    let _ = backend(&world, Method::POST, &format!("{recipient}/reopen"), None, 200).await;
+    cost(&world, "POST /v1/agreements/{id}/recipients/{recipient}/reopen, nothing locked");
     let cancel = format!("/v1/agreements/{}/cancel", many.text("id"));
-    let _ = world.backend(Method::POST, &cancel, Some(json!({"reason": "changed"}))).await.expect(200);
-    costs(&world, "cancel of forty", 4, 14.0, 14.0);
+    forget(&world);
+    let _ = backend(&world, Method::POST, &cancel, Some(json!({"reason": "changed"})), 200).await;
+    cost(&world, "POST /v1/agreements/{id}/cancel");
 }
 
 #[tokio::test]
@@ -194,23 +318,33 @@ async fn a_recipients_way_costs_what_the_table_says() {
     let world = with_kba(1_000).await;
     let sent = send_with(&world, "k", &agreement(&json!([person(1, "none"), person(2, "sms")]))).await.expect(201);
     let (first, second) = (links(&world, "r1@example.com").await.remove(0), links(&world, "r2@example.com").await.remove(0));
-    let _ = world.stack.meter().take();
+    forget(&world);
     let _ = open(&world, &first).await.expect(200);
-    costs(&world, "redeem, nothing else asked", 2, 4.0, 10.0);
+    cost(&world, "POST /v1/links/redeem, a recipient's who is asked nothing");
     let challenge = open(&world, &second).await.expect(200).text("challenge");
-    costs(&world, "redeem, sms asked", 2, 4.0, 8.0);
+    cost(&world, "POST /v1/links/redeem, a recipient's");
     let _ = world.issue(&challenge, "sms").await.expect(202);
-    costs(&world, "codes of a recipient", 2, 4.0, 16.0);
+    cost(&world, "POST /v1/codes, a recipient's");
     let code = world.last_code().await;
+    // As if a hundred wrong ones had been tried.
+    let (id, recipient) = (sent.text("id"), sent.body["recipients"][1]["id"].as_str().unwrap());
+    let locked = Write::update(
+        keys::recipient(id.parse().unwrap(), recipient.parse().unwrap()),
+        "SET #factors.#sms.#failures = :failures",
+    );
+    world.stack.table().transact(vec![locked.value("failures", 100_u32)]).await.unwrap();
+    forget(&world);
+    let _ = backend(&world, Method::POST, &format!("{}/reopen", recipient_path(&sent, 1)), None, 200).await;
+    cost(&world, "POST /v1/agreements/{id}/recipients/{recipient}/reopen");
     let _ = world.verify(&challenge, "sms", &code).await.expect(200);
-    costs(&world, "verify of a recipient", 3, 2.0, 10.0);
+    cost(&world, "POST /v1/codes/verify, a recipient's");
     let _ = complete(&world, &sent, 0).await.expect(200);
-    costs(&world, "complete", 3, 4.0, 8.0);
+    cost(&world, "POST /v1/agreements/{id}/recipients/{recipient}/complete");
     let _ = complete(&world, &sent, 1).await.expect(200);
-    costs(&world, "complete, the last of two", 4 + 4 * 2, 11.0, 36.0);
+    cost(&world, "POST /v1/agreements/{id}/recipients/{recipient}/complete, the last of two");
     let report = format!("/v1/agreements/{}/audit", sent.text("id"));
-    let _ = world.backend(Method::GET, &report, None).await.expect(200);
-    costs(&world, "report", 3, 5.0, 0.0);
+    let _ = backend(&world, Method::GET, &report, None, 200).await;
+    cost(&world, "GET /v1/agreements/{id}/audit");
 }
 
 #[tokio::test]
@@ -224,33 +358,32 @@ async fn kba_costs_what_the_table_says() {
     for email in ["r1@example.com", "r2@example.com"] {
         challenges.push(open_last(&world, email).await.expect(200).text("challenge"));
     }
-    let _ = world.stack.meter().take();
-    for (challenge, outcome, requests, written) in
-        [(&challenges[0], "not_locatable", 3, 14.0), (&challenges[0], "passed", 3, 24.0), (&challenges[1], "failed", 4 + 3, 40.0)]
-    {
+    forget(&world);
+    for (challenge, outcome, row) in [
+        (&challenges[0], "not_locatable", "POST /v1/kba/callback, not_locatable"),
+        (&challenges[0], "passed", "POST /v1/kba/callback"),
+        (&challenges[1], "failed", "POST /v1/kba/callback, the last attempt failed"),
+    ] {
         let session = world.session(challenge).await;
-        costs(&world, "kba session", 2, 3.0, 12.0);
+        cost(&world, "POST /v1/kba/sessions");
         let _ = world.look(challenge, &session).await.expect(200);
-        costs(&world, "kba poll", 1, 4.0, 0.0);
+        cost(&world, "GET /v1/kba/sessions/{session}");
         world.provider_says(&session, outcome).await;
-        costs(&world, &format!("callback, {outcome}"), requests, 8.0, written);
+        cost(&world, row);
     }
 }
 
 #[tokio::test]
 async fn the_quota_costs_what_the_table_says() {
     let world = with_kba(5).await;
-    let _ = world.stack.meter().take();
-    let topup = |key: &'static str| {
-        let request = world.request(Method::POST, "/v1/quota/topups").bearer_auth(OPERATOR).header("idempotency-key", key);
-        world.send(request.json(&json!({"account": world.account, "transactions": 5})))
-    };
-    let _ = topup("a").await.expect(201);
-    costs(&world, "top-up", 4, 9.0, 14.0);
-    let _ = topup("a").await.expect(201);
-    costs(&world, "top-up, again", 2, 3.0, 0.0);
-    let _ = world.backend(Method::GET, "/v1/quota", None).await.expect(200);
-    costs(&world, "quota", 2 + 1, 9.0, 0.0);
-    let _ = world.backend(Method::GET, "/v1/quota/entries", None).await.expect(200);
-    costs(&world, "entries", 2 + 1, 6.0, 0.0);
+    forget(&world);
+    let topup = json!({"account": world.account, "transactions": 5});
+    for row in ["POST /v1/quota/topups", "POST /v1/quota/topups, again"] {
+        let _ = keyed(&world, OPERATOR, "/v1/quota/topups", "a", &topup).await.expect(201);
+        cost(&world, row);
+    }
+    let _ = backend(&world, Method::GET, "/v1/quota", None, 200).await;
+    cost(&world, "GET /v1/quota");
+    let _ = backend(&world, Method::GET, "/v1/quota/entries", None, 200).await;
+    cost(&world, "GET /v1/quota/entries");
 }

@@ -11,12 +11,14 @@
 //! | `provider` | the KBA vendor, on an origin of its own |
 //! | `sdk`, `faults`, `refusals` | the SDK's clients, what goes wrong under them, and how AWS says so |
 //! | `storm` | the ledger under calls that go wrong at random, and the sums afterwards |
+//! | `costs` | what the table's document says that each route costs |
 //! | `keys`, `store`, `demo` | Secrets Manager; what is kept between runs; a ready-made account |
 //!
 //! A test starts a [`Stack`] of its own in milliseconds and talks to it over HTTP.
 
 mod cleanup;
 mod control;
+mod costs;
 mod demo;
 mod dispatch;
 mod engine;
@@ -36,6 +38,7 @@ mod store;
 pub mod storm;
 mod torn;
 
+pub use costs::costs;
 pub use demo::{Demo, DemoUser};
 pub use event::Incoming;
 pub use faults::{Faults, Held, Mode, Plan, Report, Service};
