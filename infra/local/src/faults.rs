@@ -41,8 +41,10 @@ pub enum Mode {
     Slow,
     /// DynamoDB only: another transaction holds the item; nothing was done.
     Conflict,
-    /// DynamoDB only, where several items are read at once: each but the first is as it stood a moment before. `BatchGetItem` is no
-    /// snapshot, and the embedded engine's is.
+    /// DynamoDB only: a transaction takes effect, and the answer is that it is still under way.
+    Unsettled,
+    /// DynamoDB only, where several items are read at once: each but the first is as it stood a moment before, and of a query the first
+    /// is. `BatchGetItem` and `Query` are no snapshots, and the embedded engine's are.
     Torn,
 }
 
@@ -53,6 +55,8 @@ pub(crate) struct Nature {
     pub can_conflict: bool,
     /// It reads several items at once, and not at one instant.
     pub can_tear: bool,
+    /// It is a transaction that writes.
+    pub can_go_on: bool,
 }
 
 impl Nature {
@@ -60,6 +64,7 @@ impl Nature {
         match mode {
             Mode::Conflict => self.can_conflict,
             Mode::Torn => self.can_tear,
+            Mode::Unsettled => self.can_go_on,
             Mode::Refused | Mode::Lost | Mode::Throttled | Mode::Slow => true,
         }
     }
@@ -98,9 +103,13 @@ struct Gate {
     held: Held,
 }
 
-/// A call that took effect, and whose answer waits: see [`Faults::hold`].
+/// A call that took effect, and whose answer waits: see [`Faults::hold`] and [`Faults::tear`].
 #[derive(Clone, Debug, Default)]
-pub struct Held(Arc<Notices>);
+pub struct Held {
+    notices: Arc<Notices>,
+    /// Whether it reads again before it answers.
+    pub(crate) tears: bool,
+}
 
 #[derive(Debug, Default)]
 struct Notices {
@@ -111,17 +120,17 @@ struct Notices {
 impl Held {
     /// Waits until the call is held.
     pub async fn arrived(&self) {
-        self.0.arrived.notified().await;
+        self.notices.arrived.notified().await;
     }
 
     /// Lets the answer go. The SDK waits two seconds for it before it asks again.
     pub fn let_go(&self) {
-        self.0.let_go.notify_one();
+        self.notices.let_go.notify_one();
     }
 
     pub(crate) async fn wait(&self) {
-        self.0.arrived.notify_one();
-        self.0.let_go.notified().await;
+        self.notices.arrived.notify_one();
+        self.notices.let_go.notified().await;
     }
 }
 
@@ -130,6 +139,8 @@ impl Held {
 struct Storm {
     entropy: Entropy,
     per_mille: u32,
+    /// Whether they go wrong by conflicts alone.
+    of_conflicts: bool,
     struck: BTreeMap<Mode, u32>,
 }
 
@@ -140,6 +151,8 @@ impl Storm {
             return None;
         }
         let mode = match self.entropy.below(4) {
+            _ if self.of_conflicts && !nature.can_conflict => return None,
+            _ if self.of_conflicts => Mode::Conflict,
             0 => Mode::Refused,
             1 => Mode::Throttled,
             2 if nature.can_conflict => Mode::Conflict,
@@ -173,7 +186,16 @@ impl Faults {
 
     /// After `after` more calls to `service`, the next takes effect, and its answer waits to be let go.
     pub fn hold(&self, service: Service, after: u32) -> Held {
-        let held = Held::default();
+        self.gated(service, after, Held::default())
+    }
+
+    /// After `after` more calls to the table, the next waits to be let go between two reads, and answers with something of each, as
+    /// [`Mode::Torn`] has it.
+    pub fn tear(&self, after: u32) -> Held {
+        self.gated(Service::Dynamodb, after, Held { tears: true, ..Held::default() })
+    }
+
+    fn gated(&self, service: Service, after: u32, held: Held) -> Held {
         self.state().gate = Some(Gate { service, after, held: held.clone() });
         held
     }
@@ -191,7 +213,17 @@ impl Faults {
 
     /// From now on so many calls in a thousand to the table go wrong, drawn from `seed`. What was struck, [`Faults::calm`] tells.
     pub fn storm(&self, seed: u64, per_mille: u32) {
-        self.state().storm = Some(Storm { entropy: Entropy::seeded(seed), per_mille, struck: BTreeMap::new() });
+        self.set_storm(seed, per_mille, false);
+    }
+
+    /// From now on so many in a thousand of the calls to the table that can meet another transaction do.
+    pub fn contend(&self, seed: u64, per_mille: u32) {
+        self.set_storm(seed, per_mille, true);
+    }
+
+    fn set_storm(&self, seed: u64, per_mille: u32, of_conflicts: bool) {
+        let entropy = Entropy::seeded(seed);
+        self.state().storm = Some(Storm { entropy, per_mille, of_conflicts, struck: BTreeMap::new() });
     }
 
     /// From now on an item of the table takes so many write units a second in transactions, as DynamoDB has it.
@@ -289,8 +321,8 @@ mod tests {
     fn a_call_meets_no_fault_that_cannot_befall_it() {
         let faults = Faults::default();
         faults.set(Service::Dynamodb, Mode::Torn, 0, 1);
-        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_conflict: true, can_tear: false }), None);
-        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_conflict: false, can_tear: true }), Some(Mode::Torn));
+        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_conflict: true, ..Nature::default() }), None);
+        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_tear: true, ..Nature::default() }), Some(Mode::Torn));
     }
 
     #[test]

@@ -31,7 +31,16 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
 pub(crate) fn nature(request: &HttpRequest) -> Nature {
     let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
     let writes = matches!(operation, Some("TransactWriteItems" | "TransactGetItems" | "UpdateItem" | "PutItem" | "DeleteItem"));
-    Nature { can_conflict: writes, can_tear: operation == Some("BatchGetItem") }
+    Nature {
+        can_conflict: writes,
+        can_tear: matches!(operation, Some("BatchGetItem" | "Query")),
+        can_go_on: operation == Some("TransactWriteItems"),
+    }
+}
+
+/// Whether it reads items in the order of their keys.
+pub(crate) fn is_query(request: &HttpRequest) -> bool {
+    request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".Query"))
 }
 
 /// Whether it is a transaction that writes.
@@ -71,6 +80,14 @@ pub(crate) fn conflict(request: &HttpRequest) -> Result<HttpResponse, ConnectorE
     dynamodb(json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
         "message": "Transaction is ongoing for the item",
+    }))
+}
+
+/// DynamoDB's answer to a transaction that it was asked for before and has not done with.
+pub(crate) fn in_progress() -> Result<HttpResponse, ConnectorError> {
+    dynamodb(json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionInProgressException",
+        "Message": "The transaction with the given request token is already in progress.",
     }))
 }
 

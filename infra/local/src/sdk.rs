@@ -23,6 +23,9 @@ use crate::{refusals, torn};
 /// How late a slow answer is: beyond the time-out of one attempt in `shared::sdk`.
 const SLOW: Duration = Duration::from_secs(3);
 
+/// How long the moment is in which a read is torn: long enough for others to write.
+const GAP: Duration = Duration::from_millis(8);
+
 /// Makes clients that share one pool of connections.
 #[derive(Debug)]
 pub(crate) struct Sdk {
@@ -91,6 +94,10 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
             }
         }
         if let Some(held) = self.faults.gate(self.service) {
+            if held.tears && refusals::nature(&request).can_tear {
+                let inner = self.inner.clone();
+                return HttpConnectorFuture::new(async move { torn::read(inner, request, held.wait()).await });
+            }
             let answer = self.inner.call(request);
             return HttpConnectorFuture::new(async move {
                 let answer = answer.await;
@@ -106,12 +113,19 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
             Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),
             Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),
             Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request)),
-            Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request)),
+            Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request, tokio::time::sleep(GAP))),
             Mode::Lost => {
                 let answer = self.inner.call(request);
                 HttpConnectorFuture::new(async move {
                     drop(answer.await?);
                     Err(broken(std::io::ErrorKind::ConnectionReset))
+                })
+            }
+            Mode::Unsettled => {
+                let answer = self.inner.call(request);
+                HttpConnectorFuture::new(async move {
+                    drop(answer.await?);
+                    refusals::in_progress()
                 })
             }
             Mode::Slow => {

@@ -1,6 +1,4 @@
-//! Reads of several items that are no snapshot, as DynamoDB's `BatchGetItem` is none.
-
-use std::time::Duration;
+//! Reads of several items that are no snapshot, as DynamoDB's `BatchGetItem` and `Query` are none.
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -11,23 +9,28 @@ use serde_json::Value;
 
 use crate::refusals;
 
-/// How long a moment is: long enough for others to write.
-const GAP: Duration = Duration::from_millis(8);
-
-/// Reads twice, and answers with the first item that was asked for as it stands the second time, and with all others as they stood
-/// the first time.
-pub(crate) async fn read(inner: SharedHttpConnector, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    let asked = refusals::body(&request);
+/// Reads twice, with `gap` between. A batch is answered with the first item that was asked for as it stands the second time, and with all
+/// others as they stood the first time; a query, which goes from item to item, with the first item as it stood the first time.
+pub(crate) async fn read(
+    inner: SharedHttpConnector,
+    request: HttpRequest,
+    gap: impl Future<Output = ()>,
+) -> Result<HttpResponse, ConnectorError> {
+    let (asked, is_query) = (refusals::body(&request), refusals::is_query(&request));
     let Some(again) = request.try_clone() else { return inner.call(request).await };
     let before = inner.call(request).await?;
     if !before.status().is_success() {
         return Ok(before);
     }
     let (_, before) = collect(before).await?;
-    tokio::time::sleep(GAP).await;
+    gap.await;
     let (response, after) = collect(inner.call(again).await?).await?;
     let status = response.status();
-    let body = if status.is_success() { merged(&asked, &before, after) } else { after };
+    let body = match status.is_success() {
+        true if is_query => queried(&before, after),
+        true => merged(&asked, &before, after),
+        false => after,
+    };
     let mut torn = HttpResponse::new(status, SdkBody::from(body.to_string()));
     for (name, value) in response.headers() {
         // What is said of the bytes is not true of these.
@@ -49,13 +52,28 @@ fn merged(asked: &Value, before: &Value, mut after: Value) -> Value {
     let tables = after.get_mut("Responses").and_then(Value::as_object_mut);
     for (table, items) in tables.into_iter().flatten() {
         let first = asked.pointer(&format!("/RequestItems/{table}/Keys/0"));
-        let is_first =
-            |item: &&Value| first.is_some_and(|first| ["pk", "sk"].iter().all(|name| item.get(*name) == first.get(*name)));
+        let is_first = |item: &&Value| first.is_some_and(|first| same_place(first, item));
         let of = |answer: &Value| answer.pointer(&format!("/Responses/{table}")).and_then(Value::as_array).cloned();
         let old = of(before).unwrap_or_default();
         let young = items.as_array().cloned().unwrap_or_default();
         let chosen = young.iter().filter(is_first).chain(old.iter().filter(|item| !is_first(item)));
         *items = chosen.cloned().collect();
+    }
+    after
+}
+
+/// Whether two items stand at the same place.
+fn same_place(one: &Value, other: &Value) -> bool {
+    ["pk", "sk"].iter().all(|name| one.get(*name) == other.get(*name))
+}
+
+/// `after`, with the first item of `before` as it stands there.
+fn queried(before: &Value, mut after: Value) -> Value {
+    let first = before.pointer("/Items/0");
+    let items = after.get_mut("Items").and_then(Value::as_array_mut);
+    let place = items.and_then(|items| items.iter_mut().find(|item| first.is_some_and(|first| same_place(first, item))));
+    if let (Some(place), Some(first)) = (place, first) {
+        place.clone_from(first);
     }
     after
 }
@@ -73,5 +91,14 @@ mod tests {
         let asked = json!({"RequestItems": {"t": {"Keys": [key("one"), key("two")]}}});
         let merged = merged(&asked, &answer(1), answer(2));
         assert_eq!(merged["Responses"]["t"], json!([item("one", 2), item("two", 1)]));
+    }
+
+    #[test]
+    fn the_first_item_of_a_query_is_older_than_the_others() {
+        let item = |sk: &str, version: u32| json!({"pk": {"S": "A"}, "sk": {"S": sk}, "v": version});
+        let answer = |version| json!({"Items": [item("one", version), item("two", version)], "Count": 2});
+        assert_eq!(queried(&answer(1), answer(2))["Items"], json!([item("one", 1), item("two", 2)]));
+        let none = json!({"Items": [], "Count": 0});
+        assert_eq!((queried(&answer(1), none.clone()), queried(&none, answer(2))), (none.clone(), answer(2)));
     }
 }
