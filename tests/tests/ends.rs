@@ -276,3 +276,20 @@ async fn what_is_no_agreement_no_top_up_and_no_message_leaves_the_table_as_it_wa
     let _ = world.send(world.signed("msg_1", &message(&session, "failed"))).await.expect(204);
     assert_eq!(world.content().await, after);
 }
+
+#[tokio::test]
+async fn an_agreement_ended_when_its_time_was_over_whenever_the_clean_up_came() {
+    let world = with_kba(10).await;
+    let mut body = agreement(&json!([person(1, "kba")]));
+    body["expires_in"] = json!(60);
+    let path = format!("/v1/agreements/{}", send_with(&world, "k", &body).await.expect(201).text("id"));
+    world.advance(400);
+    let shown = async || world.backend(Method::GET, &path, None).await.expect(200).body;
+    let before = shown().await;
+    assert_eq!((&before["status"], &before["ended_at"]), (&json!("expired"), &before["expires_at"]));
+    assert_eq!(clean(&world).await["agreements"], 1);
+    assert_eq!(shown().await, before);
+    let report = world.backend(Method::GET, &format!("{path}/audit"), None).await.expect(200).body;
+    let entry = &report["entries"].as_array().unwrap()[1];
+    assert_eq!((&entry["action"], entry["at"] == before["expires_at"]), (&json!("agreement-expired"), false), "{entry}");
+}

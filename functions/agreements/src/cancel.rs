@@ -40,7 +40,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         whole.agreement.open(now).map_err(Refusal::problem)?;
         let event = Event::new(Action::AgreementCancelled, caller.actor).from(call.source).with("reason", reason.as_str());
         let closure = Closure { at: now, reason: Some(reason.clone()), recipient: None, by: Some(by.clone()) };
-        let written = app.table.transact(whole.end(Status::Cancelled, &closure, [event])?).await;
+        let written = app.table.transact(whole.end(Status::Cancelled, &closure, event, now)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             whole.agreement.status = Status::Cancelled;
             whole.agreement.closure = Some(closure);

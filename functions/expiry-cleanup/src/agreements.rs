@@ -25,8 +25,9 @@ pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
         return reschedule(app, key, agreement.expires_at, report).await;
     }
     let whole = Whole::around(&app.table, agreement).await?;
-    let closure = Closure { at: now, reason: None, recipient: None, by: None };
-    let writes = whole.end(Status::Expired, &closure, [Event::new(Action::AgreementExpired, Actor::System)])?;
+    // It has counted as expired since its time was over, whenever it is that somebody comes to write it down.
+    let closure = Closure { at: whole.agreement.expires_at, reason: None, recipient: None, by: None };
+    let writes = whole.end(Status::Expired, &closure, Event::new(Action::AgreementExpired, Actor::System), now)?;
     match app.table.transact(writes).await {
         Ok(()) => report.agreements += 1,
         // Somebody was faster: another run, or a request in this very instant. If it is still to be ended, the next run does it.

@@ -3,7 +3,8 @@
 use super::{Agreement, Recipient, Status};
 use crate::audit::Event;
 use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Item, Key, Table, Write, keys, read};
+use crate::dynamo::{Failure, Item, Key, Patience, Table, Write, keys, read};
+use crate::entropy::Entropy;
 use crate::ids::{AgreementId, RecipientId};
 use crate::quota::plan::{self, About};
 use crate::quota::{EntryId, Unit};
@@ -24,7 +25,7 @@ pub struct Whole {
 
 impl Whole {
     /// An agreement and its recipients, to be shown. They are read one after another, in an order that nobody promises: what is
-    /// decided from is read by [`Whole::around`].
+    /// decided from is read by [`Whole::around`], and what is vouched for by [`Whole::at_one_instant`].
     pub async fn read(table: &Table, id: AgreementId) -> Result<Option<Self>, Failure> {
         Self::of(id, Self::partition(table, id).await?)
     }
@@ -34,6 +35,22 @@ impl Whole {
     pub async fn around(table: &Table, agreement: Agreement) -> Result<Self, Failure> {
         let read = Self::of(agreement.id, Self::partition(table, agreement.id).await?)?;
         Ok(Self { agreement, recipients: read.map(|whole| whole.recipients).unwrap_or_default() })
+    }
+
+    /// The same agreement and recipients as they stand at one instant. Who its recipients are was settled when it was sent; while
+    /// somebody writes on any of them there is nothing to be had but a conflict, and it is tried again.
+    pub async fn at_one_instant(&self, table: &Table, entropy: &Entropy) -> Result<Option<Self>, Failure> {
+        let id = self.agreement.id;
+        let recipients = self.recipients.iter().map(|recipient| keys::recipient(id, recipient.id));
+        let wanted: Vec<Key> = [keys::agreement(id)].into_iter().chain(recipients).collect();
+        let mut patience = Patience::default();
+        loop {
+            match table.get_together(wanted.clone()).await {
+                Ok(items) => return Self::of(id, items.into_iter().flatten()),
+                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 
     async fn partition(table: &Table, id: AgreementId) -> Result<Vec<Item>, Failure> {
@@ -49,7 +66,7 @@ impl Whole {
         }
     }
 
-    fn of(id: AgreementId, items: Vec<Item>) -> Result<Option<Self>, Failure> {
+    fn of(id: AgreementId, items: impl IntoIterator<Item = Item>) -> Result<Option<Self>, Failure> {
         let (mut agreement, mut recipients) = (None, Vec::<Recipient>::new());
         for item in items {
             match Key::of(&item) {
@@ -74,10 +91,11 @@ impl Whole {
 
     /// The writes that end the agreement so, and give back what was reserved and not consumed. The agreement's is the first.
     ///
-    /// A recipient's reservation is not taken from the recipient: an agreement that has ended has none.
-    pub fn end(&self, status: Status, closure: &Closure, events: impl IntoIterator<Item = Event>) -> Result<Vec<Write>, Failure> {
-        let mut writes = self.agreement.change(self.agreement.end(status, closure)?, events, closure.at)?;
-        writes.extend(self.release(closure.at)?);
+    /// A recipient's reservation is not taken from the recipient: an agreement that has ended has none. It is told of `now`, which may be
+    /// later than it ended.
+    pub fn end(&self, status: Status, closure: &Closure, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+        let mut writes = self.agreement.change(self.agreement.end(status, closure)?, [event], now)?;
+        writes.extend(self.release(now)?);
         Ok(writes)
     }
 
