@@ -1,5 +1,6 @@
 //! The audit report of an agreement: in its three forms, to whom it is shown, and what is found of one that was tampered with.
 
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::audit::{Entry, canonical_hash};
@@ -300,4 +301,42 @@ async fn a_signature_of_anybody_else_does_not_hold() {
     assert_eq!(verify("[]", &keys), Err(vec![Finding::NotAReport("it has no entries")]));
     // And it is no access token.
     let _ = story.world.send(story.world.request(Method::GET, "/v1/me").bearer_auth(signed)).await.refused(401, "unauthorized");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_made_while_the_last_attempt_fails_is_of_before_or_of_after() {
+    let mut cancelled = Vec::new();
+    // Its reads are the caller's key, who the recipients are, all of that at one instant, and the chain; each is torn in turn.
+    for after in 0..4 {
+        let world = World::new().await;
+        let asked = world.asked(2, |kba| kba.max_attempts = Some(1)).await;
+        let session = world.session(&asked.challenges[1]).await;
+        let torn = world.stack.faults().tear(after);
+        let path = format!("/v1/agreements/{}/audit", asked.agreement);
+        let meanwhile = async {
+            torn.arrived().await;
+            world.provider_says(&session, "failed").await;
+            torn.let_go();
+        };
+        let (report, ()) = tokio::join!(world.backend(Method::GET, &path, None), meanwhile);
+        let report = report.expect(200).body;
+        let told = report["entries"].as_array().unwrap().iter().any(|entry| entry["action"] == "agreement-cancelled");
+        assert_eq!((report["agreement"]["status"] == "cancelled", report["recipients"][1]["status"] == "failed"), (told, told));
+        let keys = world.get("/.well-known/jwks.json").await.expect(200).body.to_string();
+        assert_eq!(verify(&report.to_string(), &keys).unwrap().count, if told { 3 } else { 1 });
+        cancelled.push(told);
+    }
+    assert_eq!(cancelled, [true, true, false, false]);
+}
+
+#[tokio::test]
+async fn an_agreement_that_somebody_always_writes_on_has_no_report_for_now() {
+    let world = World::new().await;
+    let asked = world.asked(1, |_| {}).await;
+    let path = format!("/v1/agreements/{}/audit", asked.agreement);
+    world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 0, u32::MAX);
+    let busy = world.backend(Method::GET, &path, None).await.refused(503, "service-unavailable");
+    assert!(busy.header("retry-after").is_some());
+    world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 0, 5);
+    let _ = world.backend(Method::GET, &path, None).await.expect(200);
 }
