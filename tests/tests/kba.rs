@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::agreement::{RecipientStatus, Status};
 use tests::World;
+use tests::agreements::{agreement, complete, open_last, person, send_with, with_kba};
 
 fn figures(balance: shared::quota::Balance) -> (i64, i64, i64) {
     (balance.available, balance.reserved, balance.consumed)
@@ -221,4 +222,39 @@ async fn the_provider_is_told_reference_name_difficulty_and_address_and_no_more(
 fn claims(token: &Value) -> Value {
     let part = token.as_str().unwrap().split('.').nth(1).unwrap();
     serde_json::from_slice(&shared::secret::decode(part).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn who_fails_after_passing_is_verified_again_before_they_complete() {
+    let world = with_kba(5).await;
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "kba"), person(2, "none")]))).await.expect(201);
+    let try_once = async |outcome: &str| {
+        let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+        let opened = stands(&world, &sent).await;
+        let session = world.session(&challenge).await;
+        world.provider_says(&session, outcome).await;
+        (opened, stands(&world, &sent).await)
+    };
+    let of = |opened: &str, after: &str| (opened.to_owned(), after.to_owned());
+    assert_eq!(try_once("passed").await, of("pending", "verified"));
+    // Opening uses nothing up, nor does what the provider could not ask.
+    assert_eq!(try_once("provider_error").await, of("verified", "verified"));
+    assert_eq!(try_once("not_locatable").await, of("verified", "verified"));
+    for outcome in ["failed", "timed_out"] {
+        assert_eq!(try_once(outcome).await, of("verified", "pending"));
+        let _ = complete(&world, &sent, 0).await.refused(409, "recipient-not-verified");
+        assert_eq!(try_once("passed").await, of("pending", "verified"));
+    }
+    let path = format!("/v1/agreements/{}/audit", sent.text("id"));
+    let page = world.request(Method::GET, &path).bearer_auth(&world.key).header("accept", "text/html").send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("This was failed attempt 1, and Person 1 has to be verified again."), "{page}");
+    let _ = complete(&world, &sent, 0).await.expect(200);
+    assert_eq!(tests::agreements::quota(&world).await, (4, 0, 1));
+}
+
+/// Where the first recipient stands.
+async fn stands(world: &World, sent: &tests::Answer) -> String {
+    let shown = world.backend(Method::GET, &format!("/v1/agreements/{}", sent.text("id")), None).await.expect(200).body;
+    shown["recipients"][0]["status"].as_str().unwrap().to_owned()
 }

@@ -250,3 +250,18 @@ async fn what_is_typed_in_the_frame_never_gets_here() {
         assert!(!everything.contains(canary), "{canary}");
     }
 }
+
+#[tokio::test]
+async fn a_session_whose_transaction_was_still_under_way_is_answered_for() {
+    let world = World::new().await;
+    let asked = world.asked(1, |_| {}).await;
+    // The tenth is the last of the day: what this very request has counted is not held against it.
+    for opened in 1..=10 {
+        world.stack.faults().set(Service::Dynamodb, Mode::Unsettled, 0, 3);
+        let session = world.session(&asked.challenges[0]).await;
+        assert_eq!(world.stack.faults().struck(), 3);
+        let kba = world.recipient(&asked, 0).await.kba;
+        assert_eq!((kba.opened, kba.session.map(|id| id.to_string())), (opened, Some(session)));
+    }
+    let _ = world.open_session(&asked.challenges[0]).await.refused(429, "too-many-sessions");
+}

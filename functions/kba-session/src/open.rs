@@ -19,6 +19,9 @@ use utoipa::ToSchema;
 
 use crate::State;
 
+/// Where in the transaction the session is written.
+const SESSION: usize = 0;
+
 /// A wish to be asked the questions.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -80,9 +83,14 @@ pub async fn open(state: &State, call: &Call) -> Outcome {
                     _ => return Err(failure.into()),
                 }
             }
+            // The id was drawn for this request: it is this one's session that stands there, from a try that was still under way.
+            Err(failure) if failure.stood_at(SESSION).is_some() => break,
             Err(_) => patience.wait(&app.entropy).await?,
         }
         case = Case::read(app, call, &ticket, now).await?;
+        if case.recipient.kba.session == Some(id) {
+            break;
+        }
         case.decide()?;
     }
     let attempts_left = Session::attempts_left(&case.agreement, &case.recipient);

@@ -38,7 +38,8 @@ pub const fn standing(status: RecipientStatus) -> &'static str {
 }
 
 /// What the sentence says already, or the head of the report; and what is printed by itself.
-const SAID: [&str; 9] = ["attempts", "from", "method", "outcome", "purpose", "recipient", "sender", "to", "token"];
+const SAID: [&str; 10] =
+    ["attempts", "from", "method", "outcome", "purpose", "recipient", "sender", "to", "token", "verified_before"];
 
 /// What an entry has beside what is said of it: what somebody would ask for who compares it with another record.
 pub fn details(entry: &Entry, sentence: &str) -> String {
@@ -136,6 +137,9 @@ fn answered(entry: &Entry, whom: &str) -> String {
         _ => format!("The identity provider could not ask {whom} its questions"),
     };
     match entry.details.get("attempts").and_then(Value::as_u64) {
+        Some(attempts) if entry.details.contains_key("verified_before") => {
+            format!("{said}. This was failed attempt {attempts}, and {whom} has to be verified again.")
+        }
         Some(attempts) => format!("{said}. This was failed attempt {attempts}."),
         None if entry.outcome == Conclusion::Success => format!("{said}; it had no effect."),
         None => format!("{said}; no attempt was counted."),

@@ -283,6 +283,7 @@ pub(crate) mod tests {
         assert_eq!((of(S::Verified).completable(), of(S::Completed).completable()), (Ok(()), Ok(())));
         assert_eq!(of(S::Completed).changeable(), Err(Refusal::RecipientCompleted));
         assert_eq!((of(S::Pending).proved(), of(S::Completed).proved()), (S::Verified, S::Completed));
+        assert_eq!((of(S::Verified).doubted(), of(S::Completed).doubted()), (S::Pending, S::Completed));
     }
 
     #[test]

@@ -224,6 +224,14 @@ impl Recipient {
         }
     }
 
+    /// Where the recipient stands after an attempt that failed: who was verified proves themselves again; who has completed stays so.
+    pub const fn doubted(&self) -> RecipientStatus {
+        match self.status {
+            RecipientStatus::Pending | RecipientStatus::Verified => RecipientStatus::Pending,
+            other => other,
+        }
+    }
+
     /// The phone number, as it is shown.
     pub fn masked_phone(&self) -> Option<String> {
         self.phone.as_deref().map(contact::mask_phone)

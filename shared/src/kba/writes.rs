@@ -96,7 +96,9 @@ impl Case<'_> {
             ),
             Effect::Cancel(_) => write.and(", #status = :failed").value("failed", "failed"),
             Effect::Lock(_) => write.and(", #viewing_locked_at = :locked").value("locked", self.now),
-            Effect::Nothing(_) | Effect::Over | Effect::Attempt(_) => write,
+            // Whoever was there last did not prove who they are, whatever was proved before.
+            Effect::Attempt(_) => write.and(", #status = :doubted").value("doubted", self.recipient.doubted().name()),
+            Effect::Nothing(_) | Effect::Over => write,
         })
     }
 
@@ -133,6 +135,9 @@ impl Case<'_> {
             }
             Effect::Nothing(idle) => told(Action::KbaSessionAnswered).with("effect", "none").with("because", idle.name()),
             Effect::Over => told(Action::KbaSessionAnswered).failed(),
+            Effect::Attempt(attempts) if self.recipient.doubted() != self.recipient.status => {
+                told(Action::KbaSessionAnswered).failed().with("attempts", attempts).with("verified_before", true)
+            }
             Effect::Attempt(attempts) | Effect::Cancel(attempts) | Effect::Lock(attempts) => {
                 told(Action::KbaSessionAnswered).failed().with("attempts", attempts)
             }

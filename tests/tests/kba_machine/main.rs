@@ -287,6 +287,7 @@ fn the_service_does_what_the_reference_says() {
         "answer: Failed of a session that is superseded counts",
         "answer: Failed of a session that is expired counts",
         "answer: Passed idle",
+        "an attempt of one who was verified",
         "the last attempt of a signer",
         "the last attempt of a viewer",
         "unheard: took effect",

@@ -145,6 +145,11 @@ impl Reference {
         recipient.attempts += 1;
         let attempts = recipient.attempts;
         if self.agreements[&of.0].max_attempts.is_none_or(|most| attempts < most) {
+            // Who has not completed is not verified any more.
+            if !views {
+                let before = std::mem::replace(&mut self.recipient_mut(of).status, "pending");
+                reached(format!("an attempt of one who was {before}"));
+            }
             return;
         }
         reached(format!("the last attempt of {}", if views { "a viewer" } else { "a signer" }));
