@@ -6,7 +6,10 @@ use shared::app::App;
 use shared::dynamo::{Write, keys, read};
 use shared::owed;
 use shared::quota::upkeep::{Done, Tools};
-use shared::quota::{About, Balance, EntryId, Exhausted, Order, Plan, Refusal, Shards, Unit, Watch, balance, plan, reconcile};
+use shared::quota::{
+    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Shards, Snapshot, Unit, Watch, balance,
+    plan, reconcile,
+};
 use tests::World;
 use tests::desk::{self, Begin};
 
@@ -18,9 +21,10 @@ async fn account(world: &World) -> Account {
 async fn topup(app: &App, account: &Account, id: &str, transactions: u32) -> Result<Done, Refusal> {
     let watch = Watch::of(account, &account.settings().unwrap());
     let plan = |seen: Option<&_>| {
-        let seen = seen.expect("a top-up is planned over what stands");
-        let id = EntryId::named(id);
-        Ok(plan::topup(account.id, id, transactions, None, &watch, seen, app.clock.now())?)
+        let seen: &Snapshot = seen.expect("a top-up is planned over what stands");
+        let (id, at) = (EntryId::named(id), app.clock.now());
+        let purchase = Purchase { account: account.id, id, transactions, reference: None, watch: &watch, at };
+        Ok(plan::topup(&purchase, Onto::All(seen.count), &Glimpse { shards: seen.shards.clone() }, seen.notice)?)
     };
     desk::make((&app.table, &app.entropy), account, Begin::Seeing, plan).await
 }

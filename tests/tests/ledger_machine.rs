@@ -11,7 +11,8 @@ use shared::app::App;
 use shared::dynamo::{keys, read};
 use shared::quota::upkeep::{Done, Tools};
 use shared::quota::{
-    About, Balance, EntryId, Exhausted, Order, Plan, Refusal, Shards, Snapshot, Unit, Watch, balance, plan, reconcile,
+    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Shards, Snapshot, Unit, Watch, balance,
+    plan, reconcile,
 };
 use tests::World;
 use tests::desk::{self, Begin};
@@ -187,8 +188,13 @@ impl Real {
         match step {
             Step::Topup { id, transactions } => {
                 let id = EntryId::named(format!("top_{id}"));
+                let purchase = Purchase { account: account.id, id, transactions, reference: None, watch: &watch, at: now };
                 let plan = |seen: Option<&Snapshot>| {
-                    Ok(plan::topup(account.id, id.clone(), transactions, None, &watch, seen.expect("seen"), now)?)
+                    let seen = seen.expect("seen");
+                    // Large ones are spread, small ones go to one shard, as where somebody is always at one of them.
+                    let onto = if transactions > 9 { Onto::All(seen.count) } else { Onto::One(seen.count) };
+                    let glimpse = Glimpse { shards: seen.shards.clone() };
+                    Ok(plan::topup(&purchase, onto, &glimpse, seen.notice)?)
                 };
                 self.desk(Begin::Seeing, plan).await
             }

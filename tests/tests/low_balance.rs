@@ -5,9 +5,10 @@ use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::dynamo::{Failure, keys, read};
+use shared::clock::Timestamp;
+use shared::dynamo::{Failure, Write, keys, read};
 use shared::quota::upkeep::{Done, Tools};
-use shared::quota::{About, EntryId, Order, Shards, Watch, balance, plan};
+use shared::quota::{About, EntryId, Glimpse, Onto, Order, Purchase, Shards, Snapshot, Watch, balance, plan, watch};
 use tests::agreements::{agreement, buy, clean, person, quota, recipient_path, send_with, with_kba};
 use tests::{Answer, World};
 
@@ -176,4 +177,85 @@ async fn what_reserves_nothing_meets_nobody_at_the_balance() {
     let sent = send_with(&world, "k", &agreement(&json!([person(1, "none"), person(2, "sms")]))).await.expect(201);
     assert_eq!(sent.body["quota"], json!({"available": 5, "reserved": 0, "consumed": 0, "purchased": 5}));
     assert_eq!((entries().await, told(&world).await), (before, 0));
+}
+
+/// A purchase of so many, over what is seen.
+fn bought(account: &Account, watch: &Watch, seen: &Snapshot, (transactions, onto): (u32, Onto)) -> Vec<Write> {
+    let id = EntryId::named("top_1");
+    let purchase = Purchase { account: account.id, id, transactions, reference: None, watch, at: Timestamp::default() };
+    plan::topup(&purchase, onto, &Glimpse { shards: seen.shards.clone() }, seen.notice).unwrap().writes
+}
+
+#[tokio::test]
+async fn who_buys_too_little_by_then_does_not_say_that_the_balance_is_high_again() {
+    for shards in [1, 2] {
+        let world = watched(12).await;
+        let app = world.stack.app();
+        let tools = Tools { table: &app.table, entropy: &app.entropy, clock: &app.clock };
+        tools.grow(world.account.parse().unwrap(), Shards::new(shards).unwrap()).await.unwrap();
+        let _ = send(&world, "k1", 6).await.expect(201);
+        assert_eq!(told(&world).await, 2);
+        let account = account(&world).await;
+        let watch = Watch::of(&account, &account.settings().unwrap());
+        let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
+        // Six and five would be above the mark of ten, on whichever shard; but three more are gone by then.
+        let one = bought(&account, &watch, &seen, (5, Onto::One(seen.count)));
+        let all = bought(&account, &watch, &seen, (5, Onto::All(seen.count)));
+        let _ = send(&world, "k2", 3).await.expect(201);
+        for writes in [one, all] {
+            let refused = app.table.transact(writes).await;
+            assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
+        }
+        buy(&world, 5).await;
+        let _ = send(&world, "k3", 1).await.expect(201);
+        assert_eq!((quota(&world).await.0, told(&world).await), (7, 2), "it was below all the time");
+        buy(&world, 30).await;
+        let _ = send(&world, "k4", 30).await.expect(201);
+        assert_eq!((quota(&world).await.0, told(&world).await), (7, 4), "and this is another crossing");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_does_not_tell_of_what_was_bought_meanwhile() {
+    let world = watched(2).await;
+    let (app, account) = (world.stack.app(), account(&world).await);
+    let watch = Watch::of(&account, &account.settings().unwrap());
+    let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
+    let overdue = || watch::overdue(app, &watch, account.id, &seen, app.clock.now());
+    buy(&world, 100).await;
+    assert_eq!((overdue().await, clean(&world).await["mails_sent"].as_u64()), (Vec::new(), Some(0)));
+    let _ = send(&world, "k1", 40).await.expect(201);
+    let _ = send(&world, "k2", 40).await.expect(201);
+    let _ = send(&world, "k3", 20).await.expect(201);
+    assert_eq!((quota(&world).await.0, told(&world).await), (2, 2), "crossed once, and told once");
+}
+
+#[tokio::test]
+async fn a_crossing_is_not_told_of_once_there_is_more_on_another_shard() {
+    let world = watched(12).await;
+    let app = world.stack.app();
+    let tools = Tools { table: &app.table, entropy: &app.entropy, clock: &app.clock };
+    tools.grow(world.account.parse().unwrap(), Shards::new(2).unwrap()).await.unwrap();
+    let account = account(&world).await;
+    let watch = Watch::of(&account, &account.settings().unwrap());
+    let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
+    let about = About { agreement: Some("agr_1".into()), recipient: None, group: None };
+    let order = Order { account: &account, id: EntryId::reserve("agr_1"), about, count: 3, watch: &watch, at: app.clock.now() };
+    let crossing = plan::reserve(&order, Some(&seen)).unwrap();
+    assert!(crossing.crossing.is_some());
+    let own = crossing.entry.parts[0].shard;
+    let other = (0..20).map(|number| format!("top_{number}")).find(|id| seen.count.of(id) != own).unwrap();
+    let purchase = Purchase {
+        account: account.id,
+        id: EntryId::named(other),
+        transactions: 50,
+        reference: None,
+        watch: &watch,
+        at: app.clock.now(),
+    };
+    let glimpse = Glimpse { shards: seen.shards.clone() };
+    let bought = plan::topup(&purchase, Onto::One(seen.count), &glimpse, seen.notice).unwrap();
+    app.table.transact(bought.writes).await.unwrap();
+    let refused = app.table.transact(crossing.writes).await;
+    assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
 }

@@ -1,11 +1,13 @@
 //! Buying, and following the volume: top-ups that count once for ever, figures that add up, and the list of what became of them.
 
 use futures_util::future::join_all;
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::Account;
 use shared::dynamo::{keys, read};
-use shared::quota::reconcile;
+use shared::quota::upkeep::Tools;
+use shared::quota::{Entry, Shards, reconcile};
 use tests::agreements::{agreement, person, send_with};
 use tests::{Answer, OPERATOR, World};
 
@@ -235,4 +237,95 @@ async fn two_hundred_sends_on_a_hundred_take_a_hundred() {
         (&json!(0), &json!(100), &json!(100))
     );
     agrees(&world).await;
+}
+
+/// Gives the account so many shards.
+async fn grow(world: &World, shards: u8) {
+    let app = world.stack.app();
+    let tools = Tools { table: &app.table, entropy: &app.entropy, clock: &app.clock };
+    tools.grow(world.account.parse().unwrap(), Shards::new(shards).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_quota_is_shown_where_somebody_always_writes_on_it() {
+    let world = with_kba().await;
+    grow(&world, 8).await;
+    let _ = buy(&world, "order-1", 100).await.expect(201);
+    let _ = send(&world, "k", 3, Some("legal")).await.expect(201);
+    let before = quota(&world).await;
+    world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 0, u32::MAX);
+    assert_eq!(quota(&world).await, before);
+    assert_eq!((&before["available"], &before["reserved"]), (&json!(97), &json!(3)));
+}
+
+#[tokio::test]
+async fn what_is_bought_goes_to_one_shard_where_all_of_them_are_not_to_be_had() {
+    let world = with_kba().await;
+    grow(&world, 8).await;
+    let parts = async |bought: &Answer| {
+        let key = keys::ledger_entry(world.account.parse().unwrap(), &bought.text("id"));
+        let entry: Entry = read(world.stack.table().get(key).await.unwrap().unwrap()).unwrap();
+        entry.parts.iter().map(|part| part.count).collect::<Vec<_>>()
+    };
+    for (conflicts, expected) in [(0, vec![10; 8]), (1, vec![10; 8]), (2, vec![80]), (9, vec![80])] {
+        world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 0, conflicts);
+        let key = format!("order-{conflicts}");
+        let bought = buy(&world, &key, 80).await.expect(201);
+        assert_eq!((world.stack.faults().struck(), parts(&bought).await), (conflicts, expected));
+        assert_eq!(buy(&world, &key, 80).await.expect(201).body, bought.body, "once, for ever");
+    }
+    assert_eq!(quota(&world).await["available"], 320);
+    // It is to be had from wherever it is.
+    let _ = send(&world, "k", 40, None).await.expect(201);
+    agrees(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_account_buys_and_is_shown_its_quota_while_it_sends() {
+    const SENDERS: usize = 16;
+    let world = with_kba().await;
+    grow(&world, 8).await;
+    let _ = buy(&world, "order-first", 24).await.expect(201);
+    world.stack.faults().contend(11, 300);
+    let sending = join_all((0..SENDERS).map(|sender| {
+        let world = &world;
+        async move {
+            let mut sent = 0;
+            for round in 0..4 {
+                sent += usize::from(asked_again(async || send(world, &format!("k{sender}-{round}"), 1, None).await).await == 201);
+            }
+            sent
+        }
+    }));
+    let buying = async {
+        for order in 0..5 {
+            let key = format!("order-{order}");
+            let _ = buy(&world, &key, 10).await.expect(201);
+            let _ = buy(&world, &key, 10).await.expect(201);
+        }
+    };
+    let looking = async {
+        for _ in 0..10 {
+            let _ = tests::agreements::quota(&world).await;
+        }
+    };
+    let (sent, (), ()) = tokio::join!(sending, buying, looking);
+    let struck = world.stack.faults().calm();
+    assert!(struck[&Mode::Conflict] > 50, "{struck:?}");
+    let sent = i64::try_from(sent.into_iter().sum::<usize>()).unwrap();
+    let (available, reserved, consumed) = tests::agreements::quota(&world).await;
+    assert_eq!((available + reserved, reserved, consumed), (74, sent, 0));
+    assert!(sent > 24, "what was bought meanwhile was sent for");
+    agrees(&world).await;
+}
+
+/// The status of what is asked for, again and again while it is to be asked for again.
+async fn asked_again(ask: impl AsyncFn() -> Answer) -> u16 {
+    for _ in 0..50 {
+        let answer = ask().await;
+        if !matches!(answer.slug(), "service-unavailable" | "conflict") {
+            return answer.status;
+        }
+    }
+    panic!("nobody came through")
 }

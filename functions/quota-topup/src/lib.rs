@@ -9,17 +9,19 @@ use serde::{Deserialize, Serialize};
 use shared::account::Account;
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, Write, keys, read};
 use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 use shared::ids::{AccountId, TopupId};
-use shared::quota::{EntryId, Figures, Plan, Snapshot, Watch, balance, plan};
+use shared::quota::{EntryId, Figures, Glimpse, Notice, Onto, Plan, Purchase, Watch, plan};
 use shared::secret::Fingerprint;
 use shared::{api_key, idempotency};
 use utoipa::ToSchema;
 
 use record::Record;
 pub use request::Request;
+
+/// How often it is tried to spread what was bought over all shards.
+const EVENLY: u32 = 2;
 
 /// A top-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -58,6 +60,7 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
     let named = keys::topup(key);
     let id = TopupId::from_bytes(Fingerprint::of(format!("topup\n{key}").as_bytes()).short());
     let mut patience = Patience::default();
+    let mut tried = 0;
     loop {
         let mut items = app.table.get_all(vec![named.clone(), keys::account(request.account)]).await?.into_iter();
         if let Some(item) = items.next().flatten() {
@@ -66,8 +69,19 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         let account: Account = read(items.next().flatten().ok_or_else(|| Problem::new(Slug::NotFound))?)?;
         let now = app.clock.now();
         let watch = Watch::of(&account, &account.settings()?);
-        let seen = balance::snapshot(&app.table, &app.entropy, &account).await?;
-        let Plan { mut writes, .. } = planned(request, id, account.id, &watch, &seen, now)?;
+        let (seen, notice) = seen(app, &account).await?;
+        // Where somebody is always at one of the shards, one of them is to be had.
+        let shards = account.quota_shards;
+        let onto = if tried < EVENLY { Onto::All(shards) } else { Onto::One(shards) };
+        let purchase = Purchase {
+            account: account.id,
+            id: EntryId::named(id),
+            transactions: request.transactions.count(),
+            reference: request.reference.clone(),
+            watch: &watch,
+            at: now,
+        };
+        let Plan { mut writes, .. } = plan::topup(&purchase, onto, &seen, notice)?;
         let answer = request.answer(id, &seen);
         writes.push(Write::create(named.clone(), &Record::new(&answer, &call.request_id, now))?);
         writes.extend(account.change(account.touch(), event(request, id, actor, call), now)?);
@@ -75,19 +89,16 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         if patience.settled(written, &app.entropy).await? {
             return Ok(Reply::created(&answer));
         }
+        tried += 1;
     }
 }
 
-fn planned(
-    request: &Request,
-    id: TopupId,
-    account: AccountId,
-    watch: &Watch,
-    seen: &Snapshot,
-    now: Timestamp,
-) -> Result<Plan, Failure> {
-    let id = EntryId::named(id);
-    plan::topup(account, id, request.transactions.count(), request.reference.clone(), watch, seen, now)
+/// What stands on the shards and what was told of it, each at a moment of its own: no sending stands in the way of that.
+async fn seen(app: &App, account: &Account) -> Result<(Glimpse, Notice), Failure> {
+    let wanted = std::iter::once(keys::balance_notice(account.id)).chain(Glimpse::keys(account)).collect();
+    let mut items = app.table.get_all(wanted).await?.into_iter();
+    let notice = items.next().flatten().map(read).transpose()?.unwrap_or_default();
+    Ok((Glimpse::of(items)?, notice))
 }
 
 fn event(request: &Request, id: TopupId, actor: Actor, call: &Call) -> Event {

@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use shared::http::{FieldError, Problem};
 use shared::ids::{AccountId, TopupId};
-use shared::quota::{Balance, Snapshot};
+use shared::quota::{Balance, Glimpse};
 use utoipa::ToSchema;
 
 use crate::Response;
@@ -80,7 +80,7 @@ impl Request {
     }
 
     /// The answer, where this is what stood before.
-    pub fn answer(&self, id: TopupId, seen: &Snapshot) -> Response {
+    pub fn answer(&self, id: TopupId, seen: &Glimpse) -> Response {
         let bought = Balance { available: i64::from(self.transactions.count()), ..Balance::default() };
         Response {
             id,

@@ -17,6 +17,9 @@ use crate::secret::Fingerprint;
 /// The most shards: a reservation that has to take from all of them must still fit in a transaction beside forty recipients.
 pub const SHARDS_MAX: u8 = 8;
 
+/// How often the shards are looked at together, for somebody who is only to be shown them, before each is looked at by itself.
+const LOOKS: u32 = 2;
+
 /// How many groups are read at once.
 const SHARES_PAGE: i32 = 500;
 
@@ -198,6 +201,15 @@ pub struct Glimpse {
     pub shards: Vec<Shard>,
 }
 
+/// An account's balance as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// How many shards it has.
+    pub count: Shards,
+    /// What stands on all of them.
+    pub total: Balance,
+}
+
 impl Glimpse {
     /// What is to be read for it, in one request with whatever else is.
     pub fn keys(account: &Account) -> impl Iterator<Item = Key> + use<> {
@@ -221,18 +233,42 @@ impl Glimpse {
 ///
 /// The account's item is read in the same transaction: it says how many shards there are, so that no new one is overlooked.
 pub async fn snapshot(table: &Table, entropy: &Entropy, account: &Account) -> Result<Snapshot, Failure> {
-    let mut count = account.quota_shards;
     let mut patience = Patience::default();
+    loop {
+        match look(table, account).await {
+            Err(Failure::Conflict) => patience.wait(entropy).await?,
+            seen => return seen,
+        }
+    }
+}
+
+/// What is shown of the balance of `account`: as it stands at one instant, unless others write on it each time that it is looked at. Then
+/// each shard as it stands at a moment of its own: what was bought is available, reserved or consumed on each of them, and so in the sum.
+pub async fn shown(table: &Table, account: &Account) -> Result<Shown, Failure> {
+    for _ in 0..LOOKS {
+        match look(table, account).await {
+            Ok(seen) => return Ok(Shown { count: seen.count, total: seen.total() }),
+            Err(Failure::Conflict) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    // All that there may be: their number is read at a moment of its own as well.
+    let shards = (0..SHARDS_MAX).map(|shard| keys::balance(account.id, shard));
+    let wanted = std::iter::once(keys::account(account.id)).chain(shards).collect();
+    let mut items = table.get_all(wanted).await?.into_iter();
+    let count = stands(account.id, items.next().flatten())?;
+    Ok(Shown { count, total: Glimpse::of(items)?.total() })
+}
+
+/// One look at all shards together. Where others write on any of them, that is a conflict.
+async fn look(table: &Table, account: &Account) -> Result<Snapshot, Failure> {
+    let mut count = account.quota_shards;
     loop {
         let mut wanted = vec![keys::account(account.id), keys::balance_notice(account.id)];
         wanted.extend(count.each().map(|shard| keys::balance(account.id, shard)));
-        match table.get_together(wanted).await {
-            Ok(items) => match assemble(account.id, count, items)? {
-                Read::All(snapshot) => return Ok(snapshot),
-                Read::Grown(grown) => count = grown,
-            },
-            Err(Failure::Conflict) => patience.wait(entropy).await?,
-            Err(failure) => return Err(failure),
+        match assemble(account.id, count, table.get_together(wanted).await?)? {
+            Read::All(snapshot) => return Ok(snapshot),
+            Read::Grown(grown) => count = grown,
         }
     }
 }
@@ -242,18 +278,23 @@ enum Read {
     Grown(Shards),
 }
 
-fn assemble(account: AccountId, count: Shards, items: Vec<Option<Item>>) -> Result<Read, Failure> {
+/// How many shards an account's item says that there are.
+fn stands(account: AccountId, item: Option<Item>) -> Result<Shards, Failure> {
     #[derive(Deserialize)]
     struct Sharded {
         #[serde(default)]
         quota_shards: Shards,
     }
+    let missing = || Failure::unavailable("reading a balance", &format!("{account} is not there"));
+    Ok(read::<Sharded>(item.ok_or_else(missing)?)?.quota_shards)
+}
+
+fn assemble(account: AccountId, count: Shards, items: Vec<Option<Item>>) -> Result<Read, Failure> {
     let mut items = items.into_iter();
     let mut next = || items.next().flatten();
-    let missing = || Failure::unavailable("reading a balance", &format!("{account} is not there"));
-    let stands: Sharded = read(next().ok_or_else(missing)?)?;
-    if stands.quota_shards > count {
-        return Ok(Read::Grown(stands.quota_shards));
+    let stands = stands(account, next())?;
+    if stands > count {
+        return Ok(Read::Grown(stands));
     }
     let notice = next().map(read).transpose()?.unwrap_or_default();
     let shards = count.each().map(|_| Ok(next().map(read).transpose()?.unwrap_or_default())).collect::<Result<_, Failure>>()?;

@@ -39,7 +39,7 @@
 //! - [`plan::release`]: units that were not used, reserved → available, on the shards they came from.
 //!
 //! A reservation of n transactions is 3 writes at best (entry, shard, the group's share), at most 2 + [`SHARDS_MAX`], and where the
-//! balance crosses its mark one more and one for each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
+//! balance crosses its mark all shards, one more, and one for each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
 
 pub mod balance;
 pub mod entry;
@@ -49,7 +49,7 @@ pub mod reconcile;
 pub mod upkeep;
 pub mod watch;
 
-pub use balance::{Balance, Figures, Glimpse, SHARDS_MAX, Shards, Share, Snapshot, Unit};
+pub use balance::{Balance, Figures, Glimpse, Notice, SHARDS_MAX, Shards, Share, Snapshot, Unit};
 pub use entry::{Entry, EntryId, Kind};
-pub use plan::{About, Exhausted, Order, Plan, Refusal};
+pub use plan::{About, Exhausted, Onto, Order, Plan, Purchase, Refusal};
 pub use watch::{Crossing, Watch};

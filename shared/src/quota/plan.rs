@@ -1,14 +1,20 @@
 //! Pure: a step of the ledger as the writes of somebody's transaction. The first write is the entry's creation.
 
+mod adding;
+
 use std::collections::BTreeMap;
 
-use super::balance::{Balance, Glimpse, Snapshot, Unit};
+use super::balance::{Balance, Glimpse, Shards, Snapshot, Unit};
 use super::entry::{Entry, EntryId, Kind, Part};
 use super::watch::{Crossing, Watch};
 use crate::account::Account;
 use crate::clock::Timestamp;
 use crate::dynamo::{Failure, Write, keys};
 use crate::ids::AccountId;
+
+use adding::added;
+pub(super) use adding::no_more;
+pub use adding::{Onto, Purchase, topup};
 
 /// What a step is for, as its entry tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -114,8 +120,8 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
 /// told in its transaction.
 ///
 /// What it says of the mark has to be so when it is written. Below the mark, there may not be more by then than was seen: else this
-/// might be a crossing that nobody takes for one. Above it, not so much less that this gets the balance below it untold: on one shard
-/// that is exact, on several as far as the shards that it takes from go.
+/// might be a crossing that nobody takes for one; and where it tells of one, not on any other shard either. Above it, not so much less
+/// that this gets the balance below it untold: on one shard that is exact, on several as far as the shards that it takes from go.
 fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Plan, Failure> {
     let mut spare = seen.total().available - count - watch.mark();
     let low = spare < 0;
@@ -128,6 +134,9 @@ fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Pla
     })?;
     let Entry { account, at, .. } = plan.entry;
     plan.crossing = watch.crossing(account, seen, count);
+    if plan.crossing.is_some() {
+        plan.writes.extend(no_more(account, seen, &plan.entry.parts));
+    }
     plan.writes.extend(watch.writes(account, seen, count, plan.crossing.as_ref(), at)?);
     Ok(plan)
 }
@@ -152,22 +161,6 @@ pub fn release(account: AccountId, id: EntryId, about: &About, units: &[Unit], a
     planned(entry(account, Kind::Release, id, about, parts, at))
 }
 
-/// Adds bought transactions, evenly to all shards.
-pub fn topup(
-    account: AccountId,
-    id: EntryId,
-    transactions: u32,
-    reference: Option<String>,
-    watch: &Watch,
-    seen: &Snapshot,
-    at: Timestamp,
-) -> Result<Plan, Failure> {
-    let parts = spread(seen, id.as_str(), i64::from(transactions));
-    let mut plan = planned(Entry { reference, ..entry(account, Kind::Topup, id, &About::default(), parts, at) })?;
-    plan.writes.extend(watch.relief(account, seen, i64::from(transactions)));
-    Ok(plan)
-}
-
 /// Sets right what was bought: `change` more, or fewer where it is negative. Either may get the balance over its mark.
 pub fn correct(
     account: AccountId,
@@ -182,16 +175,14 @@ pub fn correct(
     let parts = if taken_away {
         take(seen, id.as_str(), -change)?.into_iter().map(|part| Part { count: -part.count, ..part }).collect()
     } else {
-        spread(seen, id.as_str(), change)
+        spread(seen.count, id.as_str(), change)
     };
     let entry = entry(account, Kind::Correction, id, &About::default(), parts, at);
     let entry = Entry { reference: Some(reason), ..entry };
     if taken_away {
         return Ok(taken(entry, -change, watch, seen)?);
     }
-    let mut plan = planned(entry)?;
-    plan.writes.extend(watch.relief(account, seen, change));
-    Ok(plan)
+    Ok(added(entry, watch, &seen.shards, seen.notice)?)
 }
 
 impl Plan {
@@ -204,7 +195,7 @@ impl Plan {
 
 /// Moves what is available so that all shards hold about the same; none where they do.
 pub fn level(account: AccountId, id: EntryId, seen: &Snapshot, at: Timestamp) -> Result<Option<Plan>, Failure> {
-    let wanted = spread(seen, "", seen.total().available);
+    let wanted = spread(seen.count, "", seen.total().available);
     let goal = |shard: usize| wanted.iter().find(|part| usize::from(part.shard) == shard).map_or(0, |part| part.count);
     let moves = seen
         .shards
@@ -263,15 +254,15 @@ fn take(seen: &Snapshot, id: &str, count: i64) -> Result<Vec<Part>, Refusal> {
 }
 
 /// `count` in equal parts to all shards; what does not divide goes to those from the id's own on.
-fn spread(seen: &Snapshot, id: &str, count: i64) -> Vec<Part> {
-    let shards = i64::from(seen.count.count());
-    let first = i64::from(seen.count.of(id));
+fn spread(all: Shards, id: &str, count: i64) -> Vec<Part> {
+    let shards = i64::from(all.count());
+    let first = i64::from(all.of(id));
     let part = |shard: u8| {
         let odd = (i64::from(shard) - first).rem_euclid(shards) < count % shards;
         Part { shard, count: count / shards + i64::from(odd) }
     };
     // The entry is listed by its first part.
-    let mut parts: Vec<Part> = seen.count.each().map(part).filter(|part| part.count > 0).collect();
+    let mut parts: Vec<Part> = all.each().map(part).filter(|part| part.count > 0).collect();
     parts.sort_by_key(|part| (i64::from(part.shard) - first).rem_euclid(shards));
     parts
 }

@@ -7,7 +7,8 @@
 
 use serde_json::json;
 
-use super::balance::Snapshot;
+use super::balance::{Notice, Snapshot};
+use super::plan;
 use crate::account::{Account, Locale, Settings};
 use crate::app::App;
 use crate::clock::Timestamp;
@@ -78,8 +79,11 @@ impl Watch {
         crossing: Option<&Crossing>,
         at: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
-        let Some(crossing) = crossing else { return Ok(self.relief(account, seen, -count).into_iter().collect()) };
-        let mut writes = vec![notice(account, true, crossing.number, seen)];
+        let Some(crossing) = crossing else {
+            let after = seen.total().available - count;
+            return Ok(self.relief(account, after, seen.notice).into_iter().collect());
+        };
+        let mut writes = vec![notice(account, true, crossing.number, seen.notice)];
         for (place, contact) in self.contacts.iter().enumerate() {
             let mail = Owed::new(self.mail(crossing, contact), at);
             writes.push(owed::standalone(&mail_id(account, crossing.number, place), mail, at)?);
@@ -97,10 +101,9 @@ impl Watch {
         }
     }
 
-    /// That the balance is at or above its mark after `change`: what follows below it will be told anew.
-    pub(super) fn relief(&self, account: AccountId, seen: &Snapshot, change: i64) -> Option<Write> {
-        let high = seen.total().available + change >= self.mark;
-        (seen.notice.told && high).then(|| notice(account, false, seen.notice.crossings, seen))
+    /// That the balance is at or above its mark, where so many are `available`: what follows below it will be told anew.
+    pub(super) fn relief(&self, account: AccountId, available: i64, seen: Notice) -> Option<Write> {
+        (seen.told && available >= self.mark).then(|| notice(account, false, seen.crossings, seen))
     }
 }
 
@@ -113,7 +116,8 @@ pub async fn overdue(app: &App, watch: &Watch, account: AccountId, seen: &Snapsh
     let crossing = watch.crossing(account, seen, 0).filter(|_| seen.total().purchased() > 0);
     let Some(crossing) = crossing else { return Vec::new() };
     let written = match watch.writes(account, seen, 0, Some(&crossing), now) {
-        Ok(writes) => app.table.transact(writes).await,
+        // It is told of what is still so: somebody may have bought in this instant.
+        Ok(writes) => app.table.transact(writes.into_iter().chain(plan::no_more(account, seen, &[])).collect()).await,
         Err(failure) => Err(failure),
     };
     match written {
@@ -133,10 +137,10 @@ fn mail_id(account: AccountId, number: u64, place: usize) -> String {
 }
 
 /// The notice as it will stand, where it stands as it was `seen`.
-fn notice(account: AccountId, told: bool, crossings: u64, seen: &Snapshot) -> Write {
+fn notice(account: AccountId, told: bool, crossings: u64, seen: Notice) -> Write {
     let update = Write::update(keys::balance_notice(account), "SET #told = :told, #crossings = :crossings");
-    let update = update.value("told", told).value("crossings", crossings).value("seen", seen.notice.crossings);
-    match seen.notice.crossings {
+    let update = update.value("told", told).value("crossings", crossings).value("seen", seen.crossings);
+    match seen.crossings {
         0 => update.when("attribute_not_exists(#crossings) OR #crossings = :seen"),
         _ => update.when("#crossings = :seen"),
     }

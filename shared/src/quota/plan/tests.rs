@@ -36,8 +36,7 @@ proptest! {
 
     #[test]
     fn what_is_spread_is_spread_evenly(shards in 1_usize..=8, count in 0_i64..1_000, id in "[a-z]{1,8}") {
-        let seen = seen(&vec![0; shards]);
-        let parts = spread(&seen, &id, count);
+        let parts = spread(Shards::new(u8::try_from(shards).unwrap()).unwrap(), &id, count);
         prop_assert_eq!(parts.iter().map(|part| part.count).sum::<i64>(), count);
         let least = parts.iter().map(|part| part.count).min().unwrap_or_default();
         let most = parts.iter().map(|part| part.count).max().unwrap_or_default();
