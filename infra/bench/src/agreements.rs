@@ -182,6 +182,38 @@ pub(crate) async fn opening(way: &mut Way<'_>, key: &str) -> Result<Event, Fault
     Ok(Event::post("/v1/links/redeem", json!({ "token": way.link_to(&format!("{key}@example.com"))? })))
 }
 
+/// What is done to an agreement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    /// Its recipient is asked something else.
+    Change,
+    /// Its recipient has signed, who is the only one.
+    Complete,
+    /// Its recipient is mailed the link again.
+    Resend,
+    /// Its sender cancels it.
+    Cancel,
+}
+
+/// The request that does this to an agreement that was just sent to somebody who has nothing to prove.
+pub(crate) async fn acting(way: &mut Way<'_>, act: Act) -> Result<Event, Fault> {
+    let key = format!("acted-{}", next());
+    let sent = send(way, &key, &[person(&key, "none")]).await?;
+    let recipient = sent.recipient(0)?;
+    let event = match act {
+        Act::Change => Event::patch(recipient, json!({ "authentication": "sms" })),
+        Act::Resend => Event::post(format!("{recipient}/resend"), json!({})),
+        Act::Cancel => Event::post(format!("{}/cancel", sent.path), json!({ "reason": "Sent by mistake." })),
+        Act::Complete => {
+            let token = way.link_to(&format!("{key}@example.com"))?;
+            let opened = way.ask("link-redeem", &Event::post("/v1/links/redeem", json!({ "token": token }))).await?;
+            opened.expect(200)?;
+            Event::post(format!("{recipient}/complete"), json!({}))
+        }
+    };
+    Ok(event.bearer(&way.world().key))
+}
+
 /// Somebody new who is being asked: the provider, the challenge and the session.
 pub(crate) async fn asked(way: &mut Way<'_>) -> Result<(Vendor, String, String), Fault> {
     let event = opening(way, &format!("asked-{}", next())).await?;

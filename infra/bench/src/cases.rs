@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::Fault;
-use crate::agreements;
+use crate::agreements::{self, Act};
 use crate::event::Event;
 use crate::kba::Vendor;
 use crate::world::{PASSWORD, Way, World, another, next};
@@ -31,6 +31,8 @@ enum Kind {
     Send,
     /// A GET of an agreement, or of what stands below it.
     Agreement(&'static str),
+    /// Something that is done to one.
+    Act(Act),
     OpenAgreement,
     LookAtSession,
     Callback,
@@ -62,6 +64,12 @@ pub(crate) const CASES: &[Case] = &[
     case("POST /v1/quota/topups", "quota-topup", 201, Kind::TopUp),
     case("POST /v1/agreements", "agreements", 201, Kind::Send),
     case("GET /v1/agreements/{id}", "agreements", 200, Kind::Agreement("")),
+    case("GET /v1/agreements", "agreements", 200, Kind::Backend("/v1/agreements")),
+    case("GET /v1/authentication-methods", "agreements", 200, Kind::Backend("/v1/authentication-methods")),
+    case("PATCH …/recipients/{recipient}", "agreements", 200, Kind::Act(Act::Change)),
+    case("POST …/complete, the last", "agreements", 200, Kind::Act(Act::Complete)),
+    case("POST …/resend", "agreements", 202, Kind::Act(Act::Resend)),
+    case("POST /v1/agreements/{id}/cancel", "agreements", 200, Kind::Act(Act::Cancel)),
     case("POST /v1/links/redeem, a recipient's", "link-redeem", 200, Kind::OpenAgreement),
     case("GET /v1/kba/sessions/{session}", "kba-session", 200, Kind::LookAtSession),
     case("POST /v1/kba/callback, passed", "kba-callback", 204, Kind::Callback),
@@ -127,6 +135,7 @@ impl Case {
                     agreements::prepare(world).await?;
                     agreements::sending(world, &format!("sent-{}", next()))
                 }
+                Kind::Act(act) => agreements::acting(way, act).await?,
                 Kind::OpenAgreement => agreements::opening(way, &format!("opened-{}", next())).await?,
                 Kind::Callback => {
                     let (vendor, _, session): (Vendor, _, _) = agreements::asked(way).await?;
