@@ -148,3 +148,20 @@ async fn no_link_that_was_mailed_is_lost_when_several_are_sent_at_once() {
         let _ = open(&world, &link).await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn a_change_that_was_still_under_way_is_no_other_change() {
+    let world = with_kba(5).await;
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "none")]))).await.expect(201);
+    for (to, expected) in [("kba", (4, 1, 0)), ("sms", (5, 0, 0)), ("kba", (4, 1, 0))] {
+        let version = stands(&world, &sent, 0).await.0.head.sequence;
+        world.stack.faults().set(Service::Dynamodb, Mode::Unsettled, 0, 3);
+        let request = world.request(Method::PATCH, &recipient_path(&sent, 0)).bearer_auth(&world.key);
+        let request = request.header("if-match", format!("\"{version}\"")).json(&json!({"authentication": to}));
+        let changed = world.send(request).await.expect(200);
+        assert_eq!((world.stack.faults().struck(), &changed.body["authentication"]), (3, &json!(to)));
+        assert_eq!(changed.header("etag"), Some(format!("\"{}\"", version + 1).as_str()));
+        assert_eq!((stands(&world, &sent, 0).await.0.head.sequence, quota(&world).await), (version + 1, expected));
+    }
+    agrees(&world).await;
+}

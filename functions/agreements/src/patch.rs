@@ -36,8 +36,13 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let if_match = call.if_match()?;
     let mut patience = Patience::default();
     let mut sighted = false;
+    let mut tried = None;
     loop {
         let (agreement, recipient) = find::recipient(app, call, caller.account.id).await?;
+        if tried.as_ref() == Some(&agreement.head) {
+            // This request's own, which was said to be under way still: it is not held against it.
+            return Ok(changed(recipient, request.authentication, agreement.head.sequence));
+        }
         if if_match.is_some_and(|version| version != agreement.head.sequence) {
             return Err(Problem::new(Slug::PreconditionFailed));
         }
@@ -59,7 +64,8 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
                 return Err(refusal.into());
             }
         };
-        let event = Event::new(Action::RecipientChanged, caller.actor).from(call.source);
+        let event = change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.source));
+        tried = Some(agreement.head_after(event.clone(), now)?);
         let writes = change.writes(event, plan.as_ref())?;
         let ledger = writes.len() - plan.as_ref().map_or(0, |plan| plan.writes.len());
         let written = app.table.transact(writes).await;
@@ -69,10 +75,15 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
             owed::deliver_all(app, &state.courier, mails).await;
-            let changed = Recipient { authentication: request.authentication, status: RecipientStatus::Pending, ..recipient };
-            return Ok(Reply::ok(&shown::Recipient::from(&changed)).etag(agreement.head.sequence + 1));
+            return Ok(changed(recipient, request.authentication, agreement.head.sequence + 1));
         }
     }
+}
+
+/// The answer where the recipient's method has been changed to this one.
+fn changed(recipient: Recipient, authentication: Authentication, version: u64) -> Reply {
+    let changed = Recipient { authentication, status: RecipientStatus::Pending, ..recipient };
+    Reply::ok(&shown::Recipient::from(&changed)).etag(version)
 }
 
 fn permit(caller: &Caller, settings: &Settings, recipient: &Recipient, to: Authentication) -> Result<(), Problem> {
@@ -114,11 +125,14 @@ impl Change<'_> {
         self.recipient.reserved().filter(|_| self.to != Authentication::Kba)
     }
 
+    fn event(&self, event: Event) -> Event {
+        let event = event.with("recipient", self.recipient.id.to_string()).with("from", self.recipient.authentication.name());
+        event.with("to", self.to.name())
+    }
+
     /// Whatever was open for the method before is over: its challenges, and the session that would answer for it.
     fn writes(&self, event: Event, plan: Option<&Plan>) -> Result<Vec<Write>, Failure> {
         let Self { agreement, recipient, to, now } = *self;
-        let event =
-            event.with("recipient", recipient.id.to_string()).with("from", recipient.authentication.name()).with("to", to.name());
         let mut writes = agreement.change(agreement.touch(), [event], now)?;
         let update = recipient
             .touch()

@@ -1,7 +1,7 @@
 //! What is written of an agreement: always with its audit entry, always under the condition that nothing of it has changed.
 
 use super::{Agreement, Closure, Status};
-use crate::audit::{Chain, Event};
+use crate::audit::{Chain, Event, Head};
 use crate::clock::Timestamp;
 use crate::dynamo::{Failure, Write, document, keys};
 
@@ -22,6 +22,13 @@ impl Agreement {
         let mut writes = vec![chain.advance(update)];
         writes.extend(chain.writes()?);
         Ok(writes)
+    }
+
+    /// Where the chain stands once `event` is told of.
+    pub fn head_after(&self, event: Event, now: Timestamp) -> Result<Head, Failure> {
+        let mut chain = Chain::of(self.account, self.id, &self.head);
+        chain.append(event, now)?;
+        Ok(chain.head().clone())
     }
 
     /// The update that ends it so. What was reserved and not consumed is to be released in the same transaction.
