@@ -57,8 +57,26 @@ impl Agreement {
     }
 }
 
-/// A span as people are told it: whole days, or whole hours of the last.
+/// A span as people are told it: whole days, or whole hours of the last, or whole minutes of the last of these.
 fn whole(span: Span) -> Span {
-    let days = span.as_secs() / 86_400;
-    if days > 0 { Span::days(days) } else { Span::hours((span.as_secs() / 3_600).max(1)) }
+    let seconds = span.as_secs();
+    match (seconds / 86_400, seconds / 3_600) {
+        (0, 0) => Span::minutes((seconds / 60).max(1)),
+        (0, hours) => Span::hours(hours),
+        (days, _) => Span::days(days),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_that_a_link_is_good_for_longer_than_it_is() {
+        let told = |seconds| whole(Span::seconds(seconds)).as_secs();
+        for (seconds, expected) in [(60, 60), (3_599, 3_540), (3_600, 3_600), (86_399, 82_800), (200_000, 172_800)] {
+            assert_eq!(told(seconds), expected, "{seconds}");
+        }
+        assert_eq!(told(59), 60, "what is about to end is said to end in a minute");
+    }
 }
