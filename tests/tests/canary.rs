@@ -6,13 +6,15 @@
 use local::{Mode, Service};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tests::agreements::{agreement, complete, open_last, send_with, with_kba};
+use tests::agreements::{agreement, complete, open_last, person, send_with, with_kba};
 use tests::{Memory, World};
 
 /// Words that occur nowhere else: a street, a town, and the digits.
 const STREET: &str = "Zanzibar Parkway";
 const TOWN: &str = "Quillfeather Falls";
 const DIGITS: &str = "7731";
+/// The name that somebody types whose sender gave none.
+const NAME: &str = "Wilhelmina Oxenstierna";
 
 /// Whether `canary` stands in `text`: as a word of its own, because four digits stand in many a time and hash.
 fn stands(text: &str, canary: &str) -> bool {
@@ -24,11 +26,11 @@ fn stands(text: &str, canary: &str) -> bool {
 }
 
 /// Lets a recipient go through the frame: who they are, and the answers, of which so many are right.
-async fn through_the_frame(world: &World, challenge: &str, right: bool) -> String {
+async fn through_the_frame(world: &World, challenge: &str, name: &str, right: bool) -> String {
     let opened = world.open_session(challenge).await.expect(201);
     let (page, session) = (opened.text("iframe_url"), opened.text("session"));
     let client = Client::new();
-    let person = json!({"name": "Person 1", "address": format!("1 {STREET}, {TOWN}"), "ssn4": DIGITS});
+    let person = json!({"name": name, "address": format!("1 {STREET}, {TOWN}"), "ssn4": DIGITS});
     let asks: Value = client.post(format!("{page}/person")).json(&person).send().await.unwrap().json().await.unwrap();
     let places: Vec<u64> = asks["simulation"].as_array().unwrap().iter().map(|place| place.as_u64().unwrap()).collect();
     let answers: Vec<u64> = places.iter().map(|place| if right { *place } else { (place + 1) % 3 }).collect();
@@ -56,16 +58,22 @@ async fn everything(world: &World, memory: &Memory, audit: &str) -> String {
 }
 
 #[tokio::test]
-async fn address_and_digits_stand_nowhere() {
+async fn address_digits_and_a_name_that_the_sender_did_not_give_stand_nowhere() {
     let memory = Memory::listen();
 
     let world = with_kba(5).await;
-    let sent = send_with(&world, "k", &agreement(&json!([tests::agreements::person(1, "kba")]))).await.expect(201);
+    let mut nameless = person(2, "kba");
+    nameless.as_object_mut().unwrap().remove("name");
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "kba"), nameless]))).await.expect(201);
+    let others = open_last(&world, "r2@example.com").await.expect(200).text("challenge");
+    for right in [false, true] {
+        let _ = through_the_frame(&world, &others, NAME, right).await;
+    }
     let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
-    let first = through_the_frame(&world, &challenge, false).await;
+    let first = through_the_frame(&world, &challenge, "Person 1", false).await;
     // Failures are the most talkative.
     world.stack.faults().set(Service::Dynamodb, Mode::Lost, 2, 3);
-    let _ = through_the_frame(&world, &challenge, true).await;
+    let _ = through_the_frame(&world, &challenge, "Person 1", true).await;
     world.stack.faults().clear();
     let _ = complete(&world, &sent, 0).await.expect(200);
 
@@ -99,7 +107,7 @@ async fn address_and_digits_stand_nowhere() {
 
     let audit = format!("/v1/agreements/{}/audit", sent.text("id"));
     let everything = everything(&world, &memory, &audit).await;
-    for canary in [STREET, TOWN, DIGITS] {
+    for canary in [STREET, TOWN, DIGITS, NAME] {
         let line = everything.lines().find(|line| stands(line, canary));
         assert!(line.is_none(), "{canary}: {line:?}");
     }

@@ -259,3 +259,32 @@ async fn a_crossing_is_not_told_of_once_there_is_more_on_another_shard() {
     let refused = app.table.transact(crossing.writes).await;
     assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn two_crossings_are_told_of_twice() {
+    let world = watched(11).await;
+    for (key, count) in [("k1", 2), ("k2", 1), ("k3", 1)] {
+        let _ = send(&world, key, count).await.expect(201);
+    }
+    buy(&world, 5).await;
+    for (key, count) in [("k4", 3), ("k5", 1)] {
+        let _ = send(&world, key, count).await.expect(201);
+    }
+    assert_eq!((quota(&world).await, told(&world).await), ((8, 8, 0), 4));
+}
+
+#[test]
+fn the_metric_is_counted_once_for_each_crossing() {
+    // What a function writes to its output is what CloudWatch reads: here, that of the test above in a process of its own.
+    let story = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "two_crossings_are_told_of_twice", "--nocapture"])
+        .output()
+        .unwrap();
+    let written = String::from_utf8(story.stdout).unwrap();
+    assert!(story.status.success(), "{written}");
+    let lines = written.lines().filter_map(|line| serde_json::from_str::<Value>(line.get(line.find('{')?..)?).ok());
+    let counted: Vec<_> = lines.filter(|line| line["LowBalance"] == 1).collect();
+    let available: Vec<_> = counted.iter().map(|line| line["available"].as_i64()).collect();
+    assert_eq!(available, [Some(9), Some(9)], "{written}");
+    assert!(counted.iter().all(|line| line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] == "LowBalance"), "{written}");
+}
