@@ -249,3 +249,103 @@ async fn a_rotation_signs_nobody_out_of_an_environment_that_runs() {
     let _ = me(&anew).await.expect(200);
     assert!(published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == key_of(&anew)));
 }
+
+/// Runs a command on the table: what it printed where it succeeded, what it complained of where it did not.
+fn operate(arguments: &[&str]) -> Result<String, String> {
+    let endpoint = named("COUNTERSIGN_DYNAMODB_ENDPOINT");
+    let output = Command::new(named("COUNTERSIGN_OPERATE")).args(["--endpoint-url", &endpoint]).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[tokio::test]
+async fn a_ledger_is_spread_set_right_and_held_against_itself_by_the_commands() {
+    let world = world().await;
+    let _ = world.settings(json!({"kba": {"enabled": true}})).await;
+    buy(&world, 10).await;
+    let _ = send_with(&world, "\"operate\"", &agreement(&json!([person(183, "kba")]))).await.expect(201);
+    let (table, account) = (world.stack.table().name(), world.account.as_str());
+    let shards = |shards| operate(&["quota", "shards", "--table", table, "--account", account, "--shards", shards]);
+    assert!(shards("9").unwrap_err().contains("1 to 8 shards"));
+    assert!(shards("4").unwrap().contains("has 4 shards"));
+    let correct = |transactions| {
+        let what = ["--id", "ticket-1", "--transactions", transactions, "--reason", "entered twice"];
+        operate(&[["quota", "correct", "--table", table, "--account", account].as_slice(), &what].concat())
+    };
+    assert!(correct("-1").unwrap().contains("-1 transactions, entered"));
+    assert!(correct("-1").unwrap().contains("was entered before"));
+    assert!(correct("-2").unwrap_err().contains("another number"));
+    assert_eq!(tests::agreements::quota(&world).await, (8, 1, 0), "a correction counts once");
+    let reconcile = |account: &[&str]| operate(&[["reconcile", "--table", table].as_slice(), account].concat());
+    for of in [[].as_slice(), &["--account", account]] {
+        let told = reconcile(of).unwrap();
+        assert!(told.contains("9 = 8 + 1 + 0") && told.contains("1 accounts, 0 that do not agree"), "{told}");
+    }
+    let shard = shared::dynamo::keys::balance(account.parse().unwrap(), 2);
+    let spoilt = shared::dynamo::Write::update(shard, "ADD #available :one").value("one", 1_i64);
+    world.stack.table().transact(vec![spoilt]).await.unwrap();
+    let told = reconcile(&[]).unwrap_err();
+    assert!(told.contains("DOES NOT AGREE") && told.contains("1 accounts, 1 that do not agree"), "{told}");
+}
+
+#[tokio::test]
+async fn a_report_is_verified_by_the_command_with_the_file_and_the_keys_alone() {
+    let world = world().await;
+    let sent = send_with(&world, "\"verify\"", &agreement(&json!([person(184, "none")]))).await.expect(201);
+    let path = format!("/v1/agreements/{}/audit", sent.text("id"));
+    let keep = |name: &str, text: &str| {
+        let file = format!("{}/{}-{name}", env!("CARGO_TARGET_TMPDIR"), world.account);
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    let jwks = keep("jwks.json", &world.get("/.well-known/jwks.json").await.expect(200).body.to_string());
+    let verify = |file: &str| operate(&["verify-report", "--file", file, "--jwks", &jwks]);
+    let mut report = world.backend(Method::GET, &path, None).await.expect(200).body;
+    let told = verify(&keep("report.json", &report.to_string())).unwrap();
+    assert!(told.contains("1 entries as they were signed"), "{told}");
+    report["agreement"]["title"] = json!("Sale");
+    let told = verify(&keep("altered.json", &report.to_string())).unwrap_err();
+    assert!(told.contains("is not what was signed"), "{told}");
+    for accept in ["text/csv", "text/html"] {
+        let request = world.request(Method::GET, &path).bearer_auth(&world.key).header("accept", accept);
+        let told = verify(&keep("report.other", &request.send().await.unwrap().text().await.unwrap())).unwrap_err();
+        assert!(told.contains("cannot be verified") && told.contains("export the report as JSON"), "{told}");
+        assert!(!told.contains("is not what was signed"), "a genuine export is accused of nothing: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_provider_signs_with_a_secret_that_was_just_added_is_taken() {
+    let client = secrets();
+    let name = "countersign-provider-added";
+    let whsec = |fill: u8| format!("whsec_{}", STANDARD.encode([fill; 32]));
+    let keep = async |secrets: Value| {
+        let _ = client.create_secret().name(name).send().await;
+        client.put_secret_value().secret_id(name).secret_string(secrets.to_string()).send().await.unwrap();
+    };
+    keep(json!([whsec(1)])).await;
+    let held = Held::webhook_secrets(client.clone(), name.into());
+    let world = world_with(|options| options.callback_secrets = Some(held)).await;
+    let asked = world.asked(1, |_| {}).await;
+    let session = world.session(&asked.challenges[0]).await;
+    let tell = async |fill: u8, id: &str| {
+        let at = world.stack.clock().now();
+        let data = json!({"session": session, "outcome": "failed"});
+        let body = json!({"type": "kba.session.completed", "timestamp": at.to_rfc3339(), "data": data}).to_string();
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[fill; 32]);
+        let tag = aws_lc_rs::hmac::sign(&key, format!("{id}.{}.{body}", at.as_secs()).as_bytes());
+        let request = world.request(Method::POST, "/v1/kba/callback").header("content-type", "application/json");
+        let request = request.header("webhook-id", id).header("webhook-timestamp", at.as_secs());
+        world.send(request.header("webhook-signature", format!("v1,{}", STANDARD.encode(tag))).body(body)).await
+    };
+    let _ = tell(2, "msg_1").await.refused(401, "signature-invalid");
+    keep(json!([whsec(2), whsec(1)])).await;
+    // It was read just before: whoever forges cannot have it read each time.
+    world.advance(29);
+    let _ = tell(2, "msg_1").await.refused(401, "signature-invalid");
+    world.advance(1);
+    let _ = tell(2, "msg_1").await.expect(204);
+    assert_eq!(world.recipient(&asked, 0).await.kba.attempts, 1);
+    let _ = tell(1, "msg_2").await.expect(204);
+    let _ = tell(3, "msg_3").await.refused(401, "signature-invalid");
+}

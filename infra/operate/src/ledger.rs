@@ -60,6 +60,9 @@ pub(crate) async fn reconcile(sdk: &SdkConfig, table: String, account: Option<St
         Some(account) => vec![the_account(&table, &account).await?],
         None => accounts(&table).await?,
     };
+    if accounts.is_empty() {
+        return Err(Complaint::new("there are no accounts in this table: is it the stack's?"));
+    }
     let (mut told, mut wrong) = (String::new(), 0);
     for account in &accounts {
         let finding = reconcile::account(&table, &entropy, account).await.map_err(|failure| complaint(&failure))?;
