@@ -38,6 +38,10 @@ enum Step {
     Answer(Index, Outcome),
     /// A session is begun, ends by its time, and is answered after that.
     Late(Index, Outcome),
+    /// A session is begun, another takes its place, and the first is answered.
+    Superseded(Index, Outcome),
+    /// A link is opened, and nobody hears of it.
+    Unheard(Index),
     /// A message of the provider again, however late.
     Repeat(Index),
     Complete(Index),
@@ -100,6 +104,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         12 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Attempt(who, outcome)),
         5 => who().prop_map(Step::Sign),
         1 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Late(who, outcome)),
+        2 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Superseded(who, outcome)),
+        1 => who().prop_map(Step::Unheard),
         8 => (who(), outcome).prop_map(|(which, outcome)| Step::Answer(which, outcome)),
         2 => who().prop_map(Step::Repeat),
         2 => who().prop_map(Step::Complete),
@@ -159,6 +165,16 @@ async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMa
         Step::Late(who, outcome) => {
             if let Some(who) = one(who) {
                 attempt(trial, who, SESSION + 1, *outcome, luck).await;
+            }
+        }
+        Step::Superseded(who, outcome) => {
+            if let Some(who) = one(who) {
+                superseded(trial, who, *outcome, luck).await;
+            }
+        }
+        Step::Unheard(who) => {
+            if let Some(who) = one(who) {
+                trial.redeem(who, None, Luck::Struck(Mode::Lost, 1, 3)).await;
             }
         }
         Step::Sign(who) => {
@@ -224,6 +240,19 @@ async fn attempt(trial: &mut Trial, who: (u8, usize), seconds: i64, outcome: Out
     if trial.sessions.len() > sessions {
         trial.wait(seconds);
         trial.answer(trial.sessions.len() - 1, outcome, luck).await;
+    }
+}
+
+/// A recipient opens the last link and begins twice, and the first session is answered.
+async fn superseded(trial: &mut Trial, who: (u8, usize), outcome: Outcome, luck: Luck) {
+    let (challenges, sessions) = (trial.challenges(), trial.sessions.len());
+    trial.redeem(who, None, Luck::Good).await;
+    if trial.challenges() > challenges {
+        trial.open(trial.challenges() - 1, Luck::Good).await;
+        trial.open(trial.challenges() - 1, Luck::Good).await;
+    }
+    if trial.sessions.len() == sessions + 2 {
+        trial.answer(sessions, outcome, luck).await;
     }
 }
 
