@@ -231,13 +231,10 @@ fn the_table_of_the_template_is_the_one_that_the_tests_run_on() {
 /// What the access log has of a request, as the template's format writes it: what a variable of API Gateway has no value for is `-`.
 fn logged(format: &str, values: &[(&str, &str)]) -> Value {
     let value = |variable: &str| values.iter().find(|(name, _)| *name == variable).map_or("-", |(_, value)| value);
-    let mut parts = format.split("\"$context.");
-    let mut line = parts.next().unwrap().to_owned();
-    for part in parts {
-        let (variable, rest) = part.split_once('"').unwrap();
-        line += &format!("\"{}\"{rest}", value(variable));
-    }
-    serde_json::from_str(&line).unwrap()
+    let (start, rest) = format.split_once("\"$context.").unwrap();
+    let parts = rest.split("\"$context.").map(|part| part.split_once('"').unwrap());
+    let filled = parts.map(|(variable, rest)| format!("\"{}\"{rest}", value(variable)));
+    serde_json::from_str(&(start.to_owned() + &filled.collect::<Vec<_>>().concat())).unwrap()
 }
 
 /// Whether a metric filter takes an entry: `{ (… || …) && … }` of `$.name = "text"`, where a text may end in `*`.
@@ -280,4 +277,21 @@ fn sign_in_that_fails_or_is_turned_away_is_counted_and_wakes_somebody() {
     }
     let watched: BTreeSet<_> = ROUTES.iter().map(shared::http::routes::Route::key).collect();
     assert!(throttled.len() == 6 && throttled.iter().all(|key| watched.contains(*key)), "{throttled:?}");
+}
+
+#[test]
+fn the_tables_document_has_an_example_of_each_kind_of_item() {
+    let document = include_str!("../../infra/table.md");
+    let (_, items) = document.split_once("### Now\n").unwrap();
+    let (items, rest) = items.split_once("\n\n").unwrap();
+    let noun = |key: &str| key.split('#').next().unwrap().to_owned();
+    let keys = items.lines().flat_map(|line| line.split(" | ").nth(1)).flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    // `…#0` … `#7` is the end of one.
+    let nouns: BTreeSet<String> = keys.filter(|key| !key.starts_with('#')).map(noun).collect();
+    let (_, examples) = rest.split_once("```json\n").unwrap();
+    let examples = serde_json::Deserializer::from_str(examples.split_once("```").unwrap().0).into_iter::<Value>();
+    let shown: Vec<_> = examples.map(Result::unwrap).collect();
+    assert!(shown.iter().all(|item| item["sk"].is_string()));
+    assert_eq!(shown.iter().map(|item| noun(item["pk"].as_str().unwrap())).collect::<BTreeSet<_>>(), nouns);
+    assert!(shown.len() >= 32 && nouns.len() > 20, "{nouns:?}");
 }

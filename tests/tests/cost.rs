@@ -20,7 +20,7 @@ fn forget(world: &World) {
 fn cost(world: &World, name: &str) {
     let spent = world.stack.meter().take();
     let row = costs().get(name).copied().unwrap_or_else(|| panic!("the table has no row of {name}, which spends {spent:?}"));
-    assert_eq!(spent, row, "{name}, and what the table says");
+    assert_eq!(spent, row.cost, "{name}, and what the table says");
 }
 
 async fn backend(world: &World, method: Method, path: &str, body: Option<Value>, status: u16) -> Answer {
@@ -208,8 +208,10 @@ async fn links_and_passwords_cost_what_the_table_says() {
     world.advance(60);
     let challenge = open_last(&world, "ann@example.com").await.expect(200).text("challenge");
     let _ = world.issue(&challenge, "sms").await.expect(202);
-    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    let code = world.last_code().await;
     forget(&world);
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+    cost(&world, "POST /v1/codes/verify, before a new password");
     let body = json!({"challenge": challenge, "password": "a horse of another colour"});
     let _ = world.post("/v1/password", body).await.expect(204);
     cost(&world, "POST /v1/password");
@@ -294,6 +296,12 @@ async fn sending_costs_what_the_table_says() {
     cost(&world, "GET /v1/agreements");
     let _ = backend(&world, Method::GET, "/v1/authentication-methods", None, 200).await;
     cost(&world, "GET /v1/authentication-methods");
+    let mut grouped = one;
+    grouped["group"] = json!("escrow");
+    let grouped = recipient_path(&send_with(&world, "grouped", &grouped).await.expect(201), 0);
+    forget(&world);
+    let _ = backend(&world, Method::PATCH, &grouped, Some(json!({"authentication": "sms"})), 200).await;
+    cost(&world, "PATCH /v1/agreements/{id}/recipients/{recipient}, in a group");
     let recipient = recipient_path(&sent, 0);
     for (to, row) in [
         ("sms", "PATCH /v1/agreements/{id}/recipients/{recipient}"),
@@ -311,6 +319,8 @@ async fn sending_costs_what_the_table_says() {
     forget(&world);
     let _ = backend(&world, Method::POST, &cancel, Some(json!({"reason": "changed"})), 200).await;
     cost(&world, "POST /v1/agreements/{id}/cancel");
+    let _ = send_with(&world, "kba", &agreement(&json!([person(2, "kba")]))).await.expect(201);
+    cost(&world, "POST /v1/agreements, to one by KBA");
 }
 
 #[tokio::test]

@@ -214,15 +214,19 @@ impl<'a> Way<'a> {
     pub async fn code(&mut self) -> Result<(Person, String, String), Fault> {
         let (person, challenge) = self.challenge().await?;
         self.ask("code-issue", &person.code(&challenge)).await?.expect(202)?;
-        let code = match self {
-            Self::Bootstraps { world, .. } => world.aws.last_code()?,
-            Self::Handlers(world) => {
-                let message = world.stack.outbox().latest_to(&person.phone).ok_or("no text was sent")?;
-                let run = message.text.rsplit(|letter: char| !letter.is_ascii_digit()).find(|run| run.len() >= 6);
-                run.ok_or("the text has no code")?.to_owned()
-            }
-        };
+        let code = self.code_to(&person)?;
         Ok((person, challenge, code))
+    }
+
+    /// The code in the last text to somebody.
+    pub fn code_to(&self, person: &Person) -> Result<String, Fault> {
+        let world = match self {
+            Self::Bootstraps { world, .. } => return world.aws.last_code(),
+            Self::Handlers(world) => world,
+        };
+        let message = world.stack.outbox().latest_to(&person.phone).ok_or("no text was sent")?;
+        let run = message.text.rsplit(|letter: char| !letter.is_ascii_digit()).find(|run| run.len() >= 6);
+        run.map(str::to_owned).ok_or_else(|| "the text has no code".into())
     }
 
     /// The token of the link in the last mail to `address`.

@@ -38,7 +38,7 @@ mod store;
 pub mod storm;
 mod torn;
 
-pub use costs::costs;
+pub use costs::{Row, costs};
 pub use demo::{Demo, DemoUser};
 pub use event::Incoming;
 pub use faults::{Faults, Held, Mode, Plan, Report, Service};
