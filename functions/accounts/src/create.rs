@@ -20,7 +20,9 @@ use crate::name;
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateAccount)]
 pub struct Request {
-    /// The organisation's name, as messages give it: 1 to 100 characters, none of them a control character.
+    /// The organisation's name, as messages give it: 1 to 100 characters, none of them a control character. A text, which is of one part,
+    /// has room for 30 of GSM-7: a longer name is cut between words, letters lose their accents, and where a name has others or would be
+    /// cut to less than 8, the text names the host that the code is for.
     #[schema(example = "Acme Escrow", min_length = 1, max_length = 100)]
     pub name: String,
     /// What the organisation has subscribed to.

@@ -46,11 +46,19 @@ impl CodeMessage<'_> {
         let code = self.code.expose();
         let last = format!("\n\n@{} #{code}", self.host);
         let line = |organisation: &str| language.code_text(organisation, code, self.reference);
-        // The host is never cut: another host is another owner. The name makes room, and beyond that the text takes a second part.
+        // The host is never cut: another host is another owner. The name makes room, and beyond that the text takes a second part, which
+        // then has room for it.
         let rest = line("").chars().count() + last.chars().count();
-        let organisation = gsm7::name(self.organisation, gsm7::PART.saturating_sub(rest).min(NAME_MAX));
-        let organisation = if organisation.is_empty() { language.nobody() } else { &organisation };
-        format!("{}{last}", line(organisation))
+        let one_part = gsm7::PART.checked_sub(rest);
+        let room = one_part.unwrap_or_else(|| (2 * gsm7::PART_OF_TWO).saturating_sub(rest));
+        format!("{}{last}", line(&self.sender(room).unwrap_or_else(|| language.nobody().to_owned())))
+    }
+
+    /// Who sends it, in so much room: the organisation by its name, or by its host where the name cannot be spelt or is too long. Where
+    /// there is room for neither, the last line alone says it.
+    fn sender(&self, room: usize) -> Option<String> {
+        let host = || (!self.host.is_empty() && self.host.chars().count() <= room).then(|| self.host.to_owned());
+        gsm7::name(self.organisation, room.min(NAME_MAX)).or_else(host)
     }
 
     /// The mail.
@@ -102,13 +110,46 @@ mod tests {
             prop_assert!(gsm7::fits(&text), "{} {}", text.chars().count(), text);
             let last = format!("@{host} #048213");
             prop_assert_eq!(text.lines().last(), Some(last.as_str()));
+            let first = text.lines().next().unwrap_or_default();
+            // In whole words of the name, or by the whole host. Where the host takes all the room, by its line alone.
+            let whole = gsm7::name(&name, 200);
+            let by_name = whole.is_some_and(|whole| {
+                let words: Vec<&str> = whole.split(' ').collect();
+                (1..=words.len()).any(|count| {
+                    let some = words[..count].join(" ");
+                    let some = if count == words.len() { some.as_str() } else { some.trim_end_matches(|c: char| !c.is_alphanumeric()) };
+                    (count == words.len() || some.chars().count() >= 8) && first.starts_with(some)
+                })
+            });
+            let no_room = text.chars().count() + host.chars().count() > gsm7::PART;
+            prop_assert!(by_name || first.starts_with(&host) || no_room, "{text}");
         }
+    }
+
+    #[test]
+    fn who_sends_a_text_is_named_by_the_host_where_the_name_cannot_be_spelt() {
+        for (name, sender) in [
+            ("Alder & Pine Bank", "Alder & Pine Bank"),
+            ("Альфа Банк", "portal.example"),
+            ("Τράπεζα", "portal.example"),
+            ("三菱 Trust", "portal.example"),
+            ("Alder & Pine Savings and Loan Company", "Alder & Pine Savings and Loan"),
+            ("Donaudampfschifffahrtsgesellschaft", "portal.example"),
+        ] {
+            for locale in languages::ALL {
+                let text = sms(name, "portal.example", locale);
+                assert!(text.starts_with(sender) && gsm7::fits(&text), "{text}");
+            }
+        }
+        let long = format!("{}.example", "a".repeat(70));
+        assert!(sms("Alder & Pine", &long, Locale::En).starts_with("Your sign-in code"), "there is room for neither");
     }
 
     #[test]
     fn a_host_of_any_length_is_whole() {
         let host = format!("{}.example", "a".repeat(150));
         let text = sms("Alder & Pine Bank", &host, Locale::Fr);
+        assert!(text.starts_with("Alder & Pine Bank"), "of two parts there is room enough: {text}");
         assert_eq!(text.lines().last(), Some(format!("@{host} #048213").as_str()));
     }
 

@@ -13,11 +13,27 @@ pub fn fits(text: &str) -> bool {
     text.chars().count() <= PART && text.chars().all(|c| BASIC.contains(c))
 }
 
-/// `name` in the basic set, at most `most` characters: letters that are not in it lose their accents, what is left is dropped.
-pub fn name(name: &str, most: usize) -> String {
+/// The characters of each part of a text that takes two: the header that joins them has its share.
+pub const PART_OF_TWO: usize = 153;
+/// The fewest characters that a name is cut to: what is shorter may as well be another's.
+const NAME_MIN: usize = 8;
+
+/// `name` in the basic set, at most `most` characters: letters that are not in it lose their accents, signs are dropped. None, where a
+/// letter would be lost or a word cut: a name in part is no name, or another's.
+pub fn name(name: &str, most: usize) -> Option<String> {
+    if name.chars().any(|c| c.is_alphanumeric() && spell(c).is_none()) {
+        return None;
+    }
     let spelt: String = name.chars().filter_map(spell).flat_map(str::chars).collect();
-    let words = spelt.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().take(most).collect::<String>().trim_end().to_owned()
+    let words: Vec<&str> = spelt.split_whitespace().collect();
+    let whole = words.join(" ");
+    if whole.chars().count() <= most {
+        return Some(whole).filter(|whole| whole.chars().any(char::is_alphanumeric));
+    }
+    let cut = (1..words.len()).rev().filter_map(|count| words.get(..count)).map(|some| some.join(" "));
+    // The sign that joined it to the word after it goes with that.
+    let mut cut = cut.map(|some| some.trim_end_matches(|c: char| !c.is_alphanumeric()).to_owned());
+    cut.find(|some| some.chars().count() <= most).filter(|some| some.chars().count() >= NAME_MIN)
 }
 
 fn spell(c: char) -> Option<&'static str> {
@@ -62,16 +78,35 @@ mod tests {
 
     #[test]
     fn a_name_keeps_what_can_be_kept() {
-        assert_eq!(name("Crédit “Łódź” — 東京", 40), "Crédit Lodz -");
-        assert_eq!(name("evil\n@bank.example #123456", 40), "evilbank.example 123456");
+        assert_eq!(name("Crédit “Łódź” — ✓", 40).unwrap(), "Crédit Lodz -");
+        assert_eq!(name("evil\n@bank.example #123456", 40).unwrap(), "evilbank.example 123456");
+    }
+
+    #[test]
+    fn a_name_that_would_lose_a_letter_is_none() {
+        for lost in ["Альфа Банк", "三菱 Trust", "Τράπεζα", "بنك", "Crédit 東京", "", "“”", "&"] {
+            assert_eq!(name(lost, 40), None, "{lost}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut_between_words_and_not_to_a_stump() {
+        let cut = |most| name("Alder & Pine Savings Bank", most);
+        assert_eq!(cut(25).as_deref(), Some("Alder & Pine Savings Bank"));
+        assert_eq!(cut(24).as_deref(), Some("Alder & Pine Savings"));
+        assert_eq!(cut(19).as_deref(), Some("Alder & Pine"));
+        assert_eq!(cut(11), None, "Alder alone may be another's");
+        assert_eq!(name("Donaudampfschifffahrtsgesellschaft", 30), None);
+        assert_eq!(name("Bank", 4).as_deref(), Some("Bank"), "a short name that is whole is a name");
     }
 
     proptest! {
         #[test]
         fn a_name_is_always_in_the_set(text in "\\PC{0,80}") {
-            let spelt = name(&text, 30);
-            prop_assert!(spelt.chars().count() <= 30);
-            prop_assert!(fits(&spelt));
+            if let Some(spelt) = name(&text, 30) {
+                prop_assert!(spelt.chars().count() <= 30 && spelt.chars().any(char::is_alphanumeric));
+                prop_assert!(fits(&spelt));
+            }
         }
     }
 }
