@@ -31,7 +31,7 @@ pub use message::{AgreementMail, ChangeMail, Changed, Invitation, LinkMail, LowB
 pub enum NotSent {
     /// It was certainly not taken.
     Refused,
-    /// The answer was lost: the person may have the message.
+    /// The answer was lost, or told of a fault of the sender's: the person may have the message.
     Unknown,
 }
 
@@ -143,7 +143,9 @@ fn read<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> (NotS
                 answer.err().code(),
                 Some("Throttling" | "ThrottlingException" | "ThrottledException" | "TooManyRequestsException")
             );
-            (NotSent::Refused, throttled || answer.raw().status().is_server_error())
+            // What a sender says after a fault of its own tells nothing of what it did before.
+            let unknown = !throttled && answer.raw().status().is_server_error();
+            (if unknown { NotSent::Unknown } else { NotSent::Refused }, throttled)
         }
         SdkError::DispatchFailure(_) if was_refused(error) => (NotSent::Refused, true),
         SdkError::ConstructionFailure(_) => (NotSent::Refused, false),
@@ -172,4 +174,30 @@ fn timeouts() -> TimeoutConfig {
 fn not_sent(service: &'static str, code: Option<&str>) -> NotSent {
     tracing::warn!(service, code = code.unwrap_or("no answer"), "a message was not taken");
     NotSent::Refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_sns::error::ErrorMetadata;
+    use aws_sdk_sns::operation::publish::PublishError;
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_types::body::SdkBody;
+
+    fn answered(status: u16, code: &str) -> (NotSent, bool) {
+        let error = PublishError::generic(ErrorMetadata::builder().code(code).build());
+        read(&SdkError::service_error(error, HttpResponse::new(status.try_into().unwrap(), SdkBody::empty())))
+    }
+
+    #[test]
+    fn what_a_sender_says_after_its_own_fault_is_no_refusal_and_is_not_repeated() {
+        assert_eq!(answered(500, "InternalError"), (NotSent::Unknown, false));
+        assert_eq!(answered(503, "ServiceUnavailable"), (NotSent::Unknown, false));
+        // Turned away, whatever the status: nothing was done, and it may be the next time.
+        for (status, code) in [(400, "Throttling"), (429, "TooManyRequestsException"), (503, "ThrottlingException")] {
+            assert_eq!(answered(status, code), (NotSent::Refused, true), "{code}");
+        }
+        assert_eq!(answered(400, "InvalidParameter"), (NotSent::Refused, false));
+        assert_eq!(answered(403, "AuthorizationError"), (NotSent::Refused, false));
+    }
 }
