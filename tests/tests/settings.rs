@@ -236,6 +236,9 @@ async fn a_setting_that_cannot_be_is_refused_and_named() {
         (json!({"origins": "https://a.example"}), "/origins"),
         (json!({"origins": ["https://a.example/"]}), "/origins/0"),
         (json!({"origins": ["https://a.example", "*"]}), "/origins/1"),
+        (json!({"origins": ["http://a.example"]}), "/origins/0"),
+        (json!({"origins": ["http://localhost", "http://localhost.a.example"]}), "/origins/1"),
+        (json!({"origins": ["http://10.0.0.1:8080"]}), "/origins/0"),
         (json!({"origins": ["null"]}), "/origins/0"),
         (json!({"origins": ["https://A.example"]}), "/origins/0"),
         (json!({"origins": ["https://a.example:443"]}), "/origins/0"),
@@ -279,12 +282,20 @@ async fn an_allowlist_has_at_most_a_hundred_and_fifty_networks() {
 }
 
 #[tokio::test]
+async fn an_origin_is_https_or_on_this_machine() {
+    let world = World::new().await;
+    let good = json!(["https://a.example", "http://localhost:3000", "http://127.0.0.1:9000", "http://[::1]:9000"]);
+    assert_eq!(patch(&world, json!({"origins": good})).await.expect(200).body["origins"], good);
+}
+
+#[tokio::test]
 async fn a_network_that_is_too_wide_is_named() {
     let world = World::new().await;
     let narrow = json!({"ip_allowlist": ["10.0.0.0/16", "2001:db8::/32", "127.0.0.1/32", "::1/128", "192.0.2.7"]});
     let _ = patch(&world, narrow.clone()).await.expect(200);
     for (list, wide) in [
         (json!(["10.0.0.0/15"]), vec!["/ip_allowlist/0"]),
+        (json!(["10.1.2.3/8"]), vec!["/ip_allowlist/0"]),
         (json!(["0.0.0.0/0"]), vec!["/ip_allowlist/0"]),
         (json!(["::/0"]), vec!["/ip_allowlist/0"]),
         (json!(["127.0.0.1/32", "2001:db8::/31"]), vec!["/ip_allowlist/1"]),

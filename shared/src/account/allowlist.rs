@@ -29,11 +29,11 @@ pub fn network(text: &str) -> Result<IpNet, BadNetwork> {
         Err(_) => text.parse::<IpAddr>().map(IpNet::from).map_err(|_| BadNetwork::Malformed)?,
     };
     let net = canonical(net);
-    if net != net.trunc() {
-        return Err(BadNetwork::HostBits);
-    }
     let widest = if net.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
-    if net.prefix_len() < widest { Err(BadNetwork::TooWide) } else { Ok(net) }
+    if net.prefix_len() < widest {
+        return Err(BadNetwork::TooWide);
+    }
+    if net == net.trunc() { Ok(net) } else { Err(BadNetwork::HostBits) }
 }
 
 /// A mapped IPv4 network is that IPv4 network.
@@ -96,6 +96,9 @@ mod tests {
         assert_eq!(network("::/0"), Err(BadNetwork::TooWide));
         assert_eq!(network("::ffff:0.0.0.0/96"), Err(BadNetwork::TooWide));
         assert_eq!(network("10.0.0.1/24"), Err(BadNetwork::HostBits));
+        // Too wide is too wide, whatever stands behind the prefix.
+        assert_eq!(network("10.1.2.3/8"), Err(BadNetwork::TooWide));
+        assert_eq!(network("2001:db8::1/16"), Err(BadNetwork::TooWide));
         assert_eq!(network("10.0.0.0/33"), Err(BadNetwork::Malformed));
         assert_eq!(network("office"), Err(BadNetwork::Malformed));
         assert_eq!(network("127.0.0.1").unwrap().to_string(), "127.0.0.1/32");

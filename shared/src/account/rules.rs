@@ -25,7 +25,9 @@ impl Settings {
             errors.push(FieldError::new("/quota/low_balance", "must be at most 1000000"));
         }
         each("/origins", &self.origins, ORIGINS_MAX, &mut errors, |text| {
-            is_origin(text).then_some(()).ok_or("must be a web origin such as https://portal.example, without a path")
+            is_origin(text)
+                .then_some(())
+                .ok_or("must be a web origin such as https://portal.example, without a path; http only on this machine")
         });
         each("/links/redirect_uris", &self.links.redirect_uris, LIST_MAX, &mut errors, |text| {
             is_redirect_uri(text)
@@ -120,8 +122,9 @@ fn each(
 
 fn is_origin(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
-    let web = matches!(url.scheme(), "https" | "http") && url.host().is_some();
-    web && text.len() <= URI_MAX && url.origin().ascii_serialization() == text
+    // What is read in a page that anybody on the way may have written is read by anybody.
+    let safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+    safe && url.host().is_some() && text.len() <= URI_MAX && url.origin().ascii_serialization() == text
 }
 
 fn is_redirect_uri(text: &str) -> bool {

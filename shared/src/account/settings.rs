@@ -9,14 +9,15 @@ use utoipa::ToSchema;
 pub struct Settings {
     /// When a second factor is asked for, and which there are.
     pub second_factor: SecondFactor,
-    /// Networks (CIDR) from which internal users need no second factor: at most 150, no wider than /16 or /32.
+    /// Networks (CIDR) from which internal users need no second factor: at most 150, no wider than /16 or /32. Behind the prefix all
+    /// bits are zero: `203.0.113.0/24`, and not `203.0.113.7/24`, which may be meant as one address. An address alone is that address.
     #[schema(example = json!(["203.0.113.0/24"]))]
     pub ip_allowlist: Vec<String>,
     /// The issuer of ID tokens that are taken for a password.
     pub sso: Option<Sso>,
     /// Knowledge-based authentication.
     pub kba: Kba,
-    /// Web origins whose pages may read answers (CORS); the first is named in texts. At most 20.
+    /// Web origins whose pages may read answers (CORS), https, or http on this machine; the first is named in texts. At most 20.
     #[schema(example = json!(["https://portal.example"]))]
     pub origins: Vec<String>,
     /// One-time links.
