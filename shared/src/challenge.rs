@@ -52,9 +52,9 @@ impl First {
         }
     }
 
-    /// Whether `method` may follow. A mailbox alone is not to set a password: what is then proved with it would be the mailbox again.
+    /// Whether `method` may follow: see [`Purpose::admits`].
     pub fn admits(&self, method: Method) -> bool {
-        method != Method::Email || !self.sets_password()
+        self.link().is_none_or(|opened| opened.purpose.admits(method))
     }
 
     /// Whether setting up a first factor may follow. After a forgotten password it may not: whoever reads the mailbox asks for that

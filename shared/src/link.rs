@@ -15,7 +15,7 @@ use crate::ids::{AccountId, LinkId, UserId};
 use crate::keyring::Keyring;
 use crate::owed::{self, Mail, Owed};
 use crate::secret::{self, Fingerprint, Secret};
-use crate::user::User;
+use crate::user::{Method, User};
 
 /// How long a link is good unless its maker says otherwise.
 pub const LIFETIME: Span = Span::hours(1);
@@ -48,6 +48,11 @@ impl Purpose {
             Self::SignIn => "sign-in",
             Self::Password => "password",
         }
+    }
+
+    /// Whether `method` may follow. A mailbox alone is not to set a password: what is then proved with it would be the mailbox again.
+    pub fn admits(self, method: Method) -> bool {
+        self != Self::Password || method != Method::Email
     }
 }
 

@@ -210,7 +210,7 @@ async fn a_mailbox_alone_sets_no_password() {
     let world = World::new().await;
     let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
     let _ = world.user("ann", json!({})).await;
-    let _ = world.user("mail", json!({"phone": null})).await;
+    let mail = world.user("mail", json!({})).await;
     let _ = forget(&world, &world.account, "ann").await.expect(202);
     let token = token_of(&world.outbox().await.pop().unwrap());
     let opened = world.post("/v1/links/redeem", json!({"token": token})).await.expect(200);
@@ -219,15 +219,120 @@ async fn a_mailbox_alone_sets_no_password() {
     let _ = world.issue(&opened.text("challenge"), "email").await.refused(403, "method-not-enabled");
     let _ = forget(&world, &world.account, "mail").await.expect(202);
     let token = token_of(&world.outbox().await.pop().unwrap());
-    let _ = world.post("/v1/links/redeem", json!({"token": token})).await.refused(403, "no-usable-factor");
+    lose_the_phone(&world, &mail).await;
+    let refused = world.post("/v1/links/redeem", json!({"token": token})).await.refused(403, "no-usable-factor");
+    assert_eq!(refused.text("detail"), "The user has none that can be used here.");
+}
+
+async fn lose_the_phone(world: &World, person: &Person) {
+    let path = format!("/v1/users/{}", person.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"phone": null}))).await.expect(200);
+}
+
+#[tokio::test]
+async fn who_could_not_use_the_link_is_mailed_whom_to_ask_and_the_caller_is_told_the_same() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let _ = world.user("ann", json!({})).await;
+    let link = forget(&world, &world.account, "ann").await.expect(202);
+    assert!(world.outbox().await.pop().unwrap()["text"].as_str().unwrap().contains("/link#"));
+    // Codes by mail alone; nothing at all; nothing that is on.
+    for (locale, subject) in [
+        ("en", "New password"),
+        ("fr", "Nouveau mot de passe"),
+        ("de", "Neues Passwort"),
+        ("es", "Nueva contraseña"),
+        ("it", "Nuova password"),
+    ] {
+        let person = world.user(&format!("mail-{locale}"), json!({"phone": null, "locale": locale})).await;
+        let answer = forget(&world, &world.account, &person.username).await.expect(202);
+        assert_eq!(answer.body, link.body);
+        let mail = world.outbox().await.pop().unwrap();
+        let (text, html) = (mail["text"].as_str().unwrap(), mail["html"].as_str().unwrap());
+        assert_eq!(mail["to"], format!("mail-{locale}@example.com"));
+        assert!(mail["subject"].as_str().unwrap().starts_with(subject), "{mail}");
+        assert!(text.contains("Alder & Pine") && !text.contains("/link#") && !html.contains("/link#"), "{mail}");
+        assert_eq!(world.actions(&person.id).await.last().unwrap(), "password-forgotten: no-usable-factor");
+    }
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": false}}})).await;
+    let new = world.user("new", json!({"phone": null})).await;
+    let _ = forget(&world, &world.account, &new.username).await.expect(202);
+    assert!(!world.outbox().await.pop().unwrap()["text"].as_str().unwrap().contains("/link#"));
+    let _ = world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
+    let _ = forget(&world, &world.account, "ann").await.expect(202);
+    let mails = world.outbox().await;
+    assert!(!mails.last().unwrap()["text"].as_str().unwrap().contains("/link#"));
+    assert_eq!(mails.len(), 1 + 5 + 1 + 1);
+    // It is of the mailbox's share as a link is.
+    for _ in 0..3 {
+        let _ = forget(&world, &world.account, "ann").await.expect(202);
+    }
+    assert_eq!(world.outbox().await.len(), mails.len() + 3);
+    let again = world.user("again", json!({"phone": null, "email": "ANN@example.com"})).await;
+    let _ = forget(&world, &world.account, &again.username).await.expect(202);
+    assert_eq!(world.outbox().await.len(), mails.len() + 3);
+    assert_eq!(world.actions(&again.id).await.last().unwrap(), "password-forgotten: too-many-sends");
+}
+
+/// Says that the password was forgotten, with an `Idempotency-Key`.
+async fn forget_with(world: &World, key: &str, username: &str) -> Answer {
+    let body = json!({"account": world.account, "username": username});
+    world.send(world.request(Method::POST, "/v1/password/forgotten").header("idempotency-key", key).json(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_request_again_mails_nothing_and_tells_of_nobody() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let mut told = Vec::new();
+    for username in ["ann", "nobody"] {
+        let key = format!("key-{username}");
+        let first = forget_with(&world, &key, username).await.expect(202);
+        assert_eq!(first.header("idempotency-replayed"), None);
+        let _ = world.stack.meter().take();
+        let again = forget_with(&world, &key, username).await.expect(202);
+        let cost = world.stack.meter().take();
+        assert_eq!((again.header("idempotency-replayed"), &again.body), (Some("true"), &first.body));
+        let _ = forget_with(&world, &key, "somebody").await.refused(422, "idempotency-key-reused");
+        told.push((cost.requests, first.body));
+    }
+    assert_eq!(told[0], told[1], "whoever it was");
+    assert_eq!((world.outbox().await.len(), world.actions(&ann.id).await.len()), (1, 2));
+    // It counts once: four more are let through, and the first is still answered again when no more are.
+    for _ in 0..4 {
+        let _ = forget(&world, &world.account, "ann").await.expect(202);
+    }
+    let _ = forget(&world, &world.account, "ann").await.refused(429, "too-many-sends");
+    let _ = forget_with(&world, "key-ann", "ann").await.expect(202);
+    assert_eq!(world.outbox().await.len(), 5);
+    world.advance(86_400);
+    let later = forget_with(&world, "key-ann", "ann").await.expect(202);
+    assert_eq!((later.header("idempotency-replayed"), world.outbox().await.len()), (None, 6));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_twenty_requests_with_one_key_one_is_counted_and_mailed() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    // One short of the share: whoever comes after the same request is not told that it is used up.
+    for _ in 0..4 {
+        let _ = forget(&world, &world.account, "ann").await.expect(202);
+    }
+    let answers = join_all((0..20).map(|_| forget_with(&world, "k", "ann"))).await;
+    assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
+    let replayed = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_some()).count();
+    assert_eq!((replayed, world.outbox().await.len()), (19, 5));
+    let told = world.actions(&ann.id).await;
+    assert_eq!(told.iter().filter(|action| *action == "password-forgotten").count(), 5);
 }
 
 #[tokio::test]
 async fn a_mailbox_alone_sets_up_no_factor_on_the_way_to_a_password() {
     let world = World::new().await;
-    let new = world.user("new", json!({"phone": null})).await;
+    let new = world.user("new", json!({})).await;
     let _ = forget(&world, &world.account, "new").await.expect(202);
     let token = token_of(&world.outbox().await.pop().unwrap());
+    lose_the_phone(&world, &new).await;
     let _ = world.post("/v1/links/redeem", json!({"token": token})).await.refused(403, "no-usable-factor");
 
     // Nor after an administrator's reset: a link that the organisation sends is the way there.

@@ -1,8 +1,13 @@
 //! `POST /v1/password/forgotten`: mails a link to whoever has the username, if that is anybody who can be reached.
 //!
+//! Whom a link does not lead on, for want of a factor that may follow it, is mailed whom to ask instead.
+//!
 //! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and it comes when [`FLOOR`] is over:
 //! not when a mail was sent, which takes longer than sending none. Where too little of it is left, the mail is not begun: it is owed, and
 //! the clean-up sends it. One that was begun is never broken off: it would be claimed by nobody who is at it, or go twice.
+//!
+//! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for everybody, in the transaction that counts
+//! the request, so that it tells of nobody more than the answer does; the key is one of those of the source address.
 
 use std::time::Duration;
 
@@ -12,11 +17,13 @@ use shared::audit::{Action, Actor, Event};
 use shared::clock::Timestamp;
 use shared::code::{PER_DESTINATION, PER_SOURCE};
 use shared::config::source_key;
+use shared::courier::Message;
 use shared::dynamo::{Failure, Key, Patience, Write, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, refusals};
+use shared::idempotency::IdempotencyKey;
 use shared::ids::AccountId;
 use shared::link::{self, Envelope, Link, Purpose, Token};
-use shared::owed;
+use shared::owed::{self, Mail, Owed};
 use shared::throttle::Window;
 use shared::user::credential::Credential;
 use shared::user::subject::Subject;
@@ -57,6 +64,28 @@ pub struct Response {
     pub expires_in: i64,
 }
 
+impl Response {
+    const fn of_everybody() -> Self {
+        Self { expires_in: link::PASSWORD_LIFETIME.as_secs() }
+    }
+}
+
+/// What is known of a request before it is decided.
+enum Known {
+    /// It was carried out before, and this was the answer.
+    Answered(Reply),
+    /// It is to be decided.
+    Open(Box<Case>),
+}
+
+/// What became of a request.
+enum Done {
+    /// It was carried out before, and this was the answer.
+    Before(Reply),
+    /// It is carried out, but for the mail that is owed here.
+    Now(Option<Key>),
+}
+
 /// What is known of a request when it is decided.
 struct Case {
     account: Option<Account>,
@@ -85,10 +114,13 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     }
     #[expect(clippy::disallowed_methods, reason = "how long somebody waits, and not what time it is")]
     let began = Instant::now();
-    let mail = owe(state, call, &request).await?;
+    let mail = match owe(state, call, &request).await? {
+        Done::Before(reply) => return Ok(reply),
+        Done::Now(mail) => mail,
+    };
     owed::deliver_all(&state.app, &state.courier, mail.filter(|_| may_send(began.elapsed()))).await;
     tokio::time::sleep_until(began + answered_after(began.elapsed())).await;
-    Ok(Reply::json(202, &Response { expires_in: link::PASSWORD_LIFETIME.as_secs() }))
+    Ok(Reply::json(202, &Response::of_everybody()))
 }
 
 /// Whether a mail is begun when so much time has gone by.
@@ -102,43 +134,67 @@ fn answered_after(elapsed: Duration) -> Duration {
 }
 
 /// Counts the request, tells of it in the audit, and owes a mail where there is somebody to get one; answers where that stands.
-async fn owe(state: &State, call: &Call, request: &Request) -> Result<Option<Key>, Problem> {
+async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
     let app = &state.app;
+    let key = IdempotencyKey::of(call, &format!("{}\n{}", request.account, source_key(call.source)))?;
     let mut patience = Patience::default();
     let mut limits = Limits::default();
     loop {
-        let case = Case::read(state, call, request).await?;
-        let (mail, writes) = case.plan(state, call, &limits).await?;
+        let case = match Case::read(state, call, request, key.as_ref()).await? {
+            Known::Answered(reply) => return Ok(Done::Before(reply)),
+            Known::Open(case) => case,
+        };
+        let (mail, mut writes) = case.plan(state, call, &limits).await?;
+        if let Some(key) = &key {
+            writes.push(key.keep(&serde_json::to_string(&Response::of_everybody()).unwrap_or_default(), case.now)?);
+        }
         let failure = match app.table.transact(writes).await {
-            Ok(()) => return Ok(mail),
+            Ok(()) => return Ok(Done::Now(mail)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(failure) => failure,
         };
-        limits = case.limits(&failure, limits.mailbox_full)?;
+        // The last write is the record's: where it stood in the way, the same request was faster, and its count is no refusal of this.
+        let same =
+            key.is_some() && matches!(&failure, Failure::Condition(reasons) if reasons.last().is_some_and(Option::is_some));
+        if !same {
+            limits = case.limits(&failure, limits.mailbox_full)?;
+        }
         patience.wait(&app.entropy).await?;
     }
 }
 
+/// What was answered to the same request, where it was faster than the read that says a limit is reached: a read of no one instant.
+async fn answered_meanwhile(state: &State, key: Option<&IdempotencyKey>, now: Timestamp) -> Result<Option<Reply>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    key.answer_again(state.app.table.get(key.record()).await?, now)
+}
+
 impl Case {
-    async fn read(state: &State, call: &Call, request: &Request) -> Result<Self, Problem> {
+    async fn read(state: &State, call: &Call, request: &Request, key: Option<&IdempotencyKey>) -> Result<Known, Problem> {
         let app = &state.app;
         let now = app.clock.now();
         let username = username::looked_up(&request.username);
-        let wanted = vec![
+        let mut wanted = vec![
             keys::account(request.account),
             keys::name(request.account, &username),
             keys::name_sends(request.account, &username),
             keys::source_links(&source_key(call.source)),
         ];
+        wanted.extend(key.map(IdempotencyKey::record));
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let mut next = || items.next().flatten();
         let account: Option<Account> = next().map(read).transpose()?;
         let credential: Option<Credential> = next().map(read).transpose()?;
         call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
-        for window in [&PER_DESTINATION, &PER_SOURCE] {
-            let moments = next().as_ref().map(Window::moments).unwrap_or_default();
+        let logs = [(&PER_DESTINATION, next()), (&PER_SOURCE, next())];
+        if let Some(reply) = key.map(|key| key.answer_again(next(), now)).transpose()?.flatten() {
+            return Ok(Known::Answered(reply));
+        }
+        for (window, log) in logs {
+            let moments = log.as_ref().map(Window::moments).unwrap_or_default();
             if let Some((until, limit)) = window.full_until(&moments, now) {
-                return Err(refusals::too_many_sends(until, limit, now));
+                let answered = answered_meanwhile(state, key, now).await?.map(Known::Answered);
+                return answered.ok_or_else(|| refusals::too_many_sends(until, limit, now));
             }
         }
         let credential = credential.filter(|_| account.is_some());
@@ -156,7 +212,7 @@ impl Case {
             Some(account) => account.settings_in(subject.group(), group, &app.table).await?,
             None => Settings::default(),
         };
-        Ok(Self { account, id: request.account, settings, username, subject, has_password, now })
+        Ok(Known::Open(Box::new(Self { account, id: request.account, settings, username, subject, has_password, now })))
     }
 
     /// The user and the account, if a mail can be sent. Who has no password signs in by other means alone, and cannot have forgotten one.
@@ -181,18 +237,35 @@ impl Case {
             writes.extend(self.subject.tell(self.id, [event.failed().with("reason", self.reason(limits))], self.now)?);
             return Ok((None, writes));
         };
-        let token = Token::draw(&app.entropy);
-        let link = Link::new(user, Purpose::Password, None, link::PASSWORD_LIFETIME, &app.entropy, self.now);
-        let keyring = app.keyrings.current(self.now).await;
-        let base = call.base_url(app.config.base_url.as_deref());
         let to = user.destination(Method::Email).unwrap_or_default();
         let locale = user.locale.unwrap_or(self.settings.locale);
-        let envelope = Envelope { organisation: &account.name, to, locale, base: &base };
-        let (mail, owing) = link.owe(&token, &envelope, &keyring, self.now)?;
-        writes.extend(self.subject.tell(self.id, [event.with("link", link.id.to_string())], self.now)?);
-        let mailbox = keys::destination_links(to);
-        writes.extend([PER_DESTINATION.enter(mailbox, self.now, limits.mailbox.as_deref()), link.create(&token)?, owing]);
+        let (mail, event, owing) = if self.is_led_on(user) {
+            let base = call.base_url(app.config.base_url.as_deref());
+            let token = Token::draw(&app.entropy);
+            let link = Link::new(user, Purpose::Password, None, link::PASSWORD_LIFETIME, &app.entropy, self.now);
+            let keyring = app.keyrings.current(self.now).await;
+            let envelope = Envelope { organisation: &account.name, to, locale, base: &base };
+            let (mail, owing) = link.owe(&token, &envelope, &keyring, self.now)?;
+            (mail, event.with("link", link.id.to_string()), vec![link.create(&token)?, owing])
+        } else {
+            let (organisation, to) = (account.name.clone(), to.to_owned());
+            let mail = Mail { account: account.id, organisation, to, locale, message: Message::NoPasswordLink };
+            // Named by the place of its entry in the user's chain: it is owed once.
+            let id = format!("forgotten#{}-{}", user.id, user.head.sequence + 1);
+            let owed = Owed::new(mail, self.now).good_until(self.now.plus(link::PASSWORD_LIFETIME));
+            let event = event.failed().with("reason", "no-usable-factor");
+            (keys::owed(&id), event, vec![owed::standalone(&id, owed, self.now)?])
+        };
+        writes.extend(self.subject.tell(self.id, [event], self.now)?);
+        writes.push(PER_DESTINATION.enter(keys::destination_links(to), self.now, limits.mailbox.as_deref()));
+        writes.extend(owing);
         Ok((Some(mail), writes))
+    }
+
+    /// Whether a link would lead the user on: it takes a factor beside the mailbox.
+    fn is_led_on(&self, user: &User) -> bool {
+        let offered = user.offered_methods(self.settings.second_factor.methods, self.now);
+        offered.into_iter().any(|method| Purpose::Password.admits(method))
     }
 
     /// Why no mail is sent, for the audit alone.

@@ -50,6 +50,8 @@ pub enum Message {
     SignInLink(SealedLink),
     /// A link to a new password.
     PasswordLink(SealedLink),
+    /// The password was forgotten, and a link to a new one would lead its reader nowhere.
+    NoPasswordLink,
     /// The password was changed.
     PasswordChanged,
     /// How the person signs in was changed.
@@ -175,6 +177,7 @@ impl Message {
             Self::NotVerified(_) => "not_verified",
             Self::SignInLink(_) => "sign_in_link",
             Self::PasswordLink(_) => "password_link",
+            Self::NoPasswordLink => "no_password_link",
             Self::PasswordChanged => "password_changed",
             Self::Changed(_) => "changed",
             Self::AgreementLink(_) => "agreement_link",
@@ -199,6 +202,7 @@ impl Message {
             Self::LowBalance(low) => language.low_balance(organisation, *low),
             Self::AgreementSigned(invitation) => language.agreement_signed(invitation.open(organisation, pk, keyring)?),
             Self::PasswordLink(link) => language.password_link(link.open(organisation, pk, keyring)?),
+            Self::NoPasswordLink => language.no_password_link(organisation),
             Self::PasswordChanged => language.password_changed(organisation),
         })
     }

@@ -102,6 +102,22 @@ impl Language for German {
         }
     }
 
+    fn no_password_link(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Neues Passwort für {organisation}"),
+            paragraphs: vec![
+                format!(
+                    "Jemand, vermutlich Sie selbst, hat das Passwort für {organisation} als vergessen gemeldet. Für Sie lässt es sich nicht per E-Mail neu setzen: Dazu braucht es neben diesem Postfach einen zweiten Faktor, und keiner der Ihren ist dafür verwendbar."
+                ),
+                format!(
+                    "Wenden Sie sich an Ihre Ansprechperson bei {organisation}: Ein Administrator kann Ihnen ein neues Passwort geben oder Ihnen zu einem zweiten Faktor verhelfen."
+                ),
+            ],
+            point: Point::None,
+            notes: vec!["Wenn Sie das nicht waren, müssen Sie nichts tun: Ihr Passwort bleibt, wie es ist.".into()],
+        }
+    }
+
     fn password_changed(&self, organisation: &str) -> Letter {
         Letter {
             subject: format!("Ihr Passwort für {organisation} wurde geändert"),

@@ -108,6 +108,22 @@ impl Language for English {
         }
     }
 
+    fn no_password_link(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("New password for {organisation}"),
+            paragraphs: vec![
+                format!(
+                    "Somebody, probably you, said that the password for {organisation} was forgotten. It cannot be set by mail for you: that takes a second factor besides this mailbox, and none of yours can be used for it."
+                ),
+                format!(
+                    "Ask your contact at {organisation}: an administrator can give you a new password, or help you to a second factor."
+                ),
+            ],
+            point: Point::None,
+            notes: vec!["If it was not you, there is nothing to do: your password stays as it is.".into()],
+        }
+    }
+
     fn password_changed(&self, organisation: &str) -> Letter {
         Letter {
             subject: format!("Your password for {organisation} was changed"),

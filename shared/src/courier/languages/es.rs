@@ -107,6 +107,22 @@ impl Language for Spanish {
         }
     }
 
+    fn no_password_link(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Nueva contraseña de {organisation}"),
+            paragraphs: vec![
+                format!(
+                    "Alguien, probablemente usted, indicó que olvidó la contraseña de {organisation}. En su caso no se puede cambiar por correo: hace falta un segundo factor además de este buzón, y ninguno de los suyos sirve para ello."
+                ),
+                format!(
+                    "Diríjase a su contacto en {organisation}: un administrador puede darle una nueva contraseña o ayudarle a obtener un segundo factor."
+                ),
+            ],
+            point: Point::None,
+            notes: vec!["Si no fue usted, no tiene que hacer nada: su contraseña sigue siendo la misma.".into()],
+        }
+    }
+
     fn password_changed(&self, organisation: &str) -> Letter {
         Letter {
             subject: format!("Su contraseña de {organisation} ha cambiado"),

@@ -102,6 +102,22 @@ impl Language for French {
         }
     }
 
+    fn no_password_link(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Nouveau mot de passe pour {organisation}"),
+            paragraphs: vec![
+                format!(
+                    "Quelqu’un, sans doute vous, a signalé l’oubli du mot de passe pour {organisation}. Il ne peut pas être changé par e-mail dans votre cas : il y faut un second facteur en plus de cette boîte aux lettres, et aucun des vôtres ne peut servir à cela."
+                ),
+                format!(
+                    "Adressez-vous à votre interlocuteur chez {organisation} : un administrateur peut vous donner un nouveau mot de passe ou vous aider à obtenir un second facteur."
+                ),
+            ],
+            point: Point::None,
+            notes: vec!["Si ce n’était pas vous, vous n’avez rien à faire : votre mot de passe reste inchangé.".into()],
+        }
+    }
+
     fn password_changed(&self, organisation: &str) -> Letter {
         Letter {
             subject: format!("Votre mot de passe pour {organisation} a été modifié"),

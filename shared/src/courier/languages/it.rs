@@ -108,6 +108,22 @@ impl Language for Italian {
         }
     }
 
+    fn no_password_link(&self, organisation: &str) -> Letter {
+        Letter {
+            subject: format!("Nuova password per {organisation}"),
+            paragraphs: vec![
+                format!(
+                    "Qualcuno, probabilmente lei, ha segnalato di aver dimenticato la password per {organisation}. Nel suo caso non si può cambiare per e-mail: oltre a questa casella serve un secondo fattore, e nessuno dei suoi può essere usato per questo."
+                ),
+                format!(
+                    "Si rivolga al suo referente presso {organisation}: un amministratore può darle una nuova password o aiutarla a ottenere un secondo fattore."
+                ),
+            ],
+            point: Point::None,
+            notes: vec!["Se non è stato lei, non deve fare nulla: la sua password resta invariata.".into()],
+        }
+    }
+
     fn password_changed(&self, organisation: &str) -> Letter {
         Letter {
             subject: format!("La sua password per {organisation} è stata modificata"),

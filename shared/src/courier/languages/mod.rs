@@ -17,7 +17,7 @@ use crate::account::Locale;
 pub trait Language: Sync {
     /// RFC 5646.
     fn tag(&self) -> &'static str;
-    /// What stands in a text for an organisation whose name cannot be spelt in it.
+    /// What stands in a text that has no room for who sends it: the line with the host says it alone.
     fn nobody(&self) -> &'static str;
     /// A code by SMS: the line before the one that binds it to its origin.
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String;
@@ -33,6 +33,8 @@ pub trait Language: Sync {
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter;
     /// A link to a new password.
     fn password_link(&self, mail: LinkMail<'_>) -> Letter;
+    /// A link to a new password would lead nowhere: whom to ask.
+    fn no_password_link(&self, organisation: &str) -> Letter;
     /// The password was changed.
     fn password_changed(&self, organisation: &str) -> Letter;
     /// The account is running out of prepaid transactions.
