@@ -141,8 +141,8 @@ pub struct Claims {
 
 impl Claims {
     /// Their names, as discovery tells them.
-    pub const NAMES: [&str; 12] =
-        ["iss", "sub", "aud", "exp", "iat", "auth_time", "jti", "acct", "kind", "amr", "acr", "agreement"];
+    pub const NAMES: [&str; 13] =
+        ["iss", "sub", "aud", "exp", "iat", "auth_time", "jti", "acct", "kind", "amr", "acr", "agreement", "generation"];
 
     /// Whether a second factor was proved, and lately enough to change factors with.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
@@ -319,6 +319,7 @@ mod tests {
         let claims = json!({
             "iss": "", "sub": "", "aud": "", "exp": 0, "iat": 0, "auth_time": 0, "jti": "", "kind": "", "amr": [], "acr": "kba",
             "acct": AccountId::from_bytes([1; 16]), "agreement": AgreementId::from_bytes([2; 16]),
+            "generation": 7,
         });
         let claims = serde_json::to_value(serde_json::from_value::<Claims>(claims).unwrap()).unwrap();
         let mut names: Vec<&str> = claims.as_object().unwrap().keys().map(String::as_str).collect();

@@ -123,7 +123,7 @@ pub async fn caller(app: &App, call: &Call, scope: Scope) -> Result<Caller, Prob
         // An operator without `?account=`, or with one that names nothing.
         presented.authorise(app.table.get(presented.key()).await?, scope)?;
         asked?;
-        return Err(Problem::invalid_field("?account", "is missing: the operator's key says which account it is used for"));
+        return Err(Problem::invalid_parameter("account", "is missing: the operator's key says which account it is used for"));
     };
     let mut items = app.table.get_all(vec![presented.key(), keys::account(about)]).await?.into_iter();
     let key = presented.authorise(items.next().flatten(), scope)?;

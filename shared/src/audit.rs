@@ -3,6 +3,11 @@
 //! The chain's head (sequence and hash) stands on an item that the request reads anyway, and moves under the condition that it
 //! stands where it was read: two writers cannot both be number seven. An entry's hash covers its canonical JSON (RFC 8785), in
 //! which the hash of the entry before stands.
+//!
+//! What is refused without being judged writes no entry, so that a refusal costs no write: a password while its username is delayed or
+//! its source address has had its failures, a code for a challenge that is spent or over or for a factor that is delayed or disabled, a
+//! code that is typed after its time (its count is taken back), a send that a limit refuses. The try that brought the delay on is told,
+//! and the delay with it.
 
 use std::net::IpAddr;
 

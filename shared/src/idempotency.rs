@@ -66,7 +66,7 @@ fn given_key(call: &Call) -> Result<Option<String>, Problem> {
     let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
     let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     if key.is_empty() || key.len() > KEY_MAX || !key.chars().all(plain) {
-        return Err(Problem::invalid_field("Idempotency-Key", "must be a quoted string of 1 to 255 visible characters"));
+        return Err(Problem::invalid_parameter("Idempotency-Key", "must be a quoted string of 1 to 255 visible characters"));
     }
     Ok(Some(key.to_owned()))
 }

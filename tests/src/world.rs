@@ -80,10 +80,16 @@ impl Answer {
         self
     }
 
-    /// The pointers of the refused fields.
+    /// The pointers of the refused fields; of parameters their names, as `?name`.
     pub fn pointers(&self) -> Vec<String> {
         let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
-        errors.iter().map(|error| error["pointer"].as_str().unwrap_or_default().to_owned()).collect()
+        let place = |error: &Value| {
+            let pointer = error["pointer"].as_str().unwrap_or_else(|| panic!("no pointer in {error}"));
+            let Some(parameter) = error["parameter"].as_str() else { return pointer.to_owned() };
+            assert_eq!(pointer, "", "a parameter is no part of the body");
+            format!("?{parameter}")
+        };
+        errors.iter().map(place).collect()
     }
 }
 

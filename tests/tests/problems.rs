@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use local::{Mode, Service};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use shared::http::routes::{ANYWHERE, Authorisation, Function, ROUTES, WITH_BODY};
+use shared::http::routes::{ANYWHERE, Authorisation, Function, ROUTES};
 use shared::http::{Operation, Route, Slug};
 use tests::agreements::{agreement, links, open_last, person, recipient_path, send_with};
 use tests::{OPERATOR, PASSWORD, Person, World, another, token_of};
@@ -35,8 +35,7 @@ fn is_alone(function: Function) -> bool {
 
 /// What a route may refuse with.
 fn declared(route: &Route) -> BTreeSet<Slug> {
-    let with_body = if route.has_body() { WITH_BODY } else { &[] };
-    [route.refusals, with_body, ANYWHERE].concat().into_iter().collect()
+    [route.refusals, route.body_refusals(), ANYWHERE].concat().into_iter().collect()
 }
 
 /// What a route has to be seen to refuse with. A fault of ours is nothing that a request could bring about.
@@ -63,11 +62,43 @@ struct Walk {
     key: Option<&'static str>,
     seen: BTreeSet<(String, Slug)>,
     told: Vec<Value>,
+    schema: Schema,
+}
+
+/// What the OpenAPI document says that a problem has.
+struct Schema {
+    problem: Value,
+    error: Value,
+}
+
+impl Schema {
+    async fn of(world: &World) -> Self {
+        let document = world.get("/openapi.json").await.expect(200).body;
+        let properties = |name: &str| document["components"]["schemas"][name]["properties"].clone();
+        Self { problem: properties("Problem"), error: properties("FieldError") }
+    }
+
+    /// Asserts that every member of a problem is told of, and that every pointer is one (RFC 6901).
+    fn knows(&self, problem: &Value, route: &Route) {
+        let told = |members: &Value, properties: &Value| {
+            for name in members.as_object().unwrap().keys() {
+                assert!(properties[name].is_object(), "{}: nothing tells of {name}: {problem}", route.key());
+            }
+        };
+        told(problem, &self.problem);
+        for error in problem["errors"].as_array().into_iter().flatten() {
+            told(error, &self.error);
+            let pointer = error["pointer"].as_str().unwrap();
+            assert!(pointer.is_empty() || pointer.starts_with('/'), "{}: {problem}", route.key());
+        }
+    }
 }
 
 impl Walk {
     async fn new() -> Self {
-        Self { world: World::new().await, token: String::new(), key: None, seen: BTreeSet::new(), told: Vec::new() }
+        let world = World::new().await;
+        let schema = Schema::of(&world).await;
+        Self { world, token: String::new(), key: None, seen: BTreeSet::new(), told: Vec::new(), schema }
     }
 
     /// A request to a route by nobody. `path` is its path with the parameters filled in, and the query.
@@ -96,6 +127,7 @@ impl Walk {
         let header = |name| answer.header(name).unwrap_or_default();
         assert_eq!((header("content-type"), header("cache-control")), ("application/problem+json", "no-store"));
         assert_eq!(answer.body["instance"], header("apigw-requestid"));
+        self.schema.knows(&answer.body, route);
         let mut body = answer.body.clone();
         body["instance"] = json!("[request]");
         let headers: BTreeMap<&str, &str> = TELLING.into_iter().filter_map(|name| Some((name, answer.header(name)?))).collect();
@@ -145,8 +177,17 @@ impl Walk {
         let odd = self.ask(operation, &format!("{path}{separator}colour=red"));
         self.refuses(operation, Slug::InvalidRequest, with(odd, body.as_ref())).await;
         self.refuses_without_a_table(operation, path, body.as_ref()).await;
+        self.refuses_what_is_sent(operation, path).await;
+    }
+
+    /// What a route refuses because of its body alone, one that it takes or one that it takes none of.
+    async fn refuses_what_is_sent(&mut self, operation: Operation, path: &str) {
         if route(operation).has_body() {
             self.refuses_bodies(operation, path).await;
+        } else {
+            for large in [" ".repeat(64 * 1024 + 1), format!("{{\"name\":\"{}\"}}", "x".repeat(64 * 1024))] {
+                self.refuses(operation, Slug::PayloadTooLarge, self.ask(operation, path).body(large)).await;
+            }
         }
     }
 
@@ -514,6 +555,7 @@ async fn the_errors_of_who_is_signed_in() {
     walk.refuses(me, Slug::Unauthorized, walk.anonymous(me, path).bearer_auth(&walk.world.key)).await;
     let recipients = recipients_token(&walk.world).await;
     walk.refuses(me, Slug::Forbidden, walk.anonymous(me, path).bearer_auth(recipients)).await;
+    walk.refuses_what_is_sent(me, path).await;
     walk.world.advance(900);
     walk.refuses(me, Slug::Unauthorized, walk.ask(me, path)).await;
     snapshot(walk, Function::Me);
@@ -543,9 +585,7 @@ async fn the_errors_of_factors() {
         walk.refuses(operation, Slug::Forbidden, with(by_recipient, body)).await;
         let odd = format!("{path}?colour=red");
         walk.refuses(operation, Slug::InvalidRequest, with(walk.ask(operation, &odd), body)).await;
-        if route(operation).has_body() {
-            walk.refuses_bodies(operation, path).await;
-        }
+        walk.refuses_what_is_sent(operation, path).await;
     }
     walk.refuses_body(confirm, Slug::NotFound, end, none.clone()).await;
     walk.refuses_body(confirm, Slug::InvalidRequest, end, json!({"factor": "app", "code": "123456"})).await;
@@ -741,6 +781,10 @@ async fn the_errors_of_a_forgotten_password() {
     for wrong in [body(""), body("a\u{0}"), json!({"account": "acme", "username": "ann"})] {
         walk.refuses_body(forget, Slug::InvalidRequest, path, wrong).await;
     }
+    let with_key = |walk: &Walk, key: &str, body: Value| walk.ask(forget, path).header("idempotency-key", key).json(&body);
+    walk.refuses(forget, Slug::InvalidRequest, with_key(&walk, "\"\"", body("nobody"))).await;
+    let _ = walk.world.send(with_key(&walk, "\"k1\"", body("nobody"))).await.expect(202);
+    walk.refuses(forget, Slug::IdempotencyKeyReused, with_key(&walk, "\"k1\"", body("somebody"))).await;
     let (set, path) = (Operation::SetPassword, "/v1/password");
     let body = |challenge: &str, password: &str| json!({"challenge": challenge, "password": password});
     let mut challenges = Vec::new();
@@ -818,6 +862,7 @@ async fn the_errors_of_the_quota() {
         let elsewhere = walk.ask(operation, &format!("{path}?account={NO_ACCOUNT}"));
         walk.refuses(operation, Slug::NotFound, elsewhere).await;
         walk.refuses_without_a_table(operation, path, None).await;
+        walk.refuses_what_is_sent(operation, path).await;
     }
     let entries = Operation::ListQuotaEntries;
     walk.refuses(entries, Slug::InvalidRequest, walk.ask(entries, "/v1/quota/entries?cursor=*")).await;

@@ -31,7 +31,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account", "group"])?;
     call.no_body()?;
     let group = call.query("group").map(fields::group).transpose();
-    let group = group.map_err(|detail| Problem::invalid_field("?group", detail))?;
+    let group = group.map_err(|detail| Problem::invalid_parameter("group", detail))?;
     let settings = send::settings(app, &caller.account, group.as_deref()).await?;
     let enabled = choice::enabled(&caller.account, &settings).into_iter();
     let methods = enabled.map(|method| Offered { method, premium: method == Authentication::Kba }).collect();

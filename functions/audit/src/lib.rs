@@ -51,13 +51,13 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 
 /// Whose entries are asked for: a user's, or the account's own.
 fn subject(asked: Option<&str>, account: AccountId) -> Result<String, Problem> {
-    let text = asked.ok_or_else(|| Problem::invalid_field("?subject", "is missing: a user's id, or the account's own"))?;
+    let text = asked.ok_or_else(|| Problem::invalid_parameter("subject", "is missing: a user's id, or the account's own"))?;
     if text.parse::<UserId>().is_ok() || text == account.to_string() {
         return Ok(text.to_owned());
     }
     // Another account is as unknown here as one that does not exist.
     Err(text.parse::<AccountId>().map_or_else(
-        |_| Problem::invalid_field("?subject", "must be a user's id, or the account's own"),
+        |_| Problem::invalid_parameter("subject", "must be a user's id, or the account's own"),
         |_| Problem::new(Slug::NotFound),
     ))
 }

@@ -26,7 +26,10 @@ impl Form {
         // Of equals, the last is the largest.
         let wanted = weighed.into_iter().filter(|(_, weight)| *weight > 0).max_by_key(|(_, weight)| *weight);
         wanted.map(|(form, _)| form).ok_or_else(|| {
-            Problem::invalid_field("Accept", "must allow application/json, text/csv or text/html: the forms that a report has")
+            Problem::invalid_parameter(
+                "Accept",
+                "must allow application/json, text/csv or text/html: the forms that a report has",
+            )
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::http::routes::{ANYWHERE, Authorisation, Idempotency, Operation, Route, WITH_BODY};
+use shared::http::routes::{ANYWHERE, Authorisation, Idempotency, Operation, Route};
 use shared::http::{Problem, Slug};
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
@@ -32,7 +32,7 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         .operation_id(Some(id))
         .tag(route.function.name())
         .summary(Some(route.summary))
-        .description(authorisation(route))
+        .description(description(route))
         .parameters(Some(parameters(route)));
     if let Some(requirement) = security(route) {
         builder = builder.security(requirement);
@@ -48,6 +48,35 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         builder = builder.response(status.to_string(), refusal(&slugs));
     }
     builder.build()
+}
+
+/// Whom it is for, and what its summary has no room for.
+fn description(route: &Route) -> Option<String> {
+    let parts: Vec<String> = authorisation(route).into_iter().chain(notes(route.operation).map(str::to_owned)).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// What somebody who builds on the route would otherwise find out.
+const fn notes(operation: Operation) -> Option<&'static str> {
+    Some(match operation {
+        Operation::Login => {
+            "A try counts for its username before the password is compared, and a right one is taken back after. So right passwords of one \
+             username that are under way at once count until then: up to five are let through where none was wrong before, and of more some may be answered with \
+             429 and a `Retry-After` of a second or two (of eight at once we have seen three, of 32 twenty-two). One after the other, right \
+             passwords count for nothing."
+        }
+        Operation::ForgetPassword => {
+            "Everybody is answered the same after two seconds. The link takes a second factor besides the mailbox: who has neither a phone nor \
+             an app that can be used now is mailed whom to ask instead. With an `Idempotency-Key`, which is one of the source address's, the same \
+             request again is answered at once, counts for no limit and mails nothing."
+        }
+        Operation::ReadAudit => {
+            "What is refused without being judged writes no entry: a password while its username is delayed or its source address has had \
+             its failures, a code for a challenge that is spent or over, for a factor that is delayed or disabled, or that is typed after its time, \
+             a send that a limit refuses, and what has not the form of a request. The try that brought a delay on is told, with the delay."
+        }
+        _ => return None,
+    })
 }
 
 fn authorisation(route: &Route) -> Option<String> {
@@ -185,9 +214,8 @@ fn success(route: &Route) -> Response {
 
 /// The slugs of each status, those that any route may give included.
 fn refusals(route: &Route) -> BTreeMap<u16, Vec<Slug>> {
-    let body = if route.has_body() { WITH_BODY } else { &[] };
     let mut by_status: BTreeMap<u16, Vec<Slug>> = BTreeMap::new();
-    for slug in route.refusals.iter().chain(body).chain(ANYWHERE) {
+    for slug in route.refusals.iter().chain(route.body_refusals()).chain(ANYWHERE) {
         by_status.entry(slug.status()).or_default().push(*slug);
     }
     by_status

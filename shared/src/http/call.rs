@@ -102,11 +102,10 @@ impl Call {
         let Some(parameters) = self.request.query_string_parameters_ref() else { return Ok(()) };
         let mut errors = Vec::new();
         for (name, _) in parameters.iter() {
-            let pointer = format!("?{}", printable(name));
             if !known.contains(&name) {
-                errors.push(FieldError::new(pointer, "is not a parameter of this route"));
+                errors.push(FieldError::parameter(printable(name), "is not a parameter of this route"));
             } else if parameters.all(name).is_some_and(|all| all.len() > 1) {
-                errors.push(FieldError::new(pointer, "is given more than once"));
+                errors.push(FieldError::parameter(name, "is given more than once"));
             }
         }
         errors.dedup();
@@ -139,8 +138,11 @@ impl Call {
         self.json_value(&["application/merge-patch+json", "application/json"])
     }
 
-    /// Refuses a body where the route takes none.
+    /// Refuses a body where the route takes none, for its size before anything else.
     pub fn no_body(&self) -> Result<(), Problem> {
+        if self.body.len() > BODY_MAX {
+            return Err(Problem::new(Slug::PayloadTooLarge));
+        }
         let blank = self.body.iter().all(u8::is_ascii_whitespace);
         if blank || self.body == b"{}" { Ok(()) } else { Err(Problem::invalid_field("", "this route takes no body")) }
     }

@@ -73,7 +73,7 @@ slugs! {
     ViewingLocked "viewing-locked" 403 "Viewing is locked"
         "The recipient failed to prove who they are too often after having signed. The sender can reopen the agreement for them.";
     NoUsableFactor "no-usable-factor" 403 "No second factor can be used"
-        "The user has factors, but none of them is enabled now. An administrator can enable a method, unlock a factor or reset it.";
+        "The user has none that can be used here. An administrator can enable a method, unlock a factor or reset it; after a forgotten password, a code by e-mail is none.";
     NotFound "not-found" 404 "There is nothing here"
         "No route takes this path, or the object does not exist in this account.";
     LinkUnknown "link-unknown" 404 "Nobody was sent this link"
@@ -149,9 +149,13 @@ slugs! {
 /// A field that was refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// JSON Pointer into the body; `?name` for a query parameter; a header's name.
+    /// JSON Pointer into the body; empty where it is the body as a whole, or a parameter.
     #[schema(example = "/username")]
     pub pointer: String,
+    /// The name of the query parameter or header that is wrong, where it is one and not a field of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "cursor")]
+    pub parameter: Option<String>,
     /// What is wrong with it.
     #[schema(example = "is missing")]
     pub detail: String,
@@ -160,7 +164,12 @@ pub struct FieldError {
 impl FieldError {
     /// The field at `pointer` is wrong because of `detail`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self { pointer: pointer.into(), parameter: None, detail: detail.into() }
+    }
+
+    /// The query parameter or header `name` is wrong because of `detail`.
+    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: String::new(), parameter: Some(name.into()), detail: detail.into() }
     }
 }
 
@@ -193,6 +202,11 @@ impl Problem {
     /// The request is not valid because of one field.
     pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// The request is not valid because of a query parameter or a header.
+    pub fn invalid_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::parameter(name, detail)])
     }
 
     /// A fault of ours. The cause is logged and goes no further.
@@ -309,6 +323,10 @@ pub struct ProblemDocument {
     requested: Option<u64>,
     /// With `quota-exhausted`: how many there were.
     available: Option<u64>,
+    /// With `resend-too-soon`: after how many seconds a code can be sent.
+    resend_in: Option<i64>,
+    /// With `agreement-not-open`: what has become of it, `completed`, `cancelled` or `expired`.
+    agreement_status: Option<String>,
 }
 
 #[cfg(test)]

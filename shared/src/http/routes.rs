@@ -260,8 +260,8 @@ routes! {
     RedeemCode "POST" "/v1/tokens" Tokens TOKENS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict, S::CodeExpired, S::CodeUsed]
         "Exchange the one-time code that a link's `redirect_uri` was given";
-    ForgetPassword "POST" "/v1/password/forgotten" Password PROOF, WithEffect Ignored 202
-        [S::InvalidRequest, S::TooManySends]
+    ForgetPassword "POST" "/v1/password/forgotten" Password PROOF, WithEffect Honoured 202
+        [S::InvalidRequest, S::IdempotencyKeyReused, S::TooManySends]
         "Have a link mailed that leads, by the second factor, to a new password; everybody is answered alike";
     SetPassword "POST" "/v1/password" Password PROOF, WithEffect Ignored 204
         [S::InvalidRequest, S::ChallengeUnknown, S::Forbidden, S::ChallengeExpired, S::ChallengeUsed]
@@ -361,7 +361,9 @@ routes! {
 /// Refusals that any route may give.
 pub const ANYWHERE: &[Slug] = &[S::InternalError, S::ServiceUnavailable];
 /// Refusals that any route with a body may give.
-pub const WITH_BODY: &[Slug] = &[S::PayloadTooLarge, S::UnsupportedMediaType];
+const WITH_BODY: &[Slug] = &[S::PayloadTooLarge, S::UnsupportedMediaType];
+/// What a route may refuse besides that looks whether it was sent a body, and takes none.
+const WITHOUT_BODY: &[Slug] = &[S::PayloadTooLarge];
 
 impl Route {
     /// As API Gateway names it.
@@ -378,6 +380,19 @@ impl Route {
     /// Whether it reads a body.
     pub fn has_body(&self) -> bool {
         matches!(self.method, "POST" | "PATCH") && !self.is_bare()
+    }
+
+    /// What it refuses because of the body alone: one that it reads, or one that it takes none of.
+    pub fn body_refusals(&self) -> &'static [Slug] {
+        let looks = matches!(
+            self.authorisation,
+            Authorisation::Scope(_) | Authorisation::Operator | Authorisation::AccessToken | Authorisation::AccessTokenOrProof
+        );
+        match (self.has_body(), looks) {
+            (true, _) => WITH_BODY,
+            (false, true) => WITHOUT_BODY,
+            (false, false) => &[],
+        }
     }
 
     /// The path's parameters, if `path` is one of this route.
