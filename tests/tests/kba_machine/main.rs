@@ -38,6 +38,8 @@ enum Step {
     Answer(Index, Outcome),
     /// A session is begun, ends by its time, and is answered after that.
     Late(Index, Outcome),
+    /// The same, and then failed by whoever comes to view, as often as it takes.
+    LockOut(Index),
     /// A session is begun, another takes its place, and the first is answered.
     Superseded(Index, Outcome),
     /// A link is opened, and nobody hears of it.
@@ -106,6 +108,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Late(who, outcome)),
         2 => (who(), outcome.clone()).prop_map(|(who, outcome)| Step::Superseded(who, outcome)),
         1 => who().prop_map(Step::Unheard),
+        1 => who().prop_map(Step::LockOut),
         8 => (who(), outcome).prop_map(|(which, outcome)| Step::Answer(which, outcome)),
         2 => who().prop_map(Step::Repeat),
         2 => who().prop_map(Step::Complete),
@@ -175,6 +178,18 @@ async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMa
         Step::Unheard(who) => {
             if let Some(who) = one(who) {
                 trial.redeem(who, None, Luck::Struck(Mode::Lost, 1, 3)).await;
+            }
+        }
+        Step::LockOut(who) => {
+            if let Some(who) = one(who) {
+                attempt(trial, who, 0, Outcome::Passed, Luck::Good).await;
+                trial.complete(who, Luck::Good).await;
+                for _ in 0..3 {
+                    attempt(trial, who, 0, Outcome::Failed, luck).await;
+                }
+                if let Some(challenge) = trial.challenges().checked_sub(1) {
+                    trial.open(challenge, luck).await;
+                }
             }
         }
         Step::Sign(who) => {
