@@ -59,7 +59,7 @@ async fn what_a_back_end_reads() {
 }
 
 #[tokio::test]
-async fn the_balance_is_read_at_one_instant_though_it_is_being_written() {
+async fn the_balance_adds_up_though_it_is_being_written() {
     let world = with_kba(20).await;
     each_of_the_table(async |fault| {
         let (struck, first) = fault.strikes(&world, world.backend(Method::GET, "/v1/quota", None)).await;
