@@ -1,7 +1,7 @@
 //! What goes wrong on purpose: a plan per service that the SDK's HTTP client asks before each call.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -92,7 +92,7 @@ struct State {
     struck: u32,
     storm: Option<Storm>,
     limit: Option<ItemLimit>,
-    gate: Option<Gate>,
+    gates: Vec<Gate>,
 }
 
 /// A call that waits to be answered: for what happens between a read and the write that was decided from it.
@@ -113,6 +113,7 @@ pub struct Held {
 
 #[derive(Debug, Default)]
 struct Notices {
+    operation: OnceLock<String>,
     arrived: Notify,
     let_go: Notify,
 }
@@ -126,6 +127,11 @@ impl Held {
     /// Lets the answer go. The SDK waits two seconds for it before it asks again.
     pub fn let_go(&self) {
         self.notices.let_go.notify_one();
+    }
+
+    /// Which of the table's operations is held, once one is.
+    pub fn operation(&self) -> Option<&str> {
+        self.notices.operation.get().map(String::as_str)
     }
 
     pub(crate) async fn wait(&self) {
@@ -184,7 +190,7 @@ impl Faults {
         state.plans.insert(service, Plan { mode, after, count });
     }
 
-    /// After `after` more calls to `service`, the next takes effect, and its answer waits to be let go.
+    /// After `after` more calls to `service`, the next takes effect, and its answer waits to be let go. Several may be held at once.
     pub fn hold(&self, service: Service, after: u32) -> Held {
         self.gated(service, after, Held::default())
     }
@@ -196,19 +202,19 @@ impl Faults {
     }
 
     fn gated(&self, service: Service, after: u32, held: Held) -> Held {
-        self.state().gate = Some(Gate { service, after, held: held.clone() });
+        self.state().gates.push(Gate { service, after, held: held.clone() });
         held
     }
 
     /// Whether the answer of this call waits, and for what.
-    pub(crate) fn gate(&self, service: Service) -> Option<Held> {
+    pub(crate) fn gate(&self, service: Service, operation: Option<&str>) -> Option<Held> {
         let mut state = self.state();
-        let gate = state.gate.as_mut().filter(|gate| gate.service == service)?;
-        if gate.after > 0 {
-            gate.after -= 1;
-            return None;
+        let reached = state.gates.iter().position(|gate| gate.service == service && gate.after == 0);
+        let reached = reached.map(|place| state.gates.remove(place).held);
+        for gate in state.gates.iter_mut().filter(|gate| gate.service == service) {
+            gate.after = gate.after.saturating_sub(1);
         }
-        state.gate.take().map(|gate| gate.held)
+        reached.inspect(|held| held.notices.operation.set(operation.unwrap_or_default().to_owned()).unwrap_or_default())
     }
 
     /// From now on so many calls in a thousand to the table go wrong, drawn from `seed`. What was struck, [`Faults::calm`] tells.

@@ -26,10 +26,15 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
     }
 }
 
+/// Which of DynamoDB's operations is asked for.
+pub(crate) fn operation(request: &HttpRequest) -> Option<&str> {
+    request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next())
+}
+
 /// What may befall a call. Writes may meet another transaction, and reads of several items at one instant; reads of several items one
 /// after another may be torn.
 pub(crate) fn nature(request: &HttpRequest) -> Nature {
-    let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
+    let operation = operation(request);
     let writes = matches!(operation, Some("TransactWriteItems" | "TransactGetItems" | "UpdateItem" | "PutItem" | "DeleteItem"));
     Nature {
         can_conflict: writes,
@@ -72,8 +77,7 @@ pub(crate) fn cancelled(request: &HttpRequest, code: &str, places: &[usize]) -> 
 
 /// DynamoDB's answer where another transaction holds an item.
 pub(crate) fn conflict(request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    let target = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
-    if target.is_some_and(|name| name.starts_with("Transact")) {
+    if operation(request).is_some_and(|name| name.starts_with("Transact")) {
         // The first item is the one that is held.
         return cancelled(request, "TransactionConflict", &[0]);
     }

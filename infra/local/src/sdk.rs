@@ -93,7 +93,7 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
                 return HttpConnectorFuture::ready(refusals::cancelled(&request, "ThrottlingError", &short));
             }
         }
-        if let Some(held) = self.faults.gate(self.service) {
+        if let Some(held) = self.faults.gate(self.service, refusals::operation(&request)) {
             if held.tears && refusals::nature(&request).can_tear {
                 let inner = self.inner.clone();
                 return HttpConnectorFuture::new(async move { torn::read(inner, request, held.wait()).await });
