@@ -7,6 +7,8 @@ pub mod cursor;
 pub mod patch;
 mod plain;
 pub mod problem;
+#[cfg(test)]
+mod properties;
 pub mod refusals;
 mod reply;
 pub mod routes;
