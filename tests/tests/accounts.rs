@@ -1,5 +1,9 @@
 //! Accounts and their API keys, as the operator has them.
 
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,6 +24,41 @@ fn entries(told: Vec<Value>) -> Vec<Entry> {
 
 fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
+}
+
+/// The event of `POST /v1/accounts` by the operator, with this body in base64: as API Gateway sends what it does not take for text.
+fn in_base64(body: &[u8]) -> lambda_http::Request {
+    let event = json!({
+        "version": "2.0", "routeKey": "POST /v1/accounts", "rawPath": "/v1/accounts", "rawQueryString": "",
+        "headers": {"authorization": format!("Bearer {OPERATOR}"), "content-type": "application/json", "host": "api.example"},
+        "body": STANDARD.encode(body), "isBase64Encoded": true,
+        "requestContext": {
+            "accountId": "000000000000", "apiId": "local", "domainName": "api.example", "domainPrefix": "api", "requestId": "r",
+            "routeKey": "POST /v1/accounts", "stage": "$default", "time": "12/Mar/2020:19:03:58 +0000", "timeEpoch": 0,
+            "http": {"method": "POST", "path": "/v1/accounts", "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": ""},
+        },
+    });
+    lambda_http::request::from_str(&event.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn a_good_body_in_base64_is_as_good_as_in_plain() {
+    let world = World::new().await;
+    let app = Arc::new(world.stack.app().clone());
+    let asked = |body: Vec<u8>| {
+        let app = Arc::clone(&app);
+        async move { shared::http::answer(in_base64(&body), |call| accounts::handle(app, call)).await }
+    };
+    let name = "Ärztekammer ☂";
+    let opened = asked(json!({"name": name, "plan": "starter"}).to_string().into_bytes()).await;
+    let shown: Value = serde_json::from_slice(opened.body()).unwrap();
+    assert_eq!((opened.status().as_u16(), &shown["name"]), (201, &json!(name)), "{shown}");
+    let path = format!("/v1/accounts/{}", shown["id"].as_str().unwrap());
+    assert_eq!(world.operator(Method::GET, &path, None).await.expect(200).body["name"], name);
+    // The size counts as it is read, and not as it was written down.
+    let wide = |length: usize| json!({"name": "a", "plan": "starter", "x": " ".repeat(length)}).to_string().into_bytes();
+    assert_eq!(asked(wide(60 * 1024)).await.status(), 400);
+    assert_eq!(asked(wide(64 * 1024)).await.status(), 413);
 }
 
 #[tokio::test]
