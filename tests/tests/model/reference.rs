@@ -144,8 +144,9 @@ pub struct Reference {
     pub budget: Budget,
     links: Vec<Link>,
     tokens: Vec<Token>,
-    failures_here: Moments,
-    sends_here: Moments,
+    /// The failed sign-ins from the address that everybody is at, and the codes sent at its wish.
+    pub failures_here: Moments,
+    pub sends_here: Moments,
 }
 
 impl Reference {
@@ -178,6 +179,12 @@ impl Reference {
             Channel::App => methods.totp && person.app.is_some(),
             Channel::Recovery => methods.totp && person.recovery_used.is_some_and(|used| used.contains(&false)),
         }
+    }
+
+    /// Whether anything is offered: a factor that only an administrator can unlock is not.
+    fn is_offered_any(&self, who: usize) -> bool {
+        let over = |channel| self.people[who].wrong_codes.get(&channel).is_some_and(Count::is_over);
+        Channel::ALL.into_iter().any(|channel| self.usable(who, channel) && !over(channel))
     }
 
     fn can_use_any(&self, who: usize) -> bool {
@@ -214,11 +221,11 @@ impl Reference {
                 let rule = if listed { "login: nothing more is asked on the allowlist" } else { "login: nothing more is asked" };
                 return Expected::ok(200, rule);
             }
-            if self.can_use_any(who) {
+            if self.is_offered_any(who) {
                 return Expected::ok(200, "login: a second factor is asked for");
             }
         }
-        if self.can_use_any(who) {
+        if self.is_offered_any(who) {
             Expected::ok(200, "login: password right")
         } else if self.may_enrol(who, false) {
             Expected::ok(200, "login: a factor is to be set up")
@@ -229,7 +236,7 @@ impl Reference {
 
     /// What a right password of this person, or an opened link, is answered with.
     pub fn status(&self, who: usize) -> &'static str {
-        if self.can_use_any(who) { "second_factor_required" } else { "enrolment_required" }
+        if self.is_offered_any(who) { "second_factor_required" } else { "enrolment_required" }
     }
 
     /// Whether so many challenges of this person are open that the oldest soon makes room.
@@ -260,7 +267,7 @@ impl Reference {
         if link.ended || self.people[link.person].disabled || link.made_at + LINK <= self.now {
             return Expected::refused(410, "link-expired", "link: over");
         }
-        if self.can_use_any(link.person) || self.may_enrol(link.person, true) {
+        if self.is_offered_any(link.person) || self.may_enrol(link.person, true) {
             Expected::ok(200, "link: opened")
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
@@ -268,7 +275,7 @@ impl Reference {
     }
 
     pub fn opened(&mut self, who: usize, link: Option<usize>) {
-        let enrols = !self.can_use_any(who);
+        let enrols = !self.is_offered_any(who);
         self.challenges.push(Challenge { person: who, link, enrols, opened_at: self.now, ..Challenge::default() });
     }
 
@@ -298,7 +305,9 @@ impl Reference {
                 Channel::App => "factor delayed: totp",
                 Channel::Recovery => "factor delayed: recovery_code",
             };
-            count.is_delayed(code_delay, self.now).then(|| Expected::refused(429, "too-many-attempts", rule))
+            let rule = if count.is_over() { "factor disabled" } else { rule };
+            let is_refused = count.is_over() || count.is_delayed(code_delay, self.now);
+            is_refused.then(|| Expected::refused(429, "too-many-attempts", rule))
         };
         self.over(which).or_else(delayed)
     }

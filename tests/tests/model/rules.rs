@@ -45,6 +45,9 @@ impl Expected {
     }
 }
 
+/// So many wrong codes in a row, and only an administrator helps.
+pub const DISABLED_AT: u32 = 100;
+
 /// Failures in a row.
 #[derive(Debug, Default)]
 pub struct Count {
@@ -53,6 +56,15 @@ pub struct Count {
 }
 
 impl Count {
+    /// So many failures that no delay of theirs is left.
+    pub fn long_ago(failures: u32, now: i64) -> Self {
+        Self { failures, failed_at: now - code_delay(u32::MAX) }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.failures >= DISABLED_AT
+    }
+
     pub fn is_delayed(&self, delay: fn(u32) -> i64, now: i64) -> bool {
         now < self.failed_at + delay(self.failures)
     }
@@ -68,6 +80,11 @@ impl Count {
 pub struct Moments(Vec<i64>);
 
 impl Moments {
+    /// So many at one moment.
+    pub fn at_once(many: usize, now: i64) -> Self {
+        Self(vec![now; many])
+    }
+
     pub fn is_full(&self, most: usize, span: i64, now: i64) -> bool {
         self.0.iter().filter(|at| **at + span > now).count() >= most
     }

@@ -1,8 +1,11 @@
 //! What a random sequence meets too seldom to rely on it: short stories, each in a world of its own, held against the same reference.
 
+use shared::clock::{Span, Timestamp};
+use shared::dynamo::{Key, Write, keys};
+
 use super::Trial;
 use crate::reference::{Channel, Typed};
-use crate::rules::{CODE, LINK};
+use crate::rules::{CODE, Count, DISABLED_AT, LINK, Moments};
 use crate::{Seen, Step};
 
 const ANN: usize = 0;
@@ -11,6 +14,9 @@ const CID: usize = 2;
 const EVE: usize = 3;
 /// Wrong codes after which a factor is delayed.
 const DELAYED_AT: usize = 10;
+/// Failed sign-ins of an address in five minutes, and codes sent at its wish.
+const FAILURES_HERE: usize = 100;
+const SENDS_HERE: usize = 25;
 /// Texts that a number is sent in ten minutes.
 const TEXTS: usize = 5;
 
@@ -27,7 +33,7 @@ pub async fn play() -> Seen {
     seen
 }
 
-const STORIES: usize = 8;
+const STORIES: usize = 13;
 
 impl Trial {
     async fn tell(&mut self, story: usize) {
@@ -39,6 +45,11 @@ impl Trial {
             4 => self.recovery_codes_are_guessed_at().await,
             5 => self.nothing_is_taken_twice().await,
             6 => self.a_link_is_spent().await,
+            7 => self.codes_by_mail_are_guessed_at().await,
+            8 => self.a_source_is_blocked().await,
+            9 => self.a_source_is_sent_no_more().await,
+            10 => self.a_phone_is_disabled_and_nothing_else_is_there().await,
+            11 => self.an_app_is_disabled_and_its_recovery_codes_are_not().await,
             _ => self.methods_are_switched_off().await,
         }
     }
@@ -78,6 +89,89 @@ impl Trial {
     async fn recovery_codes_are_guessed_at(&mut self) {
         self.guess(CID, Channel::Recovery, DELAYED_AT + 1).await;
         self.sign_in(CID, Channel::Recovery).await;
+    }
+
+    async fn codes_by_mail_are_guessed_at(&mut self) {
+        self.arrange(&Step::Set("email", true)).await;
+        self.guess(ANN, Channel::Email, DELAYED_AT + 1).await;
+        self.sign_in(ANN, Channel::Email).await;
+        // Another factor is not delayed by it.
+        self.sign_in(ANN, Channel::Sms).await;
+    }
+
+    /// The last but one that the address may have: the next is answered, and the one after it is not.
+    async fn a_source_is_blocked(&mut self) {
+        self.was_here(keys::source_failures("127.0.0.1"), FAILURES_HERE - 1).await;
+        self.reference.failures_here = Moments::at_once(FAILURES_HERE - 1, self.reference.now);
+        for who in [ANN, BEN] {
+            let _ = self.login(who, false, false).await;
+            let _ = self.login(who, true, false).await;
+        }
+        self.arrange(&Step::Wait(300)).await;
+        let _ = self.login(ANN, true, false).await;
+    }
+
+    async fn a_source_is_sent_no_more(&mut self) {
+        self.was_here(keys::source_sends("127.0.0.1"), SENDS_HERE - 1).await;
+        self.reference.sends_here = Moments::at_once(SENDS_HERE - 1, self.reference.now);
+        for _ in 0..2 {
+            let Some(which) = self.login(ANN, true, false).await else { return };
+            self.send(which, Channel::Sms).await;
+        }
+        self.arrange(&Step::Wait(300)).await;
+        self.sign_in(ANN, Channel::Sms).await;
+    }
+
+    async fn a_phone_is_disabled_and_nothing_else_is_there(&mut self) {
+        let Some(which) = self.login(ANN, true, false).await else { return };
+        self.send(which, Channel::Sms).await;
+        self.has_failed(ANN, Channel::Sms, DISABLED_AT - 1).await;
+        self.verify(which, Channel::Sms, Typed::Wrong).await;
+        // A right code is as good as a wrong one, and nothing is sent; waiting does not help.
+        for wait in [0, 240] {
+            self.arrange(&Step::Wait(wait)).await;
+            self.verify(which, Channel::Sms, Typed::Last).await;
+            self.send(which, Channel::Sms).await;
+        }
+        let _ = self.login(ANN, true, false).await;
+        self.arrange(&Step::Unlock(ANN)).await;
+        self.verify(which, Channel::Sms, Typed::Last).await;
+        self.sign_in(ANN, Channel::Sms).await;
+    }
+
+    async fn an_app_is_disabled_and_its_recovery_codes_are_not(&mut self) {
+        self.arrange(&Step::Wait(60)).await;
+        self.has_failed(CID, Channel::App, DISABLED_AT - 1).await;
+        self.guess(CID, Channel::App, 2).await;
+        self.sign_in(CID, Channel::Recovery).await;
+        self.sign_in(CID, Channel::App).await;
+        // An administrator's reset takes the count with the app.
+        self.arrange(&Step::Reset(CID)).await;
+        self.link(CID).await;
+        self.redeem(0).await;
+        self.enrol(self.challenges.len() - 1).await;
+        self.arrange(&Step::Wait(60)).await;
+        self.sign_in(CID, Channel::App).await;
+    }
+
+    /// Makes it that somebody has typed so many wrong codes, the last of them so long ago that no delay is left.
+    async fn has_failed(&mut self, who: usize, channel: Channel, times: u32) {
+        let key = keys::user(self.people[who].id.parse().unwrap());
+        let write = Write::update(key, "SET #factors.#m.#failures = :times, #factors.#m.#failed_at = :at");
+        let at = self.moment().minus(Span::hours(1));
+        let write = write.name("m", channel.name()).value("times", times).value("at", at);
+        let _ = self.world.stack.table().update(write).await.unwrap();
+        self.reference.people[who].wrong_codes.insert(channel, Count::long_ago(times, self.reference.now));
+    }
+
+    /// Makes it that so much was counted of the address that everybody is at, just now.
+    async fn was_here(&mut self, key: Key, times: usize) {
+        let write = Write::update(key, "SET #moments = :moments").value("moments", vec![self.moment(); times]);
+        let _ = self.world.stack.table().update(write).await.unwrap();
+    }
+
+    fn moment(&self) -> Timestamp {
+        self.world.stack.app().clock.now()
     }
 
     async fn nothing_is_taken_twice(&mut self) {
