@@ -137,6 +137,25 @@ async fn a_forgotten_password_is_mailed_through_ses_and_told_of() {
 }
 
 #[tokio::test]
+async fn a_link_goes_through_ses_its_code_through_sns_and_both_mailboxes_are_told_of_a_change() {
+    let world = world().await;
+    let (mail, other, phone) = ("linked@moto.example", "linked.anew@moto.example", "+12025550174");
+    let linked = world.user("linked", json!({"email": mail, "phone": phone})).await;
+    let _ = world.backend(Method::POST, "/v1/links", Some(json!({"user": linked.id}))).await.expect(202);
+    let challenge = open(&world, &last_link(mail).await).await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let proved = world.verify(&challenge, "sms", &last_code(phone).await).await.expect(200);
+    assert_eq!(proved.body["acr"], "two-factor");
+    let token = proved.text("access_token");
+    let _ = world.as_user(&token, Method::PATCH, "/v1/me", Some(json!({"email": other}))).await.expect(200);
+    // Neither of them holds the way in that the first mail was.
+    for mailbox in [mail, other] {
+        let told = last_mail(mailbox).await;
+        assert!(!told.contains("/link#") && told.contains("Alder"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn an_agreements_mails_go_through_ses_and_a_recipients_code_through_sns() {
     let world = world().await;
     let _ = world.settings(json!({"kba": {"enabled": true, "max_attempts": 1}})).await;
