@@ -29,6 +29,9 @@ pub struct Request {
     pub plan: Plan,
 }
 
+/// The place of the account's own item among the writes.
+const ACCOUNT: usize = 0;
+
 pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let actor = api_key::operator(app, call).await?;
     call.only_query(&[])?;
@@ -39,7 +42,11 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let now = app.clock.now();
     let id = AccountId::new(now, &app.entropy);
     let (account, writes) = open(id, request, actor, call, now)?;
-    app.table.transact(writes).await?;
+    match app.table.transact_patiently(writes, &app.entropy).await {
+        // The id was drawn here: where it stands, an earlier try of this request was done after all.
+        Err(failure) if failure.stood_at(ACCOUNT).is_none() => return Err(failure.into()),
+        _ => {}
+    }
     Ok(Reply::created(&Response::from(&account)).etag(account.version))
 }
 

@@ -62,11 +62,15 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let event = Event::new(Action::UserCreated, caller.actor).from(call.source);
     let event = event.with("username", user.username.as_str()).with("kind", serde_json::json!(user.kind));
     let writes = writes(&mut user, password_hash, event, now)?;
-    app.table.transact(writes).await.map_err(|failure| match (failure.stood_at(NAME), failure.stood_at(SUBJECT)) {
-        (Some(_), _) => Problem::new(Slug::UsernameTaken).field("/username", "is taken"),
-        (None, Some(_)) => sso_subject::taken(),
-        (None, None) => failure.into(),
-    })?;
+    if let Err(failure) = app.table.transact_patiently(writes, &app.entropy).await {
+        match (failure.stood_at(USER), failure.stood_at(NAME), failure.stood_at(SUBJECT)) {
+            // The id was drawn here: an earlier try of this request was done after all.
+            (Some(_), ..) => {}
+            (None, Some(_), _) => return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken")),
+            (None, None, Some(_)) => return Err(sso_subject::taken()),
+            (None, None, None) => return Err(failure.into()),
+        }
+    }
     Ok(Reply::created(&Response::of(&user, now)).etag(user.version))
 }
 
@@ -117,7 +121,9 @@ impl Request {
     }
 }
 
-/// The place of the username's item among the writes.
+/// The place of the user's own item among the writes.
+const USER: usize = 0;
+/// The place of the username's.
 const NAME: usize = 1;
 /// The place of the subject's, where there is one. The audit entry's condition never fails: the user is new.
 const SUBJECT: usize = 3;

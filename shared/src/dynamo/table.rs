@@ -172,6 +172,18 @@ impl Table {
         }
     }
 
+    /// Makes all the writes or none, again and again while another transaction holds one of their items: for what is decided from
+    /// nothing that was read, and so does not change by waiting.
+    pub async fn transact_patiently(&self, writes: Vec<Write>, entropy: &Entropy) -> Result<(), Failure> {
+        let mut patience = Patience::default();
+        loop {
+            match self.transact(writes.clone()).await {
+                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                settled => return settled,
+            }
+        }
+    }
+
     /// Makes all the writes or none.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
         let parts = writes.into_iter().map(|write| self.part(write)).collect::<Result<_, _>>()?;

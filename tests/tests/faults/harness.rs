@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
 use local::{Mode, Service};
 use serde_json::Value;
 use shared::account::Account;
@@ -14,10 +15,19 @@ use tests::{Answer, World};
 pub const TABLE: [Mode; 4] = [Mode::Refused, Mode::Throttled, Mode::Conflict, Mode::Lost];
 /// How a request to anything else does.
 pub const OTHERS: [Mode; 3] = [Mode::Refused, Mode::Throttled, Mode::Lost];
-/// Once, and as often as the SDK tries.
-const COUNTS: [u32; 2] = [1, 3];
+/// Once, and as often as the SDK tries. A conflict it hands on, and whoever meets three in a row has met one.
+const fn counts(mode: Mode) -> &'static [u32] {
+    if matches!(mode, Mode::Conflict) { &[3] } else { &[1, 3] }
+}
+
 /// More requests than any route makes.
 const REQUESTS_MAX: u32 = 60;
+/// So many ways of going wrong are walked at once: more would have the SDK wait for the processor, and take that for a lost answer.
+const SIDE_BY_SIDE: usize = 3;
+/// Requests to the table.
+pub const OF_THE_TABLE: &[(Service, &[Mode])] = &[(Service::Dynamodb, &TABLE)];
+/// Requests to the table and to SES.
+pub const THAT_MAIL: &[(Service, &[Mode])] = &[(Service::Dynamodb, &TABLE), (Service::Ses, &OTHERS)];
 /// Beyond the lease of a mail that was tried once.
 const LEASE_OVER: i64 = 61;
 
@@ -45,15 +55,33 @@ impl Fault {
         self.service == Service::Dynamodb && (self.count == 1 || self.mode == Mode::Conflict)
     }
 
+    /// Whether what took effect may be told of by a refusal: no other answer arrived, however often the SDK asked.
+    pub fn may_hide_an_effect(self) -> bool {
+        self.mode == Mode::Lost && !self.is_got_over()
+    }
+
     /// Asks while it stands. Whether it struck, and what was answered.
     pub async fn strikes(self, world: &World, ask: impl Future<Output = Answer>) -> (bool, Answer) {
+        self.strikes_so(world, ask, |answer| answer.status < 400).await
+    }
+
+    /// The same, where what is asked is to be refused.
+    pub async fn strikes_a_refusal(self, world: &World, ask: impl Future<Output = Answer>, slug: &str) -> (bool, Answer) {
+        self.strikes_so(world, ask, |answer| answer.slug() == slug).await
+    }
+
+    async fn strikes_so(
+        self,
+        world: &World,
+        ask: impl Future<Output = Answer>,
+        is_right: impl Fn(&Answer) -> bool,
+    ) -> (bool, Answer) {
         world.stack.faults().set(self.service, self.mode, self.after, self.count);
         let answer = ask.await;
         let struck = world.stack.faults().struck() > 0;
         world.stack.faults().clear();
-        assert!(answer.status < 400 || struck, "{self:?}: {}", answer.body);
-        assert!(answer.status < 400 || !self.is_got_over(), "{self:?}: {}", answer.body);
-        if answer.status >= 400 {
+        if !is_right(&answer) {
+            assert!(struck && !self.is_got_over(), "{self:?}: {} {}", answer.status, answer.body);
             is_clean(&answer);
         }
         (struck, answer)
@@ -77,16 +105,33 @@ pub fn is_clean(answer: &Answer) {
 /// Tries every request to `service` that goes wrong so, one after the other. `go` says whether there was one.
 pub async fn each(service: Service, modes: &[Mode], mut go: impl AsyncFnMut(Fault) -> bool) {
     for mode in modes {
-        for count in COUNTS {
-            for after in 0.. {
-                assert!(after < REQUESTS_MAX, "there is no end of requests");
-                if !go(Fault { service, mode: *mode, after, count }).await {
-                    assert!(after > 0, "no request was made to {service:?} that could be {mode:?}");
-                    break;
-                }
-            }
+        for count in counts(*mode) {
+            walk(service, *mode, *count, &mut go).await;
         }
     }
+}
+
+/// Tries each request in turn that goes wrong in one way.
+async fn walk(service: Service, mode: Mode, count: u32, mut go: impl AsyncFnMut(Fault) -> bool) {
+    for after in 0.. {
+        assert!(after < REQUESTS_MAX, "there is no end of requests");
+        if !go(Fault { service, mode, after, count }).await {
+            assert!(after > 0, "no request was made to {service:?} that could be {mode:?}");
+            return;
+        }
+    }
+}
+
+/// The same as [`each`], with a world of its own for each way of going wrong, and several at once: for what waits more than it works.
+pub async fn side_by_side(ways: &[(Service, &[Mode])], go: impl AsyncFn(&World, Fault) -> bool) {
+    let ways = ways.iter().flat_map(|(service, modes)| modes.iter().map(move |mode| (*service, *mode)));
+    let ways: Vec<_> = ways.flat_map(|(service, mode)| counts(mode).iter().map(move |count| (service, mode, *count))).collect();
+    let walks = ways.into_iter().map(async |(service, mode, count)| {
+        let world = World::new().await;
+        walk(service, mode, count, async |fault| go(&world, fault).await).await;
+        world.stack.stop().await;
+    });
+    stream::iter(walks).for_each_concurrent(SIDE_BY_SIDE, |walk| walk).await;
 }
 
 /// The same, of the table.
@@ -144,6 +189,30 @@ pub async fn sums_are_right(world: &World) {
 /// How often an action stands in a subject's chain.
 pub fn times(actions: &[String], action: &str) -> usize {
     actions.iter().filter(|told| told.split(':').next() == Some(action)).count()
+}
+
+/// Which items were made, changed and taken away since, each by its nouns: `+ AUDIT 000000000001`.
+pub async fn written_since(world: &World, before: &BTreeMap<String, Value>) -> Vec<String> {
+    let now = world.content().await;
+    let mut written = Vec::new();
+    for key in before.keys().chain(now.keys().filter(|key| !before.contains_key(*key))) {
+        let what = match (before.get(key), now.get(key)) {
+            (Some(_), None) => '-',
+            (None, Some(_)) => '+',
+            (was, is) if was != is => '~',
+            _ => continue,
+        };
+        written.push(format!("{what} {}", nouns(key)));
+    }
+    written.sort_unstable();
+    written
+}
+
+/// A key without the ids in it.
+fn nouns(key: &str) -> String {
+    let is_noun =
+        |part: &&str| part.contains(|c: char| c.is_ascii_uppercase()) && !part.contains(|c: char| c.is_ascii_lowercase());
+    key.split(['#', ' ']).filter(is_noun).collect::<Vec<_>>().join(" ")
 }
 
 /// A key that no request has had.

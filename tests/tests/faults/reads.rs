@@ -3,8 +3,8 @@
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::World;
 use tests::agreements::{agreement, open_last, person, send_with, with_kba};
+use tests::{OPERATOR, World};
 
 use crate::harness::{OTHERS, each, each_of_the_table};
 
@@ -51,11 +51,22 @@ async fn what_a_back_end_reads() {
             "/v1/groups/mortgages/settings",
             "/v1/groups/mortgages/settings?effective=true",
             "/v1/ip-allowlist/explain?ip=203.0.113.7",
+            "/v1/users",
             &format!("/v1/users/{}", ann.id),
             &format!("/v1/audit?subject={}", ann.id),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn what_an_operator_reads() {
+    let world = World::new().await;
+    for path in ["", "/api-keys"] {
+        let path = format!("/v1/accounts/{}{path}", world.account);
+        let expected = world.operator(Method::GET, &path, None).await.expect(200).body;
+        every_read(&world, &path, OPERATOR, &expected).await;
+    }
 }
 
 #[tokio::test]

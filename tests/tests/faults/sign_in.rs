@@ -1,266 +1,184 @@
-//! Each request to DynamoDB, SES and SNS of each route, in turn: refused, throttled, in conflict, lost after it took effect. Three
-//! in a row, which is all that the SDK tries, and one, which it must get over without anything counted twice.
+//! A sign-in from the password to the code: each try is counted once, told of once, and a right one is taken once.
 
-use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{PASSWORD, World, another};
+use tests::{Authenticator, PASSWORD, Person, World, another};
 
-use crate::harness::is_clean;
+use crate::harness::{Fault, OF_THE_TABLE, fresh, side_by_side, times};
 
-const MODES: [&str; 3] = ["refused", "throttled", "lost"];
-/// More requests than any route makes.
-const REQUESTS_MAX: u32 = 8;
+/// A recovery code that nobody was given.
+const NO_RECOVERY_CODE: &str = "0000-0000-0000-0000-0000-0000";
 
-async fn fault(world: &World, service: &str, mode: &str, after: u32, count: u32) {
-    let body = json!({"service": service, "mode": mode, "after": after, "count": count});
-    let _ = world.send(world.request(Method::POST, "/_local/faults").json(&body)).await.expect(200);
+/// Somebody of their own for a fault.
+async fn somebody(world: &World, fault: Fault) -> Person {
+    // Limits by source address and by destination are not what is tried here.
+    world.advance(3_600);
+    world.user(&fresh(fault, "ann").to_lowercase(), json!({})).await
 }
 
-async fn clear(world: &World) {
-    let _ = world.send(world.request(Method::POST, "/_local/faults").json(&json!({}))).await.expect(200);
+/// The same, with an app of which no code was used for a while, and recovery codes.
+async fn with_an_app(world: &World, fault: Fault) -> (Person, Authenticator, Vec<String>) {
+    let person = somebody(world, fault).await;
+    let token = world.token(&person).await;
+    let (app, recovery) = world.enrol(&token).await;
+    world.advance(3_600);
+    (person, app, recovery)
+}
+
+/// The wrong codes in a row of a factor.
+async fn failures(world: &World, person: &Person, method: &str) -> u64 {
+    let user: Value = world.content().await.remove(&format!("USER#{} USER", person.id)).unwrap();
+    user["factors"][method]["failures"].as_u64().unwrap()
+}
+
+/// The wrong passwords in a row, of everybody who was not forgiven since.
+async fn wrong_passwords(world: &World) -> u64 {
+    let counts = world.content().await.into_iter().filter(|(key, _)| key.starts_with("NAME#") && key.ends_with(" FAILURES"));
+    counts.map(|(_, count)| count["failures"].as_u64().unwrap()).sum()
 }
 
 #[tokio::test]
-async fn one_fault_in_any_request_of_a_sign_in_is_got_over() {
-    for mode in MODES {
-        for after in 0..REQUESTS_MAX {
-            let world = World::new().await;
-            let ann = world.user("ann", json!({})).await;
-            fault(&world, "dynamodb", mode, after, 1).await;
-            let (challenge, code) = world.challenge_and_code(&ann).await;
-            let wrong = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
-            assert_eq!(wrong.body["attempts_left"], 4, "{mode} after {after}");
-            let _ = world.verify(&challenge, "sms", &code).await.expect(200);
-            clear(&world).await;
-            assert_eq!(world.outbox().await.len(), 1, "{mode} after {after}");
-            assert_eq!(
-                world.actions(&ann.id).await,
-                ["user-created", "sign-in", "code-sent", "code-verified: wrong-code", "code-verified"],
-                "{mode} after {after}"
-            );
-        }
+async fn a_right_password_opens_one_challenge_for_each_answer_and_counts_for_nothing() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let ann = somebody(world, fault).await;
+        let (struck, first) = fault.strikes(world, world.login(&ann.username, PASSWORD)).await;
+        let again = world.login(&ann.username, PASSWORD).await.expect(200);
+        let told = world.actions(&ann.id).await;
+        let opened = times(&told, "sign-in");
+        assert!(opened == 2 || (opened == 1 && first.status == 503), "{fault:?}: {told:?}");
+        let hidden = opened == 2 && first.status == 503;
+        assert!(!hidden || fault.may_hide_an_effect(), "{fault:?}: {told:?}");
+        assert_eq!(wrong_passwords(world).await, 0, "{fault:?}: a right password counts for nothing");
+        // Whatever went wrong before, the challenge that was answered with leads on.
+        let challenge = again.text("challenge");
+        let _ = world.issue(&challenge, "sms").await.expect(202);
+        let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+        struck
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_counted_once_and_told_of_once() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let ann = somebody(world, fault).await;
+        let wrong = || world.login(&ann.username, "a wrong password");
+        let (struck, first) = fault.strikes_a_refusal(world, wrong(), "invalid-credentials").await;
+        let told = times(&world.actions(&ann.id).await, "sign-in");
+        assert!(told == 1 || (told == 0 && first.status == 503), "{fault:?}: {told}");
+        assert!(first.status != 503 || told == 0 || fault.may_hide_an_effect(), "{fault:?}");
+        let counted = wrong_passwords(world).await;
+        // What was counted and could not be told of stays counted, as with codes.
+        assert!(counted == 1 || (counted == 0 && first.status == 503), "{fault:?}: {counted}");
+        assert!(told as u64 <= counted, "{fault:?}: {told} told of, {counted} counted");
+        let _ = wrong().await.refused(401, "invalid-credentials");
+        assert_eq!(wrong_passwords(world).await, counted + 1, "{fault:?}");
+        let _ = world.login(&ann.username, PASSWORD).await.expect(200);
+        assert_eq!(wrong_passwords(world).await, 0, "{fault:?}");
+        struck
+    })
+    .await;
+}
+
+/// Proves a factor twice with one code: it is taken once.
+async fn taken_once(world: &World, fault: Fault, (person, challenge): (&Person, &str), (method, code): (&str, &str)) -> bool {
+    let before = times(&world.actions(&person.id).await, "code-verified");
+    let (struck, first) = fault.strikes(world, world.verify(challenge, method, code)).await;
+    let again = world.verify(challenge, method, code).await;
+    let tokens = [&first, &again].iter().filter(|answer| answer.status == 200).count();
+    // Only where the answer of the last write was lost is a code spent without a token.
+    let spent = tokens == 0 && first.status == 503 && fault.may_hide_an_effect();
+    assert!(tokens == 1 || spent, "{method} {fault:?}: {} {}", first.body, again.body);
+    assert!(again.status == 200 || again.slug() == "challenge-used", "{method} {fault:?}: {}", again.body);
+    let told = world.actions(&person.id).await;
+    assert_eq!(told.iter().filter(|action| *action == "code-verified").count(), before + 1, "{method} {fault:?}: {told:?}");
+    assert_eq!(failures(world, person, method).await, 0, "{method} {fault:?}: a right code is no failure");
+    if spent {
+        // Another challenge does not take it either.
+        let challenge = world.challenge(person).await;
+        let _ = world.verify(&challenge, method, code).await.refused(401, "code-invalid");
     }
+    struck
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_be_concluded_is_refused_and_counts_no_more_than_once() {
-    for mode in MODES {
-        for after in 0..4 {
-            let world = World::new().await;
-            let _ = world.user("ann", json!({})).await;
-            fault(&world, "dynamodb", mode, after, 3).await;
-            let answer = world.login("ann", PASSWORD).await;
-            clear(&world).await;
-            if answer.status != 200 {
-                is_clean(&answer);
-            }
-            // Four more wrong ones are not delayed: so at most one was counted.
-            for _ in 0..4 {
-                let _ = world.login("ann", "wrong password").await.refused(401, "invalid-credentials");
-            }
-            let last = world.login("ann", PASSWORD).await;
-            assert!(last.status == 200 || last.slug() == "too-many-attempts", "{mode} after {after}: {}", last.body);
-        }
-    }
+async fn a_right_code_of_a_text_is_taken_once() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let ann = somebody(world, fault).await;
+        let (challenge, code) = world.challenge_and_code(&ann).await;
+        taken_once(world, fault, (&ann, &challenge), ("sms", &code)).await
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_code_is_not_taken_twice_whatever_is_lost() {
-    for mode in MODES {
-        for after in 0..4 {
-            let world = World::new().await;
-            let ann = world.user("ann", json!({})).await;
-            let (challenge, code) = world.challenge_and_code(&ann).await;
-            fault(&world, "dynamodb", mode, after, 3).await;
-            let first = world.verify(&challenge, "sms", &code).await;
-            clear(&world).await;
-            if first.status != 200 {
-                is_clean(&first);
-            }
-            let second = world.verify(&challenge, "sms", &code).await;
-            let tokens = [&first, &second].iter().filter(|answer| answer.status == 200).count();
-            let taken = world.actions(&ann.id).await.iter().filter(|action| *action == "code-verified").count();
-            assert_eq!(taken, 1, "{mode} after {after}: {} {}", first.body, second.body);
-            // Only where the answer of the last write was lost is a code spent without a token.
-            assert!(tokens == 1 || (mode == "lost" && tokens == 0), "{mode} after {after}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_wrong_code_is_counted_once_whatever_is_lost() {
-    for mode in MODES {
-        for after in 0..4 {
-            let world = World::new().await;
-            let ann = world.user("ann", json!({})).await;
-            let (challenge, code) = world.challenge_and_code(&ann).await;
-            fault(&world, "dynamodb", mode, after, 3).await;
-            let first = world.verify(&challenge, "sms", &another(&code)).await;
-            clear(&world).await;
-            let second = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
-            let left = second.body["attempts_left"].as_i64().unwrap();
-            assert!(left == 3 || (first.status == 503 && left == 4), "{mode} after {after}: {} {}", first.body, second.body);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_sender_that_fails_burns_neither_the_cooldown_nor_a_send() {
-    for (service, method) in [("sns", "sms"), ("ses", "email")] {
-        for mode in ["refused", "throttled"] {
-            let world = World::new().await;
-            let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
-            let ann = world.user("ann", json!({})).await;
-            let challenge = world.challenge(&ann).await;
-            for _ in 0..7 {
-                fault(&world, service, mode, 0, 3).await;
-                is_clean(&world.issue(&challenge, method).await.refused(503, "sender-unavailable"));
-            }
-            clear(&world).await;
-            assert!(world.outbox().await.is_empty());
-            let sent = world.issue(&challenge, method).await.expect(202);
-            assert_eq!(sent.body["resend_in"], 60);
-            let _ = world.verify(&challenge, method, &world.last_code().await).await.expect(200);
-            // All five of the destination are left but one.
-            for _ in 0..4 {
-                let challenge = world.challenge(&ann).await;
-                let _ = world.issue(&challenge, method).await.expect(202);
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_message_whose_answer_is_lost_is_not_sent_twice_and_its_code_is_good() {
-    for (service, method) in [("sns", "sms"), ("ses", "email")] {
-        let world = World::new().await;
-        let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
-        let ann = world.user("ann", json!({})).await;
+async fn a_right_code_of_an_app_is_taken_once() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let (ann, app, _) = with_an_app(world, fault).await;
         let challenge = world.challenge(&ann).await;
-        fault(&world, service, "lost", 0, 1).await;
-        is_clean(&world.issue(&challenge, method).await.refused(503, "sender-unavailable"));
-        clear(&world).await;
-        assert_eq!(world.outbox().await.len(), 1);
-        let first = world.last_code().await;
-        // Neither the cooldown nor a send is burnt; what arrived is superseded by what is asked for next.
-        let sent = world.issue(&challenge, method).await.expect(202);
-        assert_eq!(sent.body["resend_in"], 60);
-        let refused = world.verify(&challenge, method, &first).await.refused(401, "code-superseded");
-        assert_eq!(refused.body["attempts_left"], 4);
-        let _ = world.verify(&challenge, method, &world.last_code().await).await.expect(200);
+        taken_once(world, fault, (&ann, &challenge), ("totp", &app.code(world))).await
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn a_recovery_code_is_taken_once() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let (ann, _, recovery) = with_an_app(world, fault).await;
         let challenge = world.challenge(&ann).await;
-        fault(&world, service, "lost", 0, 1).await;
-        let _ = world.issue(&challenge, method).await.refused(503, "sender-unavailable");
-        let _ = world.verify(&challenge, method, &world.last_code().await).await.expect(200);
-    }
+        taken_once(world, fault, (&ann, &challenge), ("recovery_code", &recovery[0])).await
+    })
+    .await;
+}
+
+/// Tries a wrong code: it is counted once of the challenge and once of the factor, and told of once.
+async fn counted_once(world: &World, fault: Fault, (person, challenge): (&Person, &str), (method, wrong): (&str, &str)) -> bool {
+    let before = times(&world.actions(&person.id).await, "code-verified");
+    let (struck, first) = fault.strikes_a_refusal(world, world.verify(challenge, method, wrong), "code-invalid").await;
+    let told = times(&world.actions(&person.id).await, "code-verified") - before;
+    let counted = failures(world, person, method).await;
+    // What was counted and could not be told of stays counted: nobody guesses for nothing. The other way round there is nothing.
+    let is_sound = if first.status == 401 { (told, counted) == (1, 1) } else { counted <= 1 && told as u64 <= counted };
+    assert!(is_sound, "{method} {fault:?}: {told} told of, {counted} counted");
+    assert!(first.status == 401 || told == 0 || fault.may_hide_an_effect(), "{method} {fault:?}");
+    assert!(first.status == 503 || first.body["attempts_left"] == 4, "{method} {fault:?}: {}", first.body);
+    let again = world.verify(challenge, method, wrong).await.refused(401, "code-invalid");
+    assert_eq!(again.body["attempts_left"], 4 - counted, "{method} {fault:?}: the challenge counts as the factor does");
+    struck
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_is_lost_burns_nothing() {
-    for mode in MODES {
-        for after in 0..3 {
-            let world = World::new().await;
-            let ann = world.user("ann", json!({})).await;
-            let (challenge, code) = world.challenge_and_code(&ann).await;
-            world.advance(60);
-            let body = json!({"challenge": challenge, "method": "sms"});
-            let ask = || world.send(world.request(Method::POST, "/v1/codes").header("idempotency-key", "k").json(&body));
-            fault(&world, "dynamodb", mode, after, 3).await;
-            let first = ask().await;
-            clear(&world).await;
-            if first.status == 202 {
-                continue;
-            }
-            is_clean(&first);
-            assert_eq!(world.outbox().await.len(), 1, "{mode} after {after}");
-            // The code before is as good as it was, and another can be asked for with the same key.
-            let wrong = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
-            assert_eq!(wrong.body["attempts_left"], 4);
-            let again = ask().await.expect(202);
-            assert_eq!(
-                (&again.body["resend_in"], again.header("idempotency-replayed")),
-                (&json!(120), None),
-                "{mode} after {after}"
-            );
-        }
-    }
+async fn a_wrong_code_of_a_text_is_counted_once() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let ann = somebody(world, fault).await;
+        let (challenge, code) = world.challenge_and_code(&ann).await;
+        let struck = counted_once(world, fault, (&ann, &challenge), ("sms", &another(&code))).await;
+        let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+        struck
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_resend_that_fails_leaves_the_code_before_good() {
-    let world = World::new().await;
-    let ann = world.user("ann", json!({})).await;
-    let (challenge, code) = world.challenge_and_code(&ann).await;
-    world.advance(60);
-    fault(&world, "sns", "refused", 0, 3).await;
-    let _ = world.issue(&challenge, "sms").await.refused(503, "sender-unavailable");
-    clear(&world).await;
-    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
-    let actions = world.actions(&ann.id).await;
-    assert_eq!(actions, ["user-created", "sign-in", "code-sent", "code-sent", "code-not-sent", "code-verified"]);
+async fn a_wrong_code_of_an_app_is_counted_once() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let (ann, app, _) = with_an_app(world, fault).await;
+        let challenge = world.challenge(&ann).await;
+        let code = app.code(world);
+        let struck = counted_once(world, fault, (&ann, &challenge), ("totp", &another(&code))).await;
+        let _ = world.verify(&challenge, "totp", &code).await.expect(200);
+        struck
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_failed_send_frees_its_idempotency_key() {
-    let world = World::new().await;
-    let ann = world.user("ann", json!({})).await;
-    let challenge = world.challenge(&ann).await;
-    let body = json!({"challenge": challenge, "method": "sms"});
-    let ask = || world.send(world.request(Method::POST, "/v1/codes").header("idempotency-key", "k").json(&body));
-    fault(&world, "sns", "refused", 0, 3).await;
-    let _ = ask().await.refused(503, "sender-unavailable");
-    clear(&world).await;
-    let sent = ask().await.expect(202);
-    assert_eq!(sent.header("idempotency-replayed"), None);
-    assert_eq!(world.outbox().await.len(), 1);
-}
-
-#[tokio::test]
-async fn contention_is_tried_again_and_given_up_with_a_clean_refusal() {
-    let world = World::new().await;
-    let ann = world.user("ann", json!({})).await;
-    let (challenge, code) = world.challenge_and_code(&ann).await;
-    // Both writes meet another transaction, a few times each; reads never do.
-    fault(&world, "dynamodb", "conflict", 0, 6).await;
-    let _ = world.verify(&challenge, "sms", &another(&code)).await.refused(401, "code-invalid");
-    fault(&world, "dynamodb", "conflict", 1, 6).await;
-    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
-    clear(&world).await;
-    let (challenge, code) = {
-        world.advance(60);
-        world.challenge_and_code(&ann).await
-    };
-    fault(&world, "dynamodb", "conflict", 0, 1_000).await;
-    is_clean(&world.verify(&challenge, "sms", &code).await.refused(503, "service-unavailable"));
-    clear(&world).await;
-    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
-}
-
-#[tokio::test]
-async fn the_back_end_routes_fail_cleanly_and_leave_all_or_nothing() {
-    let routes: [(Method, &str, Option<Value>); 5] = [
-        (Method::POST, "/v1/users", Some(json!({"username": "new", "kind": "external", "password": PASSWORD}))),
-        (Method::PATCH, "/v1/settings", Some(json!({"locale": "fr", "origins": ["https://a.example"]}))),
-        (Method::GET, "/v1/settings", None),
-        (Method::GET, "/v1/users", None),
-        (Method::GET, "/v1/audit?subject=ACCOUNT", None),
-    ];
-    for (method, path, body) in routes {
-        for mode in MODES {
-            for after in 0..3 {
-                let world = World::new().await;
-                let path = path.replace("ACCOUNT", &world.account);
-                fault(&world, "dynamodb", mode, after, 3).await;
-                let answer = world.backend(method.clone(), &path, body.clone()).await;
-                clear(&world).await;
-                if answer.status >= 400 {
-                    is_clean(&answer);
-                }
-                let repeated = world.backend(method.clone(), &path, body.clone()).await;
-                let took_effect = mode == "lost" && repeated.slug() == "username-taken";
-                assert!(repeated.status < 400 || took_effect || answer.status == 201, "{mode} {path}: {}", repeated.body);
-            }
-        }
-    }
+async fn a_wrong_recovery_code_is_counted_once() {
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        let (ann, _, recovery) = with_an_app(world, fault).await;
+        let challenge = world.challenge(&ann).await;
+        let struck = counted_once(world, fault, (&ann, &challenge), ("recovery_code", NO_RECOVERY_CODE)).await;
+        let _ = world.verify(&challenge, "recovery_code", &recovery[0]).await.expect(200);
+        struck
+    })
+    .await;
 }
