@@ -93,6 +93,32 @@ async fn signing_in_costs_what_the_table_says() {
     assert_eq!(world.stack.meter().take().requests, 0, "what is malformed is read by nobody");
 }
 
+/// As many requests, and as much read, for each of them, the first time and the next. What is written is as much but for a unit or two:
+/// items are of different length, and nobody's is entered in the index of what the clean-up will have to look at, after the answer.
+/// Here and not beside the sign-ins, because Amazon's emulator charges nothing for an item that is not there, where the service does.
+#[tokio::test]
+async fn unknown_user_wrong_password_and_disabled_user_cost_the_same() {
+    const UNITS_APART: f64 = 4.0;
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    let ben = world.user("ben", json!({})).await;
+    let disabled = json!({"disabled": true});
+    let _ = world.backend(Method::PATCH, &format!("/v1/users/{}", ben.id), Some(disabled)).await.expect(200);
+    for time in 1..=3 {
+        let mut costs = Vec::new();
+        for (username, password) in [("nobody", PASSWORD), ("ann", "wrong password"), ("ben", PASSWORD)] {
+            let _ = world.stack.meter().take();
+            let _ = world.login(username, password).await.refused(401, "invalid-credentials");
+            costs.push(world.stack.meter().take());
+        }
+        let read: Vec<_> = costs.iter().map(|cost| (cost.requests, cost.read_units.to_bits())).collect();
+        assert!(read.iter().all(|cost| *cost == read[0]), "time {time}: {costs:?}");
+        let written = costs.iter().map(|cost| cost.write_units);
+        let apart = written.clone().fold(0.0, f64::max) - written.fold(f64::MAX, f64::min);
+        assert!(apart <= UNITS_APART, "time {time}: {costs:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_id_token_costs_what_the_table_says() {
     let world = World::new().await;

@@ -44,7 +44,8 @@ pub(crate) async fn forgotten(way: &mut Way<'_>) -> Result<(), Fault> {
     let account = way.world().account.clone();
     for username in [ben.username.as_str(), "nobody-at-all"] {
         let body = json!({ "account": account, "username": username });
-        way.ask("password", &Event::post("/v1/password/forgotten", body)).await?.expect(202)?;
+        let forgotten = Event::post("/v1/password/forgotten", body).header("idempotency-key", &format!("\"{username}\""));
+        way.ask("password", &forgotten).await?.expect(202)?;
     }
     let token = way.world().aws.last_link()?;
     let done = completed(way, &token).await?;
