@@ -87,6 +87,11 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 impl Case {
+    /// Whether each request is for a text that nobody answers.
+    pub const fn leaves_a_text(&self) -> bool {
+        matches!(self.kind, Kind::Issue | Kind::VerifyWrong)
+    }
+
     /// The events of so many requests: what comes before them has been done.
     pub async fn events(&self, way: &mut Way<'_>, count: usize) -> Result<Vec<Event>, Fault> {
         let world = way.world();
