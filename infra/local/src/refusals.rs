@@ -45,12 +45,12 @@ pub(crate) fn nature(request: &HttpRequest) -> Nature {
 
 /// Whether it reads items in the order of their keys.
 pub(crate) fn is_query(request: &HttpRequest) -> bool {
-    request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".Query"))
+    operation(request) == Some("Query")
 }
 
 /// Whether it is a transaction that writes.
 pub(crate) fn is_transaction(request: &HttpRequest) -> bool {
-    request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".TransactWriteItems"))
+    operation(request) == Some("TransactWriteItems")
 }
 
 /// What is asked for.

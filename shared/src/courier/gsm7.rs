@@ -2,6 +2,10 @@
 
 /// The characters of one part.
 pub const PART: usize = 160;
+/// The characters of each part of a text that takes two: the header that joins them has its share.
+pub const PART_OF_TWO: usize = 153;
+/// The fewest characters that a name is cut to: what is shorter may as well be another's.
+const NAME_MIN: usize = 8;
 
 /// The basic set, without those that a name has no use for (Greek capitals, currency and control characters).
 const BASIC: &str =
@@ -12,11 +16,6 @@ const BASIC: &str =
 pub fn fits(text: &str) -> bool {
     text.chars().count() <= PART && text.chars().all(|c| BASIC.contains(c))
 }
-
-/// The characters of each part of a text that takes two: the header that joins them has its share.
-pub const PART_OF_TWO: usize = 153;
-/// The fewest characters that a name is cut to: what is shorter may as well be another's.
-const NAME_MIN: usize = 8;
 
 /// `name` in the basic set, at most `most` characters: letters that are not in it lose their accents, signs are dropped. None, where a
 /// letter would be lost or a word cut: a name in part is no name, or another's.
