@@ -11,6 +11,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::config::env;
@@ -19,17 +20,22 @@ pub use aws_config::SdkConfig;
 
 /// The SDK's configuration: one HTTP client for all clients, bounded in time.
 pub fn sdk_config() -> SdkConfig {
-    let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
         .service_config(Endpoints)
         .timeout_config(timeouts())
         .retry_config(retries())
-        .http_client(https);
+        .http_client(https_client());
     config.set_region(env("AWS_REGION").map(Region::new));
     config.set_endpoint_url(env("AWS_ENDPOINT_URL"));
     config.build()
+}
+
+/// The one HTTP client that all of an SDK's clients share: what is asked of the library's own defaults would be another feature, and
+/// another build of everything above it.
+pub fn https_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
 }
 
 /// `AWS_ENDPOINT_URL_<SERVICE>`: another endpoint than AWS's own, as the SDKs have it.

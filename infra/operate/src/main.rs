@@ -187,7 +187,7 @@ async fn with_aws(command: Command, sdk: &SdkConfig) -> Result<String, Complaint
 }
 
 async fn sdk(place: Place) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(shared::sdk::https_client());
     if let Some(region) = place.region {
         loader = loader.region(Region::new(region));
     }
