@@ -1,14 +1,12 @@
 //! What each route costs is what `infra/table.md` says: requests to DynamoDB, and the units they consume, exactly.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-
 use local::costs;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::dynamo::{Write, keys};
 use shared::http::routes::{Authorisation, ROUTES, Route};
 use tests::agreements::{agreement, complete, links, open, open_last, person, recipient_path, send_with, with_kba};
+use tests::issuer::Issuer;
 use tests::{Answer, OPERATOR, PASSWORD, World, another, token_of};
 
 /// Forgets what was spent so far.
@@ -122,22 +120,12 @@ async fn unknown_user_wrong_password_and_disabled_user_cost_the_same() {
 #[tokio::test]
 async fn an_id_token_costs_what_the_table_says() {
     let world = World::new().await;
-    let mut issuer = Command::new(env!("CARGO_BIN_EXE_issuer")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut address = String::new();
-    BufReader::new(issuer.stdout.take().unwrap()).read_line(&mut address).unwrap();
-    let address = address.trim();
-    let sso = json!({"issuer": address, "audience": "portal", "jwks_uri": format!("{address}/keys")});
-    let _ = world.settings(json!({"sso": sso})).await;
+    let issuer = Issuer::of(&world, env!("CARGO_BIN_EXE_issuer")).await;
     let _ = world.user("ann", json!({"sso_subject": "subject"})).await;
-    let claims = json!({"iss": address, "aud": "portal", "sub": "subject", "iat": 1_800_000_000, "exp": 1_800_000_300});
-    let request = reqwest::Client::new().post(format!("{address}/sign")).header("mode", "");
-    let token = request.json(&json!({"header": {}, "claims": claims})).send().await.unwrap().text().await.unwrap();
+    let token = issuer.token("subject").await;
     forget(&world);
-    let _ = world.post("/v1/login", json!({"account": world.account, "id_token": token})).await.expect(200);
+    let _ = world.login_by(&token).await.expect(200);
     cost(&world, "POST /v1/login, by an ID token");
-    // It would end with its input, which ends with this.
-    drop(issuer.stdin.take());
-    issuer.wait().unwrap();
 }
 
 #[tokio::test]

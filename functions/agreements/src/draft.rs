@@ -11,12 +11,12 @@ use shared::agreement::{
 use shared::audit::Head;
 use shared::clock::{Span, Timestamp};
 use shared::entropy::Entropy;
-use shared::http::Problem;
+use shared::http::{Faults, Problem};
 use shared::ids::{AgreementId, RecipientId};
 use shared::user::{Factor, Method};
 use utoipa::ToSchema;
 
-use crate::fields::{self, Faults};
+use crate::fields;
 
 /// An agreement to be sent.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -7,7 +7,7 @@ use shared::audit::Actor;
 use shared::dynamo::{self, Patience, keys};
 use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
-use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
 use shared::me::Response;
 use shared::notice;
 use shared::secret::Secret;
@@ -15,7 +15,7 @@ use shared::signed_in::{SignedIn, signed_in};
 use shared::user::User;
 use shared::user::change::{self, Change};
 use shared::user::credential::Credential;
-use shared::user::fields::{self, Faults};
+use shared::user::fields;
 use utoipa::ToSchema;
 
 use crate::State;

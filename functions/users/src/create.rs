@@ -9,11 +9,11 @@ use shared::app::App;
 use shared::audit::{Action, Chain, Event, Head};
 use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Write, keys};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::http::{Call, Faults, Outcome, Problem, Reply, Slug};
 use shared::ids::{AccountId, UserId};
 use shared::secret::Secret;
 use shared::user::credential::Credential;
-use shared::user::fields::{self, Faults};
+use shared::user::fields;
 use shared::user::{Factor, Kind, Method, User, password, sso_subject};
 use utoipa::ToSchema;
 

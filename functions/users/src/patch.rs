@@ -7,12 +7,12 @@ use shared::app::App;
 use shared::dynamo::{Failure, Patience, keys, read};
 use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
-use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
 use shared::notice;
 use shared::secret::Secret;
 use shared::user::change::{self, Change, Planned};
 use shared::user::credential::Credential;
-use shared::user::fields::{self, Faults};
+use shared::user::fields;
 use shared::user::{Kind, User, sso_subject};
 use utoipa::ToSchema;
 

@@ -126,7 +126,7 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
         Some(directory) => Bootstraps::find(&directory, &wanted)?,
         None => Bootstraps::build(&wanted)?,
     };
-    let world = World::build(bootstraps, matches!(arguments.command, Some(Command::Runtime))).await?;
+    let mut world = World::build(bootstraps, matches!(arguments.command, Some(Command::Runtime))).await?;
     if matches!(arguments.command, Some(Command::Runtime)) {
         return proof::run(&world).await;
     }
@@ -135,7 +135,7 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
     cold::measure(&world, &mut report, scale).await?;
     warm::measure(&world, &mut report, scale).await?;
     cost::measure(&mut report).await?;
-    throughput::measure(&world, &mut report, scale).await?;
+    throughput::measure(&mut world, &mut report, scale).await?;
     reservations::measure(&world, &mut report, scale).await?;
     // What this machine's time is, it decides; what is counted in bytes, requests and units is ours.
     Ok(report.print() == 0 || arguments.quick)

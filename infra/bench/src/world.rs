@@ -61,13 +61,19 @@ impl World {
         let guard = if guarded { Some(Guard::start(dynamodb.clone()).await?) } else { None };
         let people = AtomicUsize::new(0);
         let mut world = Self { bootstraps, stack, account: String::new(), key: String::new(), guard, aws, dynamodb, people };
-        let operator = world.stack.operator_key().expose().clone();
-        let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
-        world.account = world.ask(&account).await?.expect(201)?.text("id")?;
-        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read", "links:write", "tokens:redeem", "agreements:write"] });
-        let key = Event::post(format!("/v1/accounts/{}/api-keys", world.account), scopes).bearer(&operator);
-        world.key = world.ask(&key).await?.expect(201)?.text("key")?;
+        world.open_account().await?;
         Ok(world)
+    }
+
+    /// Goes on with an account of its own, which has sent nothing yet.
+    pub async fn open_account(&mut self) -> Result<(), Fault> {
+        let operator = self.stack.operator_key().expose().clone();
+        let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
+        self.account = self.ask(&account).await?.expect(201)?.text("id")?;
+        let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read", "links:write", "tokens:redeem", "agreements:write"] });
+        let key = Event::post(format!("/v1/accounts/{}/api-keys", self.account), scopes).bearer(&operator);
+        self.key = self.ask(&key).await?.expect(201)?.text("key")?;
+        Ok(())
     }
 
     /// Somebody new.

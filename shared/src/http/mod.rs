@@ -4,6 +4,7 @@ pub mod accept;
 mod call;
 pub mod cors;
 pub mod cursor;
+mod faults;
 pub mod patch;
 mod plain;
 pub mod problem;
@@ -16,6 +17,7 @@ mod serve;
 mod source;
 
 pub use call::{Body, Call};
+pub use faults::Faults;
 pub use problem::{FieldError, Problem, Slug};
 pub use reply::Reply;
 pub use routes::{Operation, Route};

@@ -1,7 +1,10 @@
 //! Mail addresses and phone numbers: read, checked, and masked for showing.
 
+use std::sync::LazyLock;
+use std::thread;
+
 use email_address::{EmailAddress, Options};
-use rlibphonenumber::{PhoneNumber, Region};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, Region};
 
 /// The longest mail address (RFC 5321).
 const EMAIL_MAX: usize = 254;
@@ -47,6 +50,13 @@ pub fn phone(text: &str) -> Result<Phone, BadContact> {
     let country = number.get_region_code().filter(|&region| number.is_valid() && region != Region::World);
     let country = country.ok_or(BadContact::Unassigned)?;
     Ok(Phone { number: text.to_owned(), country: country.to_string() })
+}
+
+/// Begins to unpack what is known of the world's numbers, on a thread of its own: the first number that is read would wait for it, and the
+/// first request waits for the network meanwhile.
+pub fn unpack_ahead() {
+    // Where no thread is to be had, the first number unpacks it.
+    let _ = thread::Builder::new().spawn(|| LazyLock::force(&PHONE_NUMBER_UTIL));
 }
 
 /// `+12025550100` as `+1••••••••00`.

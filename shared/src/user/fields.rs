@@ -3,27 +3,10 @@
 use super::contact::{self, BadContact, Phone};
 use super::{password as passwords, username as usernames};
 use crate::account::is_group_name;
-use crate::http::{FieldError, Problem};
 use crate::secret::Secret;
 
 /// The longest `sub` of an ID token (OpenID Connect Core, section 2).
 const SSO_SUBJECT_MAX: usize = 255;
-
-/// What is wrong with a request, gathered so that all of it is told at once.
-#[derive(Debug, Default)]
-pub struct Faults(Vec<FieldError>);
-
-impl Faults {
-    /// What `rule` makes of the value at `pointer`; nothing, where it refuses it.
-    pub fn hold<T, U>(&mut self, pointer: &str, value: T, rule: impl FnOnce(T) -> Result<U, &'static str>) -> Option<U> {
-        rule(value).map_err(|detail| self.0.push(FieldError::new(pointer, detail))).ok()
-    }
-
-    /// Refuses the request if anything was wrong with it.
-    pub fn finish(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
-    }
-}
 
 /// The canonical form of a username.
 pub fn username(text: &str) -> Result<String, &'static str> {
@@ -68,12 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_is_told() {
-        let mut faults = Faults::default();
-        assert_eq!(faults.hold("/username", "Ann", username), Some("ann".into()));
-        assert_eq!(faults.hold("/email", "ann", email), None);
-        assert_eq!(faults.hold("/sso_subject", "a\0", sso_subject), None);
-        assert_eq!(faults.0.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), ["/email", "/sso_subject"]);
-        assert!(faults.finish().is_err());
+    fn what_is_no_field_of_a_user_is_refused() {
+        assert_eq!(username("Ann").as_deref(), Ok("ann"));
+        assert!(email("ann").is_err() && phone("ann").is_err() && group("Ann").is_err());
+        assert!(sso_subject("a\0").is_err() && sso_subject("").is_err());
     }
 }

@@ -51,6 +51,7 @@ const WALKS: &[(Operation, &str, &[&str])] = {
             &[
                 "a_right_password_opens_one_challenge_for_each_answer_and_counts_for_nothing",
                 "a_wrong_password_is_counted_once_and_told_of_once",
+                "an_id_token_signs_in_once",
             ],
         ),
         (

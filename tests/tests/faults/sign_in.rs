@@ -1,6 +1,7 @@
 //! A sign-in from the password to the code: each try is counted once, told of once, and a right one is taken once.
 
 use serde_json::{Value, json};
+use tests::issuer::Issuer;
 use tests::{Authenticator, PASSWORD, Person, World, another};
 
 use crate::harness::{Fault, OF_THE_TABLE, fresh, side_by_side, times};
@@ -74,6 +75,30 @@ async fn a_wrong_password_is_counted_once_and_told_of_once() {
         assert_eq!(wrong_passwords(world).await, counted + 1, "{fault:?}");
         let _ = world.login(&ann.username, PASSWORD).await.expect(200);
         assert_eq!(wrong_passwords(world).await, 0, "{fault:?}");
+        struck
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_token_signs_in_once() {
+    let issuer = Issuer::start(env!("CARGO_BIN_EXE_issuer"));
+    side_by_side(OF_THE_TABLE, async |world, fault| {
+        issuer.vouches_in(world).await;
+        world.advance(3_600);
+        let subject = fresh(fault, "subject");
+        let ann = world.user(&subject.to_lowercase(), json!({"sso_subject": subject})).await;
+        let token = issuer.sign(json!({}), issuer.claims_at(&subject, world.stack.clock().now().as_secs())).await;
+        let (struck, first) = fault.strikes(world, world.login_by(&token)).await;
+        let again = world.login_by(&token).await;
+        let signed_in = [&first, &again].iter().filter(|answer| answer.status == 200).count();
+        // Only where the answer of the last write was lost is a token spent for nothing: another is to be had.
+        let spent = signed_in == 0 && first.status == 503 && fault.may_hide_an_effect();
+        assert!(signed_in == 1 || spent, "{fault:?}: {} {}", first.body, again.body);
+        assert!(again.status == 200 || again.slug() == "invalid-credentials", "{fault:?}: {}", again.body);
+        let told = world.actions(&ann.id).await;
+        assert_eq!(told.iter().filter(|action| *action == "sign-in").count(), 1, "{fault:?}: {told:?}");
+        let _ = world.login_by(&token).await.refused(401, "invalid-credentials");
         struck
     })
     .await;
