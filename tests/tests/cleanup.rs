@@ -1,11 +1,15 @@
 //! The scheduled clean-up.
 
-use expiry_cleanup::{Batch, sweep};
+use expiry_cleanup::{Batch, Report, run, sweep};
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Span;
+use shared::clock::{Span, Timestamp};
 use shared::dynamo::{Key, Write, keys};
 use tests::{PASSWORD, World};
+
+/// Ten items of each of the eight shards.
+const TEN_EACH: Batch = Batch { items_max: 80, page: 50, until: Timestamp::from_millis(i64::MAX) };
 
 async fn clean(world: &World) -> Value {
     world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200).body
@@ -64,10 +68,64 @@ async fn items_that_cannot_be_dealt_with_keep_no_others_from_it_and_alone_are_a_
     world.stack.table().transact(writes.collect()).await.unwrap();
 
     let small = Batch { items_max: 20, ..Batch::default() };
-    let report = sweep(app, courier, small).await.unwrap();
+    let report = sweep(app, courier, small).await;
     assert_eq!((report.failed, report.counters, report.more), (60, 1, false));
     assert!(!report.is_a_failure());
-    let report = sweep(app, courier, small).await.unwrap();
+    let report = sweep(app, courier, small).await;
     assert_eq!((report.failed, report.removed()), (60, 0));
     assert!(report.is_a_failure(), "nothing but failures: the run has failed, which the alarm sees");
+}
+
+/// So many counters that are over, in one shard of the index.
+async fn counters_in(world: &World, shard: &str, count: usize) {
+    let past = world.stack.clock().now().minus(Span::hours(1));
+    let all = (0..).map(|number| keys::source_sends(&format!("198.18.{}.{}", number / 256, number % 256)));
+    let some = all.filter(|key| key.due_shard() == shard).take(count);
+    let writes = some.map(|key| Write::replace(key, &json!({})).unwrap().due(past)).collect();
+    world.stack.table().transact(writes).await.unwrap();
+}
+
+async fn swept(world: &World) -> Report {
+    sweep(world.stack.app(), world.stack.courier(), TEN_EACH).await
+}
+
+#[tokio::test]
+async fn a_batch_ends_at_its_cap_and_the_next_goes_on_from_there() {
+    let world = World::new().await;
+    counters_in(&world, "DUE#3", 25).await;
+    for (removed, more) in [(10, true), (10, true), (5, false), (0, false)] {
+        let report = swept(&world).await;
+        assert_eq!((report.counters, report.examined, report.more), (removed, removed, more));
+    }
+    counters_in(&world, "DUE#3", 25).await;
+    let report = run(world.stack.app(), world.stack.courier(), TEN_EACH).await;
+    assert_eq!((report.counters, report.more), (25, false), "a run is as many batches as it takes");
+}
+
+#[tokio::test]
+async fn what_piles_up_in_one_shard_keeps_no_other_waiting() {
+    let world = World::new().await;
+    counters_in(&world, "DUE#0", 40).await;
+    counters_in(&world, "DUE#7", 1).await;
+    // Whichever shard is the first this minute.
+    let report = swept(&world).await;
+    assert_eq!((report.counters, report.more), (11, true));
+}
+
+#[tokio::test]
+async fn a_shard_that_cannot_be_read_is_told_of_and_keeps_no_other_waiting() {
+    let world = World::new().await;
+    for shard in 0..8 {
+        counters_in(&world, &format!("DUE#{shard}"), 1).await;
+    }
+    // As often as the SDK tries the first of them.
+    world.stack.faults().set(Service::Dynamodb, Mode::Refused, 0, 3);
+    let report = run(world.stack.app(), world.stack.courier(), Batch::default()).await;
+    assert_eq!((report.counters, report.failed, report.more, report.is_a_failure()), (8, 1, false, false));
+    // Nothing can be read at all.
+    counters_in(&world, "DUE#0", 1).await;
+    world.stack.faults().set(Service::Dynamodb, Mode::Refused, 0, 1_000);
+    let report = run(world.stack.app(), world.stack.courier(), Batch::default()).await;
+    assert_eq!((report.examined, report.failed, report.more), (0, 8, true));
+    assert!(report.is_a_failure());
 }

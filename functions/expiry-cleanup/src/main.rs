@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use expiry_cleanup::{Batch, Report, sweep};
+use expiry_cleanup::{Batch, Report, run};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::json;
 use shared::app::App;
@@ -25,7 +25,8 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {
         let parts = Arc::clone(&parts);
         async move {
-            let report = run(&parts.0, &parts.1, event.context.deadline).await?;
+            let batch = Batch { until: until(event.context.deadline), ..Batch::default() };
+            let report = run(&parts.0, &parts.1, batch).await;
             tracing::info!(
                 cleanup.examined = report.examined,
                 cleanup.removed = report.removed(),
@@ -42,27 +43,17 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// What wakes somebody if it goes on: items that cannot be dealt with, and mails that cannot be sent.
+/// What wakes somebody if it goes on: items that cannot be dealt with, mails that cannot be sent, and more to do than there is time for.
 fn count(report: &Report, now: Timestamp) {
-    for (name, count) in [("CleanupFailed", report.failed), ("MailsNotSent", report.mails_owed)] {
+    let behind = u32::from(report.more);
+    for (name, count) in [("CleanupFailed", report.failed), ("MailsNotSent", report.mails_owed), ("CleanupBehind", behind)] {
         if count > 0 {
             metric::emit(name, count, &json!({}), now);
         }
     }
 }
 
-/// Batch after batch, until nothing is due or this environment's time is nearly over: the next run goes on from there.
-async fn run(app: &App, courier: &Courier, deadline: u64) -> Result<Report, Error> {
-    let mut report = Report::default();
-    let until = Timestamp::from_millis(i64::try_from(deadline).unwrap_or(i64::MAX).saturating_sub(RESERVE_MILLIS));
-    loop {
-        let swept = sweep(app, courier, Batch { until, ..Batch::default() }).await.map_err(|failure| {
-            tracing::error!(?failure, "the clean-up was cut short; the next run goes on from there");
-            "the clean-up was cut short"
-        })?;
-        report.add(&swept);
-        if !swept.more || swept.removed() == 0 || app.clock.now() >= until {
-            return Ok(report);
-        }
-    }
+/// When nothing more is begun in an environment that is stopped at `deadline`.
+fn until(deadline: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(deadline).unwrap_or(i64::MAX).saturating_sub(RESERVE_MILLIS))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response};
+use expiry_cleanup::Batch;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -13,7 +14,6 @@ use shared::courier::Courier;
 use shared::http::{Body as JsonBody, Outcome, Problem, Reply, Slug};
 use shared::ids::RequestId;
 
-use crate::cleanup;
 use crate::event::Incoming;
 use crate::faults::{Faults, Mode, Service};
 use crate::inbox::Outbox;
@@ -110,7 +110,7 @@ impl Control {
             "/outbox" => Ok(self.outbox(&incoming.method)),
             "/clock" if changes => self.advance(&incoming.body),
             "/clock" => Ok(self.now()),
-            "/cleanup" => cleanup::run(&self.app, &self.courier).await.map(|report| Reply::ok(&report)),
+            "/cleanup" => Ok(Reply::ok(&expiry_cleanup::run(&self.app, &self.courier, Batch::default()).await)),
             "/faults" if changes => self.plan(&incoming.body),
             path if path.starts_with("/kba/") => self.provider_answers(path.trim_start_matches("/kba/"), &incoming.body).await,
             _ => Ok(Reply::ok(&self.faults.report())),

@@ -5,7 +5,7 @@
 //! | `stack` | the whole: what starts, in which order, and how it stops |
 //! | `server`, `control` | the public port; the `/_local` routes |
 //! | `gateway`, `event` | API Gateway: a request becomes an HTTP API event and passes through lambda_http |
-//! | `dispatch`, `cleanup` | the Lambda functions, and the one that runs on a schedule |
+//! | `dispatch` | the Lambda functions |
 //! | `engine` | DynamoDB |
 //! | `inbox` | SES and SNS |
 //! | `provider` | the KBA vendor, on an origin of its own |
@@ -16,7 +16,6 @@
 //!
 //! A test starts a [`Stack`] of its own in milliseconds and talks to it over HTTP.
 
-mod cleanup;
 mod control;
 mod costs;
 mod demo;

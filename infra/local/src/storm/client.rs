@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use expiry_cleanup::Batch;
 use serde_json::{Value, json};
 use shared::clock::Span;
 use shared::entropy::Entropy;
@@ -10,7 +11,6 @@ use shared::ids::AccountId;
 
 use super::wire::{Answer, Wire};
 use super::{Ground, Stranded};
-use crate::cleanup;
 
 /// How often an operation is asked for before the run is given up.
 const ASKED_MAX: u32 = 60;
@@ -379,7 +379,7 @@ impl<'a> Client<'a> {
             self.count("wait", 0);
         } else {
             let (app, courier) = (self.wire.stack.app(), self.wire.stack.courier());
-            let broken_off = cleanup::run(app, courier).await.is_err();
+            let broken_off = expiry_cleanup::run(app, courier, Batch::default()).await.failed > 0;
             self.count(if broken_off { "clean-up that broke off" } else { "clean-up" }, 0);
         }
     }
