@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
 //! | [`agreement`] | what recipients are asked to see and sign |
-//! | [`api_key`], [`access_token`] | what a back end, and what a signed-in person, shows |
 //! | [`api_key`], [`access_token`], [`signed_in`], [`me`] | what a back end, and what a signed-in person, shows; who that is |
 //! | [`notice`] | who is told of a change to how they sign in |
 //! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
@@ -15,7 +14,6 @@
 //! | [`audit`], [`report`] | the chain of what happened, per subject; what an agreement's says to somebody outside |
 //! | [`quota`] | the ledger of prepaid transactions |
 //! | [`idempotency`] | the same request twice, carried out once |
-//! | [`courier`] | SMS and mail |
 //! | [`kba`], [`provider`] | sessions of knowledge-based authentication, and the vendor that holds them |
 //! | [`courier`], [`owed`] | SMS and mail; mails that are written with the change that they tell of, and sent after it |
 //! | [`sso`] | ID tokens of an account's own issuer |
@@ -23,6 +21,8 @@
 //! | [`http`] | event in, problem out |
 //! | [`outbound`] | requests to addresses that somebody configured |
 //! | [`dynamo`] | the table, every key, every SDK error |
+//! | [`secret`], [`ids`] | values that cannot be printed, and names that say what they name |
+//! | [`metric`] | what is counted for the people who run this |
 //! | [`clock`], [`entropy`], [`keyring`], [`config`] | the only sources of time, randomness, keys and environment |
 //! | [`app`], [`start`], [`sdk`] | what a function holds, and its cold start |
 //!

@@ -39,7 +39,7 @@ const EXPECTED_REFUSALS = ["/v1/login", "/v1/codes/verify"];
 
 function isExpected(message) {
   const { pathname } = new URL(message.location().url || base, base);
-  return /^Failed to load resource: .*\b401\b/.test(message.text()) && EXPECTED_REFUSALS.includes(pathname);
+  return /^Failed to load resource: .*\b(401|429)\b/.test(message.text()) && EXPECTED_REFUSALS.includes(pathname);
 }
 
 function listen(page) {
@@ -160,6 +160,20 @@ async function openPage(page) {
   await inspect(page, "sign-in");
 }
 
+/** The gateway's own refusal names no problem, and does not say how long to wait. */
+async function comeWithACrowd(page) {
+  const refusal = { status: 429, contentType: "application/json", body: '{"message":"Too Many Requests"}' };
+  await page.route("**/v1/login", (route) => route.fulfill(refusal), { times: 1 });
+  await typeOver(page, "#username", username);
+  await typeOver(page, "#password", password);
+  await page.keyboard.press("Enter");
+  await waitForAlert(page, /Too many people/);
+  check("who is turned away by the gateway has to wait a moment", await page.locator("#continue").isDisabled());
+  await page.locator("#continue:enabled").waitFor();
+  check("and is still told why when the moment is over", await page.getByRole("alert").filter({ hasText: "Too many people" }).isVisible());
+  await inspect(page, "crowd");
+}
+
 async function refuseWrongPassword(page) {
   await typeOver(page, "#username", username);
   await typeOver(page, "#password", `${password}-not`);
@@ -265,6 +279,7 @@ async function run(context) {
   const page = await context.newPage();
   try {
     await openPage(page);
+    await comeWithACrowd(page);
     await refuseWrongPassword(page);
     await acceptRightPassword(page);
     const code = await askForText(page);

@@ -118,3 +118,55 @@ fn every_function_is_a_member_of_the_workspace_with_a_binary_of_its_name() {
         assert!(template.contains(&format!("functions/{}", name(&package))), "{} is deployed by nothing", package.display());
     }
 }
+
+#[test]
+fn each_module_of_the_common_crate_is_in_one_row_of_its_map() {
+    let source = fs::read_to_string(root().join("shared/src/lib.rs")).unwrap();
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split_once("`] | "));
+    let mut mapped: Vec<&str> = rows.flat_map(|(modules, _)| modules.split("`], [`")).collect();
+    let mut modules: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    mapped.sort_unstable();
+    modules.sort_unstable();
+    assert_eq!(mapped, modules);
+    assert!(modules.len() > 30, "the map is read as it is written");
+}
+
+/// The suites that `infra/scripts/real-components` does not run on Amazon's engine, and why.
+const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
+    ("canary", "what is looked for would be written by us: another engine adds nothing"),
+    ("contract", "compares what four places say of each route"),
+    ("cost", "the units are those that the embedded engine counts"),
+    ("documents", "what is published does not come from the table"),
+    ("faults", "what goes wrong does so before the engine; the conditions are evaluated there by the routes' own suites"),
+    ("holdings_model", "a model in memory"),
+    ("kba_machine", "long and at random; its conditions are evaluated there by `kba`, `kba_races` and `ends`"),
+    ("ledger_machine", "long and at random; its conditions are evaluated there by `ledger` and `quota`"),
+    ("ledger_model", "a model in memory"),
+    ("ledger_storm", "as `faults`; its conditions are evaluated there by `ledger` and `kba_races`"),
+    ("logs", "what is looked for would be logged by us"),
+    ("problems", "how refusals are worded; that they are made is tried by the routes' own suites"),
+    ("real", "built with a feature, and run by the part of moto"),
+    ("waits", "which requests go out together is seen before they reach an engine"),
+    ("workspace", "reads files"),
+];
+
+/// The suites in `tests/tests`: a file each, or a folder with a `main.rs`.
+fn suites() -> Vec<String> {
+    let entries = fs::read_dir(root().join("tests/tests")).unwrap().map(|entry| entry.unwrap().path());
+    let is_suite = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "rs") || path.join("main.rs").is_file();
+    entries.filter(is_suite).map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn every_suite_runs_on_amazons_engine_or_says_why_not() {
+    let script = fs::read_to_string(root().join("infra/scripts/real-components")).unwrap();
+    let (_, rest) = script.split_once("\nSUITES=(\n").unwrap();
+    let (listed, _) = rest.split_once("\n)\n").unwrap();
+    let exceptions = ON_THE_EMBEDDED_ENGINE_ALONE.iter().map(|(suite, _)| *suite);
+    let mut told: Vec<&str> = listed.split_whitespace().chain(exceptions).collect();
+    let mut suites = suites();
+    told.sort_unstable();
+    suites.sort_unstable();
+    // Each once: a suite that is in neither list is forgotten, one that is in both or not there at all is a mistake.
+    assert_eq!(told, suites);
+}

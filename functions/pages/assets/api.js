@@ -2,6 +2,10 @@
 
 const ANSWER_TIMEOUT_MS = 20_000;
 
+/** What the gateway answers by itself names no problem: it lets so many requests a second through, and does not say when to come again. */
+const GATEWAY_REFUSALS = new Set([429, 503]);
+const GATEWAY_WAIT_S = 2;
+
 export class Problem extends Error {
   constructor(slug, { body = {}, retryAfter = null } = {}) {
     super(slug);
@@ -37,9 +41,11 @@ async function reach(path, request) {
 }
 
 function refusal(response, body) {
-  const slug = /\/problems\/([a-z0-9-]+)$/.exec(body.type ?? "")?.[1] ?? "unexplained";
+  const named = /\/problems\/([a-z0-9-]+)$/.exec(body.type ?? "")?.[1];
+  const busy = !named && GATEWAY_REFUSALS.has(response.status);
   const seconds = Number.parseInt(response.headers.get("Retry-After"), 10);
-  return new Problem(slug, { body, retryAfter: seconds > 0 ? seconds : null });
+  const otherwise = busy ? GATEWAY_WAIT_S : null;
+  return new Problem(named ?? (busy ? "busy" : "unexplained"), { body, retryAfter: seconds > 0 ? seconds : otherwise });
 }
 
 /** Not `crypto.randomUUID`, which browsers withhold from a page that came by plain http. */

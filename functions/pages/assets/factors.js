@@ -58,8 +58,10 @@ function sendKey(method) {
   return session.unsettledSend.key;
 }
 
+/** After these it is not known whether the message went. */
+const UNSETTLED = new Set(["unreachable", "unreadable-answer", "busy", "idempotency-conflict"]);
+
 function settleSend(problem) {
-  const open = problem.slug === "unreachable" || problem.slug === "unreadable-answer" || problem.slug === "idempotency-conflict";
-  if (!open) session.unsettledSend = null;
+  if (!UNSETTLED.has(problem.slug)) session.unsettledSend = null;
   throw problem;
 }

@@ -64,6 +64,7 @@ const SENTENCES = {
   "unsupported-step": () =>
     "Your organisation asks for a step that this page cannot do. Please use the link in the message you were sent, or ask the organisation’s administrator.",
   "unreadable-answer": () => "The service gave an answer that makes no sense. Please try again in a moment.",
+  busy: () => "Too many people are here at once. Please wait a moment and try again.",
   unreachable: () => "There was no answer. Check your connection and try again.",
 };
 
@@ -96,7 +97,8 @@ function explain(problem, button) {
   if (problem.retryAfter && button.querySelector(".hold")) {
     const shown = alertRegion.firstElementChild;
     hold(button, Date.now() + problem.retryAfter * 1000, "You can try again", () => {
-      if (alertRegion.contains(shown)) clearProblem();
+      // After two seconds nobody has read it yet: it stays until the next press.
+      if (problem.slug !== "busy" && alertRegion.contains(shown)) clearProblem();
     });
   }
   (marked ?? alertRegion).focus();
