@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::http::routes::{ANYWHERE, Authorisation, Idempotency, Operation, Route};
+use shared::http::routes::{ANYWHERE, Authorisation, Operation, Route};
 use shared::http::{Problem, Slug};
 use utoipa::openapi::example::{Example, ExampleBuilder};
-use utoipa::openapi::header::Header;
 use utoipa::openapi::path::OperationBuilder;
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use crate::{examples, parameters, types};
+use crate::{examples, headers, parameters, types};
 
 /// The route's method.
 pub fn method(route: &Route) -> HttpMethod {
@@ -142,24 +141,7 @@ fn success(route: &Route) -> Response {
             })
         }
     };
-    headers_of_success(route).fold(response, |response, (name, header)| response.header(name, header)).build()
-}
-
-fn headers_of_success(route: &Route) -> impl Iterator<Item = (&'static str, Header)> {
-    let version = shows_a_version(route).then(|| ("ETag", header("The object's version.", parameters::VERSION)));
-    let replayed = (route.idempotency != Idempotency::Ignored).then(|| {
-        let what = "`true` where this is the answer to the same request before; otherwise it is not there.";
-        ("Idempotency-Replayed", header(what, true))
-    });
-    version.into_iter().chain(replayed)
-}
-
-/// Whether what it answers with can be patched.
-fn shows_a_version(route: &Route) -> bool {
-    use Operation as O;
-    let shown =
-        matches!(route.operation, O::GetAccount | O::GetMe | O::GetSettings | O::GetGroupSettings | O::GetUser | O::GetAgreement);
-    shown || route.method == "PATCH"
+    headers::of_success(route).fold(response, |response, name| response.header_ref(name, headers::reference(name))).build()
 }
 
 /// The slugs of each status, those that any route may give included.
@@ -177,35 +159,13 @@ fn refusal(slugs: &[Slug]) -> Response {
         slugs.iter().map(|slug| (slug.name(), ExampleBuilder::new().summary(slug.title()).value(Some(example(*slug))).build()));
     let content = ContentBuilder::new().schema(Some(RefOr::from(Ref::from_schema_name("Problem")))).examples_from_iter(examples);
     let response = ResponseBuilder::new().description(names).content("application/problem+json", content.build());
-    headers_of_refusal(slugs).into_iter().fold(response, |response, (name, header)| response.header(name, header)).build()
-}
-
-fn headers_of_refusal(slugs: &[Slug]) -> Vec<(&'static str, Header)> {
-    let mut headers = Vec::new();
-    if slugs.contains(&Slug::Unauthorized) {
-        let what = "With `unauthorized`: the scheme, and for an access token what is wrong with it.";
-        headers.push(("WWW-Authenticate", header(what, "Bearer error=\"invalid_token\"")));
-    }
-    if slugs.iter().any(|slug| matches!(slug.status(), 429 | 503)) {
-        headers.push(("Retry-After", header("Seconds until it makes sense to try again.", 42)));
-    }
-    if slugs.iter().any(|slug| slug.status() == 429) {
-        headers.push(("RateLimit", header("What is left of the limit.", "\"login\";r=0;t=42")));
-        headers.push(("RateLimit-Policy", header("The limit.", "\"login\";q=100;w=300")));
-    }
-    headers
-}
-
-fn header(what: &str, example: impl Into<Value>) -> Header {
-    let example = example.into();
-    HeaderBuilder::new().schema(Some(parameters::schema_of(&example))).description(Some(what)).example(Some(example)).build()
+    headers::of_refusal(slugs).fold(response, |response, name| response.header_ref(name, headers::reference(name))).build()
 }
 
 /// What is answered where no route is: under the name of each in `components`, because no path has them.
 pub fn unrouted() -> [(&'static str, Response); 2] {
-    let allow = header("The methods that the path takes.", "GET, PATCH");
     let mut not_allowed = refusal(&[Slug::MethodNotAllowed]);
-    not_allowed.headers.insert("Allow".into(), RefOr::T(allow));
+    not_allowed.headers.insert("Allow".into(), RefOr::Ref(headers::reference("Allow")));
     let mut not_found = refusal(&[Slug::NotFound]);
     not_found.description = "No path of this document, whatever the method: `not-found`".into();
     not_allowed.description =
