@@ -30,11 +30,11 @@ pub fn parameters(route: &Route) -> Vec<Parameter> {
 
 fn in_path(path: &'static str) -> Vec<Named> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let named = names.map(|name| {
+    let parts = names.map(|name| {
         let (what, example) = part(path, name);
         required(name, what, example)
     });
-    named.collect()
+    parts.collect()
 }
 
 /// What the part `{name}` of `path` is, and one such.
