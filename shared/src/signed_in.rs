@@ -43,6 +43,7 @@ pub async fn signed_in(app: &App, call: &Call, keyring: &Keyring, now: Timestamp
     Ok(SignedIn { claims, user, account, settings })
 }
 
-fn unauthorized() -> Problem {
+/// The refusal of a token that is good no more, or never was.
+pub fn unauthorized() -> Problem {
     Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer error=\"invalid_token\"".into())
 }

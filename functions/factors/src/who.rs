@@ -14,7 +14,7 @@ use shared::http::{Call, Problem, Slug};
 use shared::keyring::Keyring;
 use shared::notice::{self, Changed, Notices};
 use shared::secret::Secret;
-use shared::signed_in::{SignedIn, signed_in};
+use shared::signed_in::{SignedIn, signed_in, unauthorized};
 use shared::user::{Method, User};
 
 /// Somebody who asks to change a factor, as far as is known now.
@@ -154,7 +154,7 @@ impl Who {
     pub fn stands(&mut self, user: User) -> Result<(), Problem> {
         self.user = user;
         match &self.shown {
-            Shown::Token(claims) if !self.user.takes(claims) => Err(Problem::new(Slug::Unauthorized)),
+            Shown::Token(claims) if !self.user.takes(claims) => Err(unauthorized()),
             Shown::Token(_) | Shown::Challenge(..) => Ok(()),
         }
     }

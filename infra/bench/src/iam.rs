@@ -36,12 +36,12 @@ struct Grant {
     used: BTreeSet<String>,
 }
 
-/// One thing that was asked for.
+/// One thing that was asked for, of all these keys at once: one statement has to allow them together.
 #[derive(Debug)]
 struct Need {
     action: String,
     index: Option<String>,
-    key: String,
+    keys: Vec<String>,
 }
 
 /// The guard between the bootstraps and DynamoDB.
@@ -114,6 +114,25 @@ impl Guard {
     }
 }
 
+impl Grant {
+    /// Whether it allows `need` by itself; what of it was needed is kept.
+    fn allows(&mut self, need: &Need) -> bool {
+        let fits = self.index == need.index && self.actions.contains(&need.action);
+        let Some(keys) = need.keys.iter().map(|key| self.key_for(key)).collect::<Option<Vec<_>>>().filter(|_| fits) else {
+            return false;
+        };
+        self.used.extend(keys);
+        self.used.insert(need.action.clone());
+        true
+    }
+
+    /// Which of its keys `wanted` is one of.
+    fn key_for(&self, wanted: &str) -> Option<String> {
+        let covers = |key: &&String| key.strip_suffix('*').map_or(*key == wanted, |start| wanted.starts_with(start));
+        self.keys.iter().find(covers).cloned()
+    }
+}
+
 fn is_used(grants: &[Grant]) -> bool {
     grants.iter().any(|grant| !grant.used.is_empty())
 }
@@ -123,7 +142,7 @@ async fn pass(State(inside): State<Arc<Inside>>, Path(function): Path<String>, h
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     for need in needs(action, &request) {
         if !inside.allows(&function, &need) {
-            let text = format!("{function} may not {} {:?} {}", need.action, need.index.unwrap_or_default(), need.key);
+            let text = format!("{function} may not {} {:?} {}", need.action, need.index.unwrap_or_default(), need.keys.join(" "));
             lock(&inside.denied).push(text);
             let denied = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not authorized"}"#;
             return (StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.0")], denied).into_response();
@@ -138,13 +157,7 @@ async fn pass(State(inside): State<Arc<Inside>>, Path(function): Path<String>, h
 impl Inside {
     fn allows(&self, function: &str, need: &Need) -> bool {
         let mut grants = lock(&self.grants);
-        let key = |key: &&String| key.strip_suffix('*').map_or(**key == need.key, |start| need.key.starts_with(start));
-        let fits = |grant: &&mut Grant| grant.index == need.index && grant.actions.contains(&need.action);
-        grants.get_mut(function).into_iter().flatten().filter(fits).any(|grant| {
-            let Some(key) = grant.keys.iter().find(key).cloned() else { return false };
-            grant.used.extend([need.action.clone(), key]);
-            true
-        })
+        grants.get_mut(function).into_iter().flatten().any(|grant| grant.allows(need))
     }
 
     /// The signature no longer fits the address; an engine of this machine does not check it.
@@ -156,12 +169,14 @@ impl Inside {
     }
 }
 
-/// What IAM is asked for a request. A transaction and a batch are asked for item by item.
+/// What IAM is asked for a request: for a transaction item by item, for a batch once for all its keys.
 fn needs(action: &str, request: &Value) -> Vec<Need> {
+    let partition =
+        |key: Option<&Value>| key.and_then(|key| key.pointer("/pk/S")).and_then(Value::as_str).unwrap_or("?").to_owned();
     let need = |action: &str, key: Option<&Value>| Need {
         action: format!("dynamodb:{action}"),
         index: None,
-        key: key.and_then(|key| key.pointer("/pk/S")).and_then(Value::as_str).unwrap_or("?").to_owned(),
+        keys: vec![partition(key)],
     };
     match action {
         "TransactWriteItems" => {
@@ -182,7 +197,7 @@ fn needs(action: &str, request: &Value) -> Vec<Need> {
         "BatchGetItem" => {
             let tables = request.get("RequestItems").and_then(Value::as_object).into_iter().flatten();
             let keys = tables.filter_map(|(_, table)| table.get("Keys")?.as_array()).flatten();
-            keys.map(|key| need(action, Some(key))).collect()
+            vec![Need { action: format!("dynamodb:{action}"), index: None, keys: keys.map(|key| partition(Some(key))).collect() }]
         }
         "Query" => {
             let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -190,7 +205,7 @@ fn needs(action: &str, request: &Value) -> Vec<Need> {
             let value = text("KeyConditionExpression").split([' ', '=']).find(|word| word.starts_with(':')).unwrap_or_default();
             let value = request.pointer(&format!("/ExpressionAttributeValues/{value}/S")).and_then(Value::as_str).unwrap_or("?");
             let index = request.get("IndexName").and_then(Value::as_str).map(str::to_owned);
-            vec![Need { action: "dynamodb:Query".into(), index, key: value.to_owned() }]
+            vec![Need { action: "dynamodb:Query".into(), index, keys: vec![value.to_owned()] }]
         }
         "PutItem" => vec![need(action, request.get("Item"))],
         _ => vec![need(action, request.get("Key"))],
@@ -261,8 +276,28 @@ mod tests {
             { "Put": { "Item": { "pk": { "S": "AUDIT#a" } } } }, { "Delete": { "Key": { "pk": { "S": "NAME#b" } } } },
         ] });
         let needs = needs("TransactWriteItems", &request);
-        let asked: Vec<_> = needs.iter().map(|need| (need.action.as_str(), need.key.as_str())).collect();
-        assert_eq!(asked, [("dynamodb:PutItem", "AUDIT#a"), ("dynamodb:DeleteItem", "NAME#b")]);
+        let asked: Vec<_> = needs.iter().map(|need| (need.action.as_str(), need.keys.concat())).collect();
+        assert_eq!(asked, [("dynamodb:PutItem", "AUDIT#a".into()), ("dynamodb:DeleteItem", "NAME#b".into())]);
+    }
+
+    #[test]
+    fn a_batch_is_allowed_by_one_statement_or_not_at_all() {
+        let grant = |name: &str, keys: &[&str]| Grant {
+            name: name.into(),
+            actions: vec!["dynamodb:BatchGetItem".into()],
+            index: None,
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            used: BTreeSet::new(),
+        };
+        let key = |key: &str| json!({ "pk": { "S": key } });
+        let request = json!({ "RequestItems": { "table": { "Keys": [key("USER#a"), key("ACCOUNT#b")] } } });
+        let [need] = needs("BatchGetItem", &request).try_into().unwrap();
+        assert_eq!(need.keys, ["USER#a", "ACCOUNT#b"]);
+        let mut apart = [grant("Users", &["USER#*"]), grant("Accounts", &["ACCOUNT#*"])];
+        assert!(!apart.iter_mut().any(|grant| grant.allows(&need)) && !is_used(&apart));
+        let mut both = grant("Read", &["ACCOUNT#*", "USER#*", "NAME#*"]);
+        assert!(both.allows(&need));
+        assert_eq!(both.used.into_iter().collect::<Vec<_>>(), ["ACCOUNT#*", "USER#*", "dynamodb:BatchGetItem"]);
     }
 
     #[test]
@@ -272,6 +307,6 @@ mod tests {
             "ExpressionAttributeValues": { ":shard": { "S": "DUE#1" }, ":now": { "N": "1" } },
         });
         let [need] = needs("Query", &request).try_into().unwrap();
-        assert_eq!((need.index.as_deref(), need.key.as_str()), (Some("due"), "DUE#1"));
+        assert_eq!((need.index.as_deref(), need.keys), (Some("due"), vec!["DUE#1".to_owned()]));
     }
 }

@@ -6,16 +6,16 @@ use shared::http::{Operation as O, Slug};
 
 use crate::types;
 
-const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
-const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
-const KEY: &str = "key_5w8r2t6y1q9k3m7x4v0c8n2b6d";
+pub const ACCOUNT: &str = "acc_01jd3v7c3kq2m8x5t9r4w6y0ab";
+pub const USER: &str = "usr_01jd3v8e5mz7p1c4n6h9k2s3df";
+pub const KEY: &str = "key_5w8r2t6y1q9k3m7x4v0c8n2b6d";
 const FACTOR: &str = "fac_01jd3v8e5mz7p1c4n6h9k2s3df";
-const SESSION: &str = "kba_01jd3va1f7q4w9e2r6t8y5v3bn";
+pub const SESSION: &str = "kba_01jd3va1f7q4w9e2r6t8y5v3bn";
 const CHALLENGE: &str = "chl_AQGTaHs….mX1.Uj6…";
-const TOPUP: &str = "top_4k8w1r7m3x9q5v2c6n0b8t4y1s";
-const AGREEMENT: &str = "agr_01jd3w2f6kq8m1x4t7r0w3y5ab";
+pub const TOPUP: &str = "top_4k8w1r7m3x9q5v2c6n0b8t4y1s";
+pub const AGREEMENT: &str = "agr_01jd3w2f6kq8m1x4t7r0w3y5ab";
 const HASH: &str = "qCcU1xRrRiMOuJCQ4DSSCuS8mkMTmxkhn3TEGlhThnk";
-const RECIPIENT: &str = "rcp_01jd3w2f6nz7p1c4n6h9k2s3df";
+pub const RECIPIENT: &str = "rcp_01jd3w2f6nz7p1c4n6h9k2s3df";
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIs….….…";
 const ID_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ….….…";
 

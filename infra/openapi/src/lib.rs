@@ -5,7 +5,9 @@
 //! a test holds it against what would be written now.
 
 mod examples;
+mod headers;
 mod operations;
+mod parameters;
 mod types;
 
 use shared::http::routes::ROUTES;
@@ -47,6 +49,7 @@ pub fn text() -> String {
 fn components() -> Components {
     let mut components = Components::new();
     components.schemas.extend(types::schemas());
+    components.headers.extend(headers::all().map(|(name, header)| (name.to_owned(), header.into())));
     components.responses.extend(operations::unrouted().map(|(name, response)| (name.to_owned(), response.into())));
     let bearer = |description: &str| {
         SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build())
@@ -70,6 +73,9 @@ fn components() -> Components {
 mod tests {
     use super::*;
     use serde_json::Value;
+    use shared::http::Slug;
+    use shared::http::routes::Idempotency;
+    use shared::ids::{AccountId, AgreementId, KeyId, RecipientId, SessionId, UserId};
 
     #[test]
     fn the_document_that_is_served_is_the_one_that_would_be_written() {
@@ -133,6 +139,69 @@ mod tests {
             let named =
                 media["examples"].as_object().is_some_and(|examples| examples.values().all(|one| !one["value"].is_null()));
             assert!(named || !media["example"].is_null(), "{place} has none");
+        }
+    }
+
+    /// Each parameter and each response header, with where it stands. Answers refer to those of `components`.
+    fn parameters_and_headers(document: &Value) -> Vec<(String, Value)> {
+        let mut found = Vec::new();
+        for route in ROUTES {
+            let operation = &document["paths"][route.path][route.method.to_lowercase()];
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            found.extend(parameters.map(|one| (format!("{} {}", route.key(), one["name"]), one.clone())));
+        }
+        let headers = document["components"]["headers"].as_object().into_iter().flatten();
+        found.extend(headers.map(|(name, header)| (name.clone(), header.clone())));
+        found
+    }
+
+    #[test]
+    fn every_parameter_and_every_header_says_what_it_is_and_has_an_example_of_its_type() {
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        let found = parameters_and_headers(&document);
+        assert!(found.len() > ROUTES.len());
+        for (place, one) in found {
+            let example = &one["example"];
+            let fits = match one["schema"]["type"].as_str() {
+                Some("boolean") => example.is_boolean(),
+                Some("integer") => example.is_u64(),
+                _ => example.as_str().is_some_and(|text| !text.is_empty()),
+            };
+            assert!(fits && one["description"].is_string(), "{place}: {one}");
+        }
+    }
+
+    #[test]
+    fn a_parameters_example_has_the_form_that_is_taken() {
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        for (place, one) in parameters_and_headers(&document) {
+            let example = one["example"].as_str().unwrap_or_default();
+            let taken = match example.split_once('_').map_or("", |(prefix, _)| prefix) {
+                "acc" => example.parse::<AccountId>().is_ok(),
+                "usr" => example.parse::<UserId>().is_ok(),
+                "key" => example.parse::<KeyId>().is_ok(),
+                "agr" => example.parse::<AgreementId>().is_ok(),
+                "rcp" => example.parse::<RecipientId>().is_ok(),
+                "kba" => example.parse::<SessionId>().is_ok(),
+                _ => !one["description"].as_str().unwrap().contains(" id."),
+            };
+            assert!(taken, "{place}: {example}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_the_headers_that_its_route_gives_it() {
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        for route in ROUTES {
+            let responses = &document["paths"][route.path][route.method.to_lowercase()]["responses"];
+            let replayed = &responses[route.success.to_string()]["headers"]["Idempotency-Replayed"];
+            assert_eq!(replayed.is_object(), route.idempotency != Idempotency::Ignored, "{}", route.key());
+            let challenge = &responses["401"]["headers"]["WWW-Authenticate"];
+            assert_eq!(challenge.is_object(), route.refusals.contains(&Slug::Unauthorized), "{}", route.key());
+            for response in responses.as_object().unwrap().values() {
+                let mut headers = response["headers"].as_object().into_iter().flatten();
+                assert!(headers.all(|(_, header)| header["$ref"].is_string()), "{}: one stands by itself", route.key());
+            }
         }
     }
 

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::http::routes::{ANYWHERE, Authorisation, Idempotency, Operation, Route};
+use shared::http::routes::{ANYWHERE, Authorisation, Operation, Route};
 use shared::http::{Problem, Slug};
 use utoipa::openapi::example::{Example, ExampleBuilder};
-use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::OperationBuilder;
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use crate::{examples, types};
+use crate::{examples, headers, parameters, types};
 
 /// The route's method.
 pub fn method(route: &Route) -> HttpMethod {
@@ -33,7 +33,7 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         .tag(route.function.name())
         .summary(Some(route.summary))
         .description(description(route))
-        .parameters(Some(parameters(route)));
+        .parameters(Some(parameters::parameters(route)));
     if let Some(requirement) = security(route) {
         builder = builder.security(requirement);
         if route.authorisation == Authorisation::AccessTokenOrProof {
@@ -108,59 +108,6 @@ fn security(route: &Route) -> Option<SecurityRequirement> {
     Some(SecurityRequirement::new(scheme, Vec::<String>::new()))
 }
 
-fn parameters(route: &Route) -> Vec<Parameter> {
-    let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<Parameter> =
-        in_path.map(|name| parameter(name, ParameterIn::Path, true, "The object's id, or name.")).collect();
-    if matches!(route.authorisation, Authorisation::Scope(_)) {
-        parameters.push(parameter("account", ParameterIn::Query, false, "The account, where the key is an operator's."));
-    }
-    let own: &[(&str, bool, &str)] = match route.operation {
-        Operation::GetSettings | Operation::GetGroupSettings => {
-            &[("effective", false, "`true` answers with each value's source.")]
-        }
-        Operation::ExplainAllowlist => &[("ip", true, "The address to be explained, v4 or v6.")],
-        Operation::ListUsers | Operation::ListAgreements | Operation::ListQuotaEntries => {
-            &[("cursor", false, "`next_cursor` of the page before.")]
-        }
-        Operation::ListAuthenticationMethods => &[("group", false, "The group that is sent from.")],
-        Operation::ReadAudit => {
-            &[("subject", true, "A user's id, or the account's own."), ("cursor", false, "`next_cursor` of the page before.")]
-        }
-        Operation::SignInPage => &[("account", false, "The organisation that is signed in to.")],
-        _ => &[],
-    };
-    parameters.extend(own.iter().map(|(name, required, what)| parameter(name, ParameterIn::Query, *required, what)));
-    if route.idempotency != Idempotency::Ignored {
-        let what =
-            "A quoted string (IETF draft-07). The same request again is answered as before, with `Idempotency-Replayed: true`.";
-        let required = route.idempotency == Idempotency::Required;
-        parameters.push(parameter("Idempotency-Key", ParameterIn::Header, required, what));
-    }
-    if route.authorisation == Authorisation::Signature {
-        let headers = [
-            ("webhook-id", "The message's id: the same when it is sent again. It is taken once."),
-            ("webhook-timestamp", "When it is sent, in seconds; at most five minutes from our time."),
-            ("webhook-signature", "`v1,` and the base 64 of the HMAC-SHA-256 over id, timestamp and body, joined by full stops."),
-        ];
-        parameters.extend(headers.map(|(name, what)| parameter(name, ParameterIn::Header, true, what)));
-    }
-    if route.method == "PATCH" {
-        parameters.push(parameter("If-Match", ParameterIn::Header, false, "The `ETag` of what is to be changed."));
-    }
-    parameters
-}
-
-fn parameter(name: &str, place: ParameterIn, required: bool, what: &str) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(place)
-        .required(if required { Required::True } else { Required::False })
-        .description(Some(what))
-        .schema(Some(text()))
-        .build()
-}
-
 fn request_body(route: &Route, schema: &RefOr<Schema>) -> utoipa::openapi::request_body::RequestBody {
     let content = || {
         let content = ContentBuilder::new().schema(Some(schema.clone()));
@@ -194,22 +141,7 @@ fn success(route: &Route) -> Response {
             })
         }
     };
-    if route.method == "PATCH"
-        || matches!(
-            route.operation,
-            Operation::GetAccount
-                | Operation::GetMe
-                | Operation::GetSettings
-                | Operation::GetGroupSettings
-                | Operation::GetUser
-                | Operation::GetAgreement
-        )
-    {
-        return response
-            .header("ETag", HeaderBuilder::new().schema(Some(text())).description(Some("The object's version.")).build())
-            .build();
-    }
-    response.build()
+    headers::of_success(route).fold(response, |response, name| response.header_ref(name, headers::reference(name))).build()
 }
 
 /// The slugs of each status, those that any route may give included.
@@ -227,22 +159,13 @@ fn refusal(slugs: &[Slug]) -> Response {
         slugs.iter().map(|slug| (slug.name(), ExampleBuilder::new().summary(slug.title()).value(Some(example(*slug))).build()));
     let content = ContentBuilder::new().schema(Some(RefOr::from(Ref::from_schema_name("Problem")))).examples_from_iter(examples);
     let response = ResponseBuilder::new().description(names).content("application/problem+json", content.build());
-    let header = |what: &str| HeaderBuilder::new().schema(Some(text())).description(Some(what)).build();
-    let waits = slugs.iter().any(|slug| matches!(slug.status(), 429 | 503));
-    let response =
-        if waits { response.header("Retry-After", header("Seconds until it makes sense to try again.")) } else { response };
-    if slugs.iter().any(|slug| slug.status() == 429) {
-        let response = response.header("RateLimit", header("What is left of the limit."));
-        return response.header("RateLimit-Policy", header("The limit.")).build();
-    }
-    response.build()
+    headers::of_refusal(slugs).fold(response, |response, name| response.header_ref(name, headers::reference(name))).build()
 }
 
 /// What is answered where no route is: under the name of each in `components`, because no path has them.
 pub fn unrouted() -> [(&'static str, Response); 2] {
-    let allow = HeaderBuilder::new().schema(Some(text())).description(Some("The methods that the path takes.")).build();
     let mut not_allowed = refusal(&[Slug::MethodNotAllowed]);
-    not_allowed.headers.insert("Allow".into(), RefOr::T(allow));
+    not_allowed.headers.insert("Allow".into(), RefOr::Ref(headers::reference("Allow")));
     let mut not_found = refusal(&[Slug::NotFound]);
     not_found.description = "No path of this document, whatever the method: `not-found`".into();
     not_allowed.description =

@@ -11,8 +11,24 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use super::Item;
 
+/// How the messages of what does not fit begin, serde's and then the adapter's. Most go on with the value.
+const KINDS: [&str; 13] = [
+    "invalid type",
+    "invalid value",
+    "invalid length",
+    "missing field",
+    "unknown field",
+    "unknown variant",
+    "duplicate field",
+    "Expected string",
+    "Expected num",
+    "Expected bool",
+    "Expected map",
+    "Expected seq",
+    "Failed to parse",
+];
+
 /// Why a read or a write had no effect that we know of.
-#[derive(Debug)]
 pub enum Failure {
     /// A condition did not hold. For each write of the request, in order: `Some` where its condition failed, with the item
     /// that stood there (empty where there was none).
@@ -36,6 +52,16 @@ impl Failure {
     /// The failure of `doing` for a reason that no caller can mend.
     pub fn unavailable(doing: &'static str, cause: &impl fmt::Display) -> Self {
         Self::Unavailable(Unavailable { doing, cause: cause.to_string() })
+    }
+
+    /// The failure to read an item as a `wanted`.
+    pub(super) fn unreadable(wanted: &str, error: &serde_dynamo::Error) -> Self {
+        Self::unavailable("reading an item", &format!("{wanted}: {}", kind(error)))
+    }
+
+    /// The failure to put what is to be written into DynamoDB's form.
+    pub(super) fn unwritable(doing: &'static str, error: &serde_dynamo::Error) -> Self {
+        Self::unavailable(doing, &kind(error))
     }
 
     /// The item that stood where write number `index` found its condition unmet, or `None` if that condition held.
@@ -125,6 +151,27 @@ impl Failure {
     }
 }
 
+/// Which conditions failed, by number. Never the items that stood there: they hold hashes, MACs, phones and addresses, and this is logged.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Condition(reasons) => {
+                let failed: Vec<usize> =
+                    reasons.iter().enumerate().filter_map(|(number, reason)| reason.as_ref().map(|_| number)).collect();
+                f.debug_struct("Condition").field("writes", &reasons.len()).field("failed", &failed).finish()
+            }
+            Self::Conflict => f.write_str("Conflict"),
+            Self::Unavailable(inner) => inner.fmt(f),
+        }
+    }
+}
+
+/// What kind of error it is. Its message is not told: it may quote the value that did not fit.
+fn kind(error: &serde_dynamo::Error) -> &'static str {
+    let message = error.to_string();
+    KINDS.into_iter().find(|kind| message.starts_with(kind)).unwrap_or("a value of another form")
+}
+
 /// What went wrong, by the messages of its chain of causes. Never the `Debug` form: that shows whole answers, and with them items.
 pub fn cause(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -135,4 +182,105 @@ pub fn cause(error: &dyn Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::dynamo::read;
+    use crate::http::Problem;
+
+    const SECRET: &str = "$argon2id$v=19$c2VjcmV0";
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only reading it is tried")]
+    struct Stored {
+        #[serde(flatten)]
+        count: Count,
+        kind: Kind,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only reading it is tried")]
+    struct Count {
+        tries: u32,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Internal,
+    }
+
+    fn item(tries: AttributeValue, kind: &str) -> Item {
+        Item::from([("tries".into(), tries), ("kind".into(), AttributeValue::S(kind.into()))])
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_its_kind_and_never_by_its_value() {
+        let text = |text: &str| AttributeValue::S(text.into());
+        let number = |text: &str| AttributeValue::N(text.into());
+        let unreadable = [
+            (item(text(SECRET), "internal"), "invalid type"),
+            (item(number("1"), SECRET), "unknown variant"),
+            (item(number(SECRET), "internal"), "Failed to parse"),
+            (Item::from([("tries".into(), number("1"))]), "missing field"),
+        ];
+        for (item, kind) in unreadable {
+            let Err(failure) = read::<Stored>(item) else { panic!("{kind}: it was read") };
+            let shown = format!("{failure:?}");
+            let Failure::Unavailable(inner) = failure else { panic!("{shown}") };
+            assert_eq!(inner.cause, format!("{}: {kind}", std::any::type_name::<Stored>()));
+            assert!(shown.contains(&inner.cause) && !shown.contains(SECRET), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_failure_shows_numbers_and_no_item() {
+        let stood = item(AttributeValue::S(SECRET.into()), "+12025550100");
+        let failure = Failure::Condition(vec![None, Some(stood), Some(Item::new())]);
+        assert_eq!(format!("{failure:?}"), "Condition { writes: 3, failed: [1, 2] }");
+        assert_eq!(format!("{:?}", Failure::Conflict), "Conflict");
+    }
+
+    #[test]
+    fn what_is_logged_of_an_unreadable_item_has_no_value() {
+        let log = logged(|| {
+            let failure = read::<Stored>(item(AttributeValue::S(SECRET.into()), "internal")).unwrap_err();
+            tracing::warn!(?failure, "tried");
+            drop(Problem::from(failure));
+        });
+        assert!(log.contains("invalid type") && log.contains("dynamodb unavailable"), "{log}");
+        assert!(!log.contains(SECRET), "{log}");
+    }
+
+    /// What `act` writes into the log.
+    fn logged(act: impl FnOnce()) -> String {
+        let log = Log::default();
+        let written = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 }

@@ -28,5 +28,5 @@ pub type Item = HashMap<String, AttributeValue>;
 ///
 /// An item that does not fit its type was written by another version or by hand: that is a fault of ours and not of the caller.
 pub fn read<T: DeserializeOwned>(item: Item) -> Result<T, Failure> {
-    serde_dynamo::from_item(item).map_err(|error| Failure::unavailable("reading an item", &error))
+    serde_dynamo::from_item(item).map_err(|error| Failure::unreadable(std::any::type_name::<T>(), &error))
 }

@@ -45,7 +45,7 @@ impl Write {
 
     /// Puts an item, whatever stands there unless [`Write::when`] says otherwise.
     pub fn replace(key: Key, item: &impl Serialize) -> Result<Self, Failure> {
-        let item = serde_dynamo::to_item(item).map_err(|error| Failure::unavailable("writing an item", &error))?;
+        let item = serde_dynamo::to_item(item).map_err(|error| Failure::unwritable("writing an item", &error))?;
         Ok(Self::new(key, Effect::Put(item)))
     }
 
@@ -328,7 +328,7 @@ impl IntoValue for AttributeValue {
 
 /// A serialisable value as DynamoDB has it: for the maps and lists that an expression sets.
 pub fn document(value: &impl Serialize) -> Result<AttributeValue, Failure> {
-    serde_dynamo::to_attribute_value(value).map_err(|error| Failure::unavailable("writing a value", &error))
+    serde_dynamo::to_attribute_value(value).map_err(|error| Failure::unwritable("writing a value", &error))
 }
 
 fn number(number: i64) -> AttributeValue {

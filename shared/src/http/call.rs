@@ -61,9 +61,11 @@ impl Call {
         })
     }
 
-    /// The header `name`, if it was sent once and is text.
+    /// The header `name`, if it was sent once and is text. Of several, nobody can say which is meant; API Gateway joins them by commas.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.request.headers().get(name)?.to_str().ok()
+        let mut values = self.request.headers().get_all(name).iter();
+        let value = values.next()?;
+        if values.next().is_some() { None } else { value.to_str().ok() }
     }
 
     /// Whether the header `name` was sent, readable or not.
@@ -149,7 +151,11 @@ impl Call {
 
     /// The version that `If-Match` insists on. `*` and nothing insist on none.
     pub fn if_match(&self) -> Result<Option<u64>, Problem> {
-        let Some(value) = self.header("if-match").map(str::trim) else { return Ok(None) };
+        if !self.has_header("if-match") {
+            return Ok(None);
+        }
+        // What cannot be read, or was sent twice, insists on something all the same: on nothing that we ever gave out.
+        let value = self.header("if-match").unwrap_or_default().trim();
         if value == "*" {
             return Ok(None);
         }
@@ -181,7 +187,7 @@ impl Call {
         }
         let sent = self.header("content-type").unwrap_or_default();
         let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if !types.contains(&essence.as_str()) || self.request.headers().get_all("content-type").iter().count() > 1 {
+        if !types.contains(&essence.as_str()) {
             return Err(Problem::new(Slug::UnsupportedMediaType));
         }
         Ok(())
@@ -425,5 +431,54 @@ mod tests {
             refused(&json!({"username": "a", "limits": {"per_day": -1}})),
             json!({"pointer": "/limits/per_day", "detail": "must be a whole number, 0 to 4294967295"})
         );
+    }
+
+    /// A request with these headers, as they stand on the wire.
+    fn with_headers(headers: &[(&'static str, &'static [u8])]) -> Call {
+        let event = serde_json::json!({
+            "version": "2.0", "routeKey": "PATCH /v1/me", "rawPath": "/v1/me", "rawQueryString": "", "headers": {}, "isBase64Encoded": false,
+            "requestContext": {
+                "accountId": "1", "apiId": "a", "domainName": "example.com", "domainPrefix": "a", "requestId": "r", "stage": "$default",
+                "time": "12/Mar/2020:19:03:58 +0000", "timeEpoch": 1_583_348_638_390_i64, "routeKey": "PATCH /v1/me",
+                "http": { "method": "PATCH", "path": "/v1/me", "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": "" },
+            },
+        });
+        let mut request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(*name, lambda_http::http::HeaderValue::from_bytes(value).unwrap());
+        }
+        Call::new(request).unwrap()
+    }
+
+    #[test]
+    fn a_header_that_was_sent_twice_or_is_no_text_says_nothing() {
+        assert_eq!(with_headers(&[("origin", b"https://a.example")]).header("origin"), Some("https://a.example"));
+        assert_eq!(with_headers(&[("origin", b"https://a.example"), ("origin", b"https://a.example")]).header("origin"), None);
+        assert_eq!(with_headers(&[("origin", b"\xff")]).header("origin"), None);
+        assert_eq!(with_headers(&[]).header("origin"), None);
+    }
+
+    #[test]
+    fn nobody_gets_in_and_nothing_goes_through_by_one_of_two_headers() {
+        let slug = |problem: Problem| problem.slug();
+        let twice = |name, one, other| with_headers(&[(name, one), (name, other)]);
+        assert_eq!(twice("authorization", b"Bearer a", b"Bearer b").bearer().map_err(slug).err(), Some(Slug::Unauthorized));
+        assert_eq!(twice("if-match", b"\"1\"", b"*").if_match().map_err(slug), Err(Slug::PreconditionFailed));
+        assert_eq!(with_headers(&[("if-match", b"\xff")]).if_match().map_err(slug), Err(Slug::PreconditionFailed));
+        let json = twice("content-type", b"application/json", b"application/json");
+        assert_eq!(json.expect_json().map_err(slug), Err(Slug::UnsupportedMediaType));
+        let keys = twice("idempotency-key", b"a", b"b");
+        assert_eq!(crate::idempotency::required_key(&keys).map_err(slug), Err(Slug::InvalidRequest));
+        let origins = twice("origin", b"https://a.example", b"https://b.example");
+        origins.allow_origins(&["https://a.example".into(), "https://b.example".into()]);
+        assert_eq!(origins.allowed_origin(), None);
+    }
+
+    #[test]
+    fn a_precondition_is_the_version_or_none() {
+        let of = |value| with_headers(&[("if-match", value)]).if_match().map_err(|problem| problem.slug());
+        assert_eq!((of(b"\"7\""), of(b"*")), (Ok(Some(7)), Ok(None)));
+        assert_eq!(of(b"\"1\", \"2\""), Err(Slug::PreconditionFailed));
+        assert_eq!(with_headers(&[]).if_match().map_err(|problem| problem.slug()), Ok(None));
     }
 }

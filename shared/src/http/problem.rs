@@ -45,7 +45,7 @@ macro_rules! slugs {
 
 slugs! {
     InvalidRequest "invalid-request" 400 "The request is not valid"
-        "A field is unknown, missing or malformed. `errors` names each by a JSON Pointer into the body (or `?name` for a query parameter, or the header's name). Nothing was written.";
+        "A field is unknown, missing or malformed. `errors` names each by `pointer`, a JSON Pointer into the body, or, where `pointer` is empty, a query parameter or a header by `parameter`. Nothing was written.";
     IdempotencyKeyRequired "idempotency-key-required" 400 "An Idempotency-Key is required"
         "This request spends or sends, and must carry an `Idempotency-Key` header so that it can be repeated safely.";
     Unauthorized "unauthorized" 401 "The credentials are missing or wrong"
@@ -339,5 +339,18 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Slug::ALL.len());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_as_the_meaning_says() {
+        let meaning = Slug::InvalidRequest.meaning();
+        for problem in [Problem::invalid_field("/username", "is missing"), Problem::invalid_parameter("If-Match", "is wrong")] {
+            let body: Value = serde_json::from_slice(problem.into_reply("req").body()).unwrap();
+            let error = body["errors"][0].as_object().unwrap();
+            assert_eq!(error["pointer"] == "", error.contains_key("parameter"), "{error:?}");
+            for member in error.keys().filter(|member| *member != "detail") {
+                assert!(meaning.contains(&format!("`{member}`")), "the meaning does not tell of {member}");
+            }
+        }
     }
 }
