@@ -26,7 +26,8 @@ pub use report::Report;
 /// How much is done in one go.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
-    /// The most items that a sweep deals with, an equal part of them in each shard of the index; those that cannot be dealt with do not count, so that they keep no others from it.
+    /// The most items that a sweep deals with, an equal part of them in each shard of the index; those that cannot be dealt with do
+    /// not count, so that they keep no others from it.
     pub items_max: u32,
     /// How many it asks for at once.
     pub page: i32,

@@ -51,7 +51,12 @@ fn shows_a_version(route: &Route) -> bool {
 /// Those of a refusal that may be any of `slugs`.
 pub fn of_refusal(slugs: &[Slug]) -> impl Iterator<Item = &'static str> {
     let challenged = slugs.contains(&Slug::Unauthorized).then_some("WWW-Authenticate");
-    let waits = slugs.iter().any(|slug| matches!(slug.status(), 429 | 503)).then_some("Retry-After");
+    let waits = slugs.iter().copied().any(says_when).then_some("Retry-After");
     let limited = slugs.iter().any(|slug| slug.status() == 429).then_some(["RateLimit", "RateLimit-Policy"]);
     challenged.into_iter().chain(waits).chain(limited.into_iter().flatten())
+}
+
+/// Whether it says when to try again: a limit, a service that is gone, or something else that is being done at this moment.
+fn says_when(slug: Slug) -> bool {
+    matches!(slug.status(), 429 | 503) || matches!(slug, Slug::Conflict | Slug::IdempotencyConflict)
 }

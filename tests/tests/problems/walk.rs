@@ -63,17 +63,27 @@ pub struct Walk {
     schema: Schema,
 }
 
-/// What the OpenAPI document says that a problem has.
+/// What the OpenAPI document says that a problem has, and that a route's refusals have.
 struct Schema {
     problem: Value,
     error: Value,
+    paths: Value,
 }
 
 impl Schema {
     async fn of(world: &World) -> Self {
         let document = world.get("/openapi.json").await.expect(200).body;
         let properties = |name: &str| document["components"]["schemas"][name]["properties"].clone();
-        Self { problem: properties("Problem"), error: properties("FieldError") }
+        Self { problem: properties("Problem"), error: properties("FieldError"), paths: document["paths"].clone() }
+    }
+
+    /// Asserts that the headers of a refusal are told of.
+    fn knows_headers(&self, headers: &BTreeMap<&str, &str>, status: u16, route: &Route) {
+        let told = &self.paths[route.path][route.method.to_lowercase()]["responses"][status.to_string()]["headers"];
+        let names: BTreeSet<String> = told.as_object().into_iter().flatten().map(|(name, _)| name.to_lowercase()).collect();
+        for name in headers.keys() {
+            assert!(names.contains(*name), "{}: nothing tells of {name} of a {status}", route.key());
+        }
     }
 
     /// Asserts that every member of a problem is told of, and that every pointer is one (RFC 6901).
@@ -129,6 +139,7 @@ impl Walk {
         let mut body = answer.body.clone();
         body["instance"] = json!("[request]");
         let headers: BTreeMap<&str, &str> = TELLING.into_iter().filter_map(|name| Some((name, answer.header(name)?))).collect();
+        self.schema.knows_headers(&headers, answer.status, route);
         self.seen.insert((route.key(), slug));
         self.told.push(json!({"route": route.key(), "status": answer.status, "headers": headers, "body": body}));
     }
