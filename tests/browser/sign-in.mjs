@@ -39,7 +39,8 @@ const EXPECTED_REFUSALS = ["/v1/login", "/v1/codes/verify"];
 
 function isExpected(message) {
   const { pathname } = new URL(message.location().url || base, base);
-  return /^Failed to load resource: .*\b(401|429)\b/.test(message.text()) && EXPECTED_REFUSALS.includes(pathname);
+  const refused = (status) => new RegExp(`^Failed to load resource: .*\\b${status}\\b`).test(message.text());
+  return (refused(401) && EXPECTED_REFUSALS.includes(pathname)) || (refused(429) && pathname === "/v1/login");
 }
 
 function listen(page) {

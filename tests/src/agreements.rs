@@ -50,7 +50,9 @@ pub async fn quota(world: &World) -> (i64, i64, i64) {
 
 /// Runs the clean-up.
 pub async fn clean(world: &World) -> Value {
-    world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200).body
+    let report = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200).body;
+    assert_eq!(report["failed"], 0, "{report}");
+    report
 }
 
 /// The actions in an agreement's report, whose chain has to be whole.

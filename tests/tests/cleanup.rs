@@ -3,17 +3,14 @@
 use expiry_cleanup::{Batch, Report, run, sweep};
 use local::{Mode, Service};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::clock::{Span, Timestamp};
 use shared::dynamo::{Key, Write, keys};
+use tests::agreements::clean;
 use tests::{PASSWORD, World};
 
 /// Ten items of each of the eight shards.
 const TEN_EACH: Batch = Batch { items_max: 80, page: 50, until: Timestamp::from_millis(i64::MAX) };
-
-async fn clean(world: &World) -> Value {
-    world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200).body
-}
 
 #[tokio::test]
 async fn what_is_over_is_removed_and_told_of_once() {

@@ -2,8 +2,7 @@
 
 use expiry_cleanup::{Batch, sweep};
 use local::{Mode, Service};
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::account::Locale;
 use shared::clock::Span;
 use shared::courier::{Message, SealedLink};
@@ -12,6 +11,7 @@ use shared::ids::AccountId;
 use shared::owed::{self, Delivery, Owed};
 use shared::secret::Secret;
 use tests::World;
+use tests::agreements::clean;
 
 async fn owed_mail(world: &World, id: &str) -> Owed {
     let app = world.stack.app();
@@ -37,10 +37,6 @@ async fn owe(world: &World, id: &str) -> Result<(), Failure> {
 
 async fn deliver(world: &World, key: &Key) -> Delivery {
     owed::deliver(world.stack.app(), world.stack.courier(), key).await.unwrap()
-}
-
-async fn clean(world: &World) -> Value {
-    world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200).body
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ function sendKey(method) {
 }
 
 /** After these it is not known whether the message went. */
-const UNSETTLED = new Set(["unreachable", "unreadable-answer", "busy", "idempotency-conflict"]);
+const UNSETTLED = new Set(["unreachable", "unreadable-answer", "unexplained", "internal-error", "busy", "idempotency-conflict"]);
 
 function settleSend(problem) {
   if (!UNSETTLED.has(problem.slug)) session.unsettledSend = null;

@@ -98,6 +98,8 @@ async fn an_id_token_signs_in_once() {
         assert!(again.status == 200 || again.slug() == "invalid-credentials", "{fault:?}: {}", again.body);
         let told = world.actions(&ann.id).await;
         assert_eq!(told.iter().filter(|action| *action == "sign-in").count(), 1, "{fault:?}: {told:?}");
+        let refused = told.iter().filter(|action| *action == "sign-in: token-used").count();
+        assert_eq!(refused, usize::from(again.status != 200), "{fault:?}: {told:?}");
         let _ = world.login_by(&token).await.refused(401, "invalid-credentials");
         struck
     })
