@@ -18,6 +18,7 @@ use crate::keyring::{Keyring, KeyringError, Mac};
 use crate::link::{Opened, Purpose};
 use crate::secret::{self, Fingerprint, Secret};
 use crate::throttle::Allowed;
+use crate::user::known::{Origin, Sketch, Source};
 use crate::user::{FACTOR_BACKOFF, Method, User};
 
 /// How long a challenge lives.
@@ -193,30 +194,36 @@ pub struct Ticket {
     pub name: String,
     /// The user's group when the challenge was opened: its settings can be read beside the account's, before the user is.
     pub group: Option<String>,
+    /// The addresses that the user was known at when the challenge was opened: a code is counted before the user is read.
+    sketch: Sketch,
 }
 
 const PREFIX: &str = "chl_";
 /// A challenge of a user. A recipient's has another.
 const OF_USER: u8 = 1;
-/// Kind, account, user, secret. The group's name follows, where there is one.
-const BODY: usize = 1 + 16 + 16 + 32;
+/// Kind, account, user, secret, known addresses. The group's name follows, where there is one.
+const BODY: usize = SKETCH + Sketch::LENGTH;
+/// Where the secret begins, and the known addresses.
+const SECRET: usize = 1 + 16 + 16;
+const SKETCH: usize = SECRET + 32;
 
 impl Ticket {
-    /// A new challenge token for a user of `group`.
+    /// A new challenge token for `user`.
     pub fn issue(
-        account: AccountId,
-        user: UserId,
-        group: Option<&str>,
+        user: &User,
         keyring: &Keyring,
         entropy: &Entropy,
         now: Timestamp,
     ) -> Result<(Self, Secret<String>), KeyringError> {
         let secret: [u8; 32] = entropy.bytes();
-        let group_name = group.unwrap_or_default().as_bytes();
-        let body = [&[OF_USER][..], &account.to_bytes(), &user.to_bytes(), &secret, group_name].concat();
+        let sketch = Sketch::of(&user.known, &secret, entropy, now);
+        let group = user.group.as_deref().unwrap_or_default().as_bytes();
+        let ids = [user.account.to_bytes(), user.id.to_bytes()].concat();
+        let body = [&[OF_USER][..], &ids, &secret, &sketch.bytes(), group].concat();
         let mac = keyring.mac(&mac_message(&body), now)?;
         let token = Secret::new(format!("{PREFIX}{}.{}.{}", secret::encode(body), mac.key_id, short(&mac.digest)));
-        Ok((Self::named(account, user, group.map(str::to_owned), token.expose()), token))
+        let (account, user, group) = (user.account, user.id, user.group.clone());
+        Ok((Self { account, user, group, sketch, name: name_of(token.expose()) }, token))
     }
 
     /// Whose challenge `token` is, if this service issued it.
@@ -231,17 +238,21 @@ impl Ticket {
             return Err(Refusal::Unknown);
         }
         let id = |range: std::ops::Range<usize>| bytes.get(range).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        let sketch = bytes.get(SKETCH..BODY).zip(bytes.get(SECRET..SKETCH));
+        let sketch = sketch.and_then(|(sketch, secret)| Sketch::read(sketch, secret));
         let group = bytes.get(BODY..).and_then(|name| String::from_utf8(name.to_vec()).ok()).filter(|name| is_group_name(name));
-        match (bytes.first(), id(1..17), id(17..33)) {
-            (Some(&OF_USER), Some(account), Some(user)) => {
-                Ok(Self::named(AccountId::from_bytes(account), UserId::from_bytes(user), group, token))
+        match (bytes.first(), id(1..17), id(17..SECRET), sketch) {
+            (Some(&OF_USER), Some(account), Some(user), Some(sketch)) => {
+                let (account, user) = (AccountId::from_bytes(account), UserId::from_bytes(user));
+                Ok(Self { account, user, group, sketch, name: name_of(token) })
             }
             _ => Err(Refusal::Unknown),
         }
     }
 
-    fn named(account: AccountId, user: UserId, group: Option<String>, token: &str) -> Self {
-        Self { account, user, group, name: Fingerprint::of(token.as_bytes()).encode() }
+    /// Where a request that shows this challenge comes from.
+    pub fn origin(&self, source: &Source) -> Origin {
+        self.sketch.origin(source)
     }
 
     /// The keys of what tells the settings in force, before the user is read: the account's, and the group's where there is one.
@@ -328,6 +339,11 @@ fn try_value(try_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {
     aws_sdk_dynamodb::types::AttributeValue::S(try_id.to_owned())
 }
 
+/// What a challenge is called on its user's item.
+fn name_of(token: &str) -> String {
+    Fingerprint::of(token.as_bytes()).encode()
+}
+
 fn mac_message(body: &[u8]) -> Vec<u8> {
     [b"challenge\n", body].concat()
 }
@@ -342,6 +358,7 @@ mod tests {
     use super::*;
     use crate::keyring;
     use proptest::prelude::*;
+    use serde_json::json;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -352,9 +369,17 @@ mod tests {
     #[test]
     fn a_token_reads_back_and_a_changed_one_does_not() {
         let ring = ring();
-        let (account, user) = (AccountId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
-        let (ticket, token) = Ticket::issue(account, user, Some("escrow"), &ring, &Entropy::seeded(5), NOW).unwrap();
-        assert_eq!(ticket.group.as_deref(), Some("escrow"));
+        let user = json!({
+            "id": "usr_00000000000000000000000001", "account": "acc_00000000000000000000000001", "username": "ann",
+            "kind": "external", "disabled": false, "created_at": 0, "version": 1, "group": "escrow",
+        });
+        let mut user: User = serde_json::from_value(user).unwrap();
+        let source = |address: &str| Source::of(user.id, address.parse().unwrap(), &ring, NOW).unwrap();
+        let (home, elsewhere) = (source("203.0.113.7"), source("203.0.113.8"));
+        user.known = user.known.with(&home);
+        let (ticket, token) = Ticket::issue(&user, &ring, &Entropy::seeded(5), NOW).unwrap();
+        assert_eq!((ticket.user, ticket.group.as_deref()), (user.id, Some("escrow")));
+        assert_eq!([ticket.origin(&home), ticket.origin(&elsewhere)], [Origin::Known, Origin::Stranger]);
         let token = token.expose();
         assert_eq!(Ticket::read(token, &ring), Ok(ticket));
         for place in 0..token.len() {

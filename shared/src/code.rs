@@ -137,7 +137,6 @@ fn message(ticket: &impl Bound, method: Method, digits: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{AccountId, UserId};
     use crate::keyring;
     use proptest::prelude::*;
 
@@ -147,8 +146,21 @@ mod tests {
         Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap()
     }
 
-    fn ticket(name: &str) -> Ticket {
-        Ticket { account: AccountId::from_bytes([1; 16]), user: UserId::from_bytes([2; 16]), group: None, name: name.into() }
+    /// A challenge of this name, of one user.
+    struct Named(&'static str);
+
+    impl Bound for Named {
+        fn holder(&self) -> String {
+            "usr_1".to_owned()
+        }
+
+        fn challenge(&self) -> &str {
+            self.0
+        }
+    }
+
+    fn ticket(name: &'static str) -> Named {
+        Named(name)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the second factor of a challenge brings about, whichever factor it was: the challenge is used, the link that opened it is
-//! spent, and the browser is answered with the token, with a one-time code for the portal, or with leave to set a new password.
+//! spent, the address is one that the user is known at, and the browser is answered with the token, with a one-time code for the
+//! portal, or with leave to set a new password.
 //!
 //! The factor's own part (its counts, its codes) is the caller's, in the same transaction.
 
@@ -15,6 +16,7 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::link::Purpose;
 use crate::secret::Secret;
 use crate::sign_in::{Answer, Authenticated, NewPassword, Redirect};
+use crate::user::known::Source;
 use crate::user::{Method, User};
 
 /// The end of a challenge, about to be written.
@@ -26,6 +28,7 @@ pub struct Completion {
     first: First,
     method: Method,
     handover: Handover,
+    source: Source,
     now: Timestamp,
 }
 
@@ -41,22 +44,43 @@ enum Handover {
 }
 
 impl Completion {
-    /// The end of `challenge`, by `method`.
-    pub fn of(ticket: &Ticket, challenge: &Challenge, method: Method, entropy: &Entropy, now: Timestamp) -> Self {
+    /// The end of `challenge`, by `method`, from `source`.
+    pub fn of(
+        ticket: &Ticket,
+        challenge: &Challenge,
+        method: Method,
+        source: &Source,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> Self {
         let first = challenge.first.clone();
         let handover = match first.link() {
             Some(link) if link.purpose == Purpose::Password => Handover::NewPassword,
             Some(link) => link.redirect_uri.clone().map_or(Handover::Token, |uri| Handover::Code(exchange::draw(entropy), uri)),
             None => Handover::Token,
         };
-        Self { proof: challenge.proof(method, now), name: ticket.name.clone(), first, method, handover, now }
+        let (proof, name, source) = (challenge.proof(method, now), ticket.name.clone(), source.clone());
+        Self { proof, name, first, method, handover, source, now }
     }
 
-    /// Adds to an update of the user's item that the challenge is used, and the user has proved a factor.
+    /// Adds to an update of the user's item that the challenge is used, and the user has proved a factor; beside it stand the writes of
+    /// other items. Where a link opened the challenge, the first of these spends it.
     ///
     /// The condition that the challenge can be gone on with is [`Ticket::guard`]'s. What a link opened stays on the item for longer than
     /// any other challenge of that link: they are told from it that the link is spent.
-    pub fn consume(&self, update: Write) -> Write {
+    pub fn consume(&self, user: &User, update: Write) -> Result<(Write, Vec<Write>), Failure> {
+        let update = self.used(update);
+        let mut others = self.spending(user)?;
+        // Leave to set a new password is no sign-in.
+        if let Handover::NewPassword = self.handover {
+            return Ok((update, others));
+        }
+        let (update, copy) = user.remember(update, &self.source)?;
+        others.extend(copy);
+        Ok((update, others))
+    }
+
+    fn used(&self, update: Write) -> Write {
         let update = update
             .and(", #challenges.#c.#used_at = :used_at, #had_factor = :yes")
             .name("c", self.name.as_str())
@@ -75,8 +99,8 @@ impl Completion {
         }
     }
 
-    /// The writes of other items than the user's. Where there are any, the first spends the link.
-    pub fn writes(&self, user: &User) -> Result<Vec<Write>, Failure> {
+    /// The write that spends the link, where one opened the challenge, and that of the portal's code.
+    fn spending(&self, user: &User) -> Result<Vec<Write>, Failure> {
         let Some(link) = self.first.link() else { return Ok(Vec::new()) };
         let mut writes = vec![link.spend(self.now)];
         if let Handover::Code(code, _) = &self.handover {
@@ -85,7 +109,7 @@ impl Completion {
         Ok(writes)
     }
 
-    /// Whether a transaction failed because the link is spent, where [`Completion::writes`] begin at the place `at` of it.
+    /// Whether a transaction failed because the link is spent, where the other items' writes begin at the place `at` of it.
     pub fn came_too_late(&self, failure: &Failure, at: usize) -> bool {
         self.first.link().is_some() && failure.stood_at(at).is_some()
     }

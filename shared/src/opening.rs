@@ -21,7 +21,7 @@ pub fn open(
     entropy: &Entropy,
     now: Timestamp,
 ) -> Result<(Write, Owed), Problem> {
-    let (ticket, token) = Ticket::issue(user.account, user.id, user.group.as_deref(), keyring, entropy, now)?;
+    let (ticket, token) = Ticket::issue(user, keyring, entropy, now)?;
     let update = user.touch().and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
     let update = update.value("challenge", document(challenge)?).set_due(challenge.expires_at);
     let update = displaced(user, now).into_iter().enumerate().fold(update, |update, (index, name)| {

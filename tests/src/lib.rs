@@ -4,6 +4,7 @@
 pub mod agreements;
 mod authenticator;
 pub mod desk;
+pub mod elsewhere;
 pub mod issuer;
 mod kba;
 mod memory;

@@ -89,6 +89,13 @@ async fn signing_in_costs_what_the_table_says() {
     let refused = world.login("ann", "").await.refused(400, "invalid-request");
     assert_eq!(refused.pointers(), ["/password"]);
     assert_eq!(world.stack.meter().take().requests, 0, "what is malformed is read by nobody");
+
+    // Once the challenges before are over: with one that is open, as the other rows.
+    world.advance(700);
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    forget(&world);
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+    cost(&world, "POST /v1/codes/verify, again that day");
 }
 
 /// As many requests, and as much read, for each of them, the first time and the next. What is written is as much but for a unit or two:

@@ -56,16 +56,17 @@ impl Try {
     /// Consumes the code and the challenge, spends the link that opened it, clears the factor, and signs the token: whoever writes first has it.
     async fn accept(&self, app: &App, call: &Call, evidence: &Evidence) -> Result<Answer, Problem> {
         let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
-        let completion = Completion::of(&self.ticket, challenge, self.method, &app.entropy, self.now);
+        let completion = Completion::of(&self.ticket, challenge, self.method, &self.source, &app.entropy, self.now);
         let mut user = self.before.clone();
         let mut patience = Patience::default();
         let mut credit = Credit::new(self.credit(challenge));
         loop {
             let event = self.event(call).with("acr", serde_json::to_value(completion.proof.acr).unwrap_or_default());
             let event = completion.link().into_iter().fold(event, |event, link| event.with("link", link));
-            let mut writes = user.change(completion.consume(self.consumption(evidence)), [event], self.now)?;
-            let others = writes.len();
-            writes.extend(completion.writes(&user)?);
+            let (update, others) = completion.consume(&user, self.consumption(evidence))?;
+            let mut writes = user.change(update, [event], self.now)?;
+            let place = writes.len();
+            writes.extend(others);
             writes.extend(credit.within());
             let written = app.table.transact(writes).await;
             credit.learn(&written);
@@ -73,7 +74,7 @@ impl Try {
                 credit.give(app).await;
                 return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?);
             };
-            let too_late = completion.came_too_late(&failure, others);
+            let too_late = completion.came_too_late(&failure, place);
             user = self.stands(app, failure, &mut patience).await?;
             let good = if too_late { Err(Refusal::Used.problem(self.now)) } else { self.still_good(&user, evidence) };
             if let Err(problem) = good {

@@ -21,6 +21,7 @@ use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::keyring::Keyring;
 use shared::recovery;
 use shared::secret::{self, Secret};
+use shared::user::known::Source;
 use shared::user::{Method, User};
 use utoipa::ToSchema;
 
@@ -54,6 +55,8 @@ pub(crate) struct Try {
     /// The user before the try was counted.
     pub(crate) before: User,
     pub(crate) settings: Settings,
+    /// Where it comes from.
+    pub(crate) source: Source,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) now: Timestamp,
 }
@@ -94,6 +97,7 @@ impl Try {
         let now = app.clock.now();
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+        let source = Source::of(ticket.user, call.source, &keyring, now)?;
         let id = secret::encode(app.entropy.bytes::<9>());
         let (counted, read_beside) = tokio::join!(
             app.table.update_patiently(ticket.count_try(request.method, &id, now), &app.entropy),
@@ -112,7 +116,8 @@ impl Try {
         };
         match settings {
             Ok(settings) => {
-                Ok(Self { ticket, token: request.challenge.clone(), method: request.method, id, before, settings, keyring, now })
+                let (token, method) = (request.challenge.clone(), request.method);
+                Ok(Self { ticket, token, method, id, before, settings, source, keyring, now })
             }
             Err(problem) => {
                 let factor = (request.method, before.factor(request.method));

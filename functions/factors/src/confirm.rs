@@ -122,7 +122,7 @@ async fn accept(state: &State, call: &Call, mut who: Who, enrolment: &Enrolment,
     let app = &state.app;
     let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
     let placed = Authenticator { id: enrolment.id, sealed: enrolment.sealed.clone(), last_step: step, enrolled_at: who.now };
-    let completion = who.completion(app)?;
+    let completion = who.completion(app, call)?;
     let mut patience = Patience::default();
     loop {
         let mut notices = who.notices(Changed::AppEnrolled)?;
@@ -176,8 +176,9 @@ fn placement(
     };
     let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());
     let event = end.link().into_iter().fold(event, |event, link| event.with("link", link));
-    let mut writes = who.user.change(who.guard(end.consume(update)), [event], who.now)?;
-    writes.extend(end.writes(&who.user)?);
+    let (update, others) = end.consume(&who.user, update)?;
+    let mut writes = who.user.change(who.guard(update), [event], who.now)?;
+    writes.extend(others);
     Ok(writes)
 }
 

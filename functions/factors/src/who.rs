@@ -15,6 +15,7 @@ use shared::keyring::Keyring;
 use shared::notice::{self, Changed, Notices};
 use shared::secret::Secret;
 use shared::signed_in::{SignedIn, signed_in, unauthorized};
+use shared::user::known::Source;
 use shared::user::{Method, User};
 
 /// Somebody who asks to change a factor, as far as is known now.
@@ -118,9 +119,10 @@ impl Who {
     }
 
     /// The end of the challenge by an app, and its token, where one was shown.
-    pub fn completion(&self, app: &App) -> Result<Option<(Completion, Secret<String>)>, Problem> {
+    pub fn completion(&self, app: &App, call: &Call) -> Result<Option<(Completion, Secret<String>)>, Problem> {
         let (Shown::Challenge(ticket, token), Some(challenge)) = (&self.shown, self.challenge()?) else { return Ok(None) };
-        Ok(Some((Completion::of(ticket, challenge, Method::Totp, &app.entropy, self.now), token.clone())))
+        let source = Source::of(self.user.id, call.source, &self.keyring, self.now)?;
+        Ok(Some((Completion::of(ticket, challenge, Method::Totp, &source, &app.entropy, self.now), token.clone())))
     }
 
     /// The mails that tell this user of a change.

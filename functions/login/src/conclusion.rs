@@ -13,6 +13,7 @@ use shared::opening;
 use shared::sign_in::{Answer, Authenticated, Next, Offer, Owed, next};
 use shared::sso::{self, Identity, Refused};
 use shared::throttle::Window;
+use shared::user::known::Source;
 use shared::user::subject::Subject;
 use shared::user::{User, password};
 
@@ -86,9 +87,13 @@ impl Attempt {
     /// The writes and the answer of a right password or token. A right password ends the wrong ones in a row, whatever comes next; a
     /// token is used up.
     async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
+        let mut copy = None;
         let (update, event, answer) = match next(user, self.waived(), self.settings.second_factor.methods, self.now) {
             Next::Done(acr) => {
-                (user.touch(), self.event(user.id).with("acr", acr_name(acr)), self.token(app, call, user, acr).await)
+                let keyring = app.keyrings.current(self.now).await;
+                let (update, copied) = user.remember(user.touch(), &Source::of(user.id, self.source, &keyring, self.now)?)?;
+                copy = copied;
+                (update, self.event(user.id).with("acr", acr_name(acr)), self.token(app, call, user, acr).await)
             }
             Next::NoUsableFactor => {
                 let event = self.event(user.id).failed().with("reason", "no-usable-factor");
@@ -106,6 +111,7 @@ impl Attempt {
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, update.when("#disabled = :no").value("no", false));
         let mut writes = user.change(update, [event], self.now)?;
+        writes.extend(copy);
         match &self.first {
             First::Password { username, .. } => writes.push(Write::delete(password::failures_key(self.account, username))),
             First::IdToken { identity, .. } => {

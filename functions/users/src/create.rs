@@ -14,6 +14,7 @@ use shared::ids::{AccountId, UserId};
 use shared::secret::Secret;
 use shared::user::credential::Credential;
 use shared::user::fields;
+use shared::user::known::Known;
 use shared::user::{Factor, Kind, Method, User, password, sso_subject};
 use utoipa::ToSchema;
 
@@ -115,6 +116,7 @@ impl Request {
             factors: Method::ALL.into_iter().map(|method| (method.name().to_owned(), Factor::default())).collect(),
             challenges: BTreeMap::new(),
             link_generation: 0,
+            known: Known::default(),
             head: Head::default(),
         };
         Ok((user, password))
@@ -132,8 +134,8 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
     let mut chain = Chain::of(user.account, user.id, &user.head);
     chain.append(event, now)?;
     chain.head().clone_into(&mut user.head);
-    let credential =
-        Credential { user: user.id, password_hash, password_version: user.password_version, group: user.group.clone() };
+    let (password_version, group, known) = (user.password_version, user.group.clone(), user.known.clone());
+    let credential = Credential { user: user.id, password_hash, password_version, group, known };
     let mut writes = vec![
         Write::create(keys::user(user.id), user)?.listed(keys::users(user.account), user.id.to_string()),
         Write::create(keys::name(user.account, &user.username), &credential)?,

@@ -143,6 +143,11 @@ impl Keyring {
         Some(secret::encode(hmac::sign(&key.key, message)))
     }
 
+    /// The MACs of `message` under each key of the ring: one of them is the one that was kept, whenever that was.
+    pub fn mac_by_each(&self, message: &[u8]) -> impl Iterator<Item = Mac> {
+        self.mac.iter().map(|key| Mac { key_id: key.id.clone(), digest: secret::encode(hmac::sign(&key.key, message)) })
+    }
+
     /// Seals `plain` under the current data key, bound to `context`: what is opened under another context does not open.
     pub fn seal(&self, plain: &[u8], context: &[u8], now: Timestamp) -> Result<String, KeyringError> {
         let key = current(&self.data, |key| key.used_from, now).ok_or(KeyringError::BadKey)?;

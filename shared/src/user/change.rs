@@ -197,7 +197,8 @@ impl Change {
         let before = credential.and_then(|credential| credential.password_hash);
         let password_hash = self.password_hash.clone().over(before);
         let password_version = patched.password_version;
-        let moved = Credential { user: user.id, password_hash, password_version, group: patched.group.clone() };
+        let (group, known) = (patched.group.clone(), patched.known.clone());
+        let moved = Credential { user: user.id, password_hash, password_version, group, known };
         Ok(vec![own(Write::delete(name)), Write::create(keys::name(user.account, &patched.username), &moved)?])
     }
 }

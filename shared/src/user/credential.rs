@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::known::Known;
 use crate::ids::UserId;
 
 /// The credential behind a username, on an item of its own: it makes the name unique, and leads from the name to the user.
@@ -18,4 +19,7 @@ pub struct Credential {
     /// The user's group: its settings can be read with the user. What the user's own item says is what counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// A copy of the user's known addresses: see [`super::known`].
+    #[serde(default)]
+    pub known: Known,
 }

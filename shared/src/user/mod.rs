@@ -7,6 +7,7 @@ pub mod change;
 pub mod contact;
 pub mod credential;
 pub mod fields;
+pub mod known;
 pub mod password;
 pub mod sso_subject;
 pub mod subject;
@@ -26,6 +27,7 @@ use crate::dynamo::{Failure, Write, document, keys};
 use crate::ids::{AccountId, UserId};
 use crate::throttle::{Allowed, Backoff};
 use crate::{recovery, totp};
+use known::{Known, Source};
 
 /// Wrong codes: from the 10th in a row a delay that doubles from 30 s to 1 h; at 100 the factor is disabled (NIST SP 800-63B-4 §3.2.2).
 pub const FACTOR_BACKOFF: Backoff = Backoff { free: 10, base: Span::seconds(30), cap: Span::hours(1), disabled_at: Some(100) };
@@ -178,6 +180,9 @@ pub struct User {
     /// Counts what has ended all links that were mailed before: one of an earlier generation opens nothing.
     #[serde(default)]
     pub link_generation: u64,
+    /// The source addresses that the user is known at.
+    #[serde(default)]
+    pub known: Known,
     /// The head of the user's audit chain.
     #[serde(flatten)]
     pub head: Head,
@@ -307,6 +312,18 @@ impl User {
             // Without a generation it is of none that there is.
             .value("generation", claims.generation.unwrap_or(u64::MAX))
             .value("jti", claims.jti.as_str())
+    }
+
+    /// Adds to an update of this user's item that a sign-in from `source` is completed: the user is known there from now on. The write
+    /// beside it, where there is one, takes the list to the credential; the head of the user's chain, which moves with the update, says
+    /// for both that the list stands as it was read.
+    pub fn remember(&self, update: Write, source: &Source) -> Result<(Write, Option<Write>), Failure> {
+        let known = document(&self.known.with(source))?;
+        let copy = self.known.is_to_be_copied(source).then(|| {
+            let name = Write::update(keys::name(self.account, &self.username), "SET #known = :known");
+            name.when("#user = :user").value("user", self.id.to_string()).value("known", known.clone())
+        });
+        Ok((update.and(", #known = :known").value("known", known), copy))
     }
 
     /// An update of this user's item that changes nothing yet.
