@@ -63,7 +63,7 @@ impl At<'_> {
     /// A request from here.
     pub async fn send(self, method: Method, path: &str, bearer: Option<&str>, body: Option<Value>) -> Answer {
         let request = self.world.request(method, path).header("x-forwarded-for", self.address);
-        let request = bearer.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = bearer.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         self.world.send(body.into_iter().fold(request, |request, body| request.json(&body))).await
     }
 
