@@ -15,8 +15,9 @@ use shared::http::{Body as JsonBody, Outcome, Problem, Reply, Slug};
 use shared::ids::RequestId;
 
 use crate::event::Incoming;
-use crate::faults::{Faults, Mode, Service};
+use crate::faults::Faults;
 use crate::inbox::Outbox;
+use crate::order;
 use crate::provider::{Outcome as SessionOutcome, Provider};
 use crate::store::Store;
 
@@ -50,26 +51,6 @@ struct Advance {
 #[serde(deny_unknown_fields)]
 struct Answer {
     outcome: SessionOutcome,
-}
-
-/// `POST /_local/faults`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Order {
-    service: Service,
-    mode: Mode,
-    #[serde(default, deserialize_with = "calls")]
-    after: u32,
-    #[serde(default = "once", deserialize_with = "calls")]
-    count: u32,
-}
-
-const fn once() -> u32 {
-    1
-}
-
-fn calls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    u32::deserialize(deserializer).map_err(|_| D::Error::custom("must be a whole number of calls, 0 or more"))
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
@@ -150,11 +131,8 @@ impl Control {
             self.faults.clear();
             return Ok(Reply::ok(&self.faults.report()));
         }
-        let Order { service, mode, after, count } = read(value)?;
-        if mode == Mode::Conflict && service != Service::Dynamodb {
-            return Err(Problem::invalid_field("/mode", "only `dynamodb` has conflicts"));
-        }
-        self.faults.set(service, mode, after, count);
+        let (service, plan) = order::read(value)?;
+        self.faults.follow(service, plan);
         Ok(Reply::ok(&self.faults.report()))
     }
 }

@@ -2,88 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use shared::entropy::Entropy;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::holding::Holdings;
 use crate::limits::ItemLimit;
-
-/// A service that calls go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Service {
-    /// The table.
-    Dynamodb,
-    /// Mail.
-    Ses,
-    /// Texts.
-    Sns,
-    /// The KBA vendor.
-    Provider,
-    /// The issuers of ID tokens, where their keys are fetched.
-    Issuer,
-}
-
-/// How a call goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The connection is refused; nothing was done.
-    Refused,
-    /// The call takes effect, and its answer never arrives.
-    Lost,
-    /// The service answers that there were too many calls; nothing was done.
-    Throttled,
-    /// The call takes effect, and its answer comes after three seconds: later than the SDK waits, which then asks again.
-    Slow,
-    /// DynamoDB only: another transaction holds the item; nothing was done.
-    Conflict,
-    /// DynamoDB only: a transaction takes effect, and the answer is that it is still under way.
-    Unsettled,
-    /// DynamoDB only, where several items are read at once: each but the first is as it stood a moment before, and of a query the first
-    /// is. `BatchGetItem` and `Query` are no snapshots, and the embedded engine's are.
-    Torn,
-}
-
-/// What a call is like, as far as that says what may befall it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Nature {
-    /// It may meet another transaction.
-    pub can_conflict: bool,
-    /// It reads several items at once, and not at one instant.
-    pub can_tear: bool,
-    /// It is a transaction that writes.
-    pub can_go_on: bool,
-}
-
-impl Nature {
-    const fn admits(self, mode: Mode) -> bool {
-        match mode {
-            Mode::Conflict => self.can_conflict,
-            Mode::Torn => self.can_tear,
-            Mode::Unsettled => self.can_go_on,
-            Mode::Refused | Mode::Lost | Mode::Throttled | Mode::Slow => true,
-        }
-    }
-}
-
-/// What is still to go wrong with a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Plan {
-    /// How.
-    pub mode: Mode,
-    /// So many calls pass before.
-    pub after: u32,
-    /// So many calls are struck then.
-    pub count: u32,
-}
+use crate::plan::{Mode, Nature, Plan, Service, Strike};
 
 /// The plans and the counts, shared by all clones.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<State>>);
+pub struct Faults {
+    state: Arc<Mutex<State>>,
+    holdings: Holdings,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -152,7 +88,7 @@ struct Storm {
 
 impl Storm {
     /// How this call goes wrong, if it does: refused, throttled, in conflict, torn, or lost after it took effect.
-    fn strike(&mut self, nature: Nature) -> Option<Mode> {
+    fn strike(&mut self, nature: Nature) -> Option<Strike> {
         if self.entropy.below(1000) >= self.per_mille {
             return None;
         }
@@ -166,7 +102,7 @@ impl Storm {
             _ => Mode::Lost,
         };
         *self.struck.entry(mode).or_default() += 1;
-        Some(mode)
+        Some(Strike { mode, lasting: mode.usual() })
     }
 }
 
@@ -179,15 +115,33 @@ pub struct Report {
     pub calls: BTreeMap<Service, u32>,
     /// Calls struck since the last reset.
     pub struck: u32,
+    /// Calls that met an item which a transaction held, since the faults were last cleared.
+    pub conflicts: u32,
 }
 
 impl Faults {
-    /// After `after` more calls to `service`, the next `count` go wrong. It takes the place of the service's earlier plan and
-    /// resets the counts.
+    /// After `after` more calls to `service`, the next `count` go wrong, for as long as is usual. It takes the place of the service's
+    /// earlier plan and resets the counts.
     pub fn set(&self, service: Service, mode: Mode, after: u32, count: u32) {
+        self.follow(service, Plan::new(mode, after, count));
+    }
+
+    /// The calls to `service` go wrong by this plan from now on. It takes the place of the service's earlier plan and resets the counts.
+    pub fn follow(&self, service: Service, plan: Plan) {
         let mut state = self.state();
         state.reset_counts();
-        state.plans.insert(service, Plan { mode, after, count });
+        state.plans.insert(service, plan);
+    }
+
+    /// From now on every transaction takes so long, and holds its items meanwhile: [`Mode::Hold`], whatever else is planned.
+    pub fn hold_items(&self, lasting: Duration) {
+        self.holdings.stand(lasting);
+    }
+
+    /// Transactions take no longer than they do; answers with how many calls met an item that was held.
+    pub fn let_items_go(&self) -> u32 {
+        self.holdings.end();
+        self.holdings.take_conflicts()
     }
 
     /// After `after` more calls to `service`, the next takes effect, and its answer waits to be let go. Several may be held at once.
@@ -256,6 +210,7 @@ impl Faults {
     /// Nothing goes wrong any more, and the counts begin anew.
     pub fn clear(&self) {
         *self.state() = State::default();
+        self.let_items_go();
     }
 
     /// How many calls were struck since the last [`Faults::set`] or [`Faults::clear`].
@@ -271,35 +226,32 @@ impl Faults {
     /// Plans and counts.
     pub fn report(&self) -> Report {
         let state = self.state();
-        Report { plans: state.plans.clone(), calls: state.calls.clone(), struck: state.struck }
+        let conflicts = self.holdings.conflicts();
+        Report { plans: state.plans.clone(), calls: state.calls.clone(), struck: state.struck, conflicts }
     }
 
     /// Counts a call to `service`, and says how it goes wrong, if it does. A plan does not meet a call that cannot go wrong so.
-    pub(crate) fn meet(&self, service: Service, nature: Nature) -> Option<Mode> {
+    pub(crate) fn meet(&self, service: Service, nature: Nature) -> Option<Strike> {
         let mut state = self.state();
         *state.calls.entry(service).or_default() += 1;
         if let Some(storm) = state.storm.as_mut().filter(|_| service == Service::Dynamodb) {
             return storm.strike(nature);
         }
-        let plan = state.plans.get_mut(&service).filter(|plan| nature.admits(plan.mode))?;
-        if plan.after > 0 {
-            plan.after -= 1;
-            return None;
-        }
-        let mode = plan.mode;
-        let strikes = plan.count > 0;
-        plan.count = plan.count.saturating_sub(1);
+        let plan = state.plans.get_mut(&service)?;
+        let strike = plan.meet(nature);
         if plan.count == 0 {
             state.plans.remove(&service);
         }
-        strikes.then(|| {
-            state.struck += 1;
-            mode
-        })
+        strike.inspect(|_| state.struck += 1)
+    }
+
+    /// The items that transactions hold.
+    pub(crate) const fn holdings(&self) -> &Holdings {
+        &self.holdings
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -315,20 +267,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_calls_after_so_many_go_wrong_and_then_no_more() {
+    fn what_was_struck_is_counted() {
         let faults = Faults::default();
         faults.set(Service::Dynamodb, Mode::Lost, 2, 2);
-        let met: Vec<_> = (0..6).map(|_| faults.meet(Service::Dynamodb, Nature::default())).collect();
-        assert_eq!(met, [None, None, Some(Mode::Lost), Some(Mode::Lost), None, None]);
-        assert_eq!((faults.struck(), faults.calls(Service::Dynamodb)), (2, 6));
-    }
-
-    #[test]
-    fn a_call_meets_no_fault_that_cannot_befall_it() {
-        let faults = Faults::default();
-        faults.set(Service::Dynamodb, Mode::Torn, 0, 1);
-        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_conflict: true, ..Nature::default() }), None);
-        assert_eq!(faults.meet(Service::Dynamodb, Nature { can_tear: true, ..Nature::default() }), Some(Mode::Torn));
+        let met = (0..6).filter_map(|_| faults.meet(Service::Dynamodb, Nature::default())).count();
+        assert_eq!((met, faults.struck(), faults.calls(Service::Dynamodb)), (2, 2, 6));
     }
 
     #[test]
@@ -336,7 +279,7 @@ mod tests {
         let faults = Faults::default();
         faults.set(Service::Ses, Mode::Refused, 0, 1);
         assert_eq!(faults.meet(Service::Sns, Nature::default()), None);
-        assert_eq!(faults.meet(Service::Ses, Nature::default()), Some(Mode::Refused));
+        assert_eq!(faults.meet(Service::Ses, Nature::default()).map(|strike| strike.mode), Some(Mode::Refused));
     }
 
     #[test]

@@ -9,7 +9,9 @@
 //! | `engine` | DynamoDB |
 //! | `inbox` | SES and SNS |
 //! | `provider` | the KBA vendor, on an origin of its own |
-//! | `sdk`, `faults`, `refusals` | the SDK's clients, what goes wrong under them, and how AWS says so |
+//! | `sdk`, `refusals` | the SDK's clients, and how AWS refuses |
+//! | `faults`, `plan`, `order` | what goes wrong under them: what is planned, what there is to plan, and how it is asked for over HTTP |
+//! | `holding`, `limits`, `torn` | what DynamoDB does and no emulator: items that transactions hold, their write units, reads that are no snapshot |
 //! | `storm` | the ledger under calls that go wrong at random, and the sums afterwards |
 //! | `costs` | what the table's document says that each route costs |
 //! | `keys`, `store`, `demo` | Secrets Manager; what is kept between runs; a ready-made account |
@@ -24,9 +26,12 @@ mod engine;
 mod event;
 mod faults;
 mod gateway;
+mod holding;
 mod inbox;
 mod keys;
 mod limits;
+mod order;
+mod plan;
 mod provider;
 mod refusals;
 mod sdk;
@@ -40,8 +45,9 @@ mod torn;
 pub use costs::{Row, costs};
 pub use demo::{Demo, DemoUser};
 pub use event::Incoming;
-pub use faults::{Faults, Held, Mode, Plan, Report, Service};
+pub use faults::{Faults, Held, Report};
 pub use gateway::Gateway;
 pub use inbox::{Channel, Message, Outbox};
+pub use plan::{Mode, Plan, Service};
 pub use provider::{Delivered, Outcome, Provider, Sent};
 pub use stack::{Options, Stack, StartError};

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::holding::items;
+
 /// A transactional write of up to a kilobyte costs two units.
 const UNITS_A_WRITE: f64 = 2.0;
 /// How much of what was not used is kept for a moment.
@@ -39,7 +41,7 @@ impl ItemLimit {
 
     /// The places of the items in the transaction `body` that have had their share; where there are none, its units are spent.
     pub fn spend(&mut self, body: &Value, now: Instant) -> Vec<usize> {
-        let keys: Vec<String> = body.get("TransactItems").and_then(Value::as_array).into_iter().flatten().map(key).collect();
+        let keys = items(body);
         let most = (self.units_per_second * BURST.as_secs_f64()).max(UNITS_A_WRITE);
         let rate = self.units_per_second;
         let full = Bucket { units: most, filled_at: now };
@@ -59,14 +61,6 @@ impl ItemLimit {
         }
         short
     }
-}
-
-/// Which item a write is of.
-fn key(part: &Value) -> String {
-    let text =
-        |of: &str, name: &str| part.pointer(&format!("{of}/{name}/S")).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let of = ["/Put/Item", "/Update/Key", "/Delete/Key"].into_iter().find(|of| part.pointer(of).is_some()).unwrap_or_default();
-    format!("{} {}", text(of, "pk"), text(of, "sk"))
 }
 
 #[cfg(test)]

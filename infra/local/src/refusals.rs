@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
-use crate::faults::{Nature, Service};
+use crate::plan::{Nature, Service};
 
 const TOO_MUCH: &str = "Rate exceeded";
 
@@ -39,7 +39,7 @@ pub(crate) fn nature(request: &HttpRequest) -> Nature {
     Nature {
         can_conflict: writes,
         can_tear: matches!(operation, Some("BatchGetItem" | "Query")),
-        can_go_on: operation == Some("TransactWriteItems"),
+        is_transaction: operation == Some("TransactWriteItems"),
     }
 }
 
@@ -75,11 +75,10 @@ pub(crate) fn cancelled(request: &HttpRequest, code: &str, places: &[usize]) -> 
     }))
 }
 
-/// DynamoDB's answer where another transaction holds an item.
-pub(crate) fn conflict(request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+/// DynamoDB's answer where another transaction holds the items at these places.
+pub(crate) fn conflict(request: &HttpRequest, places: &[usize]) -> Result<HttpResponse, ConnectorError> {
     if operation(request).is_some_and(|name| name.starts_with("Transact")) {
-        // The first item is the one that is held.
-        return cancelled(request, "TransactionConflict", &[0]);
+        return cancelled(request, "TransactionConflict", places);
     }
     dynamodb(json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException",

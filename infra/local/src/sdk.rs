@@ -10,18 +10,17 @@ use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 use shared::config::Config;
 use shared::outbound::Outbound;
 use shared::sdk::{retries, timeouts};
 
-use crate::faults::{Faults, Mode, Service};
+use crate::faults::{Faults, Held};
+use crate::holding::Met;
+use crate::plan::{Mode, Service, Strike};
 use crate::{refusals, torn};
-
-/// How late a slow answer is: beyond the time-out of one attempt in `shared::sdk`.
-const SLOW: Duration = Duration::from_secs(3);
 
 /// How long the moment is in which a read is torn: long enough for others to write.
 const GAP: Duration = Duration::from_millis(8);
@@ -94,47 +93,79 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
             }
         }
         if let Some(held) = self.faults.gate(self.service, refusals::operation(&request)) {
-            if held.tears && refusals::nature(&request).can_tear {
-                let inner = self.inner.clone();
-                return HttpConnectorFuture::new(async move { torn::read(inner, request, held.wait()).await });
-            }
-            let answer = self.inner.call(request);
-            return HttpConnectorFuture::new(async move {
-                let answer = answer.await;
-                held.wait().await;
-                answer
-            });
+            return self.gated(request, held);
         }
-        let Some(mode) = self.faults.meet(self.service, refusals::nature(&request)) else {
-            return self.inner.call(request);
-        };
+        match self.faults.meet(self.service, refusals::nature(&request)) {
+            Some(strike) => self.struck(request, strike),
+            None => self.handed_on(request, None),
+        }
+    }
+}
+
+impl Faulty<SharedHttpConnector> {
+    /// The call takes effect, or reads for the first time, and its answer waits until it is let go.
+    fn gated(&self, request: HttpRequest, held: Held) -> HttpConnectorFuture {
+        if held.tears && refusals::nature(&request).can_tear {
+            let inner = self.inner.clone();
+            return HttpConnectorFuture::new(async move { torn::read(inner, request, held.wait()).await });
+        }
+        let answer = self.handed_on(request, None);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await;
+            held.wait().await;
+            answer
+        })
+    }
+
+    /// The call goes wrong.
+    fn struck(&self, request: HttpRequest, Strike { mode, lasting }: Strike) -> HttpConnectorFuture {
         tracing::info!(service = ?self.service, ?mode, "a fault strikes");
         match mode {
             Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),
             Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),
-            Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request)),
+            // The first item is the one that is held.
+            Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request, &[0])),
             Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request, tokio::time::sleep(GAP))),
-            Mode::Lost => {
-                let answer = self.inner.call(request);
-                HttpConnectorFuture::new(async move {
-                    drop(answer.await?);
-                    Err(broken(std::io::ErrorKind::ConnectionReset))
-                })
-            }
-            Mode::Unsettled => {
-                let answer = self.inner.call(request);
-                HttpConnectorFuture::new(async move {
-                    drop(answer.await?);
-                    refusals::in_progress()
-                })
-            }
-            Mode::Slow => {
-                let answer = self.inner.call(request);
-                HttpConnectorFuture::new(async move {
-                    let answer = answer.await;
-                    tokio::time::sleep(SLOW).await;
+            Mode::Hold => self.handed_on(request, Some(lasting)),
+            Mode::Lost => self.answered(request, async move |_| {
+                tokio::time::sleep(lasting).await;
+                Err(broken(std::io::ErrorKind::ConnectionReset))
+            }),
+            Mode::Unsettled => self.answered(request, async |_| refusals::in_progress()),
+            Mode::Slow => self.answered(request, async move |answer| {
+                tokio::time::sleep(lasting).await;
+                Ok(answer)
+            }),
+        }
+    }
+
+    /// Hands the call on, and answers with what becomes of its answer.
+    fn answered<F>(&self, request: HttpRequest, becomes: impl FnOnce(HttpResponse) -> F + Send + 'static) -> HttpConnectorFuture
+    where
+        F: Future<Output = Result<HttpResponse, ConnectorError>> + Send + 'static,
+    {
+        let answer = self.handed_on(request, None);
+        HttpConnectorFuture::new(async move { becomes(answer.await?).await })
+    }
+
+    /// Hands the call on to the service. A transaction that holds its items runs to its end, whether or not somebody waits for it.
+    fn handed_on(&self, request: HttpRequest, lasting: Option<Duration>) -> HttpConnectorFuture {
+        if self.service != Service::Dynamodb {
+            return self.inner.call(request);
+        }
+        match self.faults.holdings().meet(&request, lasting) {
+            Met::Nothing => self.inner.call(request),
+            Met::Conflict(places) => HttpConnectorFuture::ready(refusals::conflict(&request, &places)),
+            Met::UnderWay => HttpConnectorFuture::ready(refusals::in_progress()),
+            Met::Held(hold) => {
+                let inner = self.inner.clone();
+                let running = tokio::spawn(async move {
+                    tokio::time::sleep(hold.lasting).await;
+                    let answer = inner.call(request).await;
+                    drop(hold);
                     answer
-                })
+                });
+                HttpConnectorFuture::new(async move { running.await.map_err(|error| ConnectorError::other(error.into(), None))? })
             }
         }
     }

@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use local::{Channel, Mode, Options, Service, Stack};
-use serde_json::json;
+use local::{Channel, Mode, Options, Plan, Service, Stack};
+use serde_json::{Value, json};
 use shared::clock::{Clock, Span, Timestamp};
 use shared::courier::{Mail, NotSent};
 use shared::dynamo::{Failure, Key, Write};
@@ -90,6 +91,69 @@ async fn a_conflict_is_told_apart() {
     assert!(matches!(count(&stack, "held").await, Err(Failure::Conflict)));
     stack.faults().clear();
     create(&stack, "held").await.unwrap();
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_holds_its_items_and_who_wants_one_of_them_conflicts() {
+    let stack = stack().await;
+    let both = |first: &str, second: &str| {
+        let add = |name: &str| Write::update(key(name), "ADD #n :one").value("one", 1_i64);
+        stack.table().transact(vec![add(first), add(second)])
+    };
+    let plan = Plan::new(Mode::Hold, 0, 1).lasting(Duration::from_millis(300));
+    stack.faults().follow(Service::Dynamodb, plan);
+    let others = async {
+        while stack.faults().struck() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(both("z", "b").await, Err(Failure::Conflict)), "a transaction");
+        assert!(matches!(stack.table().get_together(vec![key("a")]).await, Err(Failure::Conflict)), "a read at one instant");
+        assert!(matches!(count(&stack, "a").await, Err(Failure::Conflict)), "a single write");
+        assert_eq!(
+            (counted(&stack, "a").await, counted(&stack, "z").await),
+            (0, 0),
+            "reads pass, and what conflicts does nothing"
+        );
+        count(&stack, "z").await.unwrap();
+    };
+    let (held, ()) = tokio::join!(both("a", "b"), others);
+    held.unwrap();
+    both("a", "z").await.unwrap();
+    assert_eq!([counted(&stack, "a").await, counted(&stack, "b").await, counted(&stack, "z").await], [2, 1, 2]);
+    assert_eq!(stack.faults().report().conflicts, 3, "the SDK repeats none of them");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_takes_longer_than_anybody_waits_takes_effect_once() {
+    let stack = stack().await;
+    stack.faults().hold_items(Duration::from_millis(2_600));
+    // The second attempt is told that the first runs, and so is the third.
+    create(&stack, "long").await.unwrap_or_else(|failure| assert!(matches!(failure, Failure::Conflict), "{failure:?}"));
+    stack.faults().let_items_go();
+    while stack.table().get(key("long")).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(create(&stack, "long").await, Err(Failure::Condition(_))));
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_is_none_is_refused_by_its_field() {
+    let stack = stack().await;
+    let ask = async |body: Value| {
+        let answer = reqwest::Client::new().post(format!("{}/_local/faults", stack.base_url())).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, answer) = ask(json!({"service": "sns", "mode": "hold"})).await;
+    assert_eq!((status, &answer["errors"][0]["pointer"]), (400, &json!("/mode")), "{answer}");
+    let (status, answer) = ask(json!({"service": "dynamodb", "mode": "slower"})).await;
+    assert_eq!((status, &answer["errors"][0]["pointer"]), (400, &json!("/mode")), "{answer}");
+    let order = json!({"service": "dynamodb", "mode": "hold", "after": 1, "count": 2, "milliseconds": 15});
+    let (status, answer) = ask(order).await;
+    let planned = json!({"mode": "hold", "after": 1, "count": 2, "milliseconds": 15});
+    assert_eq!((status, &answer["plans"]["dynamodb"]), (200, &planned));
     stack.stop().await;
 }
 
