@@ -45,9 +45,10 @@ fn in_base64(body: &[u8]) -> lambda_http::Request {
 async fn a_good_body_in_base64_is_as_good_as_in_plain() {
     let world = World::new().await;
     let app = Arc::new(world.stack.app().clone());
+    let now = app.clock.now();
     let asked = |body: Vec<u8>| {
         let app = Arc::clone(&app);
-        async move { shared::http::answer(in_base64(&body), |call| accounts::handle(app, call)).await }
+        async move { shared::http::answer(in_base64(&body), now, |call| accounts::handle(app, call)).await }
     };
     let name = "Ärztekammer ☂";
     let opened = asked(json!({"name": name, "plan": "starter"}).to_string().into_bytes()).await;

@@ -131,6 +131,40 @@ fn each_module_of_the_common_crate_is_in_one_row_of_its_map() {
     assert!(modules.len() > 30, "the map is read as it is written");
 }
 
+/// Where the clock is read besides [`shared::http::Call::arrived_at`], and why the moment of arrival would not do.
+const CLOCK_IS_READ_AT: &[(&str, &str)] = &[
+    ("functions/expiry-cleanup/src/lib.rs", "what is over now; nobody has asked for anything"),
+    ("functions/expiry-cleanup/src/main.rs", "when the metric of a run is told"),
+    ("functions/kba-session/src/open.rs", "a session lives from when the provider has answered"),
+    ("shared/src/app.rs", "a cold start, before any request"),
+    ("shared/src/http/serve.rs", "the arrival"),
+    ("shared/src/owed.rs", "a lease holds from when it is taken"),
+    ("shared/src/quota/upkeep.rs", "a command of an operator, and no request"),
+];
+
+/// Where a source file under `folder` says this.
+fn files_that_say(folder: &str, text: &str, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()) {
+        let path = format!("{folder}/{}", name(&entry));
+        if entry.is_dir() {
+            files_that_say(&path, text, found);
+        } else if entry.extension().is_some_and(|kind| kind == "rs") && fs::read_to_string(&entry).unwrap().contains(text) {
+            found.insert(path);
+        }
+    }
+}
+
+#[test]
+fn a_request_is_judged_by_when_it_arrived_and_the_clock_is_read_nowhere_else() {
+    let mut found = BTreeSet::new();
+    files_that_say("shared/src", "clock.now()", &mut found);
+    for package in packages("functions") {
+        files_that_say(&format!("functions/{}/src", name(&package)), "clock.now()", &mut found);
+    }
+    let told: BTreeSet<String> = CLOCK_IS_READ_AT.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(found, told);
+}
+
 /// The suites that `infra/scripts/real-components` does not run on Amazon's engine, and why.
 const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
     ("canary", "what is looked for would be written by us: another engine adds nothing"),

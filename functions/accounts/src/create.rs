@@ -39,7 +39,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     if let Some(fault) = name::fault(&request.name) {
         return Err(Problem::invalid(vec![fault]));
     }
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let id = AccountId::new(now, &app.entropy);
     let (account, writes) = open(id, request, actor, call, now)?;
     match app.table.transact_patiently(writes, &app.entropy).await {

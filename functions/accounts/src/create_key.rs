@@ -53,7 +53,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let id: AccountId = call.path_id("account")?;
     let (key, text) = ApiKey::generate(id, request.name, request.scopes, now, &app.entropy);
     let event = Event::new(Action::ApiKeyCreated, actor).from(call.source);

@@ -47,7 +47,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         if patched.version == account.version {
             return Ok(Reply::ok(&Response::from(&account)).etag(account.version));
         }
-        let written = app.table.transact(writes(app, call, actor, &account, &patched)?).await;
+        let written = app.table.transact(writes(call, actor, &account, &patched)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
         }
@@ -64,7 +64,7 @@ impl Request {
     }
 }
 
-fn writes(app: &App, call: &Call, actor: Actor, account: &Account, patched: &Account) -> Result<Vec<Write>, Failure> {
+fn writes(call: &Call, actor: Actor, account: &Account, patched: &Account) -> Result<Vec<Write>, Failure> {
     let update = account.touch().and(", #name = :name, #plan = :plan, #version = :version");
     let update = update.value("name", patched.name.as_str()).value("plan", document(&patched.plan)?);
     let update = update.value("version", patched.version).when("#version = :was").value("was", account.version);
@@ -75,7 +75,7 @@ fn writes(app: &App, call: &Call, actor: Actor, account: &Account, patched: &Acc
     if patched.plan != account.plan {
         event = event.with("plan", serde_json::json!(patched.plan));
     }
-    account.change(update, event, app.clock.now())
+    account.change(update, event, call.arrived_at)
 }
 
 #[cfg(test)]

@@ -30,10 +30,10 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let reason = fields::reason(&request.reason).map_err(|detail| Problem::invalid_field("/reason", detail))?;
     let key = IdempotencyKey::of(call, &format!("cancel\n{}", caller.account.id))?;
     let by = key.map_or_else(|| call.request_id.clone(), |key| key.record().pk);
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
         let mut whole = find::whole_to_end(app, call, caller.account.id).await?;
-        let now = app.clock.now();
         if let Some(closure) = whole.agreement.closure.as_ref().filter(|closure| closure.by.as_ref() == Some(&by)) {
             return answered(&whole, closure, &reason, call, now);
         }

@@ -17,13 +17,13 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     call.only_query(&["account"])?;
     call.no_body()?;
     let app = &state.app;
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
         let (agreement, mut recipient) = find::recipient(app, call, caller.account.id).await?;
         if recipient.status == RecipientStatus::Completed {
             return Ok(Reply::ok(&shown::Recipient::from(&recipient)));
         }
-        let now = app.clock.now();
         agreement.open(now).map_err(Refusal::problem)?;
         recipient.completable().map_err(Refusal::problem)?;
         let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.source);

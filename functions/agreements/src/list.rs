@@ -30,7 +30,7 @@ pub struct Response {
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account", "cursor"])?;
     call.no_body()?;
-    let (account, now) = (caller.account.id, app.clock.now());
+    let (account, now) = (caller.account.id, call.arrived_at);
     let after = cursor::of::<Place>(call)?.map(|last| entry(account, &last));
     let page = app.table.list(keys::agreements(account), after, PAGE).await?;
     let named: Vec<Key> = page.items.iter().filter_map(Key::of).collect();

@@ -34,6 +34,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let app = &state.app;
     let request: Request = Body::read(call.merge_patch()?)?;
     let if_match = call.if_match()?;
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     let mut sighted = false;
     let mut tried = None;
@@ -46,7 +47,6 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         if if_match.is_some_and(|version| version != agreement.head.sequence) {
             return Err(Problem::new(Slug::PreconditionFailed));
         }
-        let now = app.clock.now();
         agreement.open(now).map_err(Refusal::problem)?;
         recipient.changeable().map_err(Refusal::problem)?;
         if recipient.authentication == request.authentication {
@@ -60,7 +60,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let plan = match change.plan(caller, &watch, seen.as_ref()) {
             Ok(plan) => plan,
             Err(refusal) => {
-                send::tell_overdue(state, &watch, caller.account.id, seen.as_ref()).await;
+                send::tell_overdue(state, &watch, caller.account.id, seen.as_ref(), now).await;
                 return Err(refusal.into());
             }
         };

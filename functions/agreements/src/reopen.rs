@@ -15,6 +15,7 @@ use crate::{find, shown};
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
         let (agreement, mut recipient) = find::recipient(app, call, caller.account.id).await?;
@@ -22,7 +23,6 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         if !locked.viewing && locked.factors.is_empty() {
             return Ok(Reply::ok(&shown::Recipient::from(&recipient)));
         }
-        let now = app.clock.now();
         let ended = Refusal::NotOpen(agreement.status(now));
         if agreement.accessible(&recipient, now) == Err(ended) {
             return Err(ended.problem());

@@ -20,11 +20,11 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let account = caller.account.id;
     let key = IdempotencyKey::of(call, &account.to_string())?;
     let base = call.base_url(app.config.base_url.as_deref());
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
         let record = key.as_ref().map(IdempotencyKey::record);
         let (agreement, recipient, record) = find::recipient_beside(app, call, account, record).await?;
-        let now = app.clock.now();
         if let Some(reply) = key.as_ref().map(|key| key.answer_again(record, now)).transpose()?.flatten() {
             return Ok(reply);
         }

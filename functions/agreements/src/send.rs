@@ -103,8 +103,7 @@ pub(crate) async fn settings(app: &App, account: &Account, group: Option<&str>) 
 
 impl Sending<'_> {
     async fn send(&self, state: &State) -> Outcome {
-        let (app, account) = (&state.app, &self.caller.account);
-        let now = app.clock.now();
+        let (app, account, now) = (&state.app, &self.caller.account, self.call.arrived_at);
         let keyring = app.keyrings.current(now).await;
         let mut patience = Patience::default();
         // What the ledger holds on all shards at one instant is looked at only once it has stood in the way: reading it conflicts with
@@ -187,7 +186,7 @@ impl Sending<'_> {
         if let Some(record) = app.table.get(keys::agreement_request(self.id)).await? {
             return self.answered(record);
         }
-        tell_overdue(state, watch, self.caller.account.id, seen).await;
+        tell_overdue(state, watch, self.caller.account.id, seen, self.call.arrived_at).await;
         Err(refusal.into())
     }
 
@@ -292,9 +291,9 @@ impl Sending<'_> {
 }
 
 /// Where a reservation is refused, the contacts are told that the balance is low, if nobody has told them.
-pub(crate) async fn tell_overdue(state: &State, watch: &Watch, account: AccountId, seen: Option<&Snapshot>) {
+pub(crate) async fn tell_overdue(state: &State, watch: &Watch, account: AccountId, seen: Option<&Snapshot>, now: Timestamp) {
     if let Some(seen) = seen {
-        let mails = watch::overdue(&state.app, watch, account, seen, state.app.clock.now()).await;
+        let mails = watch::overdue(&state.app, watch, account, seen, now).await;
         owed::deliver_all(&state.app, &state.courier, mails).await;
     }
 }

@@ -21,7 +21,7 @@ use crate::{Request, Response, State};
 /// Sends a code, once per `Idempotency-Key` where there is one.
 pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
     let app = &state.app;
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
     let key = IdempotencyKey::of(call, &ticket.name)?;

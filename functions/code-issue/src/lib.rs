@@ -88,7 +88,7 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    let now = state.app.clock.now();
+    let now = call.arrived_at;
     let keyring = state.app.keyrings.current(now).await;
     if let Some(ticket) = shared::agreement::Ticket::read(request.challenge.expose(), &keyring) {
         return recipient::issue(&state, &call, &request, &ticket, keyring, now).await;

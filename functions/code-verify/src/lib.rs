@@ -69,7 +69,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     call.only_query(&[])?;
     let request: Request = call.json()?;
     check(&request)?;
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     if let Some(ticket) = shared::agreement::Ticket::read(request.challenge.expose(), &keyring) {
         return recipient::verify(&app, &call, &request, ticket, keyring, now).await;
@@ -94,7 +94,7 @@ fn check(request: &Request) -> Result<(), Problem> {
 impl Try {
     /// Counts a try, and reads what it is judged by.
     async fn count(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
-        let now = app.clock.now();
+        let now = call.arrived_at;
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let source = Source::of(ticket.user, call.source, &keyring, now)?;

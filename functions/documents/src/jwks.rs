@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use shared::app::App;
+use shared::clock::Timestamp;
 use shared::http::Reply;
 use shared::keyring::PublicKey;
 use utoipa::ToSchema;
@@ -38,8 +39,8 @@ pub struct Jwk {
     pub e: String,
 }
 
-pub(crate) async fn handle(app: &App) -> Reply {
-    let keyring = app.keyrings.current(app.clock.now()).await;
+pub(crate) async fn handle(app: &App, now: Timestamp) -> Reply {
+    let keyring = app.keyrings.current(now).await;
     json(&Response { keys: keyring.public_keys().map(Jwk::of).collect() })
 }
 

@@ -28,7 +28,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
         Operation::Health => Ok(health::handle()),
         Operation::OpenApi => Ok(Reply::document("application/json", OPENAPI, CACHE)),
         Operation::ShowProblem => problem::handle(&call),
-        Operation::Jwks => Ok(jwks::handle(&app).await),
+        Operation::Jwks => Ok(jwks::handle(&app, call.arrived_at).await),
         Operation::Discovery => Ok(discovery::handle(&app, &call)),
         _ => Err(Problem::new(Slug::NotFound)),
     }

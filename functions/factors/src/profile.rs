@@ -48,7 +48,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let (mut change, password) = read(Body::read(call.merge_patch()?)?)?;
     let if_match = call.if_match()?;
     let app = &state.app;
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let mut who = signed_in(app, call, &keyring, now).await?;
     may(&who, if_match, now)?;

@@ -39,7 +39,7 @@ enum Shown {
 impl Who {
     /// Whoever shows an access token.
     pub async fn by_token(app: &App, call: &Call) -> Result<Self, Problem> {
-        let now = app.clock.now();
+        let now = call.arrived_at;
         let keyring = app.keyrings.current(now).await;
         let SignedIn { claims, user, account, settings } = signed_in(app, call, &keyring, now).await?;
         Ok(Self { user, account, settings, keyring, now, shown: Shown::Token(claims) })
@@ -48,7 +48,7 @@ impl Who {
     /// Whoever shows a challenge, or an access token where there is none.
     pub async fn by_either(app: &App, call: &Call, challenge: Option<&Secret<String>>) -> Result<Self, Problem> {
         let Some(challenge) = challenge else { return Self::by_token(app, call).await };
-        let now = app.clock.now();
+        let now = call.arrived_at;
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let wanted = std::iter::once(keys::user(ticket.user)).chain(ticket.settings_keys()).collect();

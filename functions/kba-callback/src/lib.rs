@@ -41,17 +41,16 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
 /// The message, if it is genuine. Without a secret in hand nobody can say that it is not: it is to be sent again. And what none of the
 /// secrets in hand has signed may be signed with one that was added since they were read.
 async fn verify(state: &State, call: &Call) -> Result<Genuine, Problem> {
-    let now = state.app.clock.now();
     let forged = |NotGenuine| Problem::new(Slug::SignatureInvalid);
     let header = |name| call.header(name).ok_or(NotGenuine).map_err(forged);
     let headers =
         Headers { id: header("webhook-id")?, timestamp: header("webhook-timestamp")?, signature: header("webhook-signature")? };
     let unread = || Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into());
     let held = state.secrets.as_ref().ok_or_else(unread)?;
-    let known = held.current(now).await.ok_or_else(unread)?;
-    if let Ok(genuine) = known.verify(headers, call.raw_body(), now) {
+    let known = held.current(call.arrived_at).await.ok_or_else(unread)?;
+    if let Ok(genuine) = known.verify(headers, call.raw_body(), call.arrived_at) {
         return Ok(genuine);
     }
-    let anew = held.anew(now).await.ok_or(NotGenuine).map_err(forged)?;
-    anew.verify(headers, call.raw_body(), now).map_err(forged)
+    let anew = held.anew(call.arrived_at).await.ok_or(NotGenuine).map_err(forged)?;
+    anew.verify(headers, call.raw_body(), call.arrived_at).map_err(forged)
 }

@@ -2,6 +2,7 @@
 
 use shared::agreement::{Agreement, Recipient, Whole};
 use shared::app::App;
+use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::kba::session::{KEPT, LIFETIME};
@@ -19,12 +20,12 @@ const PATIENCE: u32 = 3;
 /// Carries a message out, once.
 pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer) -> Outcome {
     let app = &state.app;
+    let now = call.arrived_at;
     let mut renewed = 0;
     let mut patience = Patience::default();
     loop {
-        let Some(session) = unseen(app, message, answer).await? else { return Ok(Reply::empty(204)) };
+        let Some(session) = unseen(app, message, answer, now).await? else { return Ok(Reply::empty(204)) };
         let standing = Standing::read(app, &session).await?;
-        let now = app.clock.now();
         let over_at = rules::over_at(&session, answer, message.sent_at, now);
         let effect = rules::decide(&session, &standing.agreement, &standing.recipient, (answer.outcome, over_at), now);
         let others = match effect {
@@ -63,7 +64,7 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
 }
 
 /// The session of a message of which anything can come yet: it was not taken before, and the session is there.
-async fn unseen(app: &App, message: &Genuine, answer: &Answer) -> Result<Option<Session>, Problem> {
+async fn unseen(app: &App, message: &Genuine, answer: &Answer, now: Timestamp) -> Result<Option<Session>, Problem> {
     let wanted = vec![keys::webhook(&message.id.name()), keys::session(answer.session)];
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let (seen, session) = (items.next().flatten(), items.next().flatten());
@@ -72,7 +73,7 @@ async fn unseen(app: &App, message: &Genuine, answer: &Answer) -> Result<Option<
     }
     match session {
         Some(session) => Ok(Some(read(session)?)),
-        None if answer.session.made_at().plus(LIFETIME).plus(KEPT) <= app.clock.now() => {
+        None if answer.session.made_at().plus(LIFETIME).plus(KEPT) <= now => {
             // It was cleaned up, and all is said of it: the provider need not go on.
             tracing::warn!(kba.session = %answer.session, "the provider answers a session that is not kept any more");
             Ok(None)

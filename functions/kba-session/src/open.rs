@@ -41,7 +41,7 @@ pub struct Response {
     /// The provider's page, to be shown in a frame. What is typed there goes to the provider alone.
     #[schema(example = "https://kba.example/verify/8f1c")]
     pub iframe_url: String,
-    /// Seconds until the session ends, and the challenge with it.
+    /// Seconds until the session ends, and the challenge with it: ten minutes from when the provider had its page ready.
     #[schema(example = 600)]
     pub expires_in: i64,
     /// How many failed attempts are left; null where there is no limit.
@@ -61,7 +61,7 @@ struct Case {
 pub async fn open(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
     let app = &state.app;
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let unknown = || Refusal::Unknown.problem(now);
     let ticket = Ticket::read(request.challenge.expose(), &keyring).ok_or_else(unknown)?;
@@ -72,29 +72,13 @@ pub async fn open(state: &State, call: &Call) -> Outcome {
     let provider = state.provider.as_ref().ok_or_else(|| unavailable(NotOpened))?;
     let opening = case.opening(id, &call.base_url(app.config.base_url.as_deref()));
     let iframe_url = provider.open(&opening, &app.entropy, now).await.map_err(unavailable)?;
-    let mut patience = Patience::default();
-    loop {
-        match app.table.transact(case.writes(id, call)?).await {
-            Ok(()) => break,
-            Err(failure @ Failure::Unavailable(_)) => {
-                // It may have taken effect all the same; then the session is there, and counted.
-                match app.table.get(keys::session(id)).await {
-                    Ok(Some(_)) => break,
-                    _ => return Err(failure.into()),
-                }
-            }
-            // The id was drawn for this request: it is this one's session that stands there, from a try that was still under way.
-            Err(failure) if failure.stood_at(SESSION).is_some() => break,
-            Err(_) => patience.wait(&app.entropy).await?,
-        }
-        case = Case::read(app, call, &ticket, now).await?;
-        if case.recipient.kba.session == Some(id) {
-            break;
-        }
-        case.decide()?;
-    }
+    // The session's time begins when there is something to be shown: asking for that may have taken nine seconds.
+    let opens_at = app.clock.now();
+    case.enter(app, call, id, opens_at).await?;
     let attempts_left = Session::attempts_left(&case.agreement, &case.recipient);
-    Ok(Reply::created(&Response { session: id, iframe_url, expires_in: LIFETIME.as_secs(), attempts_left }))
+    // What is left of it when the browser is told, not when it was written down.
+    let expires_in = opens_at.plus(LIFETIME).until(app.clock.now()).as_secs();
+    Ok(Reply::created(&Response { session: id, iframe_url, expires_in, attempts_left }))
 }
 
 impl Case {
@@ -108,6 +92,29 @@ impl Case {
             call.allow_origins(&read::<Account>(account)?.settings()?.origins);
         }
         Ok(Self { ticket: ticket.clone(), agreement: read(agreement)?, recipient: read(recipient)?, now })
+    }
+
+    /// Writes the session down, as one that opened at `opens_at`. It is decided anew where something else was faster.
+    async fn enter(&mut self, app: &App, call: &Call, id: SessionId, opens_at: Timestamp) -> Result<(), Problem> {
+        let mut patience = Patience::default();
+        loop {
+            match app.table.transact(self.writes(id, call, opens_at)?).await {
+                Ok(()) => return Ok(()),
+                Err(failure @ Failure::Unavailable(_)) => {
+                    // It may have taken effect all the same; then the session is there, and counted.
+                    let stands = app.table.get(keys::session(id)).await;
+                    return if let Ok(Some(_)) = stands { Ok(()) } else { Err(failure.into()) };
+                }
+                // The id was drawn for this request: it is this one's session that stands there, from a try that was still under way.
+                Err(failure) if failure.stood_at(SESSION).is_some() => return Ok(()),
+                Err(_) => patience.wait(&app.entropy).await?,
+            }
+            *self = Self::read(app, call, &self.ticket, self.now).await?;
+            if self.recipient.kba.session == Some(id) {
+                return Ok(());
+            }
+            self.decide()?;
+        }
     }
 
     /// Whether a session may be opened.
@@ -136,8 +143,8 @@ impl Case {
         }
     }
 
-    fn writes(&self, id: SessionId, call: &Call) -> Result<Vec<Write>, Problem> {
-        let session = Session::open(id, &self.ticket, &self.recipient, self.now);
+    fn writes(&self, id: SessionId, call: &Call, opens_at: Timestamp) -> Result<Vec<Write>, Problem> {
+        let session = Session::open(id, &self.ticket, &self.recipient, opens_at);
         let update = self
             .recipient
             .touch()

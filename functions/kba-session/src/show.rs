@@ -40,7 +40,7 @@ pub struct State {
 
 /// Answers whoever opened the session, also when its time and that of the challenge is over.
 pub async fn show(app: &App, call: &Call) -> Outcome {
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let bearer = call.bearer()?;
     let id: SessionId = call.path_id("session")?;
     let keyring = app.keyrings.current(now).await;

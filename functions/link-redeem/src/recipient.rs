@@ -35,7 +35,7 @@ pub fn is_meant(token: &Secret<String>) -> bool {
 
 /// Lets the recipient in, or opens a challenge for what is still to be proved.
 pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let link = Link::read(token.expose()).ok_or_else(unknown)?;
     let mut patience = Patience::default();

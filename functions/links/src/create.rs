@@ -21,9 +21,9 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
     call.allow_origins(&settings.origins);
     let life = life(request)?;
     let key = IdempotencyKey::of(call, &account.id.to_string())?;
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
-        let now = app.clock.now();
         let mut wanted = vec![keys::user(request.user)];
         wanted.extend(key.as_ref().map(IdempotencyKey::record));
         let mut items = app.table.get_all(wanted).await?.into_iter();

@@ -69,7 +69,7 @@ impl Attempt {
         username: &str,
         step_up: bool,
     ) -> Result<(Self, Option<String>), Problem> {
-        let now = app.clock.now();
+        let now = call.arrived_at;
         let username = username::looked_up(username);
         let wanted =
             vec![keys::account(account_id), keys::name(account_id, &username), keys::source_failures(&source_key(call.source))];

@@ -31,7 +31,7 @@ impl Attempt {
         step_up: bool,
     ) -> Result<(Self, Verdict), Problem> {
         let app = &state.app;
-        let now = app.clock.now();
+        let now = call.arrived_at;
         let said = Said::read(token.expose());
         let mut wanted = vec![keys::account(account_id), keys::source_failures(&source_key(call.source))];
         if let Some(said) = &said {

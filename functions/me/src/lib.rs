@@ -12,7 +12,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     if call.route.is_none_or(|route| route.operation != Operation::GetMe) {
         return Err(Problem::new(Slug::NotFound));
     }
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let signed_in = signed_in(&app, &call, &keyring, now).await?;
     call.only_query(&[])?;

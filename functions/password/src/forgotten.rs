@@ -172,7 +172,7 @@ async fn answered_meanwhile(state: &State, key: Option<&IdempotencyKey>, now: Ti
 impl Case {
     async fn read(state: &State, call: &Call, request: &Request, key: Option<&IdempotencyKey>) -> Result<Known, Problem> {
         let app = &state.app;
-        let now = app.clock.now();
+        let now = call.arrived_at;
         let username = username::looked_up(&request.username);
         let mut wanted = vec![
             keys::account(request.account),

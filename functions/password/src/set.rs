@@ -38,7 +38,7 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
         return Err(Problem::invalid_field("/password", "must have 8 to 256 characters"));
     }
     let app = &state.app;
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
     let (mut user, account) = find(state, call, &ticket, now).await?;
@@ -47,8 +47,6 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let hash = password::hash(request.password, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
-        // Hashing took its time: what was proved meanwhile, with the old password, ends as well.
-        let now = app.clock.now();
         let challenge = grant(&user, &ticket, now)?;
         let mut writes = writes(&user, &ticket, challenge, &hash, call, now)?;
         let locale = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale;

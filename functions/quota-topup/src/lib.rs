@@ -59,6 +59,7 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
     // All operators share one set of keys: who repeats a request may have a new API key by then.
     let named = keys::topup(key);
     let id = TopupId::from_bytes(Fingerprint::of(format!("topup\n{key}").as_bytes()).short());
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     let mut tried = 0;
     loop {
@@ -67,7 +68,6 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
             return read::<Record>(item)?.answer_again(request, &call.request_id);
         }
         let account: Account = read(items.next().flatten().ok_or_else(|| Problem::new(Slug::NotFound))?)?;
-        let now = app.clock.now();
         let watch = Watch::of(&account, &account.settings()?);
         let (seen, notice) = seen(app, &account).await?;
         // Where somebody is always at one of the shards, one of them is to be had.

@@ -40,7 +40,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     let whole = whole.ok_or_else(|| Problem::new(Slug::NotFound))?;
     // Read after the agreement: it holds all that the agreement's head counts. What has come since is left to the next report.
     let entries = entries(&app, &whole).await?;
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let report = Report::of(&whole, entries, &keyring, now).map_err(|none| match none {
         NoReport::Hashing(failure) => Problem::from(failure),

@@ -40,7 +40,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
             groups::keep_a_method(app, &account, &overrides).await?;
         }
         let event = Event::new(Action::SettingsChanged, actor).from(call.source).with("changed", changed);
-        let written = app.table.transact(writes(&account, &overrides, &settings, event, app.clock.now())?).await;
+        let written = app.table.transact(writes(&account, &overrides, &settings, event, call.arrived_at)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             call.allow_origins(&settings.origins);
             return Ok(Reply::ok(&settings).etag(account.settings_version + 1));

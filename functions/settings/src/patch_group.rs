@@ -31,7 +31,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
             return Ok(Reply::ok(&group.overrides).etag(group.version));
         }
         let event = Event::new(Action::SettingsChanged, actor).from(call.source).with("group", name.as_str());
-        let mut writes = account.change(account.touch(), event.with("changed", changed), app.clock.now())?;
+        let mut writes = account.change(account.touch(), event.with("changed", changed), call.arrived_at)?;
         writes.push(group.set(account.id, &name, &overrides)?);
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {

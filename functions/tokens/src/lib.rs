@@ -42,9 +42,9 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 
 async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) -> Outcome {
     let key = exchange::key(code).ok_or(Refusal::Unknown)?;
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
-        let now = app.clock.now();
         let exchange: Exchange = read(app.table.get(key.clone()).await?.ok_or(Refusal::Unknown)?)?;
         let user: Option<User> = app.table.get(keys::user(exchange.user)).await?.map(read).transpose()?;
         exchange.admits(caller.account.id, user.as_ref(), now)?;

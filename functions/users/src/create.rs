@@ -51,7 +51,7 @@ pub struct Request {
 
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let request: Request = call.json()?;
     let (mut user, password) = request.read(caller.account.id, UserId::new(now, &app.entropy), now)?;
     // A subject is one of an issuer: of the account's own, as it is now.

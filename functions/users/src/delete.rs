@@ -18,7 +18,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     loop {
         let user = user::find(app, call, caller.account.id).await?;
         let event = Event::new(Action::UserDeleted, caller.actor).from(call.source).with("username", user.username.as_str());
-        let written = app.table.transact(writes(&user, event, app.clock.now())?).await;
+        let written = app.table.transact(writes(&user, event, call.arrived_at)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             return Ok(Reply::empty(204));
         }

@@ -35,7 +35,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     // The index follows the table with a delay: what it names may be gone already.
     let named: Vec<Key> = page.items.iter().filter_map(Key::of).collect();
     let found = if named.is_empty() { Vec::new() } else { app.table.get_all(named).await? };
-    let now = app.clock.now();
+    let now = call.arrived_at;
     let show = |item| read::<User>(item).map(|user| Shown::of(&user, now)).map_err(Problem::from);
     let users = found.into_iter().flatten().map(show).collect::<Result<_, _>>()?;
     Ok(Reply::ok(&Response { users, next_cursor: page.next.map(cursor::after) }))

@@ -72,9 +72,9 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     fresh(&user, if_match)?;
     change.hash(password, &app.entropy).await?;
     let issuer = caller.account.settings()?.sso.map(|sso| sso.issuer);
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
-        let now = app.clock.now();
         let patched = change.over(&user, issuer.as_deref(), now);
         let changed = change.names(&user, &patched)?;
         if changed.is_empty() {

@@ -24,7 +24,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let mut patience = Patience::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let (now, locale) = (app.clock.now(), user::locale(app, &caller.account, &user).await?);
+        let (now, locale) = (call.arrived_at, user::locale(app, &caller.account, &user).await?);
         let mut notices = notice::owe(&user, &user, &caller.account, locale, &[Changed::AppReset], now)?;
         let mut writes = writes(&user, event.clone(), now)?;
         writes.extend(notices.take_writes());

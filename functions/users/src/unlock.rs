@@ -15,10 +15,10 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let event = Event::new(Action::UserUnlocked, caller.actor).from(call.source);
+    let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
         let mut user = user::find(app, call, caller.account.id).await?;
-        let now = app.clock.now();
         let written = app.table.transact(writes(&user, event.clone(), now)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             user.factors.values_mut().for_each(|factor| factor.failures = 0);

@@ -61,29 +61,38 @@ impl Functions {
     /// Lets `function` answer.
     pub async fn answer(&self, function: Function, mut request: Request) -> Response<Body> {
         let app = Arc::clone(if function.holds_keys() { &self.app } else { &self.keyless });
+        let arrived_at = app.clock.now();
         request.extensions_mut().insert(app.config.trusted_proxies.clone());
         match function {
-            Function::Accounts => answer(request, |call| accounts::handle(app, call)).await,
-            Function::Agreements => answer(request, |call| agreements::handle(Arc::clone(&self.agreements), call)).await,
-            Function::Audit => answer(request, |call| audit::handle(app, call)).await,
-            Function::CodeIssue => answer(request, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await,
-            Function::CodeVerify => answer(request, |call| code_verify::handle(app, call)).await,
-            Function::Documents => answer(request, |call| documents::handle(app, call)).await,
-            Function::Factors => answer(request, |call| factors::handle(Arc::clone(&self.factors), call)).await,
-            Function::LinkRedeem => answer(request, |call| link_redeem::handle(app, call)).await,
-            Function::Links => answer(request, |call| links::handle(Arc::clone(&self.links), call)).await,
-            Function::KbaCallback => answer(request, |call| kba_callback::handle(Arc::clone(&self.kba_callback), call)).await,
-            Function::KbaSession => answer(request, |call| kba_session::handle(Arc::clone(&self.kba_session), call)).await,
-            Function::Login => answer(request, |call| login::handle(Arc::clone(&self.login), call)).await,
-            Function::Me => answer(request, |call| me::handle(app, call)).await,
-            Function::Pages => answer(request, |call| pages::handle(Arc::clone(&self.pages), call)).await,
-            Function::Quota => answer(request, |call| quota::handle(app, call)).await,
-            Function::QuotaTopup => answer(request, |call| quota_topup::handle(app, call)).await,
-            Function::Report => answer(request, |call| report::handle(app, call)).await,
-            Function::Password => answer(request, |call| password::handle(Arc::clone(&self.password), call)).await,
-            Function::Settings => answer(request, |call| settings::handle(app, call)).await,
-            Function::Tokens => answer(request, |call| tokens::handle(app, call)).await,
-            Function::Users => answer(request, |call| users::handle(Arc::clone(&self.users), call)).await,
+            Function::Accounts => answer(request, arrived_at, |call| accounts::handle(app, call)).await,
+            Function::Agreements => {
+                answer(request, arrived_at, |call| agreements::handle(Arc::clone(&self.agreements), call)).await
+            }
+            Function::Audit => answer(request, arrived_at, |call| audit::handle(app, call)).await,
+            Function::CodeIssue => {
+                answer(request, arrived_at, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await
+            }
+            Function::CodeVerify => answer(request, arrived_at, |call| code_verify::handle(app, call)).await,
+            Function::Documents => answer(request, arrived_at, |call| documents::handle(app, call)).await,
+            Function::Factors => answer(request, arrived_at, |call| factors::handle(Arc::clone(&self.factors), call)).await,
+            Function::LinkRedeem => answer(request, arrived_at, |call| link_redeem::handle(app, call)).await,
+            Function::Links => answer(request, arrived_at, |call| links::handle(Arc::clone(&self.links), call)).await,
+            Function::KbaCallback => {
+                answer(request, arrived_at, |call| kba_callback::handle(Arc::clone(&self.kba_callback), call)).await
+            }
+            Function::KbaSession => {
+                answer(request, arrived_at, |call| kba_session::handle(Arc::clone(&self.kba_session), call)).await
+            }
+            Function::Login => answer(request, arrived_at, |call| login::handle(Arc::clone(&self.login), call)).await,
+            Function::Me => answer(request, arrived_at, |call| me::handle(app, call)).await,
+            Function::Pages => answer(request, arrived_at, |call| pages::handle(Arc::clone(&self.pages), call)).await,
+            Function::Quota => answer(request, arrived_at, |call| quota::handle(app, call)).await,
+            Function::QuotaTopup => answer(request, arrived_at, |call| quota_topup::handle(app, call)).await,
+            Function::Report => answer(request, arrived_at, |call| report::handle(app, call)).await,
+            Function::Password => answer(request, arrived_at, |call| password::handle(Arc::clone(&self.password), call)).await,
+            Function::Settings => answer(request, arrived_at, |call| settings::handle(app, call)).await,
+            Function::Tokens => answer(request, arrived_at, |call| tokens::handle(app, call)).await,
+            Function::Users => answer(request, arrived_at, |call| users::handle(Arc::clone(&self.users), call)).await,
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::routes::{self, Route};
 use super::{FieldError, Problem, Slug, TrustedProxies};
+use crate::clock::Timestamp;
 use crate::secret::Secret;
 
 /// The largest body taken.
@@ -26,6 +27,9 @@ pub struct Call {
     /// The address that the request comes from, canonical: the connection's peer, or, where that is a proxy which the deployment
     /// names, whom it was talking to. Never what anybody else writes into `X-Forwarded-For`.
     pub source: IpAddr,
+    /// When it arrived, by this service's own clock: the `now` of every rule that the request is held against, however long it then waits
+    /// for the keyring, for the table or for others. Whoever was in time is not too late because we were slow.
+    pub arrived_at: Timestamp,
     /// API Gateway's id of this request: the `instance` of a problem.
     pub request_id: String,
     domain: String,
@@ -35,8 +39,11 @@ pub struct Call {
 }
 
 impl Call {
-    /// Reads the event that `request` was made of.
-    pub fn new(request: Request) -> Result<Self, Problem> {
+    /// Reads the event that `request` was made of, which came at `arrived_at`.
+    ///
+    /// The event tells a time of its own, `timeEpoch`, which is API Gateway's. It is not taken: what is compared with it was written down
+    /// by this clock.
+    pub fn new(request: Request, arrived_at: Timestamp) -> Result<Self, Problem> {
         let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref().cloned() else {
             return Err(Problem::internal("reading the event", "it is not an HTTP API 2.0 event"));
         };
@@ -53,6 +60,7 @@ impl Call {
             method: context.http.method.to_string(),
             path: context.http.path.unwrap_or_default(),
             source: origin_of(&request, source),
+            arrived_at,
             request_id: context.request_id.unwrap_or_default(),
             domain: context.domain_name.unwrap_or_default(),
             request,
@@ -447,7 +455,7 @@ mod tests {
         for (name, value) in headers {
             request.headers_mut().append(*name, lambda_http::http::HeaderValue::from_bytes(value).unwrap());
         }
-        Call::new(request).unwrap()
+        Call::new(request, Timestamp::default()).unwrap()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::routes::{ROUTES, methods};
 use super::{Call, Problem, accept, cursor};
+use crate::clock::Timestamp;
 use crate::idempotency::IdempotencyKey;
 use crate::ids::UserId;
 
@@ -22,7 +23,7 @@ fn call(body: &[u8], headers: &Value, query: &str) -> Call {
     });
     let mut request = lambda_http::request::from_str(&event.to_string()).unwrap();
     *request.body_mut() = Body::Binary(body.to_vec());
-    Call::new(request).unwrap()
+    Call::new(request, Timestamp::default()).unwrap()
 }
 
 fn document(body: &[u8]) -> Result<Value, Problem> {

@@ -9,6 +9,7 @@ use lambda_http::{Request, Response};
 use tracing::Instrument;
 
 use super::{Call, Outcome, Problem, Slug, cors};
+use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 
 /// Runs a function under the Lambda runtime.
@@ -18,21 +19,25 @@ where
     F: Future<Output = Outcome> + Send + 'static,
 {
     let state = Arc::new(state);
-    let proxies = Config::from_env().trusted_proxies;
+    let (clock, proxies) = (Clock::system(), Config::from_env().trusted_proxies);
     lambda_http::run(lambda_http::service_fn(move |mut request: Request| {
-        let state = Arc::clone(&state);
+        let (state, arrived_at) = (Arc::clone(&state), clock.now());
         request.extensions_mut().insert(proxies.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(request, |call| handle(state, call)).await) }
+        async move { Ok::<_, std::convert::Infallible>(answer(request, arrived_at, |call| handle(state, call)).await) }
     }))
     .await
 }
 
-/// Answers one request.
-pub async fn answer<F>(request: Request, handle: impl FnOnce(Arc<Call>) -> F) -> Response<lambda_http::Body>
+/// Answers one request, which arrived at that moment.
+pub async fn answer<F>(
+    request: Request,
+    arrived_at: Timestamp,
+    handle: impl FnOnce(Arc<Call>) -> F,
+) -> Response<lambda_http::Body>
 where
     F: Future<Output = Outcome>,
 {
-    let call = match Call::new(request) {
+    let call = match Call::new(request, arrived_at) {
         Ok(call) => Arc::new(call),
         Err(problem) => return problem.into_reply("").into_response(),
     };

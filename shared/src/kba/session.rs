@@ -13,7 +13,8 @@ use crate::dynamo::{Failure, Write, keys};
 use crate::ids::{AccountId, AgreementId, RecipientId, SessionId};
 use crate::throttle::{Limit, Window};
 
-/// How long a session lives, and the challenge with it.
+/// How long a session lives, and the challenge with it, from when the provider has opened its own: before that there is nothing that a
+/// browser could show. It is told what is left of it when it is answered.
 pub const LIFETIME: Span = Span::minutes(10);
 /// For how long a person may begin. The rest of [`LIFETIME`] is for who begins at the last moment.
 pub const BEGIN_WITHIN: Span = Span::minutes(8);
@@ -107,8 +108,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// The next session of a recipient.
-    pub fn open(id: SessionId, ticket: &Ticket, recipient: &Recipient, now: Timestamp) -> Self {
+    /// The next session of a recipient, which opens at `opens_at`: when the provider has opened its own.
+    pub fn open(id: SessionId, ticket: &Ticket, recipient: &Recipient, opens_at: Timestamp) -> Self {
         Self {
             id,
             account: ticket.account,
@@ -118,8 +119,8 @@ impl Session {
             number: recipient.kba.opened + 1,
             viewing: recipient.views(),
             status: Status::Pending,
-            opened_at: now,
-            expires_at: now.plus(LIFETIME),
+            opened_at: opens_at,
+            expires_at: opens_at.plus(LIFETIME),
             answer: None,
             answered_at: None,
         }
