@@ -7,7 +7,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Write, keys};
 use shared::http::TrustedProxies;
 use shared::send_budget::{ALLOWANCE, Budget};
-use tests::agreements::{agreement, open_last, person, send_with, sent_a_code};
+use tests::agreements::{agreement, challenge_of, open_last, person, send_with, sent_a_code};
 use tests::{Answer, PASSWORD, World};
 
 /// The hour that every world begins in.
@@ -233,5 +233,24 @@ async fn texts_that_are_given_back_after_the_code_are_never_given_back_twice() {
             let _ = tokio::join!(world.verify(&challenge, "sms", &code), meanwhile).0.expect(200);
             assert_eq!((world.stack.faults().struck(), left(&world, 0).await), (1, Some(texts)), "{mode:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_is_typed_in_before_it_is_known_whether_it_went_is_given_back_once() {
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let challenge = challenge_of(&world, is_recipient).await;
+        // It goes, and its answer is lost; what is read to take it back, after the read and the claim, waits.
+        world.stack.faults().set(Service::Sns, Mode::Lost, 0, 1);
+        let gate = world.stack.faults().hold(Service::Dynamodb, 2);
+        let meanwhile = async {
+            gate.arrived().await;
+            let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+            gate.let_go();
+        };
+        let (sent, ()) = tokio::join!(world.issue(&challenge, "sms"), meanwhile);
+        let _ = sent.refused(503, "sender-unavailable");
+        assert_eq!(left(&world, 0).await, Some(101), "{is_recipient}: the one text that was taken, and one more");
     }
 }

@@ -126,3 +126,65 @@ async fn a_shard_that_cannot_be_read_is_told_of_and_keeps_no_other_waiting() {
     assert_eq!((report.examined, report.failed, report.more), (0, 8, true));
     assert!(report.is_a_failure());
 }
+
+#[tokio::test]
+async fn a_window_that_was_written_to_since_it_was_entered_holds_after_the_clean_up() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let send = async || world.issue(&world.challenge(&ann).await, "sms").await;
+    let _ = send().await.expect(202);
+    world.advance(3_500);
+    for _ in 0..5 {
+        let _ = send().await.expect(202);
+    }
+    let _ = send().await.refused(429, "too-many-sends");
+    // An hour after the first: that is when the index says to look.
+    world.advance(101);
+    assert!(clean(&world).await["rescheduled"].as_u64().unwrap() >= 1);
+    let _ = send().await.refused(429, "too-many-sends");
+    world.advance(500);
+    let _ = send().await.expect(202);
+}
+
+#[tokio::test]
+async fn an_app_that_is_to_be_confirmed_for_longer_than_a_challenge_lives_is_looked_at_again() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let token = world.token(&ann).await;
+    world.advance(200);
+    let _ = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    for (seconds, challenges, enrolments) in [(400, 1, 0), (200, 0, 1), (0, 0, 0)] {
+        world.advance(seconds);
+        let report = clean(&world).await;
+        assert_eq!((&report["challenges"], &report["enrolments"]), (&json!(challenges), &json!(enrolments)), "{report}");
+    }
+}
+
+/// How many requests a sweep makes before the one that reads the only item that is due, which is in this shard.
+fn before_the_read(world: &World, shard: &str) -> u32 {
+    let first = world.stack.clock().now().as_secs().div_euclid(60).rem_euclid(8);
+    let own: i64 = shard.trim_start_matches("DUE#").parse().unwrap();
+    u32::try_from((own - first).rem_euclid(8)).unwrap() + 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_that_is_opened_while_another_is_removed_is_removed_in_its_turn() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.challenge(&ann).await;
+    world.advance(601);
+    let shard = keys::user(ann.id.parse().unwrap()).due_shard();
+    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(&world, &shard));
+    let meanwhile = async {
+        gate.arrived().await;
+        let _ = world.challenge(&ann).await;
+        gate.let_go();
+    };
+    let (first, ()) = tokio::join!(swept(&world), meanwhile);
+    assert_eq!(gate.operation(), Some("GetItem"));
+    assert_eq!((first.challenges, first.failed), (0, 0), "what was read has changed: it is left to the next");
+    let next = swept(&world).await;
+    assert_eq!((next.challenges, next.rescheduled), (0, 1), "the sign-in has removed the one that was over");
+    world.advance(600);
+    assert_eq!(swept(&world).await.challenges, 1);
+}

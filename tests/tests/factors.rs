@@ -504,3 +504,22 @@ async fn nothing_of_an_app_or_a_recovery_code_is_told_in_the_audit() {
         world.audit(&ann.id).await.into_iter().map(|entry| serde_json::from_value(entry).unwrap()).collect();
     assert_eq!(shared::audit::first_broken(&entries), None);
 }
+
+#[tokio::test]
+async fn a_reset_is_over_with_the_first_factor_that_is_proved_after_it() {
+    let world = World::new().await;
+    // A code by SMS; then that method is switched off: nobody enrols an app by the password alone.
+    let ann = world.user("ann", json!({"email": null})).await;
+    let _ = reset(&world, &ann).await.expect(204);
+    let _ = world.token(&ann).await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
+    let _ = world.login("ann", PASSWORD).await.refused(403, "no-usable-factor");
+    // An app, which is removed with the token of its own confirmation.
+    let ben = world.user("ben", json!({"kind": "internal", "phone": null, "email": null})).await;
+    let _ = first_sign_in(&world, "ben").await;
+    let _ = reset(&world, &ben).await.expect(204);
+    let (_, done) = first_sign_in(&world, "ben").await;
+    let token = done.body["authenticated"]["access_token"].as_str().unwrap();
+    let _ = world.as_user(token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
+    let _ = world.login("ben", PASSWORD).await.refused(403, "no-usable-factor");
+}

@@ -288,3 +288,32 @@ fn the_metric_is_counted_once_for_each_crossing() {
     assert_eq!(available, [Some(9), Some(9)], "{written}");
     assert!(counted.iter().all(|line| line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] == "LowBalance"), "{written}");
 }
+
+#[tokio::test]
+async fn a_crossing_that_two_have_seen_is_told_of_by_the_first() {
+    for crossed_before in [false, true] {
+        let world = watched(12).await;
+        if crossed_before {
+            let _ = send(&world, "k0", 3).await.expect(201);
+            buy(&world, 3).await;
+        }
+        let before = told(&world).await;
+        let (app, account) = (world.stack.app(), account(&world).await);
+        let watch = Watch::of(&account, &account.settings().unwrap());
+        let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
+        let plan = |id: &str| {
+            let about = About { agreement: Some(id.into()), recipient: None, group: None };
+            let order =
+                Order { account: &account, id: EntryId::reserve(id), about, count: 3, watch: &watch, at: app.clock.now() };
+            plan::reserve(&order, Some(&seen)).unwrap()
+        };
+        let (first, second) = (plan("agr_1"), plan("agr_2"));
+        assert!(first.crossing.is_some() && second.crossing.is_some());
+        app.table.transact(first.writes).await.unwrap();
+        // The mails are gone by the time that the other is written: that they are owed already stands in nobody's way.
+        assert_eq!(clean(&world).await["mails_sent"], 2);
+        let refused = app.table.transact(second.writes).await;
+        assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
+        assert_eq!((told(&world).await - before, clean(&world).await["mails_sent"].as_u64()), (2, Some(0)));
+    }
+}

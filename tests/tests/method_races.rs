@@ -165,3 +165,24 @@ async fn a_change_that_was_still_under_way_is_no_other_change() {
     }
     agrees(&world).await;
 }
+
+#[tokio::test]
+async fn a_session_of_before_a_change_of_method_answers_for_nothing_when_the_method_is_back() {
+    for (outcome, consumed) in [("passed", 0), ("failed", 1)] {
+        let world = with_kba(5).await;
+        let sent = send_with(&world, "k", &agreement(&json!([person(1, "kba")]))).await.expect(201);
+        let session = asked(&world, 1).await;
+        for to in ["email", "kba"] {
+            let _ = change(&world, &sent, 0, to).await.expect(200);
+        }
+        let _ = world.send(world.signed("msg_1", &message(&session, outcome))).await.expect(204);
+        let _ = complete(&world, &sent, 0).await.refused(409, "recipient-not-verified");
+        // Nobody walks away from hard questions for free; but nobody is let in by questions of before.
+        assert_eq!(quota(&world).await, (4, 1 - consumed, consumed), "{outcome}");
+        let session = asked(&world, 1).await;
+        let _ = world.send(world.signed("msg_2", &message(&session, "passed"))).await.expect(204);
+        let _ = complete(&world, &sent, 0).await.expect(200);
+        assert_eq!(quota(&world).await, (4, 0, 1), "{outcome}");
+        agrees(&world).await;
+    }
+}

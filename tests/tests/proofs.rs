@@ -297,3 +297,41 @@ async fn who_was_given_no_password_sets_none() {
     let token = world.token(&ann).await;
     let _ = patch_me(&world, &token, json!({"password": "another horse battery"})).await.expect(200);
 }
+
+#[tokio::test]
+async fn who_is_in_the_allowlist_is_told_so_where_no_second_factor_is_required_anyway() {
+    let world = World::new().await;
+    let _ = world.user("ben", json!({"kind": "internal"})).await;
+    let both = json!({"ip_allowlist": ["127.0.0.1/32"], "second_factor": {"internal_required": false}});
+    let _ = world.settings(both).await;
+    assert_eq!(world.opened("ben").await.body["acr"], "allowlisted-network");
+    let _ = world.settings(json!({"ip_allowlist": ["203.0.113.0/24"]})).await;
+    assert_eq!(world.opened("ben").await.body["acr"], "single-factor");
+}
+
+#[tokio::test]
+async fn a_token_that_was_spared_is_ended_by_what_spares_none() {
+    for end in ["reset", "forgotten"] {
+        let world = World::new().await;
+        let ann = world.user("ann", json!({})).await;
+        let own = world.token(&ann).await;
+        let _ = world.enrol(&own).await;
+        let _ = world.as_user(&own, Method::POST, "/v1/factors/recovery-codes", None).await.expect(201);
+        let _ = me(&world, &own).await.expect(200);
+        if end == "reset" {
+            let path = format!("/v1/users/{}/factors/totp", ann.id);
+            let _ = world.backend(Method::DELETE, &path, None).await.expect(204);
+        } else {
+            let _ = world.send(world.request(Method::DELETE, "/_local/outbox")).await;
+            let body = json!({"account": world.account, "username": "ann"});
+            let _ = world.post("/v1/password/forgotten", body).await.expect(202);
+            let link = token_of(&world.outbox().await.pop().unwrap());
+            let challenge = world.post("/v1/links/redeem", json!({"token": link})).await.expect(200).text("challenge");
+            let _ = world.issue(&challenge, "sms").await.expect(202);
+            let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+            let body = json!({"challenge": challenge, "password": "another horse battery"});
+            let _ = world.post("/v1/password", body).await.expect(204);
+        }
+        let _ = me(&world, &own).await.refused(401, "unauthorized");
+    }
+}

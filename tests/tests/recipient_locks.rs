@@ -98,3 +98,27 @@ async fn a_cancellation_whose_answer_was_lost_on_the_way_from_the_table_is_one()
         world.stack.faults().clear();
     }
 }
+
+#[tokio::test]
+async fn a_superseded_code_of_a_recipient_counts_for_the_challenge_and_not_for_the_factor() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let sent_a_code = async || {
+        let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+        let _ = world.issue(&challenge, "sms").await.expect(202);
+        (challenge, world.last_code().await)
+    };
+    for _ in 0..3 {
+        let (challenge, old) = sent_a_code().await;
+        world.advance(61);
+        let _ = world.issue(&challenge, "sms").await.expect(202);
+        for left in [4, 3, 2, 1, 0] {
+            let refused = world.verify(&challenge, "sms", &old).await.refused(401, "code-superseded");
+            assert_eq!(refused.body["attempts_left"], left);
+        }
+        let _ = world.verify(&challenge, "sms", &old).await.refused(429, "too-many-attempts");
+        world.advance(600);
+    }
+    let (challenge, code) = sent_a_code().await;
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}

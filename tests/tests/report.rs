@@ -340,3 +340,34 @@ async fn an_agreement_that_somebody_always_writes_on_has_no_report_for_now() {
     world.stack.faults().set(Service::Dynamodb, Mode::Conflict, 0, 5);
     let _ = world.backend(Method::GET, &path, None).await.expect(200);
 }
+
+#[tokio::test]
+async fn whatever_a_report_says_beside_its_entries_is_held_against_what_was_signed_each_alone() {
+    let story = story().await;
+    let (report, keys) = (story.json().await.body, story.keys().await);
+    assert!(verify(&report.to_string(), &keys).is_ok());
+    let restated = |pointer: &str, value: Value| {
+        let mut report = report.clone();
+        *report.pointer_mut(pointer).unwrap() = value;
+        verify(&report.to_string(), &keys).expect_err(pointer)
+    };
+    let (fewer, more) = (json!(report["count"].as_u64().unwrap() - 1), json!(report["count"].as_u64().unwrap() + 1));
+    let (another, before) = (json!(canonical_hash(&json!("x")).unwrap()), report["entries"][14]["hash"].clone());
+    for (pointer, values) in
+        [("/count", [fewer, more]), ("/head", [another, before]), ("/issued_at", [json!("2027-01-15T08:00:01Z"), json!("")])]
+    {
+        for value in values {
+            let found = restated(pointer, value);
+            assert!(matches!(*found, [Finding::Restated(_)]), "{pointer}: {found:?}");
+        }
+    }
+    // The id is part of what is summed up as well.
+    let found = restated("/agreement/id", json!("agr_00000000000000000000000000"));
+    assert!(found.contains(&Finding::Restated("the agreement's id")), "{found:?}");
+    for pointer in
+        ["/agreement/account", "/agreement/sent_at", "/agreement/sender/email", "/recipients/2/email", "/recipients/1/id"]
+    {
+        let found = restated(pointer, json!("x"));
+        assert!(matches!(*found, [Finding::Restated(_)]), "{pointer}: {found:?}");
+    }
+}

@@ -455,3 +455,20 @@ async fn an_id_token_costs_three_waits() {
     assert_eq!(cost.requests, 3);
     assert!(cost.read_units <= 6.0 && cost.write_units <= 16.0, "{cost:?}");
 }
+
+#[tokio::test]
+async fn what_another_issuer_says_of_a_subject_is_told_of_nobody() {
+    let (world, issuer) = (World::new().await, Issuer::start(ISSUER));
+    // Two who were given their subjects when the account had no issuer; one of them has signed in since.
+    let (ann, ben) = (person(&world, "ann", "a").await, person(&world, "ben", "b").await);
+    issuer.vouches_in(&world).await;
+    let _ = world.login_by(&issuer.token("b").await).await.expect(200);
+    let other = Issuer::start(ISSUER);
+    for (subject, person) in [("a", &ann), ("b", &ben)] {
+        let before = world.audit(&person.id).await;
+        let _ = world.login_by(&other.token(subject).await).await.refused(401, "invalid-credentials");
+        assert_eq!(world.audit(&person.id).await, before, "{subject} of another issuer is another subject");
+        // And it has bound nothing.
+        let _ = world.login_by(&issuer.token(subject).await).await.expect(200);
+    }
+}

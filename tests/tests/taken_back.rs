@@ -1,0 +1,208 @@
+//! A code that was no guess takes its count on the factor back, and never one that was counted after the counts were cleared: by a
+//! success, by an administrator, by the sender, or by another app in the place of the one before.
+
+use local::{Held, Service};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
+use tests::{Answer, Authenticator, Person, World};
+
+/// How many wrong codes in a row bring a delay on.
+const FREE: usize = 10;
+
+/// Whose codes they are.
+enum Holder {
+    User(Person),
+    Recipient(Answer),
+}
+
+/// A code that is no guess: whoever tries it had it from us.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum NoGuess {
+    Superseded,
+    Expired,
+}
+
+/// What clears the counts while the try is under way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cleared {
+    ByARightCode,
+    ByWhoMayUnlock,
+}
+
+struct Case {
+    world: World,
+    holder: Holder,
+}
+
+impl Case {
+    async fn of(is_recipient: bool) -> Self {
+        let world = World::new().await;
+        let holder = if is_recipient {
+            Holder::Recipient(send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201))
+        } else {
+            let ann = world.user("ann", json!({})).await;
+            // Where the tries come from, somebody has signed in before.
+            let _ = world.token(&ann).await;
+            world.advance(3_600);
+            Holder::User(ann)
+        };
+        Self { world, holder }
+    }
+
+    /// Another challenge.
+    async fn open(&self) -> String {
+        match &self.holder {
+            Holder::User(person) => self.world.challenge(person).await,
+            Holder::Recipient(_) => open_last(&self.world, "r1@example.com").await.expect(200).text("challenge"),
+        }
+    }
+
+    async fn code(&self, challenge: &str) -> String {
+        let _ = self.world.issue(challenge, "sms").await.expect(202);
+        self.world.last_code().await
+    }
+
+    /// A challenge and a code of it that is no guess.
+    async fn no_guess(&self, why: NoGuess) -> (String, String) {
+        let challenge = self.open().await;
+        let code = self.code(&challenge).await;
+        self.world.advance(if why == NoGuess::Expired { 301 } else { 61 });
+        if why == NoGuess::Superseded {
+            let _ = self.code(&challenge).await;
+        }
+        (challenge, code)
+    }
+
+    async fn guess(&self, challenge: &str) -> Answer {
+        self.world.verify(challenge, "sms", "000000").await
+    }
+
+    /// So many wrong codes.
+    async fn guesses(&self, count: usize) {
+        let mut challenge = String::new();
+        for number in 0..count {
+            if number % 5 == 0 {
+                challenge = self.open().await;
+            }
+            let _ = self.guess(&challenge).await.refused(401, "code-invalid");
+        }
+    }
+
+    /// How many wrong codes there may be until the factor is delayed.
+    async fn guesses_left(&self) -> usize {
+        for left in 0.. {
+            let challenge = self.open().await;
+            for place in 0..5 {
+                let answer = self.guess(&challenge).await;
+                if answer.status == 429 {
+                    return left * 5 + place;
+                }
+                let _ = answer.refused(401, "code-invalid");
+            }
+        }
+        unreachable!()
+    }
+
+    /// Lifts what keeps the holder out, as far as the counts go.
+    async fn unlock(&self) {
+        let path = match &self.holder {
+            Holder::User(person) => format!("/v1/users/{}/unlock", person.id),
+            Holder::Recipient(sent) => format!("{}/reopen", recipient_path(sent, 0)),
+        };
+        let _ = self.world.backend(Method::POST, &path, None).await.expect(200);
+    }
+}
+
+/// Holds the answers of what a try begins with: its count, and what is read beside it.
+fn hold_the_count(world: &World) -> [Held; 2] {
+    [0, 1].map(|after| world.stack.faults().hold(Service::Dynamodb, after))
+}
+
+/// Waits until a try is counted, does something, and lets the try go on.
+async fn once_counted(held: [Held; 2], meanwhile: impl AsyncFnOnce()) {
+    for each in &held {
+        each.arrived().await;
+    }
+    meanwhile().await;
+    held.iter().for_each(Held::let_go);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_code_after_the_counts_were_cleared_is_counted_whatever_is_taken_back_then() {
+    for is_recipient in [false, true] {
+        for why in [NoGuess::Superseded, NoGuess::Expired] {
+            for cleared in [Cleared::ByARightCode, Cleared::ByWhoMayUnlock] {
+                let case = Case::of(is_recipient).await;
+                let (challenge, code) = case.no_guess(why).await;
+                let (right, other) = (case.open().await, case.open().await);
+                let right_code = case.code(&right).await;
+                // The try that is no guess is one more: as many as it takes to be locked, where somebody is to unlock.
+                case.guesses(if cleared == Cleared::ByARightCode { 3 } else { FREE - 1 }).await;
+                let meanwhile = async || {
+                    match cleared {
+                        Cleared::ByARightCode => drop(case.world.verify(&right, "sms", &right_code).await.expect(200)),
+                        Cleared::ByWhoMayUnlock => case.unlock().await,
+                    }
+                    let _ = case.guess(&other).await.refused(401, "code-invalid");
+                };
+                let held = hold_the_count(&case.world);
+                let (answer, ()) = tokio::join!(case.world.verify(&challenge, "sms", &code), once_counted(held, meanwhile));
+                let told = if why == NoGuess::Superseded { "code-superseded" } else { "code-expired" };
+                assert_eq!(answer.slug(), told, "{is_recipient} {cleared:?}: {}", answer.body);
+                assert_eq!(case.guesses_left().await, FREE - 1, "{is_recipient} {why:?} {cleared:?}");
+            }
+        }
+    }
+}
+
+/// Somebody with a phone and an app, a fresh token, and a recovery code and a code of the app that were used.
+struct WithApp {
+    world: World,
+    ann: Person,
+    token: String,
+    used: [(&'static str, String); 2],
+}
+
+async fn with_app() -> WithApp {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"email": null})).await;
+    let (app, recovery) = world.enrol(&world.token(&ann).await).await;
+    world.advance(60);
+    let code = app.code(&world);
+    let challenge = world.challenge(&ann).await;
+    let _ = world.verify(&challenge, "recovery_code", &recovery[0]).await.expect(200);
+    let challenge = world.challenge(&ann).await;
+    let token = world.verify(&challenge, "totp", &code).await.expect(200).text("access_token");
+    WithApp { world, ann, token, used: [("totp", code), ("recovery_code", recovery[0].clone())] }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_code_is_refused_as_one_when_the_app_goes_meanwhile() {
+    for act in ["remove", "replace", "reset"] {
+        for place in 0..2 {
+            let WithApp { world, ann, token, used } = with_app().await;
+            let (method, code) = &used[place];
+            if act == "replace" && *method == "recovery_code" {
+                // The new codes are other codes, and their count goes on.
+                continue;
+            }
+            let challenge = world.challenge(&ann).await;
+            let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+            let shown = Authenticator::reading(&begun).code(&world);
+            let confirm = json!({"factor": begun.text("factor"), "code": shown});
+            let meanwhile = async || {
+                let request = |method, path: &'static str, body: Option<Value>| world.as_user(&token, method, path, body);
+                let done = match act {
+                    "remove" => request(Method::DELETE, "/v1/factors/totp", None).await,
+                    "replace" => request(Method::POST, "/v1/factors/totp/confirm", Some(confirm)).await,
+                    _ => world.backend(Method::DELETE, &format!("/v1/users/{}/factors/totp", ann.id), None).await,
+                };
+                assert!(done.status < 300, "{}", done.body);
+            };
+            let held = hold_the_count(&world);
+            let (answer, ()) = tokio::join!(world.verify(&challenge, method, code), once_counted(held, meanwhile));
+            assert_eq!((answer.status, answer.slug()), (401, "code-invalid"), "{act} {method}: {}", answer.body);
+        }
+    }
+}
