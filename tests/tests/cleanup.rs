@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use shared::clock::{Span, Timestamp};
 use shared::dynamo::{Key, Write, keys};
-use tests::agreements::clean;
+use tests::agreements::{agreement, clean, complete, open_last, person, quota, send_with, with_kba};
 use tests::{PASSWORD, World};
 
 /// Ten items of each of the eight shards.
@@ -187,4 +187,119 @@ async fn a_challenge_that_is_opened_while_another_is_removed_is_removed_in_its_t
     assert_eq!((next.challenges, next.rescheduled), (0, 1), "the sign-in has removed the one that was over");
     world.advance(600);
     assert_eq!(swept(&world).await.challenges, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clean_ups_that_read_the_same_user_remove_what_is_over_once() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"kind": "internal", "phone": null})).await;
+    let _ = world.settings(json!({"ip_allowlist": ["127.0.0.1/32"]})).await;
+    let token = world.opened("ann").await.text("access_token");
+    let _ = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    world.advance(601);
+    let shard = keys::user(ann.id.parse().unwrap()).due_shard();
+    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(&world, &shard));
+    let meanwhile = async {
+        gate.arrived().await;
+        let faster = swept(&world).await;
+        gate.let_go();
+        faster
+    };
+    let (slower, faster) = tokio::join!(swept(&world), meanwhile);
+    assert_eq!(gate.operation(), Some("GetItem"));
+    assert_eq!((slower.enrolments, slower.failed, faster.enrolments), (0, 0, 1));
+    // The same of a challenge.
+    let _ = world.settings(json!({"ip_allowlist": []})).await;
+    let _ = world.opened("ann").await.text("challenge");
+    world.advance(601);
+    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(&world, &shard));
+    let meanwhile = async {
+        gate.arrived().await;
+        let faster = swept(&world).await;
+        gate.let_go();
+        faster
+    };
+    let (slower, faster) = tokio::join!(swept(&world), meanwhile);
+    assert_eq!((slower.challenges, slower.failed, faster.challenges), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn an_agreement_that_is_looked_at_too_early_goes_on_and_is_looked_at_again() {
+    let world = with_kba(1).await;
+    let mut body = agreement(&json!([person(1, "kba")]));
+    body["expires_in"] = json!(3_600);
+    let sent = send_with(&world, "k", &body).await.expect(201);
+    let status = async || {
+        let item = world.stack.table().get(keys::agreement(sent.text("id").parse().unwrap())).await.unwrap().unwrap();
+        item["status"].as_s().unwrap().clone()
+    };
+    let early = Write::update(keys::agreement(sent.text("id").parse().unwrap()), "").look_at(world.stack.clock().now());
+    world.stack.table().transact(vec![early]).await.unwrap();
+    let report = clean(&world).await;
+    assert_eq!(
+        (&report["agreements"], &report["rescheduled"], status().await.as_str()),
+        (&json!(0), &json!(1), "out_for_signature")
+    );
+    assert_eq!(clean(&world).await["examined"], 0);
+    world.advance(3_600);
+    let report = clean(&world).await;
+    assert_eq!((&report["agreements"], status().await.as_str()), (&json!(1), "expired"));
+    assert_eq!((clean(&world).await["examined"].clone(), quota(&world).await), (json!(0), (1, 0, 0)));
+}
+
+#[tokio::test]
+async fn an_agreement_that_ended_before_its_time_is_not_looked_at_any_more() {
+    for end in ["cancel", "complete"] {
+        let world = World::new().await;
+        let mut body = agreement(&json!([person(1, "none")]));
+        body["expires_in"] = json!(3_600);
+        let sent = send_with(&world, "k", &body).await.expect(201);
+        if end == "cancel" {
+            let path = format!("/v1/agreements/{}/cancel", sent.text("id"));
+            let _ = world.backend(Method::POST, &path, Some(json!({"reason": "changed"}))).await.expect(200);
+        } else {
+            let _ = open_last(&world, "r1@example.com").await.expect(200);
+            let _ = complete(&world, &sent, 0).await.expect(200);
+        }
+        world.advance(3_600);
+        assert_eq!(clean(&world).await["examined"], 0, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_another_took_the_place_of_is_told_of_by_nobody_and_kept_a_month() {
+    let world = World::new().await;
+    let asked = world.asked(1, |_| {}).await;
+    let challenge = &asked.challenges[0];
+    let sessions = [world.session(challenge).await, world.session(challenge).await];
+    world.provider_says(&sessions[1], "not_locatable").await;
+    let told = world.chain(&asked).await.len();
+    world.advance(601);
+    for examined in [1, 0] {
+        assert_eq!(clean(&world).await["examined"], examined);
+        assert_eq!(world.chain(&asked).await.len(), told);
+        for (session, status) in sessions.iter().zip(["superseded", "not_locatable"]) {
+            assert_eq!(world.session_status(challenge, session).await, status);
+        }
+    }
+    world.advance(30 * 86_400);
+    assert_eq!(clean(&world).await["kba_sessions"], 2);
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_name_that_nobody_has_goes_on_where_its_first_entries_are_gone() {
+    let world = World::new().await;
+    let wrong = async || drop(world.login("nobody", "wrong password").await.refused(401, "invalid-credentials"));
+    for days in [0, 29] {
+        world.advance(days * 86_400);
+        wrong().await;
+    }
+    // The first entry is over; the second, and where the chain stands, are not.
+    world.advance(3 * 86_400);
+    assert_eq!(clean(&world).await["passing_entries"], 1);
+    for _ in 0..2 {
+        wrong().await;
+    }
+    world.advance(33 * 86_400);
+    assert_eq!(clean(&world).await["passing_entries"], 4);
 }

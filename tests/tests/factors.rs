@@ -523,3 +523,53 @@ async fn a_reset_is_over_with_the_first_factor_that_is_proved_after_it() {
     let _ = world.as_user(token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
     let _ = world.login("ben", PASSWORD).await.refused(403, "no-usable-factor");
 }
+
+#[tokio::test]
+async fn an_app_that_is_to_be_confirmed_goes_with_the_one_that_is_removed() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let token = world.token(&ann).await;
+    let _ = world.enrol(&token).await;
+    let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    let version = async || world.as_user(&token, Method::GET, "/v1/me", None).await.header("etag").unwrap().to_owned();
+    let before = version().await;
+    let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
+    assert_ne!(version().await, before, "who has read the user before does not write over this");
+    let code = Authenticator::reading(&begun).code(&world);
+    let _ = confirm(&world, &token, &begun.text("factor"), &code).await.refused(404, "not-found");
+    assert_eq!(methods(&world.opened("ann").await), ["sms"]);
+}
+
+#[tokio::test]
+async fn wrong_codes_of_an_app_are_not_those_of_the_one_that_takes_its_place() {
+    for removed in [false, true] {
+        let world = World::new().await;
+        let ann = world.user("ann", json!({})).await;
+        let token = world.token(&ann).await;
+        let _ = world.enrol(&token).await;
+        let guess = async |method: &str, wrong: &str, count: usize| {
+            for some in [count.min(5), count.saturating_sub(5)] {
+                let challenge = world.challenge(&ann).await;
+                for _ in 0..some {
+                    let _ = world.verify(&challenge, method, wrong).await.refused(401, "code-invalid");
+                }
+            }
+        };
+        // One more of each brings a delay on.
+        guess("totp", "0000000", 9).await;
+        guess("recovery_code", "0000-0000-0000-0000-0000-0000", 9).await;
+        if removed {
+            let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
+        }
+        let (app, recovery) = world.enrol(&token).await;
+        world.advance(30);
+        guess("totp", "0000000", 1).await;
+        let challenge = world.challenge(&ann).await;
+        let _ = world.verify(&challenge, "totp", &app.code(&world)).await.expect(200);
+        if removed {
+            guess("recovery_code", "0000-0000-0000-0000-0000-0000", 1).await;
+            let challenge = world.challenge(&ann).await;
+            let _ = world.verify(&challenge, "recovery_code", &recovery[0]).await.expect(200);
+        }
+    }
+}

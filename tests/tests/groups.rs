@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::audit::{Entry, first_broken};
+use tests::agreements::{agreement, buy, person, quota, recipient_path, send_with};
 use tests::{Answer, World};
 
 async fn group(world: &World, name: &str, body: Value) -> Answer {
@@ -234,4 +235,36 @@ async fn the_groups_of_another_account_are_not_there() {
     let path = format!("/v1/groups/escrow/settings?account={other}");
     let _ = shown(&world, &path).await.refused(404, "not-found");
     let _ = world.backend(Method::PATCH, &path, Some(json!({"locale": "fr"}))).await.refused(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_group_of_a_downgraded_account_can_change_the_rest() {
+    let world = World::new().await;
+    let plan = format!("/v1/accounts/{}", world.account);
+    let _ = group(&world, "escrow", json!({"kba": {"enabled": true}})).await.expect(200);
+    let _ = world.operator(Method::PATCH, &plan, Some(json!({"plan": "starter"}))).await.expect(200);
+    let _ = group(&world, "escrow", json!({"locale": "it"})).await.expect(200);
+    let _ = group(&world, "escrow", json!({"kba": {"enabled": false}})).await.expect(200);
+    let _ = group(&world, "escrow", json!({"kba": {"enabled": true}})).await.refused(403, "plan-required");
+}
+
+#[tokio::test]
+async fn another_method_of_a_recipient_is_one_that_the_agreements_group_has() {
+    let world = World::new().await;
+    buy(&world, 5).await;
+    let send = async |key: &str, group: &str| {
+        let mut body = agreement(&json!([person(1, "none")]));
+        body["group"] = json!(group);
+        recipient_path(&send_with(&world, key, &body).await.expect(201), 0)
+    };
+    let to_kba = async |path: &str| world.backend(Method::PATCH, path, Some(json!({"authentication": "kba"}))).await;
+    let (on, off) = (send("k1", "escrow").await, send("k2", "sales").await);
+    let _ = group(&world, "escrow", json!({"kba": {"enabled": true}})).await.expect(200);
+    let _ = to_kba(&on).await.expect(200);
+    let _ = to_kba(&off).await.refused(403, "method-not-enabled");
+    // And the other way round.
+    let _ = world.settings(json!({"kba": {"enabled": true}})).await;
+    let _ = group(&world, "sales", json!({"kba": {"enabled": false}})).await.expect(200);
+    let _ = to_kba(&off).await.refused(403, "method-not-enabled");
+    assert_eq!(quota(&world).await, (4, 1, 0));
 }

@@ -258,3 +258,36 @@ async fn stands(world: &World, sent: &tests::Answer) -> String {
     let shown = world.backend(Method::GET, &format!("/v1/agreements/{}", sent.text("id")), None).await.expect(200).body;
     shown["recipients"][0]["status"].as_str().unwrap().to_owned()
 }
+
+#[tokio::test]
+async fn viewing_asks_again_where_that_was_set_when_it_was_sent_and_not_elsewhere() {
+    let world = with_kba(5).await;
+    for (number, (set, asked)) in [(false, "authenticated"), (true, "identity_verification_required")].into_iter().enumerate() {
+        let on_view = |set: bool| json!({"kba": {"on_view_after_signing": set}});
+        let _ = world.settings(on_view(set)).await;
+        let body = agreement(&json!([person(number, "kba")]));
+        let sent = send_with(&world, &format!("k{number}"), &body).await.expect(201);
+        // What is set by then is another matter.
+        let _ = world.settings(on_view(!set)).await;
+        let email = format!("r{number}@example.com");
+        let challenge = open_last(&world, &email).await.expect(200).text("challenge");
+        let session = world.session(&challenge).await;
+        world.provider_says(&session, "passed").await;
+        let _ = complete(&world, &sent, 0).await.expect(200);
+        assert_eq!(open_last(&world, &email).await.expect(200).body["status"], asked);
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_lives_as_long_as_the_last_session_that_it_opened() {
+    let world = World::new().await;
+    let asked = world.asked(1, |_| {}).await;
+    let challenge = &asked.challenges[0];
+    for _ in 0..3 {
+        let session = world.session(challenge).await;
+        world.advance(599);
+        assert_eq!(world.session_status(challenge, &session).await, "pending");
+    }
+    world.advance(1);
+    let _ = world.open_session(challenge).await.refused(410, "challenge-expired");
+}

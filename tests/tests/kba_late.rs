@@ -160,3 +160,25 @@ async fn at_the_provider_of_this_machine_nobody_begins_after_eight_minutes() {
         world.advance(-after);
     }
 }
+
+#[tokio::test]
+async fn a_failure_of_before_a_pass_that_is_told_after_it_counts_for_nothing() {
+    let world = World::new().await;
+    let asked = world.asked(2, |kba| (kba.max_attempts, kba.on_view_after_signing) = (Some(1), true)).await;
+    let challenge = &asked.challenges[0];
+    let opened_at = world.stack.clock().now();
+    let (old, new) = (world.session(challenge).await, world.session(challenge).await);
+    let _ = told(&world, "msg_1", &new, "passed", opened_at).await.expect(204);
+    let _ = told(&world, "msg_2", &old, "failed", opened_at).await.expect(204);
+    assert_eq!(world.recipient(&asked, 0).await.status, RecipientStatus::Verified);
+    // A session to sign that was opened after the pass, and is answered when the recipient has signed: it is not one to view.
+    let challenge = world.another_challenge(&asked, 0).await;
+    let late = world.session(&challenge).await;
+    world.completed(&asked, 0).await;
+    let _ = told(&world, "msg_3", &late, "failed", opened_at).await.expect(204);
+    let recipient = world.recipient(&asked, 0).await;
+    assert_eq!((recipient.status, recipient.viewing_locked_at, recipient.kba.attempts), (RecipientStatus::Completed, None, 0));
+    assert_eq!(world.agreement(&asked).await.status, Status::OutForSignature);
+    let because: Vec<Value> = world.chain(&asked).await.iter().map(|entry| entry["details"]["because"].clone()).collect();
+    assert_eq!(because.iter().filter(|because| *because == "passed-since").count(), 2);
+}

@@ -265,3 +265,24 @@ async fn a_session_whose_transaction_was_still_under_way_is_answered_for() {
     }
     let _ = world.open_session(&asked.challenges[0]).await.refused(429, "too-many-sessions");
 }
+
+#[tokio::test]
+async fn a_message_that_was_taken_is_remembered_through_every_clean_up_for_as_long_as_it_can_come_again() {
+    let world = World::new().await;
+    let asked = world.asked(1, |_| {}).await;
+    let session = world.session(&asked.challenges[0]).await;
+    let (sent_at, body) = (world.stack.clock().now().as_secs(), message(&session, "failed"));
+    let _ = world.send(world.signed_at("msg_1", sent_at, &body)).await.expect(204);
+    let told = world.chain(&asked).await;
+    for seconds in [0, 150, 150] {
+        world.advance(seconds);
+        let _ = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+        let _ = world.send(world.signed_at("msg_1", sent_at, &body)).await.expect(204);
+        assert_eq!(world.chain(&asked).await, told);
+    }
+    // A provider that had no answer signs it anew, for days.
+    world.advance(6 * 86_400);
+    let _ = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+    let _ = world.send(world.signed("msg_1", &body)).await.expect(204);
+    assert_eq!(world.chain(&asked).await, told);
+}

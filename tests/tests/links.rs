@@ -423,3 +423,48 @@ async fn a_guess_counts_for_the_factor_whatever_opened_the_challenge() {
     let challenge = redeem(&world, &token).await.expect(200).text("challenge");
     let _ = world.verify(&challenge, "sms", "000000").await.refused(429, "too-many-attempts");
 }
+
+#[tokio::test]
+async fn what_another_challenge_has_spent_is_told_for_as_long_as_any_of_the_link_lives() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let token = link(&world, &ann).await;
+    let (early, _) = challenge_and_code(&world, &token).await;
+    world.advance(500);
+    let late = redeem(&world, &token).await.expect(200).text("challenge");
+    world.advance(99);
+    let _ = world.issue(&early, "sms").await.expect(202);
+    let _ = world.verify(&early, "sms", &world.last_code().await).await.expect(200);
+    // The time of the one that was completed is over; whoever holds the other is told why it leads nowhere.
+    for seconds in [1, 400] {
+        world.advance(seconds);
+        let cleaned = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+        assert_eq!(cleaned.body["failed"], 0);
+        let _ = world.verify(&late, "sms", "000000").await.refused(410, "challenge-used");
+        let _ = world.issue(&late, "sms").await.refused(410, "challenge-used");
+    }
+}
+
+#[tokio::test]
+async fn a_link_and_a_portals_code_that_are_over_are_told_from_what_there_never_was_after_a_clean_up_too() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"links": {"redirect_uris": [PORTAL]}})).await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = create(&world, json!({"user": ann.id, "redirect_uri": PORTAL, "expires_in": 90})).await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let (challenge, code) = challenge_and_code(&world, &token).await;
+    let handed = world.verify(&challenge, "sms", &code).await.expect(200).text("code");
+    let _ = create(&world, json!({"user": ann.id, "expires_in": 90})).await.expect(202);
+    let unused = token_of(&world.outbox().await.pop().unwrap());
+    let exchange = async || world.backend(Method::POST, "/v1/tokens", Some(json!({"code": handed}))).await;
+    let clean = async || world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+    world.advance(3_600);
+    let _ = clean().await;
+    let _ = exchange().await.refused(410, "code-expired");
+    let _ = redeem(&world, &token).await.refused(410, "link-used");
+    let _ = redeem(&world, &unused).await.refused(410, "link-expired");
+    world.advance(6 * 86_400);
+    let _ = clean().await;
+    let _ = redeem(&world, &token).await.refused(410, "link-used");
+    let _ = redeem(&world, &unused).await.refused(410, "link-expired");
+}

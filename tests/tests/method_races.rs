@@ -5,7 +5,7 @@ use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::agreement::{Agreement, Recipient};
+use shared::agreement::{Agreement, Recipient, RecipientStatus};
 use shared::audit::{Action, Actor, Event};
 use shared::dynamo::{Failure, keys, read};
 use shared::ids::{AgreementId, RecipientId};
@@ -183,6 +183,23 @@ async fn a_session_of_before_a_change_of_method_answers_for_nothing_when_the_met
         let _ = world.send(world.signed("msg_2", &message(&session, "passed"))).await.expect(204);
         let _ = complete(&world, &sent, 0).await.expect(200);
         assert_eq!(quota(&world).await, (4, 0, 1), "{outcome}");
+        agrees(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_answers_for_nothing_that_is_asked_no_more() {
+    for outcome in ["passed", "failed", "timed_out", "not_locatable"] {
+        let world = with_kba(5).await;
+        let sent = send_with(&world, "k", &agreement(&json!([person(1, "kba"), person(2, "none")]))).await.expect(201);
+        let session = asked(&world, 1).await;
+        let _ = change(&world, &sent, 0, "email").await.expect(200);
+        let _ = open_last(&world, "r1@example.com").await.expect(200);
+        let _ = world.send(world.signed("msg_1", &message(&session, outcome))).await.expect(204);
+        let (_, recipient) = stands(&world, &sent, 0).await;
+        assert_eq!((recipient.status, recipient.kba.attempts), (RecipientStatus::Verified, 0), "{outcome}");
+        let _ = complete(&world, &sent, 0).await.expect(200);
+        assert_eq!(quota(&world).await, (5, 0, 0), "{outcome}");
         agrees(&world).await;
     }
 }

@@ -172,3 +172,16 @@ async fn two_cleanups_at_once_remove_each_thing_once() {
     let removed: u64 = reports.iter().map(|report| report.body["challenges"].as_u64().unwrap()).sum();
     assert_eq!(removed, 10, "{reports:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_address_is_sent_twenty_five_codes_however_many_ask_at_once() {
+    let world = World::new().await;
+    let mut challenges = Vec::new();
+    for number in 0..30 {
+        let person = world.user(&format!("user{number}"), json!({"phone": format!("+12025550{:03}", 100 + number)})).await;
+        challenges.push(world.challenge(&person).await);
+    }
+    let answers = join_all(challenges.iter().map(|challenge| world.issue(challenge, "sms"))).await;
+    assert_eq!((count(&answers, 202, ""), count(&answers, 429, "too-many-sends")), (25, 5), "{answers:?}");
+    assert_eq!(world.outbox().await.len(), 25);
+}

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::dynamo::{Write, keys};
-use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
+use tests::agreements::{agreement, open_last, person, recipient_path, send_with, with_kba};
 use tests::{Answer, World, another};
 
 /// As if so many wrong codes in a row had been tried by now.
@@ -121,4 +121,100 @@ async fn a_superseded_code_of_a_recipient_counts_for_the_challenge_and_not_for_t
     }
     let (challenge, code) = sent_a_code().await;
     let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+/// Tries so many wrong codes, of as many challenges as it takes.
+async fn guess(world: &World, count: usize) {
+    let mut challenge = String::new();
+    for number in 0..count {
+        if number % 5 == 0 {
+            challenge = open_last(world, "r1@example.com").await.expect(200).text("challenge");
+        }
+        let _ = world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_recipients_right_code_ends_the_wrong_ones_in_a_row() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    for _ in 0..2 {
+        guess(&world, 9).await;
+        let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+        let _ = world.issue(&challenge, "sms").await.expect(202);
+        let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn codes_for_a_recipient_who_is_asked_for_none_count_for_nothing() {
+    let world = with_kba(5).await;
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "kba")]))).await.expect(201);
+    for _ in 0..2 {
+        let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+        for _ in 0..6 {
+            let _ = world.verify(&challenge, "sms", "000000").await.refused(403, "method-not-enabled");
+        }
+    }
+    let _ = world.backend(Method::PATCH, &recipient_path(&sent, 0), Some(json!({"authentication": "sms"}))).await.expect(200);
+    guess(&world, 9).await;
+    let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_recipients_code_after_its_time_counts_for_nothing() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let late = world.last_code().await;
+    world.advance(301);
+    guess(&world, 9).await;
+    for _ in 0..6 {
+        let _ = world.verify(&challenge, "sms", &late).await.refused(410, "code-expired");
+    }
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_disabled_factor_of_a_recipient_takes_and_is_sent_nothing_however_long_one_waits() {
+    let world = World::new().await;
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let opened = async || open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    failed_before(&world, &sent, 99).await;
+    let challenge = opened().await;
+    let _ = world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
+    // Longer than the longest delay.
+    world.advance(2 * 3_600);
+    let challenge = opened().await;
+    let _ = world.issue(&challenge, "sms").await.refused(429, "too-many-attempts");
+    let _ = world.verify(&challenge, "sms", "000000").await.refused(429, "too-many-attempts");
+    let _ = reopen(&world, &sent).await.expect(200);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+}
+
+#[tokio::test]
+async fn viewing_that_was_reopened_has_all_its_attempts_again_and_is_locked_by_the_last() {
+    let world = World::new().await;
+    let asked = world.asked(2, |kba| (kba.max_attempts, kba.on_view_after_signing) = (Some(2), true)).await;
+    let session = world.session(&asked.challenges[0]).await;
+    world.provider_says(&session, "passed").await;
+    world.completed(&asked, 0).await;
+    let challenge = world.another_challenge(&asked, 0).await;
+    let fail = async || {
+        let session = world.session(&challenge).await;
+        world.provider_says(&session, "failed").await;
+        world.recipient(&asked, 0).await.viewing_locked_at.is_some()
+    };
+    let path = format!("/v1/agreements/{}/recipients/{}/reopen", asked.agreement, asked.recipients[0]);
+    for _ in 0..2 {
+        assert_eq!((fail().await, fail().await), (false, true));
+        let _ = world.open_session(&challenge).await.refused(403, "viewing-locked");
+        let shown = world.backend(Method::POST, &path, None).await.expect(200).body;
+        assert_eq!(shown["viewing_locked"], false);
+    }
 }

@@ -405,3 +405,46 @@ async fn of_a_completion_a_cancellation_and_an_expiry_one_wins_and_the_sums_hold
         assert_eq!(quota(&world).await, (5, 0, 0), "{round}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_ask_for_a_recipients_code_at_once_are_one_message() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let before = world.outbox().await.len();
+    let answers = join_all((0..20).map(|_| world.issue(&challenge, "sms"))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 202).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == 202 || answer.slug() == "resend-too-soon"), "{answers:?}");
+    assert_eq!(world.outbox().await.len(), before + 1);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_recipient_in_a_country_that_is_not_on_the_list() {
+    let world = World::new().await;
+    let mut abroad = person(1, "sms");
+    abroad["phone"] = json!("+33612345678");
+    let _ = send_with(&world, "k", &agreement(&json!([abroad]))).await.expect(201);
+    let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let before = world.content().await;
+    let _ = world.issue(&challenge, "sms").await.refused(422, "destination-not-allowed");
+    assert_eq!(world.content().await, before);
+}
+
+#[tokio::test]
+async fn challenges_of_a_recipient_that_are_over_go_with_the_next_and_those_that_are_not_stay() {
+    let world = World::new().await;
+    let sent = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let opened = async || open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let mut challenges = Vec::new();
+    for _ in 0..4 {
+        challenges.push(opened().await);
+        world.advance(250);
+    }
+    // At a thousand seconds the first two are over; the next opening takes them away.
+    challenges.push(opened().await);
+    assert_eq!(recipient_item(&world, &sent, 0).await.challenges.len(), 3);
+    for (place, challenge) in challenges.iter().enumerate() {
+        let answer = world.issue(challenge, "sms").await;
+        assert_eq!(answer.status, if place < 2 { 410 } else { 202 }, "{place}: {}", answer.body);
+    }
+}

@@ -472,3 +472,35 @@ async fn what_another_issuer_says_of_a_subject_is_told_of_nobody() {
         let _ = world.login_by(&issuer.token(subject).await).await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn what_an_issuer_vouched_for_ends_when_the_account_has_another_and_when_the_subject_is_anothers() {
+    let (world, issuer) = world().await;
+    let ann = person(&world, "ann", "s").await;
+    let challenge = async || world.login_by(&issuer.token("s").await).await.expect(200).text("challenge");
+    let (first, second) = (challenge().await, challenge().await);
+    let other = Issuer::start(ISSUER);
+    other.vouches_in(&world).await;
+    let _ = world.issue(&first, "sms").await.refused(410, "challenge-expired");
+    // The same name, given again: it is the other issuer's now, whatever the account says afterwards.
+    let path = format!("/v1/users/{}", ann.id);
+    let _ = world.backend(Method::PATCH, &path, Some(json!({"sso_subject": "s"}))).await.expect(200);
+    issuer.vouches_in(&world).await;
+    let _ = world.issue(&second, "sms").await.refused(410, "challenge-expired");
+    let _ = world.login_by(&issuer.token("s").await).await.refused(401, "invalid-credentials");
+}
+
+#[tokio::test]
+async fn a_token_that_was_used_is_remembered_through_every_clean_up_until_it_is_over() {
+    let (world, issuer) = world().await;
+    let ann = person(&world, "ann", "s").await;
+    let token = issuer.token("s").await;
+    let _ = world.login_by(&token).await.expect(200);
+    // It is good for five minutes, and a minute more by a clock that is behind.
+    for seconds in [0, 200, 99] {
+        world.advance(seconds);
+        let _ = tests::agreements::clean(&world).await;
+        let _ = world.login_by(&token).await.refused(401, "invalid-credentials");
+        assert_eq!(world.actions(&ann.id).await.last().unwrap(), "sign-in: token-used");
+    }
+}

@@ -4,6 +4,8 @@
 use local::{Held, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::dynamo::{keys, read};
+use shared::user::User;
 use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
 use tests::{Answer, Authenticator, Person, World};
 
@@ -205,4 +207,81 @@ async fn a_used_code_is_refused_as_one_when_the_app_goes_meanwhile() {
             assert_eq!((answer.status, answer.slug()), (401, "code-invalid"), "{act} {method}: {}", answer.body);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_code_that_another_took_the_place_of_meanwhile_is_no_guess() {
+    for is_recipient in [false, true] {
+        let case = Case::of(is_recipient).await;
+        let challenge = case.open().await;
+        let code = case.code(&challenge).await;
+        case.world.advance(61);
+        case.guesses(FREE - 2).await;
+        let held = hold_the_count(&case.world);
+        let meanwhile = async || drop(case.code(&challenge).await);
+        let (answer, ()) = tokio::join!(case.world.verify(&challenge, "sms", &code), once_counted(held, meanwhile));
+        let _ = answer.refused(401, "code-superseded");
+        assert_eq!(case.guesses_left().await, 2, "{is_recipient}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_taken_back_takes_the_delay_back_with_it() {
+    for is_recipient in [false, true] {
+        for why in [NoGuess::Superseded, NoGuess::Expired] {
+            let case = Case::of(is_recipient).await;
+            let (challenge, code) = case.no_guess(why).await;
+            let right = case.open().await;
+            let right_code = case.code(&right).await;
+            case.guesses(FREE).await;
+            let _ = case.world.verify(&right, "sms", &right_code).await.refused(429, "too-many-attempts");
+            case.world.advance(30);
+            let refused = case.world.verify(&challenge, "sms", &code).await;
+            assert!(["code-superseded", "code-expired"].contains(&refused.slug()), "{}", refused.body);
+            let _ = case.world.verify(&right, "sms", &right_code).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_back_of_a_challenge_is_the_try_itself() {
+    let WithApp { world, ann, .. } = with_app().await;
+    world.advance(600);
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    world.advance(301);
+    let expired = || world.verify(&challenge, "sms", &code);
+    let guess = async |left: u32| {
+        let wrong = world.verify(&challenge, "totp", "0000000").await.refused(401, "code-invalid");
+        assert_eq!(wrong.body["attempts_left"], left);
+    };
+    // Two tries compare nothing, and are taken back; between the second and its end somebody guesses.
+    let first = hold_the_count(&world);
+    let then = async {
+        for each in &first {
+            each.arrived().await;
+        }
+        let second = hold_the_count(&world);
+        let (refused, ()) = tokio::join!(
+            expired(),
+            once_counted(second, async || {
+                guess(2).await;
+                first.iter().for_each(Held::let_go);
+                while tries(&world, &ann).await > 2 {
+                    tokio::task::yield_now().await;
+                }
+            })
+        );
+        refused
+    };
+    let (one, other) = tokio::join!(expired(), then);
+    assert_eq!((one.slug(), other.slug()), ("code-expired", "code-expired"));
+    // The second had moved to another place by then: it stays counted, and the guess does as well.
+    guess(2).await;
+}
+
+/// How many tries stand counted on the challenge of somebody who has one.
+async fn tries(world: &World, person: &Person) -> usize {
+    let item = world.stack.table().get(keys::user(person.id.parse().unwrap())).await.unwrap().unwrap();
+    let user: User = read(item).unwrap();
+    user.challenges.values().filter(|challenge| challenge.used_at.is_none()).map(|challenge| challenge.tries.len()).max().unwrap()
 }

@@ -515,3 +515,37 @@ async fn of_many_deletions_one_is_made_and_told() {
     assert_eq!((count(&answers, 204, ""), count(&answers, 404, "not-found")), (1, 7), "{answers:?}");
     assert_eq!(world.actions(&ann.id).await, ["user-created", "user-deleted"]);
 }
+
+#[tokio::test]
+async fn whatever_becomes_of_a_users_password_and_app_is_another_version_of_the_user() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let path = format!("/v1/users/{}", ann.id);
+    let version = async || world.backend(Method::GET, &path, None).await.expect(200).header("etag").unwrap().to_owned();
+    let mut versions = vec![version().await];
+    let token = world.token(&ann).await;
+    let _ = world.enrol(&token).await;
+    versions.push(version().await);
+    let _ = world.enrol(&token).await;
+    versions.push(version().await);
+    let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
+    versions.push(version().await);
+    let _ = world.backend(Method::DELETE, &format!("{path}/factors/totp"), None).await.expect(204);
+    versions.push(version().await);
+    let _ = world.post("/v1/password/forgotten", json!({"account": world.account, "username": "ann"})).await.expect(202);
+    let link = tests::token_of(&world.outbox().await.pop().unwrap());
+    let challenge = world.post("/v1/links/redeem", json!({"token": link})).await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    let before = version().await;
+    let body = json!({"challenge": challenge, "password": "another horse battery"});
+    let _ = world.post("/v1/password", body).await.expect(204);
+    versions.push(version().await);
+    let distinct: std::collections::BTreeSet<&String> = versions.iter().collect();
+    assert_eq!((distinct.len(), before == versions[4]), (versions.len(), true), "{versions:?}");
+    // Who has read the user before any of it changes nothing.
+    for stale in &versions[..versions.len() - 1] {
+        let request = world.request(Method::PATCH, &path).bearer_auth(&world.key).header("if-match", stale);
+        let _ = world.send(request.json(&json!({"locale": "fr"}))).await.refused(412, "precondition-failed");
+    }
+}

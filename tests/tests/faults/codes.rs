@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use tests::agreements::challenge_of;
 use tests::{World, another};
 
 use crate::harness::{OF_THE_TABLE, fresh, is_clean, side_by_side, times};
@@ -175,4 +176,42 @@ async fn contention_is_tried_again_and_given_up_with_a_clean_refusal() {
     is_clean(&world.verify(&challenge, "sms", &code).await.refused(503, "service-unavailable"));
     clear(&world).await;
     let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_send_that_failed_is_no_send_of_its_source() {
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let challenge = challenge_of(&world, is_recipient).await;
+        // One more than a source address has.
+        for _ in 0..26 {
+            fault(&world, "sns", "refused", 0, 3).await;
+            let _ = world.issue(&challenge, "sms").await.refused(503, "sender-unavailable");
+        }
+        clear(&world).await;
+        let _ = world.issue(&challenge, "sms").await.expect(202);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_that_fails_after_another_took_its_place_takes_nothing_back_of_that() {
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let challenge = challenge_of(&world, is_recipient).await;
+        fault(&world, "sns", "refused", 0, 3).await;
+        // What is read to take the first back, after the read and the claim, is read at two moments: the second is sent between them.
+        let torn = world.stack.faults().tear(2);
+        let meanwhile = async {
+            torn.arrived().await;
+            world.advance(61);
+            let _ = world.issue(&challenge, "sms").await.expect(202);
+            torn.let_go();
+        };
+        let (first, ()) = tokio::join!(world.issue(&challenge, "sms"), meanwhile);
+        let _ = first.refused(503, "sender-unavailable");
+        assert_eq!(torn.operation(), Some("BatchGetItem"));
+        let soon = world.issue(&challenge, "sms").await.refused(429, "resend-too-soon");
+        assert!(soon.body["resend_in"].as_i64().unwrap() > 0);
+        let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    }
 }

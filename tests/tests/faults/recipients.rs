@@ -1,6 +1,6 @@
 //! What a recipient does: opens the link, has a code sent, proves it.
 
-use local::Service;
+use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
 use tests::agreements::{agreement, links, open, open_last, person, send_with, steps};
@@ -122,4 +122,36 @@ async fn a_recipients_wrong_code_is_counted_once() {
         struck
     })
     .await;
+}
+
+/// Texts are refused, as often as the service asks.
+fn refuse_texts(world: &World) {
+    world.stack.faults().set(Service::Sns, Mode::Refused, 0, 3);
+}
+
+#[tokio::test]
+async fn a_resend_to_a_recipient_that_fails_leaves_the_code_before_good() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let code = world.last_code().await;
+    world.advance(61);
+    refuse_texts(&world);
+    let _ = world.issue(&challenge, "sms").await.refused(503, "sender-unavailable");
+    world.stack.faults().clear();
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_failed_send_to_a_recipient_frees_its_idempotency_key() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    refuse_texts(&world);
+    let _ = issue(&world, &challenge).await.refused(503, "sender-unavailable");
+    world.stack.faults().clear();
+    let sent = issue(&world, &challenge).await.expect(202);
+    assert_eq!(sent.header("idempotency-replayed"), None);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
 }
