@@ -19,14 +19,12 @@ use crate::link::{Opened, Purpose};
 use crate::secret::{self, Fingerprint, Secret};
 use crate::throttle::Allowed;
 use crate::user::known::{Origin, Sketch, Source};
-use crate::user::{FACTOR_BACKOFF, Method, User};
+use crate::user::{Method, User, factor};
 
 /// How long a challenge lives.
 pub const LIFETIME: Span = Span::minutes(10);
 /// How many wrong tries a challenge takes.
 pub const TRIES_MAX: u32 = 5;
-/// How many challenges of a user are kept; the oldest makes room.
-pub const KEPT_MAX: usize = 64;
 
 /// What was proved before: the first factor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -115,6 +113,12 @@ pub struct Challenge {
     /// Whether it was opened to set up the first factor.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub enrols: bool,
+    /// From where a user's was opened: a mark of the address, see [`Source::mark`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub opened_from: String,
+    /// Whether the user was known there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub opened_by_known: bool,
 }
 
 impl Challenge {
@@ -140,7 +144,20 @@ impl Challenge {
             // The lists stand ready, because an update can only append to one that is there.
             superseded: by_method().filter(|(name, _)| name == "sms" || name == "email").collect(),
             enrols: false,
+            opened_from: String::new(),
+            opened_by_known: false,
         }
+    }
+
+    /// The same, opened from an address.
+    #[must_use]
+    pub fn opened_from(self, source: &Source, origin: Origin) -> Self {
+        Self { opened_from: source.mark().to_owned(), opened_by_known: origin == Origin::Known, ..self }
+    }
+
+    /// From what kind of address a user's was opened.
+    pub const fn opener(&self) -> Origin {
+        if self.opened_by_known { Origin::Known } else { Origin::Stranger }
     }
 
     /// The same, to set up the first factor.
@@ -278,13 +295,13 @@ impl Ticket {
         }
     }
 
-    /// Whether a try may be made, or a code be sent, for `method`.
-    pub fn trial<'a>(&self, user: &'a User, method: Method, now: Timestamp) -> Result<&'a Challenge, Refusal> {
+    /// Whether a try of this origin may be made, or a code be sent to it, for `method`.
+    pub fn trial<'a>(&self, user: &'a User, method: Method, origin: Origin, now: Timestamp) -> Result<&'a Challenge, Refusal> {
         let challenge = self.challenge(user, now)?;
         if challenge.tries_left() == 0 {
             return Err(Refusal::TriesSpent(challenge.expires_at));
         }
-        match user.factor(method).allowed(now) {
+        match user.factor(method).allowed(origin, now) {
             Allowed::Now => Ok(challenge),
             Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
             Allowed::Never => Err(Refusal::FactorDisabled),
@@ -304,28 +321,23 @@ impl Ticket {
     }
 
     /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
-    pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
-        let write = Write::update(crate::dynamo::keys::user(self.user), "");
-        let write = self.guard(counted(write, method, try_id, now), now);
-        FACTOR_BACKOFF.guard(write, "#factors.#m.#failures", "#factors.#m.#failed_at", now)
+    pub fn count_try(&self, method: Method, origin: Origin, try_id: &str, now: Timestamp) -> Write {
+        let write = Write::update(keys::user(self.user), "");
+        self.guard(counted(write, method, origin, try_id, now), now)
     }
 }
 
 /// Adds to the update of a holder's item that a try is counted on its challenge `#c` and on its factor: once, however often the SDK
-/// repeats it, and only while there are tries left.
-pub(crate) fn counted(update: Write, method: Method, try_id: &str, now: Timestamp) -> Write {
-    update
-        .and(
-            ", #challenges.#c.#tries = list_append(#challenges.#c.#tries, :tries), \
-             #factors.#m.#failures = #factors.#m.#failures + :one, #factors.#m.#failed_at = :now",
-        )
+/// repeats it, and only while there are tries left and the origin may try one.
+pub(crate) fn counted(update: Write, method: Method, origin: Origin, try_id: &str, now: Timestamp) -> Write {
+    let update = update
+        .and(", #challenges.#c.#tries = list_append(#challenges.#c.#tries, :tries)")
         .when("size(#challenges.#c.#tries) < :tries_max AND NOT contains(#challenges.#c.#tries, :try)")
         .name("m", method.name())
         .value("tries", aws_sdk_dynamodb::types::AttributeValue::L(vec![try_value(try_id)]))
         .value("try", try_id)
-        .value("tries_max", TRIES_MAX)
-        .value("one", 1_u32)
-        .value("now", now)
+        .value("tries_max", TRIES_MAX);
+    factor::count(update, origin, now)
 }
 
 /// Whether another challenge of the same link was completed. It stays on the item for longer than any that was opened before it.

@@ -48,6 +48,20 @@ pub const fn length(method: Method) -> u32 {
     }
 }
 
+/// The longest code that is typed.
+const TYPED_MAX: usize = 10;
+/// The longest text that is read as one: a code with something between any two of its digits.
+const TEXT_MAX: usize = 40;
+
+/// The digits of a code as a person types or pastes it: spaces and hyphens, of whichever kind, are no part of it. `None` if anything else
+/// is there, or too little or too much.
+pub fn typed(text: &Secret<String>) -> Option<Secret<String>> {
+    let between = |c: &char| c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let digits: String = text.expose().chars().take(TEXT_MAX + 1).filter(|c| !between(c)).collect();
+    let fits = (1..=TYPED_MAX).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (fits && text.expose().chars().count() <= TEXT_MAX).then(|| Secret::new(digits))
+}
+
 /// The wait after `sends` codes of a challenge.
 pub fn cooldown(sends: u32) -> Span {
     match sends.checked_sub(1) {
@@ -189,6 +203,18 @@ mod tests {
         let judged = |digits: &str| judge(&ticket("a"), &challenge, Method::Sms, digits, &ring, NOW);
         assert_eq!(judged(first.digits.expose()), Verdict::Superseded);
         assert_eq!(judged(second.digits.expose()), Verdict::Right);
+    }
+
+    #[test]
+    fn a_code_that_is_typed_with_spaces_or_hyphens_is_the_code() {
+        let read = |text: &str| typed(&Secret::new(text.to_owned())).map(|code| code.expose().clone());
+        for text in ["123456", "123 456", "123-456", " 12 34 56 ", "1-2-3-4-5-6", "123\u{a0}456", "123\u{2011}456", "123456\n"] {
+            assert_eq!(read(text).as_deref(), Some("123456"), "{text:?}");
+        }
+        for text in ["", " ", "-", "12345a", "123.456", "１２３４５６", "12345678901", &"1 ".repeat(30), &" ".repeat(1_000)]
+        {
+            assert_eq!(read(text), None, "{text:?}");
+        }
     }
 
     #[test]

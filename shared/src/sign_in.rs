@@ -9,6 +9,7 @@ use crate::challenge::{self, First};
 use crate::clock::Timestamp;
 use crate::exchange;
 use crate::secret::{Secret, exposed};
+use crate::user::known::Origin;
 use crate::user::{Method, User};
 
 /// A finished or unfinished sign-in.
@@ -185,15 +186,15 @@ pub enum Next {
 /// What comes after a right first factor.
 ///
 /// `waived` says that the account asks internal users for no second factor here, and how far the proof then goes.
-pub fn next(user: &User, waived: Option<Acr>, methods: Methods, now: Timestamp) -> Next {
+pub fn next(user: &User, waived: Option<Acr>, methods: Methods, origin: Origin, now: Timestamp) -> Next {
     if let (Some(acr), crate::user::Kind::Internal) = (waived, user.kind) {
         return Next::Done(acr);
     }
-    owed(user, methods, false, now)
+    owed(user, methods, false, origin, now)
 }
 
-fn owed(user: &User, methods: Methods, by_link: bool, now: Timestamp) -> Next {
-    let offers = user.offered_methods(methods, now);
+fn owed(user: &User, methods: Methods, by_link: bool, origin: Origin, now: Timestamp) -> Next {
+    let offers = user.offered_methods(methods, origin, now);
     if !offers.is_empty() {
         let offer = |method| Offer { method, destination: user.masked_destination(method) };
         return Next::SecondFactor(offers.into_iter().map(offer).collect());
@@ -205,8 +206,8 @@ fn owed(user: &User, methods: Methods, by_link: bool, now: Timestamp) -> Next {
 }
 
 /// What comes after a mailed link was opened: a second factor, always, whoever the user is and wherever the request comes from.
-pub fn next_after_link(user: &User, first: &First, methods: Methods, now: Timestamp) -> Next {
-    match owed(user, methods, true, now) {
+pub fn next_after_link(user: &User, first: &First, methods: Methods, origin: Origin, now: Timestamp) -> Next {
+    match owed(user, methods, true, origin, now) {
         Next::SecondFactor(mut offers) => {
             offers.retain(|offer| first.admits(offer.method));
             if offers.is_empty() { Next::NoUsableFactor } else { Next::SecondFactor(offers) }

@@ -88,6 +88,14 @@ pub struct Limit {
     pub span: Span,
 }
 
+impl Limit {
+    /// Until when `moments` (the newest first) allow no more, if they do not allow one now.
+    pub fn full_until(&self, moments: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+        let oldest = self.quota.checked_sub(1).and_then(|place| moments.get(place))?;
+        Some(oldest.plus(self.span)).filter(|until| *until > now)
+    }
+}
+
 /// A log of moments on an item of its own, the newest first, under one or more limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
@@ -101,11 +109,7 @@ const MOMENTS: &str = "moments";
 impl Window {
     /// Until when `moments` (the newest first) allow no more, if they do not allow one now; and the limit that says so.
     pub fn full_until(&self, moments: &[Timestamp], now: Timestamp) -> Option<(Timestamp, Limit)> {
-        let full = self.limits.iter().filter_map(|limit| {
-            let oldest = moments.get(limit.quota - 1)?;
-            let until = oldest.plus(limit.span);
-            (until > now).then_some((until, *limit))
-        });
+        let full = self.limits.iter().filter_map(|limit| Some((limit.full_until(moments, now)?, *limit)));
         full.max_by_key(|(until, _)| *until)
     }
 

@@ -29,6 +29,19 @@ impl World {
         At { world: self, address }
     }
 
+    /// Opens so many challenges of somebody, up to fifty: from this machine, and from addresses of its own for every twenty more.
+    pub async fn challenges(&self, person: &Person, many: usize) -> Vec<String> {
+        let mut challenges = Vec::new();
+        for number in 0..many {
+            let challenge = match number / 20 {
+                0 => self.challenge(person).await,
+                place => self.at(&format!("198.51.100.{place}")).challenge(person).await,
+            };
+            challenges.push(challenge);
+        }
+        challenges
+    }
+
     /// The user's item, as it is stored.
     pub async fn stored(&self, person: &Person) -> User {
         let item = self.stack.table().get(keys::user(person.id.parse().unwrap())).await.unwrap();

@@ -357,13 +357,13 @@ async fn a_recipients_way_costs_what_the_table_says() {
     let _ = world.issue(&challenge, "sms").await.expect(202);
     cost(&world, "POST /v1/codes, a recipient's");
     let code = world.last_code().await;
-    // As if a hundred wrong ones had been tried.
+    // As if fifty wrong ones had been tried.
     let (id, recipient) = (sent.text("id"), sent.body["recipients"][1]["id"].as_str().unwrap());
     let locked = Write::update(
         keys::recipient(id.parse().unwrap(), recipient.parse().unwrap()),
         "SET #factors.#sms.#failures = :failures",
     );
-    world.stack.table().transact(vec![locked.value("failures", 100_u32)]).await.unwrap();
+    world.stack.table().transact(vec![locked.value("failures", 50_u32)]).await.unwrap();
     forget(&world);
     let _ = backend(&world, Method::POST, &format!("{}/reopen", recipient_path(&sent, 1)), None, 200).await;
     cost(&world, "POST /v1/agreements/{id}/recipients/{recipient}/reopen");

@@ -47,12 +47,9 @@ async fn fifty_wrong_codes_are_five_tries_and_the_right_one_comes_too_late() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_challenges_of_one_user_give_ten_guesses_and_not_two_hundred_and_fifty() {
-    let world = World::new().await;
+    let world = World::of_many_places().await;
     let ann = world.user("ann", json!({})).await;
-    let mut challenges = Vec::new();
-    for _ in 0..MANY {
-        challenges.push(world.challenge(&ann).await);
-    }
+    let challenges = world.challenges(&ann, MANY).await;
     let mut answers = Vec::new();
     for _ in 0..5 {
         answers.extend(join_all(challenges.iter().map(|challenge| world.verify(challenge, "sms", "000000"))).await);

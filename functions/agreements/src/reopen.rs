@@ -9,6 +9,8 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, Write};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
+use shared::user::factor::clear;
+use shared::user::known::Origin;
 
 use crate::{find, shown};
 
@@ -59,18 +61,15 @@ impl Locked {
         event: impl Fn(Action) -> Event,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
-        let mut update = recipient.touch().value("none", 0_u32);
+        let mut update = recipient.touch();
         let mut events = Vec::new();
         if self.viewing {
-            update = update.and(", #kba.#attempts = :none").remove("#viewing_locked_at");
+            update = update.and(", #kba.#attempts = :none").value("none", 0_u32).remove("#viewing_locked_at");
             update = update.when("attribute_exists(#viewing_locked_at)");
             events.push(event(Action::ViewingReopened));
         }
         for name in &self.factors {
-            // Another epoch: a try that is under way takes nothing back of what is counted from now on.
-            let factor = format!("#factors.#{name}");
-            update = update.and(&format!(", {factor}.#failures = :none, {factor}.#epoch = {factor}.#epoch + :one"));
-            update = update.value("one", 1_u32);
+            update = clear(update, name, Origin::Stranger);
             events.push(event(Action::FactorUnlocked).with("method", name.as_str()));
         }
         let mut writes = agreement.change(agreement.touch(), events, now)?;

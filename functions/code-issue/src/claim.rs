@@ -12,6 +12,7 @@ use shared::http::Call;
 use shared::idempotency::IdempotencyKey;
 use shared::send_budget::Budget;
 use shared::throttle::{Limit, Window};
+use shared::user::known::Origin;
 use shared::user::{Method, User};
 
 /// Why a code is not sent. Nothing was counted.
@@ -38,13 +39,15 @@ pub struct Case {
     pub account: Account,
     pub settings: Settings,
     pub user: User,
+    /// From where it is asked for.
+    pub origin: Origin,
     pub now: Timestamp,
 }
 
 impl Case {
     /// Whether a code may be sent, as far as what was read tells.
     pub fn decide(&self, config: &Config, sends_of_source: &[Timestamp]) -> Result<&Challenge, Denial> {
-        let challenge = self.ticket.trial(&self.user, self.method, self.now).map_err(Denial::Challenge)?;
+        let challenge = self.ticket.trial(&self.user, self.method, self.origin, self.now).map_err(Denial::Challenge)?;
         if !challenge.first.leads_on(&self.settings) {
             return Err(Denial::Challenge(Refusal::Expired));
         }

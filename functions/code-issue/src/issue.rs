@@ -13,6 +13,7 @@ use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::idempotency::IdempotencyKey;
 use shared::send_budget;
 use shared::throttle::Window;
+use shared::user::known::Source;
 use shared::user::{Method, User};
 
 use crate::claim::{Case, Denial, Place, Standing, Trims, read_log};
@@ -96,7 +97,9 @@ async fn read_case(
     if let Some(reply) = record.map(|(key, record)| key.answer_again(record, now)).transpose()?.flatten() {
         return Ok(Known::Answered(reply));
     }
-    let case = Case { ticket: ticket.clone(), method, account, settings, user, now };
+    let keyring = state.app.keyrings.current(now).await;
+    let origin = user.known.origin(&Source::of(user.id, call.source, &keyring, now)?);
+    let case = Case { ticket: ticket.clone(), method, account, settings, user, origin, now };
     Ok(Known::Open(Box::new(case), sends_of_source))
 }
 

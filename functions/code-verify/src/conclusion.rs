@@ -8,7 +8,7 @@ use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::send_budget::Budget;
 use shared::sign_in::Answer;
-use shared::user::{Method, User};
+use shared::user::{Method, User, factor};
 
 use crate::Try;
 use crate::credit::Credit;
@@ -92,13 +92,7 @@ impl Try {
 
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
     fn consumption(&self, evidence: &Evidence) -> Write {
-        let update = self
-            .before
-            .touch()
-            .and(", #factors.#m.#failures = :zero, #factors.#m.#epoch = #factors.#m.#epoch + :one")
-            .name("m", self.method.name())
-            .value("zero", 0_u32)
-            .value("one", 1_u32);
+        let update = factor::clear(self.before.touch(), "m", self.origin()).name("m", self.method.name());
         // What an administrator reset is over once something was proved.
         let update = if self.before.reset_at.is_some() { update.remove("#reset_at") } else { update };
         self.ticket.guard(evidence.consume(update, self.now), self.now)
@@ -124,6 +118,7 @@ impl Try {
             let update = if epoch_holds { self.counted().uncount_factor(user.touch()) } else { user.touch() };
             let failed = self.event(call).failed().with("reason", reason);
             let lockout = self.counted().lockout().filter(|_| !taken_back);
+            let lockout = lockout.map(|event| event.with("addresses", self.origin().name()));
             let events = std::iter::once(failed).chain(lockout.map(|event| event.from(call.source)));
             let failure = match app.table.transact(user.change(update, events, self.now)?).await {
                 Ok(()) => return Ok(()),

@@ -6,13 +6,15 @@ use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::Challenge;
 use shared::dynamo::Write;
-use shared::user::{FACTOR_BACKOFF, Factor, Method};
+use shared::user::known::Origin;
+use shared::user::{FACTOR_BACKOFF, Factor, Method, factor};
 
 /// One count: on the challenge, by the try's id, and on the factor.
 pub(crate) struct Count<'a> {
     /// The challenge's name.
     challenge: &'a str,
     method: Method,
+    origin: Origin,
     /// The try's.
     id: &'a str,
     /// The tries at the challenge before it.
@@ -22,25 +24,20 @@ pub(crate) struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    /// The count of the try `id` at the one called `challenge` of these, which are as they stood before it, as the factor is.
+    /// The count of the try `id`, of this origin, at the one called `challenge` of these, which are as they stood before it, as the
+    /// factor is.
     pub fn new(
         (challenge, challenges): (&'a str, &BTreeMap<String, Challenge>),
         (method, factor): (Method, Factor),
-        id: &'a str,
+        (id, origin): (&'a str, Origin),
     ) -> Self {
         let tries = challenges.get(challenge).map_or(0, |challenge| challenge.tries.len());
-        Self { challenge, method, id, tries, factor }
+        Self { challenge, method, origin, id, tries, factor }
     }
 
     /// Takes the count on the factor out of an update's item, if no success has cleared it since.
     pub fn uncount_factor(&self, update: Write) -> Write {
-        update
-            .and(", #factors.#m.#failures = #factors.#m.#failures - :one, #factors.#m.#failed_at = :failed_at")
-            .when("#factors.#m.#epoch = :epoch AND #factors.#m.#failures >= :one")
-            .value("failed_at", self.factor.failed_at)
-            .name("m", self.method.name())
-            .value("one", 1_u32)
-            .value("epoch", self.factor.epoch)
+        factor::uncount(update, &self.factor, self.origin).name("m", self.method.name())
     }
 
     /// Takes back a try that compared nothing: on the challenge and on the factor, in `update`'s item. Where that fails the count
@@ -60,7 +57,7 @@ impl<'a> Count<'a> {
 
     /// The entry of the delay or the end that this try, which failed, brought on.
     pub fn lockout(&self) -> Option<Event> {
-        let failures = self.factor.failures + 1;
+        let failures = self.factor.count(self.origin).failures + 1;
         let event = |action| Event::new(action, Actor::System).with("method", self.method.name()).with("failures", failures);
         if failures < FACTOR_BACKOFF.free {
             None

@@ -16,19 +16,17 @@ use shared::account::{Account, Settings};
 use shared::app::App;
 use shared::challenge::{Refusal, Ticket};
 use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Item, read};
+use shared::code;
+use shared::dynamo::{self, Failure, Item};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::keyring::Keyring;
 use shared::recovery;
 use shared::secret::{self, Secret};
-use shared::user::known::Source;
+use shared::user::known::{Origin, Source};
 use shared::user::{Method, User};
 use utoipa::ToSchema;
 
 use crate::count::Count;
-
-/// The longest code of digits.
-const DIGITS_MAX: usize = 10;
 
 /// A try at a code.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -40,7 +38,7 @@ pub struct Request {
     pub challenge: Secret<String>,
     /// The factor that is proved.
     pub method: Method,
-    /// The code, as ASCII digits; a recovery code as it was shown, in any case, with or without its hyphens.
+    /// The code, as ASCII digits; a recovery code as it was shown, in any case. Spaces and hyphens make no difference.
     #[schema(value_type = String, example = "048213")]
     pub code: Secret<String>,
 }
@@ -68,26 +66,26 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    check(&request)?;
+    let code = read(&request)?;
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     if let Some(ticket) = shared::agreement::Ticket::read(request.challenge.expose(), &keyring) {
-        return recipient::verify(&app, &call, &request, ticket, keyring, now).await;
+        return recipient::verify(&app, &call, (request.method, code.expose()), ticket, keyring, now).await;
     }
     let tried = Try::count(&app, &call, &request).await?;
-    let answer = tried.conclude(&app, &call, request.code.expose()).await?;
+    let answer = tried.conclude(&app, &call, code.expose()).await?;
     Ok(Reply::ok(&answer))
 }
 
-/// What can be no code of its method is refused as malformed, and counts as no try.
-fn check(request: &Request) -> Result<(), Problem> {
-    let code = request.code.expose();
-    let digits = (1..=DIGITS_MAX).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
+/// The code that was typed. What can be no code of its method is refused as malformed, and counts as no try.
+fn read(request: &Request) -> Result<Secret<String>, Problem> {
+    let code = &request.code;
     match request.method {
-        Method::RecoveryCode if recovery::is_legible(code) => Ok(()),
+        Method::RecoveryCode if recovery::is_legible(code.expose()) => Ok(code.clone()),
         Method::RecoveryCode => Err(Problem::invalid_field("/code", "must be 1 to 64 ASCII letters, digits, hyphens and spaces")),
-        Method::Sms | Method::Email | Method::Totp if digits => Ok(()),
-        Method::Sms | Method::Email | Method::Totp => Err(Problem::invalid_field("/code", "must be 1 to 10 ASCII digits")),
+        Method::Sms | Method::Email | Method::Totp => {
+            code::typed(code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))
+        }
     }
 }
 
@@ -98,13 +96,14 @@ impl Try {
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let source = Source::of(ticket.user, call.source, &keyring, now)?;
+        let origin = ticket.origin(&source);
         let id = secret::encode(app.entropy.bytes::<9>());
         let (counted, read_beside) = tokio::join!(
-            app.table.update_patiently(ticket.count_try(request.method, &id, now), &app.entropy),
+            app.table.update_patiently(ticket.count_try(request.method, origin, &id, now), &app.entropy),
             app.table.get_all(ticket.settings_keys()),
         );
         let beside = read_beside.map_err(Problem::from).and_then(|items| account_in(items, call, now));
-        let before = match counted_on(counted, &ticket, request.method, &id, now) {
+        let before = match counted_on(counted, &ticket, (request.method, origin), &id, now) {
             Ok(before) => before,
             Err(problem) => return Err(beside.err().unwrap_or(problem)),
         };
@@ -121,23 +120,28 @@ impl Try {
             }
             Err(problem) => {
                 let factor = (request.method, before.factor(request.method));
-                Count::new((&ticket.name, &before.challenges), factor, &id).take_back(app, before.touch()).await;
+                Count::new((&ticket.name, &before.challenges), factor, (&id, origin)).take_back(app, before.touch()).await;
                 Err(problem)
             }
         }
     }
 
+    /// Whose count it was counted on.
+    pub(crate) fn origin(&self) -> Origin {
+        self.ticket.origin(&self.source)
+    }
+
     /// The count that was made for the try.
     pub(crate) fn counted(&self) -> Count<'_> {
         let factor = (self.method, self.before.factor(self.method));
-        Count::new((&self.ticket.name, &self.before.challenges), factor, &self.id)
+        Count::new((&self.ticket.name, &self.before.challenges), factor, (&self.id, self.origin()))
     }
 }
 
 /// The account that was read beside the count, and the group's item; its pages may read the answer from here on.
 fn account_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<(Account, Option<Item>), Problem> {
     let mut items = items.into_iter();
-    let account: Option<Account> = items.next().flatten().map(read).transpose()?;
+    let account: Option<Account> = items.next().flatten().map(dynamo::read).transpose()?;
     let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
     call.allow_origins(&account.settings()?.origins);
     Ok((account, items.next().flatten()))
@@ -147,23 +151,23 @@ fn account_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<(
 fn counted_on(
     counted: Result<Item, Failure>,
     ticket: &Ticket,
-    method: Method,
+    (method, origin): (Method, Origin),
     id: &str,
     now: Timestamp,
 ) -> Result<User, Problem> {
     let failure = match counted {
-        Ok(before) => return Ok(read(before)?),
+        Ok(before) => return Ok(dynamo::read(before)?),
         Err(failure) => failure,
     };
     let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
     if stood.is_empty() {
         return Err(Refusal::Unknown.problem(now));
     }
-    let user: User = read(stood.clone())?;
-    match uncounted(&user, ticket, method, id) {
+    let user: User = dynamo::read(stood.clone())?;
+    match uncounted(&user, ticket, (method, origin), id) {
         // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
         Some(before) => Ok(before),
-        None => match ticket.trial(&user, method, now) {
+        None => match ticket.trial(&user, method, origin, now) {
             Err(refusal) => Err(refusal.problem(now)),
             Ok(_) => Err(failure.into()),
         },
@@ -171,12 +175,12 @@ fn counted_on(
 }
 
 /// The user without the try `id`, if it was counted.
-fn uncounted(user: &User, ticket: &Ticket, method: Method, id: &str) -> Option<User> {
+fn uncounted(user: &User, ticket: &Ticket, (method, origin): (Method, Origin), id: &str) -> Option<User> {
     let mut before = user.clone();
     let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
     let place = tries.iter().position(|tried| tried == id)?;
     tries.truncate(place);
     let factor = before.factors.get_mut(method.name())?;
-    factor.failures = factor.failures.saturating_sub(1);
+    *factor = factor.clone().without_one(origin);
     Some(before)
 }

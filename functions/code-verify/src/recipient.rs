@@ -16,9 +16,9 @@ use shared::keyring::Keyring;
 use shared::secret;
 use shared::send_budget::Budget;
 use shared::sign_in::{Answer, Authenticated};
-use shared::user::Method;
+use shared::user::known::Origin;
+use shared::user::{Method, factor};
 
-use crate::Request;
 use crate::count::Count;
 use crate::credit::Credit;
 
@@ -38,8 +38,15 @@ struct Try<'a> {
 }
 
 /// Verifies the code of a recipient's challenge.
-pub async fn verify(app: &App, call: &Call, request: &Request, ticket: Ticket, keyring: Arc<Keyring>, now: Timestamp) -> Outcome {
-    if request.method != METHOD {
+pub async fn verify(
+    app: &App,
+    call: &Call,
+    (method, code): (Method, &str),
+    ticket: Ticket,
+    keyring: Arc<Keyring>,
+    now: Timestamp,
+) -> Outcome {
+    if method != METHOD {
         return Err(Problem::new(Slug::MethodNotEnabled));
     }
     let id = secret::encode(app.entropy.bytes::<9>());
@@ -60,7 +67,7 @@ pub async fn verify(app: &App, call: &Call, request: &Request, ticket: Ticket, k
         }
     };
     let tried = Try { app, call, ticket, id, agreement, before, keyring, now };
-    tried.conclude(request.code.expose()).await.map(|answer| Reply::ok(&answer))
+    tried.conclude(code).await.map(|answer| Reply::ok(&answer))
 }
 
 /// The agreement that was read beside the count; the account's pages may read the answer from here on.
@@ -75,7 +82,7 @@ fn agreement_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result
 
 /// The count of the try `id`, made on the recipient as it was `before`.
 fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
-    Count::new((&ticket.name, &before.challenges), (METHOD, before.factor(METHOD)), id)
+    Count::new((&ticket.name, &before.challenges), (METHOD, before.factor(METHOD)), (id, Origin::Stranger))
 }
 
 /// The recipient before the try was counted, or why it was not.
@@ -106,7 +113,7 @@ fn uncounted(recipient: &Recipient, ticket: &Ticket, id: &str) -> Option<Recipie
     let place = tries.iter().position(|tried| tried == id)?;
     tries.truncate(place);
     let factor = before.factors.get_mut(METHOD.name())?;
-    factor.failures = factor.failures.saturating_sub(1);
+    *factor = factor.clone().without_one(Origin::Stranger);
     Some(before)
 }
 
@@ -175,15 +182,11 @@ impl Try<'_> {
 
     fn consumption(&self, recipient: &Recipient) -> Write {
         let digest = self.live().map(|code| code.mac.digest.as_str()).unwrap_or_default();
-        let update = recipient
-            .touch()
-            .and(", #challenges.#c.#used_at = :now, #factors.#m.#failures = :zero")
-            .and(", #factors.#m.#epoch = #factors.#m.#epoch + :one, #status = :proved")
+        let update = factor::clear(recipient.touch(), "m", Origin::Stranger)
+            .and(", #challenges.#c.#used_at = :now, #status = :proved")
             .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
             .name("m", METHOD.name())
             .value("now", self.now)
-            .value("zero", 0_u32)
-            .value("one", 1_u32)
             .value("proved", recipient.proved().name())
             .value("digest", digest);
         self.ticket.guard(update, self.now)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::app::App;
 use shared::audit::{Action, Event};
 use shared::challenge::Refusal;
+use shared::code;
 use shared::completion::Completion;
 use shared::dynamo::{Patience, Write, document, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
@@ -16,14 +17,13 @@ use shared::recovery::{self, Codes};
 use shared::secret::{self, Secret, exposed_all};
 use shared::sign_in::Answer;
 use shared::totp::{App as Authenticator, Enrolment, Key, TRIES_MAX, Verdict};
-use shared::user::User;
+use shared::user::factor::clear;
+use shared::user::known::Origin;
+use shared::user::{Method, User};
 use utoipa::ToSchema;
 
 use crate::State;
 use crate::who::Who;
-
-/// The longest code of digits.
-const DIGITS_MAX: usize = 10;
 
 /// The code that an app shows.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -35,7 +35,7 @@ pub struct Request {
     pub challenge: Option<Secret<String>>,
     /// The app that was begun.
     pub factor: FactorId,
-    /// The code that it shows, as ASCII digits.
+    /// The code that it shows, as ASCII digits. Spaces and hyphens make no difference.
     #[schema(value_type = String, example = "287082")]
     pub code: Secret<String>,
 }
@@ -57,10 +57,7 @@ pub struct Response {
 pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    let code = request.code.expose();
-    if !(1..=DIGITS_MAX).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"));
-    }
+    let code = code::typed(&request.code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
     let app = &state.app;
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
     who.may_enrol()?;
@@ -68,7 +65,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     // The count answered with a newer user than the one that was asked: another factor may have come since.
     who.may_enrol()?;
     let key = Key::open(&enrolment.sealed, who.user.id, enrolment.id, &who.keyring)?;
-    match key.judge(code, None, who.now) {
+    match key.judge(code.expose(), None, who.now) {
         Verdict::Right(step) => accept(state, call, who, &enrolment, step).await,
         Verdict::Used | Verdict::Wrong => refuse(app, call, who, &enrolment).await,
     }
@@ -158,15 +155,15 @@ fn placement(
         .user
         .touch()
         .and(", #app = :app, #recovery = :recovery, #version = #version + :one")
-        .and(", #factors.#totp.#failures = :zero, #factors.#totp.#epoch = #factors.#totp.#epoch + :one")
         .remove("#enrolment")
         .remove("#reset_at")
         .when("#enrolment.#id = :factor")
         .value("app", document(placed)?)
         .value("recovery", document(stored)?)
         .value("factor", placed.id.to_string())
-        .value("zero", 0_u32)
         .value("one", 1_u32);
+    // Whatever was typed for an app before it says nothing of this one.
+    let update = clear(update, Method::Totp.name(), Origin::Known);
     let Some(end) = end else {
         let update = update.and(", #had_factor = :yes").value("yes", true);
         // An app that takes the place of another says that the other is no longer trusted, nor what was proved with it. A first one

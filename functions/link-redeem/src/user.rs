@@ -14,6 +14,7 @@ use shared::opening;
 use shared::secret::Secret;
 use shared::sign_in::{Answer, Next, next_after_link};
 use shared::user::User;
+use shared::user::known::Source;
 
 /// A link, and what it leads to as that stands now.
 struct Case {
@@ -32,19 +33,22 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
         let case = Case::read(app, call, &token, now).await?;
         let methods = case.settings.second_factor.methods;
         let challenge = Challenge::after(case.first.clone(), now);
-        let (challenge, offers) = match next_after_link(&case.user, &case.first, methods, now) {
+        let keyring = app.keyrings.current(now).await;
+        let source = Source::of(case.user.id, call.source, &keyring, now)?;
+        let origin = case.user.known.origin(&source);
+        let (challenge, offers) = match next_after_link(&case.user, &case.first, methods, origin, now) {
             Next::SecondFactor(offers) => (challenge, offers),
             Next::Enrolment(offers) => (challenge.to_enrol(), offers),
             Next::Done(_) | Next::NoUsableFactor => return Err(Problem::new(Slug::NoUsableFactor)),
         };
-        let keyring = app.keyrings.current(now).await;
-        let (update, owed) = opening::open(&case.user, &challenge, offers, &keyring, &app.entropy, now)?;
+        let enrols = challenge.enrols;
+        let (update, owed) = opening::open(&case.user, challenge, offers, &source, (&keyring, &app.entropy, now))?;
         let event = Event::new(Action::LinkOpened, Actor::User(case.user.id)).from(call.source);
         let event = event.with("link", case.link.id.to_string()).with("purpose", case.link.purpose.name());
         let update = update.when("#disabled = :no").value("no", false);
         let written = app.table.transact(case.user.change(update, [event], now)?).await;
         if patience.settled(written, &app.entropy).await? {
-            let answer = if challenge.enrols { Answer::EnrolmentRequired(owed) } else { Answer::SecondFactorRequired(owed) };
+            let answer = if enrols { Answer::EnrolmentRequired(owed) } else { Answer::SecondFactorRequired(owed) };
             return Ok(Reply::ok(&answer));
         }
     }

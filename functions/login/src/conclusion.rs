@@ -38,6 +38,9 @@ impl Attempt {
                 Err(reason) => (self.rejection(reason, trim.as_deref())?, Err(Problem::new(Slug::InvalidCredentials))),
             };
             let accepted = judged.is_ok();
+            if writes.is_empty() {
+                return answer;
+            }
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return answer,
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
@@ -88,10 +91,12 @@ impl Attempt {
     /// token is used up.
     async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let mut copy = None;
-        let (update, event, answer) = match next(user, self.waived(), self.settings.second_factor.methods, self.now) {
+        let keyring = app.keyrings.current(self.now).await;
+        let source = Source::of(user.id, self.source, &keyring, self.now)?;
+        let origin = user.known.origin(&source);
+        let (update, event, answer) = match next(user, self.waived(), self.settings.second_factor.methods, origin, self.now) {
             Next::Done(acr) => {
-                let keyring = app.keyrings.current(self.now).await;
-                let (update, copied) = user.remember(user.touch(), &Source::of(user.id, self.source, &keyring, self.now)?)?;
+                let (update, copied) = user.remember(user.touch(), &source)?;
                 copy = copied;
                 (update, self.event(user.id).with("acr", acr_name(acr)), self.token(app, call, user, acr).await)
             }
@@ -99,14 +104,18 @@ impl Attempt {
                 let event = self.event(user.id).failed().with("reason", "no-usable-factor");
                 (user.touch(), event, Err(Problem::new(Slug::NoUsableFactor)))
             }
-            Next::SecondFactor(offers) => {
-                let (update, owed) = self.open(app, user, self.challenge(), offers).await?;
-                (update, self.event(user.id).with("next", "second-factor"), Ok(Answer::SecondFactorRequired(owed)))
-            }
-            Next::Enrolment(offers) => {
-                let (update, owed) = self.open(app, user, self.challenge().to_enrol(), offers).await?;
-                (update, self.event(user.id).with("next", "enrolment"), Ok(Answer::EnrolmentRequired(owed)))
-            }
+            Next::SecondFactor(offers) => match self.open(app, user, self.challenge(), offers).await {
+                Ok((update, owed)) => {
+                    (update, self.event(user.id).with("next", "second-factor"), Ok(Answer::SecondFactorRequired(owed)))
+                }
+                Err(full) => return Ok((self.cleared(), Err(full))),
+            },
+            Next::Enrolment(offers) => match self.open(app, user, self.challenge().to_enrol(), offers).await {
+                Ok((update, owed)) => {
+                    (update, self.event(user.id).with("next", "enrolment"), Ok(Answer::EnrolmentRequired(owed)))
+                }
+                Err(full) => return Ok((self.cleared(), Err(full))),
+            },
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, update.when("#disabled = :no").value("no", false));
@@ -121,6 +130,14 @@ impl Attempt {
             }
         }
         Ok((writes, answer))
+    }
+
+    /// The write of what was right and opens nothing: it was no wrong password either. A token is not used up by it.
+    fn cleared(&self) -> Vec<Write> {
+        match &self.first {
+            First::Password { username, .. } => vec![Write::delete(password::failures_key(self.account, username))],
+            First::IdToken { .. } => Vec::new(),
+        }
     }
 
     /// Whether the token was used before. A second use is not let in, whatever else stood in its way.
@@ -154,7 +171,8 @@ impl Attempt {
 
     async fn open(&self, app: &App, user: &User, challenge: Challenge, offers: Vec<Offer>) -> Result<(Write, Owed), Problem> {
         let keyring = app.keyrings.current(self.now).await;
-        opening::open(user, &challenge, offers, &keyring, &app.entropy, self.now)
+        let source = Source::of(user.id, self.source, &keyring, self.now)?;
+        opening::open(user, challenge, offers, &source, (&keyring, &app.entropy, self.now))
     }
 
     async fn token(&self, app: &App, call: &Call, user: &User, acr: Acr) -> Result<Answer, Problem> {

@@ -264,8 +264,10 @@ impl Case {
 
     /// Whether a link would lead the user on: it takes a factor beside the mailbox.
     fn is_led_on(&self, user: &User) -> bool {
-        let offered = user.offered_methods(self.settings.second_factor.methods, self.now);
-        offered.into_iter().any(|method| Purpose::Password.admits(method))
+        // From where it will be opened, nobody knows yet.
+        let usable =
+            |method: &Method| user.can_use(*method, self.settings.second_factor.methods) && Purpose::Password.admits(*method);
+        Method::ALL.iter().filter(|method| usable(method)).any(|method| user.factor(*method).is_of_use(self.now))
     }
 
     /// Why no mail is sent, for the audit alone.

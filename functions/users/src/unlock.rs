@@ -7,6 +7,8 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, Write};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
+use shared::user::factor::clear;
+use shared::user::known::Origin;
 use shared::user::{Method, User, password};
 
 use crate::user::{self, Response};
@@ -21,7 +23,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         let mut user = user::find(app, call, caller.account.id).await?;
         let written = app.table.transact(writes(&user, event.clone(), now)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            user.factors.values_mut().for_each(|factor| factor.failures = 0);
+            user.factors.values_mut().for_each(|factor| *factor = factor.cleared());
             return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
         }
     }
@@ -29,12 +31,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
 
 fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
     let counted = Method::ALL.into_iter().map(Method::name).filter(|name| user.factors.contains_key(*name));
-    // A count that is on its way to be taken back must not be taken from what is counted from now on: the epoch moves.
-    let lift = |write: Write, name| {
-        let factor = format!("#factors.#{name}");
-        write.and(&format!(", {factor}.#failures = :zero, {factor}.#epoch = {factor}.#epoch + :one"))
-    };
-    let update = counted.fold(user.touch(), lift).value("zero", 0_u32).value("one", 1_u32);
+    let update = counted.fold(user.touch(), |update, name| clear(update, name, Origin::Known));
     let mut writes = user.change(update, [event], now)?;
     writes.push(Write::delete(password::failures_key(user.account, &user.username)));
     Ok(writes)

@@ -8,6 +8,7 @@ use shared::dynamo::{keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::ids::{AccountId, UserId};
 use shared::throttle::Allowed;
+use shared::user::known::Origin;
 use shared::user::{Kind, Method, User};
 use utoipa::ToSchema;
 
@@ -50,8 +51,8 @@ pub struct Response {
     /// The factors that are set up, whether or not the account has them on.
     #[schema(example = json!(["sms", "email"]))]
     pub factors: Vec<Method>,
-    /// The factors that take no code now, for too many wrong ones: what `POST /v1/users/{id}/unlock` lifts. A password's delay, which
-    /// that lifts as well, is a quarter of an hour at most and not told here.
+    /// The factors that take no code now, for too many wrong ones: what `POST /v1/users/{id}/unlock` lifts. What it lifts of the password
+    /// is not told here.
     pub locks: Vec<Lock>,
 }
 
@@ -61,6 +62,10 @@ pub struct Response {
 pub struct Lock {
     /// The factor.
     pub method: Method,
+    /// From where it takes none: the addresses that the user is known at, for a completed sign-in of the last 90 days, or any other. Each
+    /// has a count of its own.
+    #[schema(value_type = String, example = "unknown")]
+    pub addresses: &'static str,
     /// Wrong codes in a row.
     #[schema(example = 12)]
     pub failures: u32,
@@ -70,14 +75,18 @@ pub struct Lock {
 }
 
 impl Lock {
-    fn of(user: &User, method: Method, now: Timestamp) -> Option<Self> {
+    fn all(user: &User, method: Method, now: Timestamp) -> impl Iterator<Item = Self> {
+        Origin::ALL.into_iter().filter_map(move |origin| Self::of(user, method, origin, now))
+    }
+
+    fn of(user: &User, method: Method, origin: Origin, now: Timestamp) -> Option<Self> {
         let factor = user.factor(method);
-        let until = match factor.allowed(now) {
+        let until = match factor.allowed(origin, now) {
             Allowed::Now => return None,
             Allowed::From(moment) => Some(moment.to_rfc3339()),
             Allowed::Never => None,
         };
-        Some(Self { method, failures: factor.failures, until })
+        Some(Self { method, addresses: origin.name(), failures: factor.count(origin).failures, until })
     }
 }
 
@@ -96,7 +105,7 @@ impl Response {
             disabled: user.disabled,
             created_at: user.created_at.to_rfc3339(),
             factors: Method::ALL.into_iter().filter(|method| user.has(*method)).collect(),
-            locks: Method::ALL.into_iter().filter_map(|method| Lock::of(user, method, now)).collect(),
+            locks: Method::ALL.into_iter().flat_map(|method| Lock::all(user, method, now)).collect(),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Agreement, Link, Refusal};
-use crate::challenge::{Challenge, KEPT_MAX};
+use crate::challenge::Challenge;
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Write, keys};
 use crate::ids::{AgreementId, RecipientId, SessionId};
@@ -257,22 +257,13 @@ impl Recipient {
         }
     }
 
-    /// Adds to an update of this recipient's item that the challenges that are over are removed, some at once, and the oldest where
-    /// there are too many.
+    /// Adds to an update of this recipient's item that challenges that are over are removed, some at once. One that is live makes no
+    /// room: [`OPENINGS`] keeps them few.
     #[must_use]
     pub fn prune(&self, update: Write, now: Timestamp) -> Write {
-        self.displaced(now).into_iter().enumerate().fold(update, |update, (index, name)| {
+        let over = self.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now).take(PRUNED_AT_ONCE);
+        over.enumerate().fold(update, |update, (index, (name, _))| {
             update.remove(format!("#challenges.#old{index}")).name(&format!("old{index}"), name)
         })
-    }
-
-    fn displaced(&self, now: Timestamp) -> Vec<&str> {
-        let over = self.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now);
-        let mut names: Vec<&str> = over.map(|(name, _)| name.as_str()).take(PRUNED_AT_ONCE).collect();
-        if self.challenges.len() - names.len() >= KEPT_MAX {
-            let open = self.challenges.iter().filter(|(_, challenge)| challenge.expires_at > now);
-            names.extend(open.min_by_key(|(_, challenge)| challenge.opened_at).map(|(name, _)| name.as_str()));
-        }
-        names
     }
 }

@@ -15,7 +15,8 @@ use crate::ids::{AccountId, AgreementId, RecipientId};
 use crate::keyring::{Keyring, KeyringError};
 use crate::secret::{self, Fingerprint, Secret};
 use crate::throttle::Allowed;
-use crate::user::{FACTOR_BACKOFF, Method};
+use crate::user::Method;
+use crate::user::known::Origin;
 
 use super::Recipient;
 
@@ -187,7 +188,7 @@ impl Ticket {
         if challenge.tries_left() == 0 {
             return Err(Refusal::TriesSpent(challenge.expires_at));
         }
-        match recipient.factor(method).allowed(now) {
+        match recipient.factor(method).allowed(Origin::Stranger, now) {
             Allowed::Now => Ok(challenge),
             Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
             Allowed::Never => Err(Refusal::FactorDisabled),
@@ -208,8 +209,7 @@ impl Ticket {
     /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
     pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
         let write = Write::update(self.key(), "");
-        let write = self.guard(crate::challenge::counted(write, method, try_id, now), now);
-        FACTOR_BACKOFF.guard(write, "#factors.#m.#failures", "#factors.#m.#failed_at", now)
+        self.guard(crate::challenge::counted(write, method, Origin::Stranger, try_id, now), now)
     }
 }
 

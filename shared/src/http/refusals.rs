@@ -90,6 +90,14 @@ pub fn password_delayed(moment: Timestamp, now: Timestamp) -> Problem {
         .retry_after(moment.until(now), &PASSWORD)
 }
 
+/// The problem of a user, or of an address of theirs, with too many challenges of late.
+pub fn too_many_challenges(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
+    let policy = Policy { name: "challenges", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+    Problem::new(Slug::TooManyAttempts)
+        .detail("Too many sign-ins of this user were begun of late. One that was begun can be gone on with.")
+        .retry_after(until.until(now), &policy)
+}
+
 /// The problem of a destination or a source address that has had its share of messages.
 pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
     let policy = Policy { name: "sends", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };

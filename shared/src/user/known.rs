@@ -15,11 +15,11 @@
 //! let source = Source::of(user.id, call.source, &keyring, now)?; // a MAC for each key of the ring: make it once for a request
 //! let origin = user.known.origin(&source);                      // the user was read
 //! let origin = ticket.origin(&source);                          // a challenge was shown, and the user is not read yet
-//! let most = user.known.allotted(10, origin, now);              // of a limit of 10, what this origin may use up: 5, or 10
+//! let full = user.known.full_until(limit, &log, origin, now);   // moments, the newest first, each with its origin
+//! let most = user.known.allotted(10, origin, now);              // of 10, what this origin may use up by itself: 5, or 10
 //! ```
 //! A user who has no known address yet (`user.known.is_empty(now)`) is only ever met by strangers, and these have all of a limit. What
-//! is counted is counted by origin; strangers are held against [`Known::allotted`] with what they have used, and both together against
-//! the whole.
+//! is counted is counted by origin; [`Known::full_until`] is the rule.
 //!
 //! [`User::remember`]: super::User::remember
 
@@ -33,6 +33,7 @@ use crate::entropy::Entropy;
 use crate::ids::UserId;
 use crate::keyring::{Keyring, KeyringError, Mac};
 use crate::secret::{Fingerprint, equal};
+use crate::throttle::Limit;
 
 /// How many addresses of a user are kept.
 pub const KEPT_MAX: usize = 8;
@@ -42,6 +43,8 @@ pub const LIFETIME: Span = Span::days(90);
 const COPY_LAG: Span = Span::days(1);
 /// The characters of a MAC that are kept: 128 bits.
 const DIGEST: usize = 22;
+/// The characters of a mark: 66 bits.
+const MARK: usize = 11;
 /// The bytes of a MAC that a sketch has. Four of them are met by chance once in 2^29 addresses, and then lead to no more than the other
 /// of two counts.
 const SKETCHED: usize = 4;
@@ -90,13 +93,17 @@ impl Source {
         Ok(Self { current: shortened(keyring.mac(&message, now)?), every, now })
     }
 
-    /// What is kept of it beside something that happened from it.
-    pub fn kept(&self) -> &Mac {
-        &self.current
+    /// What is kept of it for minutes beside something that happened from it.
+    pub fn mark(&self) -> &str {
+        marked(&self.current)
     }
 
-    /// Whether `kept` is of this address.
-    pub fn is(&self, kept: &Mac) -> bool {
+    /// Whether `mark` is of this address, whichever key of the ring made it.
+    pub fn has_mark(&self, mark: &str) -> bool {
+        self.every.iter().any(|mac| marked(mac) == mark)
+    }
+
+    fn is(&self, kept: &Mac) -> bool {
         let same = |mac: &Mac| mac.key_id == kept.key_id && equal(mac.digest.as_bytes(), kept.digest.as_bytes());
         self.every.iter().fold(false, |found, mac| found | same(mac))
     }
@@ -139,6 +146,35 @@ impl Known {
         match origin {
             Origin::Stranger if !self.is_empty(now) => whole.div_ceil(2),
             Origin::Stranger | Origin::Known => whole,
+        }
+    }
+
+    /// Until when `origin` has used up its part of `limit`, if it has, given what was counted: the newest first, each with its origin.
+    ///
+    /// Strangers are held against their half, and against the whole; known addresses against the whole, in which strangers never count
+    /// for more than half, also where these took more while no address was known.
+    pub fn full_until(&self, limit: Limit, log: &[(Timestamp, Origin)], origin: Origin, now: Timestamp) -> Option<Timestamp> {
+        let half = limit.quota.div_ceil(2);
+        let of_strangers = || log.iter().filter(|(_, whose)| *whose == Origin::Stranger).map(|(at, _)| *at);
+        let all: Vec<Timestamp> = log.iter().map(|(at, _)| *at).collect();
+        match origin {
+            Origin::Stranger => {
+                let part = Limit { quota: self.allotted(limit.quota, origin, now), ..limit };
+                let strangers: Vec<Timestamp> = of_strangers().collect();
+                part.full_until(&strangers, now).max(limit.full_until(&all, now))
+            }
+            Origin::Known => {
+                let live = of_strangers().filter(|at| at.plus(limit.span) > now).count();
+                // The oldest of them are those that count: they are the first to make room.
+                let mut beyond = live.saturating_sub(half);
+                let counted = log.iter().filter(|(_, whose)| {
+                    let counts = *whose == Origin::Known || beyond == 0;
+                    beyond -= usize::from(!counts);
+                    counts
+                });
+                let counted: Vec<Timestamp> = counted.map(|(at, _)| *at).collect();
+                limit.full_until(&counted, now)
+            }
         }
     }
 
@@ -206,6 +242,10 @@ impl Sketch {
 fn place(salt: &[u8], mac: &Mac) -> [u8; SKETCHED] {
     let hashed = Fingerprint::of(&[salt, mac.digest.as_bytes()].concat()).short();
     std::array::from_fn(|index| hashed.get(index).copied().unwrap_or_default())
+}
+
+fn marked(mac: &Mac) -> &str {
+    mac.digest.get(..MARK).unwrap_or(&mac.digest)
 }
 
 fn shortened(mut mac: Mac) -> Mac {
@@ -300,6 +340,61 @@ mod tests {
         assert_eq!(strangers(&known, NOW.plus(LIFETIME)), [60, 10, 5]);
         assert_eq!(strangers(&Known::default(), NOW), [60, 10, 5]);
         assert_eq!(known.allotted(60, Origin::Known, NOW), 60);
+    }
+
+    #[test]
+    fn a_mark_is_of_its_address_whichever_key_made_it() {
+        let made = keyring::make(NOW, &Entropy::seeded(1)).unwrap();
+        let rotated = keyring::rotate(made.expose(), NOW.plus(Span::days(1)), &Entropy::seeded(2)).unwrap();
+        let mark = source(&Keyring::parse(made.expose()).unwrap(), "203.0.113.7", NOW).mark().to_owned();
+        let ring = Keyring::parse(rotated.expose()).unwrap();
+        let later = NOW.plus(Span::days(2));
+        assert_ne!(source(&ring, "203.0.113.7", later).mark(), mark);
+        assert!(source(&ring, "203.0.113.7", later).has_mark(&mark));
+        assert!(!source(&ring, "203.0.113.8", later).has_mark(&mark));
+    }
+
+    /// How many of each origin a limit of `quota` lets through at once, when so many were counted before.
+    fn let_through(quota: usize, (strangers, knowns): (usize, usize), origin: Origin, has_known: bool) -> usize {
+        let limit = Limit { quota, span: Span::minutes(10) };
+        let known = if has_known { Known::default().with(&source(&ring(), "203.0.113.7", NOW)) } else { Known::default() };
+        let mut log = [vec![(NOW, Origin::Stranger); strangers], vec![(NOW, Origin::Known); knowns]].concat();
+        let before = log.len();
+        while known.full_until(limit, &log, origin, NOW).is_none() {
+            log.insert(0, (NOW, origin));
+        }
+        assert!(known.full_until(limit, &log, origin, NOW.plus(limit.span)).is_none(), "the span is over");
+        log.len() - before
+    }
+
+    #[test]
+    fn a_limit_is_shared_so_that_strangers_leave_half_of_it() {
+        let (known, stranger) = (Origin::Known, Origin::Stranger);
+        assert_eq!(let_through(60, (0, 0), stranger, false), 60, "who has none yet has all");
+        assert_eq!(let_through(60, (0, 0), stranger, true), 30);
+        assert_eq!(let_through(60, (30, 0), known, true), 30);
+        assert_eq!(let_through(60, (0, 0), known, true), 60);
+        assert_eq!(let_through(60, (0, 45), stranger, true), 15, "both together stay under the whole");
+        assert_eq!(let_through(60, (60, 0), known, true), 30, "also where strangers took all while nothing was known");
+        assert_eq!(let_through(5, (3, 0), known, true), 2);
+        assert_eq!(let_through(5, (0, 0), stranger, true), 3);
+    }
+
+    #[test]
+    fn what_makes_room_first_says_until_when() {
+        let limit = Limit { quota: 4, span: Span::minutes(10) };
+        let known = Known::default().with(&source(&ring(), "203.0.113.7", NOW));
+        let at = |second| NOW.plus(Span::seconds(second));
+        let log = [
+            (at(5), Origin::Stranger),
+            (at(4), Origin::Known),
+            (at(3), Origin::Stranger),
+            (at(2), Origin::Stranger),
+            (at(1), Origin::Known),
+        ];
+        let until = |origin| known.full_until(limit, &log, origin, at(6)).map(|until| until.until(NOW).as_secs());
+        // Of three strangers the newest is beyond their half: what counts for a known address are the moments 1 to 4.
+        assert_eq!([until(Origin::Known), until(Origin::Stranger)], [Some(601), Some(603)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod change;
 pub mod contact;
 pub mod credential;
+pub mod factor;
 pub mod fields;
 pub mod known;
 pub mod password;
@@ -25,12 +26,12 @@ use crate::challenge::Challenge;
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Failure, Write, document, keys};
 use crate::ids::{AccountId, UserId};
-use crate::throttle::{Allowed, Backoff};
+use crate::throttle::Allowed;
 use crate::{recovery, totp};
-use known::{Known, Source};
+use factor::clear;
+use known::{Known, Origin, Source};
 
-/// Wrong codes: from the 10th in a row a delay that doubles from 30 s to 1 h; at 100 the factor is disabled (NIST SP 800-63B-4 §3.2.2).
-pub const FACTOR_BACKOFF: Backoff = Backoff { free: 10, base: Span::seconds(30), cap: Span::hours(1), disabled_at: Some(100) };
+pub use factor::{FACTOR_BACKOFF, Factor};
 
 /// How long an administrator's reset lets a user set up a new app with less than a second factor.
 pub const RESET_LIFETIME: Span = Span::days(7);
@@ -80,25 +81,6 @@ impl Method {
             Self::Email => methods.email,
             Self::Totp | Self::RecoveryCode => methods.totp,
         }
-    }
-}
-
-/// The wrong codes of a factor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(default)]
-pub struct Factor {
-    /// Wrong codes in a row.
-    pub failures: u32,
-    /// When the last was tried.
-    pub failed_at: Timestamp,
-    /// Counts the successes: a count that is taken back must not be taken from what was counted since.
-    pub epoch: u64,
-}
-
-impl Factor {
-    /// Whether a code may be tried or sent.
-    pub fn allowed(&self, now: Timestamp) -> Allowed {
-        FACTOR_BACKOFF.allowed(self.failures, self.failed_at, now)
     }
 }
 
@@ -226,9 +208,10 @@ impl User {
         self.has(method) && method.is_on(methods)
     }
 
-    /// The methods that can be offered: a factor that only an administrator can unlock is none.
-    pub fn offered_methods(&self, methods: Methods, now: Timestamp) -> Vec<Method> {
-        let offered = |method: &Method| self.can_use(*method, methods) && self.factor(*method).allowed(now) != Allowed::Never;
+    /// The methods that can be offered to an origin: a factor that takes no code of it until somebody unlocks it is none.
+    pub fn offered_methods(&self, methods: Methods, origin: Origin, now: Timestamp) -> Vec<Method> {
+        let takes_codes = |method: Method| self.factor(method).allowed(origin, now) != Allowed::Never;
+        let offered = |method: &Method| self.can_use(*method, methods) && takes_codes(*method);
         Method::ALL.into_iter().filter(offered).collect()
     }
 
@@ -277,13 +260,9 @@ impl User {
 
     /// An update that takes away the app, whatever stands in for it, and their counts.
     pub fn remove_app(&self) -> Write {
-        let update = self.touch().and(", #version = #version + :one").value("one", 1_u64).value("zero", 0_u32);
+        let update = self.touch().and(", #version = #version + :one").value("one", 1_u64);
         let update = update.remove("#app").remove("#recovery").remove("#enrolment");
-        // A count that is on its way to be taken back must not be taken from what is counted from now on: the epoch moves.
-        [Method::Totp, Method::RecoveryCode].map(Method::name).into_iter().fold(update, |update, name| {
-            let factor = format!("#factors.#{name}");
-            update.and(&format!(", {factor}.#failures = :zero, {factor}.#epoch = {factor}.#epoch + :one"))
-        })
+        [Method::Totp, Method::RecoveryCode].iter().fold(update, |update, method| clear(update, method.name(), Origin::Known))
     }
 
     /// Adds to an update of this user's item that the access tokens that were signed so far are no longer taken.

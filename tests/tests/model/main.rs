@@ -50,6 +50,8 @@ pub enum Step {
     Set(&'static str, bool),
     /// A method in the group: on, off, or as the account has it.
     SetGroup(&'static str, Option<bool>),
+    /// Everybody goes to another place.
+    Move(usize),
     /// The network is on the allowlist, or not.
     Allowlist(bool),
     /// Other people of the account use up the texts of the hour, but for so many.
@@ -95,6 +97,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (select(vec!["sms", "email", "totp"]), select(vec![None, None, Some(true), Some(true), Some(true), Some(false)]))
             .prop_map(|(name, on)| Step::SetGroup(name, on)),
         1 => any::<bool>().prop_map(Step::Allowlist),
+        3 => select(vec![0_usize, 0, 1, 2]).prop_map(Step::Move),
         1 => (0..4_i64).prop_map(Step::Pump),
         1 => Just(Step::Rotate),
         1 => Just(Step::CleanUp),
@@ -124,7 +127,7 @@ fn config(cases: u32) -> Config {
 }
 
 /// Every rule that the reference can give as a reason. One that nothing meets is one that no sequence tests.
-const RULES: [&str; 42] = [
+const RULES: [&str; 47] = [
     "login: password right",
     "login: nothing more is asked",
     "login: nothing more is asked on the allowlist",
@@ -142,6 +145,11 @@ const RULES: [&str; 42] = [
     "factor delayed: totp",
     "factor delayed: recovery_code",
     "factor disabled",
+    "factor delayed at a known address",
+    "factor disabled at a known address",
+    "challenge: twenty from an address",
+    "challenge: sixty of a user",
+    "challenge: half is kept for known addresses",
     "send: sent",
     "send: too soon",
     "send: destination",

@@ -3,7 +3,7 @@
 
 mod afterwards;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rules::{Budget, CHALLENGE, CODE, Count, Expected, LINK, Moments, STEP, code_delay, password_delay};
 
@@ -27,6 +27,13 @@ impl Channel {
             Self::Recovery => "recovery_code",
         }
     }
+}
+
+/// Whether a person is known where something comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    Stranger,
+    Known,
 }
 
 /// What is typed as a code.
@@ -71,7 +78,9 @@ pub struct Person {
     pub generation: u32,
     pub spared: Option<usize>,
     pub wrong_passwords: Count,
-    pub wrong_codes: BTreeMap<Channel, Count>,
+    pub wrong_codes: BTreeMap<(Channel, Origin), Count>,
+    /// The places from which a sign-in was completed.
+    pub known: BTreeSet<usize>,
     pub sent_at: BTreeMap<Channel, Moments>,
 }
 
@@ -84,6 +93,9 @@ pub struct Challenge {
     pub tries: u64,
     pub codes: BTreeMap<Channel, Vec<String>>,
     enrols: bool,
+    /// Where it was opened, and where its person was known then.
+    place: usize,
+    known: BTreeSet<usize>,
     opened_at: i64,
     used: bool,
     ended: bool,
@@ -135,6 +147,8 @@ impl Methods {
 #[derive(Debug)]
 pub struct Reference {
     pub now: i64,
+    /// The place that everybody is at.
+    pub here: usize,
     pub methods: Methods,
     pub group: BTreeMap<&'static str, bool>,
     pub internal_required: bool,
@@ -144,15 +158,19 @@ pub struct Reference {
     pub budget: Budget,
     links: Vec<Link>,
     tokens: Vec<Token>,
-    /// The failed sign-ins from the address that everybody is at, and the codes sent at its wish.
-    pub failures_here: Moments,
-    pub sends_here: Moments,
+    /// The failed sign-ins from each place, and the codes sent at its wish.
+    pub failures: [Moments; PLACES],
+    pub sends: [Moments; PLACES],
 }
+
+/// How many places there are.
+pub const PLACES: usize = 4;
 
 impl Reference {
     pub fn new(people: Vec<Person>) -> Self {
         Self {
             now: 0,
+            here: 0,
             methods: Methods { sms: true, email: false, totp: true },
             group: BTreeMap::new(),
             internal_required: true,
@@ -162,8 +180,8 @@ impl Reference {
             budget: Budget::default(),
             links: Vec::new(),
             tokens: Vec::new(),
-            failures_here: Moments::default(),
-            sends_here: Moments::default(),
+            failures: Default::default(),
+            sends: Default::default(),
         }
     }
 
@@ -181,9 +199,15 @@ impl Reference {
         }
     }
 
-    /// Whether anything is offered: a factor that only an administrator can unlock is not.
+    /// Whether this person is known here.
+    fn origin(&self, who: usize) -> Origin {
+        if self.people[who].known.contains(&self.here) { Origin::Known } else { Origin::Stranger }
+    }
+
+    /// Whether anything is offered here: a factor that only an administrator can unlock is not.
     fn is_offered_any(&self, who: usize) -> bool {
-        let over = |channel| self.people[who].wrong_codes.get(&channel).is_some_and(Count::is_over);
+        let origin = self.origin(who);
+        let over = |channel| self.people[who].wrong_codes.get(&(channel, origin)).is_some_and(Count::is_over);
         Channel::ALL.into_iter().any(|channel| self.usable(who, channel) && !over(channel))
     }
 
@@ -202,7 +226,7 @@ impl Reference {
     /// A password. What a right one opens is entered by [`Reference::opened`], and a token by [`Reference::signed`].
     pub fn login(&mut self, who: usize, right: bool, more: bool) -> Expected {
         let now = self.now;
-        if self.failures_here.is_full(100, 300, now) {
+        if self.failures[self.here].is_full(100, 300, now) {
             return Expected::refused(429, "too-many-attempts", "login: source blocked");
         }
         let person = &mut self.people[who];
@@ -211,38 +235,52 @@ impl Reference {
         }
         if !right || person.disabled {
             person.wrong_passwords.add(now);
-            self.failures_here.add(now);
+            self.failures[self.here].add(now);
             return Expected::refused(401, "invalid-credentials", "login: password wrong");
         }
         person.wrong_passwords = Count::default();
-        if person.internal && (self.allowlisted || !self.internal_required) {
+        let listed = self.allowlisted && self.here == 0;
+        if person.internal && (listed || !self.internal_required) {
             if !more {
-                let listed = self.allowlisted;
                 let rule = if listed { "login: nothing more is asked on the allowlist" } else { "login: nothing more is asked" };
                 return Expected::ok(200, rule);
             }
             if self.is_offered_any(who) {
-                return Expected::ok(200, "login: a second factor is asked for");
+                let asked = Expected::ok(200, "login: a second factor is asked for");
+                return self.too_many(who).unwrap_or(asked);
             }
         }
         if self.is_offered_any(who) {
-            Expected::ok(200, "login: password right")
+            self.too_many(who).unwrap_or_else(|| Expected::ok(200, "login: password right"))
         } else if self.may_enrol(who, false) {
-            Expected::ok(200, "login: a factor is to be set up")
+            self.too_many(who).unwrap_or_else(|| Expected::ok(200, "login: a factor is to be set up"))
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
         }
     }
 
+    /// Why no other challenge of this person is opened here, if so. What ended them all has ended their count as well.
+    fn too_many(&self, who: usize) -> Option<Expected> {
+        let recent = |challenge: &&Challenge| challenge.person == who && challenge.opened_at + CHALLENGE > self.now;
+        let recent: Vec<&Challenge> = self.challenges.iter().filter(recent).filter(|challenge| !challenge.ended).collect();
+        let here = recent.iter().filter(|challenge| challenge.place == self.here).count();
+        let known = recent.iter().filter(|challenge| challenge.known.contains(&challenge.place)).count();
+        let strangers = recent.len() - known;
+        let rule = match self.origin(who) {
+            _ if here >= 20 => "challenge: twenty from an address",
+            Origin::Stranger if recent.len() >= 60 => "challenge: sixty of a user",
+            Origin::Stranger if !self.people[who].known.is_empty() && strangers >= 30 => {
+                "challenge: half is kept for known addresses"
+            }
+            Origin::Known if known + strangers.min(30) >= 60 => "challenge: sixty of a user",
+            Origin::Stranger | Origin::Known => return None,
+        };
+        Some(Expected::refused(429, "too-many-attempts", rule))
+    }
+
     /// What a right password of this person, or an opened link, is answered with.
     pub fn status(&self, who: usize) -> &'static str {
         if self.is_offered_any(who) { "second_factor_required" } else { "enrolment_required" }
-    }
-
-    /// Whether so many challenges of this person are open that the oldest soon makes room.
-    pub fn has_many_open(&self, who: usize) -> bool {
-        let open = |challenge: &&Challenge| challenge.person == who && challenge.opened_at + CHALLENGE > self.now;
-        self.challenges.iter().filter(open).count() >= 55
     }
 
     /// Whether a link can be mailed to this person.
@@ -268,7 +306,7 @@ impl Reference {
             return Expected::refused(410, "link-expired", "link: over");
         }
         if self.is_offered_any(link.person) || self.may_enrol(link.person, true) {
-            Expected::ok(200, "link: opened")
+            self.too_many(link.person).unwrap_or_else(|| Expected::ok(200, "link: opened"))
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
         }
@@ -276,7 +314,8 @@ impl Reference {
 
     pub fn opened(&mut self, who: usize, link: Option<usize>) {
         let enrols = !self.is_offered_any(who);
-        self.challenges.push(Challenge { person: who, link, enrols, opened_at: self.now, ..Challenge::default() });
+        let (place, known) = (self.here, self.people[who].known.clone());
+        self.challenges.push(Challenge { person: who, link, enrols, place, known, opened_at: self.now, ..Challenge::default() });
     }
 
     /// Why nothing can be done with a challenge, if so.
@@ -295,17 +334,19 @@ impl Reference {
         (challenge.tries >= 5).then(|| Expected::refused(429, "too-many-attempts", "challenge: five tries"))
     }
 
-    /// Why nothing can be done with a challenge and a channel, if so.
-    fn refusal(&self, which: usize, channel: Channel) -> Option<Expected> {
+    /// Why nothing can be done with a challenge and a channel by this origin, if so.
+    fn refusal(&self, which: usize, channel: Channel, origin: Origin) -> Option<Expected> {
         let delayed = || {
-            let count = self.people[self.challenges[which].person].wrong_codes.get(&channel)?;
-            let rule = match channel {
-                Channel::Sms => "factor delayed: sms",
-                Channel::Email => "factor delayed: email",
-                Channel::App => "factor delayed: totp",
-                Channel::Recovery => "factor delayed: recovery_code",
+            let count = self.people[self.challenges[which].person].wrong_codes.get(&(channel, origin))?;
+            let rule = match (origin, channel) {
+                (Origin::Known, _) if count.is_over() => "factor disabled at a known address",
+                (Origin::Known, _) => "factor delayed at a known address",
+                (Origin::Stranger, _) if count.is_over() => "factor disabled",
+                (Origin::Stranger, Channel::Sms) => "factor delayed: sms",
+                (Origin::Stranger, Channel::Email) => "factor delayed: email",
+                (Origin::Stranger, Channel::App) => "factor delayed: totp",
+                (Origin::Stranger, Channel::Recovery) => "factor delayed: recovery_code",
             };
-            let rule = if count.is_over() { "factor disabled" } else { rule };
             let is_refused = count.is_over() || count.is_delayed(code_delay, self.now);
             is_refused.then(|| Expected::refused(429, "too-many-attempts", rule))
         };
@@ -314,7 +355,8 @@ impl Reference {
 
     /// A wish for a code. What was sent is entered by [`Reference::sent`].
     pub fn send(&mut self, which: usize, channel: Channel) -> Expected {
-        if let Some(refusal) = self.refusal(which, channel) {
+        let origin = self.origin(self.challenges[which].person);
+        if let Some(refusal) = self.refusal(which, channel, origin) {
             return refusal;
         }
         let (now, challenge) = (self.now, &self.challenges[which]);
@@ -324,7 +366,7 @@ impl Reference {
         if challenge.sends > 0 && now < challenge.sent_at + (60_i64 << (challenge.sends - 1)) {
             return Expected::refused(429, "resend-too-soon", "send: too soon");
         }
-        if self.sends_here.is_full(25, 300, now) {
+        if self.sends[self.here].is_full(25, 300, now) {
             return Expected::refused(429, "too-many-sends", "send: source");
         }
         let full = |sends: &Moments| sends.is_full(5, 600, now) || sends.is_full(10, 3_600, now);
@@ -343,7 +385,7 @@ impl Reference {
         challenge.sent_at = now;
         challenge.codes.entry(channel).or_default().push(code);
         challenge.code_sent_at.insert(channel, now);
-        self.sends_here.add(now);
+        self.sends[self.here].add(now);
         self.people[challenge.person].sent_at.entry(channel).or_default().add(now);
         if channel == Channel::Sms {
             challenge.texts.push(now);
@@ -353,7 +395,10 @@ impl Reference {
 
     /// A try at a code.
     pub fn verify(&mut self, which: usize, channel: Channel, typed: Typed) -> Expected {
-        if let Some(refusal) = self.refusal(which, channel) {
+        // Who is known is told by the challenge, as it was when it was opened.
+        let known = self.challenges[which].known.contains(&self.here);
+        let origin = if known { Origin::Known } else { Origin::Stranger };
+        if let Some(refusal) = self.refusal(which, channel, origin) {
             return refusal;
         }
         let (now, who) = (self.now, self.challenges[which].person);
@@ -366,7 +411,9 @@ impl Reference {
                 if channel == Channel::Sms {
                     self.budget.complete(&self.challenges[which].texts, now);
                 }
-                self.people[who].wrong_codes.remove(&channel);
+                // A success from a known address ends the strangers' count as well.
+                let cleared = |counted: Channel, whose: Origin| counted == channel && whose <= origin;
+                self.people[who].wrong_codes.retain(|(counted, whose), _| !cleared(*counted, *whose));
                 self.complete(which);
                 return Expected::ok(200, "verify: right");
             }
@@ -374,7 +421,7 @@ impl Reference {
             Verdict::Superseded => ("code-superseded", "verify: superseded"),
             Verdict::Used(rule) => ("code-invalid", rule),
             Verdict::Wrong => {
-                self.people[who].wrong_codes.entry(channel).or_default().add(now);
+                self.people[who].wrong_codes.entry((channel, origin)).or_default().add(now);
                 ("code-invalid", "verify: wrong")
             }
         };
@@ -444,7 +491,7 @@ impl Reference {
         let person = &mut self.people[who];
         person.app = Some(self.now / STEP);
         person.recovery_used = Some([false; 10]);
-        person.wrong_codes.remove(&Channel::App);
+        person.wrong_codes.retain(|(channel, _), _| *channel != Channel::App);
         Expected::ok(201, "enrol: set up")
     }
 }

@@ -45,8 +45,8 @@ impl Expected {
     }
 }
 
-/// So many wrong codes in a row, and only an administrator helps.
-pub const DISABLED_AT: u32 = 100;
+/// So many wrong codes of an origin in a row, and only an administrator helps.
+pub const DISABLED_AT: u32 = 50;
 
 /// Failures in a row.
 #[derive(Debug, Default)]

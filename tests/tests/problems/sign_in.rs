@@ -112,7 +112,7 @@ async fn the_errors_of_a_code() {
     let (challenge, old) = walk.world.challenge_and_code(&ann).await;
     walk.refuses_without_a_table(verify, path, Some(&body(&challenge, &old))).await;
     walk.refuses_bodies(verify, path).await;
-    walk.refuses_body(verify, Slug::InvalidRequest, path, body(&challenge, "12 34")).await;
+    walk.refuses_body(verify, Slug::InvalidRequest, path, body(&challenge, "12a34")).await;
     walk.refuses_body(verify, Slug::InvalidRequest, path, json!({"challenge": challenge, "method": "fax", "code": "1"})).await;
     walk.refuses_body(verify, Slug::ChallengeUnknown, path, body("chl_x.y.z", "123456")).await;
     let by_mail = json!({"challenge": challenge, "method": "email", "code": "12345678"});

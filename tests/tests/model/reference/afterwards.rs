@@ -4,10 +4,11 @@ use super::{Channel, Reference, Token};
 use crate::rules::{Count, Expected, FRESH, TOKEN};
 
 impl Reference {
-    /// A token is handed out; `second` says whether a second factor of another kind was proved.
+    /// A token is handed out, and its person known from now on where that is; `second` says whether a second factor of another kind was proved.
     pub fn signed(&mut self, who: usize, second: bool) {
         let generation = self.people[who].generation;
         self.tokens.push(Token { person: who, generation, proved_at: self.now, second });
+        self.people[who].known.insert(self.here);
     }
 
     /// A token is shown.
@@ -76,6 +77,6 @@ impl Reference {
         self.end_proofs(who);
         let person = &mut self.people[who];
         (person.app, person.recovery_used, person.was_reset) = (None, None, true);
-        person.wrong_codes.retain(|channel, _| !matches!(channel, Channel::App | Channel::Recovery));
+        person.wrong_codes.retain(|(channel, _), _| !matches!(channel, Channel::App | Channel::Recovery));
     }
 }

@@ -4,7 +4,7 @@ use shared::clock::{Span, Timestamp};
 use shared::dynamo::{Key, Write, keys};
 
 use super::Trial;
-use crate::reference::{Channel, Typed};
+use crate::reference::{Channel, Origin, Typed};
 use crate::rules::{CODE, Count, DISABLED_AT, LINK, Moments};
 use crate::{Seen, Step};
 
@@ -17,6 +17,8 @@ const DELAYED_AT: usize = 10;
 /// Failed sign-ins of an address in five minutes, and codes sent at its wish.
 const FAILURES_HERE: usize = 100;
 const SENDS_HERE: usize = 25;
+/// The address that everybody begins at.
+const HERE: &str = super::ADDRESSES[0];
 /// Texts that a number is sent in ten minutes.
 const TEXTS: usize = 5;
 
@@ -33,7 +35,7 @@ pub async fn play() -> Seen {
     seen
 }
 
-const STORIES: usize = 13;
+const STORIES: usize = 16;
 
 impl Trial {
     async fn tell(&mut self, story: usize) {
@@ -50,7 +52,10 @@ impl Trial {
             9 => self.a_source_is_sent_no_more().await,
             10 => self.a_phone_is_disabled_and_nothing_else_is_there().await,
             11 => self.an_app_is_disabled_and_its_recovery_codes_are_not().await,
-            _ => self.methods_are_switched_off().await,
+            12 => self.methods_are_switched_off().await,
+            13 => self.strangers_open_challenges().await,
+            14 => self.who_has_no_known_address_leaves_all_to_strangers().await,
+            _ => self.codes_are_guessed_at_a_known_address().await,
         }
     }
 
@@ -82,11 +87,13 @@ impl Trial {
     }
 
     async fn an_app_is_guessed_at(&mut self) {
+        self.arrange(&Step::Move(1)).await;
         self.guess(CID, Channel::App, DELAYED_AT + 1).await;
         self.sign_in(CID, Channel::App).await;
     }
 
     async fn recovery_codes_are_guessed_at(&mut self) {
+        self.arrange(&Step::Move(1)).await;
         self.guess(CID, Channel::Recovery, DELAYED_AT + 1).await;
         self.sign_in(CID, Channel::Recovery).await;
     }
@@ -101,8 +108,8 @@ impl Trial {
 
     /// The last but one that the address may have: the next is answered, and the one after it is not.
     async fn a_source_is_blocked(&mut self) {
-        self.was_here(keys::source_failures("127.0.0.1"), FAILURES_HERE - 1).await;
-        self.reference.failures_here = Moments::at_once(FAILURES_HERE - 1, self.reference.now);
+        self.was_here(keys::source_failures(HERE), FAILURES_HERE - 1).await;
+        self.reference.failures[0] = Moments::at_once(FAILURES_HERE - 1, self.reference.now);
         for who in [ANN, BEN] {
             let _ = self.login(who, false, false).await;
             let _ = self.login(who, true, false).await;
@@ -112,8 +119,8 @@ impl Trial {
     }
 
     async fn a_source_is_sent_no_more(&mut self) {
-        self.was_here(keys::source_sends("127.0.0.1"), SENDS_HERE - 1).await;
-        self.reference.sends_here = Moments::at_once(SENDS_HERE - 1, self.reference.now);
+        self.was_here(keys::source_sends(HERE), SENDS_HERE - 1).await;
+        self.reference.sends[0] = Moments::at_once(SENDS_HERE - 1, self.reference.now);
         for _ in 0..2 {
             let Some(which) = self.login(ANN, true, false).await else { return };
             self.send(which, Channel::Sms).await;
@@ -154,14 +161,69 @@ impl Trial {
         self.sign_in(CID, Channel::App).await;
     }
 
-    /// Makes it that somebody has typed so many wrong codes, the last of them so long ago that no delay is left.
+    async fn strangers_open_challenges(&mut self) {
+        self.sign_in(ANN, Channel::Sms).await;
+        for place in [1, 2, 0] {
+            self.arrange(&Step::Move(place)).await;
+            for _ in 0..21 {
+                let _ = self.login(ANN, true, false).await;
+            }
+        }
+        self.arrange(&Step::Wait(600)).await;
+        let _ = self.login(ANN, true, false).await;
+    }
+
+    async fn who_has_no_known_address_leaves_all_to_strangers(&mut self) {
+        for (place, times) in [(0, 20), (1, 20), (2, 18), (3, 3)] {
+            self.arrange(&Step::Move(place)).await;
+            for _ in 0..times {
+                let _ = self.login(ANN, true, false).await;
+            }
+        }
+        // Once something is known, half of it is theirs, whatever strangers took before.
+        self.send(60, Channel::Sms).await;
+        self.verify(60, Channel::Sms, Typed::Last).await;
+        let _ = self.login(ANN, true, false).await;
+    }
+
+    async fn codes_are_guessed_at_a_known_address(&mut self) {
+        self.sign_in(ANN, Channel::Sms).await;
+        self.arrange(&Step::Wait(60)).await;
+        // As often as it is delayed, and that does not delay anybody elsewhere.
+        self.guess(ANN, Channel::Sms, DELAYED_AT + 1).await;
+        self.arrange(&Step::Move(1)).await;
+        self.guess(ANN, Channel::Sms, 1).await;
+        self.arrange(&Step::Move(0)).await;
+        self.arrange(&Step::Wait(30)).await;
+        self.sign_in(ANN, Channel::Sms).await;
+        self.has_failed_at(ANN, Channel::Sms, DISABLED_AT - 1, Origin::Known).await;
+        self.guess(ANN, Channel::Sms, 2).await;
+        self.arrange(&Step::Move(1)).await;
+        self.sign_in(ANN, Channel::Sms).await;
+        self.arrange(&Step::Move(0)).await;
+        let _ = self.login(ANN, true, false).await;
+    }
+
     async fn has_failed(&mut self, who: usize, channel: Channel, times: u32) {
+        self.has_failed_at(who, channel, times, Origin::Stranger).await;
+        if !self.reference.people[who].known.is_empty() {
+            self.has_failed_at(who, channel, times, Origin::Known).await;
+        }
+    }
+
+    /// Makes it that somebody has typed so many wrong codes, the last of them so long ago that no delay is left.
+    async fn has_failed_at(&mut self, who: usize, channel: Channel, times: u32, origin: Origin) {
         let key = keys::user(self.people[who].id.parse().unwrap());
-        let write = Write::update(key, "SET #factors.#m.#failures = :times, #factors.#m.#failed_at = :at");
+        let write = Write::update(key, "SET #factors.#m.#count = :times, #factors.#m.#moment = :at");
+        let (count, moment) = match origin {
+            Origin::Stranger => ("failures", "failed_at"),
+            Origin::Known => ("known_failures", "known_failed_at"),
+        };
         let at = self.moment().minus(Span::hours(1));
-        let write = write.name("m", channel.name()).value("times", times).value("at", at);
-        let _ = self.world.stack.table().update(write).await.unwrap();
-        self.reference.people[who].wrong_codes.insert(channel, Count::long_ago(times, self.reference.now));
+        let write = write.name("m", channel.name()).name("count", count).name("moment", moment);
+        let _ = self.world.stack.table().update(write.value("times", times).value("at", at)).await.unwrap();
+        let count = Count::long_ago(times, self.reference.now);
+        self.reference.people[who].wrong_codes.insert((channel, origin), count);
     }
 
     /// Makes it that so much was counted of the address that everybody is at, just now.
