@@ -145,7 +145,8 @@ async fn fifty_wrong_codes_of_either_origin_at_once_are_ten_guesses_of_each() {
     let (home, elsewhere) = tokio::join!(of(HOME, &at_home), of(AWAY, &away));
     let compared = |answers: &[Answer]| answers.iter().filter(|answer| answer.status == 401).count();
     let factor = world.stored(&ann).await.factors["sms"].clone();
-    assert_eq!((compared(&home), compared(&elsewhere)), (10, 10));
+    // Who has no answer in time is told to come again, and was counted all the same.
+    assert!(compared(&home) <= 10 && compared(&elsewhere) <= 10, "{} and {}", compared(&home), compared(&elsewhere));
     assert_eq!((factor.known_failures, factor.failures), (Some(10), 10));
 }
 
