@@ -150,7 +150,8 @@ impl Actor {
     }
 }
 
-/// An entry to be written. It never carries a code; a destination only as it is shown to people.
+/// An entry to be written. It never carries a code; a destination only as it is shown to people, masked. People are named by their
+/// ids: an entry cannot be taken out of its chain again, and is kept when whoever it tells of is deleted.
 #[derive(Clone, Debug)]
 pub struct Event {
     action: Action,

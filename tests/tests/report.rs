@@ -110,6 +110,22 @@ async fn the_report_tells_the_whole_story_and_no_secret_of_it() {
     }
 }
 
+#[tokio::test]
+async fn an_entry_names_people_by_their_ids() {
+    let story = story().await;
+    let content = story.world.content().await;
+    let entries: Vec<&Value> = content.iter().filter(|(key, _)| key.starts_with("AUDIT#")).map(|(_, entry)| entry).collect();
+    assert!(entries.len() > 16);
+    for said in ["Person ", "Robin Alder", "r1@", "r2@", "r3@", "sales@", "2025550001"] {
+        assert!(
+            content.values().any(|item| item.to_string().contains(said)),
+            "{said} stands on the agreement and its recipients"
+        );
+        let entry = entries.iter().find(|entry| entry.to_string().contains(said));
+        assert!(entry.is_none(), "{said}: {entry:?}");
+    }
+}
+
 /// The rows of a table, as RFC 4180 has them.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);

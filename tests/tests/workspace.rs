@@ -171,6 +171,7 @@ const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
     ("contract", "compares what four places say of each route"),
     ("cost", "the units are those that the embedded engine counts"),
     ("documents", "what is published does not come from the table"),
+    ("erasure", "as `canary`"),
     ("faults", "what goes wrong does so before the engine; the conditions are evaluated there by the routes' own suites"),
     ("holdings_model", "a model in memory"),
     ("kba_machine", "long and at random; its conditions are evaluated there by `kba`, `kba_races` and `ends`"),

@@ -272,21 +272,15 @@ impl Sending<'_> {
 
     fn event(&self, agreement: &Agreement, recipients: &[Recipient]) -> Event {
         let told = recipients.iter().map(|recipient| {
-            let mut told = serde_json::json!({
-                "id": recipient.id, "email": recipient.masked_email(), "authentication": recipient.authentication.name(),
-            });
-            if let (Some(name), Some(told)) = (&recipient.name, told.as_object_mut()) {
-                told.insert("name".into(), name.as_str().into());
-            }
-            told
+            let method = recipient.authentication.name();
+            serde_json::json!({"id": recipient.id, "email": recipient.masked_email(), "authentication": method})
         });
         let event = Event::new(Action::AgreementSent, self.caller.actor)
             .from(self.call.source)
             .with("title", agreement.title.as_str())
             .with("expires_at", agreement.expires_at.to_rfc3339())
             .with("recipients", told.collect::<Vec<_>>());
-        let event = agreement.group.iter().fold(event, |event, group| event.with("group", group.as_str()));
-        agreement.sender.name.iter().fold(event, |event, name| event.with("sender", name.as_str()))
+        agreement.group.iter().fold(event, |event, group| event.with("group", group.as_str()))
     }
 }
 

@@ -38,8 +38,7 @@ pub const fn standing(status: RecipientStatus) -> &'static str {
 }
 
 /// What the sentence says already, or the head of the report; and what is printed by itself.
-const SAID: [&str; 10] =
-    ["attempts", "from", "method", "outcome", "purpose", "recipient", "sender", "to", "token", "verified_before"];
+const SAID: [&str; 9] = ["attempts", "from", "method", "outcome", "purpose", "recipient", "to", "token", "verified_before"];
 
 /// What an entry has beside what is said of it: what somebody would ask for who compares it with another record.
 pub fn details(entry: &Entry, sentence: &str) -> String {

@@ -60,8 +60,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         Some(password) => Some(password::hash(password, &app.entropy).await?),
         None => None,
     };
-    let event = Event::new(Action::UserCreated, caller.actor).from(call.source);
-    let event = event.with("username", user.username.as_str()).with("kind", serde_json::json!(user.kind));
+    let event = Event::new(Action::UserCreated, caller.actor).from(call.source).with("kind", serde_json::json!(user.kind));
     let writes = writes(&mut user, password_hash, event, now)?;
     if let Err(failure) = app.table.transact_patiently(writes, &app.entropy).await {
         match (failure.stood_at(USER), failure.stood_at(NAME), failure.stood_at(SUBJECT)) {

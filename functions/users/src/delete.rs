@@ -1,4 +1,4 @@
-//! `DELETE /v1/users/{id}`: the user and the username go; the audit entries stay.
+//! `DELETE /v1/users/{id}`: the user and the username go; the audit entries stay, and name the id alone.
 
 use shared::api_key::Caller;
 use shared::app::App;
@@ -17,7 +17,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let mut patience = Patience::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let event = Event::new(Action::UserDeleted, caller.actor).from(call.source).with("username", user.username.as_str());
+        let event = Event::new(Action::UserDeleted, caller.actor).from(call.source);
         let written = app.table.transact(writes(&user, event, call.arrived_at)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             return Ok(Reply::empty(204));
