@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::{Kba, Locale, Settings};
 use shared::agreement::{
-    Agreement, Authentication, Frozen, KbaState, LIFETIME, Recipient, RecipientStatus, Sender, Status, Ticket,
+    Agreement, Authentication, Frozen, KbaState, LIFETIME, Recipient, RecipientStatus, Sender, Status, Ticket, Viewings,
 };
 use shared::audit::Head;
 use shared::challenge::Challenge;
@@ -81,6 +81,7 @@ impl World {
                 links: Vec::new(),
                 resends: Vec::new(),
                 openings: Vec::new(),
+                viewings: Viewings::default(),
                 factors: BTreeMap::new(),
                 challenges: BTreeMap::from([(ticket.name.clone(), Challenge::open(now))]),
                 version: 0,

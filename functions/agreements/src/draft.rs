@@ -6,7 +6,7 @@ use serde::Deserialize;
 use shared::account::{Account, Settings};
 use shared::agreement::{
     Agreement, Authentication, Frozen, KbaState, LIFETIME, LIFETIME_MAX, RECIPIENTS_MAX, Recipient, RecipientStatus, Sender,
-    Status,
+    Status, Viewings,
 };
 use shared::audit::Head;
 use shared::clock::{Span, Timestamp};
@@ -191,6 +191,7 @@ impl Drafted {
             links: Vec::new(),
             resends: Vec::new(),
             openings: Vec::new(),
+            viewings: Viewings::default(),
             // The map stands ready, because an update can only reach into one that is there.
             factors: BTreeMap::from([(Method::Sms.name().to_owned(), Factor::default())]),
             challenges: BTreeMap::new(),

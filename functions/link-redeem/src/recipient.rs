@@ -1,11 +1,11 @@
 //! A link of an agreement's recipient: proves the mailbox and nothing more. What else is asked depends on the recipient's method.
 //!
 //! Two waits: the agreement, the recipient, the account and the link in one request; one transaction tells of the opening, and opens the
-//! challenge or answers for the proof.
+//! challenge or answers for the proof. What all have signed is viewed without a word of it for a day after it was told.
 
 use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
-use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Ticket};
+use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Status, Telling, Ticket};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::Challenge;
@@ -78,47 +78,67 @@ impl Case<'_> {
     /// The writes of the opening, and its answer. Every opening asks anew.
     fn open(&self) -> Result<(Vec<Write>, Answer), Problem> {
         let asked = self.recipient.asked(&self.agreement);
-        let event = Event::new(Action::LinkOpened, Actor::Recipient(self.recipient.id)).from(self.call.source);
-        let event = event.with("method", asked.name()).with("purpose", if self.recipient.views() { "view" } else { "sign" });
+        let (update, mut events) = self.opened(asked)?;
         match asked {
             Authentication::None | Authentication::Email => {
                 let proof = Proof::recipients_link(self.now);
-                let update = self.opened().and(", #status = :proved").value("proved", self.recipient.proved().name());
-                let verified = Event::new(Action::RecipientVerified, Actor::Recipient(self.recipient.id)).from(self.call.source);
-                let verified = verified.with("method", asked.name()).with("acr", "single-factor");
-                let events = if self.recipient.views() { vec![event] } else { vec![event, verified] };
+                let update = update.and(", #status = :proved").value("proved", self.recipient.proved().name());
+                if !self.recipient.views() {
+                    events.push(self.event(Action::RecipientVerified, asked).with("acr", "single-factor"));
+                }
                 let token = self.token(&proof)?;
                 Ok((self.writes(update, events)?, Answer::Authenticated(Authenticated::new(token, &proof))))
             }
             Authentication::Sms => {
-                let (update, challenge) = self.challenge()?;
+                let (update, challenge) = self.challenge(update)?;
                 let offer = Offer { method: Method::Sms, destination: self.recipient.masked_phone() };
-                Ok((self.writes(update, vec![event])?, Answer::SecondFactorRequired(Owed::new(challenge, vec![offer]))))
+                Ok((self.writes(update, events)?, Answer::SecondFactorRequired(Owed::new(challenge, vec![offer]))))
             }
             Authentication::Kba => {
-                let (update, challenge) = self.challenge()?;
+                let (update, challenge) = self.challenge(update)?;
                 let answer = Answer::IdentityVerificationRequired(IdentityOwed::new(challenge));
-                Ok((self.writes(update, vec![event])?, answer))
+                Ok((self.writes(update, events)?, answer))
             }
         }
     }
 
-    /// The update that notes the opening.
-    fn opened(&self) -> Write {
-        let openings = OPENINGS.entered(&self.recipient.openings, self.now);
-        self.recipient.touch().and(", #openings = :openings").value("openings", openings)
+    fn event(&self, action: Action, method: Authentication) -> Event {
+        let event = Event::new(action, Actor::Recipient(self.recipient.id)).from(self.call.source);
+        event.with("method", method.name())
     }
 
-    /// The same, with a new challenge.
-    fn challenge(&self) -> Result<(Write, Secret<String>), Problem> {
+    /// The update that notes the opening, and the entry that tells of it, where it has one.
+    fn opened(&self, asked: Authentication) -> Result<(Write, Vec<Event>), Failure> {
+        let openings = OPENINGS.entered(&self.recipient.openings, self.now);
+        let update = self.recipient.touch().and(", #openings = :openings").value("openings", openings);
+        let event = self.event(Action::LinkOpened, asked).with("purpose", if self.recipient.views() { "view" } else { "sign" });
+        if self.agreement.status != Status::Completed {
+            return Ok((update, vec![event]));
+        }
+        let (viewings, telling) = self.recipient.viewings.another(self.now);
+        let update = update.and(", #viewings = :viewings").value("viewings", document(&viewings)?);
+        let events = match telling {
+            Telling::Told { untold: 0 } => vec![event],
+            Telling::Told { untold } => vec![event.with("viewings_since", untold)],
+            Telling::Counted => Vec::new(),
+        };
+        Ok((update, events))
+    }
+
+    /// The update with a new challenge.
+    fn challenge(&self, update: Write) -> Result<(Write, Secret<String>), Problem> {
         let Agreement { account, id, .. } = self.agreement;
         let (ticket, token) = Ticket::issue(account, id, self.recipient.id, self.keyring, &self.app.entropy, self.now)?;
-        let update = self.opened().and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
+        let update = update.and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
         let update = update.value("challenge", document(&Challenge::open(self.now))?);
         Ok((self.recipient.prune(update, self.now), token))
     }
 
+    /// Of what has no entry the agreement is not written: it is completed, and stays so.
     fn writes(&self, update: Write, events: Vec<Event>) -> Result<Vec<Write>, Failure> {
+        if events.is_empty() {
+            return Ok(vec![update]);
+        }
         let mut writes = self.agreement.change(self.agreement.touch(), events, self.now)?;
         writes.push(update);
         Ok(writes)

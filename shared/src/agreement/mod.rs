@@ -4,6 +4,8 @@
 //! whose head stands on the agreement's item: so every change of a recipient moves that head, and a write that says where the head
 //! stood says at once that nothing of the agreement has changed since it was read. A completion, a cancellation, an expiry and the
 //! answer of a provider at the same moment are that many writes of which one goes through; the others are decided anew from what won.
+//! One change moves no head: a viewing of what all have signed that is counted and not told (`viewing`). Nothing is decided from that count
+//! but the next telling.
 //!
 //! What was set when the agreement was sent is kept on it: nobody can switch it off afterwards.
 
@@ -11,6 +13,7 @@ mod chain;
 mod invitation;
 mod recipient;
 mod token;
+mod viewing;
 mod whole;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +27,7 @@ use crate::ids::{AccountId, AgreementId, RecipientId};
 pub use invitation::{Invited, Occasion};
 pub use recipient::{Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus};
 pub use token::{Link, Ticket};
+pub use viewing::{TOLD_EVERY, Telling, Viewings};
 pub use whole::Whole;
 
 /// How many recipients an agreement may have.
@@ -232,6 +236,7 @@ pub(crate) mod tests {
             links: Vec::new(),
             resends: Vec::new(),
             openings: Vec::new(),
+            viewings: Viewings::default(),
             factors: BTreeMap::new(),
             challenges: BTreeMap::new(),
             version: 0,

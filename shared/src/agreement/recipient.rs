@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Agreement, Link, Refusal};
+use super::{Agreement, Link, Refusal, Viewings};
 use crate::challenge::Challenge;
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Write, keys};
@@ -17,7 +17,7 @@ use crate::secret;
 use crate::throttle::{Limit, Window};
 use crate::user::{FACTOR_BACKOFF, Factor, Method, contact};
 
-/// How often a recipient's link may be opened: each opening is an audit entry.
+/// How often a recipient's link may be opened. Each opening is an audit entry until all have signed.
 pub const OPENINGS: Window =
     Window { limits: &[Limit { quota: 20, span: Span::minutes(10) }, Limit { quota: 60, span: Span::hours(24) }] };
 /// How often a recipient may be mailed another link: as often as a destination may be sent codes. The first one, which the sending
@@ -147,6 +147,9 @@ pub struct Recipient {
     /// When the link was opened of late, the newest first.
     #[serde(default)]
     pub openings: Vec<Timestamp>,
+    /// The viewings of what all have signed.
+    #[serde(default, skip_serializing_if = "Viewings::is_none")]
+    pub viewings: Viewings,
     /// The wrong codes in a row, by method.
     #[serde(default)]
     pub factors: BTreeMap<String, Factor>,
