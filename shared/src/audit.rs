@@ -109,6 +109,8 @@ pub enum Action {
     ViewingReopened,
     /// The sender lifted a delay or an end that a recipient's wrong codes had brought on.
     FactorUnlocked,
+    /// Somebody made a link that opens the agreement's report for some minutes.
+    ReportLinkCreated,
 }
 
 /// How it went.
@@ -312,9 +314,14 @@ impl Chain {
     }
 }
 
-/// The first entry that does not follow from the one before it, by its place in `entries`.
+/// The first entry that does not follow from the one before it, by its place in `entries`, which begin the chain.
 pub fn first_broken(entries: &[Entry]) -> Option<usize> {
-    let mut before = Head::default();
+    first_broken_after(&Head::default(), entries)
+}
+
+/// The same of entries that come after where the chain stood at `start`.
+pub fn first_broken_after(start: &Head, entries: &[Entry]) -> Option<usize> {
+    let mut before = start.clone();
     entries.iter().position(|entry| {
         let follows = entry.sequence == before.sequence + 1 && entry.previous == before.hash;
         let sound = entry.digest().is_ok_and(|digest| digest == entry.hash);

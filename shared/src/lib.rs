@@ -19,6 +19,7 @@
 //! | [`sso`] | ID tokens of an account's own issuer |
 //! | [`send_budget`] | texts that nobody verified, and how many there may be |
 //! | [`http`] | event in, problem out |
+//! | [`json`] | JSON in which each name stands once |
 //! | [`outbound`] | requests to addresses that somebody configured |
 //! | [`dynamo`] | the table, every key, every SDK error |
 //! | [`secret`], [`ids`] | values that cannot be printed, and names that say what they name |
@@ -54,6 +55,7 @@ pub mod exchange;
 pub mod http;
 pub mod idempotency;
 pub mod ids;
+pub mod json;
 pub mod kba;
 pub mod keyring;
 pub mod link;

@@ -2,6 +2,7 @@
 //   node agreement.mjs <base-url> <provider-url> <operator-key> <screenshot-dir>
 // The recipient's part is done by keyboard alone, in the provider's own page in its frame. Waits are for conditions; nothing sleeps.
 
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DESKTOP, PHONE, Service, check, complain, heading, openLink, perform, shoot, tabTo } from "./stage.mjs";
 
@@ -241,6 +242,69 @@ async function readReport(browser, sent, name, ...sentences) {
   await context.close();
 }
 
+/** Somebody without a key is handed a link: it opens the report in the browser, is in no address, and is over after five minutes. */
+async function readByLink(page, sent, other) {
+  const { url, expires_in: life } = await service.ask("POST", `/v1/agreements/${sent.id}/audit/links`, { key });
+  const token = new URL(url).hash.slice(1);
+  check("a link to a report is good for five minutes", life === 300, life);
+  const asked = [];
+  const listen = (request) => asked.push(request);
+  page.on("request", listen);
+  await page.goto("about:blank");
+  const response = await page.goto(url);
+  await heading(page, "Lease of Pine Street 12");
+  check("the token has left the address", new URL(page.url()).hash === "", page.url());
+  check("the token is sent in no address", asked.every((request) => !request.url().includes(token) && !(request.postData() ?? "").includes(token)));
+  page.off("request", listen);
+  const policy = response.headers()["content-security-policy"];
+  check("the page runs our own scripts alone", policy.includes("script-src 'self';") && policy.includes("style-src 'self';") && !policy.includes("unsafe"), policy);
+  const text = await page.locator("main").innerText();
+  for (const said of ["Completed", "Ann Miller", "A link was made that opens this report", "Signature"]) check(`by a link it says “${said}”`, text.includes(said), text);
+  const family = await page.evaluate(() => getComputedStyle(document.querySelector("h1")).fontFamily);
+  check("the report has its own style", family.startsWith("Georgia"), family);
+  check("the report has the focus", await page.evaluate(() => document.activeElement.id === "report"));
+  check("one part has no way to others", await page.locator("#parts").isHidden());
+  await shoot(page, screenshots, "report-by-link-phone");
+  await page.setViewportSize(DESKTOP);
+  await shoot(page, screenshots, "report-by-link");
+  await page.emulateMedia({ media: "print" });
+  check("what can be pressed is not printed", await page.locator("#print").isHidden());
+  await page.emulateMedia({ media: "screen" });
+  await page.setViewportSize(PHONE);
+  await saveReport(page, sent);
+  await openAnotherReport(page, url, other);
+  await service.ask("POST", "/_local/clock", { body: { advance: 300 } });
+  await page.goto("about:blank");
+  await page.goto(url);
+  await page.getByRole("status").filter({ hasText: "This link is over" }).waitFor();
+  await shoot(page, screenshots, "report-link-over");
+  await page.reload();
+  await page.getByRole("status").filter({ hasText: "This link is over, or not complete" }).waitFor();
+  check("without its token the page shows nothing", (await page.locator("main").innerText()) === "");
+}
+
+/** What is saved is the report, in the form that was asked for. */
+async function saveReport(page, sent) {
+  for (const [button, accept, kind] of [["#save-json", "application/json", "json"], ["#save-csv", "text/csv", "csv"]]) {
+    const coming = page.waitForEvent("download");
+    await press(page, button);
+    const download = await coming;
+    check(`the ${kind} is called after the agreement`, download.suggestedFilename() === `${sent.id}-audit.${kind}`, download.suggestedFilename());
+    const saved = await readFile(await download.path(), "utf8");
+    const direct = await service.ask("GET", `/v1/agreements/${sent.id}/audit`, { key, headers: { Accept: accept } });
+    const signed = kind === "json" ? JSON.parse(saved).head === direct.head : saved.includes(sent.id) && saved.startsWith("record,");
+    check(`the ${kind} is the report`, signed, saved.slice(0, 200));
+  }
+}
+
+/** The token of one report in the address of another opens nothing. */
+async function openAnotherReport(page, url, other) {
+  await page.goto("about:blank");
+  await page.goto(url.replace(/agr_[a-z0-9]+/, other.id));
+  await page.getByRole("status").filter({ hasText: "This link opens another report" }).waitFor();
+  check("the other report is not shown", (await page.locator("main").innerText()) === "");
+}
+
 /** What is typed in the frame is sent to the provider, and to nobody else. */
 function watchForCanaries(page) {
   page.on("request", (request) => {
@@ -250,7 +314,7 @@ function watchForCanaries(page) {
   });
 }
 
-await perform({ screenshots, origins: [base, provider], expected: /\b(410|503)\b/ }, async (page, browser) => {
+await perform({ screenshots, origins: [base, provider], expected: /\b(401|403|410|503)\b/ }, async (page, browser) => {
   watchForCanaries(page);
   await buy(10);
   const signed = await signByQuestions(page);
@@ -261,4 +325,5 @@ await perform({ screenshots, origins: [base, provider], expected: /\b(410|503)\b
   await openByLinkAlone(page);
   await readReport(browser, signed, "report-completed", "Completed", "Ann Miller", "tok_");
   await readReport(browser, cancelled, "report-cancelled", "Cancelled", "ben@example.com", "did not pass");
+  await readByLink(page, signed, cancelled);
 });

@@ -3,6 +3,7 @@
 
 pub mod agreements;
 mod authenticator;
+pub mod chains;
 pub mod desk;
 pub mod elsewhere;
 pub mod issuer;

@@ -36,7 +36,7 @@ impl Caller {
         self.world
             .send(match route.authorisation {
                 Authorisation::Operator => request.bearer_auth(OPERATOR),
-                Authorisation::Scope(_) => request.bearer_auth(&self.world.key),
+                Authorisation::Scope(_) | Authorisation::ScopeOrLink(_) => request.bearer_auth(&self.world.key),
                 Authorisation::AccessToken | Authorisation::AccessTokenOrProof => request.bearer_auth(&self.token),
                 _ => request,
             })

@@ -124,7 +124,11 @@ async fn a_route_that_needs_a_key_or_a_token_refuses_who_has_none() {
             Authorisation::Signature => assert_eq!((answer.status, answer.slug()), (401, "signature-invalid"), "{}", route.key()),
             // Whether its body is looked at before there is a token is its own affair.
             Authorisation::AccessTokenOrProof => assert!([400, 401].contains(&answer.status), "{}", route.key()),
-            Authorisation::Operator | Authorisation::Scope(_) | Authorisation::Challenge | Authorisation::AccessToken => {
+            Authorisation::Operator
+            | Authorisation::Scope(_)
+            | Authorisation::ScopeOrLink(_)
+            | Authorisation::Challenge
+            | Authorisation::AccessToken => {
                 assert_eq!((answer.status, answer.slug()), (401, "unauthorized"), "{}", route.key());
             }
         }
@@ -145,7 +149,7 @@ fn every_function_has_the_statements_that_its_routes_need() {
         if route.audit == Audit::WithEffect {
             assert!(may("dynamodb:PutItem", "AUDIT#"), "{} writes its audit", route.key());
         }
-        if matches!(route.authorisation, Authorisation::Scope(_) | Authorisation::Operator) {
+        if matches!(route.authorisation, Authorisation::Scope(_) | Authorisation::ScopeOrLink(_) | Authorisation::Operator) {
             assert!(may("dynamodb:BatchGetItem", "KEYS#") || may("dynamodb:GetItem", "KEYS#"), "{} reads its key", route.key());
         }
     }

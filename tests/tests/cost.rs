@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shared::dynamo::{Write, keys};
 use shared::http::routes::{Authorisation, ROUTES, Route};
 use tests::agreements::{agreement, complete, links, open, open_last, person, recipient_path, send_with, with_kba};
+use tests::chains::{lengthen, resent};
 use tests::issuer::Issuer;
 use tests::{Answer, OPERATOR, PASSWORD, World, another, token_of};
 
@@ -47,7 +48,7 @@ async fn what_everybody_may_read_costs_nothing() {
     let world = World::new().await;
     for route in ROUTES.iter().filter(|route| route.authorisation == Authorisation::Public) {
         forget(&world);
-        let path = route.path.replace("{slug}", "not-found").replace("{name}", "sign-in.css");
+        let path = route.path.replace("{slug}", "not-found").replace("{name}", "sign-in.css").replace("{id}", "agr_1");
         let _ = world.get(&path).await.expect(200);
         cost(&world, &route.key());
     }
@@ -376,6 +377,16 @@ async fn a_recipients_way_costs_what_the_table_says() {
     let report = format!("/v1/agreements/{}/audit", sent.text("id"));
     let _ = backend(&world, Method::GET, &report, None, 200).await;
     cost(&world, "GET /v1/agreements/{id}/audit");
+    let _ = backend(&world, Method::POST, &format!("{report}/links"), None, 201).await;
+    cost(&world, "POST /v1/agreements/{id}/audit/links");
+    for row in ["POST /v1/links/redeem, a recipient's who views", "POST /v1/links/redeem, a recipient's who views again"] {
+        let _ = open(&world, &first).await.expect(200);
+        cost(&world, row);
+    }
+    lengthen(&world, &sent.text("id"), 5_000, resent("rcp_00000000000000000000000001")).await;
+    forget(&world);
+    let _ = backend(&world, Method::GET, &format!("{report}?part=1"), None, 200).await;
+    cost(&world, "GET /v1/agreements/{id}/audit, a part of 2,500");
 }
 
 #[tokio::test]

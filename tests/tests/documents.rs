@@ -206,49 +206,63 @@ async fn only_the_public_documents_may_be_kept() {
     }
 }
 
-#[tokio::test]
-async fn the_page_runs_our_own_scripts_alone_and_all_its_parts_are_there() {
-    let world = World::new().await;
-    let guarded = |response: &Response| {
-        let policy = header(response, "content-security-policy");
-        let says = |part: &str| policy.split(';').any(|directive| directive.trim() == part);
-        assert!(says("default-src 'none'") && says("script-src 'self'") && says("connect-src 'self'"), "{policy}");
-        assert!(says("base-uri 'none'") && says("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
-        assert_eq!(header(response, "referrer-policy"), "no-referrer");
-        assert_eq!(header(response, "x-content-type-options"), "nosniff");
-    };
-    let page = fetch(&world, "/?account=acc_1&utm_source=mail", "text/html").await;
+/// Asserts that a page or a part of one may run our own scripts alone, and be framed by nobody.
+fn guarded(response: &Response) {
+    let policy = header(response, "content-security-policy");
+    let says = |part: &str| policy.split(';').any(|directive| directive.trim() == part);
+    assert!(says("default-src 'none'") && says("script-src 'self'") && says("connect-src 'self'"), "{policy}");
+    assert!(says("base-uri 'none'") && says("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(header(response, "referrer-policy"), "no-referrer");
+    assert_eq!(header(response, "x-content-type-options"), "nosniff");
+}
+
+/// A page, as a browser gets it.
+async fn page(world: &World, path: &str) -> String {
+    let page = fetch(world, path, "text/html").await;
     assert_eq!((page.status().as_u16(), header(&page, "content-type")), (200, "text/html; charset=utf-8".into()));
     assert_eq!(header(&page, "cache-control"), "no-cache");
     guarded(&page);
     let html = page.text().await.unwrap();
     assert!(!html.contains(" style=") && !html.contains(" onclick=") && !html.contains("<script>"), "the policy would stop it");
+    html
+}
 
-    let (mut wanted, mut seen) = (vec!["sign-in.html".to_owned()], BTreeSet::new());
+/// A part of a page.
+async fn part(world: &World, name: &str) -> String {
+    let part = fetch(world, &format!("/assets/{name}"), "*/*").await;
+    assert_eq!((part.status().as_u16(), header(&part, "cache-control")), (200, CACHE.into()), "{name}");
+    let expected = match name.rsplit('.').next().unwrap() {
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        other => panic!("{other}"),
+    };
+    assert_eq!(header(&part, "content-type"), expected, "{name}");
+    guarded(&part);
+    part.text().await.unwrap()
+}
+
+/// The parts that a page or a part of one names.
+fn named(text: &str) -> Vec<String> {
+    let linked = text.split("\"/assets/").skip(1).chain(text.split("from \"./").skip(1));
+    linked.filter_map(|rest| rest.split('"').next().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn the_pages_run_our_own_scripts_alone_and_all_their_parts_are_there() {
+    let world = World::new().await;
+    let mut wanted = Vec::new();
+    for path in ["/?account=acc_1&utm_source=mail", "/link?utm_source=mail", "/report/agr_1"] {
+        wanted.extend(named(&page(&world, path).await));
+    }
+    let mut seen = BTreeSet::new();
     while let Some(name) = wanted.pop() {
-        let text = if name == "sign-in.html" {
-            html.clone()
-        } else {
-            let part = fetch(&world, &format!("/assets/{name}"), "*/*").await;
-            assert_eq!((part.status().as_u16(), header(&part, "cache-control")), (200, CACHE.into()), "{name}");
-            let expected = match name.rsplit('.').next().unwrap() {
-                "js" => "text/javascript; charset=utf-8",
-                "css" => "text/css; charset=utf-8",
-                "svg" => "image/svg+xml",
-                other => panic!("{other}"),
-            };
-            assert_eq!(header(&part, "content-type"), expected, "{name}");
-            guarded(&part);
-            part.text().await.unwrap()
-        };
-        let linked = text.split("\"/assets/").skip(1).chain(text.split("from \"./").skip(1));
-        for part in linked.filter_map(|rest| rest.split('"').next()) {
-            if seen.insert(part.to_owned()) {
-                wanted.push(part.to_owned());
-            }
+        if seen.insert(name.clone()) {
+            wanted.extend(named(&part(&world, &name).await));
         }
     }
-    assert!(["sign-in.js", "sign-in.css", "mark.svg", "api.js"].iter().all(|name| seen.contains(*name)), "{seen:?}");
+    let known = ["sign-in.js", "sign-in.css", "mark.svg", "api.js", "link.js", "report.js", "report.css"];
+    assert!(known.iter().all(|name| seen.contains(*name)), "{seen:?}");
     for name in ["nothing.js", "sign-in.html", "..%2Flib.rs", "sign-in.js%00", "SIGN-IN.JS"] {
         let _ = world.get(&format!("/assets/{name}")).await.refused(404, "not-found");
     }

@@ -17,13 +17,16 @@ pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<Whole, 
     whole.filter(|whole| whole.agreement.account == account).ok_or_else(not_found)
 }
 
-/// The agreement, and then all of its recipients: what ends it is decided from these.
-pub async fn whole_to_end(app: &App, call: &Call, account: AccountId) -> Result<Whole, Problem> {
+/// The agreement by itself.
+pub async fn agreement(app: &App, call: &Call, account: AccountId) -> Result<Agreement, Problem> {
     let id: AgreementId = call.path_id("id")?;
     let agreement: Agreement = read(app.table.get(keys::agreement(id)).await?.ok_or_else(not_found)?)?;
-    if agreement.account != account {
-        return Err(not_found());
-    }
+    if agreement.account == account { Ok(agreement) } else { Err(not_found()) }
+}
+
+/// The agreement, and then all of its recipients: what ends it is decided from these.
+pub async fn whole_to_end(app: &App, call: &Call, account: AccountId) -> Result<Whole, Problem> {
+    let agreement = agreement(app, call, account).await?;
     Ok(Whole::around(&app.table, agreement).await?)
 }
 

@@ -14,15 +14,17 @@ mod list;
 mod methods;
 mod patch;
 mod reopen;
+mod report_link;
 mod resend;
 mod send;
 mod shown;
 
 use std::sync::Arc;
 
-use shared::api_key::{self, Scope};
+use shared::api_key;
 use shared::app::App;
 use shared::courier::Courier;
+use shared::http::routes::Authorisation;
 use shared::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use cancel::Request as CancelAgreement;
@@ -30,6 +32,7 @@ pub use draft::Request as SendAgreement;
 pub use list::Response as Agreements;
 pub use methods::Response as AuthenticationMethods;
 pub use patch::Request as PatchRecipient;
+pub use report_link::Response as ReportLink;
 pub use send::Response as SentAgreement;
 pub use shown::{Agreement, Recipient};
 
@@ -45,7 +48,8 @@ pub struct State {
 /// Answers a request.
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
-    let caller = api_key::caller(&state.app, &call, Scope::AgreementsWrite).await?;
+    let Authorisation::Scope(scope) = route.authorisation else { return Err(Problem::new(Slug::NotFound)) };
+    let caller = api_key::caller(&state.app, &call, scope).await?;
     call.allow_origins(&caller.account.settings()?.origins);
     match route.operation {
         Operation::SendAgreement => send::handle(&state, &call, &caller).await,
@@ -56,6 +60,7 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
         Operation::ResendLink => resend::handle(&state, &call, &caller).await,
         Operation::ReopenViewing => reopen::handle(&state.app, &call, &caller).await,
         Operation::CancelAgreement => cancel::handle(&state.app, &call, &caller).await,
+        Operation::LinkReport => report_link::handle(&state.app, &call, &caller).await,
         Operation::ListAuthenticationMethods => methods::handle(&state.app, &call, &caller).await,
         _ => Err(Problem::new(Slug::NotFound)),
     }

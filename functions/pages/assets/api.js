@@ -27,6 +27,14 @@ export async function call(method, path, { body, bearer, idempotencyKey, empty =
   return answer;
 }
 
+/** What is shown or saved as it is sent. */
+export async function fetchText(path, { accept, bearer }) {
+  const headers = { Accept: `${accept}, application/problem+json`, Authorization: `Bearer ${bearer}` };
+  const response = await reach(path, { headers });
+  if (!response.ok) throw refusal(response, (await response.json().catch(() => null)) ?? {});
+  return { text: await response.text(), headers: response.headers };
+}
+
 async function reach(path, request) {
   try {
     return await fetch(path, {

@@ -1,4 +1,4 @@
-//! The sign-in page, the page that mailed links lead to, and their parts. They ask nobody anything: what the page knows it asks the API for.
+//! The sign-in page, the pages that mailed links and links to a report lead to, and their parts. They ask nobody anything: what the page knows it asks the API for.
 //!
 //! Query parameters are the page's own affair (`?account=` names the organisation), and whatever a mailer adds must not break a link.
 
@@ -13,6 +13,7 @@ const SVG: &str = "image/svg+xml";
 
 const SIGN_IN: &[u8] = include_bytes!("../assets/sign-in.html");
 const LINK: &[u8] = include_bytes!("../assets/link.html");
+const REPORT: &[u8] = include_bytes!("../assets/report.html");
 
 /// The parts of the page: name, type, content.
 const ASSETS: &[(&str, &str, &[u8])] = &[
@@ -30,6 +31,8 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("methods.js", JS, include_bytes!("../assets/methods.js")),
     ("page.js", JS, include_bytes!("../assets/page.js")),
     ("problems.js", JS, include_bytes!("../assets/problems.js")),
+    ("report.css", CSS, include_bytes!("../assets/report.css")),
+    ("report.js", JS, include_bytes!("../assets/report.js")),
     ("session.js", JS, include_bytes!("../assets/session.js")),
     ("waits.js", JS, include_bytes!("../assets/waits.js")),
 ];
@@ -58,6 +61,7 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     match call.route.map(|route| route.operation) {
         Some(Operation::SignInPage) => Ok(guarded(Reply::document(HTML, SIGN_IN, "no-cache"), "")),
         Some(Operation::LinkPage) => Ok(guarded(Reply::document(HTML, LINK, "no-cache"), &state.frames())),
+        Some(Operation::ReportPage) => Ok(guarded(Reply::document(HTML, REPORT, "no-cache"), "")),
         Some(Operation::Asset) => asset(call.path_parameter("name").as_deref().unwrap_or_default()),
         _ => Err(Problem::new(Slug::NotFound)),
     }

@@ -25,6 +25,7 @@ struct Page<'a> {
     failed: Option<String>,
     recipients: Vec<Person<'a>>,
     entries: Vec<Line<'a>>,
+    part: Option<String>,
     issued_at: String,
 }
 
@@ -76,6 +77,7 @@ fn page(report: &Report) -> Page<'_> {
         failed: failed.map(|id| report.name_of(&id).unwrap_or(&id).to_owned()),
         recipients: report.recipients.iter().map(person).collect(),
         entries: report.entries.iter().map(|entry| line(report, entry)).collect(),
+        part: told::part(&report.part, report.count),
         issued_at: told::time(&report.issued_at),
     }
 }

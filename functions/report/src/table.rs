@@ -26,8 +26,13 @@ const COLUMNS: [&str; 13] = [
 /// The table.
 pub fn reply(report: &Report) -> Reply {
     let content = "text/csv; charset=utf-8; header=present";
-    let name = format!("attachment; filename=\"{}-audit.csv\"", report.agreement.id);
-    Reply::text(content, text(report)).header("content-disposition", name)
+    Reply::text(content, text(report)).header("content-disposition", format!("attachment; filename=\"{}\"", name(report)))
+}
+
+/// What the file is called.
+fn name(report: &Report) -> String {
+    let (id, part) = (report.agreement.id, &report.part);
+    if part.of == 1 { format!("{id}-audit.csv") } else { format!("{id}-audit-{}-of-{}.csv", part.number, part.of) }
 }
 
 fn text(report: &Report) -> String {
@@ -41,6 +46,8 @@ fn text(report: &Report) -> String {
         let (id, method, status) = (recipient.id.to_string(), recipient.authentication.name(), recipient.status.name());
         text += &row(["recipient", "", "", "", &id, method, "", status, "", &json!(recipient).to_string(), "", "", &id]);
     }
+    let part = &report.part;
+    text += &row(["part", "", "", "", "", "", "", "", "", &json!(part).to_string(), "", &part.hash, ""]);
     for entry in &report.entries {
         text += &of_entry(report, entry);
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use shared::agreement::RecipientStatus;
 use shared::audit::{Action, Conclusion, Entry};
-use shared::report::Report;
+use shared::report::{Part, Report};
 
 /// A detail that is text; nothing where it is not there.
 pub fn detail<'a>(entry: &'a Entry, name: &str) -> &'a str {
@@ -15,6 +15,12 @@ pub fn time(moment: &str) -> String {
     let (date, rest) = moment.split_once('T').unwrap_or((moment, ""));
     let clock = rest.trim_end_matches('Z').split('.').next().unwrap_or_default();
     format!("{date} {clock} UTC")
+}
+
+/// Which part of its report a page is, where it is not the whole.
+pub fn part(part: &Part, count: u64) -> Option<String> {
+    let Part { number, of, first, last, .. } = part;
+    (*of > 1).then(|| format!("Part {number} of {of}: entries {first} to {last} of {count}"))
 }
 
 /// A way of proving who one is, in words.
@@ -38,7 +44,8 @@ pub const fn standing(status: RecipientStatus) -> &'static str {
 }
 
 /// What the sentence says already, or the head of the report; and what is printed by itself.
-const SAID: [&str; 9] = ["attempts", "from", "method", "outcome", "purpose", "recipient", "to", "token", "verified_before"];
+const SAID: [&str; 10] =
+    ["attempts", "from", "method", "outcome", "purpose", "recipient", "to", "token", "verified_before", "viewings_since"];
 
 /// What an entry has beside what is said of it: what somebody would ask for who compares it with another record.
 pub fn details(entry: &Entry, sentence: &str) -> String {
@@ -88,9 +95,7 @@ pub fn sentence(report: &Report, entry: &Entry) -> String {
     };
     match entry.action {
         Action::AgreementSent => format!("{} was sent to {}.", report.agreement.title, recipients(entry)),
-        Action::LinkOpened if detail(entry, "purpose") == "view" => {
-            format!("{actor} opened the link that was mailed, to view the signed agreement.")
-        }
+        Action::LinkOpened if detail(entry, "purpose") == "view" => viewed(entry, &actor),
         Action::LinkOpened => format!("{actor} opened the link that was mailed, to sign."),
         Action::LinkResent => format!("The link was mailed to {whom} again."),
         Action::RecipientChanged => {
@@ -121,8 +126,19 @@ pub fn sentence(report: &Report, entry: &Entry) -> String {
         Action::AgreementCancelled => because(format!("The agreement was cancelled on account of {whom}")),
         Action::AgreementExpired => "The time of the agreement was over: it expired.".into(),
         Action::ViewingLocked => because(format!("Viewing was locked for {whom}")),
+        Action::ReportLinkCreated => "A link was made that opens this report in a browser for five minutes.".into(),
         Action::ViewingReopened => format!("The sender let {whom} view the agreement again."),
         other => format!("{}.", serde_json::json!(other).as_str().unwrap_or_default().replace('-', " ")),
+    }
+}
+
+/// A viewing, and those before it that have no entry of their own.
+fn viewed(entry: &Entry, actor: &str) -> String {
+    let viewed = format!("{actor} opened the link that was mailed, to view the signed agreement.");
+    match entry.details.get("viewings_since").and_then(Value::as_u64) {
+        None => viewed,
+        Some(1) => format!("{viewed} It was opened once more between this and the viewing told before."),
+        Some(times) => format!("{viewed} It was opened {times} times more between this and the viewing told before."),
     }
 }
 

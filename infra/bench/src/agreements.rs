@@ -50,8 +50,21 @@ pub(crate) async fn completed(way: &mut Way<'_>) -> Result<(), Fault> {
     backend(way, "agreements", 200, Event::post(format!("{}/reopen", sent.recipient(0)?), json!({}))).await?;
     answered(way, &vendor, "gwen", &["passed"]).await?;
     backend(way, "report", 200, Event::get(format!("{}/audit", sent.path))).await?;
+    read_by_a_link(way, &sent).await?;
     backend(way, "quota", 200, Event::get("/v1/quota")).await?;
     backend(way, "quota", 200, Event::get("/v1/quota/entries")).await
+}
+
+/// Somebody makes a link to the report, and reads it by that.
+async fn read_by_a_link(way: &mut Way<'_>, sent: &Sent) -> Result<(), Fault> {
+    let path = format!("{}/audit", sent.path);
+    let key = way.world().key.clone();
+    let made = way.ask("agreements", &Event::post(format!("{path}/links"), json!({})).bearer(&key)).await?.expect(201)?;
+    let made: Value = serde_json::from_str(&made.body)?;
+    let token =
+        made.get("url").and_then(Value::as_str).and_then(|url| url.split_once('#')).ok_or("the link has no token")?.1.to_owned();
+    way.ask("report", &Event::get(path).bearer(&token)).await?.expect(200)?;
+    Ok(())
 }
 
 /// An agreement takes the balance over the mark at which the account's contacts are told.
@@ -193,6 +206,8 @@ pub(crate) enum Act {
     Resend,
     /// Its sender cancels it.
     Cancel,
+    /// A link to its report is made.
+    LinkReport,
 }
 
 /// The request that does this to an agreement that was just sent to somebody who has nothing to prove.
@@ -204,6 +219,7 @@ pub(crate) async fn acting(way: &mut Way<'_>, act: Act) -> Result<Event, Fault> 
         Act::Change => Event::patch(recipient, json!({ "authentication": "sms" })),
         Act::Resend => Event::post(format!("{recipient}/resend"), json!({})),
         Act::Cancel => Event::post(format!("{}/cancel", sent.path), json!({ "reason": "Sent by mistake." })),
+        Act::LinkReport => Event::post(format!("{}/audit/links", sent.path), json!({})),
         Act::Complete => {
             let token = way.link_to(&format!("{key}@example.com"))?;
             let opened = way.ask("link-redeem", &Event::post("/v1/links/redeem", json!({ "token": token }))).await?;

@@ -74,6 +74,7 @@ pub(crate) const CASES: &[Case] = &[
     case("GET /v1/kba/sessions/{session}", "kba-session", 200, Kind::LookAtSession),
     case("POST /v1/kba/callback", "kba-callback", 204, Kind::Callback),
     case("GET /v1/agreements/{id}/audit", "report", 200, Kind::Agreement("/audit")),
+    case("POST /v1/agreements/{id}/audit/links", "agreements", 201, Kind::Act(Act::LinkReport)),
     case("GET /v1/audit", "audit", 200, Kind::Backend("/v1/audit?subject={user}")),
     case("GET /v1/accounts/{account}", "accounts", 200, Kind::Operator("/v1/accounts/{account}")),
     case("GET /health", "documents", 200, Kind::Public("/health")),
@@ -83,6 +84,7 @@ pub(crate) const CASES: &[Case] = &[
     case("GET /problems/{slug}", "documents", 200, Kind::Public("/problems/not-found")),
     case("GET /", "pages", 200, Kind::Public("/")),
     case("GET /link", "pages", 200, Kind::Public("/link")),
+    case("GET /report/{id}", "pages", 200, Kind::Public("/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab")),
     case("GET /assets/{name}", "pages", 200, Kind::Public("/assets/sign-in.js")),
 ];
 

@@ -203,6 +203,7 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             "previous": "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg", "hash": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
         }], "next_cursor": "MTAw"})),
         O::ReportAgreement => one(report()),
+        O::LinkReport => one(json!({"url": format!("https://sign.example.com/report/{AGREEMENT}#rpl_…"), "expires_in": 300})),
         O::TopUpQuota => one(json!({
             "id": TOPUP, "account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138",
             "quota": {"available": 500, "reserved": 0, "consumed": 0, "purchased": 500}
@@ -246,7 +247,7 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         O::OpenApi => one(json!({
             "openapi": "3.1.0", "info": {"title": "Countersign", "version": "1.0.0"}, "paths": {"/health": {"get": {"operationId": "health"}}}
         })),
-        O::SignInPage | O::LinkPage | O::Asset => match types::answer(operation) {
+        O::SignInPage | O::LinkPage | O::ReportPage | O::Asset => match types::answer(operation) {
             Some((content_type, _)) => one(form(operation, content_type)),
             None => Vec::new(),
         },
@@ -267,6 +268,7 @@ pub fn form(operation: O, content_type: &str) -> Value {
              \"{{\"\"title\"\":\"\"Lease, 12 Alder Street\"\"}}\",,{HASH},\r\n"
         )),
         (O::ReportAgreement, _) => page("Audit report: Lease, 12 Alder Street"),
+        (O::ReportPage, _) => page("Audit report · Countersign"),
         (_, "text/css") => json!(":root {\n  color-scheme: light dark;\n…"),
         (_, "text/javascript") => json!("import { call } from \"./api.js\";\n…"),
         _ => json!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\">…</svg>"),
@@ -311,6 +313,7 @@ fn report() -> Value {
             "sent_at": "2026-11-22T09:30:00Z", "expires_at": "2026-12-22T09:30:00Z"
         },
         "recipients": [{"id": RECIPIENT, "email": "ann@example.com", "name": "Ann Smith", "authentication": "kba", "status": "verified"}],
+        "part": {"number": 1, "of": 1, "first": 1, "last": 1, "hash": HASH},
         "entries": [{
             "account": ACCOUNT, "subject": AGREEMENT, "sequence": 1, "at": "2026-11-22T09:30:00Z", "action": "agreement-sent",
             "outcome": "success", "actor": "key_01jd3w2f6kq8m1x4t7r0w3y5ab", "source": "203.0.113.7",

@@ -9,13 +9,16 @@ use utoipa::openapi::{HeaderBuilder, Ref};
 use crate::parameters;
 
 /// All of them, by name.
-pub fn all() -> [(&'static str, Header); 7] {
+pub fn all() -> [(&'static str, Header); 8] {
     let challenged = "With `unauthorized`: the scheme, and for an access token what is wrong with it.";
+    let neighbours =
+        "Where the parts before (`prev`) and after (`next`) this one are (RFC 8288); not there where there is one part.";
     let replayed = "`true` where this is the answer to the same request before; otherwise it is not there.";
     [
         ("Allow", header("The methods that the path takes.", "GET, PATCH")),
         ("ETag", header("The object's version.", parameters::VERSION)),
         ("Idempotency-Replayed", header(replayed, true)),
+        ("Link", header(neighbours, "</v1/agreements/agr_01jd3w2f6kq8m1x4t7r0w3y5ab/audit?part=2>; rel=\"next\"")),
         ("RateLimit", header("What is left of the limit.", "\"login\";r=0;t=42")),
         ("RateLimit-Policy", header("The limit.", "\"login\";q=100;w=300")),
         ("Retry-After", header("Seconds until it makes sense to try again.", 42)),
@@ -37,7 +40,8 @@ pub fn reference(name: &str) -> Ref {
 pub fn of_success(route: &Route) -> impl Iterator<Item = &'static str> {
     let version = shows_a_version(route).then_some("ETag");
     let replayed = (route.idempotency != Idempotency::Ignored).then_some("Idempotency-Replayed");
-    version.into_iter().chain(replayed)
+    let neighbours = (route.operation == Operation::ReportAgreement).then_some("Link");
+    version.into_iter().chain(replayed).chain(neighbours)
 }
 
 /// Whether what it answers with can be patched.

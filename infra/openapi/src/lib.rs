@@ -60,6 +60,7 @@ fn components() -> Components {
     );
     components.add_security_scheme("operatorKey", bearer("An operator's API key."));
     components.add_security_scheme("accessToken", bearer("An access token of a signed-in user."));
+    components.add_security_scheme("reportLink", bearer("What stands behind the `#` of a link to the report."));
     components.add_security_scheme("challenge", bearer("The challenge that opened what is asked for."));
     let signature = ApiKeyValue::with_description(
         "webhook-signature",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::api_key::Scope;
 use shared::http::routes::{ANYWHERE, Authorisation, Operation, Route};
 use shared::http::{Problem, Slug};
 use utoipa::openapi::example::{Example, ExampleBuilder};
@@ -39,6 +40,9 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         if route.authorisation == Authorisation::AccessTokenOrProof {
             builder = builder.security(SecurityRequirement::default());
         }
+        if matches!(route.authorisation, Authorisation::ScopeOrLink(_)) {
+            builder = builder.security(SecurityRequirement::new("reportLink", Vec::<String>::new()));
+        }
     }
     if let Some(schema) = types::request(route.operation) {
         builder = builder.request_body(Some(request_body(route, &schema)));
@@ -70,6 +74,17 @@ const fn notes(operation: Operation) -> Option<&'static str> {
              an app that can be used now is mailed whom to ask instead. With an `Idempotency-Key`, which is one of the source address's, the same \
              request again is answered at once, counts for no limit and mails nothing."
         }
+        Operation::ReportAgreement => {
+            "A report of more than 2,500 entries is had in parts: `?part=1` to the number that `parts` says, each of which verifies by itself. Without \
+             `part` such a report is `report-in-parts`. A part begins at the same entry whenever it is asked for, and the last one grows: parts that were \
+             fetched one after another fit together, and `operate verify-report` takes them in any order, up to where the one that reaches furthest ends. \
+             `Link` names the parts before and after. Opening a signed agreement again within a day has no entry of its own: the next one tells how \
+             often that was."
+        }
+        Operation::LinkReport => {
+            "The address opens the report, and each of its parts, as a page, as JSON and as CSV; nothing else. It cannot be taken back: give it to nobody \
+             for later. The report tells that it was made."
+        }
         Operation::ReadAudit => {
             "What is refused without being judged writes no entry: a password while its username is delayed or its source address has had \
              its failures, a code for a challenge that is spent or over, for a factor that is delayed or disabled, or that is typed after its time, \
@@ -81,10 +96,8 @@ const fn notes(operation: Operation) -> Option<&'static str> {
 
 fn authorisation(route: &Route) -> Option<String> {
     match route.authorisation {
-        Authorisation::Scope(scope) => {
-            let scope = serde_json::to_value(scope).ok()?;
-            Some(format!("Needs the scope `{}`.", scope.as_str().unwrap_or_default()))
-        }
+        Authorisation::Scope(scope) => Some(format!("Needs the scope `{}`.", name(scope))),
+        Authorisation::ScopeOrLink(scope) => Some(format!("Needs the scope `{}`, or the token of a link to it.", name(scope))),
         Authorisation::Operator => Some("For the operator.".into()),
         Authorisation::AccessToken => Some("For the signed-in user.".into()),
         Authorisation::AccessTokenOrProof => {
@@ -96,9 +109,13 @@ fn authorisation(route: &Route) -> Option<String> {
     }
 }
 
+fn name(scope: Scope) -> String {
+    serde_json::to_value(scope).ok().and_then(|scope| scope.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 fn security(route: &Route) -> Option<SecurityRequirement> {
     let scheme = match route.authorisation {
-        Authorisation::Scope(_) => "apiKey",
+        Authorisation::Scope(_) | Authorisation::ScopeOrLink(_) => "apiKey",
         Authorisation::Operator => "operatorKey",
         Authorisation::AccessToken | Authorisation::AccessTokenOrProof => "accessToken",
         Authorisation::Challenge => "challenge",
@@ -179,6 +196,7 @@ fn example(slug: Slug) -> Value {
         Slug::InvalidRequest => Problem::invalid_field("/username", "is missing"),
         Slug::CodeInvalid | Slug::CodeSuperseded => Problem::new(slug).with("attempts_left", 4),
         Slug::ResendTooSoon => Problem::new(slug).with("resend_in", 42),
+        Slug::ReportInParts => Problem::new(slug).with("count", 7012).with("parts", 3),
         Slug::UnexpectedField => Problem::new(slug).field("/data", "has a field that is not of this message"),
         Slug::AllowlistTooWide => Problem::new(slug).field("/ip_allowlist/0", "is wider than /16 (IPv4) or /32 (IPv6)"),
         Slug::AgreementNotOpen => Problem::new(slug).with("agreement_status", "cancelled"),

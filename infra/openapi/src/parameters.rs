@@ -47,13 +47,13 @@ fn part(path: &str, name: &str) -> (&'static str, &'static str) {
         "slug" => ("The last part of the problem's `type`.", Slug::NotFound.name()),
         "name" => ("The file's name, as the page refers to it.", "sign-in.css"),
         _ if path.contains("/api-keys/") => ("The API key's id; it is no part of the key.", KEY),
-        _ if path.starts_with("/v1/agreements/") => ("The agreement's id.", AGREEMENT),
+        _ if path.starts_with("/v1/agreements/") || path.starts_with("/report/") => ("The agreement's id.", AGREEMENT),
         _ => ("The user's id.", USER),
     }
 }
 
 fn in_query(route: &Route) -> Vec<Named> {
-    let account = matches!(route.authorisation, Authorisation::Scope(_))
+    let account = matches!(route.authorisation, Authorisation::Scope(_) | Authorisation::ScopeOrLink(_))
         .then(|| optional("account", "The account's id, where the key is an operator's.", ACCOUNT));
     account.into_iter().chain(of_the_operation(route.operation)).collect()
 }
@@ -68,6 +68,9 @@ fn of_the_operation(operation: Operation) -> Vec<Named> {
         Operation::ListAgreements => vec![page_after(&format!("1795339800000#{AGREEMENT}"))],
         Operation::ListQuotaEntries => vec![page_after(&format!("1795339800000#{TOPUP}"))],
         Operation::ListAuthenticationMethods => vec![optional("group", "The name of the group that is sent from.", "mortgages")],
+        Operation::ReportAgreement => {
+            vec![optional("part", "Which part of the report, from 1; the whole where it has one part.", 1)]
+        }
         Operation::ReadAudit => vec![required("subject", "A user's id, or the account's own.", USER), page_after("100")],
         Operation::SignInPage => vec![optional("account", "The id of the organisation that is signed in to.", ACCOUNT)],
         _ => Vec::new(),

@@ -58,6 +58,7 @@ pub fn schemas() -> Schemas {
     of::<password::Forgotten>(&mut schemas);
     of::<password::SetPassword>(&mut schemas);
     of::<shared::report::Report>(&mut schemas);
+    of::<agreements::ReportLink>(&mut schemas);
     of::<kba_session::Request>(&mut schemas);
     of::<kba_session::Response>(&mut schemas);
     of::<kba_session::SessionState>(&mut schemas);
@@ -149,6 +150,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::ListAuthenticationMethods => (json, reference::<agreements::AuthenticationMethods>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
         O::ReportAgreement => (json, reference::<shared::report::Report>()),
+        O::LinkReport => (json, reference::<agreements::ReportLink>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
         O::GetQuota => (json, reference::<quota::Overview>()),
         O::ListQuotaEntries => (json, reference::<quota::Entries>()),
@@ -157,7 +159,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::ShowProblem => (json, reference::<documents::ProblemMeaning>()),
         O::Jwks => (json, reference::<documents::Jwks>()),
         O::Discovery => (json, reference::<documents::Discovery>()),
-        O::SignInPage | O::LinkPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
+        O::SignInPage | O::LinkPage | O::ReportPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
         O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
         O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword | O::TakeKbaCallback => return None,
     })

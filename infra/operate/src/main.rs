@@ -42,9 +42,9 @@ enum Command {
     /// Says whether an agreement's audit report is what the service signed, and if not, what was done to it. It asks nobody anything:
     /// the report and the public keys are enough.
     VerifyReport {
-        /// The report, as JSON.
-        #[arg(long)]
-        file: PathBuf,
+        /// The report, as JSON. May be given more than once: the parts of a long one, in any order, are verified together as well.
+        #[arg(long, required = true)]
+        file: Vec<PathBuf>,
         /// The public keys, as the service gave them at /.well-known/jwks.json.
         #[arg(long)]
         jwks: PathBuf,

@@ -1,30 +1,84 @@
 //! Whether an audit report is what the service signed.
 
-use std::fs;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use shared::report::verify::{self, Finding};
+use shared::json::Unreadable;
+use shared::report::finding::Finding;
+use shared::report::join::{self, Joined};
+use shared::report::verify::{SIZE_MAX, Verified, verify as verify_file};
 
 use crate::Complaint;
 
-/// Reads the two files, and says what is wrong with the report: one line for each finding.
-pub(crate) fn verify(file: &Path, jwks: &Path) -> Result<String, Complaint> {
-    let statement = verify::verify(&read(file)?, &read(jwks)?).map_err(|findings| {
-        if let [Finding::NotAReport(why)] = findings.as_slice() {
-            return Complaint::new(format!(
-                "{}: this form cannot be verified ({why}). Nothing is said against it: export the report as JSON, with `Accept: application/json`",
-                file.display()
-            ));
+/// Reads the files, and says what is wrong with them: one line for each finding. Of several it says as well whether they are one chain.
+pub(crate) fn verify(files: &[PathBuf], jwks: &Path) -> Result<String, Complaint> {
+    let keys = read(jwks)?;
+    let (mut verified, mut complaints) = (Vec::new(), Vec::new());
+    for file in files {
+        match read(file).and_then(|report| verify_file(&report, &keys).map_err(|findings| complaint(file, &findings))) {
+            Ok(part) => verified.push(part),
+            Err(Complaint(text)) => complaints.push(text),
         }
-        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        Complaint::new(format!("{} is not what was signed:\n{}", file.display(), lines.join("\n")))
-    })?;
-    Ok(format!(
-        "{}: {} entries as they were signed at {}, the last with the hash {}",
-        statement.agreement, statement.count, statement.issued_at, statement.head
-    ))
+    }
+    if !complaints.is_empty() {
+        return Err(Complaint::new(complaints.join("\n")));
+    }
+    if let [alone] = verified.as_slice() {
+        return Ok(told(alone));
+    }
+    join::join(&verified).map(|joined| told_together(&joined)).map_err(|discords| {
+        let named = files.iter().zip(1..).map(|(file, number)| format!("file {number} is {}", file.display()));
+        let lines: Vec<String> = discords.iter().map(ToString::to_string).chain(named).collect();
+        Complaint::new(format!("each file is what was signed, and together they are no whole report:\n{}", lines.join("\n")))
+    })
 }
 
-fn read(path: &Path) -> Result<String, Complaint> {
-    fs::read_to_string(path).map_err(|error| Complaint::new(format!("{}: {error}", path.display())))
+/// What is wrong with a file.
+fn complaint(file: &Path, findings: &[Finding]) -> Complaint {
+    let name = file.display();
+    if let [Finding::Unreadable(Unreadable::Malformed { .. })] = findings {
+        return Complaint::new(format!(
+            "{name}: this form cannot be verified: it is no JSON. Nothing is said against it: export the report as JSON, with `Accept: application/json`"
+        ));
+    }
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    Complaint::new(format!("{name} is not what was signed:\n{}", lines.join("\n")))
+}
+
+fn told(verified: &Verified) -> String {
+    let statement = &verified.statement;
+    let (part, at) = (&statement.part, &statement.issued_at);
+    if part.of == 1 {
+        let (agreement, count, head) = (&statement.agreement, statement.count, &statement.head);
+        return format!("{agreement}: {count} entries as they were signed at {at}, the last with the hash {head}");
+    }
+    format!(
+        "{}: part {} of {}, entries {} to {} of {} as they were signed at {at}. Give all parts to see that nothing is missing between them",
+        statement.agreement, part.number, part.of, part.first, part.last, statement.count
+    )
+}
+
+fn told_together(joined: &Joined) -> String {
+    let end = &joined.end;
+    let whole = format!(
+        "{}: together {} entries as they were signed at {}, the last with the hash {}",
+        end.agreement, end.count, end.issued_at, end.head
+    );
+    let since = joined.since.as_ref().map(|since| {
+        let (count, at) = (since.count, &since.issued_at);
+        format!(
+            ". A part that was made at {at} says that there were {count} by then: those after the {}th are in none of the files",
+            end.count
+        )
+    });
+    whole + &since.unwrap_or_default()
+}
+
+/// A file's bytes; of one that is too large no more than shows that it is.
+fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|error| Complaint::new(format!("{}: {error}", path.display())))
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::routes::{self, Route};
 use super::{FieldError, Problem, Slug, TrustedProxies};
 use crate::clock::Timestamp;
+use crate::json::{self, Unreadable};
 use crate::secret::Secret;
 
 /// The largest body taken.
@@ -113,7 +114,7 @@ impl Call {
         let mut errors = Vec::new();
         for (name, _) in parameters.iter() {
             if !known.contains(&name) {
-                errors.push(FieldError::parameter(printable(name), "is not a parameter of this route"));
+                errors.push(FieldError::parameter(json::shown(name), "is not a parameter of this route"));
             } else if parameters.all(name).is_some_and(|all| all.len() > 1) {
                 errors.push(FieldError::parameter(name, "is given more than once"));
             }
@@ -203,9 +204,12 @@ impl Call {
 
     fn json_value(&self, types: &[&str]) -> Result<serde_json::Value, Problem> {
         self.expect(types)?;
-        let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        let value = strict::Strict::read(&mut reader).and_then(|value| reader.end().map(|()| value));
-        value.map_err(|error| Problem::invalid_field("", format!("is not JSON: {}", parse_error(&error))))
+        json::read(&self.body).map_err(|why| match why {
+            // Places are not told: their names are whatever was sent.
+            Unreadable::Twice(_) => Problem::invalid_field("", "is not JSON: a field stands in it twice"),
+            Unreadable::TooDeep(_) => Problem::invalid_field("", "is not JSON: it is nested too deeply"),
+            why => Problem::invalid_field("", format!("is not JSON: {why}")),
+        })
     }
 }
 
@@ -237,16 +241,15 @@ impl Body {
             let text = error.inner().to_string();
             // serde names an unknown or missing field in the message, and the path of the object around it.
             if let Some(field) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-                pointer = format!("{pointer}/{field}");
-                return FieldError::new(pointer, "is missing");
+                return FieldError::new(json::member(&pointer, field), "is missing");
             }
             if let Some(field) = text.strip_prefix("unknown field `").and_then(|rest| rest.split("`, expected").next()) {
-                if !pointer.ends_with(&format!("/{}", escape(field))) {
-                    pointer = format!("{pointer}/{}", escape(field));
+                if !pointer.ends_with(&json::member("", field)) {
+                    pointer = json::member(&pointer, field);
                 }
-                return FieldError::new(printable(&pointer), "is not a field of this request");
+                return FieldError::new(json::shown(&pointer), "is not a field of this request");
             }
-            FieldError::new(printable(&pointer), detail(&text))
+            FieldError::new(json::shown(&pointer), detail(&text))
         })
     }
 }
@@ -256,14 +259,10 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } | Segment::Enum { variant: key } => format!("/{}", escape(key)),
+            Segment::Map { key } | Segment::Enum { variant: key } => json::member("", key),
             Segment::Unknown => String::new(),
         })
         .collect()
-}
-
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// serde's messages, without the value that was sent: it may be a secret.
@@ -290,107 +289,6 @@ fn plain(expected: &str) -> String {
         "a boolean" => "true or false".into(),
         "a sequence" => "a list".into(),
         other => other.to_owned(),
-    }
-}
-
-/// What is wrong with the text, without the text.
-fn parse_error(error: &serde_json::Error) -> String {
-    match error.classify() {
-        serde_json::error::Category::Eof => "it ends too early".into(),
-        serde_json::error::Category::Data => strict::duplicate(error).unwrap_or_else(|| "it has a duplicate field".into()),
-        _ => format!("line {} column {}", error.line(), error.column()),
-    }
-}
-
-/// Field names come from the caller: what cannot be shown is replaced, what is long is cut.
-fn printable(text: &str) -> String {
-    text.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-mod strict {
-    //! JSON in which a name stands twice is two requests in one; serde_json would silently take the last.
-
-    use std::fmt;
-
-    use serde::Deserialize;
-    use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
-    use serde_json::{Map, Number, Value};
-
-    pub struct Strict(Value);
-
-    const DUPLICATE: &str = "duplicate field";
-
-    impl Strict {
-        pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-            Self::deserialize(deserializer).map(|Self(value)| value)
-        }
-    }
-
-    pub fn duplicate(error: &serde_json::Error) -> Option<String> {
-        let text = error.to_string();
-        text.starts_with(DUPLICATE).then(|| "a field stands in it twice".to_owned())
-    }
-
-    impl<'de> Deserialize<'de> for Strict {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_any(ValueVisitor).map(Self)
-        }
-    }
-
-    struct ValueVisitor;
-
-    impl<'de> Visitor<'de> for ValueVisitor {
-        type Value = Value;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("JSON")
-        }
-
-        fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-            Ok(Value::Bool(value))
-        }
-
-        fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-            Ok(Value::Number(value.into()))
-        }
-
-        fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-            Ok(Value::Number(value.into()))
-        }
-
-        fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-            Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-        }
-
-        fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-            Ok(Value::String(value.to_owned()))
-        }
-
-        fn visit_string<E>(self, value: String) -> Result<Value, E> {
-            Ok(Value::String(value))
-        }
-
-        fn visit_unit<E>(self) -> Result<Value, E> {
-            Ok(Value::Null)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-            let mut items = Vec::new();
-            while let Some(Strict(item)) = access.next_element()? {
-                items.push(item);
-            }
-            Ok(Value::Array(items))
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-            let mut map = Map::new();
-            while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
-                if map.insert(name, value).is_some() {
-                    return Err(A::Error::custom(DUPLICATE));
-                }
-            }
-            Ok(Value::Object(map))
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::Reply;
 
 const HEADERS: &str = "authorization, content-type, idempotency-key, if-match";
-const EXPOSED: &str = "etag, idempotency-replayed, ratelimit, ratelimit-policy, retry-after";
+const EXPOSED: &str = "etag, idempotency-replayed, link, ratelimit, ratelimit-policy, retry-after";
 
 /// Lets `origin` read `reply`.
 pub fn allow(reply: Reply, origin: Option<String>) -> Reply {

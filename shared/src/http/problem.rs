@@ -122,6 +122,8 @@ slugs! {
         "Knowledge-based authentication works on people in the United States: `country` must be `US`. `errors` names the recipients.";
     UnexpectedField "unexpected-field" 422 "The message has a field that it may not have"
         "A callback says which session, how it went, and the token of a pass. Anything else may be about a person, and is not taken. `errors` names the objects that have more.";
+    ReportInParts "report-in-parts" 422 "The report is had in parts"
+        "The report has more entries than one answer holds: `count` says how many, and `parts` in how many parts it is to be asked for, `?part=1` and so on. Each verifies by itself, and all of them together as one chain.";
     LinkNotPossible "link-not-possible" 422 "No link can be sent to this user"
         "The user is disabled or has no mail address.";
     AllowlistTooWide "allowlist-too-wide" 422 "A network of the allowlist is too wide"
@@ -327,6 +329,10 @@ pub struct ProblemDocument {
     resend_in: Option<i64>,
     /// With `agreement-not-open`: what has become of it, `completed`, `cancelled` or `expired`.
     agreement_status: Option<String>,
+    /// With `report-in-parts`: how many entries the report has.
+    count: Option<u64>,
+    /// With `report-in-parts`: in how many parts it is to be asked for.
+    parts: Option<u64>,
 }
 
 #[cfg(test)]

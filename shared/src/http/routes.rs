@@ -16,6 +16,8 @@ pub enum Authorisation {
     Operator,
     /// An API key of the account with this scope; the operator's, with `?account=`.
     Scope(Scope),
+    /// The same, or the token of a link that opens what is asked for.
+    ScopeOrLink(Scope),
     /// An access token.
     AccessToken,
     /// An access token, or the challenge of a first sign-in in the body.
@@ -180,6 +182,7 @@ const LINKS: Authorisation = Authorisation::Scope(Scope::LinksWrite);
 const TOKENS: Authorisation = Authorisation::Scope(Scope::TokensRedeem);
 const AGREEMENTS: Authorisation = Authorisation::Scope(Scope::AgreementsWrite);
 const AUDIT: Authorisation = Authorisation::Scope(Scope::AuditRead);
+const REPORT: Authorisation = Authorisation::ScopeOrLink(Scope::AuditRead);
 
 routes! {
     CreateAccount "POST" "/v1/accounts" Accounts OPERATOR, WithEffect Ignored 201
@@ -343,9 +346,12 @@ routes! {
     ReadAudit "GET" "/v1/audit" Audit AUDIT, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "Read the audit entries of a user or of the account, the oldest first";
-    ReportAgreement "GET" "/v1/agreements/{id}/audit" Report AUDIT, Nothing Ignored 200
-        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
+    ReportAgreement "GET" "/v1/agreements/{id}/audit" Report REPORT, Nothing Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::ReportInParts]
         "Report all that happened to an agreement, with a signed statement of how many entries there are and of the last one's hash; as JSON, CSV or a page, by `Accept`";
+    LinkReport "POST" "/v1/agreements/{id}/audit/links" Agreements AUDIT, WithEffect Ignored 201
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
+        "Make a link that opens the report in a browser, for five minutes";
 
     Health "GET" "/health" Documents PUBLIC, Nothing Ignored 200 [] "Say that the service answers";
     OpenApi "GET" "/openapi.json" Documents PUBLIC, Nothing Ignored 200 [] "This document";
@@ -355,6 +361,7 @@ routes! {
 
     SignInPage "GET" "/" Pages PUBLIC, Nothing Ignored 200 [] "The sign-in page";
     LinkPage "GET" "/link" Pages PUBLIC, Nothing Ignored 200 [] "The page that mailed links lead to";
+    ReportPage "GET" "/report/{id}" Pages PUBLIC, Nothing Ignored 200 [] "The page that a link to a report leads to";
     Asset "GET" "/assets/{name}" Pages PUBLIC, Nothing Ignored 200 [S::NotFound] "A part of the pages";
 }
 
@@ -374,7 +381,10 @@ impl Route {
     /// Whether it is a POST that says all there is to say in its path.
     fn is_bare(&self) -> bool {
         use Operation as O;
-        matches!(self.operation, O::UnlockUser | O::MakeRecoveryCodes | O::CompleteRecipient | O::ResendLink | O::ReopenViewing)
+        matches!(
+            self.operation,
+            O::UnlockUser | O::MakeRecoveryCodes | O::CompleteRecipient | O::ResendLink | O::ReopenViewing | O::LinkReport
+        )
     }
 
     /// Whether it reads a body.
@@ -386,7 +396,11 @@ impl Route {
     pub fn body_refusals(&self) -> &'static [Slug] {
         let looks = matches!(
             self.authorisation,
-            Authorisation::Scope(_) | Authorisation::Operator | Authorisation::AccessToken | Authorisation::AccessTokenOrProof
+            Authorisation::Scope(_)
+                | Authorisation::ScopeOrLink(_)
+                | Authorisation::Operator
+                | Authorisation::AccessToken
+                | Authorisation::AccessTokenOrProof
         );
         match (self.has_body(), looks) {
             (true, _) => WITH_BODY,

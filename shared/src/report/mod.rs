@@ -1,12 +1,27 @@
 //! The audit report of an agreement: what happened, and what it takes to see that nothing of it was changed since.
 //!
 //! A chain alone says little to somebody outside: whoever can write the table can compute it anew, and a tail that was cut off does
-//! not show. So the report carries a statement, signed by the service, of how many entries there are and what the hash of the last
-//! is. [`verify`] needs nothing but the report and the public keys.
+//! not show. So the report carries a [`Statement`], signed by the service, of how many entries there are and what the hash of the last
+//! is. [`verify`](verify::verify) needs nothing but the report and the public keys.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`part`] | how a report of any length is cut |
+//! | `statement` | what is signed |
+//! | [`link`] | what opens one report in a browser for a few minutes |
+//! | [`verify`], `shape`, `entries`, [`finding`] | whether a file is what was signed: what may stand in it, what was done to its entries, in words |
+//! | [`join`] | whether parts are one chain |
 
+mod entries;
+pub mod finding;
+pub mod join;
+pub mod link;
+pub mod part;
+mod shape;
+mod statement;
 pub mod verify;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
@@ -16,12 +31,11 @@ use crate::clock::Timestamp;
 use crate::dynamo::Failure;
 use crate::ids::{AccountId, AgreementId, RecipientId};
 use crate::keyring::{Keyring, KeyringError};
-use crate::secret;
 
-/// The type of the statement's JWS: no access token is taken for one, and it for no access token.
-pub const TYPE: &str = "audit-report+jwt";
+pub use part::{Cut, Part};
+pub use statement::{Statement, TYPE};
 
-/// The audit report of an agreement.
+/// The audit report of an agreement, or a part of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AuditReport)]
 pub struct Report {
@@ -29,18 +43,20 @@ pub struct Report {
     pub agreement: Agreement,
     /// Its recipients, as the sender listed them.
     pub recipients: Vec<Recipient>,
-    /// Every entry of its audit chain as it is stored, the oldest first.
+    /// Which part of the report this is; a report of up to 2,500 entries has one.
+    pub part: Part,
+    /// Every entry of its audit chain that the part has, as it is stored, the oldest first.
     pub entries: Vec<Entry>,
-    /// How many entries the chain has.
+    /// How many entries the whole chain has.
     #[schema(example = 7)]
     pub count: u64,
-    /// The hash of the last.
+    /// The hash of the last of them.
     #[schema(example = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")]
     pub head: String,
     /// When the report was made.
     #[schema(example = "2026-11-22T09:45:00Z", format = DateTime)]
     pub issued_at: String,
-    /// A compact JWS (RS256, `typ` `audit-report+jwt`) over `agreement`, `account`, `count`, `head`, `issued_at`, and `summary`: the
+    /// A compact JWS (RS256, `typ` `audit-report+jwt`) over `agreement`, `account`, `part`, `count`, `head`, `issued_at`, and `summary`: the
     /// SHA-256 of the canonical JSON of this report's `agreement` and `recipients`. The keys stand at `/.well-known/jwks.json`.
     pub signature: String,
 }
@@ -110,36 +126,6 @@ pub struct Recipient {
     pub status: RecipientStatus,
 }
 
-/// What the service signs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statement {
-    /// The agreement.
-    pub agreement: String,
-    /// Its account.
-    pub account: String,
-    /// How many entries its chain has.
-    pub count: u64,
-    /// The hash of the last.
-    pub head: String,
-    /// When it was signed.
-    pub issued_at: String,
-    /// The hash of what the report says of the agreement and its recipients.
-    pub summary: String,
-}
-
-impl Statement {
-    fn sign(&self, keyring: &Keyring, now: Timestamp) -> Result<String, KeyringError> {
-        let unsigned = |kid: &str| {
-            let header = json!({"alg": "RS256", "typ": TYPE, "kid": kid});
-            // Strings and a number always serialise.
-            let claims = serde_json::to_vec(self).unwrap_or_default();
-            format!("{}.{}", secret::encode(header.to_string()), secret::encode(claims))
-        };
-        let (message, signature) = keyring.sign(unsigned, now)?;
-        Ok(format!("{message}.{signature}"))
-    }
-}
-
 /// Why there is no report.
 #[derive(Debug)]
 pub enum NoReport {
@@ -149,29 +135,42 @@ pub enum NoReport {
     Signing(KeyringError),
 }
 
+/// The entries of a part, as they were read.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Which they are.
+    pub cut: Cut,
+    /// The entries that were there.
+    pub entries: Vec<Entry>,
+    /// What the entry after the last names as the hash before it; the agreement's head, where there is none after it.
+    pub hash: String,
+}
+
 impl Report {
-    /// The report of an agreement and the entries of its chain. What is signed is where the agreement says that its chain stands,
-    /// whatever was read of it: an entry that somebody took from the table is missed by whoever verifies.
-    pub fn of(whole: &Whole, entries: Vec<Entry>, keyring: &Keyring, now: Timestamp) -> Result<Self, NoReport> {
+    /// A part of the report of an agreement. What is signed is where the agreement says that its chain stands, and which entries the part
+    /// has to have, whatever was read of them: an entry that somebody took from the table is missed by whoever verifies.
+    pub fn of(whole: &Whole, section: Section, keyring: &Keyring, now: Timestamp) -> Result<Self, NoReport> {
         let agreement = Agreement::of(&whole.agreement, now);
         let recipients: Vec<Recipient> = whole.recipients.iter().map(Recipient::from).collect();
-        let head = &whole.agreement.head;
+        let Section { cut, entries, hash } = section;
         let statement = Statement {
             agreement: agreement.id.to_string(),
             account: agreement.account.to_string(),
-            count: head.sequence,
-            head: head.hash.clone(),
+            part: Part::new(cut, hash),
+            count: whole.agreement.head.sequence,
+            head: whole.agreement.head.hash.clone(),
             issued_at: now.to_rfc3339(),
             summary: summary(&json!(agreement), &json!(recipients)).map_err(NoReport::Hashing)?,
         };
         let signature = statement.sign(keyring, now).map_err(NoReport::Signing)?;
-        let Statement { count, head, issued_at, .. } = statement;
-        Ok(Self { agreement, recipients, entries, count, head, issued_at, signature })
+        let Statement { part, count, head, issued_at, .. } = statement;
+        Ok(Self { agreement, recipients, part, entries, count, head, issued_at, signature })
     }
 
     /// What people call a recipient: the name that the sender gave, or the mail address.
     pub fn name_of(&self, id: &str) -> Option<&str> {
-        let named = self.recipients.iter().find(|recipient| recipient.id.to_string() == id)?;
+        let id: RecipientId = id.parse().ok()?;
+        let named = self.recipients.iter().find(|recipient| recipient.id == id)?;
         Some(named.name.as_deref().unwrap_or(&named.email))
     }
 }

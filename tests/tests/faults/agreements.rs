@@ -200,6 +200,23 @@ async fn viewing_is_reopened_once() {
 }
 
 #[tokio::test]
+async fn a_link_to_a_report_is_told_of_once_for_each_that_is_made() {
+    let world = World::new().await;
+    each_of_the_table(async |fault| {
+        let sent = sent(&world, &fresh(fault, "link"), json!([person(1, "none")])).await;
+        let path = format!("/v1/agreements/{}/audit/links", sent.text("id"));
+        let make = || world.backend(Method::POST, &path, None);
+        let (struck, first) = fault.strikes(&world, make()).await;
+        let _ = make().await.expect(201);
+        let told = steps(&world, &sent).await.iter().filter(|step| *step == "report-link-created").count();
+        // One whose answer never came may be told of all the same.
+        assert!(told == 2 || (first.status != 201 && told == 1), "{fault:?}: {told} told of");
+        struck
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_agreement_expires_once_and_gives_back_once() {
     let world = with_kba(1_000).await;
     each_of_the_table(async |fault| {

@@ -115,6 +115,7 @@ const WALKS: &[(Operation, &str, &[&str])] = {
         ),
         (O::ResendLink, "agreements", &["a_link_is_mailed_again_once"]),
         (O::ReopenViewing, "agreements", &["viewing_is_reopened_once"]),
+        (O::LinkReport, "agreements", &["a_link_to_a_report_is_told_of_once_for_each_that_is_made"]),
         (O::CancelAgreement, "agreements", &["an_agreement_is_cancelled_once_and_gives_back_once"]),
         (O::ListAuthenticationMethods, "reads", &["what_a_back_end_reads"]),
         (

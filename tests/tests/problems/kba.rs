@@ -8,6 +8,8 @@ use shared::http::{Operation, Slug};
 use tests::World;
 use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
 
+use tests::chains::{lengthen, resent};
+
 use crate::back_end::NO_ACCOUNT;
 use crate::walk::{Walk, snapshot, with};
 
@@ -21,6 +23,15 @@ async fn the_errors_of_the_report() {
     for id in ["agr_00000000000000000000000001", "lease"] {
         walk.refuses(report, Slug::NotFound, walk.ask(report, &format!("/v1/agreements/{id}/audit"))).await;
     }
+    lengthen(&walk.world, &sent.text("id"), 2_501, resent("rcp_00000000000000000000000001")).await;
+    walk.refuses(report, Slug::ReportInParts, walk.ask(report, &path)).await;
+    walk.refuses(report, Slug::InvalidRequest, walk.ask(report, &format!("{path}?part=3"))).await;
+    let link = walk.world.backend(Method::POST, &format!("{path}/links"), None).await.expect(201).text("url");
+    let (_, token) = link.split_once('#').unwrap();
+    let elsewhere = "/v1/agreements/agr_00000000000000000000000001/audit";
+    walk.refuses(report, Slug::Forbidden, walk.world.request(Method::GET, elsewhere).bearer_auth(token)).await;
+    walk.world.advance(300);
+    walk.refuses(report, Slug::Unauthorized, walk.world.request(Method::GET, &path).bearer_auth(token)).await;
     snapshot(walk, Function::Report);
 }
 
@@ -218,6 +229,7 @@ async fn the_errors_of_agreements() {
         (Operation::ResendLink, format!("{first}/resend"), None),
         (Operation::ReopenViewing, format!("{first}/reopen"), None),
         (Operation::CancelAgreement, format!("{one}/cancel"), Some(reason.clone())),
+        (Operation::LinkReport, format!("{one}/audit/links"), None),
         (Operation::ListAuthenticationMethods, "/v1/authentication-methods".to_owned(), None),
     ] {
         walk.key = (operation == send).then_some("k");
@@ -286,6 +298,7 @@ async fn the_errors_of_agreements() {
     walk.key = Some("another");
     lock_viewing(&walk.world, &sent).await;
     walk.refuses_contention(reopen, &format!("{first}/reopen"), None).await;
+    walk.refuses_contention(Operation::LinkReport, &format!("{one}/audit/links"), None).await;
     walk.refuses_contention(Operation::CancelAgreement, &format!("{one}/cancel"), Some(reason.clone())).await;
     walk.key = Some("cancel");
     let _ = walk.world.send(walk.ask(Operation::CancelAgreement, &format!("{one}/cancel")).json(&reason)).await.expect(200);

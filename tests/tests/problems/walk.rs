@@ -120,7 +120,7 @@ impl Walk {
         let request = self.anonymous(operation, path);
         match route(operation).authorisation {
             Authorisation::Operator => request.bearer_auth(OPERATOR),
-            Authorisation::Scope(_) => request.bearer_auth(&self.world.key),
+            Authorisation::Scope(_) | Authorisation::ScopeOrLink(_) => request.bearer_auth(&self.world.key),
             Authorisation::AccessToken | Authorisation::AccessTokenOrProof => request.bearer_auth(&self.token),
             Authorisation::Public | Authorisation::Proof | Authorisation::Challenge | Authorisation::Signature => request,
         }
