@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::dynamo::Table;
 use crate::entropy::Entropy;
 use crate::keyring::Keyrings;
+use crate::sdk::secrets_manager;
 
 /// What every function holds.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ impl App {
     pub async fn start(sdk: &SdkConfig) -> Result<Self, StartError> {
         let app = Self::unwarmed(sdk);
         let secret_id = app.config.keyring_secret_id.clone().ok_or("KEYRING_SECRET_ID is not set")?;
-        let secrets = aws_sdk_secretsmanager::Client::new(sdk);
+        let secrets = secrets_manager(sdk);
         let (keyrings, ()) = tokio::join!(Keyrings::in_secret(secrets, secret_id, app.clock.now()), app.table.warm());
         Ok(Self { keyrings: keyrings?, ..app })
     }

@@ -2,8 +2,14 @@
 //!
 //! A mail that is owed stands on an item of its own ([`standalone`]), or on the item that it is about ([`Owed`] as its attribute
 //! `owed`, [`on`]). Whoever sends it claims it first, for as long as a lease: two do not send it at the same time. A crash between
-//! the sending and the settling sends it twice, and never zero times. What cannot be sent is tried again, later each time, until
+//! the sending and the settling sends it twice, and never zero times. What cannot be sent is attempted again, later each time, until
 //! nobody has a use for it any more: its time is over, which is told and counted, or the agreement that it is about has ended.
+//!
+//! A sender that does not answer in time, or answers with a fault of its own, may have taken the mail all the same: SES knows no
+//! message again. It goes once more, as it must, but much later each time ([`UNANSWERED`]): of a mail that is never answered for, six copies
+//! go in the three days for which it is owed, and two in the first hour.
+
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -12,20 +18,25 @@ use crate::account::Locale;
 use crate::agreement::{Agreement, Status};
 use crate::app::App;
 use crate::clock::{Span, Timestamp};
-use crate::courier::{Courier, Message, languages};
+use crate::courier::{Courier, Message, NotSent, languages};
 use crate::dynamo::{Failure, Key, Write, document, keys, read};
 use crate::ids::AccountId;
 use crate::metric;
 use crate::secret;
 
-/// How long a claim holds, and the wait before the second try. It doubles.
+/// How long a claim holds, and the wait before the second attempt. It doubles.
 const LEASE: Span = Span::minutes(1);
-/// The longest wait between two tries.
+/// The longest wait between two attempts at what was certainly not taken.
 const WAIT_MAX: Span = Span::hours(1);
+/// The waits after each attempt that nobody answered for: the mail may have arrived. The last one stays.
+const UNANSWERED: [Span; 4] = [Span::minutes(10), Span::hours(1), Span::hours(6), Span::hours(24)];
 /// How long a mail is owed, where it says nothing else.
 const OWED_FOR: Span = Span::days(3);
 /// How many are sent at once: SES takes 14 a second from an account that is new.
 const AT_ONCE: usize = 10;
+/// For how long a request begins to send mails. With the six seconds that the last of them may take, and a slow table before, it is
+/// answered before its function is stopped; what was not begun, the clean-up sends.
+const BEGUN_WITHIN: Duration = Duration::from_secs(6);
 
 /// A mail to one person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +60,11 @@ pub struct Owed {
     pub mail: Mail,
     /// When nobody has a use for it any more.
     pub until: Timestamp,
-    /// How often it was tried.
+    /// How often it was attempted.
     pub tries: u32,
+    /// How many of the attempts nobody answered for.
+    #[serde(default)]
+    pub unanswered: u32,
     /// Until when somebody is at it.
     pub leased_until: Timestamp,
     /// Who that is.
@@ -73,7 +87,14 @@ pub enum Delivery {
 impl Owed {
     /// A mail that is owed from now on.
     pub fn new(mail: Mail, now: Timestamp) -> Self {
-        Self { mail, until: now.plus(OWED_FOR), tries: 0, leased_until: Timestamp::default(), claim: String::new() }
+        Self {
+            mail,
+            until: now.plus(OWED_FOR),
+            tries: 0,
+            unanswered: 0,
+            leased_until: Timestamp::default(),
+            claim: String::new(),
+        }
     }
 
     /// Of no use after `until`.
@@ -114,11 +135,11 @@ pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery
         }
         return Ok(Delivery::Dropped);
     }
-    if !send(app, courier, key, &owed.mail, now).await {
-        return Ok(Delivery::Owed);
+    match send(app, courier, key, &owed.mail, now).await {
+        Ok(()) => settle(app, key, &claim).await.map(|()| Delivery::Sent),
+        Err(NotSent::Refused) => Ok(Delivery::Owed),
+        Err(NotSent::Unknown) => put_off(app, key, &claim, owed.unanswered).await.map(|()| Delivery::Owed),
     }
-    settle(app, key, &claim).await?;
-    Ok(Delivery::Sent)
 }
 
 /// Sends what is owed at `keys`, as far as it goes: what is left, the clean-up sends. For use after a transaction that owes mails,
@@ -129,7 +150,8 @@ pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<I
             tracing::warn!(?failure, "a mail is owed still");
         }
     });
-    futures_util::stream::iter(each).buffer_unordered(AT_ONCE).collect::<()>().await;
+    let begun = futures_util::stream::iter(each).take_until(tokio::time::sleep(BEGUN_WITHIN));
+    begun.buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
 /// Claims the mail at `key` until the lease ends, when the clean-up looks again; answers with the mail that was claimed. That may
@@ -185,21 +207,43 @@ async fn read_owed(app: &App, key: &Key) -> Result<Option<Owed>, Failure> {
     Ok(Some(read::<Item>(item)?.owed))
 }
 
-async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timestamp) -> bool {
+async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timestamp) -> Result<(), NotSent> {
     let keyring = app.keyrings.current(now).await;
     let language = languages::of(mail.locale);
     let letter = match mail.message.letter(&mail.organisation, language, &key.pk, &keyring) {
         Ok(letter) => letter,
         Err(error) => {
             tracing::error!(%error, "a mail that is owed cannot be opened");
-            return false;
+            return Err(NotSent::Refused);
         }
     };
     let Ok(rendered) = letter.mail(&mail.organisation, language) else {
         tracing::error!("a mail could not be rendered");
-        return false;
+        return Err(NotSent::Refused);
     };
-    courier.mail(mail.account, &mail.to, &rendered).await.is_ok()
+    courier.mail(mail.account, &mail.to, &rendered).await
+}
+
+/// Leaves a mail that may have arrived alone for a good while: so many attempts were `unanswered` before.
+async fn put_off(app: &App, key: &Key, claim: &str, unanswered: u32) -> Result<(), Failure> {
+    let until = app.clock.now().plus(wait_unanswered(unanswered));
+    let update = Write::update(key.clone(), "SET #owed.#leased_until = :until, #owed.#unanswered = :unanswered")
+        .when("#owed.#claim = :claim")
+        .value("claim", claim)
+        .value("until", until)
+        .value("unanswered", unanswered + 1)
+        .look_at(until);
+    match app.table.update_patiently(update, &app.entropy).await {
+        // Another mail took its place.
+        Ok(_) | Err(Failure::Condition(_)) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// How long a mail is left alone of which so many attempts were `unanswered` before this one.
+fn wait_unanswered(unanswered: u32) -> Span {
+    let wait = usize::try_from(unanswered).ok().and_then(|number| UNANSWERED.get(number));
+    wait.or(UNANSWERED.last()).copied().unwrap_or(WAIT_MAX)
 }
 
 /// Nothing is owed any more: the item goes, or what it owed.
@@ -231,5 +275,17 @@ mod tests {
         let waits: Vec<i64> = (0..9).map(|tries| lease(tries).as_secs()).collect();
         assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
         assert_eq!(lease(u32::MAX), WAIT_MAX);
+    }
+
+    #[test]
+    fn of_a_mail_that_nobody_answers_for_six_copies_go_while_it_is_owed() {
+        let begun = (0..).scan(Span::seconds(0), |at, number| {
+            let now = *at;
+            *at = Span::seconds(at.as_secs() + wait_unanswered(number).as_secs());
+            Some(now.as_secs())
+        });
+        let copies: Vec<i64> = begun.take_while(|at| *at < OWED_FOR.as_secs()).collect();
+        assert_eq!(copies, [0, 600, 4_200, 25_800, 112_200, 198_600]);
+        assert_eq!(wait_unanswered(u32::MAX), Span::hours(24));
     }
 }

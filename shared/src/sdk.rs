@@ -48,12 +48,25 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
+/// A client of Secrets Manager. It is asked when a function starts, and now and then after: an attempt has all the time of the operation, since
+/// one that is slow would be as slow the second time, and a function without its keys answers nobody.
+pub fn secrets_manager(sdk: &SdkConfig) -> aws_sdk_secretsmanager::Client {
+    let patient = timeouts().to_builder().operation_attempt_timeout(OPERATION).build();
+    let config = aws_sdk_secretsmanager::config::Builder::from(sdk).timeout_config(patient).build();
+    aws_sdk_secretsmanager::Client::from_conf(config)
+}
+
+/// How long an operation may take, all its attempts together.
+const OPERATION: Duration = Duration::from_secs(5);
+
+/// DynamoDB's, and what every other client begins with: it inherits each of them that it does not say itself, the attempt's too.
+///
 /// A request that has no answer after this long is repeated; an operation that has none is given up before API Gateway gives us up.
 pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_secs(2))
-        .operation_timeout(Duration::from_secs(5))
+        .operation_timeout(OPERATION)
         .build()
 }
 

@@ -1,7 +1,9 @@
 //! Mails that are owed: sent once where nothing fails, again where something does, and by one at a time.
 
+use std::time::Duration;
+
 use expiry_cleanup::{Batch, sweep};
-use local::{Mode, Service};
+use local::{Mode, Plan, Service};
 use serde_json::json;
 use shared::account::Locale;
 use shared::clock::Span;
@@ -165,8 +167,8 @@ async fn a_clean_up_sends_ten_at_once_and_begins_nothing_when_its_time_is_over()
     let report = sweep(app, courier, Batch { items_max: 0, ..Batch::default() }).await;
     assert_eq!((report.examined, report.more), (0, true));
 
-    // The sender answers none of them in time, which is two seconds for each: together, and not one after the other.
-    world.stack.faults().set(Service::Ses, Mode::Slow, 0, 10);
+    // The sender answers none of them in time, which is six seconds for each: together, and not one after the other.
+    world.stack.faults().follow(Service::Ses, Plan::new(Mode::Slow, 0, 10).lasting(Duration::from_secs(7)));
     #[expect(clippy::disallowed_methods, reason = "how long it takes, and not what time it is")]
     let began = std::time::Instant::now();
     let report = sweep(app, courier, Batch::default()).await;

@@ -177,6 +177,7 @@ const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
     ("forgeries", "what is judged is a file"),
     ("holdings_model", "a model in memory"),
     ("kba_machine", "long and at random; its conditions are evaluated there by `kba`, `kba_races` and `ends`"),
+    ("latency", "what is slow is in front of the engine, or no engine at all"),
     ("ledger_machine", "long and at random; its conditions are evaluated there by `ledger` and `quota`"),
     ("ledger_model", "a model in memory"),
     ("ledger_storm", "as `faults`; its conditions are evaluated there by `ledger` and `kba_races`"),

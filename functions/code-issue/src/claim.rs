@@ -6,7 +6,6 @@ use shared::challenge::{Challenge, Refusal, Ticket};
 use shared::clock::Timestamp;
 use shared::code::{self, Draft, LiveCode, PER_DESTINATION, PER_SOURCE};
 use shared::config::{Config, source_key};
-use shared::courier::NotSent;
 use shared::dynamo::{Failure, Write, document, keys};
 use shared::http::Call;
 use shared::idempotency::IdempotencyKey;
@@ -180,27 +179,19 @@ impl Case {
     }
 
     /// The writes that take the claim back: `now` is what stands of it. Where the challenge has ended meanwhile, the counters and the
-    /// key are given back all the same. A code that may have arrived stays good, until another takes its place.
-    pub fn undo(
-        &self,
-        draft: &Draft,
-        call: &Call,
-        now: &Standing,
-        key: Option<&IdempotencyKey>,
-        not_sent: NotSent,
-    ) -> Result<Vec<Write>, Failure> {
+    /// key are given back all the same.
+    pub fn undo(&self, draft: &Draft, call: &Call, now: &Standing, key: Option<&IdempotencyKey>) -> Result<Vec<Write>, Failure> {
         let event = self.event(Action::CodeNotSent, call).failed().with("reference", draft.stored.reference.as_str());
-        let update = match (self.stands(draft, &now.user), not_sent) {
-            (true, NotSent::Refused) => self.code_restoration(self.count_restoration(&now.user, draft))?,
-            (true, NotSent::Unknown) => self.count_restoration(&now.user, draft),
-            (false, _) => now.user.touch(),
+        let update = match self.stands(draft, &now.user) {
+            true => self.code_restoration(self.count_restoration(&now.user, draft))?,
+            false => now.user.touch(),
         };
         let mut writes = now.user.change(update, [event], self.now)?;
         let destination = keys::destination_sends(self.destination());
         writes.extend(Window::withdraw(destination, self.now, &now.destination));
         writes.extend(Window::withdraw(keys::source_sends(&source_key(call.source)), self.now, &now.source));
         writes.extend(key.map(IdempotencyKey::free));
-        // A text that arrived all the same, and was typed in, was given back by the sign-in.
+        // Who has signed in by another factor meanwhile was given back what the challenge had taken.
         let given_back = now.user.challenges.get(&self.ticket.name).is_some_and(|challenge| challenge.used_at.is_some());
         writes.extend(self.budget().filter(|_| !given_back).map(|budget| budget.give_back(self.now)));
         Ok(writes)

@@ -17,7 +17,7 @@ use shared::user::known::Source;
 use shared::user::{Method, User};
 
 use crate::claim::{Case, Denial, Place, Standing, Trims, read_log};
-use crate::{Request, Response, State};
+use crate::{Request, Response, State, unanswered};
 
 /// Sends a code, once per `Idempotency-Key` where there is one.
 pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
@@ -134,9 +134,13 @@ async fn send(
     key: Option<&IdempotencyKey>,
     answer: &Response,
 ) -> Outcome {
-    if let Err(not_sent) = deliver(state, call, case, draft).await {
-        undo(state, call, case, draft, key, Undo::Claimed(not_sent)).await;
-        return Err(not_sent.into());
+    match deliver(state, call, case, draft).await {
+        Ok(()) => {}
+        Err(NotSent::Unknown) => unanswered(case.account.id, case.method, case.now),
+        Err(not_sent @ NotSent::Refused) => {
+            undo(state, call, case, draft, key, Undo::Claimed).await;
+            return Err(not_sent.into());
+        }
     }
     if let Some(key) = key {
         // Should this fail, the same request is told to wait until its lease is over, which is when its code is.
@@ -178,7 +182,7 @@ fn host(state: &State, call: &Call, case: &Case) -> String {
 #[derive(Clone, Copy, Debug)]
 enum Undo {
     /// A claim whose message was not taken.
-    Claimed(NotSent),
+    Claimed,
     /// A claim of which we do not know whether it was made.
     IfClaimed,
 }
@@ -190,13 +194,10 @@ async fn undo(state: &State, call: &Call, case: &Case, draft: &Draft, key: Optio
     loop {
         let undone = match (standing(state, call, case).await, what) {
             (Ok(Some(now)), Undo::IfClaimed) if !case.stands(draft, &now.user) => return,
-            (Ok(Some(now)), _) => {
-                let not_sent = if let Undo::Claimed(not_sent) = what { not_sent } else { NotSent::Refused };
-                match case.undo(draft, call, &now, key, not_sent) {
-                    Ok(writes) => app.table.transact(writes).await,
-                    Err(failure) => Err(failure),
-                }
-            }
+            (Ok(Some(now)), _) => match case.undo(draft, call, &now, key) {
+                Ok(writes) => app.table.transact(writes).await,
+                Err(failure) => Err(failure),
+            },
             (Ok(None), _) => return,
             (Err(failure), _) => Err(failure),
         };

@@ -2,6 +2,9 @@
 //!
 //! Three waits: what the rules look at is read in one request; one transaction claims the send (the new code, the cooldown, both
 //! counters, the audit entry); then the message goes. What the sender does not take is undone, as if nobody had asked.
+//!
+//! What may have been taken is no such thing: where the sender does not answer in time, or tells of a fault of its own, the message is told
+//! as sent, counts as sent, and its code is good. 503 says that nothing went out. Whoever gets nothing asks again when the wait is over.
 
 mod claim;
 mod issue;
@@ -10,9 +13,13 @@ mod recipient;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use shared::app::App;
+use shared::clock::Timestamp;
 use shared::courier::Courier;
 use shared::http::{Call, Outcome, Problem, Slug};
+use shared::ids::AccountId;
+use shared::metric;
 use shared::secret::Secret;
 use shared::user::Method;
 use utoipa::ToSchema;
@@ -79,6 +86,12 @@ pub struct Response {
     /// How many digits it has.
     #[schema(example = 6)]
     pub code_length: u32,
+}
+
+/// Nobody answered for a message that was handed over.
+fn unanswered(account: AccountId, method: Method, now: Timestamp) {
+    tracing::warn!(%account, method = method.name(), "a code was handed over and nobody answered; it is told as sent");
+    metric::emit("CodesUnanswered", 1, &json!({ "account": account, "method": method.name() }), now);
 }
 
 /// Sends a code.

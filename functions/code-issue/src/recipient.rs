@@ -19,7 +19,7 @@ use shared::throttle::Window;
 use shared::user::Method;
 
 use crate::claim::{Denial, Place, Trims, read_log};
-use crate::{Request, Response, State};
+use crate::{Request, Response, State, unanswered};
 
 const METHOD: Method = Method::Sms;
 
@@ -70,7 +70,7 @@ pub async fn issue(
             Ok(()) => return case.send(&draft, key.as_ref(), &answer).await,
             // It may have taken effect all the same: nothing was sent, so nothing may stand.
             Err(failure @ Failure::Unavailable(_)) => {
-                case.undo(&draft, key.as_ref(), NotSent::Refused).await;
+                case.undo(&draft, key.as_ref()).await;
                 return Err(failure.into());
             }
             Err(failure) => {
@@ -201,9 +201,13 @@ impl<'a> Case<'a> {
     }
 
     async fn send(&self, draft: &Draft, key: Option<&IdempotencyKey>, answer: &Response) -> Outcome {
-        if let Err(not_sent) = self.deliver(draft).await {
-            self.undo(draft, key, not_sent).await;
-            return Err(not_sent.into());
+        match self.deliver(draft).await {
+            Ok(()) => {}
+            Err(NotSent::Unknown) => unanswered(self.account.id, METHOD, self.now),
+            Err(not_sent @ NotSent::Refused) => {
+                self.undo(draft, key).await;
+                return Err(not_sent.into());
+            }
         }
         if let Some(key) = key {
             // Should this fail, the same request is told to wait until its lease is over, which is when its code is.
@@ -229,13 +233,13 @@ impl<'a> Case<'a> {
         self.state.courier.text(self.phone(), &message.sms()).await
     }
 
-    /// Takes back a claim whose message was not taken: the cooldown, the count and both counters. A code that may have arrived stays
-    /// good. Where even that fails, the send stays counted: it errs on the side of fewer.
-    async fn undo(&self, draft: &Draft, key: Option<&IdempotencyKey>, not_sent: NotSent) {
+    /// Takes back a claim whose message was not taken: the code, the cooldown, the count and both counters. Where even that fails, the send
+    /// stays counted: it errs on the side of fewer.
+    async fn undo(&self, draft: &Draft, key: Option<&IdempotencyKey>) {
         let app = &self.state.app;
         let mut patience = Patience::default();
         loop {
-            let undone = match self.undoing(draft, key, not_sent).await {
+            let undone = match self.undoing(draft, key).await {
                 Ok(None) => return,
                 Ok(Some(writes)) => app.table.transact(writes).await,
                 Err(failure) => Err(failure),
@@ -251,12 +255,7 @@ impl<'a> Case<'a> {
     }
 
     /// The writes that take the claim back, over what stands now; none where it was not made.
-    async fn undoing(
-        &self,
-        draft: &Draft,
-        key: Option<&IdempotencyKey>,
-        not_sent: NotSent,
-    ) -> Result<Option<Vec<Write>>, Failure> {
+    async fn undoing(&self, draft: &Draft, key: Option<&IdempotencyKey>) -> Result<Option<Vec<Write>>, Failure> {
         let logs = [keys::destination_sends(self.phone()), keys::source_sends(&source_key(self.call.source))];
         let [destination, source] = logs.clone();
         let wanted = vec![keys::agreement(self.agreement.id), self.ticket.key(), destination, source];
@@ -264,7 +263,7 @@ impl<'a> Case<'a> {
         let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else { return Ok(None) };
         let (agreement, recipient): (Agreement, Recipient) = (read(agreement)?, read(recipient)?);
         let challenge = recipient.challenges.get(&self.ticket.name);
-        // A text that arrived all the same, and was typed in, was given back by that.
+        // Who has proved themselves otherwise meanwhile was given back what the challenge had taken.
         let given_back = challenge.is_some_and(|challenge| challenge.used_at.is_some());
         let stands = challenge.and_then(|challenge| challenge.codes.get(METHOD.name()));
         if stands.is_none_or(|code| code.mac != draft.stored.mac) {
@@ -272,7 +271,7 @@ impl<'a> Case<'a> {
         }
         let event = self.event(Action::CodeNotSent).failed().with("reference", draft.stored.reference.as_str());
         let mut writes = agreement.change(agreement.touch(), [event], self.now)?;
-        writes.push(self.restoration(draft, not_sent)?);
+        writes.push(self.restoration(draft)?);
         for key in logs {
             let moments = items.next().flatten().as_ref().map(Window::moments).unwrap_or_default();
             writes.extend(Window::withdraw(key, self.now, &moments));
@@ -284,8 +283,8 @@ impl<'a> Case<'a> {
         Ok(Some(writes))
     }
 
-    /// The update that gives the send back, and with what was certainly not taken the code before.
-    fn restoration(&self, draft: &Draft, not_sent: NotSent) -> Result<Write, Failure> {
+    /// The update that gives the send back, and the code before.
+    fn restoration(&self, draft: &Draft) -> Result<Write, Failure> {
         let sent_at = self.challenge().map_or(Timestamp::default(), |challenge| challenge.sent_at);
         let update = Write::update(self.ticket.key(), "")
             .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at, #challenges.#c.#texts = :texts")
@@ -297,9 +296,6 @@ impl<'a> Case<'a> {
             .value("claimed", self.sends() + 1)
             .value("sends", self.sends())
             .value("sent_at", sent_at);
-        if not_sent == NotSent::Unknown {
-            return Ok(update);
-        }
         let before = self.challenge().and_then(|challenge| challenge.codes.get(METHOD.name()));
         let Some(before) = before else { return Ok(update.remove("#challenges.#c.#codes.#m")) };
         let place = self.challenge().and_then(|challenge| challenge.superseded.get(METHOD.name())).map_or(0, Vec::len);

@@ -5,7 +5,7 @@ use shared::app::App;
 use shared::courier::Courier;
 use shared::kba::webhook::Secrets;
 use shared::provider::Held;
-use shared::sdk::{SdkConfig, sdk_config};
+use shared::sdk::{SdkConfig, sdk_config, secrets_manager};
 use shared::{http, start};
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,5 +20,5 @@ async fn main() -> Result<(), lambda_http::Error> {
 
 fn secrets(app: &App, sdk: &SdkConfig) -> Option<Held<Secrets>> {
     let id = app.config.provider_webhook_secret_id.clone()?;
-    Some(Held::webhook_secrets(aws_sdk_secretsmanager::Client::new(sdk), id))
+    Some(Held::webhook_secrets(secrets_manager(sdk), id))
 }

@@ -4,7 +4,7 @@ use kba_session::{State, handle};
 use shared::app::App;
 use shared::outbound::Outbound;
 use shared::provider::{Held, Provider};
-use shared::sdk::{SdkConfig, sdk_config};
+use shared::sdk::{SdkConfig, sdk_config, secrets_manager};
 use shared::{http, start};
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,6 +18,6 @@ async fn main() -> Result<(), lambda_http::Error> {
 
 fn provider(app: &App, sdk: &SdkConfig) -> Option<Provider> {
     let id = app.config.provider_api_secret_id.clone()?;
-    let secret = Held::api_secret(aws_sdk_secretsmanager::Client::new(sdk), id);
+    let secret = Held::api_secret(secrets_manager(sdk), id);
     Provider::new(Outbound::new(&app.config), &app.config, secret)
 }

@@ -31,20 +31,27 @@ pub use message::{AgreementMail, ChangeMail, Changed, Invitation, LinkMail, LowB
 pub enum NotSent {
     /// It was certainly not taken.
     Refused,
-    /// The answer was lost, or told of a fault of the sender's: the person may have the message.
+    /// There was no answer in time, it was lost, or it told of a fault of the sender's: the person may have the message.
     Unknown,
 }
 
-/// How often a message that was certainly not taken is handed over again.
-const TRIES: u32 = 3;
+/// How often a message that was certainly not taken is handed over again, within the sender's time.
+const ATTEMPTS: u32 = 3;
 /// The wait before the second time; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// How long a sender may take in all while somebody waits for our answer. SES and SNS answer within some hundred milliseconds, and within some
+/// seconds when they are slow; a person who waits longer has closed the page.
+pub const HURRIED: Duration = Duration::from_secs(6);
+/// How long it may take where nobody waits. The longer this is, the fewer mails go twice: one that was given up may have been taken.
+pub const UNHURRIED: Duration = Duration::from_secs(20);
 
 /// SES and SNS.
 #[derive(Clone, Debug)]
 pub struct Courier {
     ses: aws_sdk_sesv2::Client,
     sns: aws_sdk_sns::Client,
+    /// How long a message may take to be handed over.
+    within: Duration,
     mail_from: Option<String>,
     configuration_set: Option<String>,
     sender_id: Option<String>,
@@ -60,15 +67,21 @@ impl Courier {
     ///
     /// The SDK repeats nothing here: a message whose answer was lost may have been taken, and would be sent twice.
     pub fn over(ses: &aws_sdk_sesv2::Config, sns: &aws_sdk_sns::Config, config: &Config) -> Self {
-        let ses = ses.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts()).build();
-        let sns = sns.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts()).build();
         Self {
-            ses: aws_sdk_sesv2::Client::from_conf(ses),
-            sns: aws_sdk_sns::Client::from_conf(sns),
+            ses: ses_within(ses, HURRIED),
+            sns: sns_within(sns, HURRIED),
+            within: HURRIED,
             mail_from: config.mail_from.clone(),
             configuration_set: config.ses_configuration_set.clone(),
             sender_id: config.sms_sender_id.clone(),
         }
+    }
+
+    /// The same for where nobody waits: each message may take [`UNHURRIED`].
+    #[must_use]
+    pub fn unhurried(&self) -> Self {
+        let (ses, sns) = (ses_within(self.ses.config(), UNHURRIED), sns_within(self.sns.config(), UNHURRIED));
+        Self { ses, sns, within: UNHURRIED, ..self.clone() }
     }
 
     /// Sends a text, as SNS's transactional kind: it goes before promotions, and to those who take none.
@@ -78,7 +91,7 @@ impl Courier {
             attributes.insert("AWS.SNS.SMS.SenderID".into(), attribute(sender)?);
         }
         let request = self.sns.publish().phone_number(number).message(text).set_message_attributes(Some(attributes));
-        handed_over("sns", || request.clone().send()).await
+        self.handed_over("sns", || request.clone().send()).await
     }
 
     /// Sends a mail in the name of `account`. The tag is how SES's events of bounces and complaints tell whose users they are about.
@@ -97,8 +110,41 @@ impl Courier {
             .content(EmailContent::builder().simple(message).build())
             .email_tags(tag("account", &account)?)
             .set_configuration_set_name(self.configuration_set.clone());
-        handed_over("ses", || request.clone().send()).await
+        self.handed_over("ses", || request.clone().send()).await
     }
+
+    /// Hands a message over within the time that there is. What is broken off by its end may have been taken.
+    async fn handed_over<T, E, F>(&self, service: &'static str, send: impl Fn() -> F) -> Result<(), NotSent>
+    where
+        F: Future<Output = Result<T, SdkError<E>>>,
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        tokio::time::timeout(self.within, attempts(service, send)).await.unwrap_or_else(|_| {
+            not_sent(service, Some("no answer in time"));
+            Err(NotSent::Unknown)
+        })
+    }
+}
+
+fn ses_within(config: &aws_sdk_sesv2::Config, within: Duration) -> aws_sdk_sesv2::Client {
+    let config = config.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts(within)).build();
+    aws_sdk_sesv2::Client::from_conf(config)
+}
+
+fn sns_within(config: &aws_sdk_sns::Config, within: Duration) -> aws_sdk_sns::Client {
+    let config = config.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts(within)).build();
+    aws_sdk_sns::Client::from_conf(config)
+}
+
+/// Every time-out that there is: one that is left out here is inherited from the configuration that this is made of, and an attempt would have
+/// the two seconds that one at DynamoDB has. What is slow would be taken for lost, and sent again.
+fn timeouts(within: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .read_timeout(within)
+        .operation_attempt_timeout(within)
+        .operation_timeout(within)
+        .build()
 }
 
 fn attribute(value: &str) -> Result<MessageAttributeValue, NotSent> {
@@ -116,17 +162,17 @@ fn content(text: &str) -> Result<Content, NotSent> {
 }
 
 /// Hands a message over, again where it was certainly not taken and may be the next time.
-async fn handed_over<T, E, F>(service: &'static str, send: impl Fn() -> F) -> Result<(), NotSent>
+async fn attempts<T, E, F>(service: &'static str, send: impl Fn() -> F) -> Result<(), NotSent>
 where
     F: Future<Output = Result<T, SdkError<E>>>,
     E: ProvideErrorMetadata + Error + 'static,
 {
     let mut wait = FIRST_WAIT;
-    for tried in 1..=TRIES {
+    for attempt in 1..=ATTEMPTS {
         let Err(error) = send().await else { return Ok(()) };
         let (verdict, again) = read(&error);
         not_sent(service, error.code());
-        if !again || tried == TRIES {
+        if !again || attempt == ATTEMPTS {
             return Err(verdict);
         }
         tokio::time::sleep(wait).await;
@@ -163,11 +209,6 @@ fn was_refused(error: &(dyn Error + 'static)) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// A sender takes longer than a table; somebody waits all the same.
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).operation_timeout(Duration::from_secs(6)).build()
 }
 
 /// The provider's message may name the destination; its code does not.

@@ -33,8 +33,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What somebody who waits for an answer of ours can stand, and what a document of keys or a provider's answer needs.
-    pub const DEFAULT: Self = Self { total: Duration::from_secs(3), body_max: 128 * 1024 };
+    /// What somebody who waits for an answer of ours can stand, and what a document of keys needs: who is slow is not taken for down.
+    pub const DEFAULT: Self = Self { total: Duration::from_secs(6), body_max: 128 * 1024 };
 }
 
 /// How long a connection may take.
