@@ -174,8 +174,9 @@ async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Optio
         .look_at(until);
     match app.table.update_patiently(update, &app.entropy).await {
         Ok(claimed) => Ok(Some(read::<Item>(claimed)?.owed)),
-        Err(Failure::Unavailable(inner)) => Err(Failure::Unavailable(inner)),
-        Err(Failure::Condition(_) | Failure::Conflict) => Ok(None),
+        // Somebody else has claimed it.
+        Err(Failure::Condition(_)) => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 

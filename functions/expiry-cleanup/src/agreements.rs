@@ -4,9 +4,9 @@ use shared::agreement::{Agreement, Closure, Status, Whole};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write, read};
+use shared::dynamo::{Failure, Key, read};
 
-use crate::Report;
+use crate::{Report, put_off};
 
 /// Whether an agreement stands at `key`.
 pub fn is_one(key: &Key) -> bool {
@@ -22,27 +22,13 @@ pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
         return Ok(());
     }
     if agreement.expires_at > now {
-        return reschedule(app, key, agreement.expires_at, report).await;
+        return put_off(app, key, agreement.expires_at, report).await;
     }
     let whole = Whole::around(&app.table, agreement).await?;
     // It has counted as expired since its time was over, whenever it is that somebody comes to write it down.
     let closure = Closure { at: whole.agreement.expires_at, reason: None, recipient: None, by: None };
     let writes = whole.end(Status::Expired, &closure, Event::new(Action::AgreementExpired, Actor::System), now)?;
-    match app.table.transact(writes).await {
-        Ok(()) => report.agreements += 1,
-        // Somebody was faster: another run, or a request in this very instant. If it is still to be ended, the next run does it.
-        Err(Failure::Condition(_) | Failure::Conflict) => {}
-        Err(unavailable) => return Err(unavailable),
-    }
-    Ok(())
-}
-
-async fn reschedule(app: &App, key: Key, later: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let update = Write::update(key, "SET #due_at = :later").when("attribute_exists(#due_at) AND #due_at < :later");
-    match app.table.update(update.value("later", later)).await {
-        Ok(_) => report.rescheduled += 1,
-        Err(Failure::Unavailable(inner)) => return Err(Failure::Unavailable(inner)),
-        Err(Failure::Condition(_) | Failure::Conflict) => {}
-    }
+    app.table.transact(writes).await?;
+    report.agreements += 1;
     Ok(())
 }

@@ -12,7 +12,13 @@ const AT_ONCE: usize = 50;
 
 /// Removes the challenges of a user that are over, the app that nobody confirmed in time, and enters the user anew in the index while there are others.
 pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let Some(item) = app.table.get(key.clone()).await? else { return Ok(()) };
+    while remove_some(app, key.clone(), now, report).await? {}
+    Ok(())
+}
+
+/// Removes as many as go with one write, and says whether more are over.
+async fn remove_some(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<bool, Failure> {
+    let Some(item) = app.table.get(key.clone()).await? else { return Ok(false) };
     let user: User = read(item)?;
     let over = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now);
     let over: Vec<&str> = over.map(|(name, _)| name.as_str()).take(AT_ONCE).collect();
@@ -34,15 +40,10 @@ pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
     let update = over.iter().enumerate().fold(update, |update, (index, name)| {
         update.remove(format!("#challenges.#over{index}")).name(&format!("over{index}"), *name)
     });
-    match app.table.update(update).await {
-        Ok(_) => {
-            report.enrolments += u32::from(abandoned);
-            report.challenges += u32::try_from(over.len()).unwrap_or(u32::MAX);
-            report.rescheduled += u32::from(next.is_some());
-        }
-        Err(Failure::Unavailable(inner)) => return Err(Failure::Unavailable(inner)),
-        // A sign-in was faster: the next run looks again.
-        Err(Failure::Condition(_) | Failure::Conflict) => {}
-    }
-    Ok(())
+    app.table.update(update).await?;
+    let more = next.is_some_and(|next| next <= now);
+    report.enrolments += u32::from(abandoned);
+    report.challenges += u32::try_from(over.len()).unwrap_or(u32::MAX);
+    report.rescheduled += u32::from(next.is_some() && !more);
+    Ok(more)
 }

@@ -4,6 +4,10 @@
 //! by the next. Every removal repeats, as its condition, that the item is over: two runs at once, or a request in the same instant,
 //! change nothing. Nothing else relies on a clean-up having run.
 //!
+//! Where somebody else holds an item, or has changed it since it was read, it is read and judged anew, a bounded number of times with a
+//! random wait between. What could not be had even then is told as left, and the run as having more to do: a run that says neither has left
+//! nothing that was due.
+//!
 //! What is kept for how long: challenges until they end, counters until no limit looks at them, idempotency records 24 hours, the
 //! audit of names that nobody has 30 days. The audit of users and accounts is not removed.
 
@@ -19,7 +23,7 @@ use shared::app::App;
 use shared::clock::Timestamp;
 use shared::courier::Courier;
 use shared::dynamo::keys::{DUE_SHARDS, due_shard};
-use shared::dynamo::{Failure, Key};
+use shared::dynamo::{Failure, Key, Patience, Write};
 
 pub use report::Report;
 
@@ -53,7 +57,7 @@ pub async fn run(app: &App, courier: &Courier, batch: Batch) -> Report {
     loop {
         let swept = sweep(app, courier, batch).await;
         report.add(&swept);
-        report.more = swept.more;
+        (report.left, report.more) = (swept.left, swept.more);
         // What stays due whatever is done would be met for ever.
         if !swept.more || swept.done() == 0 || app.clock.now() >= batch.until {
             return report;
@@ -76,7 +80,7 @@ pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Report {
             part.more = true;
         }
         report.add(&part);
-        report.more |= part.more;
+        report.more |= part.more || part.left > 0;
     }
     report
 }
@@ -101,12 +105,12 @@ async fn sweep_shard(
         after = due.last().cloned();
         let mut keys = due.iter().filter_map(Key::of).peekable();
         while keys.peek().is_some() {
-            let left = usize::try_from(most.saturating_sub(part.examined - part.failed)).unwrap_or(usize::MAX);
-            if left == 0 || app.clock.now() >= batch.until {
+            let room = usize::try_from(most.saturating_sub(part.examined - part.failed - part.left)).unwrap_or(usize::MAX);
+            if room == 0 || app.clock.now() >= batch.until {
                 part.more = true;
                 return Ok(());
             }
-            let some = keys.by_ref().take(left.min(AT_ONCE)).map(|key| examined(app, courier, key, now));
+            let some = keys.by_ref().take(room.min(AT_ONCE)).map(|key| examined(app, courier, key, now));
             join_all(some).await.iter().for_each(|one| part.add(one));
         }
         // On from the last one, whatever came of it: what is still listed there is seen by the next run.
@@ -116,16 +120,34 @@ async fn sweep_shard(
     }
 }
 
-/// What came of one item. One that cannot be dealt with does not keep the others from it.
+/// What came of one item. One that cannot be dealt with does not keep the others from it; one that others are at is read again, and
+/// judged as it stands then.
 async fn examined(app: &App, courier: &Courier, key: Key, now: Timestamp) -> Report {
     let mut report = Report { examined: 1, ..Report::default() };
-    if let Err(failure) = deal_with(app, courier, key, now, &mut report).await {
-        tracing::error!(?failure, "an item could not be cleaned up");
-        report.failed += 1;
+    let mut patience = Patience::default();
+    loop {
+        match deal_with(app, courier, key.clone(), now, &mut report).await {
+            Ok(()) => return report,
+            Err(Failure::Condition(_) | Failure::Conflict) if patience.wait(&app.entropy).await.is_ok() => {}
+            Err(Failure::Condition(_) | Failure::Conflict) => {
+                tracing::warn!(
+                    item.pk = key.pk,
+                    item.sk = key.sk,
+                    "others are at an item that is due; it is left for the next run"
+                );
+                report.left += 1;
+                return report;
+            }
+            Err(failure) => {
+                tracing::error!(?failure, "an item could not be cleaned up");
+                report.failed += 1;
+                return report;
+            }
+        }
     }
-    report
 }
 
+/// Deals with one item, as it stands now. A condition that did not hold, or a conflict, says that somebody else was at it.
 async fn deal_with(app: &App, courier: &Courier, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
     if mails::stands_at(&key) {
         mails::send(app, courier, &key, report).await
@@ -138,4 +160,16 @@ async fn deal_with(app: &App, courier: &Courier, key: Key, now: Timestamp, repor
     } else {
         records::remove(app, key, now, report).await
     }
+}
+
+/// An item turned out to be due `later`: it was written to since it was entered in the index.
+async fn put_off(app: &App, key: Key, later: Timestamp, report: &mut Report) -> Result<(), Failure> {
+    let update = Write::update(key, "SET #due_at = :later").when("attribute_exists(#due_at) AND #due_at < :later");
+    match app.table.update(update.value("later", later)).await {
+        Ok(_) => report.rescheduled += 1,
+        // It is entered for then, or is gone or done with, by somebody else's write.
+        Err(Failure::Condition(_)) => {}
+        Err(failure) => return Err(failure),
+    }
+    Ok(())
 }

@@ -32,6 +32,7 @@ async fn main() -> Result<(), Error> {
                 cleanup.removed = report.removed(),
                 cleanup.mails_owed = report.mails_owed,
                 cleanup.failed = report.failed,
+                cleanup.left = report.left,
                 cleanup.more = report.more,
                 "cleaned up"
             );

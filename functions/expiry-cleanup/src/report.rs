@@ -35,6 +35,8 @@ pub struct Report {
     pub rescheduled: u32,
     /// Items that could not be dealt with: the log says why.
     pub failed: u32,
+    /// Items that others were at each time that they were tried: due still, and for the next run.
+    pub left: u32,
     /// Whether more is due.
     pub more: bool,
 }
@@ -65,7 +67,7 @@ impl Report {
         self.failed > 0 && self.done() == 0
     }
 
-    /// Adds up what was done. Whether more is due, only the last one knows.
+    /// Adds up what was done. What is left, and whether more is due, only the last of several sweeps knows.
     pub(crate) const fn add(&mut self, other: &Self) {
         self.examined += other.examined;
         self.challenges += other.challenges;
@@ -82,5 +84,6 @@ impl Report {
         self.mails_owed += other.mails_owed;
         self.rescheduled += other.rescheduled;
         self.failed += other.failed;
+        self.left += other.left;
     }
 }

@@ -8,7 +8,7 @@ use shared::dynamo::{Failure, Key, Write, keys, read};
 use shared::kba::session::KEPT;
 use shared::kba::{Session, Status};
 
-use crate::Report;
+use crate::{Report, put_off};
 
 /// Whether a session stands at `key`.
 pub fn stands_at(key: &Key) -> bool {
@@ -24,30 +24,19 @@ pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Re
     let kept_until = session.expires_at.plus(KEPT);
     if kept_until <= now {
         let removal = Write::delete(key).when("#expires_at <= :over").value("over", now.minus(KEPT));
-        return match app.table.remove(removal).await {
-            Ok(()) => {
-                report.kba_sessions += 1;
-                Ok(())
-            }
-            // Another run was faster, or a callback is at it: the next run looks again.
-            Err(Failure::Condition(_) | Failure::Conflict) => Ok(()),
-            Err(unavailable) => Err(unavailable),
-        };
-    }
-    if session.expires_at > now {
+        app.table.remove(removal).await?;
+        report.kba_sessions += 1;
         return Ok(());
     }
-    let written = match abandoned(app, &session, now).await? {
-        Some(writes) => app.table.transact(writes).await,
-        // Nothing is to be told of it: it is looked at again when nobody will ask for it any more.
-        None => app.table.update(Write::update(key, "").when("attribute_exists(#pk)").look_at(kept_until)).await.map(drop),
-    };
-    match written {
-        Ok(()) => report.kba_sessions_expired += 1,
-        Err(Failure::Unavailable(inner)) => return Err(Failure::Unavailable(inner)),
-        // A callback was faster: the next run looks again.
-        Err(Failure::Condition(_) | Failure::Conflict) => {}
+    if session.expires_at > now {
+        return put_off(app, key, session.expires_at, report).await;
     }
+    match abandoned(app, &session, now).await? {
+        Some(writes) => app.table.transact(writes).await?,
+        // Nothing is to be told of it: it is looked at again when nobody will ask for it any more.
+        None => app.table.update(Write::update(key, "").when("attribute_exists(#pk)").look_at(kept_until)).await.map(drop)?,
+    }
+    report.kba_sessions_expired += 1;
     Ok(())
 }
 

@@ -28,8 +28,8 @@ const SIDE_BY_SIDE: usize = 3;
 pub const OF_THE_TABLE: &[(Service, &[Mode])] = &[(Service::Dynamodb, &TABLE)];
 /// Requests to the table and to SES.
 pub const THAT_MAIL: &[(Service, &[Mode])] = &[(Service::Dynamodb, &TABLE), (Service::Ses, &OTHERS)];
-/// Beyond the lease of a mail that was tried once.
-const LEASE_OVER: i64 = 61;
+/// Beyond the lease of a mail that was attempted once, and the wait of one that nobody answered for.
+const LEASE_OVER: i64 = 601;
 
 /// One request that goes wrong.
 #[derive(Clone, Copy, Debug)]
