@@ -123,7 +123,7 @@ async fn more_challenges_than_one_write_removes_are_removed_all_the_same() {
     let key = keys::user(ann.id.parse().unwrap());
     for number in 0..120 {
         let update =
-            shared::dynamo::Write::update(key.clone(), "SET #challenges.#c = :challenge").name("c", &format!("c{number}"));
+            shared::dynamo::Write::update(key.clone(), "SET #challenges.#c = :challenge").name("c", format!("c{number}"));
         let challenge = document(&Challenge::open(now)).unwrap();
         world.stack.table().transact(vec![update.value("challenge", challenge)]).await.unwrap();
     }

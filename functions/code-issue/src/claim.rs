@@ -182,9 +182,10 @@ impl Case {
     /// key are given back all the same.
     pub fn undo(&self, draft: &Draft, call: &Call, now: &Standing, key: Option<&IdempotencyKey>) -> Result<Vec<Write>, Failure> {
         let event = self.event(Action::CodeNotSent, call).failed().with("reference", draft.stored.reference.as_str());
-        let update = match self.stands(draft, &now.user) {
-            true => self.code_restoration(self.count_restoration(&now.user, draft))?,
-            false => now.user.touch(),
+        let update = if self.stands(draft, &now.user) {
+            self.code_restoration(self.count_restoration(&now.user, draft))?
+        } else {
+            now.user.touch()
         };
         let mut writes = now.user.change(update, [event], self.now)?;
         let destination = keys::destination_sends(self.destination());
