@@ -91,13 +91,13 @@ async fn under_each(
     is_right: impl Fn(Sender, &Came) -> bool,
 ) {
     let came = join_all(Sender::each().map(async |sender| {
-        let prepared = async {
+        let prepared = Box::pin(async {
             let world = World::new().await;
             let request = prepare(&world).await;
             let before = world.outbox().await.len();
             world.stack.faults().follow(service, sender.plan());
             (world, request, before)
-        };
+        });
         let (world, request, before) = start.when_all_are(prepared).await;
         let answer = tokio::time::timeout(GATEWAY, world.send(request)).await.unwrap_or_else(|_| panic!("{sender:?}: too late"));
         let at_once = world.outbox().await.len() - before;
@@ -208,11 +208,11 @@ async fn notice_of_a_change(start: &Start) {
 
 /// Those that were begun within six seconds go at once, the others a little later.
 async fn forty_invitations(start: &Start) {
-    let prepared = async {
+    let prepared = Box::pin(async {
         let world = World::new().await;
         world.stack.faults().follow(Service::Ses, slow(5_000, Mode::Slow));
         world
-    };
+    });
     let world = start.when_all_are(prepared).await;
     let recipients: Vec<_> = (0..40).map(|number| person(number, "sms")).collect();
     let request = world.request(Method::POST, "/v1/agreements").bearer_auth(&world.key).header("idempotency-key", "k");
@@ -231,12 +231,12 @@ async fn forty_invitations(start: &Start) {
 /// What somebody configured is asked for as long as a sender is.
 async fn provider(start: &Start) {
     join_all(LATENCIES.map(async |latency| {
-        let prepared = async {
+        let prepared = Box::pin(async {
             let world = World::new().await;
             let asked = world.asked(1, |_| {}).await;
             world.stack.faults().follow(Service::Provider, slow(latency, Mode::Slow));
             (world, asked)
-        };
+        });
         let (world, asked) = start.when_all_are(prepared).await;
         let answer = tokio::time::timeout(GATEWAY, world.open_session(&asked.challenges[0])).await.unwrap();
         let expected = if latency < WAITED_FOR { (201, 1) } else { (503, 3) };
@@ -248,14 +248,14 @@ async fn provider(start: &Start) {
 
 async fn issuer(start: &Start) {
     join_all(LATENCIES.map(async |latency| {
-        let prepared = async {
+        let prepared = Box::pin(async {
             let world = World::new().await;
             let issuer = Issuer::of(&world, env!("CARGO_BIN_EXE_issuer")).await;
             let _ = world.user("ann", json!({"sso_subject": "s"})).await;
             let token = issuer.token("s").await;
             world.stack.faults().follow(Service::Issuer, slow(latency, Mode::Slow));
             (world, issuer, token)
-        };
+        });
         let (world, _issuer, token) = start.when_all_are(prepared).await;
         let answer = tokio::time::timeout(GATEWAY, world.login_by(&token)).await.unwrap();
         assert_eq!(answer.status, if latency < WAITED_FOR { 200 } else { 503 }, "{latency}: {}", answer.body);
@@ -266,12 +266,12 @@ async fn issuer(start: &Start) {
 /// A table that is as slow is no use to anybody: it is asked again, and given up, and nothing is done twice.
 async fn table(start: &Start) {
     join_all(LATENCIES.map(async |latency| {
-        let prepared = async {
+        let prepared = Box::pin(async {
             let world = World::new().await;
             let challenge = challenge_of(&world, false).await;
             world.stack.faults().follow(Service::Dynamodb, slow(latency, Mode::Slow));
             (world, challenge)
-        };
+        });
         let (world, challenge) = start.when_all_are(prepared).await;
         let ask = || world.send(world.request(Method::POST, "/v1/codes").json(&json!({"challenge": challenge, "method": "sms"})));
         let answer = tokio::time::timeout(GATEWAY, ask()).await.unwrap();
