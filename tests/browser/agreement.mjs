@@ -283,6 +283,28 @@ async function readByLink(page, sent, other) {
   check("without its token the page shows nothing", (await page.locator("main").innerText()) === "");
 }
 
+/** A report that is had in parts: each link that is made is an entry of it. */
+async function readParts(page) {
+  const sent = await send("Lease of Long Lane 1", { email: "gail@example.com", authentication: "none" });
+  let url = "";
+  for (let made = 0; made < 2500; made += 1) ({ url } = await service.ask("POST", `/v1/agreements/${sent.id}/audit/links`, { key }));
+  await page.goto("about:blank");
+  await page.goto(url);
+  await page.getByText("Part 1 of 2: entries 1 to 2500 of 2501", { exact: true }).waitFor();
+  check("before the first part there is none", await page.locator("#previous").isDisabled());
+  await press(page, "#next");
+  await page.getByText("Part 2 of 2: entries 2501 to 2501 of 2501", { exact: true }).waitFor();
+  check("after the last part there is none", await page.locator("#next").isDisabled());
+  check("the last part has its entry", (await page.locator("main li").count()) === 1);
+  await shoot(page, screenshots, "report-part-by-link");
+  const coming = page.waitForEvent("download");
+  await press(page, "#save-json");
+  const name = (await coming).suggestedFilename();
+  check("a part is saved as one", name === `${sent.id}-audit-2.json`, name);
+  await press(page, "#previous");
+  await page.getByText("Part 1 of 2", { exact: false }).first().waitFor();
+}
+
 /** What is saved is the report, in the form that was asked for. */
 async function saveReport(page, sent) {
   for (const [button, accept, kind] of [["#save-json", "application/json", "json"], ["#save-csv", "text/csv", "csv"]]) {
@@ -325,5 +347,6 @@ await perform({ screenshots, origins: [base, provider], expected: /\b(401|403|41
   await openByLinkAlone(page);
   await readReport(browser, signed, "report-completed", "Completed", "Ann Miller", "tok_");
   await readReport(browser, cancelled, "report-cancelled", "Cancelled", "ben@example.com", "did not pass");
+  await readParts(page);
   await readByLink(page, signed, cancelled);
 });

@@ -82,3 +82,55 @@ fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
     let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     read.map(|_| bytes).map_err(|error| Complaint::new(format!("{}: {error}", path.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reports")
+    }
+
+    /// The cases of the set: name, files, and what is found of them.
+    fn cases() -> Vec<(String, Vec<PathBuf>, Vec<String>)> {
+        let index: Vec<Value> = serde_json::from_slice(&read(&folder().join("index.json")).unwrap()).unwrap();
+        let texts =
+            |value: &Value| value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let case = |case: &Value| {
+            let files = texts(&case["files"]).iter().map(|name| folder().join(name)).collect();
+            (case["name"].as_str().unwrap().to_owned(), files, texts(&case["findings"]))
+        };
+        index.iter().map(case).collect()
+    }
+
+    #[test]
+    fn of_each_file_of_the_set_is_told_what_is_found_of_it() {
+        for (name, files, findings) in cases() {
+            match verify(&files, &folder().join("keys.json")) {
+                Ok(told) => assert!(findings.is_empty() && told.starts_with("agr_"), "{name}: {told}"),
+                Err(Complaint(told)) => {
+                    assert!(!findings.is_empty(), "{name}: {told}");
+                    let is_told =
+                        |finding: &&String| told.contains(finding.as_str()) || told.contains("export the report as JSON");
+                    assert_eq!(findings.iter().find(|finding| !is_told(finding)), None, "{name}: {told}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_told_how_far_good_files_reach() {
+        let told = |name: &str| {
+            let (_, files, _) = cases().into_iter().find(|(known, ..)| known == name).unwrap();
+            verify(&files, &folder().join("keys.json")).unwrap()
+        };
+        assert!(told("good-whole").contains(": 7 entries as they were signed at "), "{}", told("good-whole"));
+        assert!(
+            told("good-part-2").contains(": part 2 of 3, entries 4 to 6 of 7 as they were signed at "),
+            "{}",
+            told("good-part-2")
+        );
+        assert!(told("good-parts").contains(": together 7 entries as they were signed at "), "{}", told("good-parts"));
+    }
+}
