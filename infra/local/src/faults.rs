@@ -31,6 +31,9 @@ struct State {
     gates: Vec<Gate>,
 }
 
+/// How long a held call is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A call that waits to be answered: for what happens between a read and the write that was decided from it.
 #[derive(Debug)]
 struct Gate {
@@ -56,8 +59,13 @@ struct Notices {
 
 impl Held {
     /// Waits until the call is held.
+    ///
+    /// # Panics
+    ///
+    /// If no such call is made within a minute: a test that waits for what does not happen ends, and says so.
     pub async fn arrived(&self) {
-        self.notices.arrived.notified().await;
+        let arrived = tokio::time::timeout(PATIENCE, self.notices.arrived.notified()).await;
+        assert!(arrived.is_ok(), "no call came to be held within {PATIENCE:?}");
     }
 
     /// Lets the answer go. The SDK waits two seconds for it before it asks again.
