@@ -3,6 +3,8 @@
 //! The record is claimed in the transaction of the effect, completed once the effect is certain, and removed where it failed: only
 //! what succeeded is kept.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
@@ -57,18 +59,28 @@ pub fn required_key(call: &Call) -> Result<String, Problem> {
     given_key(call)?.ok_or_else(|| Problem::new(Slug::IdempotencyKeyRequired))
 }
 
-/// The text of the call's key, if it has one. A quoted string; a bare token is taken too.
+/// The text of the call's key, if it has one: a String of RFC 8941 (what is in its quotes), or a bare token.
 fn given_key(call: &Call) -> Result<Option<String>, Problem> {
     if !call.has_header("idempotency-key") {
         return Ok(None);
     }
     let value = call.header("idempotency-key").unwrap_or_default().trim();
-    let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let key = if value.starts_with('"') { quoted(value) } else { bare(value) };
+    let key = key.filter(|key| (1..=KEY_MAX).contains(&key.len()));
+    let malformed = || Problem::invalid_parameter("Idempotency-Key", "must be a quoted string (RFC 8941) of 1 to 255 characters");
+    key.map(Some).ok_or_else(malformed)
+}
+
+/// A String of RFC 8941 section 3.3.3: printable ASCII in quotes, blanks included, with `\"` and `\\`. Parameters say nothing.
+fn quoted(value: &str) -> Option<String> {
+    let text = sfv::Parser::new(value).parse_item::<Cow<'_, sfv::StringRef>>().ok()?;
+    Some(text.as_str().to_owned())
+}
+
+/// A token that somebody sends without quotes.
+fn bare(value: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
-    if key.is_empty() || key.len() > KEY_MAX || !key.chars().all(plain) {
-        return Err(Problem::invalid_parameter("Idempotency-Key", "must be a quoted string of 1 to 255 visible characters"));
-    }
-    Ok(Some(key.to_owned()))
+    value.chars().all(plain).then(|| value.to_owned())
 }
 
 impl IdempotencyKey {

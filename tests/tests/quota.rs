@@ -67,6 +67,26 @@ async fn what_was_bought_is_there() {
 }
 
 #[tokio::test]
+async fn a_key_is_any_string_of_structured_fields_or_a_bare_token() {
+    let world = World::new().await;
+    let long = |length: usize| format!("\"{}\"", " x".repeat(length / 2));
+    let keys = ["\"order 17\"", r#""a \"b\" \\ c""#, "order:17/a,b;c", "\" \"", &long(254)];
+    for (number, key) in (1..).zip(keys) {
+        let first = buy(&world, key, number).await.expect(201);
+        let again = buy(&world, key, number).await.expect(201);
+        assert_eq!((&again.body, again.header("idempotency-replayed")), (&first.body, Some("true")), "{key}");
+    }
+    let before = quota(&world).await["purchased"].clone();
+    let bad =
+        ["", "\"\"", "\"order", "order\"", "\"a\" b", "a b", r#""a\x""#, "\"a\"b\"", "a\\b", &long(256), "\"\u{e9}\"", "\u{e9}"];
+    for key in bad {
+        let refused = buy(&world, key, 1).await.refused(400, "invalid-request");
+        assert_eq!(refused.body["errors"][0]["parameter"], "Idempotency-Key", "{key}");
+    }
+    assert_eq!(quota(&world).await["purchased"], before);
+}
+
+#[tokio::test]
 async fn a_topup_counts_once_for_ever() {
     let world = World::new().await;
     let first = buy(&world, "\"order-1\"", 500).await.expect(201);

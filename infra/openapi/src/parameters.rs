@@ -84,8 +84,7 @@ fn page_after(last: &str) -> Named {
 fn headers(route: &Route) -> Vec<Named> {
     let mut headers = Vec::new();
     if route.idempotency != Idempotency::Ignored {
-        let what =
-            "A quoted string (IETF draft-07). The same request again is answered as before, with `Idempotency-Replayed: true`.";
+        let what = "A String of RFC 8941 (IETF draft-07) of 1 to 255 characters. The same request again is answered as before, with `Idempotency-Replayed: true`.";
         let header = optional("Idempotency-Key", what, "\"order-2026-1138\"");
         headers.push(Named { required: route.idempotency == Idempotency::Required, ..header });
     }
