@@ -1,6 +1,7 @@
 //! Identifiers: a prefix that says what is named, then 26 characters of Crockford's base 32 over a time and 80 random bits
 //! (the ULID layout), so that a listing by id is a listing by age.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -136,6 +137,18 @@ impl<K> PartialEq for Id<K> {
 }
 
 impl<K> Eq for Id<K> {}
+
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.raw.cmp(&other.raw)
+    }
+}
 
 impl<K: Kind> fmt::Debug for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,7 +28,8 @@
 //! | [`app`], [`start`], [`sdk`] | what a function holds, and its cold start |
 //!
 //! Invariants that hold everywhere:
-//! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its condition, what the rule assumed.
+//! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its condition, what the rule assumed: of
+//!    the very copies that it looked at, and of each of them.
 //! 2. An attempt is counted before it is compared.
 //! 3. The audit entry is in the transaction of what it tells of.
 //! 4. Expiry stands in a condition or a comparison; nothing relies on an item having been removed.

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::Locale;
+use crate::challenge::Challenge;
 use crate::clock::{Span, Timestamp};
 use crate::courier::{Message, SealedLink};
 use crate::dynamo::{Failure, Key, Write, keys};
@@ -211,11 +212,18 @@ impl Link {
 
     /// Whether it opens a challenge for its user, as that user stands now.
     pub fn opens(&self, user: Option<&User>, now: Timestamp) -> Result<(), Refusal> {
-        if self.used_at.is_some() {
+        if self.used_at.is_some() || user.is_some_and(|user| self.is_spent_on(user)) {
             return Err(Refusal::Used);
         }
         let good = |user: &User| !user.disabled && user.account == self.account && user.link_generation == self.generation;
         if self.expires_at > now && user.is_some_and(good) { Ok(()) } else { Err(Refusal::Expired) }
+    }
+
+    /// Whether a challenge that it opened was completed, as its user's item tells: the user is read after the link, and so it may have been
+    /// spent in between. What is written is written over the user.
+    fn is_spent_on(&self, user: &User) -> bool {
+        let is_own = |challenge: &Challenge| challenge.first.link().is_some_and(|link| link.id == self.id);
+        user.challenges.values().any(|challenge| challenge.used_at.is_some() && is_own(challenge))
     }
 
     /// What a challenge keeps of it.

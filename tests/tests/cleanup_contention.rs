@@ -105,7 +105,7 @@ async fn what_was_changed_since_it_was_read_is_read_anew() {
         let item = world.stack.table().get(key.clone()).await.unwrap().unwrap();
         let agreement: shared::agreement::Agreement = read(item).unwrap();
         let event = shared::audit::Event::new(shared::audit::Action::LinkOpened, shared::audit::Actor::System);
-        let writes = agreement.change(agreement.touch(), [event], world.stack.clock().now()).unwrap();
+        let writes = agreement.tell([event], world.stack.clock().now()).unwrap();
         world.stack.table().transact(writes).await.unwrap();
         gate.let_go();
     };

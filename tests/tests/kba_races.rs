@@ -148,6 +148,24 @@ async fn however_many_last_failures_race_one_mail_is_owed_and_it_is_sent_when_it
 }
 
 #[tokio::test]
+async fn a_message_id_that_is_used_for_two_sessions_swallows_neither_answer() {
+    let world = World::new().await;
+    let asked = world.asked(2, |_| {}).await;
+    let first = world.session(&asked.challenges[0]).await;
+    let second = world.session(&asked.challenges[1]).await;
+    for session in [&first, &second, &first, &second] {
+        let _ = world.send(world.signed("msg_1", &message(session, "failed"))).await.expect(204);
+    }
+    // A session's first answer counts, and the same message again is the same.
+    let _ = world.send(world.signed("msg_1", &message(&second, "passed"))).await.expect(204);
+    for place in 0..2 {
+        assert_eq!(world.recipient(&asked, place).await.kba.attempts, 1, "recipient {place}");
+    }
+    assert_eq!(figures(world.balance().await), (0, 0, 2));
+    assert_eq!(world.chain(&asked).await.iter().filter(|entry| entry["action"] == "kba-session-answered").count(), 2);
+}
+
+#[tokio::test]
 async fn what_is_forged_stale_replayed_or_truncated_changes_nothing() {
     let world = World::new().await;
     let asked = world.asked(1, |_| {}).await;

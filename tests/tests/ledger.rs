@@ -30,7 +30,7 @@ async fn topup(app: &App, account: &Account, id: &str, transactions: u32) -> Res
 }
 
 async fn reserve(app: &App, account: &Account, id: &str, count: u32) -> Result<Done, Refusal> {
-    let about = About { agreement: Some(id.into()), recipient: None, group: Some("legal".into()) };
+    let about = About { agreement: Some(id.into()), recipient: None, group: Some("legal".into()), sequence: None };
     let watch = Watch::of(account, &account.settings().unwrap());
     let order = Order { account, id: EntryId::reserve(id), about, count, watch: &watch, at: app.clock.now() };
     let make = |seen: Option<&_>| plan::reserve(&order, seen);
@@ -39,14 +39,14 @@ async fn reserve(app: &App, account: &Account, id: &str, count: u32) -> Result<D
 
 async fn consume(app: &App, account: &Account, recipient: &str, unit: Unit) -> Result<Done, Refusal> {
     let about = About { recipient: Some(recipient.into()), group: Some("legal".into()), ..About::default() };
-    let make = |_: Option<&_>| Ok(plan::consume(account.id, EntryId::consume(recipient), &about, unit, app.clock.now())?);
+    let make = |_: Option<&_>| Ok(plan::consume(account.id, EntryId::consume(recipient), &about, unit, app.clock.now()).plan()?);
     desk::make((&app.table, &app.entropy), account, Begin::Blindly, make).await
 }
 
 async fn release(app: &App, account: &Account, whose: &str, units: &[Unit]) -> Result<Done, Refusal> {
-    let about = About { agreement: Some(whose.into()), recipient: None, group: Some("legal".into()) };
+    let about = About { agreement: Some(whose.into()), recipient: None, group: Some("legal".into()), sequence: None };
     let id = EntryId::release(whose, "cancelled");
-    let make = |_: Option<&_>| Ok(plan::release(account.id, id.clone(), &about, units, app.clock.now())?);
+    let make = |_: Option<&_>| Ok(plan::release(account.id, id.clone(), &about, units, app.clock.now()).plan()?);
     desk::make((&app.table, &app.entropy), account, Begin::Blindly, make).await
 }
 

@@ -205,21 +205,24 @@ impl Real {
                 Ok(done.expect("the account is there"))
             }
             Step::Reserve { agreement, count } => {
-                let about = About { agreement: Some(agreement.to_string()), recipient: None, group: group(agreement) };
+                let about =
+                    About { agreement: Some(agreement.to_string()), recipient: None, group: group(agreement), sequence: None };
                 let order = Order { account: &account, id: EntryId::reserve(agreement), about, count, watch: &watch, at: now };
                 self.desk(Begin::Blindly, |seen| plan::reserve(&order, seen)).await
             }
             Step::Consume { agreement, recipient } => {
                 let named = format!("{agreement}-{recipient}");
-                let about = About { agreement: None, recipient: Some(named.clone()), group: group(agreement) };
+                let about = About { agreement: None, recipient: Some(named.clone()), group: group(agreement), sequence: None };
                 let unit = self.units[&agreement][usize::from(recipient)];
-                self.desk(Begin::Blindly, |_| Ok(plan::consume(account.id, EntryId::consume(&named), &about, unit, now)?)).await
+                self.desk(Begin::Blindly, |_| Ok(plan::consume(account.id, EntryId::consume(&named), &about, unit, now).plan()?))
+                    .await
             }
             Step::Release { agreement } => {
-                let about = About { agreement: Some(agreement.to_string()), recipient: None, group: group(agreement) };
+                let about =
+                    About { agreement: Some(agreement.to_string()), recipient: None, group: group(agreement), sequence: None };
                 let units = self.released[&agreement].clone();
                 let id = EntryId::release(agreement, "over");
-                self.desk(Begin::Blindly, |_| Ok(plan::release(account.id, id.clone(), &about, &units, now)?)).await
+                self.desk(Begin::Blindly, |_| Ok(plan::release(account.id, id.clone(), &about, &units, now).plan()?)).await
             }
             Step::Grow { .. } => unreachable!("it is no entry that anybody names"),
         }

@@ -42,7 +42,7 @@ async fn two_who_each_stay_above_the_mark_by_what_they_saw_do_not_pass_it_togeth
     let watch = Watch::of(&account, &account.settings().unwrap());
     let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
     let plan = |id: &str| {
-        let about = About { agreement: Some(id.into()), recipient: None, group: None };
+        let about = About { agreement: Some(id.into()), recipient: None, group: None, sequence: None };
         let order = Order { account: &account, id: EntryId::reserve(id), about, count: 11, watch: &watch, at: app.clock.now() };
         plan::reserve(&order, Some(&seen)).unwrap()
     };
@@ -61,7 +61,7 @@ async fn what_was_planned_below_the_mark_is_planned_anew_where_there_is_more_by_
     let (app, account) = (world.stack.app(), account(&world).await);
     let watch = Watch::of(&account, &account.settings().unwrap());
     let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
-    let about = About { agreement: Some("agr_1".into()), recipient: None, group: None };
+    let about = About { agreement: Some("agr_1".into()), recipient: None, group: None, sequence: None };
     let order = Order { account: &account, id: EntryId::reserve("agr_1"), about, count: 3, watch: &watch, at: app.clock.now() };
     let planned = plan::reserve(&order, Some(&seen)).unwrap();
     assert!(planned.crossing.is_none(), "it was told of");
@@ -239,7 +239,7 @@ async fn a_crossing_is_not_told_of_once_there_is_more_on_another_shard() {
     let account = account(&world).await;
     let watch = Watch::of(&account, &account.settings().unwrap());
     let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
-    let about = About { agreement: Some("agr_1".into()), recipient: None, group: None };
+    let about = About { agreement: Some("agr_1".into()), recipient: None, group: None, sequence: None };
     let order = Order { account: &account, id: EntryId::reserve("agr_1"), about, count: 3, watch: &watch, at: app.clock.now() };
     let crossing = plan::reserve(&order, Some(&seen)).unwrap();
     assert!(crossing.crossing.is_some());
@@ -302,7 +302,7 @@ async fn a_crossing_that_two_have_seen_is_told_of_by_the_first() {
         let watch = Watch::of(&account, &account.settings().unwrap());
         let seen = balance::snapshot(&app.table, &app.entropy, &account).await.unwrap();
         let plan = |id: &str| {
-            let about = About { agreement: Some(id.into()), recipient: None, group: None };
+            let about = About { agreement: Some(id.into()), recipient: None, group: None, sequence: None };
             let order =
                 Order { account: &account, id: EntryId::reserve(id), about, count: 3, watch: &watch, at: app.clock.now() };
             plan::reserve(&order, Some(&seen)).unwrap()

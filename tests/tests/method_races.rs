@@ -5,7 +5,7 @@ use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::agreement::{Agreement, Recipient, RecipientStatus};
+use shared::agreement::{Agreement, Recipient, RecipientStatus, Standing};
 use shared::audit::{Action, Actor, Event};
 use shared::dynamo::{Failure, keys, read};
 use shared::ids::{AgreementId, RecipientId};
@@ -98,11 +98,11 @@ async fn what_is_decided_over_an_older_recipient_is_not_written() {
     let (agreement, now) = (stands(&world, &sent, 0).await.0, world.stack.clock().now());
     // A release, as a change of method writes it, of a transaction that was consumed between the two reads. The status is the same.
     let event = Event::new(Action::RecipientChanged, Actor::System);
-    let mut writes = agreement.change(agreement.touch(), [event], now).unwrap();
-    writes.push(before.touch().remove("#kba.#unit"));
+    let torn = Standing::of(agreement.clone(), before.clone());
+    let mut writes = torn.step(torn.update().remove("#kba.#unit"), [event], now).unwrap();
     let about = agreement.about(Some(before.id));
     let id = EntryId::release(before.id, agreement.head.sequence + 1);
-    writes.extend(plan::release(agreement.account, id, &about, &[before.reserved().unwrap()], now).unwrap().writes);
+    writes.extend(plan::release(agreement.account, id, &about, &[before.reserved().unwrap()], now).writes().unwrap());
     let refused = world.stack.table().transact(writes).await;
     assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
     assert_eq!(quota(&world).await, (8, 1, 1));

@@ -33,18 +33,17 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
-        let mut whole = find::whole_to_end(app, call, caller.account.id).await?;
-        if let Some(closure) = whole.agreement.closure.as_ref().filter(|closure| closure.by.as_ref() == Some(&by)) {
-            return answered(&whole, closure, &reason, call, now);
+        let ending = find::ending(app, call, caller.account.id).await?;
+        let agreement = &ending.whole().agreement;
+        if let Some(closure) = agreement.closure.as_ref().filter(|closure| closure.by.as_ref() == Some(&by)) {
+            return answered(ending.whole(), closure, &reason, call, now);
         }
-        whole.agreement.open(now).map_err(Refusal::problem)?;
+        agreement.open(now).map_err(Refusal::problem)?;
         let event = Event::new(Action::AgreementCancelled, caller.actor).from(call.source).with("reason", reason.as_str());
         let closure = Closure { at: now, reason: Some(reason.clone()), recipient: None, by: Some(by.clone()) };
-        let written = app.table.transact(whole.end(Status::Cancelled, &closure, event, now)?).await;
+        let written = app.table.transact(ending.writes(Status::Cancelled, &closure, event, now)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            whole.agreement.status = Status::Cancelled;
-            whole.agreement.closure = Some(closure);
-            return Ok(Reply::ok(&shown::Agreement::whole(&whole, now)));
+            return Ok(Reply::ok(&shown::Agreement::whole(&ending.ended(Status::Cancelled, closure), now)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The agreement, and the recipient, that the path names, if they are the caller's account's.
 
-use shared::agreement::{Agreement, Recipient, Whole};
+use shared::agreement::{Agreement, Ending, Standing, Whole};
 use shared::app::App;
 use shared::dynamo::{Item, Key, keys, read};
 use shared::http::{Call, Problem, Slug};
@@ -25,29 +25,28 @@ pub async fn agreement(app: &App, call: &Call, account: AccountId) -> Result<Agr
 }
 
 /// The agreement, and then all of its recipients: what ends it is decided from these.
-pub async fn whole_to_end(app: &App, call: &Call, account: AccountId) -> Result<Whole, Problem> {
+pub async fn ending(app: &App, call: &Call, account: AccountId) -> Result<Ending, Problem> {
     let agreement = agreement(app, call, account).await?;
-    Ok(Whole::around(&app.table, agreement).await?)
+    Ok(Ending::of(&app.table, agreement).await?)
 }
 
-/// The agreement and one recipient, in one request, though not at one instant: [`Recipient::touch`] says that both stand.
-pub async fn recipient(app: &App, call: &Call, account: AccountId) -> Result<(Agreement, Recipient), Problem> {
-    let (agreement, recipient, _) = recipient_beside(app, call, account, None).await?;
-    Ok((agreement, recipient))
+/// The agreement and one recipient, in one request.
+pub async fn standing(app: &App, call: &Call, account: AccountId) -> Result<Standing, Problem> {
+    let (standing, _) = standing_beside(app, call, account, None).await?;
+    Ok(standing)
 }
 
 /// The same, and what stands at another key.
-pub async fn recipient_beside(
+pub async fn standing_beside(
     app: &App,
     call: &Call,
     account: AccountId,
     other: Option<Key>,
-) -> Result<(Agreement, Recipient, Option<Item>), Problem> {
+) -> Result<(Standing, Option<Item>), Problem> {
     let id: AgreementId = call.path_id("id")?;
     let recipient: RecipientId = call.path_id("recipient")?;
-    let wanted = [keys::agreement(id), keys::recipient(id, recipient)].into_iter().chain(other).collect();
+    let wanted = Standing::keys(id, recipient).into_iter().chain(other).collect();
     let mut items = app.table.get_all(wanted).await?.into_iter();
-    let agreement: Agreement = read(items.next().flatten().ok_or_else(not_found)?)?;
-    let recipient: Recipient = read(items.next().flatten().ok_or_else(not_found)?)?;
-    if agreement.account == account { Ok((agreement, recipient, items.next().flatten())) } else { Err(not_found()) }
+    let standing = Standing::read(&mut items)?.filter(|standing| standing.agreement().account == account);
+    Ok((standing.ok_or_else(not_found)?, items.next().flatten()))
 }

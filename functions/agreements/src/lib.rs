@@ -6,6 +6,7 @@
 mod cancel;
 mod choice;
 mod complete;
+mod doubt;
 mod draft;
 mod fields;
 mod find;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::account::Settings;
-use shared::agreement::{Agreement, Authentication, Recipient, RecipientStatus, Refusal};
+use shared::agreement::{Authentication, Recipient, RecipientStatus, Standing};
 use shared::api_key::Caller;
 use shared::audit::{Action, Event};
 use shared::challenge::Challenge;
@@ -18,6 +18,7 @@ use shared::quota::{self, EntryId, Snapshot, Unit, Watch, balance, watch};
 use utoipa::ToSchema;
 
 use crate::choice::{self, Choice};
+use crate::doubt::Doubt;
 use crate::{State, find, send, shown};
 
 /// A JSON Merge Patch of a recipient.
@@ -38,23 +39,28 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let mut patience = Patience::default();
     let mut sighted = false;
     let mut tried = None;
+    let mut doubt = Doubt::default();
     loop {
-        let (agreement, recipient) = find::recipient(app, call, caller.account.id).await?;
+        let standing = find::standing(app, call, caller.account.id).await?;
+        let (agreement, recipient) = (standing.agreement(), standing.recipient());
         if tried.as_ref() == Some(&agreement.head) {
             // This request's own, which was said to be under way still: it is not held against it.
-            return Ok(changed(recipient, request.authentication, agreement.head.sequence));
+            return Ok(changed(recipient.clone(), request.authentication, agreement.head.sequence));
         }
         if if_match.is_some_and(|version| version != agreement.head.sequence) {
             return Err(Problem::new(Slug::PreconditionFailed));
         }
-        agreement.open(now).map_err(Refusal::problem)?;
-        recipient.changeable().map_err(Refusal::problem)?;
+        match standing.changeable(now) {
+            Ok(()) => {}
+            Err(_) if doubt.is_raised() => continue,
+            Err(refusal) => return Err(refusal.problem()),
+        }
         if recipient.authentication == request.authentication {
-            return Ok(Reply::ok(&shown::Recipient::from(&recipient)).etag(agreement.head.sequence));
+            return Ok(Reply::ok(&shown::Recipient::from(recipient)).etag(agreement.head.sequence));
         }
         let settings = send::settings(app, &caller.account, agreement.group.as_deref()).await?;
-        permit(caller, &settings, &recipient, request.authentication)?;
-        let change = Change { agreement: &agreement, recipient: &recipient, to: request.authentication, now };
+        permit(caller, &settings, recipient, request.authentication)?;
+        let change = Change { standing: &standing, to: request.authentication, now };
         let watch = Watch::of(&caller.account, &settings);
         let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &caller.account).await?) } else { None };
         let plan = match change.plan(caller, &watch, seen.as_ref()) {
@@ -75,7 +81,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
             owed::deliver_all(app, &state.courier, mails).await;
-            return Ok(changed(recipient, request.authentication, agreement.head.sequence + 1));
+            return Ok(changed(recipient.clone(), request.authentication, agreement.head.sequence + 1));
         }
     }
 }
@@ -96,8 +102,7 @@ fn permit(caller: &Caller, settings: &Settings, recipient: &Recipient, to: Authe
 
 /// A change of a recipient's method.
 struct Change<'a> {
-    agreement: &'a Agreement,
-    recipient: &'a Recipient,
+    standing: &'a Standing,
     to: Authentication,
     now: Timestamp,
 }
@@ -105,13 +110,13 @@ struct Change<'a> {
 impl Change<'_> {
     /// What it does to the quota. A transaction that was consumed is consumed: the same recipient costs no second one.
     fn plan(&self, caller: &Caller, watch: &Watch, seen: Option<&Snapshot>) -> Result<Option<Plan>, quota::Refusal> {
-        let Self { agreement, recipient, now, .. } = *self;
+        let (agreement, recipient, now) = (self.standing.agreement(), self.standing.recipient(), self.now);
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;
         let about = agreement.about(Some(recipient.id));
         if let Some(unit) = self.given_back() {
             let id = EntryId::release(recipient.id, number);
-            return Ok(Some(plan::release(agreement.account, id, &about, &[unit], now)?));
+            return Ok(Some(plan::release(agreement.account, id, &about, &[unit], now).plan()?));
         }
         if self.to != Authentication::Kba || recipient.kba.consumed {
             return Ok(None);
@@ -122,31 +127,32 @@ impl Change<'_> {
 
     /// The reserved transaction that is not needed any more.
     fn given_back(&self) -> Option<Unit> {
-        self.recipient.reserved().filter(|_| self.to != Authentication::Kba)
+        self.standing.recipient().reserved().filter(|_| self.to != Authentication::Kba)
     }
 
     fn event(&self, event: Event) -> Event {
-        let event = event.with("recipient", self.recipient.id.to_string()).with("from", self.recipient.authentication.name());
+        let recipient = self.standing.recipient();
+        let event = event.with("recipient", recipient.id.to_string()).with("from", recipient.authentication.name());
         event.with("to", self.to.name())
     }
 
     /// Whatever was open for the method before is over: its challenges, and the session that would answer for it.
     fn writes(&self, event: Event, plan: Option<&Plan>) -> Result<Vec<Write>, Failure> {
-        let Self { agreement, recipient, to, now } = *self;
-        let mut writes = agreement.change(agreement.touch(), [event], now)?;
-        let update = recipient
-            .touch()
+        let Self { standing, to, now } = *self;
+        let update = standing
+            .update()
             .and(", #authentication = :to, #status = :pending, #challenges = :no_challenges")
             .remove("#kba.#session")
             .value("to", to.name())
             .value("pending", RecipientStatus::Pending.name())
             .value("no_challenges", document(&BTreeMap::<String, Challenge>::new())?);
         let unit = plan.and_then(|plan| plan.units.first());
-        writes.push(match unit {
+        let update = match unit {
             Some(unit) => update.and(", #kba.#unit = :unit").value("unit", document(unit)?),
             None if self.given_back().is_some() => update.remove("#kba.#unit"),
             None => update,
-        });
+        };
+        let mut writes = standing.step(update, [event], now)?;
         writes.extend(plan.into_iter().flat_map(|plan| plan.writes.iter().cloned()));
         Ok(writes)
     }

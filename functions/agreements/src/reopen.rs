@@ -1,7 +1,7 @@
 //! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient in again who failed too often: to view what they had
 //! signed, or to type the code that was sent to their phone.
 
-use shared::agreement::{Agreement, Recipient, Refusal};
+use shared::agreement::{Recipient, Refusal, Standing};
 use shared::api_key::Caller;
 use shared::app::App;
 use shared::audit::{Action, Event};
@@ -20,24 +20,25 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let now = call.arrived_at;
     let mut patience = Patience::default();
     loop {
-        let (agreement, mut recipient) = find::recipient(app, call, caller.account.id).await?;
-        let locked = Locked::of(&recipient);
+        let standing = find::standing(app, call, caller.account.id).await?;
+        let recipient = standing.recipient();
+        let locked = Locked::of(recipient);
         if !locked.viewing && locked.factors.is_empty() {
-            return Ok(Reply::ok(&shown::Recipient::from(&recipient)));
+            return Ok(Reply::ok(&shown::Recipient::from(recipient)));
         }
-        let ended = Refusal::NotOpen(agreement.status(now));
-        if agreement.accessible(&recipient, now) == Err(ended) {
+        let ended = Refusal::NotOpen(standing.agreement().status(now));
+        if standing.accessible(now) == Err(ended) {
             return Err(ended.problem());
         }
         let event = |action| {
             let event = Event::new(action, caller.actor).from(call.source);
             event.with("recipient", recipient.id.to_string())
         };
-        let writes = locked.lift(&agreement, &recipient, event, now)?;
+        let writes = locked.lift(&standing, event, now)?;
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            recipient.viewing_locked_at = None;
-            return Ok(Reply::ok(&shown::Recipient::from(&recipient)));
+            let reopened = Recipient { viewing_locked_at: None, ..recipient.clone() };
+            return Ok(Reply::ok(&shown::Recipient::from(&reopened)));
         }
     }
 }
@@ -54,14 +55,8 @@ impl Locked {
     }
 
     /// The writes that lift all of it, each with its entry.
-    fn lift(
-        &self,
-        agreement: &Agreement,
-        recipient: &Recipient,
-        event: impl Fn(Action) -> Event,
-        now: Timestamp,
-    ) -> Result<Vec<Write>, Failure> {
-        let mut update = recipient.touch();
+    fn lift(&self, standing: &Standing, event: impl Fn(Action) -> Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+        let mut update = standing.update();
         let mut events = Vec::new();
         if self.viewing {
             update = update.and(", #kba.#attempts = :none").value("none", 0_u32).remove("#viewing_locked_at");
@@ -72,8 +67,6 @@ impl Locked {
             update = clear(update, name, Origin::Stranger);
             events.push(event(Action::FactorUnlocked).with("method", name.as_str()));
         }
-        let mut writes = agreement.change(agreement.touch(), events, now)?;
-        writes.push(update);
-        Ok(writes)
+        standing.step(update, events, now)
     }
 }

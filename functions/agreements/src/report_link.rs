@@ -38,7 +38,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         let link = ReportLink::new(agreement.account, agreement.id, now);
         let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.source);
         let event = event.with("expires_at", link.expires_at.to_rfc3339());
-        let written = app.table.transact(agreement.change(agreement.touch(), [event], now)?).await;
+        let written = app.table.transact(agreement.tell([event], now)?).await;
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             let keyring = app.keyrings.current(now).await;
             let token = link.token(&keyring, now)?;

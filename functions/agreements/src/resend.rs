@@ -24,20 +24,20 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let mut patience = Patience::default();
     loop {
         let record = key.as_ref().map(IdempotencyKey::record);
-        let (agreement, recipient, record) = find::recipient_beside(app, call, account, record).await?;
+        let (standing, record) = find::standing_beside(app, call, account, record).await?;
+        let (agreement, recipient) = (standing.agreement(), standing.recipient());
         if let Some(reply) = key.as_ref().map(|key| key.answer_again(record, now)).transpose()?.flatten() {
             return Ok(reply);
         }
-        let occasion = decide(&agreement, &recipient, now)?;
+        let occasion = decide(agreement, recipient, now)?;
         let keyring = app.keyrings.current(now).await;
-        let invited = agreement.invite(&recipient, occasion, &base, (&keyring, &app.entropy), now)?;
+        let invited = agreement.invite(recipient, occasion, &base, (&keyring, &app.entropy), now)?;
         let event = Event::new(Action::LinkResent, caller.actor).from(call.source);
         let event = event.with("recipient", recipient.id.to_string());
-        let mut writes = agreement.change(agreement.touch(), [event], now)?;
-        let update = recipient.touch().and(", #resends = :resends").value("resends", RESENDS.entered(&recipient.resends, now));
-        writes.push(owed::on(update, &invited.owed, now)?);
+        let update = standing.update().and(", #resends = :resends").value("resends", RESENDS.entered(&recipient.resends, now));
+        let mut writes = standing.step(owed::on(update, &invited.owed, now)?, [event], now)?;
         writes.push(invited.link.create()?);
-        let answer = shown::Recipient::from(&recipient);
+        let answer = shown::Recipient::from(recipient);
         if let Some(key) = &key {
             writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);
         }

@@ -113,7 +113,7 @@ impl Sending<'_> {
             let (before, settings) = tokio::join!(self.before(app), settings(app, account, self.draft.group.as_deref()));
             let ((record, glimpse), settings) = (before?, settings?);
             if let Some(record) = record {
-                return self.answered(record);
+                return self.answered(state, record).await;
             }
             self.permit(&settings)?;
             let watch = Watch::of(account, &settings);
@@ -134,11 +134,8 @@ impl Sending<'_> {
             match app.table.transact(writes).await {
                 Ok(()) => return Ok(self.sent(state, &recipients, &plan, &answer, now).await),
                 Err(failure) => {
-                    if let Some(record) = failure.stood_at(RECORD).filter(|item| !item.is_empty()) {
-                        return self.answered(record.clone());
-                    }
-                    if matches!(failure, Failure::Unavailable(_)) && self.stands(app).await {
-                        return Ok(self.sent(state, &recipients, &plan, &answer, now).await);
+                    if let Some(record) = self.taken(app, &failure).await {
+                        return self.answered(state, record).await;
                     }
                     sighted |= plan.failed(&failure, ledger);
                     let _ = patience.settled(Err(failure), &app.entropy).await?;
@@ -154,11 +151,13 @@ impl Sending<'_> {
         Ok((items.next().flatten(), Glimpse::of(items)?))
     }
 
-    /// Whether a transaction of which nobody said what became of it has taken effect.
-    async fn stands(&self, app: &App) -> bool {
-        let record = app.table.get(keys::agreement_request(self.id)).await.ok().flatten();
-        let record = record.and_then(|record| read::<Record>(record).ok());
-        record.is_some_and(|record| record.made_by == self.call.request_id)
+    /// The record, where it stood in a transaction's way, or where nobody said what became of the transaction and there is one by now: an
+    /// earlier try of this very request may have made it. Who the recipients are stands there, and not in what this try has drawn.
+    async fn taken(&self, app: &App, failure: &Failure) -> Option<Item> {
+        if let Failure::Unavailable(_) = failure {
+            return app.table.get(keys::agreement_request(self.id)).await.ok().flatten();
+        }
+        failure.stood_at(RECORD).filter(|item| !item.is_empty()).cloned()
     }
 
     /// It was sent: the mails go, and what is left of them the clean-up sends.
@@ -169,22 +168,34 @@ impl Sending<'_> {
         Reply::created(answer)
     }
 
-    /// What the same request was answered before.
-    fn answered(&self, record: Item) -> Outcome {
+    /// What the same request was answered before. Where that was this very request, in a try of which no answer came, it goes on from there:
+    /// the mails go, and it is no replay.
+    async fn answered(&self, state: &State, record: Item) -> Outcome {
         let record: Record = read(record)?;
         if record.request != Fingerprint::of(self.call.raw_body()).encode() {
             return Err(Problem::new(Slug::IdempotencyKeyReused));
         }
         let answer: serde_json::Value = serde_json::from_str(&record.answer).unwrap_or_default();
         let reply = Reply::created(&answer);
-        Ok(if record.made_by == self.call.request_id { reply } else { reply.header("idempotency-replayed", "true".into()) })
+        if record.made_by != self.call.request_id {
+            return Ok(reply.header("idempotency-replayed", "true".into()));
+        }
+        owed::deliver_all(&state.app, &state.courier, self.mails(&answer)).await;
+        Ok(reply)
+    }
+
+    /// Where the mails stand that are owed to the recipients of an answer.
+    fn mails(&self, answer: &serde_json::Value) -> Vec<Key> {
+        let recipients = answer["recipients"].as_array().into_iter().flatten();
+        let ids = recipients.filter_map(|recipient| recipient["id"].as_str()?.parse::<RecipientId>().ok());
+        ids.map(|recipient| keys::recipient(self.id, recipient)).collect()
     }
 
     /// The reservation was refused; unless what stands in its way is this very request's.
     async fn refused(&self, state: &State, refusal: quota::Refusal, watch: &Watch, seen: Option<&Snapshot>) -> Outcome {
         let app = &state.app;
         if let Some(record) = app.table.get(keys::agreement_request(self.id)).await? {
-            return self.answered(record);
+            return self.answered(state, record).await;
         }
         tell_overdue(state, watch, self.caller.account.id, seen, self.call.arrived_at).await;
         Err(refusal.into())
@@ -202,7 +213,8 @@ impl Sending<'_> {
     }
 
     fn order<'a>(&'a self, watch: &'a Watch, at: Timestamp) -> Order<'a> {
-        let about = plan::About { agreement: Some(self.id.to_string()), recipient: None, group: self.draft.group.clone() };
+        let group = self.draft.group.clone();
+        let about = plan::About { agreement: Some(self.id.to_string()), recipient: None, group, sequence: Some(1) };
         let count = u32::try_from(self.draft.premium()).unwrap_or(u32::MAX);
         Order { account: &self.caller.account, id: EntryId::reserve(self.id), about, count, watch, at }
     }

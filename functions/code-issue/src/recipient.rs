@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shared::account::Account;
-use shared::agreement::{self, Agreement, Authentication, Recipient, Ticket};
+use shared::agreement::{self, Agreement, Authentication, Recipient, Standing, Ticket};
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Challenge, Refusal};
 use shared::clock::Timestamp;
@@ -29,8 +29,7 @@ struct Case<'a> {
     call: &'a Call,
     ticket: &'a Ticket,
     account: Account,
-    agreement: Agreement,
-    recipient: Recipient,
+    standing: Standing,
     sends_of_source: Vec<Timestamp>,
     now: Timestamp,
 }
@@ -91,24 +90,31 @@ impl<'a> Case<'a> {
         now: Timestamp,
     ) -> Result<(Self, Option<Item>), Problem> {
         let source = keys::source_sends(&source_key(call.source));
-        let mut wanted = vec![ticket.key(), keys::agreement(ticket.agreement), keys::account(ticket.account), source];
+        let mut wanted = Standing::keys(ticket.agreement, ticket.recipient).to_vec();
+        wanted.extend([keys::account(ticket.account), source]);
         wanted.extend(key.map(IdempotencyKey::record));
         let mut items = state.app.table.get_all(wanted).await?.into_iter();
+        let standing = Standing::read(&mut items)?;
         let mut next = || items.next().flatten();
-        let (Some(recipient), Some(agreement), Some(account)) = (next(), next(), next()) else {
-            return Err(Refusal::Unknown.problem(now));
-        };
+        let (Some(standing), Some(account)) = (standing, next()) else { return Err(Refusal::Unknown.problem(now)) };
         let account: Account = read(account)?;
         call.allow_origins(&account.settings()?.origins);
         let sends_of_source = next().as_ref().map(Window::moments).unwrap_or_default();
-        let (agreement, recipient) = (read(agreement)?, read(recipient)?);
-        Ok((Self { state, call, ticket, account, agreement, recipient, sends_of_source, now }, next()))
+        Ok((Self { state, call, ticket, account, standing, sends_of_source, now }, next()))
+    }
+
+    const fn agreement(&self) -> &Agreement {
+        self.standing.agreement()
+    }
+
+    const fn recipient(&self) -> &Recipient {
+        self.standing.recipient()
     }
 
     /// Whether a code may be sent, as far as what was read tells.
     fn decide(&self) -> Result<(), Problem> {
-        let Self { agreement, recipient, now, .. } = self;
-        agreement.accessible(recipient, *now).map_err(agreement::Refusal::problem_of_recipient)?;
+        let (agreement, recipient, now) = (self.agreement(), self.recipient(), &self.now);
+        self.standing.accessible(*now).map_err(agreement::Refusal::problem_of_recipient)?;
         let challenge = self.ticket.trial(recipient, METHOD, *now).map_err(|refusal| refusal.problem(*now))?;
         let refusal = if recipient.asked(agreement) != Authentication::Sms || recipient.phone.is_none() {
             Some(Denial::MethodNotEnabled)
@@ -135,7 +141,7 @@ impl<'a> Case<'a> {
         let told = |denial: Denial| denial.problem(self.now);
         let trims = Trims { destination: destination.map_err(told)?, source: source.map_err(told)? };
         if budget.is_some() && trims.destination.is_none() && trims.source.is_none() {
-            let country = self.recipient.phone_country.as_deref();
+            let country = self.recipient().phone_country.as_deref();
             tracing::warn!(account.id = %self.account.id, sms.country = country, "the budget of texts is used up");
             return Err(Denial::OutOfBudget.problem(self.now));
         }
@@ -144,15 +150,15 @@ impl<'a> Case<'a> {
 
     /// The budget that the text is taken from: the same that the account's users have.
     fn budget(&self) -> Budget<'_> {
-        Budget { account: self.account.id, country: self.recipient.phone_country.as_deref().unwrap_or_default() }
+        Budget { account: self.account.id, country: self.recipient().phone_country.as_deref().unwrap_or_default() }
     }
 
     fn phone(&self) -> &str {
-        self.recipient.phone.as_deref().unwrap_or_default()
+        self.recipient().phone.as_deref().unwrap_or_default()
     }
 
     fn challenge(&self) -> Option<&Challenge> {
-        self.recipient.challenges.get(&self.ticket.name)
+        self.recipient().challenges.get(&self.ticket.name)
     }
 
     fn sends(&self) -> u32 {
@@ -166,9 +172,8 @@ impl<'a> Case<'a> {
         let mut writes = vec![
             PER_DESTINATION.enter(keys::destination_sends(self.phone()), self.now, trims.destination.as_deref()),
             PER_SOURCE.enter(source, self.now, trims.source.as_deref()),
-            self.code_update(draft)?,
         ];
-        writes.extend(self.agreement.change(self.agreement.touch(), [event], self.now)?);
+        writes.extend(self.standing.step(self.code_update(draft)?, [event], self.now)?);
         if let Some((key, answer)) = key {
             writes.push(key.claim(answer, self.now)?);
         }
@@ -179,12 +184,15 @@ impl<'a> Case<'a> {
     /// The update that puts the new code in the place of the one before.
     fn code_update(&self, draft: &Draft) -> Result<Write, Failure> {
         let update = self
-            .recipient
-            .touch()
+            .standing
+            .update()
             .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :now")
             .and(", #challenges.#c.#texts = :texts")
             .value("texts", self.challenge().map(|challenge| challenge.texts_with(METHOD, self.now)).unwrap_or_default())
             .when("#challenges.#c.#sends = :sends_before")
+            // A wrong code is counted without a new version, and may have been the one that locks the factor.
+            .when("attribute_not_exists(#factors.#m.#failures) OR #factors.#m.#failures = :failures")
+            .value("failures", self.recipient().factor(METHOD).failures)
             .name("m", METHOD.name())
             .value("code", document(&draft.stored)?)
             .value("sends", self.sends() + 1)
@@ -224,7 +232,7 @@ impl<'a> Case<'a> {
         let host = url::Url::parse(&base).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let message = CodeMessage {
             organisation: &self.account.name,
-            locale: self.agreement.locale,
+            locale: self.agreement().locale,
             code: &draft.digits,
             reference: &draft.stored.reference,
             expires_in: code::LIFETIME,
@@ -258,11 +266,10 @@ impl<'a> Case<'a> {
     async fn undoing(&self, draft: &Draft, key: Option<&IdempotencyKey>) -> Result<Option<Vec<Write>>, Failure> {
         let logs = [keys::destination_sends(self.phone()), keys::source_sends(&source_key(self.call.source))];
         let [destination, source] = logs.clone();
-        let wanted = vec![keys::agreement(self.agreement.id), self.ticket.key(), destination, source];
-        let mut items = self.state.app.table.get_all(wanted).await?.into_iter();
-        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else { return Ok(None) };
-        let (agreement, recipient): (Agreement, Recipient) = (read(agreement)?, read(recipient)?);
-        let challenge = recipient.challenges.get(&self.ticket.name);
+        let standing = Standing::keys(self.ticket.agreement, self.ticket.recipient).into_iter();
+        let mut items = self.state.app.table.get_all(standing.chain([destination, source]).collect()).await?.into_iter();
+        let Some(standing) = Standing::read(&mut items)? else { return Ok(None) };
+        let challenge = standing.recipient().challenges.get(&self.ticket.name);
         // Who has proved themselves otherwise meanwhile was given back what the challenge had taken.
         let given_back = challenge.is_some_and(|challenge| challenge.used_at.is_some());
         let stands = challenge.and_then(|challenge| challenge.codes.get(METHOD.name()));
@@ -270,8 +277,7 @@ impl<'a> Case<'a> {
             return Ok(None);
         }
         let event = self.event(Action::CodeNotSent).failed().with("reference", draft.stored.reference.as_str());
-        let mut writes = agreement.change(agreement.touch(), [event], self.now)?;
-        writes.push(self.restoration(draft)?);
+        let mut writes = standing.step(self.restoration(&standing, draft)?, [event], self.now)?;
         for key in logs {
             let moments = items.next().flatten().as_ref().map(Window::moments).unwrap_or_default();
             writes.extend(Window::withdraw(key, self.now, &moments));
@@ -284,9 +290,10 @@ impl<'a> Case<'a> {
     }
 
     /// The update that gives the send back, and the code before.
-    fn restoration(&self, draft: &Draft) -> Result<Write, Failure> {
+    fn restoration(&self, stands: &Standing, draft: &Draft) -> Result<Write, Failure> {
         let sent_at = self.challenge().map_or(Timestamp::default(), |challenge| challenge.sent_at);
-        let update = Write::update(self.ticket.key(), "")
+        let update = stands
+            .update()
             .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at, #challenges.#c.#texts = :texts")
             .value("texts", self.challenge().map(|challenge| challenge.texts.clone()).unwrap_or_default())
             .when("#challenges.#c.#codes.#m.#mac.#h = :digest AND #challenges.#c.#sends = :claimed")
@@ -306,14 +313,14 @@ impl<'a> Case<'a> {
     }
 
     fn event(&self, action: Action) -> Event {
-        let event = Event::new(action, Actor::Recipient(self.recipient.id)).from(self.call.source);
-        event.with("method", METHOD.name()).with("destination", self.recipient.masked_phone().unwrap_or_default())
+        let event = Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.source);
+        event.with("method", METHOD.name()).with("destination", self.recipient().masked_phone().unwrap_or_default())
     }
 
     fn answer(&self, draft: &Draft) -> Response {
         Response {
             method: METHOD,
-            destination: self.recipient.masked_phone().unwrap_or_default(),
+            destination: self.recipient().masked_phone().unwrap_or_default(),
             reference: draft.stored.reference.clone(),
             expires_in: code::LIFETIME.as_secs(),
             resend_in: code::cooldown(self.sends() + 1).as_secs(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
-use shared::agreement::{self, Agreement, Authentication, Recipient, Ticket};
+use shared::agreement::{self, Agreement, Authentication, Recipient, Standing, Ticket};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Refusal, TRIES_MAX};
@@ -30,9 +30,8 @@ struct Try<'a> {
     call: &'a Call,
     ticket: Ticket,
     id: String,
-    agreement: Agreement,
-    /// The recipient before the try was counted.
-    before: Recipient,
+    /// The agreement, and the recipient before the try was counted.
+    before: Standing,
     keyring: Arc<Keyring>,
     now: Timestamp,
 }
@@ -66,7 +65,7 @@ pub async fn verify(
             return Err(problem);
         }
     };
-    let tried = Try { app, call, ticket, id, agreement, before, keyring, now };
+    let tried = Try { app, call, ticket, id, before: Standing::of(agreement, before), keyring, now };
     tried.conclude(code).await.map(|answer| Reply::ok(&answer))
 }
 
@@ -118,12 +117,16 @@ fn uncounted(recipient: &Recipient, ticket: &Ticket, id: &str) -> Option<Recipie
 }
 
 impl Try<'_> {
+    const fn recipient(&self) -> &Recipient {
+        self.before.recipient()
+    }
+
     async fn conclude(self, code: &str) -> Result<Answer, Problem> {
-        if let Err(problem) = self.good(&self.agreement, &self.before) {
+        if let Err(problem) = self.good(&self.before) {
             self.take_back().await;
             return Err(problem);
         }
-        let challenge = self.before.challenges.get(&self.ticket.name).ok_or_else(|| Refusal::Expired.problem(self.now))?;
+        let challenge = self.recipient().challenges.get(&self.ticket.name).ok_or_else(|| Refusal::Expired.problem(self.now))?;
         match code::judge(&self.ticket, challenge, METHOD, code, &self.keyring, self.now) {
             Verdict::Right => self.accept().await,
             Verdict::Wrong => {
@@ -142,22 +145,21 @@ impl Try<'_> {
     }
 
     /// Whether a code by SMS is still what lets this recipient in.
-    fn good(&self, agreement: &Agreement, recipient: &Recipient) -> Result<(), Problem> {
-        agreement.accessible(recipient, self.now).map_err(agreement::Refusal::problem_of_recipient)?;
-        let asked = recipient.asked(agreement) == Authentication::Sms;
+    fn good(&self, standing: &Standing) -> Result<(), Problem> {
+        standing.accessible(self.now).map_err(agreement::Refusal::problem_of_recipient)?;
+        let asked = standing.recipient().asked(standing.agreement()) == Authentication::Sms;
         if asked { Ok(()) } else { Err(Problem::new(Slug::MethodNotEnabled)) }
     }
 
     /// Consumes the code and the challenge, and signs the token: whoever writes first has it.
     async fn accept(&self) -> Result<Answer, Problem> {
         let proof = Proof::recipients_code(self.now);
-        let (mut agreement, mut recipient) = (self.agreement.clone(), self.before.clone());
+        let mut standing = self.before.clone();
         let mut patience = Patience::default();
         let mut credit = Credit::new(self.credit());
         loop {
             let verified = self.event(Action::RecipientVerified).with("acr", "two-factor");
-            let mut writes = agreement.change(agreement.touch(), [verified], self.now)?;
-            writes.push(self.consumption(&recipient));
+            let mut writes = standing.step(self.consumption(&standing), [verified], self.now)?;
             writes.extend(credit.within());
             let written = self.app.table.transact(writes).await;
             credit.learn(&written);
@@ -165,8 +167,8 @@ impl Try<'_> {
                 credit.give(self.app).await;
                 return Ok(Answer::Authenticated(Authenticated::new(self.token(&proof)?, &proof)));
             }
-            (agreement, recipient) = self.stands().await?;
-            if let Err(problem) = self.still_good(&agreement, &recipient) {
+            standing = self.stands().await?;
+            if let Err(problem) = self.still_good(&standing) {
                 self.record(problem.slug().name(), true).await?;
                 return Err(problem);
             }
@@ -175,51 +177,51 @@ impl Try<'_> {
 
     /// What a code that was typed gives back to the budget of texts.
     fn credit(&self) -> Option<Write> {
-        let country = self.before.phone_country.as_deref()?;
-        let texts = &self.before.challenges.get(&self.ticket.name)?.texts;
-        Some(Budget { account: self.agreement.account, country }.verified(texts, self.now))
+        let country = self.recipient().phone_country.as_deref()?;
+        let texts = &self.recipient().challenges.get(&self.ticket.name)?.texts;
+        Some(Budget { account: self.ticket.account, country }.verified(texts, self.now))
     }
 
-    fn consumption(&self, recipient: &Recipient) -> Write {
+    fn consumption(&self, standing: &Standing) -> Write {
         let digest = self.live().map(|code| code.mac.digest.as_str()).unwrap_or_default();
-        let update = factor::clear(recipient.touch(), "m", Origin::Stranger)
+        let update = factor::clear(standing.update(), "m", Origin::Stranger)
             .and(", #challenges.#c.#used_at = :now, #status = :proved")
             .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
             .name("m", METHOD.name())
             .value("now", self.now)
-            .value("proved", recipient.proved().name())
+            .value("proved", standing.recipient().proved().name())
             .value("digest", digest);
         self.ticket.guard(update, self.now)
     }
 
     /// Whether a right code is still right on what stands now.
-    fn still_good(&self, agreement: &Agreement, recipient: &Recipient) -> Result<(), Problem> {
-        self.good(agreement, recipient)?;
-        let challenge = self.ticket.challenge(recipient, self.now).map_err(|refusal| refusal.problem(self.now))?;
+    fn still_good(&self, standing: &Standing) -> Result<(), Problem> {
+        self.good(standing)?;
+        let challenge = self.ticket.challenge(standing.recipient(), self.now).map_err(|refusal| refusal.problem(self.now))?;
         let live = challenge.codes.get(METHOD.name()).map(|code| &code.mac);
         if live == self.live().map(|code| &code.mac) { Ok(()) } else { Err(self.refused(Slug::CodeSuperseded)) }
     }
 
     fn live(&self) -> Option<&LiveCode> {
-        self.before.challenges.get(&self.ticket.name)?.codes.get(METHOD.name())
+        self.recipient().challenges.get(&self.ticket.name)?.codes.get(METHOD.name())
     }
 
     /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.
     async fn record(&self, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
-        let (mut agreement, mut recipient) = (self.agreement.clone(), self.before.clone());
+        let mut standing = self.before.clone();
         let mut patience = Patience::default();
         loop {
             let failed = self.event(Action::CodeVerified).failed().with("reason", reason);
             let events = std::iter::once(failed).chain(self.lockout().filter(|_| !taken_back));
-            let mut writes = agreement.change(agreement.touch(), events, self.now)?;
+            let mut writes = standing.tell(events, self.now)?;
             // A success that has cleared the count meanwhile has left nothing to take back.
-            if taken_back && recipient.factor(METHOD).epoch == self.before.factor(METHOD).epoch {
+            if taken_back && standing.recipient().factor(METHOD).epoch == self.recipient().factor(METHOD).epoch {
                 writes.push(self.counted().uncount_factor(Write::update(self.ticket.key(), "")));
             }
             if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
                 return Ok(());
             }
-            (agreement, recipient) = self.stands().await?;
+            standing = self.stands().await?;
         }
     }
 
@@ -230,7 +232,7 @@ impl Try<'_> {
     }
 
     fn counted(&self) -> Count<'_> {
-        count(&self.ticket, &self.before, &self.id)
+        count(&self.ticket, self.recipient(), &self.id)
     }
 
     async fn take_back(&self) {
@@ -238,16 +240,15 @@ impl Try<'_> {
     }
 
     /// The agreement and the recipient as they stand after a write that lost a race.
-    async fn stands(&self) -> Result<(Agreement, Recipient), Problem> {
-        let unknown = || Refusal::Unknown.problem(self.now);
-        let wanted = vec![keys::agreement(self.ticket.agreement), self.ticket.key()];
-        let mut items = self.app.table.get_all(wanted).await?.into_iter();
-        let agreement = read(items.next().flatten().ok_or_else(unknown)?)?;
-        Ok((agreement, read(items.next().flatten().ok_or_else(unknown)?)?))
+    async fn stands(&self) -> Result<Standing, Problem> {
+        let wanted = Standing::keys(self.ticket.agreement, self.ticket.recipient).to_vec();
+        let read = Standing::read(&mut self.app.table.get_all(wanted).await?.into_iter())?;
+        read.ok_or_else(|| Refusal::Unknown.problem(self.now))
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before = self.before.challenges.get(&self.ticket.name).map_or(TRIES_MAX, shared::challenge::Challenge::tries_left);
+        let before =
+            self.recipient().challenges.get(&self.ticket.name).map_or(TRIES_MAX, shared::challenge::Challenge::tries_left);
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 

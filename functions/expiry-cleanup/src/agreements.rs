@@ -1,6 +1,6 @@
 //! Agreements whose time is over: ended by the same rule, and the same writes, as those that are cancelled.
 
-use shared::agreement::{Agreement, Closure, Status, Whole};
+use shared::agreement::{Agreement, Closure, Ending, Status};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::clock::Timestamp;
@@ -24,10 +24,10 @@ pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
     if agreement.expires_at > now {
         return put_off(app, key, agreement.expires_at, report).await;
     }
-    let whole = Whole::around(&app.table, agreement).await?;
+    let ending = Ending::of(&app.table, agreement).await?;
     // It has counted as expired since its time was over, whenever it is that somebody comes to write it down.
-    let closure = Closure { at: whole.agreement.expires_at, reason: None, recipient: None, by: None };
-    let writes = whole.end(Status::Expired, &closure, Event::new(Action::AgreementExpired, Actor::System), now)?;
+    let closure = Closure { at: ending.whole().agreement.expires_at, reason: None, recipient: None, by: None };
+    let writes = ending.writes(Status::Expired, &closure, Event::new(Action::AgreementExpired, Actor::System), now)?;
     app.table.transact(writes).await?;
     report.agreements += 1;
     Ok(())

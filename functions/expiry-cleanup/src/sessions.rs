@@ -1,10 +1,10 @@
 //! Sessions of knowledge-based authentication whose time is over, and those that nobody will ask for any more.
 
-use shared::agreement::{Agreement, Recipient};
+use shared::agreement::Standing;
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write, keys, read};
+use shared::dynamo::{Failure, Key, Write, read};
 use shared::kba::session::KEPT;
 use shared::kba::{Session, Status};
 
@@ -42,17 +42,19 @@ pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Re
 
 /// The writes that end a session that nobody answered; none where it was answered, or a newer one took its place.
 async fn abandoned(app: &App, session: &Session, now: Timestamp) -> Result<Option<Vec<Write>>, Failure> {
-    let wanted = vec![keys::agreement(session.agreement), keys::recipient(session.agreement, session.recipient)];
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else { return Ok(None) };
-    let (agreement, recipient): (Agreement, Recipient) = (read(agreement)?, read(recipient)?);
-    if session.answer.is_some() || session.status(&recipient, now) != Status::Expired || session.status != Status::Pending {
+    let wanted = Standing::keys(session.agreement, session.recipient).to_vec();
+    let Some(standing) = Standing::read(&mut app.table.get_all(wanted).await?.into_iter())? else { return Ok(None) };
+    if session.answer.is_some()
+        || session.status(standing.recipient(), now) != Status::Expired
+        || session.status != Status::Pending
+    {
         return Ok(None);
     }
     let update = session.touch().and(", #status = :expired").value("expired", Status::Expired.name());
     let event = Event::new(Action::KbaSessionExpired, Actor::System).with("session", session.id.to_string());
     let event = event.with("recipient", session.recipient.to_string()).with("method", "kba");
     let mut writes = vec![update.look_at(session.expires_at.plus(KEPT))];
-    writes.extend(agreement.change(agreement.touch(), [event], now)?);
+    // That no newer session has taken its place stands on the recipient.
+    writes.extend(standing.step(standing.unchanged(), [event], now)?);
     Ok(Some(writes))
 }

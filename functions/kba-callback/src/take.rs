@@ -1,6 +1,6 @@
 //! What comes of a genuine message.
 
-use shared::agreement::{Agreement, Recipient, Whole};
+use shared::agreement::{Recipient, Standing};
 use shared::app::App;
 use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, keys, read};
@@ -25,24 +25,15 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
     let mut patience = Patience::default();
     loop {
         let Some(session) = unseen(app, message, answer, now).await? else { return Ok(Reply::empty(204)) };
-        let standing = Standing::read(app, &session).await?;
+        let standing = standing(app, &session).await?;
         let over_at = rules::over_at(&session, answer, message.sent_at, now);
-        let effect = rules::decide(&session, &standing.agreement, &standing.recipient, (answer.outcome, over_at), now);
+        let effect = rules::decide(&session, standing.agreement(), standing.recipient(), (answer.outcome, over_at), now);
         let others = match effect {
             Effect::Cancel(_) => others(app, &standing).await?,
             _ => Vec::new(),
         };
-        let (agreement, recipient) = (&standing.agreement, &standing.recipient);
-        let case = Case {
-            message: &message.id,
-            answer,
-            source: call.source,
-            session: &session,
-            agreement,
-            recipient,
-            others: &others,
-            now,
-        };
+        let (source, others) = (call.source, others.as_slice());
+        let case = Case { message: &message.id, answer, source, session: &session, standing: &standing, others, now };
         match app.table.transact(case.writes(effect)?).await {
             Ok(()) => {
                 tell(state, &case, effect).await;
@@ -65,7 +56,7 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
 
 /// The session of a message of which anything can come yet: it was not taken before, and the session is there.
 async fn unseen(app: &App, message: &Genuine, answer: &Answer, now: Timestamp) -> Result<Option<Session>, Problem> {
-    let wanted = vec![keys::webhook(&message.id.name()), keys::session(answer.session)];
+    let wanted = vec![keys::webhook(&message.id.about(answer.session)), keys::session(answer.session)];
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let (seen, session) = (items.next().flatten(), items.next().flatten());
     if seen.is_some() {
@@ -82,28 +73,17 @@ async fn unseen(app: &App, message: &Genuine, answer: &Answer, now: Timestamp) -
     }
 }
 
-/// Where the agreement and the recipient stand.
-struct Standing {
-    agreement: Agreement,
-    recipient: Recipient,
+/// The agreement of a session, and its recipient, as they stand.
+async fn standing(app: &App, session: &Session) -> Result<Standing, Problem> {
+    let wanted = Standing::keys(session.agreement, session.recipient).to_vec();
+    let read = Standing::read(&mut app.table.get_all(wanted).await?.into_iter())?;
+    read.ok_or_else(|| Problem::internal("reading a session", "its agreement is not there"))
 }
 
-impl Standing {
-    async fn read(app: &App, session: &Session) -> Result<Self, Problem> {
-        let wanted = vec![keys::agreement(session.agreement), keys::recipient(session.agreement, session.recipient)];
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else {
-            return Err(Problem::internal("reading a session", "its agreement is not there"));
-        };
-        Ok(Self { agreement: read(agreement)?, recipient: read(recipient)? })
-    }
-}
-
-/// What is reserved for the other recipients. It is read after the agreement, whose chain every change of a recipient moves: the
-/// transaction's condition on the chain holds for these as well.
+/// What is reserved for the other recipients.
 async fn others(app: &App, standing: &Standing) -> Result<Vec<Unit>, Failure> {
-    let whole = Whole::around(&app.table, standing.agreement.clone()).await?;
-    Ok(whole.recipients.iter().filter(|other| other.id != standing.recipient.id).filter_map(Recipient::reserved).collect())
+    let others = standing.others(&app.table).await?;
+    Ok(others.iter().filter_map(Recipient::reserved).collect())
 }
 
 /// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up sends it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::account::Account;
-use shared::agreement::{Agreement, Authentication, Recipient, Ticket};
+use shared::agreement::{Authentication, Standing, Ticket};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::Refusal;
@@ -52,8 +52,7 @@ pub struct Response {
 /// What the rules look at.
 struct Case {
     ticket: Ticket,
-    agreement: Agreement,
-    recipient: Recipient,
+    standing: Standing,
     now: Timestamp,
 }
 
@@ -75,7 +74,7 @@ pub async fn open(state: &State, call: &Call) -> Outcome {
     // The session's time begins when there is something to be shown: asking for that may have taken nine seconds.
     let opens_at = app.clock.now();
     case.enter(app, call, id, opens_at).await?;
-    let attempts_left = Session::attempts_left(&case.agreement, &case.recipient);
+    let attempts_left = Session::attempts_left(case.standing.agreement(), case.standing.recipient());
     // What is left of it when the browser is told, not when it was written down.
     let expires_in = opens_at.plus(LIFETIME).until(app.clock.now()).as_secs();
     Ok(Reply::created(&Response { session: id, iframe_url, expires_in, attempts_left }))
@@ -83,15 +82,14 @@ pub async fn open(state: &State, call: &Call) -> Outcome {
 
 impl Case {
     async fn read(app: &App, call: &Call, ticket: &Ticket, now: Timestamp) -> Result<Self, Problem> {
-        let wanted = vec![keys::agreement(ticket.agreement), ticket.key(), keys::account(ticket.account)];
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else {
-            return Err(Refusal::Unknown.problem(now));
-        };
+        let standing = Standing::keys(ticket.agreement, ticket.recipient);
+        let mut items =
+            app.table.get_all(standing.into_iter().chain([keys::account(ticket.account)]).collect()).await?.into_iter();
+        let standing = Standing::read(&mut items)?.ok_or_else(|| Refusal::Unknown.problem(now))?;
         if let Some(account) = items.next().flatten() {
             call.allow_origins(&read::<Account>(account)?.settings()?.origins);
         }
-        Ok(Self { ticket: ticket.clone(), agreement: read(agreement)?, recipient: read(recipient)?, now })
+        Ok(Self { ticket: ticket.clone(), standing, now })
     }
 
     /// Writes the session down, as one that opened at `opens_at`. It is decided anew where something else was faster.
@@ -110,7 +108,7 @@ impl Case {
                 Err(_) => patience.wait(&app.entropy).await?,
             }
             *self = Self::read(app, call, &self.ticket, self.now).await?;
-            if self.recipient.kba.session == Some(id) {
+            if self.standing.recipient().kba.session == Some(id) {
                 return Ok(());
             }
             self.decide()?;
@@ -119,13 +117,13 @@ impl Case {
 
     /// Whether a session may be opened.
     fn decide(&self) -> Result<(), Problem> {
-        let now = self.now;
-        self.agreement.accessible(&self.recipient, now).map_err(shared::agreement::Refusal::problem_of_recipient)?;
-        self.ticket.challenge(&self.recipient, now).map_err(|refusal| refusal.problem(now))?;
-        if self.recipient.asked(&self.agreement) != Authentication::Kba {
+        let (recipient, now) = (self.standing.recipient(), self.now);
+        self.standing.accessible(now).map_err(shared::agreement::Refusal::problem_of_recipient)?;
+        self.ticket.challenge(recipient, now).map_err(|refusal| refusal.problem(now))?;
+        if recipient.asked(self.standing.agreement()) != Authentication::Kba {
             return Err(Problem::new(Slug::MethodNotEnabled));
         }
-        if let Some((until, limit)) = OPENINGS.full_until(&self.recipient.kba.sessions, now) {
+        if let Some((until, limit)) = OPENINGS.full_until(&recipient.kba.sessions, now) {
             let quota = u32::try_from(limit.quota).unwrap_or(u32::MAX);
             let policy = Policy { name: "kba-sessions", quota, window: limit.span };
             return Err(Problem::new(Slug::TooManySessions).retry_after(until.until(now), &policy));
@@ -136,28 +134,29 @@ impl Case {
     fn opening(&self, id: SessionId, base: &str) -> Opening {
         Opening {
             reference: id,
-            difficulty: self.agreement.kba.difficulty,
+            difficulty: self.standing.agreement().kba.difficulty,
             callback_url: format!("{base}/v1/kba/callback"),
             expires_in: BEGIN_WITHIN,
-            name: self.recipient.name.clone(),
+            name: self.standing.recipient().name.clone(),
         }
     }
 
     fn writes(&self, id: SessionId, call: &Call, opens_at: Timestamp) -> Result<Vec<Write>, Problem> {
-        let session = Session::open(id, &self.ticket, &self.recipient, opens_at);
+        let recipient = self.standing.recipient();
+        let session = Session::open(id, &self.ticket, recipient, opens_at);
         let update = self
-            .recipient
-            .touch()
+            .standing
+            .update()
             .and(", #kba.#session = :session, #kba.#sessions = :sessions, #kba.#opened = :number")
             .and(", #challenges.#c.#expires_at = :lives_until")
             .value("session", document(&id)?)
-            .value("sessions", OPENINGS.entered(&self.recipient.kba.sessions, self.now))
+            .value("sessions", OPENINGS.entered(&recipient.kba.sessions, self.now))
             .value("number", session.number)
             .value("lives_until", session.expires_at);
-        let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(self.recipient.id)).from(call.source);
+        let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(recipient.id)).from(call.source);
         let event = event.with("method", "kba").with("session", id.to_string()).with("viewing", session.viewing);
-        let mut writes = vec![session.create()?, self.ticket.guard(update, self.now)];
-        writes.extend(self.agreement.change(self.agreement.touch(), [event], self.now)?);
+        let mut writes = vec![session.create()?];
+        writes.extend(self.standing.step(self.ticket.guard(update, self.now), [event], self.now)?);
         Ok(writes)
     }
 }

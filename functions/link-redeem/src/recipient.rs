@@ -5,7 +5,7 @@
 
 use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
-use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Status, Telling, Ticket};
+use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Standing, Status, Telling, Ticket};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::Challenge;
@@ -23,8 +23,7 @@ struct Case<'a> {
     app: &'a App,
     call: &'a Call,
     keyring: &'a Keyring,
-    agreement: Agreement,
-    recipient: Recipient,
+    standing: Standing,
     now: Timestamp,
 }
 
@@ -40,19 +39,18 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     let link = Link::read(token.expose()).ok_or_else(unknown)?;
     let mut patience = Patience::default();
     loop {
-        let recipient = keys::recipient(link.agreement, link.recipient);
-        let wanted = vec![keys::agreement(link.agreement), recipient, keys::account(link.account), link.key()];
+        let standing = Standing::keys(link.agreement, link.recipient).into_iter();
+        let wanted = standing.chain([keys::account(link.account), link.key()]).collect();
         let mut items = app.table.get_all(wanted).await?.into_iter();
-        let agreement: Agreement = read(items.next().flatten().ok_or_else(unknown)?)?;
-        let recipient: Recipient = read(items.next().flatten().ok_or_else(unknown)?)?;
+        let standing = Standing::read(&mut items)?.ok_or_else(unknown)?;
         if let Some(account) = items.next().flatten() {
             call.allow_origins(&read::<Account>(account)?.settings()?.origins);
         }
-        let mailed = link.is_kept(items.next().flatten())? || recipient.holds(&link);
-        if agreement.account != link.account || !mailed {
+        let mailed = link.is_kept(items.next().flatten())? || standing.recipient().holds(&link);
+        if standing.agreement().account != link.account || !mailed {
             return Err(unknown());
         }
-        let case = Case { app, call, keyring: &keyring, agreement, recipient, now };
+        let case = Case { app, call, keyring: &keyring, standing, now };
         case.check()?;
         let (writes, answer) = case.open()?;
         if patience.settled(app.table.transact(writes).await, &app.entropy).await? {
@@ -66,10 +64,18 @@ fn unknown() -> Problem {
 }
 
 impl Case<'_> {
+    const fn agreement(&self) -> &Agreement {
+        self.standing.agreement()
+    }
+
+    const fn recipient(&self) -> &Recipient {
+        self.standing.recipient()
+    }
+
     /// Whether the link opens anything now.
     fn check(&self) -> Result<(), Problem> {
-        self.agreement.accessible(&self.recipient, self.now).map_err(Refusal::problem_of_recipient)?;
-        let Some((until, limit)) = OPENINGS.full_until(&self.recipient.openings, self.now) else { return Ok(()) };
+        self.standing.accessible(self.now).map_err(Refusal::problem_of_recipient)?;
+        let Some((until, limit)) = OPENINGS.full_until(&self.recipient().openings, self.now) else { return Ok(()) };
         let policy = Policy { name: "openings", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
         let problem = Problem::new(Slug::TooManyAttempts).detail("This link was opened too often of late.");
         Err(problem.retry_after(until.until(self.now), &policy))
@@ -77,13 +83,13 @@ impl Case<'_> {
 
     /// The writes of the opening, and its answer. Every opening asks anew.
     fn open(&self) -> Result<(Vec<Write>, Answer), Problem> {
-        let asked = self.recipient.asked(&self.agreement);
+        let asked = self.recipient().asked(self.agreement());
         let (update, mut events) = self.opened(asked)?;
         match asked {
             Authentication::None | Authentication::Email => {
                 let proof = Proof::recipients_link(self.now);
-                let update = update.and(", #status = :proved").value("proved", self.recipient.proved().name());
-                if !self.recipient.views() {
+                let update = update.and(", #status = :proved").value("proved", self.recipient().proved().name());
+                if !self.recipient().views() {
                     events.push(self.event(Action::RecipientVerified, asked).with("acr", "single-factor"));
                 }
                 let token = self.token(&proof)?;
@@ -91,7 +97,7 @@ impl Case<'_> {
             }
             Authentication::Sms => {
                 let (update, challenge) = self.challenge(update)?;
-                let offer = Offer { method: Method::Sms, destination: self.recipient.masked_phone() };
+                let offer = Offer { method: Method::Sms, destination: self.recipient().masked_phone() };
                 Ok((self.writes(update, events)?, Answer::SecondFactorRequired(Owed::new(challenge, vec![offer]))))
             }
             Authentication::Kba => {
@@ -103,19 +109,19 @@ impl Case<'_> {
     }
 
     fn event(&self, action: Action, method: Authentication) -> Event {
-        let event = Event::new(action, Actor::Recipient(self.recipient.id)).from(self.call.source);
+        let event = Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.source);
         event.with("method", method.name())
     }
 
     /// The update that notes the opening, and the entry that tells of it, where it has one.
     fn opened(&self, asked: Authentication) -> Result<(Write, Vec<Event>), Failure> {
-        let openings = OPENINGS.entered(&self.recipient.openings, self.now);
-        let update = self.recipient.touch().and(", #openings = :openings").value("openings", openings);
-        let event = self.event(Action::LinkOpened, asked).with("purpose", if self.recipient.views() { "view" } else { "sign" });
-        if self.agreement.status != Status::Completed {
+        let openings = OPENINGS.entered(&self.recipient().openings, self.now);
+        let update = self.standing.update().and(", #openings = :openings").value("openings", openings);
+        let event = self.event(Action::LinkOpened, asked).with("purpose", if self.recipient().views() { "view" } else { "sign" });
+        if self.agreement().status != Status::Completed {
             return Ok((update, vec![event]));
         }
-        let (viewings, telling) = self.recipient.viewings.another(self.now);
+        let (viewings, telling) = self.recipient().viewings.another(self.now);
         let update = update.and(", #viewings = :viewings").value("viewings", document(&viewings)?);
         let events = match telling {
             Telling::Told { untold: 0 } => vec![event],
@@ -127,11 +133,11 @@ impl Case<'_> {
 
     /// The update with a new challenge.
     fn challenge(&self, update: Write) -> Result<(Write, Secret<String>), Problem> {
-        let Agreement { account, id, .. } = self.agreement;
-        let (ticket, token) = Ticket::issue(account, id, self.recipient.id, self.keyring, &self.app.entropy, self.now)?;
+        let Agreement { account, id, .. } = *self.agreement();
+        let (ticket, token) = Ticket::issue(account, id, self.recipient().id, self.keyring, &self.app.entropy, self.now)?;
         let update = update.and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
         let update = update.value("challenge", document(&Challenge::open(self.now))?);
-        Ok((self.recipient.prune(update, self.now), token))
+        Ok((self.recipient().prune(update, self.now), token))
     }
 
     /// Of what has no entry the agreement is not written: it is completed, and stays so.
@@ -139,14 +145,12 @@ impl Case<'_> {
         if events.is_empty() {
             return Ok(vec![update]);
         }
-        let mut writes = self.agreement.change(self.agreement.touch(), events, self.now)?;
-        writes.push(update);
-        Ok(writes)
+        self.standing.step(update, events, self.now)
     }
 
     fn token(&self, proof: &Proof) -> Result<Secret<String>, Problem> {
-        let Agreement { account, id, .. } = self.agreement;
-        let subject = RecipientSubject { account, agreement: id, recipient: self.recipient.id };
+        let Agreement { account, id, .. } = *self.agreement();
+        let subject = RecipientSubject { account, agreement: id, recipient: self.recipient().id };
         let issuer = self.call.base_url(self.app.config.base_url.as_deref());
         Ok(access_token::sign_for_recipient(&subject, proof, &issuer, self.keyring, &self.app.entropy, self.now)?)
     }

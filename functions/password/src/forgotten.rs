@@ -76,6 +76,8 @@ enum Known {
     Answered(Reply),
     /// It is to be decided.
     Open(Box<Case>),
+    /// What was read is not of one moment: it is to be read again.
+    Moved,
 }
 
 /// What became of a request.
@@ -143,6 +145,10 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
         let case = match Case::read(state, call, request, key.as_ref()).await? {
             Known::Answered(reply) => return Ok(Done::Before(reply)),
             Known::Open(case) => case,
+            Known::Moved => {
+                patience.wait(&app.entropy).await?;
+                continue;
+            }
         };
         let (mail, mut writes) = case.plan(state, call, &limits).await?;
         if let Some(key) = &key {
@@ -201,12 +207,20 @@ impl Case {
         let known = credential.is_some();
         let id = credential.as_ref().map_or_else(|| Subject::nobody(request.account, &username), |credential| credential.user);
         let has_password = credential.as_ref().is_some_and(|credential| credential.password_hash.is_some());
+        let version = credential.as_ref().map(|credential| credential.password_version);
         let group = credential.and_then(|credential| credential.group);
         let mut wanted = vec![Subject::key(id, known)];
         wanted.extend(group.as_deref().map(|name| keys::group(request.account, name)));
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let subject = Subject::read(id, known, items.next().flatten())?;
         let subject = subject.unwrap_or_else(|| Subject::new_nobody(request.account, &username));
+        // The credential was read before its user, and it is the user that is written over: the two are to be of one moment. Whatever
+        // changes a password, or takes the name away, does so on both.
+        if let Subject::User(user) = &subject
+            && (Some(user.password_version), &user.username) != (version, &username)
+        {
+            return Ok(Known::Moved);
+        }
         let group = Foreseen::new(group, items.next().flatten());
         let settings = match &account {
             Some(account) => account.settings_in(subject.group(), group, &app.table).await?,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -12,6 +13,7 @@ use shared::clock::Clock;
 use shared::dynamo::{Failure, Table, read};
 use shared::entropy::Entropy;
 use shared::ids::AccountId;
+use shared::quota::checkpoint::{Checkpoint, Progress};
 use shared::quota::reconcile::{self, Finding};
 use shared::quota::upkeep::{Done, Tools};
 use shared::quota::{EntryId, Refusal, SHARDS_MAX, Shards};
@@ -63,26 +65,58 @@ pub(crate) async fn reconcile(sdk: &SdkConfig, table: String, account: Option<St
     if accounts.is_empty() {
         return Err(Complaint::new("there are no accounts in this table: is it the stack's?"));
     }
-    let (mut told, mut wrong) = (String::new(), 0);
+    let mut findings = Vec::new();
+    let mut busy = Vec::new();
     for account in &accounts {
-        let finding = reconcile::account(&table, &entropy, account).await.map_err(|failure| complaint(&failure))?;
-        let agrees = finding.as_ref().is_some_and(|finding| finding.differences.is_empty());
-        wrong += usize::from(!agrees);
-        tell(&mut told, account, finding.as_ref());
+        match reconcile::account(&table, &entropy, account).await.map_err(|failure| complaint(&failure))? {
+            Some(finding) => findings.push((account, finding)),
+            None => busy.push((account, Checkpoint::of(&table, &entropy, account))),
+        }
     }
-    let summary = format!("{told}{} accounts, {wrong} that do not agree", accounts.len());
+    findings.extend(at_a_point(busy).await?);
+    summary(&findings)
+}
+
+/// What is found of accounts that do not stand still, each at a point in time: it takes two minutes, or some more where it is looked at again.
+async fn at_a_point<'a>(mut busy: Vec<(&'a Account, Checkpoint<'a>)>) -> Result<Vec<(&'a Account, Finding)>, Complaint> {
+    let clock = Clock::system();
+    let mut findings = Vec::new();
+    while !busy.is_empty() {
+        let (mut waiting, mut until) = (Vec::new(), None);
+        for (account, mut checkpoint) in busy {
+            match checkpoint.go_on(clock.now()).await.map_err(|failure| complaint(&failure))? {
+                Progress::Done(finding) => findings.push((account, finding)),
+                Progress::Wait(then) => {
+                    // The first of them: who is looked at too soon is looked at again.
+                    until = until.into_iter().chain([then]).min();
+                    waiting.push((account, checkpoint));
+                }
+            }
+        }
+        busy = waiting;
+        let left = until.map_or(0, |until| until.until(clock.now()).as_secs());
+        tokio::time::sleep(Duration::from_secs(u64::try_from(left).unwrap_or_default())).await;
+    }
+    Ok(findings)
+}
+
+fn summary(findings: &[(&Account, Finding)]) -> Result<String, Complaint> {
+    let mut told = String::new();
+    for (account, finding) in findings {
+        tell(&mut told, account, finding);
+    }
+    let wrong = findings.iter().filter(|(_, finding)| !finding.differences.is_empty()).count();
+    let summary = format!("{told}{} accounts, {wrong} that do not agree", findings.len());
     if wrong == 0 { Ok(summary) } else { Err(Complaint::new(summary)) }
 }
 
-fn tell(told: &mut String, account: &Account, finding: Option<&Finding>) {
-    // Writing to a string does not fail.
-    let Some(Finding { stands, entries, differences }) = finding else {
-        let _ = writeln!(told, "{}: it did not stand still; run this again when it is less busy", account.id);
-        return;
-    };
+fn tell(told: &mut String, account: &Account, finding: &Finding) {
+    let Finding { at, stands, entries, differences } = finding;
     let sum = format!("{} = {} + {} + {}", stands.purchased(), stands.available, stands.reserved, stands.consumed);
     let verdict = if differences.is_empty() { "agrees" } else { "DOES NOT AGREE" };
-    let _ = writeln!(told, "{}: {sum}, {entries} entries: {verdict}", account.id);
+    let at = at.map(|at| format!(" before {}", at.to_rfc3339())).unwrap_or_default();
+    // Writing to a string does not fail.
+    let _ = writeln!(told, "{}: {sum}, {entries} entries{at}: {verdict}", account.id);
     for difference in differences {
         let _ = writeln!(told, "  {difference:?}");
     }

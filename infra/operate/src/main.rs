@@ -30,7 +30,8 @@ enum Command {
     /// The keys of codes, of sealed data and of access tokens.
     #[command(subcommand)]
     Keyring(KeyringCommand),
-    /// Recomputes every balance of prepaid transactions from the ledger, and fails where one does not agree.
+    /// Recomputes every balance of prepaid transactions from the ledger, and fails where one does not agree. An account that is never still is
+    /// held against the ledger as of a minute ago, which takes two or three.
     Reconcile {
         /// The stack's table: its output TableName.
         #[arg(long)]

@@ -7,7 +7,7 @@ use crate::dynamo::{Failure, Write, document, keys};
 
 impl Agreement {
     /// An update of this agreement's item that changes nothing yet.
-    pub fn touch(&self) -> Write {
+    pub(super) fn touch(&self) -> Write {
         Write::update(keys::agreement(self.id), "")
     }
 
@@ -15,13 +15,23 @@ impl Agreement {
     ///
     /// They are made under the condition that the agreement stands where it was read, and that its chain does: as every change of
     /// a recipient moves the chain, that says the same of all recipients.
-    pub fn change(&self, update: Write, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    pub(super) fn change(
+        &self,
+        update: Write,
+        events: impl IntoIterator<Item = Event>,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         let mut chain = Chain::of(self.account, self.id, &self.head);
         events.into_iter().try_for_each(|event| chain.append(event, now))?;
         let update = update.when("#status = :agreement_was").value("agreement_was", self.status.name());
         let mut writes = vec![chain.advance(update)];
         writes.extend(chain.writes()?);
         Ok(writes)
+    }
+
+    /// The writes that tell of what was decided over the agreement alone.
+    pub fn tell(&self, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+        self.change(self.touch(), events, now)
     }
 
     /// Where the chain stands once `event` is told of.
@@ -32,7 +42,7 @@ impl Agreement {
     }
 
     /// The update that ends it so. What was reserved and not consumed is to be released in the same transaction.
-    pub fn end(&self, status: Status, closure: &Closure) -> Result<Write, Failure> {
+    pub(super) fn end(&self, status: Status, closure: &Closure) -> Result<Write, Failure> {
         Ok(self
             .touch()
             .and(", #status = :status, #closure = :closure")

@@ -7,11 +7,17 @@
 //! One change moves no head: a viewing of what all have signed that is counted and not told (`viewing`). Nothing is decided from that count
 //! but the next telling.
 //!
+//! What is decided is decided over copies that were read, and written under those very copies: a [`Standing`] is an agreement with one of
+//! its recipients, an [`Ending`] an agreement with all of them, read after it. They alone make writes; a [`Whole`] is for showing.
+//!
 //! What was set when the agreement was sent is kept on it: nobody can switch it off afterwards.
 
 mod chain;
+mod completion;
+mod ending;
 mod invitation;
 mod recipient;
+mod standing;
 mod token;
 mod viewing;
 mod whole;
@@ -24,8 +30,11 @@ use crate::audit::Head;
 use crate::clock::{Span, Timestamp};
 use crate::ids::{AccountId, AgreementId, RecipientId};
 
+pub use completion::{Completion, Invitations};
+pub use ending::Ending;
 pub use invitation::{Invited, Occasion};
 pub use recipient::{Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus};
+pub use standing::Standing;
 pub use token::{Link, Ticket};
 pub use viewing::{TOLD_EVERY, Telling, Viewings};
 pub use whole::Whole;

@@ -156,7 +156,7 @@ pub struct Recipient {
     /// The open challenges, and those lately closed, by the fingerprint of their token.
     #[serde(default)]
     pub challenges: BTreeMap<String, Challenge>,
-    /// How often a rule has changed the recipient: see [`Recipient::touch`].
+    /// How often a rule has changed the recipient: see [`super::Standing`].
     #[serde(default)]
     pub version: u64,
 }
@@ -245,15 +245,25 @@ impl Recipient {
         contact::mask_email(&self.email)
     }
 
-    /// An update of this recipient's item that changes nothing yet, under the condition that the recipient stands as it was read.
+    /// An update of this recipient's item that changes nothing yet, under the condition that the recipient stands as it was read. It is made
+    /// for what was judged over the recipient alone: see [`super::Standing`].
     ///
     /// It raises the version, and whatever a rule decides of a recipient is written with it: so the version that was read says that
     /// all stands there that the rule looked at. The agreement's chain does not say it, where the two items were not read at one
     /// instant: the recipient may be older than the agreement that it was read beside. What counts tries, and what is owed by mail,
     /// changes without it, under conditions of its own.
-    pub fn touch(&self) -> Write {
+    pub(super) fn touch(&self) -> Write {
+        self.under_version(self.version + 1)
+    }
+
+    /// That the recipient stands as it was read, and goes on to.
+    pub(super) fn unchanged(&self) -> Write {
+        self.under_version(self.version)
+    }
+
+    fn under_version(&self, next: u64) -> Write {
         let update = Write::update(keys::recipient(self.agreement, self.id), ", #version = :version_next");
-        let update = update.value("version_was", self.version).value("version_next", self.version + 1);
+        let update = update.value("version_was", self.version).value("version_next", next);
         match self.version {
             0 => update.when("attribute_exists(#pk) AND (attribute_not_exists(#version) OR #version = :version_was)"),
             _ => update.when("#version = :version_was"),

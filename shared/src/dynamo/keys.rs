@@ -250,7 +250,7 @@ pub fn session(session: SessionId) -> Key {
     Key::new(format!("SESSION#{session}"), "SESSION")
 }
 
-/// That a message of the provider was taken: `message` names it.
+/// That a message of the provider was taken: `message` names it, and the session that it is about.
 pub fn webhook(message: &str) -> Key {
     Key::new(format!("WEBHOOK#{message}"), "WEBHOOK")
 }

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::{Span, Timestamp};
+use crate::ids::SessionId;
 use crate::secret::{Fingerprint, Secret};
 
 /// How far a message's time may be from ours.
@@ -51,14 +52,15 @@ pub struct Genuine {
     pub sent_at: Timestamp,
 }
 
-/// The name of a genuine message: the same when it is sent again.
+/// What a genuine message is called by its sender: the same when it is sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageId(String);
 
 impl MessageId {
-    /// The id, in as many characters as the table's key has room for.
-    pub fn name(&self) -> String {
-        Fingerprint::of(self.0.as_bytes()).encode()
+    /// The name of the message about `session`, in as many characters as the table's key has room for. A sender that calls two messages
+    /// alike does not swallow the one about another session by that.
+    pub fn about(&self, session: SessionId) -> String {
+        Fingerprint::of(format!("{}\n{session}", self.0).as_bytes()).encode()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an answer comes to, as one transaction: the message's id, the session, the recipient, the agreement with its audit entries, the
-//! ledger, and the mail that is owed. Each write repeats as its condition what the rule looked at.
+//! ledger, and the mail that is owed. Each write repeats as its condition what the rule looked at: the recipient's version as well where
+//! nothing becomes of the recipient.
 
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use super::callback::Answer;
 use super::rules::{Effect, Idle};
 use super::session::{KEPT, Session, Status};
 use super::webhook::{MessageId, REMEMBERED};
-use crate::agreement::{Agreement, Closure, Recipient, Status as AgreementStatus};
+use crate::agreement::{Agreement, Closure, Recipient, Standing};
 use crate::audit::{Action, Actor, Event};
 use crate::clock::{Span, Timestamp};
 use crate::courier::{Message, NotVerified};
@@ -32,10 +33,8 @@ pub struct Case<'a> {
     pub source: IpAddr,
     /// The session.
     pub session: &'a Session,
-    /// The agreement.
-    pub agreement: &'a Agreement,
-    /// The session's recipient.
-    pub recipient: &'a Recipient,
+    /// The agreement, and the session's recipient.
+    pub standing: &'a Standing,
     /// The transactions that are reserved for the agreement's other recipients: they matter where it is cancelled.
     pub others: &'a [Unit],
     /// When it came.
@@ -47,22 +46,48 @@ impl Case<'_> {
     pub fn writes(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
         let mut writes = vec![self.seen()?];
         writes.extend(self.session_write(effect));
-        writes.extend(self.recipient_write(effect));
-        writes.extend(self.agreement.change(self.agreement_write(effect)?, self.events(effect), self.now)?);
+        writes.extend(self.standing_writes(effect)?);
         writes.extend(self.ledger(effect)?);
         if let Effect::Cancel(attempts) = effect {
-            writes.push(owed::standalone(&mail_id(self.agreement), self.mail(attempts), self.now)?);
+            writes.push(owed::standalone(&mail_id(self.agreement()), self.mail(attempts), self.now)?);
         }
         Ok(writes)
     }
 
     /// Where the mail to the sender is owed.
     pub fn mail_key(&self) -> Key {
-        keys::owed(&mail_id(self.agreement))
+        keys::owed(&mail_id(self.agreement()))
+    }
+
+    const fn agreement(&self) -> &Agreement {
+        self.standing.agreement()
+    }
+
+    const fn recipient(&self) -> &Recipient {
+        self.standing.recipient()
+    }
+
+    /// What becomes of the agreement and the recipient, with the entries that tell of it.
+    fn standing_writes(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
+        let events = self.events(effect);
+        // That a session was answered before stands on the session alone, and for ever.
+        if let Effect::Nothing(Idle::AnsweredBefore) = effect {
+            return self.standing.tell(events, self.now);
+        }
+        let recipient = self.recipient_write(effect).unwrap_or_else(|| self.standing.unchanged());
+        match effect {
+            Effect::Cancel(attempts) => self.standing.end(&self.closure(attempts), recipient, events, self.now),
+            _ => self.standing.step(recipient, events, self.now),
+        }
+    }
+
+    /// How the last attempt ends the agreement.
+    fn closure(&self, attempts: u32) -> Closure {
+        Closure { at: self.now, reason: Some(reason(attempts)), recipient: Some(self.recipient().id), by: None }
     }
 
     fn seen(&self) -> Result<Write, Failure> {
-        let key = keys::webhook(&self.message.name());
+        let key = keys::webhook(&self.message.about(self.session.id));
         Ok(Write::create(key, &serde_json::json!({ "session": self.session.id }))?.due(self.now.plus(REMEMBERED)))
     }
 
@@ -70,7 +95,7 @@ impl Case<'_> {
     fn session_write(&self, effect: Effect) -> Option<Write> {
         let status = match effect {
             Effect::Nothing(Idle::AnsweredBefore) => return None,
-            _ if !self.session.is_latest(self.recipient) => Status::Superseded,
+            _ if !self.session.is_latest(self.recipient()) => Status::Superseded,
             // It was waited for when nothing could come of it any more, or was over too late.
             Effect::Nothing(_) => Status::Expired,
             _ => self.answer.outcome.into(),
@@ -83,7 +108,7 @@ impl Case<'_> {
 
     fn recipient_write(&self, effect: Effect) -> Option<Write> {
         let attempts = effect.attempts()?;
-        let mut write = self.recipient.touch().and(", #kba.#attempts = :attempts").value("attempts", attempts);
+        let mut write = self.standing.update().and(", #kba.#attempts = :attempts").value("attempts", attempts);
         if self.consumes(effect).is_some() {
             write = write.and(", #kba.#consumed = :yes").remove("#kba.#unit").value("yes", true);
         }
@@ -91,20 +116,20 @@ impl Case<'_> {
             Effect::Pass => self.close_challenge(
                 write
                     .and(", #status = :proved, #kba.#passed = :number")
-                    .value("proved", self.recipient.proved().name())
+                    .value("proved", self.recipient().proved().name())
                     .value("number", self.session.number),
             ),
             Effect::Cancel(_) => write.and(", #status = :failed").value("failed", "failed"),
             Effect::Lock(_) => write.and(", #viewing_locked_at = :locked").value("locked", self.now),
             // Whoever was there last did not prove who they are, whatever was proved before.
-            Effect::Attempt(_) => write.and(", #status = :doubted").value("doubted", self.recipient.doubted().name()),
+            Effect::Attempt(_) => write.and(", #status = :doubted").value("doubted", self.recipient().doubted().name()),
             Effect::Nothing(_) | Effect::Over => write,
         })
     }
 
     /// A pass ends the challenge: it opens no other session. What has been displaced is gone anyway.
     fn close_challenge(&self, write: Write) -> Write {
-        if !self.recipient.challenges.contains_key(&self.session.challenge) {
+        if !self.recipient().challenges.contains_key(&self.session.challenge) {
             return write;
         }
         write
@@ -114,28 +139,20 @@ impl Case<'_> {
             .value("used", self.now)
     }
 
-    fn agreement_write(&self, effect: Effect) -> Result<Write, Failure> {
-        if let Effect::Cancel(attempts) = effect {
-            let closure = Closure { at: self.now, reason: Some(reason(attempts)), recipient: Some(self.recipient.id), by: None };
-            return self.agreement.end(AgreementStatus::Cancelled, &closure);
-        }
-        Ok(self.agreement.touch())
-    }
-
     fn events(&self, effect: Effect) -> Vec<Event> {
         let told = |action| {
             let event = Event::new(action, Actor::Provider).from(self.source).with("method", "kba");
-            let event = event.with("recipient", self.recipient.id.to_string()).with("session", self.session.id.to_string());
+            let event = event.with("recipient", self.recipient().id.to_string()).with("session", self.session.id.to_string());
             event.with("outcome", self.answer.outcome.name())
         };
         let answered = match effect {
             Effect::Pass => {
-                let event = told(Action::RecipientVerified).with("viewing", self.recipient.views());
+                let event = told(Action::RecipientVerified).with("viewing", self.recipient().views());
                 return vec![event.with("token", self.answer.token.clone().unwrap_or_default())];
             }
             Effect::Nothing(idle) => told(Action::KbaSessionAnswered).with("effect", "none").with("because", idle.name()),
             Effect::Over => told(Action::KbaSessionAnswered).failed(),
-            Effect::Attempt(attempts) if self.recipient.doubted() != self.recipient.status => {
+            Effect::Attempt(attempts) if self.recipient().doubted() != self.recipient().status => {
                 told(Action::KbaSessionAnswered).failed().with("attempts", attempts).with("verified_before", true)
             }
             Effect::Attempt(attempts) | Effect::Cancel(attempts) | Effect::Lock(attempts) => {
@@ -143,7 +160,7 @@ impl Case<'_> {
             }
         };
         let consequence = |action, attempts| {
-            let event = Event::new(action, Actor::System).with("recipient", self.recipient.id.to_string());
+            let event = Event::new(action, Actor::System).with("recipient", self.recipient().id.to_string());
             event.with("reason", reason(attempts))
         };
         match effect {
@@ -155,36 +172,31 @@ impl Case<'_> {
 
     /// The recipient's transaction, where this answer consumes it.
     fn consumes(&self, effect: Effect) -> Option<Unit> {
-        self.recipient.reserved().filter(|_| effect.consumes())
+        self.recipient().reserved().filter(|_| effect.consumes())
     }
 
     fn ledger(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
-        let account = self.agreement.account;
-        let mut plans = Vec::new();
-        if let Some(unit) = self.consumes(effect) {
-            let about = self.agreement.about(Some(self.recipient.id));
-            plans.push(plan::consume(account, EntryId::consume(self.recipient.id), &about, unit, self.now)?);
-        }
-        if let Effect::Cancel(_) = effect {
-            // The same name as any end of an agreement has: it ends once.
-            let (id, about) = (EntryId::release(self.agreement.id, "end"), self.agreement.about(None));
-            plans.push(plan::release(account, id, &about, self.others, self.now)?);
-        }
-        plan::together(account, &plans)
+        let (agreement, recipient) = (self.agreement(), self.recipient());
+        let consumed = self.consumes(effect).map(|unit| {
+            let about = agreement.about(Some(recipient.id));
+            plan::consume(agreement.account, EntryId::consume(recipient.id), &about, unit, self.now)
+        });
+        let released = matches!(effect, Effect::Cancel(_)).then(|| agreement.release(self.others, self.now));
+        plan::together(consumed.into_iter().chain(released))
     }
 
     fn mail(&self, attempts: u32) -> Owed {
         let message = Message::NotVerified(NotVerified {
-            title: self.agreement.title.clone(),
-            name: self.recipient.name.clone(),
-            email: self.recipient.email.clone(),
+            title: self.agreement().title.clone(),
+            name: self.recipient().name.clone(),
+            email: self.recipient().email.clone(),
             attempts,
         });
         let mail = Mail {
-            account: self.agreement.account,
-            organisation: self.agreement.organisation.clone(),
-            to: self.agreement.sender.email.clone(),
-            locale: self.agreement.locale,
+            account: self.agreement().account,
+            organisation: self.agreement().organisation.clone(),
+            to: self.agreement().sender.email.clone(),
+            locale: self.agreement().locale,
             message,
         };
         Owed::new(mail, self.now).good_until(self.now.plus(NOTICE_FOR))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::iter::Sum;
-use std::ops::Add;
+use std::ops::{Add, AddAssign};
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,13 @@ pub struct Share {
     /// Used by them.
     #[serde(default)]
     pub consumed: i64,
+}
+
+impl AddAssign for Share {
+    fn add_assign(&mut self, other: Self) {
+        self.reserved += other.reserved;
+        self.consumed += other.consumed;
+    }
 }
 
 /// What was told of the balance being low.
@@ -306,9 +313,7 @@ pub async fn shares(table: &Table, account: AccountId, count: Shards) -> Result<
     let parts = try_join_all(count.each().map(|shard| shares_on(table, account, shard))).await?;
     let mut shares = BTreeMap::<String, Share>::new();
     for (group, part) in parts.into_iter().flatten() {
-        let share = shares.entry(group).or_default();
-        share.reserved += part.reserved;
-        share.consumed += part.consumed;
+        *shares.entry(group).or_default() += part;
     }
     Ok(shares)
 }

@@ -118,6 +118,9 @@ pub struct Entry {
     /// The group it was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The first entry of the agreement's audit chain that is written with it: the chain's head says whether it had been made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// The operator's own name for it, or the reason of a correction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,

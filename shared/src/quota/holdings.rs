@@ -3,30 +3,70 @@
 //! A transaction that is reserved belongs to one recipient, whose item says so, until it is consumed or released. So of each agreement
 //! the entries leave reserved just what its recipients hold, on the same shards, and nothing where it has ended; and of each recipient
 //! one transaction is reserved, and not yet released or consumed, at most.
+//!
+//! An agreement that changes while it is looked at is looked at again by itself, at one instant: its chain, which every change of it
+//! moves, says which of its entries had been made by then ([`Entry::sequence`]).
+
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::reconcile::{Difference, Own, Sums};
+use super::entry::Entry;
+use super::reconcile::{Difference, Own, Sums, entries};
 use crate::agreement::{Recipient, Status, Whole};
 use crate::dynamo::{Failure, Table};
+use crate::entropy::Entropy;
+use crate::ids::AccountId;
 
 /// How many agreements are read at once.
 const AT_ONCE: usize = 8;
 
 /// What does not agree between what recipients hold and what the entries of their agreements add up to.
 ///
-/// It reads the agreements that entries name. Whatever a recipient holds changes with an entry: while no shard counts another one,
-/// nothing here changes either.
-pub async fn differences(table: &Table, sums: &Sums) -> Result<Vec<Difference>, Failure> {
+/// It reads the agreements that entries name. Where one of them does not agree, because it has changed since its entries were read or
+/// because something is wrong with it, it is read again, with all of its recipients at one instant, and then its entries.
+pub async fn differences(table: &Table, entropy: &Entropy, account: AccountId, sums: &Sums) -> Result<Vec<Difference>, Failure> {
     let each = stream::iter(sums.agreements.keys()).map(|agreement| async move {
-        let whole = match agreement.parse() {
-            Ok(id) => Whole::read(table, id).await?,
-            Err(_) => None,
-        };
-        Ok::<_, Failure>(of(agreement, whole.as_ref(), sums))
+        let whole = read(table, agreement).await?;
+        let agrees = of(agreement, whole.as_ref(), sums).is_empty();
+        Ok::<_, Failure>((!agrees).then(|| agreement.clone()))
     });
-    let found: Vec<Vec<Difference>> = each.buffered(AT_ONCE).try_collect().await?;
-    Ok(found.into_iter().flatten().collect())
+    let doubtful: Vec<Option<String>> = each.buffered(AT_ONCE).try_collect().await?;
+    let doubtful: Vec<String> = doubtful.into_iter().flatten().collect();
+    if doubtful.is_empty() { Ok(Vec::new()) } else { again(table, entropy, account, doubtful).await }
+}
+
+/// The same of some agreements alone, each as it stands at an instant of its own.
+async fn again(table: &Table, entropy: &Entropy, account: AccountId, doubtful: Vec<String>) -> Result<Vec<Difference>, Failure> {
+    let each = stream::iter(doubtful).map(|agreement| async move {
+        let whole = match read(table, &agreement).await? {
+            Some(whole) => whole.at_one_instant(table, entropy).await?,
+            None => None,
+        };
+        Ok::<_, Failure>((agreement, whole))
+    });
+    let wholes: BTreeMap<String, Option<Whole>> = each.buffered(AT_ONCE).try_collect().await?;
+    let mut sums = Sums::default();
+    entries(table, account, |entry| {
+        let whole = wholes.get(entry.agreement.as_deref().unwrap_or_default());
+        if whole.is_some_and(|whole| whole.as_ref().is_none_or(|whole| was_made_by(entry, whole))) {
+            sums.add(entry);
+        }
+    })
+    .await?;
+    Ok(wholes.iter().flat_map(|(agreement, whole)| of(agreement, whole.as_ref(), &sums)).collect())
+}
+
+/// Whether an entry had been made when the agreement stood so.
+fn was_made_by(entry: &Entry, whole: &Whole) -> bool {
+    entry.sequence.is_none_or(|sequence| sequence <= whole.agreement.head.sequence)
+}
+
+async fn read(table: &Table, agreement: &str) -> Result<Option<Whole>, Failure> {
+    match agreement.parse() {
+        Ok(id) => Whole::read(table, id).await,
+        Err(_) => Ok(None),
+    }
 }
 
 /// What does not agree of one agreement; none where there is no such agreement, of which nothing may be left reserved.
@@ -71,11 +111,11 @@ mod tests {
 
     fn entry(kind: Kind, recipient: Option<u8>, count: i64) -> Entry {
         let about = agreement().about(recipient.map(|id| RecipientId::from_bytes([id; 16])));
-        let About { agreement, recipient, group } = about;
+        let About { agreement, recipient, group, sequence } = about;
         let parts = serde_json::from_value(serde_json::json!([{"shard": 0, "count": count}])).unwrap();
         let (account, at) = (AccountId::from_bytes([1; 16]), crate::clock::Timestamp::default());
         let id = EntryId::named(format!("{kind:?}.{count}"));
-        Entry { id, account, kind, transactions: count, parts, agreement, recipient, group, reference: None, at }
+        Entry { id, account, kind, transactions: count, parts, agreement, recipient, group, sequence, reference: None, at }
     }
 
     fn asked(id: u8, unit: bool, consumed: bool) -> Recipient {

@@ -7,6 +7,7 @@
 //! | [`plan`] | pure: a step of the ledger as the writes of somebody's transaction |
 //! | [`watch`] | the low-balance mail and metric, once per crossing |
 //! | [`reconcile`] | every balance recomputed from the entries, and what each recipient holds |
+//! | [`checkpoint`] | the same at a point in time, of an account that never stands still |
 //! | [`upkeep`] | corrections, and more shards for a busy account |
 //!
 //! An account's balance is one item or several (shards), `BALANCE#acc#<n>` with {available, reserved, consumed}; on each of them, and
@@ -38,10 +39,14 @@
 //! - [`plan::consume`]: one unit, reserved → consumed. Name the entry by the recipient ([`EntryId::consume`]): it happens once, ever.
 //! - [`plan::release`]: units that were not used, reserved → available, on the shards they came from.
 //!
+//! The latter two are [`Step`]s: several of them go into one transaction by [`plan::together`].
+//!
 //! A reservation of n transactions is 3 writes at best (entry, shard, the group's share), at most 2 + [`SHARDS_MAX`], and where the
 //! balance crosses its mark all shards, one more, and one for each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
 
 pub mod balance;
+mod change;
+pub mod checkpoint;
 pub mod entry;
 mod holdings;
 pub mod plan;
@@ -51,5 +56,5 @@ pub mod watch;
 
 pub use balance::{Balance, Figures, Glimpse, Notice, SHARDS_MAX, Shards, Share, Snapshot, Unit};
 pub use entry::{Entry, EntryId, Kind};
-pub use plan::{About, Exhausted, Onto, Order, Plan, Purchase, Refusal};
+pub use plan::{About, Exhausted, Onto, Order, Plan, Purchase, Refusal, Step};
 pub use watch::{Crossing, Watch};

@@ -1,20 +1,21 @@
 //! Pure: a step of the ledger as the writes of somebody's transaction. The first write is the entry's creation.
 
 mod adding;
+mod step;
 
-use std::collections::BTreeMap;
-
-use super::balance::{Balance, Glimpse, Shards, Snapshot, Unit};
+use super::balance::{Glimpse, Shards, Snapshot, Unit};
+use super::change::{Change, shard_by, share_by};
 use super::entry::{Entry, EntryId, Kind, Part};
 use super::watch::{Crossing, Watch};
 use crate::account::Account;
 use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Write, keys};
+use crate::dynamo::{Failure, Write};
 use crate::ids::AccountId;
 
 use adding::added;
 pub(super) use adding::no_more;
 pub use adding::{Onto, Purchase, topup};
+pub use step::{Step, consume, level, release, together};
 
 /// What a step is for, as its entry tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -25,6 +26,8 @@ pub struct About {
     pub recipient: Option<String>,
     /// The group whose share it counts to.
     pub group: Option<String>,
+    /// Where the agreement's chain stands with it: see [`Entry::sequence`].
+    pub sequence: Option<u64>,
 }
 
 /// A reservation that is asked for.
@@ -146,21 +149,6 @@ pub fn units(reservation: &Entry) -> Vec<Unit> {
     reservation.parts.iter().flat_map(|part| (0..part.count).map(|_| Unit::on(part.shard))).collect()
 }
 
-/// Consumes one reserved transaction.
-pub fn consume(account: AccountId, id: EntryId, about: &About, unit: Unit, at: Timestamp) -> Result<Plan, Failure> {
-    planned(entry(account, Kind::Consume, id, about, vec![Part { shard: unit.shard(), count: 1 }], at))
-}
-
-/// Gives back reserved transactions that were not used: each to the shard that it came from.
-pub fn release(account: AccountId, id: EntryId, about: &About, units: &[Unit], at: Timestamp) -> Result<Plan, Failure> {
-    let mut counts = BTreeMap::<u8, i64>::new();
-    for unit in units {
-        *counts.entry(unit.shard()).or_default() += 1;
-    }
-    let parts = counts.into_iter().map(|(shard, count)| Part { shard, count }).collect();
-    planned(entry(account, Kind::Release, id, about, parts, at))
-}
-
 /// Sets right what was bought: `change` more, or fewer where it is negative. Either may get the balance over its mark.
 pub fn correct(
     account: AccountId,
@@ -191,44 +179,6 @@ impl Plan {
     pub fn failed(&self, failure: &Failure, place: usize) -> bool {
         (place..place + self.writes.len()).any(|place| failure.stood_at(place).is_some())
     }
-}
-
-/// Moves what is available so that all shards hold about the same; none where they do.
-pub fn level(account: AccountId, id: EntryId, seen: &Snapshot, at: Timestamp) -> Result<Option<Plan>, Failure> {
-    let wanted = spread(seen.count, "", seen.total().available);
-    let goal = |shard: usize| wanted.iter().find(|part| usize::from(part.shard) == shard).map_or(0, |part| part.count);
-    let moves = seen
-        .shards
-        .iter()
-        .zip(0_u8..)
-        .map(|(stands, shard)| Part { shard, count: goal(usize::from(shard)) - stands.balance.available });
-    let parts: Vec<Part> = moves.filter(|part| part.count != 0).collect();
-    if parts.is_empty() {
-        return Ok(None);
-    }
-    planned(entry(account, Kind::Move, id, &About::default(), parts, at)).map(Some)
-}
-
-/// Several steps of an account in one transaction. DynamoDB takes one change of an item in it: what they do to a shard, or to a group's share on
-/// it, is added up.
-pub fn together(account: AccountId, plans: &[Plan]) -> Result<Vec<Write>, Failure> {
-    let entries = || plans.iter().map(|plan| &plan.entry).filter(|entry| !entry.parts.is_empty());
-    let mut writes = entries().map(Entry::create).collect::<Result<Vec<_>, _>>()?;
-    let mut shards = BTreeMap::<u8, (Balance, i64)>::new();
-    let mut of_groups = BTreeMap::<(u8, &str), Balance>::new();
-    for entry in entries() {
-        for part in &entry.parts {
-            let (by, count) = shards.entry(part.shard).or_default();
-            (*by, *count) = (*by + entry.kind.effect(part.count), *count + 1);
-        }
-        if let (Some(group), Some(first)) = (entry.group.as_deref(), entry.parts.first()) {
-            let by = of_groups.entry((first.shard, group)).or_default();
-            *by = *by + entry.kind.effect(entry.transactions);
-        }
-    }
-    writes.extend(shards.into_iter().map(|(shard, (by, count))| change_by(account, shard, by, count)));
-    writes.extend(of_groups.into_iter().map(|((shard, group), by)| share_by(account, shard, group, by)));
-    Ok(writes)
 }
 
 /// `count` from as few shards as it takes: from the one of the id where that has them, else from the fullest on.
@@ -273,8 +223,8 @@ fn entry(account: AccountId, kind: Kind, id: EntryId, about: &About, parts: Vec<
     } else {
         parts.iter().map(|part| part.count).sum()
     };
-    let About { agreement, recipient, group } = about.clone();
-    Entry { id, account, kind, transactions, parts, agreement, recipient, group, reference: None, at }
+    let About { agreement, recipient, group, sequence } = about.clone();
+    Entry { id, account, kind, transactions, parts, agreement, recipient, group, sequence, reference: None, at }
 }
 
 /// The entry and what it does, with no more to it.
@@ -287,41 +237,17 @@ fn planned_under(entry: Entry, mut condition: impl FnMut(Write, &Part) -> Write)
     let mut writes = Vec::new();
     if !entry.parts.is_empty() {
         writes.push(entry.create()?);
-        writes.extend(entry.parts.iter().map(|part| condition(change(&entry, part), part)));
+        let change = |part: &Part| shard_by(entry.account, part.shard, &Change::of(&entry, part.count));
+        writes.extend(entry.parts.iter().map(|part| condition(change(part), part)));
         writes.extend(share(&entry));
     }
     Ok(Plan { entry, writes, units: Vec::new(), crossing: None })
 }
 
-/// What a part of an entry does to its shard: nothing gets below zero.
-fn change(entry: &Entry, part: &Part) -> Write {
-    change_by(entry.account, part.shard, entry.kind.effect(part.count), 1)
-}
-
-/// What so many entries do to a shard.
-fn change_by(account: AccountId, shard: u8, by: Balance, entries: i64) -> Write {
-    let Balance { available, reserved, consumed } = by;
-    let changed = [("available", available), ("reserved", reserved), ("consumed", consumed)];
-    let mut write = Write::update(keys::balance(account, shard), "ADD #entries :more").value("more", entries);
-    for (name, by) in changed.into_iter().filter(|(_, by)| *by != 0) {
-        write = write.and(&format!(", #{name} :{name}")).value(name, by);
-        if by < 0 {
-            write = write.when(format!("#{name} >= :least_{name}")).value(&format!("least_{name}"), -by);
-        }
-    }
-    write
-}
-
-/// What an entry does to its group's share, on the shard that it begins at. Only the sum over the shards means something.
+/// What an entry does to its group's share, on the shard that it begins at.
 fn share(entry: &Entry) -> Option<Write> {
-    let group = entry.group.as_deref()?;
-    let shard = entry.parts.first()?.shard;
-    Some(share_by(entry.account, shard, group, entry.kind.effect(entry.transactions)))
-}
-
-fn share_by(account: AccountId, shard: u8, group: &str, by: Balance) -> Write {
-    let write = Write::update(keys::quota_share(account, shard, group), "ADD #reserved :reserved, #consumed :consumed");
-    write.value("reserved", by.reserved).value("consumed", by.consumed)
+    let (group, first) = (entry.group.as_deref()?, entry.parts.first()?);
+    Some(share_by(entry.account, first.shard, group, &Change::of(entry, entry.transactions)))
 }
 
 #[cfg(test)]

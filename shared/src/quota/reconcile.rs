@@ -1,16 +1,20 @@
 //! Every balance recomputed from the entries, and held against what stands: on the shards, and in the hands of the recipients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::balance::{Balance, Share, Snapshot, shares, snapshot};
 use super::entry::{Entry, Kind};
 use super::holdings;
 use crate::account::Account;
-use crate::dynamo::{Failure, Patience, Table, keys, read};
+use crate::clock::Timestamp;
+use crate::dynamo::{Failure, Table, keys, read};
 use crate::entropy::Entropy;
+use crate::ids::AccountId;
 
 /// How many entries are read at once.
 const PAGE: i32 = 500;
+/// How often it is waited for that an account stands still.
+const LOOKS: u32 = 3;
 
 /// What the entries of an account add up to.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -47,9 +51,7 @@ impl Sums {
         }
         if let Some(group) = &entry.group {
             let effect = entry.kind.effect(entry.transactions);
-            let share = self.groups.entry(group.clone()).or_default();
-            share.reserved += effect.reserved;
-            share.consumed += effect.consumed;
+            *self.groups.entry(group.clone()).or_default() += Share { reserved: effect.reserved, consumed: effect.consumed };
         }
         if matches!(entry.kind, Kind::Reserve | Kind::Consume | Kind::Release) {
             self.hand_over(entry);
@@ -99,49 +101,52 @@ pub enum Difference {
 /// What was found of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The account's balance as it stands.
+    /// Up to when entries were counted; none where all were, on an account that stood still.
+    pub at: Option<Timestamp>,
+    /// The account's balance as it stood then.
     pub stands: Balance,
-    /// How many entries there are.
+    /// How many entries there were.
     pub entries: u64,
     /// What does not agree.
     pub differences: Vec<Difference>,
 }
 
-/// What does not agree between what stands and what the entries add up to.
-pub fn differences(seen: &Snapshot, groups: &BTreeMap<String, Share>, sums: &Sums) -> Vec<Difference> {
+/// What does not agree between what stands on the shards, with how many entries each counts, and what the entries add up to.
+pub(super) fn shard_differences(stand: &BTreeMap<u8, (Balance, u64)>, sums: &Sums) -> Vec<Difference> {
     let mut found = Vec::new();
-    for (shard, stands) in (0_u8..).zip(&seen.shards) {
+    for shard in names(stand, &sums.shards) {
+        let (stands, counted) = stand.get(&shard).copied().unwrap_or_default();
         let (balance, entries) = sums.shards.get(&shard).copied().unwrap_or_default();
-        if stands.balance != balance {
-            found.push(Difference::Shard { shard, stands: stands.balance, entries: balance });
+        if stands != balance {
+            found.push(Difference::Shard { shard, stands, entries: balance });
         }
-        if stands.entries != entries {
-            found.push(Difference::Count { shard, stands: stands.entries, entries });
+        if counted != entries {
+            found.push(Difference::Count { shard, stands: counted, entries });
         }
-        if !stands.balance.is_sound() {
-            found.push(Difference::Negative { shard, stands: stands.balance });
-        }
-    }
-    // An entry on a shard that the account does not have.
-    for (shard, (balance, entries)) in sums.shards.range(seen.count.count()..) {
-        found.push(Difference::Shard { shard: *shard, stands: Balance::default(), entries: *balance });
-        found.push(Difference::Count { shard: *shard, stands: 0, entries: *entries });
-    }
-    let mut names: Vec<&String> = groups.keys().chain(sums.groups.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    for group in names {
-        let (stands, entries) =
-            (groups.get(group).copied().unwrap_or_default(), sums.groups.get(group).copied().unwrap_or_default());
-        if stands != entries {
-            found.push(Difference::Group { group: group.clone(), stands, entries });
+        if !stands.is_sound() {
+            found.push(Difference::Negative { shard, stands });
         }
     }
     found
 }
 
+/// What does not agree between the groups' shares and what the entries add up to.
+pub(super) fn group_differences(stand: &BTreeMap<String, Share>, sums: &Sums) -> Vec<Difference> {
+    let of = |shares: &BTreeMap<String, Share>, group: &String| shares.get(group).copied().unwrap_or_default();
+    let differs = |group: String| {
+        let (stands, entries) = (of(stand, &group), of(&sums.groups, &group));
+        (stands != entries).then_some(Difference::Group { group, stands, entries })
+    };
+    names(stand, &sums.groups).into_iter().filter_map(differs).collect()
+}
+
+/// The names in either.
+fn names<K: Clone + Ord, A, B>(one: &BTreeMap<K, A>, other: &BTreeMap<K, B>) -> BTreeSet<K> {
+    one.keys().chain(other.keys()).cloned().collect()
+}
+
 /// Recomputes an account's balance, and what each recipient of its agreements holds. `None` where it did not stand still for long
-/// enough to be held against anything.
+/// enough to be held against anything: a [`super::checkpoint`] does not need that.
 pub async fn account(table: &Table, entropy: &Entropy, account: &Account) -> Result<Option<Finding>, Failure> {
     recompute(table, entropy, account, true).await
 }
@@ -152,32 +157,41 @@ pub async fn balances(table: &Table, entropy: &Entropy, account: &Account) -> Re
 }
 
 async fn recompute(table: &Table, entropy: &Entropy, account: &Account, holdings: bool) -> Result<Option<Finding>, Failure> {
-    let mut patience = Patience::default();
-    loop {
-        let before = snapshot(table, entropy, account).await?;
-        let sums = sums(table, account).await?;
+    for _ in 0..LOOKS {
+        let Some(before) = seen(table, entropy, account).await? else { return Ok(None) };
+        let mut sums = Sums::default();
+        entries(table, account.id, |entry| sums.add(entry)).await?;
         let groups = shares(table, account.id, before.count).await?;
-        let held = if holdings { holdings::differences(table, &sums).await? } else { Vec::new() };
+        let held = if holdings { holdings::differences(table, entropy, account.id, &sums).await? } else { Vec::new() };
         // Each entry raises its shards' counts in its own transaction: the same counts twice, and nothing was entered between.
-        if snapshot(table, entropy, account).await? == before {
-            let mut differences = differences(&before, &groups, &sums);
+        if seen(table, entropy, account).await?.as_ref() == Some(&before) {
+            let stand = (0_u8..).zip(&before.shards).map(|(shard, stands)| (shard, (stands.balance, stands.entries))).collect();
+            let mut differences = shard_differences(&stand, &sums);
+            differences.extend(group_differences(&groups, &sums));
             differences.extend(held);
-            return Ok(Some(Finding { stands: before.total(), entries: sums.entries, differences }));
+            return Ok(Some(Finding { at: None, stands: before.total(), entries: sums.entries, differences }));
         }
-        if patience.wait(entropy).await.is_err() {
-            return Ok(None);
-        }
+    }
+    Ok(None)
+}
+
+/// What stands on the shards at one instant; none where others write on them each time that it is looked at.
+async fn seen(table: &Table, entropy: &Entropy, account: &Account) -> Result<Option<Snapshot>, Failure> {
+    match snapshot(table, entropy, account).await {
+        Ok(seen) => Ok(Some(seen)),
+        Err(Failure::Conflict) => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
-async fn sums(table: &Table, account: &Account) -> Result<Sums, Failure> {
-    let mut sums = Sums::default();
+/// Every entry of an account. Those that are made meanwhile may be among them.
+pub(super) async fn entries(table: &Table, account: AccountId, mut each: impl FnMut(&Entry)) -> Result<(), Failure> {
     for partition in 0..keys::LEDGER_PARTITIONS {
         let mut after = None;
         loop {
-            let page = table.query(keys::ledger(account.id, partition), after, PAGE).await?;
+            let page = table.query(keys::ledger(account, partition), after, PAGE).await?;
             for item in page.items {
-                sums.add(&read(item)?);
+                each(&read(item)?);
             }
             after = page.next;
             if after.is_none() {
@@ -185,5 +199,5 @@ async fn sums(table: &Table, account: &Account) -> Result<Sums, Failure> {
             }
         }
     }
-    Ok(sums)
+    Ok(())
 }

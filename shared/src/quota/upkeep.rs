@@ -75,9 +75,9 @@ impl Tools<'_> {
         loop {
             let (seen, now) = (snapshot(self.table, self.entropy, &account).await?, self.clock.now());
             let id = EntryId::named(format!("move.{}", secret::encode(self.entropy.bytes::<12>())));
-            let Some(planned) = plan::level(account.id, id, &seen, now)? else { return Ok(Some(account.quota_shards)) };
+            let Some(step) = plan::level(account.id, id, &seen, now) else { return Ok(Some(account.quota_shards)) };
             // One levelling is enough: what is reserved meanwhile makes the shards differ again, and does not matter.
-            if patience.settled(self.table.transact(planned.writes).await, self.entropy).await? {
+            if patience.settled(self.table.transact(step.writes()?).await, self.entropy).await? {
                 return Ok(Some(account.quota_shards));
             }
         }

@@ -16,7 +16,6 @@ use shared::report::verify::{Verified, verify};
 use shared::report::{Cut, Report, Section};
 use tests::World;
 use tests::agreements::{agreement, complete, open_last, person, send_with};
-use tests::chains::stored;
 
 /// Good files, and the keys that they were signed with.
 pub struct Good {
@@ -51,8 +50,7 @@ pub async fn good() -> Good {
 async fn parts(world: &World, whole: &Value) -> Vec<Value> {
     let (app, now) = (world.stack.app(), world.stack.clock().now());
     let id = whole["agreement"]["id"].as_str().unwrap();
-    let agreement = stored(world, id).await;
-    let read = Whole::around(&app.table, agreement).await.unwrap();
+    let read = Whole::read(&app.table, id.parse().unwrap()).await.unwrap().unwrap();
     let entries: Vec<Entry> = serde_json::from_value(whole["entries"].clone()).unwrap();
     let (count, keyring) = (read.agreement.head.sequence, app.keyrings.current(now).await);
     let section = |number| {
