@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::holding::Holdings;
 use crate::limits::ItemLimit;
 use crate::plan::{Mode, Nature, Plan, Service, Strike};
+use crate::watch::{Calls, Watched};
 
 /// The plans and the counts, shared by all clones.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,7 @@ struct State {
     storm: Option<Storm>,
     limit: Option<ItemLimit>,
     gates: Vec<Gate>,
+    watched: Option<Calls>,
 }
 
 /// How long a held call is waited for.
@@ -46,13 +48,14 @@ struct Gate {
 #[derive(Clone, Debug, Default)]
 pub struct Held {
     notices: Arc<Notices>,
-    /// Whether it reads again before it answers.
-    pub(crate) tears: bool,
+    /// The item of those that it reads that is younger than the others, where it reads again before it answers.
+    pub(crate) tears: Option<usize>,
 }
 
 #[derive(Debug, Default)]
 struct Notices {
     operation: OnceLock<String>,
+    width: OnceLock<usize>,
     arrived: Notify,
     let_go: Notify,
 }
@@ -73,9 +76,19 @@ impl Held {
         self.notices.let_go.notify_one();
     }
 
+    /// Whether the call that is held decides nothing yet: it reads.
+    pub fn is_a_read(&self) -> bool {
+        matches!(self.operation(), Some("GetItem" | "BatchGetItem" | "TransactGetItems" | "Query"))
+    }
+
     /// Which of the table's operations is held, once one is.
     pub fn operation(&self) -> Option<&str> {
         self.notices.operation.get().map(String::as_str)
+    }
+
+    /// How many items the held call names, where it is a batch.
+    pub fn width(&self) -> usize {
+        self.notices.width.get().copied().unwrap_or_default()
     }
 
     pub(crate) async fn wait(&self) {
@@ -160,7 +173,29 @@ impl Faults {
     /// After `after` more calls to the table, the next waits to be let go between two reads, and answers with something of each, as
     /// [`Mode::Torn`] has it.
     pub fn tear(&self, after: u32) -> Held {
-        self.gated(Service::Dynamodb, after, Held { tears: true, ..Held::default() })
+        self.tear_at(after, 0)
+    }
+
+    /// The same, where of a batch the item at this place in it is the one that is younger than all others.
+    pub fn tear_at(&self, after: u32, place: usize) -> Held {
+        self.gated(Service::Dynamodb, after, Held { tears: Some(place), ..Held::default() })
+    }
+
+    /// From now on it is noted which items the calls to the table are about.
+    pub fn watch(&self) -> Watched {
+        self.state().watched = Some(Calls::default());
+        Watched(self.clone())
+    }
+
+    pub(crate) fn unwatch(&self) -> Calls {
+        self.state().watched.take().unwrap_or_default()
+    }
+
+    /// Notes a call to the table, if anybody wants to know.
+    pub(crate) fn note(&self, operation: Option<&str>, body: impl FnOnce() -> Value) {
+        if let (Some(calls), Some(operation)) = (&mut self.state().watched, operation) {
+            calls.note(operation, &body());
+        }
     }
 
     fn gated(&self, service: Service, after: u32, held: Held) -> Held {
@@ -169,14 +204,17 @@ impl Faults {
     }
 
     /// Whether the answer of this call waits, and for what.
-    pub(crate) fn gate(&self, service: Service, operation: Option<&str>) -> Option<Held> {
+    pub(crate) fn gate(&self, service: Service, operation: Option<&str>, width: impl FnOnce() -> usize) -> Option<Held> {
         let mut state = self.state();
         let reached = state.gates.iter().position(|gate| gate.service == service && gate.after == 0);
         let reached = reached.map(|place| state.gates.remove(place).held);
         for gate in state.gates.iter_mut().filter(|gate| gate.service == service) {
             gate.after = gate.after.saturating_sub(1);
         }
-        reached.inspect(|held| held.notices.operation.set(operation.unwrap_or_default().to_owned()).unwrap_or_default())
+        reached.inspect(|held| {
+            held.notices.operation.set(operation.unwrap_or_default().to_owned()).unwrap_or_default();
+            held.notices.width.set(width()).unwrap_or_default();
+        })
     }
 
     /// From now on so many calls in a thousand to the table go wrong, drawn from `seed`. What was struck, [`Faults::calm`] tells.

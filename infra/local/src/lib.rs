@@ -41,6 +41,7 @@ mod stack;
 mod store;
 pub mod storm;
 mod torn;
+mod watch;
 
 pub use costs::{Row, costs};
 pub use demo::{Demo, DemoUser};
@@ -51,3 +52,4 @@ pub use inbox::{Channel, Message, Outbox};
 pub use plan::{Mode, Plan, Service};
 pub use provider::{Delivered, Outcome, Provider, Sent};
 pub use stack::{Options, Stack, StartError};
+pub use watch::{Calls, Watched};

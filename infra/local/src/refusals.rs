@@ -48,6 +48,12 @@ pub(crate) fn is_query(request: &HttpRequest) -> bool {
     operation(request) == Some("Query")
 }
 
+/// How many items a batch names.
+pub(crate) fn width(request: &HttpRequest) -> usize {
+    let tables = body(request).get("RequestItems").and_then(Value::as_object).cloned().unwrap_or_default();
+    tables.values().filter_map(|table| table.get("Keys")?.as_array()).map(Vec::len).sum()
+}
+
 /// Whether it is a transaction that writes.
 pub(crate) fn is_transaction(request: &HttpRequest) -> bool {
     operation(request) == Some("TransactWriteItems")

@@ -92,7 +92,10 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
                 return HttpConnectorFuture::ready(refusals::cancelled(&request, "ThrottlingError", &short));
             }
         }
-        if let Some(held) = self.faults.gate(self.service, refusals::operation(&request)) {
+        if self.service == Service::Dynamodb {
+            self.faults.note(refusals::operation(&request), || refusals::body(&request));
+        }
+        if let Some(held) = self.faults.gate(self.service, refusals::operation(&request), || refusals::width(&request)) {
             return self.gated(request, held);
         }
         match self.faults.meet(self.service, refusals::nature(&request)) {
@@ -105,9 +108,9 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
 impl Faulty<SharedHttpConnector> {
     /// The call takes effect, or reads for the first time, and its answer waits until it is let go.
     fn gated(&self, request: HttpRequest, held: Held) -> HttpConnectorFuture {
-        if held.tears && refusals::nature(&request).can_tear {
+        if let Some(young) = held.tears.filter(|_| refusals::nature(&request).can_tear) {
             let inner = self.inner.clone();
-            return HttpConnectorFuture::new(async move { torn::read(inner, request, held.wait()).await });
+            return HttpConnectorFuture::new(async move { torn::read(inner, request, young, held.wait()).await });
         }
         let answer = self.handed_on(request, None);
         HttpConnectorFuture::new(async move {
@@ -125,7 +128,7 @@ impl Faulty<SharedHttpConnector> {
             Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),
             // The first item is the one that is held.
             Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request, &[0])),
-            Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request, tokio::time::sleep(GAP))),
+            Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request, 0, tokio::time::sleep(GAP))),
             Mode::Hold => self.handed_on(request, Some(lasting)),
             Mode::Lost => self.answered(request, async move |_| {
                 tokio::time::sleep(lasting).await;

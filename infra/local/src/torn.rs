@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use crate::refusals;
 
-/// Reads twice, with `gap` between. A batch is answered with the first item that was asked for as it stands the second time, and with all
-/// others as they stood the first time; a query, which goes from item to item, with the first item as it stood the first time.
+/// Reads twice, with `gap` between. A batch is answered with the item that was asked for at the place `young` as it stands the second time,
+/// and with all others as they stood the first time; a query, which goes from item to item, with the first item as it stood the first time.
 pub(crate) async fn read(
     inner: SharedHttpConnector,
     request: HttpRequest,
+    young: usize,
     gap: impl Future<Output = ()>,
 ) -> Result<HttpResponse, ConnectorError> {
     let (asked, is_query) = (refusals::body(&request), refusals::is_query(&request));
@@ -28,7 +29,7 @@ pub(crate) async fn read(
     let status = response.status();
     let body = match status.is_success() {
         true if is_query => queried(&before, after),
-        true => merged(&asked, &before, after),
+        true => merged(&asked, young, &before, after),
         false => after,
     };
     let mut torn = HttpResponse::new(status, SdkBody::from(body.to_string()));
@@ -47,16 +48,16 @@ async fn collect(mut response: HttpResponse) -> Result<(HttpResponse, Value), Co
     Ok((response, serde_json::from_slice(&bytes).unwrap_or_default()))
 }
 
-/// `after`, with all items but the first that was `asked` for as they stand in `before`.
-fn merged(asked: &Value, before: &Value, mut after: Value) -> Value {
+/// `after`, with all items but the one that was `asked` for at the place `young` as they stand in `before`.
+fn merged(asked: &Value, young: usize, before: &Value, mut after: Value) -> Value {
     let tables = after.get_mut("Responses").and_then(Value::as_object_mut);
     for (table, items) in tables.into_iter().flatten() {
-        let first = asked.pointer(&format!("/RequestItems/{table}/Keys/0"));
-        let is_first = |item: &&Value| first.is_some_and(|first| same_place(first, item));
+        let asked = asked.pointer(&format!("/RequestItems/{table}/Keys/{young}"));
+        let is_young = |item: &&Value| asked.is_some_and(|asked| same_place(asked, item));
         let of = |answer: &Value| answer.pointer(&format!("/Responses/{table}")).and_then(Value::as_array).cloned();
         let old = of(before).unwrap_or_default();
-        let young = items.as_array().cloned().unwrap_or_default();
-        let chosen = young.iter().filter(is_first).chain(old.iter().filter(|item| !is_first(item)));
+        let new = items.as_array().cloned().unwrap_or_default();
+        let chosen = new.iter().filter(is_young).chain(old.iter().filter(|item| !is_young(item)));
         *items = chosen.cloned().collect();
     }
     after
@@ -84,13 +85,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_first_item_is_younger_than_the_others() {
+    fn one_item_is_younger_than_the_others() {
         let key = |sk: &str| json!({"pk": {"S": "A"}, "sk": {"S": sk}});
         let item = |sk: &str, version: u32| json!({"pk": {"S": "A"}, "sk": {"S": sk}, "v": version});
         let answer = |version| json!({"Responses": {"t": [item("two", version), item("one", version)]}});
         let asked = json!({"RequestItems": {"t": {"Keys": [key("one"), key("two")]}}});
-        let merged = merged(&asked, &answer(1), answer(2));
-        assert_eq!(merged["Responses"]["t"], json!([item("one", 2), item("two", 1)]));
+        let torn = |young| merged(&asked, young, &answer(1), answer(2))["Responses"]["t"].clone();
+        assert_eq!(torn(0), json!([item("one", 2), item("two", 1)]));
+        assert_eq!(torn(1), json!([item("two", 2), item("one", 1)]));
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! Scenes of a user.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, PASSWORD, Person, World, another, token_of};
+
+use crate::row;
+use crate::scene::{Manner, Scene};
+
+const NEW: &str = "a horse of another colour";
+
+async fn user(scene: &Scene, patch: Value) -> Answer {
+    scene.world.backend(Method::PATCH, scene.at("user"), Some(patch)).await
+}
+
+async fn delete(scene: &Scene, what: &str) -> Answer {
+    scene.world.backend(Method::DELETE, &format!("{}{what}", scene.at("user")), None).await
+}
+
+async fn redeem(scene: &Scene) -> Answer {
+    scene.world.post("/v1/links/redeem", json!({"token": scene.at("link")})).await
+}
+
+async fn verify(scene: &Scene, code: &str) -> Answer {
+    scene.world.verify(scene.at("challenge"), "sms", scene.at(code)).await
+}
+
+async fn as_user(scene: &Scene, method: Method, path: &str, body: Option<Value>) -> Answer {
+    scene.world.as_user(scene.at("token"), method, path, body).await
+}
+
+async fn forget(scene: &Scene) -> Answer {
+    scene.world.post("/v1/password/forgotten", json!({"account": scene.world.account, "username": "ann"})).await
+}
+
+async fn mailed(world: &World, person: &Person) -> String {
+    let _ = world.backend(Method::POST, "/v1/links", Some(json!({"user": person.id}))).await.expect(202);
+    token_of(&world.outbox().await.pop().unwrap())
+}
+
+async fn scene(world: World, person: &Person, named: Vec<(&'static str, String)>) -> Scene {
+    let scene = Scene::of(world).await.with("user", format!("/v1/users/{}", person.id));
+    named.into_iter().fold(scene, |scene, (name, value)| scene.with(name, value))
+}
+
+/// A link was mailed, opened, and its code was sent.
+pub async fn a_link_was_mailed() -> Scene {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let link = mailed(&world, &ann).await;
+    let challenge = world.post("/v1/links/redeem", json!({"token": link})).await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let code = world.last_code().await;
+    world.advance(61);
+    let named = vec![("link", link), ("challenge", challenge), ("wrong", another(&code)), ("code", code)];
+    let mut scene = scene(world, &ann, named).await;
+    scene.rows = vec![
+        row!("the link is opened", scene => redeem(scene)),
+        row!("the code is typed", scene => verify(scene, "code")).in_manner(Manner::Counted),
+        row!("a wrong code is typed", scene => verify(scene, "wrong")).in_manner(Manner::Counted),
+        row!("another code is sent", scene => scene.world.issue(scene.at("challenge"), "sms")),
+        row!("the mail address is changed", scene => user(scene, json!({"email": "ann@example.org"}))),
+        row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
+        row!("the locks are lifted", scene => scene.world.backend(Method::POST, &format!("{}/unlock", scene.at("user")), None)),
+        row!("the user is deleted", scene => delete(scene, "")),
+        row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
+        row!("a wrong password is tried", scene => scene.world.login("ann", "a wrong password")).in_manner(Manner::Counted),
+    ];
+    scene
+}
+
+/// A forgotten password: its link was mailed, and the second factor is proved.
+pub async fn a_password_was_forgotten() -> Scene {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let body = json!({"account": world.account, "username": "ann"});
+    let _ = world.post("/v1/password/forgotten", body).await.expect(202);
+    let link = token_of(&world.outbox().await.pop().unwrap());
+    let challenge = world.post("/v1/links/redeem", json!({"token": link})).await.expect(200).text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    let mut scene = scene(world, &ann, vec![("challenge", challenge)]).await;
+    let why = "whose the name was when it was looked up: a failure is told in that user's chain, and not in that of nobody";
+    scene.apart.push(("somebody signs in", "another name is given", why));
+    scene.rows = vec![
+        row!("the password is forgotten again", scene => forget(scene)).in_manner(Manner::Patient),
+        row!("another is set", scene => scene.world.post("/v1/password", json!({"challenge": scene.at("challenge"), "password": NEW}))),
+        row!("the password is taken away", scene => user(scene, json!({"password": null}))),
+        row!("another name is given", scene => user(scene, json!({"username": "anna"}))),
+        row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
+        row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
+    ];
+    scene
+}
+
+/// Somebody has just proved a second factor, and has an app.
+pub async fn somebody_is_signed_in() -> Scene {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"kind": "internal"})).await;
+    let first = world.token(&ann).await;
+    let (app, _) = world.enrol(&first).await;
+    world.advance(31);
+    let challenge = world.challenge(&ann).await;
+    let token = world.verify(&challenge, "totp", &app.code(&world)).await.expect(200).text("access_token");
+    let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    let confirm = json!({"factor": begun.text("factor"), "code": tests::Authenticator::reading(&begun).code(&world)});
+    let mut scene = scene(world, &ann, vec![("token", token), ("confirm", confirm.to_string())]).await;
+    scene.rows = vec![
+        row!("the app is taken away", scene => as_user(scene, Method::DELETE, "/v1/factors/totp", None)),
+        row!("codes are made anew", scene => as_user(scene, Method::POST, "/v1/factors/recovery-codes", None)),
+        row!("another app is confirmed", scene => confirm_app(scene)).in_manner(Manner::Counted),
+        row!("another app is begun", scene => as_user(scene, Method::POST, "/v1/factors/totp", None)),
+        row!("the language is changed", scene => as_user(scene, Method::PATCH, "/v1/me", Some(json!({"locale": "de"})))),
+        row!("an administrator resets the app", scene => delete(scene, "/factors/totp")),
+        row!("the phone is changed", scene => user(scene, json!({"phone": "+12025550199"}))),
+        row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
+    ];
+    scene
+}
+
+async fn confirm_app(scene: &Scene) -> Answer {
+    let body: Value = serde_json::from_str(scene.at("confirm")).unwrap();
+    as_user(scene, Method::POST, "/v1/factors/totp/confirm", Some(body)).await
+}
