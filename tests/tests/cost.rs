@@ -299,7 +299,7 @@ async fn groups_cost_what_the_table_says() {
 
 #[tokio::test]
 async fn sending_costs_what_the_table_says() {
-    let world = with_kba(1_000).await;
+    let world = with_kba(900).await;
     forget(&world);
     let one = agreement(&json!([person(1, "none")]));
     let sent = send_with(&world, "one", &one).await.expect(201);
@@ -347,7 +347,7 @@ async fn sending_costs_what_the_table_says() {
 
 #[tokio::test]
 async fn a_recipients_way_costs_what_the_table_says() {
-    let world = with_kba(1_000).await;
+    let world = with_kba(900).await;
     let sent = send_with(&world, "k", &agreement(&json!([person(1, "none"), person(2, "sms")]))).await.expect(201);
     let (first, second) = (links(&world, "r1@example.com").await.remove(0), links(&world, "r2@example.com").await.remove(0));
     forget(&world);
@@ -391,7 +391,7 @@ async fn a_recipients_way_costs_what_the_table_says() {
 
 #[tokio::test]
 async fn kba_costs_what_the_table_says() {
-    let world = with_kba(1_000).await;
+    let world = with_kba(900).await;
     let _ = world.settings(json!({"kba": {"max_attempts": 1}})).await;
     let mut body = agreement(&json!([person(1, "kba"), person(2, "kba"), person(3, "kba")]));
     body["group"] = json!("escrow");
@@ -428,4 +428,19 @@ async fn the_quota_costs_what_the_table_says() {
     cost(&world, "GET /v1/quota");
     let _ = backend(&world, Method::GET, "/v1/quota/entries", None, 200).await;
     cost(&world, "GET /v1/quota/entries");
+}
+
+#[tokio::test]
+async fn an_account_with_all_shards_costs_what_the_table_says() {
+    let world = with_kba(5).await;
+    forget(&world);
+    let topup = json!({"account": world.account, "transactions": 1_000});
+    let _ = keyed(&world, OPERATOR, "/v1/quota/topups", "a", &topup).await.expect(201);
+    cost(&world, "POST /v1/quota/topups, of a thousand");
+    let _ = backend(&world, Method::GET, "/v1/quota", None, 200).await;
+    cost(&world, "GET /v1/quota, on eight shards");
+    let _ = backend(&world, Method::GET, "/v1/quota/entries", None, 200).await;
+    cost(&world, "GET /v1/quota/entries, on eight shards");
+    let _ = send_with(&world, "kba", &agreement(&json!([person(1, "kba")]))).await.expect(201);
+    cost(&world, "POST /v1/agreements, to one by KBA, on eight shards");
 }

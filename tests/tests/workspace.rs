@@ -170,6 +170,7 @@ fn a_request_is_judged_by_when_it_arrived_and_the_clock_is_read_nowhere_else() {
 const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
     ("canary", "what is looked for would be written by us: another engine adds nothing"),
     ("cleanup_contention", "as `faults`; its conditions are evaluated there by `cleanup` and `ends`"),
+    ("contention", "as `faults`; it is its own clock that counts"),
     ("contract", "compares what four places say of each route"),
     ("cost", "the units are those that the embedded engine counts"),
     ("documents", "what is published does not come from the table"),

@@ -12,7 +12,7 @@ use shared::audit::{Action, Actor, Event};
 use shared::dynamo::{Failure, Patience, Write, keys, read};
 use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 use shared::ids::{AccountId, TopupId};
-use shared::quota::{EntryId, Figures, Glimpse, Notice, Onto, Plan, Purchase, Watch, plan};
+use shared::quota::{EntryId, Figures, Glimpse, Notice, Onto, Plan, Purchase, Shards, Watch, plan};
 use shared::secret::Fingerprint;
 use shared::{api_key, idempotency};
 use utoipa::ToSchema;
@@ -70,9 +70,7 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         let account: Account = read(items.next().flatten().ok_or_else(|| Problem::new(Slug::NotFound))?)?;
         let watch = Watch::of(&account, &account.settings()?);
         let (seen, notice) = seen(app, &account).await?;
-        // Where somebody is always at one of the shards, one of them is to be had.
-        let shards = account.quota_shards;
-        let onto = if tried < EVENLY { Onto::All(shards) } else { Onto::One(shards) };
+        let (onto, shards) = place(&account, request.transactions.count(), tried);
         let purchase = Purchase {
             account: account.id,
             id: EntryId::named(id),
@@ -84,13 +82,32 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         let Plan { mut writes, .. } = plan::topup(&purchase, onto, &seen, notice)?;
         let answer = request.answer(id, &seen);
         writes.push(Write::create(named.clone(), &Record::new(&answer, &call.request_id, now))?);
-        writes.extend(account.change(account.touch(), event(request, id, actor, call), now)?);
+        writes.extend(account.change(sharded(&account, shards), event(request, id, actor, call), now)?);
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await? {
             return Ok(Reply::created(&answer));
         }
         tried += 1;
     }
+}
+
+/// Where so many go, and how many shards the account has with them: who buys enough gets all in this very transaction, so that nothing is
+/// to be set up for a busy account. Where somebody is always at one of the shards, one of them is to be had: then there become no more.
+fn place(account: &Account, transactions: u32, tried: u32) -> (Onto, Shards) {
+    let stands = account.quota_shards;
+    if tried >= EVENLY {
+        return (Onto::One(stands), stands);
+    }
+    let shards = stands.after_buying(transactions);
+    (Onto::All(shards), shards)
+}
+
+/// The change of the account that goes with it. Its chain makes sure that it is still as it was read.
+fn sharded(account: &Account, shards: Shards) -> Write {
+    if shards == account.quota_shards {
+        return account.touch();
+    }
+    account.touch().and(", #quota_shards = :shards").value("shards", u32::from(shards.count()))
 }
 
 /// What stands on the shards and what was told of it, each at a moment of its own: no sending stands in the way of that.

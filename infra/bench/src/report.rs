@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use local::rush::{Outcome, Rush};
 use local::{Row, costs};
 use shared::dynamo::meter::Cost;
 
@@ -11,6 +12,7 @@ pub(crate) struct Report {
     pub cold: Vec<Cold>,
     pub throughput: Vec<Throughput>,
     pub reservations: Vec<Reservations>,
+    pub rushes: Vec<(Rush, Outcome)>,
     routes: Vec<Route>,
 }
 
@@ -98,6 +100,23 @@ impl Report {
         }
     }
 
+    fn push_rushes(&self, lines: &mut Lines) {
+        let heading =
+            ["sends on one account, under conflicts", "a second", "shards", "a hold", "answered 503", "p50, p99", "sums"];
+        lines.push(heading.map(str::to_owned));
+        for (rush, outcome) in &self.rushes {
+            lines.push([
+                "send".into(),
+                rush.per_second.to_string(),
+                outcome.shards.to_string(),
+                plain(millis(rush.hold), "ms"),
+                format!("{:.2} %", outcome.refused()),
+                format!("{:.0}, {:.0} ms", millis(outcome.wait(0.5)), millis(outcome.wait(0.99))),
+                if outcome.wrong.is_empty() { "exact".into() } else { outcome.wrong.join("; ") },
+            ]);
+        }
+    }
+
     /// Prints it, and says how many goals of size, requests and units are missed. A number that misses its goal is marked with `!`.
     pub fn print(&self) -> usize {
         let mut lines = Lines::new(["function", "binary", "first poll", "first answer", "peak memory", "", ""]);
@@ -127,6 +146,7 @@ impl Report {
             ]);
         }
         self.push_reservations(&mut lines);
+        self.push_rushes(&mut lines);
         lines.print();
         say(&format!(
             "\nGoals: binary {SIZE_GOAL} MB, first poll {POLL_GOAL} ms, first answer {ANSWER_GOAL} ms, memory {MEMORY_GOAL} MiB \

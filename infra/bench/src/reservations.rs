@@ -1,7 +1,11 @@
 //! How many agreements a second one account sends that each reserve a transaction: through `POST /v1/agreements`, as fast as this machine
 //! and its engine go, and under a limit of write units for one item, which no engine here has by itself.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
+use local::rush::{Ground, Outcome, Rush};
+use local::{Options, Stack};
 use serde_json::json;
 use shared::dynamo::Failure;
 use shared::ids::AccountId;
@@ -17,6 +21,16 @@ use crate::world::World;
 /// DynamoDB's own limit for one item, and a part of it that this machine gets to before it gets to its own: there it is the limit that is
 /// measured.
 const UNITS_PER_SECOND: [u32; 2] = [1_000, 20];
+
+/// How fast one account sends while transactions hold their items, on how many shards; none where it has those that it gets by itself. The
+/// first is what is promised, and all that is measured in short.
+const RUSHES: [(u32, Option<u8>); 5] = [(200, None), (100, None), (100, Some(4)), (100, Some(1)), (20, Some(1))];
+
+/// What an account buys that is to send so fast: enough to get its shards by that, and for ten seconds.
+const BOUGHT: u32 = 2_000;
+
+/// What another buys: too few to get shards by it.
+const FEW: u32 = 999;
 
 /// How many are in flight whatever the number of shards: what grows from row to row is the shards alone.
 const IN_FLIGHT: usize = 64;
@@ -42,6 +56,35 @@ pub(crate) async fn measure(world: &World, report: &mut Report, scale: usize) ->
         }
     }
     Ok(())
+}
+
+/// The same on a clock that holds and waits alone move, while each transaction holds its items for 10 and 20 ms: how many are answered `503`,
+/// and whether the sums are those of what was answered. Answers with how many are not.
+///
+/// The clock needs a runtime of its own, with nothing else on it.
+pub(crate) fn rush(report: &mut Report, scale: usize) -> Result<usize, Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut wrong = 0;
+    let (rushes, seconds) = if scale > 1 { (RUSHES.len(), 5) } else { (1, 1) };
+    for (per_second, shards) in RUSHES.into_iter().take(rushes) {
+        for hold in [10, 20] {
+            let rush = Rush { seed: 1, per_second, seconds, hold: Duration::from_millis(hold), cancels: false };
+            let outcome = runtime.block_on(borne(shards, rush))?;
+            wrong += outcome.wrong.len();
+            report.rushes.push((rush, outcome));
+        }
+    }
+    Ok(wrong)
+}
+
+async fn borne(shards: Option<u8>, rush: Rush) -> Result<Outcome, Fault> {
+    let stack = Stack::start(Options { apart: true, ..Options::ephemeral() }).await.map_err(|error| error.to_string())?;
+    let bought = if shards.is_none() { BOUGHT } else { FEW };
+    let ground = Ground::open(&stack, bought, shards.and_then(Shards::new)).await?;
+    tokio::time::pause();
+    let outcome = ground.bear(&stack, rush).await;
+    tokio::time::resume();
+    outcome
 }
 
 /// An account that has bought enough, with so many shards and KBA on; and a key of it.

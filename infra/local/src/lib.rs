@@ -12,12 +12,14 @@
 //! | `sdk`, `refusals` | the SDK's clients, and how AWS refuses |
 //! | `faults`, `plan`, `order` | what goes wrong under them: what is planned, what there is to plan, and how it is asked for over HTTP |
 //! | `holding`, `limits`, `torn` | what DynamoDB does and no emulator: items that transactions hold, their write units, reads that are no snapshot |
+//! | `rush`, `apart` | one account that sends at a rate while transactions hold their items; calls that take no time of a paused clock |
 //! | `storm` | the ledger under calls that go wrong at random, and the sums afterwards |
 //! | `costs` | what the table's document says that each route costs |
 //! | `keys`, `store`, `demo` | Secrets Manager; what is kept between runs; a ready-made account |
 //!
 //! A test starts a [`Stack`] of its own in milliseconds and talks to it over HTTP.
 
+mod apart;
 mod control;
 mod costs;
 mod demo;
@@ -34,6 +36,7 @@ mod order;
 mod plan;
 mod provider;
 mod refusals;
+pub mod rush;
 mod sdk;
 mod server;
 mod serving;

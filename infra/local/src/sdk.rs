@@ -17,6 +17,7 @@ use shared::config::Config;
 use shared::outbound::Outbound;
 use shared::sdk::{retries, timeouts};
 
+use crate::apart::Apart;
 use crate::faults::{Faults, Held};
 use crate::holding::Met;
 use crate::plan::{Mode, Service, Strike};
@@ -33,9 +34,10 @@ pub(crate) struct Sdk {
 }
 
 impl Sdk {
-    /// Clients that meet `faults`.
-    pub fn new(faults: Faults) -> Self {
-        Self { http: aws_smithy_http_client::Builder::new().build_http(), faults }
+    /// Clients that meet `faults`, and whose calls are made [apart](Apart) or not.
+    pub fn new(faults: Faults, apart: bool) -> Self {
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        Self { http: if apart { SharedHttpClient::new(Apart(http)) } else { http }, faults }
     }
 
     /// The client for configured addresses, as `service` is reached by it.

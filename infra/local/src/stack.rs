@@ -66,6 +66,8 @@ pub struct Options {
     pub sns_endpoint: Option<String>,
     /// Another keyring than this machine's own.
     pub keyrings: Option<Keyrings>,
+    /// Whether calls to DynamoDB, SES and SNS take no time of the runtime's clock, so that it may be paused.
+    pub apart: bool,
 }
 
 impl Options {
@@ -85,6 +87,7 @@ impl Options {
             ses_endpoint: None,
             sns_endpoint: None,
             keyrings: None,
+            apart: false,
         }
     }
 }
@@ -285,7 +288,7 @@ impl Parts {
         let provider = Provider::new(origin, &format!("http://{address}"), clock.clone(), entropy.clone(), secrets);
         let provider_serving = provider.serve(provider_listener);
         let faults = Faults::default();
-        let sdk = Sdk::new(faults.clone());
+        let sdk = Sdk::new(faults.clone(), options.apart);
         let mut vendor = provider.vendor(sdk.outbound(Service::Provider, &config), &config);
         vendor.secrets = options.callback_secrets.clone().or(vendor.secrets);
         let endpoint = |given: &Option<String>| given.clone().unwrap_or_else(|| inbox_endpoint.clone());

@@ -41,7 +41,8 @@ pub(crate) enum QuotaCommand {
         #[arg(long)]
         reason: String,
     },
-    /// Spreads a busy account's balance over more shards, each of which takes some 500 reservations a second. It never shrinks.
+    /// Spreads a busy account's balance over more shards, each of which bears some 20 reservations a second. Who buys 1,000 at once has 8 by that. It never
+    /// shrinks.
     Shards {
         /// The stack's table: its output TableName.
         #[arg(long)]
