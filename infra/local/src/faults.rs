@@ -34,7 +34,7 @@ struct State {
 }
 
 /// How long a held call is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A call that waits to be answered: for what happens between a read and the write that was decided from it.
 #[derive(Debug)]
