@@ -58,7 +58,7 @@ function askForPassword({ challenge }) {
 
 async function setPassword() {
   const value = password.value;
-  requireFilled({ "/password": { value: [...value].length >= 8 ? value : "", words: "At least 8 characters." } });
+  requireFilled({ "/password": { value: [...value.normalize("NFKC")].length >= 8 ? value : "", words: "At least 8 characters." } });
   await call("POST", "/v1/password", { body: { challenge: session.challenge, password: value }, empty: true });
   password.value = "";
   revealPassword(false);

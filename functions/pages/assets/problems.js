@@ -32,12 +32,18 @@ function unforeseen(error) {
 /** After these the challenge is of no use any more: the way on is to sign in again. */
 const ENDS_THE_CHALLENGE = new Set(["challenge-expired", "challenge-used", "challenge-unknown"]);
 
+/** What the service tells a client to wait where no wait ends it. */
+const isNoWait = (seconds) => seconds >= 86_400;
+const LIFTED_BY =
+  "Set a new password by “Forgot your password?”, sign in where you have signed in before, or ask your organisation’s administrator.";
+
 const SENTENCES = {
   "invalid-request": ({ body }) => (namesAField(body.errors) ? "Please check what is marked below." : null),
   "invalid-credentials": () => "The username or the password is not right. Check both and try again.",
   "no-usable-factor": () =>
     "Your organisation does not allow any of the ways in which you could confirm it’s you. Please ask its administrator to switch one on, then sign in again.",
-  "too-many-attempts": ({ retryAfter }) => `There were too many tries. ${waitOr(retryAfter, "Please try again later.")}`,
+  "too-many-attempts": ({ retryAfter }) =>
+    `There were too many tries. ${isNoWait(retryAfter) ? LIFTED_BY : waitOr(retryAfter, "Please try again later.")}`,
   "too-many-sends": ({ retryAfter }) =>
     `Too many codes have been sent. ${waitOr(retryAfter, "Please try again later.")} A code that you already have may still work.`,
   "resend-too-soon": ({ retryAfter }) =>
@@ -94,7 +100,7 @@ function explain(problem, button) {
   // Support needs the request's id for what we cannot explain; for an ordinary mistake it would be in the way.
   showAlert(sentence(problem), Object.hasOwn(SENTENCES, problem.slug) ? null : problem.body.instance);
   const marked = markFields(fieldErrors(problem));
-  if (problem.retryAfter && button.querySelector(".hold")) {
+  if (problem.retryAfter && !isNoWait(problem.retryAfter) && button.querySelector(".hold")) {
     const shown = alertRegion.firstElementChild;
     hold(button, Date.now() + problem.retryAfter * 1000, "You can try again", () => {
       // After two seconds nobody has read it yet: it stays until the next press.
