@@ -4,10 +4,10 @@
 //! stands where it was read: two writers cannot both be number seven. An entry's hash covers its canonical JSON (RFC 8785), in
 //! which the hash of the entry before stands.
 //!
-//! What is refused without being judged writes no entry, so that a refusal costs no write: a password while its username is delayed or
-//! its source address has had its failures, a code for a challenge that is spent or over or for a factor that is delayed or disabled, a
+//! What is refused without being judged writes no entry, so that a refusal costs no write: a sign-in while its source address has had its
+//! failures or so many challenges are open, a code for a challenge that is spent or over or for a factor that is delayed or disabled, a
 //! code that is typed after its time (its count is taken back), a send that a limit refuses. The try that brought the delay on is told,
-//! and the delay with it.
+//! and the delay with it. Of passwords that are refused because of a delay the first is told, and at the next sign-in how many there were.
 
 use std::net::IpAddr;
 
@@ -77,6 +77,10 @@ pub enum Action {
     RecoveryCodesMade,
     /// So many wrong passwords in a row that a delay began, or grew.
     PasswordDelayed,
+    /// So many that no password from there is looked at any more.
+    PasswordDisabled,
+    /// A password was refused unseen, the first since the last sign-in; or so many were, as the next sign-in tells.
+    PasswordRefused,
     /// So many wrong codes in a row that a delay began, or grew.
     FactorDelayed,
     /// So many that only an administrator helps.

@@ -77,6 +77,10 @@ impl Completion {
         }
         let (update, copy) = user.remember(update, &self.source)?;
         others.extend(copy);
+        // A password has ended its counts when it opened the challenge.
+        if self.first != First::Password {
+            others.extend(user.signed_in_from(&self.source));
+        }
         Ok((update, others))
     }
 

@@ -8,6 +8,7 @@
 //! | [`notice`] | who is told of a change to how they sign in |
 //! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
 //! | [`totp`], [`recovery`] | authenticator apps, and the codes for who has lost one |
+//! | [`rejection`] | what a first factor leaves behind that lets nobody in |
 //! | [`opening`], [`completion`] | how a challenge begins, and what its end brings about |
 //! | [`link`], [`exchange`] | one-time links, and the codes that portals exchange for a token |
 //! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
@@ -69,6 +70,7 @@ pub mod owed;
 pub mod provider;
 pub mod quota;
 pub mod recovery;
+pub mod rejection;
 pub mod report;
 pub mod sdk;
 pub mod secret;

@@ -126,6 +126,22 @@ async fn unknown_user_wrong_password_and_disabled_user_cost_the_same() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_refused_unseen_costs_what_the_table_says_whoever_it_is() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    for username in ["ann", "nobody"] {
+        for _ in 0..5 {
+            let _ = world.login(username, "wrong password").await.refused(401, "invalid-credentials");
+        }
+        // The first is told besides.
+        let _ = world.login(username, PASSWORD).await.refused(429, "too-many-attempts");
+        forget(&world);
+        let _ = world.login(username, PASSWORD).await.refused(429, "too-many-attempts");
+        cost(&world, "POST /v1/login, refused");
+    }
+}
+
+#[tokio::test]
 async fn an_id_token_costs_what_the_table_says() {
     let world = World::new().await;
     let issuer = Issuer::of(&world, env!("CARGO_BIN_EXE_issuer")).await;
@@ -259,7 +275,7 @@ async fn changing_factors_costs_what_the_table_says() {
     cost(&world, "POST /v1/factors/recovery-codes");
     let _ = world.as_user(&token, Method::PATCH, "/v1/me", Some(json!({"locale": "fr"}))).await.expect(200);
     cost(&world, "PATCH /v1/me");
-    let new = json!({"password": "a horse of another colour"});
+    let new = json!({"password": "a horse of another colour", "current_password": PASSWORD});
     let _ = world.as_user(&token, Method::PATCH, "/v1/me", Some(new)).await.expect(200);
     cost(&world, "PATCH /v1/me, password");
     world.advance(30);

@@ -69,7 +69,7 @@ async fn a_new_password_takes_the_place_of_the_old() {
     let ann = world.user("ann", json!({"locale": "de"})).await;
     let token = world.token(&ann).await;
     let _ = mails(&world).await;
-    let _ = patch(&world, &token, json!({"password": "another horse battery"})).await.expect(200);
+    let _ = patch(&world, &token, json!({"password": "another horse battery", "current_password": PASSWORD})).await.expect(200);
     let told = mails(&world).await;
     assert_eq!(recipients(&told), ["ann@example.com"]);
     assert!(told[0].1.contains("Passwort") && !told[0].1.contains("another horse"), "{told:?}");
@@ -106,7 +106,7 @@ async fn a_profile_is_changed_with_a_fresh_second_factor_alone_and_as_it_was_rea
     for (body, pointer) in [
         (json!({"email": "nobody"}), "/email"),
         (json!({"phone": "12"}), "/phone"),
-        (json!({"password": "short"}), "/password"),
+        (json!({"password": "short", "current_password": PASSWORD}), "/password"),
         (json!({"password": null}), "/password"),
         (json!({"locale": "xx"}), "/locale"),
         (json!({"username": "root"}), "/username"),
@@ -196,7 +196,7 @@ async fn a_change_ends_all_tokens_but_the_one_it_was_made_with_and_an_administra
     let me = |token: String| async move { world.as_user(&token, Method::GET, "/v1/me", None).await };
     let _ = patch(world, &token, json!({"locale": "fr"})).await.expect(200);
     let _ = me(earlier.clone()).await.expect(200);
-    let _ = patch(world, &token, json!({"password": "another horse battery"})).await.expect(200);
+    let _ = patch(world, &token, json!({"password": "another horse battery", "current_password": PASSWORD})).await.expect(200);
     let _ = me(earlier).await.refused(401, "unauthorized");
     let _ = me(later).await.refused(401, "unauthorized");
     let _ = me(token.clone()).await.expect(200);

@@ -86,7 +86,7 @@ async fn who_changes_a_password_is_alone_with_the_token_that_it_was_changed_with
     let of_that_second = world.token(&ann).await;
     world.advance(60);
     let later = world.token(&ann).await;
-    let _ = patch_me(&world, &own, json!({"password": "another horse battery"})).await.expect(200);
+    let _ = patch_me(&world, &own, json!({"password": "another horse battery", "current_password": PASSWORD})).await.expect(200);
     for ended in [&earlier, &of_that_second, &later] {
         let _ = me(&world, ended).await.refused(401, "unauthorized");
         let _ = patch_me(&world, ended, json!({"locale": "fr"})).await.refused(401, "unauthorized");
@@ -288,14 +288,17 @@ async fn who_was_given_no_password_sets_none() {
     let _ = world.issue(&challenge, "sms").await.expect(202);
     let token = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200).text("access_token");
     let entries = world.audit(&ann.id).await.len();
-    let _ = patch_me(&world, &token, json!({"password": PASSWORD, "locale": "fr"})).await.refused(403, "forbidden");
+    let _ = patch_me(&world, &token, json!({"password": PASSWORD, "current_password": PASSWORD, "locale": "fr"}))
+        .await
+        .refused(403, "forbidden");
     assert_eq!((world.audit(&ann.id).await.len(), me(&world, &token).await.text("locale")), (entries, "en".to_owned()));
     let _ = world.login("ann", PASSWORD).await.refused(401, "invalid-credentials");
     // Everything else is the user's own; and a first password is the organisation's to give.
     let _ = patch_me(&world, &token, json!({"phone": "+12025550177"})).await.expect(200);
     let _ = patch(&world, &ann, json!({"password": PASSWORD})).await;
     let token = world.token(&ann).await;
-    let _ = patch_me(&world, &token, json!({"password": "another horse battery"})).await.expect(200);
+    let _ =
+        patch_me(&world, &token, json!({"password": "another horse battery", "current_password": PASSWORD})).await.expect(200);
 }
 
 #[tokio::test]

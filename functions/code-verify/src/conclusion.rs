@@ -21,7 +21,15 @@ impl Try {
             self.counted().take_back(app, self.before.touch()).await;
             return Err(problem);
         }
-        match self.judge(code)? {
+        let verdict = match self.judge(code) {
+            Ok(verdict) => verdict,
+            // A key that is not to be had: nothing was compared.
+            Err(problem) => {
+                self.counted().take_back(app, self.before.touch()).await;
+                return Err(problem);
+            }
+        };
+        match verdict {
             Verdict::Right(evidence) => self.accept(app, call, &evidence).await,
             Verdict::Wrong => {
                 self.record(app, call, "wrong-code", false).await?;

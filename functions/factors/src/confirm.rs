@@ -61,10 +61,12 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let app = &state.app;
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
     who.may_enrol()?;
+    // Before the try is counted: where the key that sealed the secret is gone, nothing can be compared.
+    let sealed = &pending(&who, request.factor)?.sealed;
+    let key = Key::open(sealed, who.user.id, request.factor, &who.keyring)?;
     let enrolment = count(app, &mut who, request.factor).await?;
     // The count answered with a newer user than the one that was asked: another factor may have come since.
     who.may_enrol()?;
-    let key = Key::open(&enrolment.sealed, who.user.id, enrolment.id, &who.keyring)?;
     match key.judge(code.expose(), None, who.now) {
         Verdict::Right(step) => accept(state, call, who, &enrolment, step).await,
         Verdict::Used | Verdict::Wrong => refuse(app, call, who, &enrolment).await,

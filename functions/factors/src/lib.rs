@@ -5,6 +5,7 @@
 //! change is one transaction on the user's item, with its audit entry and the mails that tell of it.
 
 mod confirm;
+mod current_password;
 mod enrol;
 mod list;
 mod picture;

@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 use shared::account::Locale;
-use shared::app::App;
 use shared::audit::Actor;
-use shared::dynamo::{self, Patience, keys};
+use shared::dynamo::Patience;
 use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
 use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
@@ -12,13 +11,12 @@ use shared::me::Response;
 use shared::notice;
 use shared::secret::Secret;
 use shared::signed_in::{SignedIn, signed_in};
-use shared::user::User;
 use shared::user::change::{self, Change};
-use shared::user::credential::Credential;
 use shared::user::fields;
+use shared::user::new_password::NewPassword;
 use utoipa::ToSchema;
 
-use crate::State;
+use crate::{State, current_password};
 
 /// A JSON Merge Patch of the signed-in user. `null` takes a field away, where there may be none.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -33,10 +31,16 @@ pub struct Request {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "+12025550100")]
     pub phone: Member<String>,
-    /// 8 to 256 characters, in the place of the one before. Ends the sign-ins that are under way. Who was given no password sets none: 403.
+    /// 8 to 256 characters in NFKC, in the place of the one before, and only with it; at least 15 where it may let an internal user in by
+    /// itself. Not one of those that are used most, nor the username or the organisation's name. Ends the sign-ins that are under way.
+    /// Who was given no password sets none: 403.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, example = "correct horse battery", min_length = 8, max_length = 256, nullable = false)]
     pub password: Option<Secret<String>>,
+    /// The password before, with a new one alone: a wrong one counts as at sign-in.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, format = "password", nullable = false)]
+    pub current_password: Option<Secret<String>>,
     /// The language of messages; null for the account's.
     #[serde(default)]
     #[schema(value_type = Option<Locale>)]
@@ -45,18 +49,20 @@ pub struct Request {
 
 pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
-    let (mut change, password) = read(Body::read(call.merge_patch()?)?)?;
+    let (mut change, passwords) = read(Body::read(call.merge_patch()?)?)?;
     let if_match = call.if_match()?;
     let app = &state.app;
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let mut who = signed_in(app, call, &keyring, now).await?;
     may(&who, if_match, now)?;
-    let wants_password = password != Member::Untouched;
-    if wants_password {
-        has_password(app, &who.user).await?;
+    let mut proved = None;
+    if let Some(Passwords { new, current }) = passwords {
+        let rules = NewPassword::of(&who.user.username, who.user.kind, &who.account, &who.settings);
+        rules.check(&new).map_err(|why| Problem::invalid_field("/password", why))?;
+        proved = Some(current_password::prove(app, call, &who.user, &keyring, current).await?);
+        change.hash(Member::Set(new), &app.entropy).await?;
     }
-    change.hash(password, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
         let mut patched = change.over(&who.user, None, now);
@@ -81,35 +87,36 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         }
         who = signed_in(app, call, &keyring, now).await?;
         may(&who, if_match, now)?;
-        if wants_password {
-            has_password(app, &who.user).await?;
+        // What was shown was another of the user's passwords by now.
+        if proved.is_some_and(|version| version != who.user.password_version) {
+            return Err(Problem::new(Slug::Conflict).header("retry-after", "1".into()));
         }
     }
 }
 
-/// Whether there is a password that another may take the place of. Who was given none signs in by other means alone: that the
-/// organisation's own issuer is the only way in is its choice, and a password would be a way round it.
-///
-/// The credential is read after the user: whatever changes it meanwhile moves the head of the user's chain, and the write fails.
-async fn has_password(app: &App, user: &User) -> Result<(), Problem> {
-    let credential = app.table.get(keys::name(user.account, &user.username)).await?;
-    let credential: Option<Credential> = credential.map(dynamo::read).transpose()?;
-    if credential.is_some_and(|credential| credential.user == user.id && credential.password_hash.is_some()) {
-        return Ok(());
-    }
-    Err(Problem::new(Slug::Forbidden)
-        .detail("This user signs in without a password. Only the organisation can give a first one."))
+/// A new password, and the one before.
+struct Passwords {
+    new: Secret<String>,
+    current: Secret<String>,
 }
 
 /// Holds every field against its rule.
-fn read(request: Request) -> Result<(Change, Member<Secret<String>>), Problem> {
+fn read(request: Request) -> Result<(Change, Option<Passwords>), Problem> {
     let mut faults = Faults::default();
-    let password = request.password.and_then(|password| faults.hold("/password", password, fields::password));
+    let (new, current) = (request.password, request.current_password);
+    for (pointer, is_missing) in
+        [("/current_password", new.is_some() && current.is_none()), ("/password", new.is_none() && current.is_some())]
+    {
+        if is_missing {
+            faults.add(pointer, "is required: a new password is set with the one before");
+        }
+    }
+    let new = new.and_then(|password| faults.hold("/password", &password, fields::password));
     let email = request.email.filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
     let phone = request.phone.filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
     faults.finish()?;
     let change = Change { email, phone, locale: request.locale, ..Change::default() };
-    Ok((change, password.map_or(Member::Untouched, Member::Set)))
+    Ok((change, new.zip(current).map(|(new, current)| Passwords { new, current })))
 }
 
 /// Whether the user may be changed by the token, and is the one that was meant.

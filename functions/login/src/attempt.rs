@@ -7,15 +7,18 @@ use shared::account::{self, Account, Foreseen, Settings};
 use shared::app::App;
 use shared::clock::Timestamp;
 use shared::config::source_key;
-use shared::dynamo::{Failure, Item, keys, read};
+use shared::dynamo::{keys, read};
 use shared::http::{Call, Problem, refusals};
-use shared::ids::AccountId;
-use shared::secret;
+use shared::ids::{AccountId, UserId};
+use shared::rejection::{Rejection, refuse_source};
+use shared::secret::Secret;
 use shared::sso::Identity;
-use shared::throttle::{Allowed, Window};
+use shared::user::attempts::{Counted, Tried};
 use shared::user::credential::Credential;
+use shared::user::known::{Origin, Source};
+use shared::user::refused::Refused;
 use shared::user::subject::Subject;
-use shared::user::{password, username};
+use shared::user::{User, password, username};
 
 /// A counted try.
 pub struct Attempt {
@@ -33,14 +36,7 @@ pub struct Attempt {
 /// What is tried: the first factor.
 pub enum First {
     /// A password.
-    Password {
-        /// For whom, in canonical form.
-        username: String,
-        /// Which of the user's passwords it is compared with.
-        version: u64,
-        /// The wrong passwords in a row, this try counted as one.
-        failures: u32,
-    },
+    Password(Password),
     /// An ID token.
     IdToken {
         /// What it proved, if it did.
@@ -48,6 +44,22 @@ pub enum First {
         /// Whether the subject was found as one that is not bound to an issuer yet.
         unbound: bool,
     },
+}
+
+/// A password that was counted.
+pub struct Password {
+    /// For whom, and from what kind of address.
+    pub tried: Tried,
+    /// Which of the user's passwords it is compared with.
+    pub version: u64,
+    /// The wrong passwords in a row, this try counted as one.
+    pub failures: u32,
+    /// Whether wrong passwords of strangers are counted.
+    pub of_strangers: bool,
+    /// Those that were refused unseen.
+    pub refused: Refused,
+    /// Whether it is long enough to be all that is asked for.
+    pub suffices: bool,
 }
 
 /// What became of a try, as far as the proof tells.
@@ -59,53 +71,107 @@ pub enum Verdict {
     Wrong(&'static str),
 }
 
+/// What a username leads to, and what is counted beside it.
+struct Found {
+    account: Option<Account>,
+    credential: Option<Credential>,
+    of_strangers: bool,
+    refused: Refused,
+}
+
+impl Found {
+    /// Reads it, and refuses the source address where that has had its failures.
+    async fn read(app: &App, call: &Call, account: AccountId, username: &str) -> Result<Self, Problem> {
+        let wanted = vec![
+            keys::account(account),
+            keys::name(account, username),
+            keys::source_failures(&source_key(call.source)),
+            keys::name_failures(account, username),
+            keys::name_refused(account, username),
+        ];
+        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let mut next = || items.next().flatten();
+        let account: Option<Account> = next().map(read).transpose()?;
+        let credential: Option<Credential> = next().map(read).transpose()?;
+        call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
+        refuse_source(next().as_ref(), call.arrived_at)?;
+        let (of_strangers, refused) = (next().is_some(), next().map(read).transpose()?.unwrap_or_default());
+        // A name without an account is nobody's, whatever a stale credential says.
+        let credential = credential.filter(|_| account.is_some());
+        Ok(Self { account, credential, of_strangers, refused })
+    }
+
+    fn id(&self, account: AccountId, username: &str) -> UserId {
+        self.credential.as_ref().map_or_else(|| Subject::nobody(account, username), |credential| credential.user)
+    }
+
+    /// Where a request comes from: by the credential, or, on the one day of an address on which it cannot tell, by the user's own item.
+    async fn origin(&self, app: &App, source: &Source) -> Result<Origin, Problem> {
+        let Some(credential) = &self.credential else { return Ok(Origin::Stranger) };
+        if let Some(origin) = credential.known.origin_by_copy(source) {
+            return Ok(origin);
+        }
+        let user: Option<User> = app.table.get(keys::user(credential.user)).await?.map(read).transpose()?;
+        Ok(user.map_or(Origin::Stranger, |user| user.known.origin(source)))
+    }
+}
+
 impl Attempt {
     /// Reads what a try at a password needs to know, refuses it where a limit says so, and counts it; answers with the hash to
     /// compare with, if there is one.
     pub async fn begin(
         app: &App,
         call: &Call,
-        account_id: AccountId,
-        username: &str,
+        account: AccountId,
+        (username, tried): (&str, &Secret<String>),
         step_up: bool,
     ) -> Result<(Self, Option<String>), Problem> {
         let now = call.arrived_at;
         let username = username::looked_up(username);
-        let wanted =
-            vec![keys::account(account_id), keys::name(account_id, &username), keys::source_failures(&source_key(call.source))];
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        let account: Option<Account> = items.next().flatten().map(read).transpose()?;
-        let credential: Option<Credential> = items.next().flatten().map(read).transpose()?;
-        call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
-        refuse_source(items.next().flatten().as_ref(), now)?;
+        let found = Found::read(app, call, account, &username).await?;
+        let id = found.id(account, &username);
+        let keyring = app.keyrings.current(now).await;
+        let origin = found.origin(app, &Source::of(id, call.source, &keyring, now)?).await?;
+        let name = Tried { account, username, origin };
 
-        // A name without an account is nobody's, whatever a stale credential says.
-        let credential = credential.filter(|_| account.is_some());
-        let known = credential.is_some();
-        let id = credential.as_ref().map_or_else(|| Subject::nobody(account_id, &username), |credential| credential.user);
-        let counted = count(app, account_id, &username, now);
-        let group = credential.as_ref().and_then(|credential| credential.group.clone());
-        let wanted = std::iter::once(Subject::key(id, known)).chain(group.as_deref().map(|name| keys::group(account_id, name)));
-        let (counted, items) = tokio::join!(counted, app.table.get_all(wanted.collect()));
-        let failures = counted?;
+        let known = found.credential.is_some();
+        let group = found.credential.as_ref().and_then(|credential| credential.group.clone());
+        let wanted = std::iter::once(Subject::key(id, known)).chain(group.as_deref().map(|name| keys::group(account, name)));
+        let (counted, items) = tokio::join!(name.count(app, now), app.table.get_all(wanted.collect()));
+        let counted = counted?;
         let mut items = items?.into_iter();
         let subject = Subject::read(id, known, items.next().flatten())?;
-        let subject = subject.unwrap_or_else(|| Subject::new_nobody(account_id, &username));
-        let settings = match &account {
+        let subject = subject.unwrap_or_else(|| Subject::new_nobody(account, &name.username));
+        let failures = match counted {
+            Counted::Attempt(failures) => failures,
+            Counted::Refused(until) => {
+                let problem = refusals::password_refused(until, now);
+                let rejection = Rejection { account, subject, source: call.source, now };
+                return Err(rejection.refused(app, &name, found.refused, problem).await?);
+            }
+        };
+        let settings = match &found.account {
             Some(account) => {
                 account.settings_in(subject.group(), Foreseen::new(group, items.next().flatten()), &app.table).await?
             }
             None => Settings::default(),
         };
-        let version = credential.as_ref().map_or(0, |credential| credential.password_version);
-        let first = First::Password { username, version, failures };
-        let attempt = Self { account: account_id, settings, subject, source: call.source, now, step_up, first };
-        Ok((attempt, credential.and_then(|credential| credential.password_hash)))
+        let first = First::Password(Password {
+            tried: name,
+            version: found.credential.as_ref().map_or(0, |credential| credential.password_version),
+            failures,
+            of_strangers: found.of_strangers,
+            refused: found.refused,
+            suffices: password::suffices_alone(tried),
+        });
+        let attempt = Self { account, settings, subject, source: call.source, now, step_up, first };
+        Ok((attempt, found.credential.and_then(|credential| credential.password_hash)))
     }
 
     /// How far a first factor alone goes for internal users here, if it is enough and no more is asked for.
     pub fn waived(&self) -> Option<Acr> {
-        if self.step_up {
+        let is_short = matches!(&self.first, First::Password(password) if !password.suffices);
+        if self.step_up || is_short {
             None
         } else if account::explain(&self.settings.ip_allowlist, self.source).allowed {
             Some(Acr::AllowlistedNetwork)
@@ -115,39 +181,4 @@ impl Attempt {
             Some(Acr::SingleFactor)
         }
     }
-}
-
-pub fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
-    let moments = item.map(Window::moments).unwrap_or_default();
-    match password::PER_SOURCE.full_until(&moments, now) {
-        Some((until, limit)) => Err(refusals::source_blocked(until, limit.quota, limit.span, now)),
-        None => Ok(()),
-    }
-}
-
-/// Counts the try on the username before anything is compared; answers with the count.
-async fn count(app: &App, account: AccountId, username: &str, now: Timestamp) -> Result<u32, Problem> {
-    let try_id = secret::encode(app.entropy.bytes::<9>());
-    let counted = app.table.update_patiently(password::count_try(account, username, &try_id, now), &app.entropy).await;
-    let failure = match counted {
-        Ok(before) => return Ok(read_count(&before).1 + 1),
-        Err(failure) => failure,
-    };
-    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
-    let (counted, failures, failed_at) = read_count(stood);
-    // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
-    if counted == try_id {
-        return Ok(failures);
-    }
-    match password::BACKOFF.allowed(failures, failed_at, now) {
-        Allowed::From(moment) => Err(refusals::password_delayed(moment, now)),
-        Allowed::Now | Allowed::Never => Err(Failure::Conflict.into()),
-    }
-}
-
-fn read_count(item: &Item) -> (String, u32, Timestamp) {
-    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok()).unwrap_or_default();
-    let failures = u32::try_from(number("failures")).unwrap_or_default();
-    (text("try"), failures, Timestamp::from_millis(number("failed_at")))
 }

@@ -4,40 +4,45 @@ use shared::access_token::{self, Acr, Proof};
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{self, Challenge};
-use shared::clock::Span;
-use shared::config::source_key;
-use shared::dynamo::{Failure, Patience, Write, keys};
-use shared::http::{Call, Problem, Slug, refusals};
+use shared::dynamo::{Failure, Patience, Write};
+use shared::http::{Call, Problem, Slug};
 use shared::ids::UserId;
+use shared::keyring::Keyring;
 use shared::opening;
-use shared::sign_in::{Answer, Authenticated, Next, Offer, Owed, next};
+use shared::rejection::{Rejection, lockout, refused_before};
+use shared::sign_in::{Answer, Authenticated, Next, next};
 use shared::sso::{self, Identity, Refused};
-use shared::throttle::Window;
+use shared::user::User;
 use shared::user::known::Source;
 use shared::user::subject::Subject;
-use shared::user::{User, password};
 
-use crate::attempt::{Attempt, First, Verdict};
+use crate::attempt::{Attempt, First, Password, Verdict};
 
-/// The place of the source address's write in a rejection.
-const SOURCE: usize = 0;
 /// Why a token that is good lets nobody in.
 const UNKNOWN_SUBJECT: &str = "unknown-subject";
 /// The place of the write that uses a token up, in an acceptance.
 const USED: usize = 0;
 
+/// What a right first factor has led to.
+struct Opened {
+    /// Of the user's item.
+    update: Write,
+    /// The writes of other items.
+    others: Vec<Write>,
+    event: Event,
+    answer: Result<Answer, Problem>,
+}
+
 impl Attempt {
     /// Concludes the try, given what the proof told. What lost a race is decided anew, from the read on.
     pub async fn conclude(mut self, app: &App, call: &Call, mut verdict: Verdict) -> Result<Answer, Problem> {
         let mut patience = Patience::default();
-        let mut trim = None;
         loop {
-            let judged = self.judged(verdict);
-            let (writes, answer) = match judged {
-                Ok(user) => self.acceptance(app, call, user).await?,
-                Err(reason) => (self.rejection(reason, trim.as_deref())?, Err(Problem::new(Slug::InvalidCredentials))),
+            let user = match self.judged(verdict) {
+                Ok(user) => user,
+                Err(reason) => return Err(self.reject(app, reason).await?),
             };
-            let accepted = judged.is_ok();
+            let (writes, answer) = self.acceptance(app, call, user).await?;
             if writes.is_empty() {
                 return answer;
             }
@@ -46,18 +51,11 @@ impl Attempt {
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
                 Err(failure) => failure,
             };
-            if let Some(stood) = failure.stood_at(SOURCE).filter(|_| !accepted) {
-                let moments = Window::moments(stood);
-                if let Some((until, limit)) = password::PER_SOURCE.full_until(&moments, self.now) {
-                    return Err(refusals::source_blocked(until, limit.quota, limit.span, self.now));
-                }
-                trim = Some(moments);
-            }
-            if accepted && self.is_used_up(&failure) {
+            if self.is_used_up(&failure) {
                 verdict = Verdict::Wrong(Refused::Used.reason());
             }
             patience.wait(&app.entropy).await?;
-            self.read_again(app).await?;
+            self.subject = self.subject.again(self.account, &app.table).await?;
         }
     }
 
@@ -76,8 +74,8 @@ impl Attempt {
             return Err("disabled");
         }
         match &self.first {
-            First::Password { username, version, .. } => {
-                let theirs = user.password_version == *version && user.username == *username;
+            First::Password(Password { tried, version, .. }) => {
+                let theirs = user.password_version == *version && user.username == tried.username;
                 if theirs { Ok(user) } else { Err("wrong-password") }
             }
             First::IdToken { identity, .. } => {
@@ -87,42 +85,24 @@ impl Attempt {
         }
     }
 
-    /// The writes and the answer of a right password or token. A right password ends the wrong ones in a row, whatever comes next; a
-    /// token is used up.
+    /// The writes and the answer of a right password or token. A right password ends the wrong ones in a row, whatever comes next, and
+    /// tells how many were refused unseen; a token is used up.
     async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
-        let mut copy = None;
         let keyring = app.keyrings.current(self.now).await;
         let source = Source::of(user.id, self.source, &keyring, self.now)?;
         let origin = user.known.origin(&source);
-        let (update, event, answer) = match next(user, self.waived(), self.settings.second_factor.methods, origin, self.now) {
-            Next::Done(acr) => {
-                let (update, copied) = user.remember(user.touch(), &source)?;
-                copy = copied;
-                (update, self.event(user.id).with("acr", acr_name(acr)), self.token(app, call, user, acr).await)
-            }
-            Next::NoUsableFactor => {
-                let event = self.event(user.id).failed().with("reason", "no-usable-factor");
-                (user.touch(), event, Err(Problem::new(Slug::NoUsableFactor)))
-            }
-            Next::SecondFactor(offers) => match self.open(app, user, self.challenge(), offers).await {
-                Ok((update, owed)) => {
-                    (update, self.event(user.id).with("next", "second-factor"), Ok(Answer::SecondFactorRequired(owed)))
-                }
-                Err(full) => return Ok((self.cleared(), Err(full))),
-            },
-            Next::Enrolment(offers) => match self.open(app, user, self.challenge().to_enrol(), offers).await {
-                Ok((update, owed)) => {
-                    (update, self.event(user.id).with("next", "enrolment"), Ok(Answer::EnrolmentRequired(owed)))
-                }
-                Err(full) => return Ok((self.cleared(), Err(full))),
-            },
+        let next = next(user, self.waived(), self.settings.second_factor.methods, origin, self.now);
+        let Opened { update, others, event, answer } = match self.opened(app, call, (user, &source, &keyring), next)? {
+            Ok(opened) => opened,
+            Err(full) => return Ok((self.cleared(), Err(full))),
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, update.when("#disabled = :no").value("no", false));
-        let mut writes = user.change(update, [event], self.now)?;
-        writes.extend(copy);
+        let (update, told) = self.tell_refused(user, update)?;
+        let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
+        writes.extend(others);
         match &self.first {
-            First::Password { username, .. } => writes.push(Write::delete(password::failures_key(self.account, username))),
+            First::Password(_) => writes.extend(self.cleared()),
             First::IdToken { identity, .. } => {
                 let Some(identity) = identity else { return Err(Problem::new(Slug::InvalidCredentials)) };
                 writes.insert(USED, sso::use_up(self.account, identity, user.id)?);
@@ -132,10 +112,60 @@ impl Attempt {
         Ok((writes, answer))
     }
 
-    /// The write of what was right and opens nothing: it was no wrong password either. A token is not used up by it.
+    /// What a right first factor leads to: `Err` where so many challenges are open that no other is.
+    fn opened(
+        &self,
+        app: &App,
+        call: &Call,
+        (user, source, keyring): (&User, &Source, &Keyring),
+        next: Next,
+    ) -> Result<Result<Opened, Problem>, Problem> {
+        let event = self.event(user.id);
+        let (challenge, offers, event) = match next {
+            Next::Done(acr) => {
+                let (update, others) = self.remember(user, source)?;
+                let (event, answer) = (event.with("acr", acr_name(acr)), self.token(app, call, (user, keyring), acr));
+                return Ok(Ok(Opened { update, others, event, answer }));
+            }
+            Next::NoUsableFactor => {
+                let event = event.failed().with("reason", "no-usable-factor");
+                let answer = Err(Problem::new(Slug::NoUsableFactor));
+                return Ok(Ok(Opened { update: user.touch(), others: Vec::new(), event, answer }));
+            }
+            Next::SecondFactor(offers) => (self.challenge(), offers, event.with("next", "second-factor")),
+            Next::Enrolment(offers) => (self.challenge().to_enrol(), offers, event.with("next", "enrolment")),
+        };
+        let enrols = challenge.enrols;
+        Ok(opening::open(user, challenge, offers, source, (keyring, &app.entropy, self.now)).map(|(update, owed)| {
+            let answer = if enrols { Answer::EnrolmentRequired(owed) } else { Answer::SecondFactorRequired(owed) };
+            Opened { update, others: Vec::new(), event, answer: Ok(answer) }
+        }))
+    }
+
+    /// The address of a sign-in that a first factor completes is one that the user is known at.
+    fn remember(&self, user: &User, source: &Source) -> Result<(Write, Vec<Write>), Failure> {
+        let (update, copy) = user.remember(user.touch(), source)?;
+        let mut others: Vec<Write> = copy.into_iter().collect();
+        // A password ends the counts by itself.
+        if let First::IdToken { .. } = self.first {
+            others.extend(user.signed_in_from(source));
+        }
+        Ok((update, others))
+    }
+
+    /// Adds to an update of the user's item that so many passwords as were refused unseen are told, and the entry that tells it.
+    fn tell_refused(&self, user: &User, update: Write) -> Result<(Write, Option<Event>), Failure> {
+        let First::Password(Password { refused, .. }) = &self.first else { return Ok((update, None)) };
+        match user.refusals.number(refused, self.now) {
+            Some((told, number)) => Ok((told.write(update)?, Some(refused_before(number)))),
+            None => Ok((update, None)),
+        }
+    }
+
+    /// The writes of what was right, whatever it opens: it was no wrong password. Of a token there are none: it is not used up.
     fn cleared(&self) -> Vec<Write> {
         match &self.first {
-            First::Password { username, .. } => vec![Write::delete(password::failures_key(self.account, username))],
+            First::Password(Password { tried, of_strangers, .. }) => tried.end(*of_strangers),
             First::IdToken { .. } => Vec::new(),
         }
     }
@@ -148,7 +178,7 @@ impl Attempt {
     fn challenge(&self) -> Challenge {
         let first = match &self.first {
             First::IdToken { identity: Some(identity), .. } => challenge::First::IdToken { issuer: identity.issuer.clone() },
-            First::Password { .. } | First::IdToken { .. } => challenge::First::Password,
+            First::Password(_) | First::IdToken { .. } => challenge::First::Password,
         };
         Challenge::after(first, self.now)
     }
@@ -165,34 +195,31 @@ impl Attempt {
     fn binds(&self, user: &User) -> Option<&str> {
         match &self.first {
             First::IdToken { identity: Some(identity), unbound: true } if user.sso_issuer.is_none() => Some(&identity.issuer),
-            First::IdToken { .. } | First::Password { .. } => None,
+            First::IdToken { .. } | First::Password(_) => None,
         }
     }
 
-    async fn open(&self, app: &App, user: &User, challenge: Challenge, offers: Vec<Offer>) -> Result<(Write, Owed), Problem> {
-        let keyring = app.keyrings.current(self.now).await;
-        let source = Source::of(user.id, self.source, &keyring, self.now)?;
-        opening::open(user, challenge, offers, &source, (&keyring, &app.entropy, self.now))
-    }
-
-    async fn token(&self, app: &App, call: &Call, user: &User, acr: Acr) -> Result<Answer, Problem> {
-        let keyring = app.keyrings.current(self.now).await;
+    fn token(&self, app: &App, call: &Call, (user, keyring): (&User, &Keyring), acr: Acr) -> Result<Answer, Problem> {
         let subject = access_token::Subject::of(user);
         let proof = match &self.first {
             First::IdToken { identity: Some(identity), .. } => Proof::id_token(acr, identity.auth_time),
-            First::IdToken { .. } | First::Password { .. } => Proof::password(acr, self.now),
+            First::IdToken { .. } | First::Password(_) => Proof::password(acr, self.now),
         };
         let issuer = call.base_url(app.config.base_url.as_deref());
-        let token = access_token::sign(&subject, &proof, &issuer, &keyring, &app.entropy, self.now)?;
+        let token = access_token::sign(&subject, &proof, &issuer, keyring, &app.entropy, self.now)?;
         Ok(Answer::Authenticated(Authenticated::new(token, &proof)))
     }
 
-    /// The writes of a try that failed: the same three, whoever it was.
-    fn rejection(&self, reason: &'static str, trim: Option<&[shared::clock::Timestamp]>) -> Result<Vec<Write>, Failure> {
-        let source = keys::source_failures(&source_key(self.source));
-        let mut writes = vec![password::PER_SOURCE.enter(source, self.now, trim)];
-        writes.extend(self.subject.tell(self.account, self.failures(self.subject.id(), reason), self.now)?);
-        Ok(writes)
+    /// Writes down a try that lets nobody in: the same writes, whoever it was.
+    async fn reject(self, app: &App, reason: &'static str) -> Result<Problem, Failure> {
+        let failed = self.event(self.subject.id()).failed().with("reason", reason);
+        let lockout = match &self.first {
+            First::Password(Password { tried, failures, .. }) => lockout(*failures, tried.origin, self.source),
+            First::IdToken { .. } => None,
+        };
+        let events = std::iter::once(failed).chain(lockout).collect();
+        let rejection = Rejection { account: self.account, subject: self.subject, source: self.source, now: self.now };
+        rejection.judged(app, events, Problem::new(Slug::InvalidCredentials)).await
     }
 
     /// Why nobody is let in. A token's own fault is told before that it names nobody.
@@ -200,37 +227,13 @@ impl Attempt {
         match (&self.first, verdict) {
             (First::IdToken { .. }, Verdict::Wrong(reason)) => reason,
             (First::IdToken { .. }, Verdict::Right) => UNKNOWN_SUBJECT,
-            (First::Password { .. }, _) => "unknown-user",
+            (First::Password(_), _) => "unknown-user",
         }
-    }
-
-    /// The entry of a try that failed, and that of the delay it brought on.
-    fn failures(&self, id: UserId, reason: &'static str) -> impl Iterator<Item = Event> {
-        let failed = self.event(id).failed().with("reason", reason);
-        let failures = match self.first {
-            First::Password { failures, .. } => failures,
-            First::IdToken { .. } => 0,
-        };
-        let delay = password::BACKOFF.delay(failures);
-        let delayed = Event::new(Action::PasswordDelayed, Actor::System).from(self.source);
-        let delayed = delayed.with("failures", failures).with("delay", delay.as_secs());
-        std::iter::once(failed).chain((delay > Span::default()).then_some(delayed))
-    }
-
-    /// Reads the subject again after a write that lost a race.
-    async fn read_again(&mut self, app: &App) -> Result<(), Failure> {
-        let (id, known) = match &self.subject {
-            Subject::User(user) => (user.id, true),
-            Subject::Nobody { id, .. } => (*id, false),
-        };
-        let stands = Subject::read(id, known, app.table.get(Subject::key(id, known)).await?)?;
-        self.subject = stands.unwrap_or_else(|| Subject::new_nobody(self.account, &id.to_string()));
-        Ok(())
     }
 
     fn event(&self, user: UserId) -> Event {
         let method = match self.first {
-            First::Password { .. } => "password",
+            First::Password(_) => "password",
             First::IdToken { .. } => "sso",
         };
         Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", method)

@@ -6,12 +6,13 @@ use shared::config::source_key;
 use shared::dynamo::{keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::ids::{AccountId, UserId};
+use shared::rejection::refuse_source;
 use shared::secret::Secret;
-use shared::sso::{self, Identity, KeysUnavailable, Refused, Said};
+use shared::sso::{self, Denied, Identity, KeysUnavailable, Refused, Said};
 use shared::user::subject::Subject;
 
 use crate::State;
-use crate::attempt::{Attempt, First, Verdict, refuse_source};
+use crate::attempt::{Attempt, First, Verdict};
 
 /// Whose the subject is that a token names, as far as is known.
 struct Owner {
@@ -46,13 +47,13 @@ impl Attempt {
         let bound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
         let unbound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
 
-        let id = said.as_ref().map_or_else(|| unreadable(account_id, call), |said| unknown(account_id, said));
         let proved = prove(state, token, said.clone(), &issuer, nonce, now).await;
         let proved =
             proved.map_err(|KeysUnavailable| Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into()))?;
-        // Who a token names is known before it is proved, so that what fails is told in that user's audit. The issuer is another
-        // matter: a subject of another issuer is another subject.
-        let named = said.filter(|said| account.is_some() && issuer.sso.as_ref().is_some_and(|sso| sso.issuer == said.issuer()));
+        // Only what the issuer has signed names somebody: anybody writes tokens.
+        let is_signed = proved.as_ref().map_or_else(|denied| denied.is_signed, |_| true);
+        let named = said.filter(|_| is_signed && account.is_some());
+        let id = named.as_ref().map_or_else(|| unproved(account_id, call), |said| unknown(account_id, said));
         let owner = named.and_then(|_| owner(bound, unbound));
 
         let (id, group) = match &owner {
@@ -63,8 +64,7 @@ impl Attempt {
         let wanted = std::iter::once(Subject::key(id, owner.is_some())).chain(group_key);
         let mut items = app.table.get_all(wanted.collect()).await?.into_iter();
         let subject = Subject::read(id, owner.is_some(), items.next().flatten())?;
-        let subject =
-            subject.unwrap_or_else(|| Subject::Nobody { id: unreadable(account_id, call), head: shared::audit::Head::default() });
+        let subject = subject.unwrap_or_else(|| Subject::unheard_of(unproved(account_id, call)));
         let settings = match &account {
             Some(account) => {
                 account.settings_in(subject.group(), Foreseen::new(group, items.next().flatten()), &app.table).await?
@@ -73,7 +73,7 @@ impl Attempt {
         };
         let verdict = match &proved {
             Ok(_) => Verdict::Right,
-            Err(refused) => Verdict::Wrong(refused.reason()),
+            Err(denied) => Verdict::Wrong(denied.reason.reason()),
         };
         let first = First::IdToken { identity: proved.ok(), unbound: owner.is_some_and(|owner| owner.unbound) };
         Ok((Self { account: account_id, settings, subject, source: call.source, now, step_up, first }, verdict))
@@ -87,10 +87,10 @@ async fn prove(
     settings: &Settings,
     nonce: Option<&str>,
     now: Timestamp,
-) -> Result<Result<Identity, Refused>, KeysUnavailable> {
+) -> Result<Result<Identity, Denied>, KeysUnavailable> {
     match (said, &settings.sso) {
-        (_, None) => Ok(Err(Refused::NotConfigured)),
-        (None, Some(_)) => Ok(Err(Refused::Malformed)),
+        (_, None) => Ok(Err(Refused::NotConfigured.into())),
+        (None, Some(_)) => Ok(Err(Refused::Malformed.into())),
         (Some(said), Some(sso)) => sso::verify(token.expose(), said, sso, nonce, &state.issuers, now).await,
     }
 }
@@ -106,7 +106,7 @@ fn unknown(account: AccountId, said: &Said) -> UserId {
     Subject::nobody(account, &format!("{}\n{}", said.issuer(), said.subject()))
 }
 
-/// Under which those of tokens that are none are kept: by where they come from.
-fn unreadable(account: AccountId, call: &Call) -> UserId {
+/// Under which those of tokens that nobody vouches for are kept: by where they come from.
+fn unproved(account: AccountId, call: &Call) -> UserId {
     Subject::nobody(account, &format!("\n{}", source_key(call.source)))
 }

@@ -76,7 +76,7 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let (account, step_up) = (request.account, request.second_factor);
     let (attempt, verdict) = match request.wish()? {
         Wish::Password { username, password } => {
-            let (attempt, stored) = Attempt::begin(&state.app, &call, account, &username, step_up).await?;
+            let (attempt, stored) = Attempt::begin(&state.app, &call, account, (&username, &password), step_up).await?;
             let right = password::verify(password, stored).await?;
             (attempt, if right { Verdict::Right } else { Verdict::Wrong("wrong-password") })
         }
@@ -97,8 +97,8 @@ impl Request {
             }
             let username = self.username.ok_or_else(|| Problem::invalid_field("/username", "is missing"))?;
             let password = self.password.ok_or_else(|| Problem::invalid_field("/password", "is missing"))?;
-            check(&username, &password)?;
-            return Ok(Wish::Password { username, password });
+            check(&username)?;
+            return Ok(Wish::Password { username, password: typed(&password)? });
         };
         for (given, pointer) in [(self.username.is_some(), "/username"), (self.password.is_some(), "/password")] {
             if given {
@@ -115,13 +115,16 @@ impl Request {
     }
 }
 
-fn check(username: &str, password: &Secret<String>) -> Result<(), Problem> {
+fn check(username: &str) -> Result<(), Problem> {
     if username.is_empty() || username.len() > USERNAME_MAX || username.chars().any(char::is_control) {
         return Err(Problem::invalid_field("/username", "must have 1 to 256 characters, none of them a control character"));
     }
-    let length = password.expose().chars().count();
-    if length == 0 || length > *password::LENGTH.end() {
-        return Err(Problem::invalid_field("/password", "must have 1 to 256 characters"));
-    }
     Ok(())
+}
+
+/// The password in its normal form, as it was hashed.
+fn typed(password: &Secret<String>) -> Result<Secret<String>, Problem> {
+    let password = Secret::new(password::normalised(password.expose()).into_owned());
+    let fits = (1..=*password::LENGTH.end()).contains(&password.expose().chars().count());
+    if fits { Ok(password) } else { Err(Problem::invalid_field("/password", "must have 1 to 256 characters")) }
 }

@@ -248,7 +248,7 @@ impl Case {
         ];
         let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id())).from(call.source);
         let Some((user, account)) = self.reached(limits) else {
-            writes.extend(self.subject.tell(self.id, [event.failed().with("reason", self.reason(limits))], self.now)?);
+            writes.extend(self.subject.tell(self.id, None, [event.failed().with("reason", self.reason(limits))], self.now)?);
             return Ok((None, writes));
         };
         let to = user.destination(Method::Email).unwrap_or_default();
@@ -270,7 +270,7 @@ impl Case {
             let event = event.failed().with("reason", "no-usable-factor");
             (keys::owed(&id), event, vec![owed::standalone(&id, owed, self.now)?])
         };
-        writes.extend(self.subject.tell(self.id, [event], self.now)?);
+        writes.extend(self.subject.tell(self.id, None, [event], self.now)?);
         writes.push(PER_DESTINATION.enter(keys::destination_links(to), self.now, limits.mailbox.as_deref()));
         writes.extend(owing);
         Ok((Some(mail), writes))

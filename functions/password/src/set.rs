@@ -14,7 +14,8 @@ use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::link;
 use shared::owed::{self, Mail, Owed};
 use shared::secret::Secret;
-use shared::user::{User, password};
+use shared::user::new_password::NewPassword;
+use shared::user::{User, attempts, fields, password};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -27,16 +28,15 @@ pub struct Request {
     /// The challenge that the second factor was proved with.
     #[schema(value_type = String)]
     pub challenge: Secret<String>,
-    /// 8 to 256 characters.
+    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not one of those that are used most, nor
+    /// the username or the organisation's name.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 256)]
     pub password: Secret<String>,
 }
 
 pub async fn handle(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
-    if !password::is_long_enough(&request.password) {
-        return Err(Problem::invalid_field("/password", "must have 8 to 256 characters"));
-    }
+    let new = fields::password(&request.password).map_err(|why| Problem::invalid_field("/password", why))?;
     let app = &state.app;
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
@@ -44,7 +44,9 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let (mut user, account) = find(state, call, &ticket, now).await?;
     // Before the hash, which costs: whoever may not set one is told so at once.
     let _ = grant(&user, &ticket, now)?;
-    let hash = password::hash(request.password, &app.entropy).await?;
+    let rules = NewPassword::of(&user.username, user.kind, &account, &account.settings()?);
+    rules.check(&new).map_err(|why| Problem::invalid_field("/password", why))?;
+    let hash = password::hash(new, &app.entropy).await?;
     let mut patience = Patience::default();
     loop {
         let challenge = grant(&user, &ticket, now)?;
@@ -116,7 +118,7 @@ fn writes(
     let name = name.when("#user = :user AND attribute_exists(#password_hash)");
     let name = name.value("password_version", user.password_version + 1);
     writes.push(name.value("user", user.id.to_string()).value("hash", hash));
-    writes.push(Write::delete(password::failures_key(user.account, &user.username)));
+    writes.extend(attempts::end_all(user.account, &user.username));
     Ok(writes)
 }
 

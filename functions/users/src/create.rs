@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use shared::account::Locale;
+use shared::account::{Account, Locale};
 use shared::api_key::Caller;
 use shared::app::App;
 use shared::audit::{Action, Chain, Event, Head};
 use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Write, keys};
 use shared::http::{Call, Faults, Outcome, Problem, Reply, Slug};
-use shared::ids::{AccountId, UserId};
+use shared::ids::UserId;
 use shared::secret::Secret;
 use shared::user::credential::Credential;
 use shared::user::fields;
 use shared::user::known::Known;
-use shared::user::{Factor, Kind, Method, User, password, sso_subject};
+use shared::user::new_password::NewPassword;
+use shared::user::refused::Told;
+use shared::user::{Factor, Kind, Method, User, attempts, password, sso_subject};
 use utoipa::ToSchema;
 
 use crate::user::Response;
@@ -30,7 +32,8 @@ pub struct Request {
     pub username: String,
     /// Staff or counterparty.
     pub kind: Kind,
-    /// 8 to 256 characters. Without one the user signs in by other means alone.
+    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not one of those that are used most, nor
+    /// the username or the organisation's name. Without one the user signs in by other means alone.
     #[schema(value_type = Option<String>, example = "correct horse battery", min_length = 8, max_length = 256)]
     pub password: Option<Secret<String>>,
     /// A mail address in ASCII.
@@ -53,7 +56,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     let now = call.arrived_at;
     let request: Request = call.json()?;
-    let (mut user, password) = request.read(caller.account.id, UserId::new(now, &app.entropy), now)?;
+    let (mut user, password) = request.read(&caller.account, UserId::new(now, &app.entropy), now)?;
     // A subject is one of an issuer: of the account's own, as it is now.
     user.sso_issuer = sso_subject::issuer(&user, &caller.account.settings()?);
     let password_hash = match password {
@@ -76,10 +79,13 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
 
 impl Request {
     /// The user that is asked for, and the password, once every field is what it has to be.
-    fn read(self, account: AccountId, id: UserId, now: Timestamp) -> Result<(User, Option<Secret<String>>), Problem> {
+    fn read(self, account: &Account, id: UserId, now: Timestamp) -> Result<(User, Option<Secret<String>>), Problem> {
+        let settings = account.settings()?;
         let mut faults = Faults::default();
         let username = faults.hold("/username", self.username.as_str(), fields::username).unwrap_or_default();
-        let password = self.password.and_then(|password| faults.hold("/password", password, fields::password));
+        let password = self.password.as_ref().and_then(|password| faults.hold("/password", password, fields::password));
+        let rules = NewPassword::of(&username, self.kind, account, &settings);
+        let password = password.and_then(|password| faults.hold("/password", password, |it| rules.check(&it).map(|()| it)));
         let email = self.email.and_then(|text| faults.hold("/email", text.as_str(), fields::email));
         let phone = self.phone.and_then(|text| faults.hold("/phone", text.as_str(), fields::phone));
         let group = self.group.and_then(|text| faults.hold("/group", text.as_str(), fields::group));
@@ -88,7 +94,7 @@ impl Request {
         let (phone, phone_country) = phone.map(|phone| (phone.number, phone.country)).unzip();
         let user = User {
             id,
-            account,
+            account: account.id,
             username,
             kind: self.kind,
             group,
@@ -116,6 +122,7 @@ impl Request {
             challenges: BTreeMap::new(),
             link_generation: 0,
             known: Known::default(),
+            refusals: Told::default(),
             head: Head::default(),
         };
         Ok((user, password))
@@ -133,6 +140,8 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
     let mut chain = Chain::of(user.account, user.id, &user.head);
     chain.append(event, now)?;
     chain.head().clone_into(&mut user.head);
+    // Whatever was tried with the name before, nobody had it.
+    let counts = password_hash.is_some().then(|| attempts::end_all(user.account, &user.username));
     let (password_version, group, known) = (user.password_version, user.group.clone(), user.known.clone());
     let credential = Credential { user: user.id, password_hash, password_version, group, known };
     let mut writes = vec![
@@ -141,6 +150,7 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
     ];
     writes.extend(chain.writes()?);
     writes.extend(sso_subject::claim(user)?);
+    writes.extend(counts.into_iter().flatten());
     Ok(writes)
 }
 
@@ -151,7 +161,12 @@ mod tests {
 
     fn read(request: serde_json::Value) -> Result<User, serde_json::Value> {
         let request: Request = serde_json::from_value(request).unwrap();
-        let read = request.read(AccountId::from_bytes([1; 16]), UserId::from_bytes([2; 16]), Timestamp::default());
+        let account = json!({
+            "id": "acc_00000000000000000000000001", "name": "Alder & Pine", "plan": "business", "created_at": 0, "version": 1,
+            "settings_version": 1, "overrides": {},
+        });
+        let account: Account = serde_json::from_value(account).unwrap();
+        let read = request.read(&account, UserId::from_bytes([2; 16]), Timestamp::default());
         read.map(|(user, _)| user).map_err(|problem| serde_json::from_slice(problem.into_reply("").body()).unwrap())
     }
 

@@ -29,7 +29,9 @@ fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failu
     let mut chain = Chain::of(user.account, user.id, &user.head);
     chain.append(event, now)?;
     let name = Write::delete(keys::name(user.account, &user.username)).when("#user = :user").value("user", user.id.to_string());
-    let mut writes = vec![chain.unmoved(Write::delete(keys::user(user.id)).when("attribute_exists(#pk)")), name];
+    // What strangers tried stays, as it stays for every name that nobody has.
+    let known_failures = Write::delete(keys::name_known_failures(user.account, &user.username));
+    let mut writes = vec![chain.unmoved(Write::delete(keys::user(user.id)).when("attribute_exists(#pk)")), name, known_failures];
     writes.extend(chain.writes()?);
     writes.extend(sso_subject::release(user));
     Ok(writes)

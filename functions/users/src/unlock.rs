@@ -9,7 +9,7 @@ use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
 use shared::user::factor::clear;
 use shared::user::known::Origin;
-use shared::user::{Method, User, password};
+use shared::user::{Method, User, attempts};
 
 use crate::user::{self, Response};
 
@@ -33,6 +33,6 @@ fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failu
     let counted = Method::ALL.into_iter().map(Method::name).filter(|name| user.factors.contains_key(*name));
     let update = counted.fold(user.touch(), |update, name| clear(update, name, Origin::Known));
     let mut writes = user.change(update, [event], now)?;
-    writes.push(Write::delete(password::failures_key(user.account, &user.username)));
+    writes.extend(attempts::end_all(user.account, &user.username));
     Ok(writes)
 }

@@ -15,18 +15,22 @@ struct Reached {
     username: String,
 }
 
-/// A link, a second factor, and the code that a portal's back end exchanges; asked for twice, mailed once.
+/// A link, a second factor, and the code that a portal's back end exchanges; asked for twice, mailed once. And the same again, from
+/// where its person is known by then.
 pub(crate) async fn exchanged(way: &mut Way<'_>) -> Result<(), Fault> {
     let ann = reached(way, "ann", Some("+12025550142")).await?;
-    let token = linked(way, &ann).await?;
-    let done = completed(way, &token).await?;
-    exchange(way, &done).await
+    for time in 0..2 {
+        let token = linked(way, &ann, time).await?;
+        let done = completed(way, &token).await?;
+        exchange(way, &done).await?;
+    }
+    Ok(())
 }
 
 /// The same for somebody who has no factor yet.
 pub(crate) async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
     let new = reached(way, "new", None).await?;
-    let token = linked(way, &new).await?;
+    let token = linked(way, &new, 0).await?;
     let challenge = redeemed(way, &token).await?;
     let begun = way.ask("factors", &Event::post("/v1/factors/totp", json!({ "challenge": challenge }))).await?.expect(201)?;
     let secret = totp_rs::Secret::try_from_base32(begun.text("secret")?).map_err(|_| "the secret is none")?;
@@ -66,9 +70,9 @@ async fn reached(way: &mut Way<'_>, name: &str, phone: Option<&str>) -> Result<R
     Ok(Reached { id: made.text("id")?, username })
 }
 
-/// Has a link mailed, and asks again with the same key.
-async fn linked(way: &mut Way<'_>, person: &Reached) -> Result<String, Fault> {
-    let key = format!("\"{}\"", person.id);
+/// Has a link mailed, for the first time or another, and asks again with the same key.
+async fn linked(way: &mut Way<'_>, person: &Reached, time: u8) -> Result<String, Fault> {
+    let key = format!("\"{}-{time}\"", person.id);
     let event = Event::post("/v1/links", json!({ "user": person.id, "redirect_uri": PORTAL }));
     let event = event.bearer(&way.world().key).header("idempotency-key", &key);
     let made = way.ask("links", &event).await?.expect(202)?;

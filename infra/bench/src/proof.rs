@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::links;
 use crate::report::say;
 use crate::sso;
-use crate::world::{CASES, Case, Way, World};
+use crate::world::{CASES, Case, PASSWORD, Way, World};
 
 /// Asks every case of its bootstrap, and the clean-up to run. Whether all answered as they should.
 pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
@@ -183,9 +183,10 @@ async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
     let confirm = json!({ "factor": begun.text("factor")?, "code": "0000000" });
     way.ask("factors", &Event::post("/v1/factors/totp/confirm", confirm).bearer(&token)).await?.expect(401)?;
     way.ask("factors", &Event::delete("/v1/factors/totp").bearer(&token)).await?.expect(404)?;
-    // A new password and somebody to tell of it.
-    let patch = json!({ "email": "person@example.com", "password": "another horse battery" });
-    way.ask("factors", &Event::patch("/v1/me", patch).bearer(&token)).await?.expect(200).map(drop)
+    // A new password and somebody to tell of it, at first without the one before.
+    let new = |current: &str| json!({ "email": "person@example.com", "password": "another horse battery", "current_password": current });
+    way.ask("factors", &Event::patch("/v1/me", new("a wrong password")).bearer(&token)).await?.expect(401)?;
+    way.ask("factors", &Event::patch("/v1/me", new(PASSWORD)).bearer(&token)).await?.expect(200).map(drop)
 }
 
 async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {

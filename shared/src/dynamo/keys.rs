@@ -74,9 +74,24 @@ pub fn user(user: UserId) -> Key {
     Key::new(format!("USER#{user}"), "USER")
 }
 
-/// A username of an account: whose it is, the password, and the wrong ones in a row. It stands for unknown names as well.
+/// A username of an account: whose it is, and the password.
 pub fn name(account: AccountId, username: &str) -> Key {
     Key::new(format!("NAME#{account}#{}", Fingerprint::of(username.as_bytes()).encode()), "NAME")
+}
+
+/// Strangers' wrong passwords for a username. It stands for unknown names as well.
+pub fn name_failures(account: AccountId, username: &str) -> Key {
+    Key { sk: "FAILURES".into(), ..name(account, username) }
+}
+
+/// The wrong passwords for a username from addresses that its user is known at.
+pub fn name_known_failures(account: AccountId, username: &str) -> Key {
+    Key { sk: "KNOWN-FAILURES".into(), ..name(account, username) }
+}
+
+/// The passwords for a username that were refused unseen. It stands for unknown names as well.
+pub fn name_refused(account: AccountId, username: &str) -> Key {
+    Key { sk: "REFUSED".into(), ..name(account, username) }
 }
 
 /// The links asked for with a username. It stands for unknown names as well.

@@ -95,7 +95,7 @@ slugs! {
     IdempotencyConflict "idempotency-conflict" 409 "The same request is still running"
         "A request with this `Idempotency-Key` is being carried out. Repeat it in a moment.";
     ChallengeExpired "challenge-expired" 410 "The challenge has expired"
-        "A challenge lives ten minutes, and a newer sign-in may have displaced it. Sign in again.";
+        "A challenge lives ten minutes, and ends with a change of what it was opened by. Sign in again.";
     ChallengeUsed "challenge-used" 410 "The challenge was used"
         "This sign-in was completed already. Sign in again.";
     CodeExpired "code-expired" 410 "The code has expired"

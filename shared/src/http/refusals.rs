@@ -13,14 +13,16 @@ use crate::keyring::KeyringError;
 use crate::link;
 use crate::quota;
 use crate::throttle::Limit;
-use crate::user::{FACTOR_BACKOFF, password};
+use crate::user::{FACTOR_BACKOFF, attempts, password};
 
 /// The policy that a challenge without tries is refused by.
 const CHALLENGE: Policy = Policy { name: "challenge", quota: challenge::TRIES_MAX, window: challenge::LIFETIME };
 /// The policy that a locked factor is refused by.
 const FACTOR: Policy = Policy { name: "factor", quota: FACTOR_BACKOFF.free, window: FACTOR_BACKOFF.cap };
 /// The policy that a delayed username is refused by.
-const PASSWORD: Policy = Policy { name: "password", quota: password::BACKOFF.free, window: password::BACKOFF.cap };
+const PASSWORD: Policy = Policy { name: "password", quota: attempts::BACKOFF.free, window: attempts::BACKOFF.cap };
+/// The policy that a username is refused by whose count has reached its end.
+const PASSWORD_END: Policy = Policy { name: "password", quota: attempts::LAST, window: Span::days(1) };
 
 impl Refusal {
     /// The problem, as of `now`.
@@ -83,11 +85,21 @@ impl From<exchange::Refusal> for Problem {
     }
 }
 
-/// The problem of a username whose next try has to wait until `moment`.
-pub fn password_delayed(moment: Timestamp, now: Timestamp) -> Problem {
-    Problem::new(Slug::TooManyAttempts)
-        .detail("There were too many wrong passwords in a row for this username.")
-        .retry_after(moment.until(now), &PASSWORD)
+/// The problem of a password that is refused unseen: until a moment, or until somebody lifts it. Nothing says of the latter when it makes
+/// sense to try again; a day keeps a client from asking all the time.
+pub fn password_refused(until: Option<Timestamp>, now: Timestamp) -> Problem {
+    let problem = Problem::new(Slug::TooManyAttempts);
+    match until {
+        Some(moment) => problem
+            .detail("There were too many wrong passwords in a row for this username.")
+            .retry_after(moment.until(now), &PASSWORD),
+        None => problem
+            .detail(
+                "There were too many wrong passwords in a row for this username. An administrator can unlock it, and so does a new \
+                 password; a sign-in from an address that its user is known at lets others try again.",
+            )
+            .retry_after(PASSWORD_END.window, &PASSWORD_END),
+    }
 }
 
 /// The problem of a user, or of an address of theirs, with too many challenges of late.
@@ -105,8 +117,8 @@ pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem
 }
 
 /// The problem of a source address that has failed too often.
-pub fn source_blocked(until: Timestamp, quota: usize, span: Span, now: Timestamp) -> Problem {
-    let policy = Policy { name: "source", quota: u32::try_from(quota).unwrap_or(u32::MAX), window: span };
+pub fn source_blocked(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
+    let policy = Policy { name: "source", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
     Problem::new(Slug::TooManyAttempts)
         .detail("There were too many failed sign-ins from this address.")
         .retry_after(until.until(now), &policy)

@@ -273,7 +273,8 @@ routes! {
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "Show the signed-in user";
     PatchMe "PATCH" "/v1/me" Factors TOKEN, WithEffect Ignored 200
-        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::PreconditionFailed, S::Conflict]
+        [S::InvalidRequest, S::Unauthorized, S::InvalidCredentials, S::Forbidden, S::FreshSecondFactorRequired, S::Conflict, S::PreconditionFailed,
+         S::TooManyAttempts]
         "Change the own phone, mail address, password and language by a JSON Merge Patch; the old address and the new are told";
     EnrolApp "POST" "/v1/factors/totp" Factors TOKEN_OR_PROOF, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled,

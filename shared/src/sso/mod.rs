@@ -1,8 +1,9 @@
 //! ID tokens of an account's own issuer (OpenID Connect), taken for a password.
 //!
 //! A token is looked at in two steps. What it says of itself, unproved, leads to the item of its subject in the same read as the
-//! account; nothing else is done with that. Then everything is proved: signature, issuer, audience, time, nonce, and that it was
-//! not used before. What fails is told apart in the audit and nowhere else.
+//! account; nothing else is done with that. Then everything is proved: issuer, signature, audience, time, nonce, and that it was
+//! not used before. What fails is told apart in the audit and nowhere else: in that of its user, if the issuer has signed it, otherwise
+//! in that of nobody at its source address.
 
 mod keys;
 mod token;
@@ -10,7 +11,7 @@ mod token;
 use serde::{Deserialize, Serialize};
 
 pub use keys::{IssuerKeys, KeysUnavailable};
-pub use token::{Identity, Refused, Said, TOKEN_MAX, verify};
+pub use token::{Denied, Identity, Refused, Said, TOKEN_MAX, verify};
 
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Failure, Key, Write, keys as table_keys};

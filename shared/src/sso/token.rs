@@ -54,6 +54,22 @@ impl Refused {
     }
 }
 
+/// A token that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Why.
+    pub reason: Refused,
+    /// Whether the issuer signed it: only then is it told of whom it names. What anybody could have written names nobody.
+    pub is_signed: bool,
+}
+
+impl From<Refused> for Denied {
+    /// One of which nobody knows who signed it.
+    fn from(reason: Refused) -> Self {
+        Self { reason, is_signed: false }
+    }
+}
+
 /// What a token proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -155,7 +171,6 @@ impl Said {
         let nonce = nonce
             .is_none_or(|nonce| claims.nonce.as_deref().is_some_and(|said| secret::equal(said.as_bytes(), nonce.as_bytes())));
         let verdicts = [
-            (claims.iss == sso.issuer, Refused::Issuer),
             (audience && party, Refused::Audience),
             (expires > now, Refused::Expired),
             (begun, Refused::NotYet),
@@ -183,7 +198,7 @@ fn moment(seconds: f64) -> Timestamp {
     Timestamp::from_millis((seconds * 1000.0) as i64)
 }
 
-/// Proves a token: `None` for the keys that it would take, where nobody could tell.
+/// Proves a token: whose it is first, and then what it says.
 pub async fn verify(
     token: &str,
     said: Said,
@@ -191,19 +206,25 @@ pub async fn verify(
     nonce: Option<&str>,
     keys: &IssuerKeys,
     now: Timestamp,
-) -> Result<Result<Identity, Refused>, KeysUnavailable> {
+) -> Result<Result<Identity, Denied>, KeysUnavailable> {
     let algorithm = match said.algorithm() {
         Ok(algorithm) => algorithm,
-        Err(refused) => return Ok(Err(refused)),
+        Err(refused) => return Ok(Err(refused.into())),
     };
-    // What is wrong whoever signed it costs no look at the keys.
-    if let Err(refused) = said.check(sso, nonce, now) {
-        return Ok(Err(refused));
+    // What another issuer says costs no look at the keys.
+    if said.claims.iss != sso.issuer {
+        return Ok(Err(Refused::Issuer.into()));
     }
     let Some(key) = keys.find(&sso.jwks_uri, said.header.kid.as_deref(), algorithm, now).await? else {
-        return Ok(Err(Refused::UnknownKey));
+        return Ok(Err(Refused::UnknownKey.into()));
     };
-    Ok(if is_signed(token, &key, algorithm) { Ok(said.identity(now)) } else { Err(Refused::Signature) })
+    if !is_signed(token, &key, algorithm) {
+        return Ok(Err(Refused::Signature.into()));
+    }
+    Ok(match said.check(sso, nonce, now) {
+        Ok(()) => Ok(said.identity(now)),
+        Err(reason) => Err(Denied { reason, is_signed: true }),
+    })
 }
 
 fn is_signed(token: &str, key: &PublicJwk, algorithm: Algorithm) -> bool {

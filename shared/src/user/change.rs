@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::contact::Phone;
 use super::credential::Credential;
 use super::sso_subject;
-use super::{Kind, Method, User, password};
+use super::{Kind, Method, User, attempts, password};
 use crate::account::Locale;
 use crate::audit::{Action, Actor, Event};
 use crate::clock::Timestamp;
@@ -191,15 +191,21 @@ impl Change {
                 Some(group) => update.and(", #group = :group").value("group", group.as_str()),
                 None => update.remove("#group"),
             };
-            let untouched = self.password_hash == Member::Untouched && patched.group == user.group;
-            return Ok(if untouched { Vec::new() } else { vec![own(update)] });
+            let new_password = self.password_hash != Member::Untouched;
+            let counts = new_password.then(|| attempts::end_all(user.account, &user.username)).into_iter().flatten();
+            let touched = new_password || patched.group != user.group;
+            return Ok(counts.chain(touched.then(|| own(update))).collect());
         }
         let before = credential.and_then(|credential| credential.password_hash);
         let password_hash = self.password_hash.clone().over(before);
         let password_version = patched.password_version;
         let (group, known) = (patched.group.clone(), patched.known.clone());
         let moved = Credential { user: user.id, password_hash, password_version, group, known };
-        Ok(vec![own(Write::delete(name)), Write::create(keys::name(user.account, &patched.username), &moved)?])
+        let left = [own(Write::delete(name)), Write::delete(keys::name_known_failures(user.account, &user.username))];
+        // Whatever was tried with the new name before, nobody had it.
+        let counts = attempts::end_all(user.account, &patched.username);
+        let taken = Write::create(keys::name(user.account, &patched.username), &moved)?;
+        Ok(left.into_iter().chain(counts).chain([taken]).collect())
     }
 }
 

@@ -13,9 +13,14 @@ pub fn username(text: &str) -> Result<String, &'static str> {
     usernames::canonical(text).map_err(|_| "must have 1 to 128 characters: ASCII letters, digits and . _ @ + -")
 }
 
-/// A password that may be set.
-pub fn password(password: Secret<String>) -> Result<Secret<String>, &'static str> {
-    if passwords::is_long_enough(&password) { Ok(password) } else { Err("must have 8 to 256 characters") }
+/// A password in its normal form, as it is hashed; what else is asked of it, [`super::new_password`] says.
+pub fn password(password: &Secret<String>) -> Result<Secret<String>, &'static str> {
+    let password = Secret::new(passwords::normalised(password.expose()).into_owned());
+    if passwords::LENGTH.contains(&password.expose().chars().count()) {
+        Ok(password)
+    } else {
+        Err("must have 8 to 256 characters")
+    }
 }
 
 /// A mail address.
@@ -55,5 +60,9 @@ mod tests {
         assert_eq!(username("Ann").as_deref(), Ok("ann"));
         assert!(email("ann").is_err() && phone("ann").is_err() && group("Ann").is_err());
         assert!(sso_subject("a\0").is_err() && sso_subject("").is_err());
+        let password = |text: String| password(&Secret::new(text)).map(|password| password.expose().clone());
+        assert!(password("1234567".into()).is_err() && password("x".repeat(257)).is_err());
+        assert_eq!(password("ｐａｓｓｗｏｒｄ".into()).as_deref(), Ok("password"), "what is counted is the normal form");
+        assert!(password("\u{fdfa}".into()).is_ok(), "one character that stands for eighteen");
     }
 }

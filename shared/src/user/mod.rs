@@ -3,13 +3,17 @@
 //! All of it stands on one item, because an attempt at a code must count on the challenge and on the factor in one write, and look
 //! at both, and at whether the user is disabled.
 
+pub mod attempts;
 pub mod change;
+mod common_passwords;
 pub mod contact;
 pub mod credential;
 pub mod factor;
 pub mod fields;
 pub mod known;
+pub mod new_password;
 pub mod password;
+pub mod refused;
 pub mod sso_subject;
 pub mod subject;
 pub mod username;
@@ -30,6 +34,7 @@ use crate::throttle::Allowed;
 use crate::{recovery, totp};
 use factor::clear;
 use known::{Known, Origin, Source};
+use refused::Told;
 
 pub use factor::{FACTOR_BACKOFF, Factor};
 
@@ -165,6 +170,9 @@ pub struct User {
     /// The source addresses that the user is known at.
     #[serde(default)]
     pub known: Known,
+    /// What was told of passwords that were refused unseen.
+    #[serde(default, skip_serializing_if = "Told::is_nothing")]
+    pub refusals: Told,
     /// The head of the user's audit chain.
     #[serde(flatten)]
     pub head: Head,
@@ -303,6 +311,13 @@ impl User {
             name.when("#user = :user").value("user", self.id.to_string()).value("known", known.clone())
         });
         Ok((update.and(", #known = :known").value("known", known), copy))
+    }
+
+    /// The write that a sign-in from `source` by another way than the password makes beside: from a known address it lets strangers try
+    /// the password again.
+    pub fn signed_in_from(&self, source: &Source) -> Option<Write> {
+        let is_known = self.known.origin(source) == Origin::Known;
+        is_known.then(|| Write::delete(keys::name_failures(self.account, &self.username)))
     }
 
     /// An update of this user's item that changes nothing yet.

@@ -1,24 +1,14 @@
 //! Passwords: argon2id with OWASP's parameters, computed where it blocks nobody, and at the same cost for nobody's password.
 
+use std::borrow::Cow;
+
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use icu_normalizer::ComposingNormalizerBorrowed;
 
-use crate::clock::{Span, Timestamp};
-use crate::dynamo::{Key, Write, keys};
 use crate::entropy::Entropy;
-use crate::ids::AccountId;
 use crate::secret::Secret;
-use crate::throttle::{Backoff, Limit, Window};
-
-/// Wrong passwords: after 5 in a row a delay that doubles from 1 s to 15 min.
-pub const BACKOFF: Backoff = Backoff { free: 5, base: Span::seconds(1), cap: Span::minutes(15), disabled_at: None };
-
-/// Failed sign-ins of a source address: 100 in 5 minutes.
-pub const PER_SOURCE: Window = Window { limits: &[Limit { quota: 100, span: Span::minutes(5) }] };
-
-/// How long wrong passwords are remembered at the least; the clean-up forgets them then. At the longest delay 96 can be tried in that time; five more do not matter.
-pub const REMEMBERED: Span = Span::days(1);
 
 /// OWASP's first choice: 19 MiB, two passes, one lane.
 const PARAMS: (u32, u32, u32) = (19_456, 2, 1);
@@ -27,14 +17,22 @@ const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ25kZWNveQ$ArnTT
 
 /// The shortest and the longest password, in characters.
 pub const LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
+/// The shortest that may be all that is asked for (NIST SP 800-63B-4 §3.1.1.2).
+pub const SINGLE_FACTOR_MIN: usize = 15;
 
 /// The password hasher failed: only a broken build or no memory makes it.
 #[derive(Debug)]
 pub struct Broken;
 
-/// Whether a password may be set.
-pub fn is_long_enough(password: &Secret<String>) -> bool {
-    LENGTH.contains(&password.expose().chars().count())
+/// The normal form in which passwords are compared, stored and counted: NFKC, so that it makes no difference which keyboard typed a letter
+/// with its accent (NIST SP 800-63B-4 §3.1.1.2). ASCII is its own.
+pub fn normalised(password: &str) -> Cow<'_, str> {
+    if password.is_ascii() { Cow::Borrowed(password) } else { ComposingNormalizerBorrowed::new_nfkc().normalize(password) }
+}
+
+/// Whether a password is long enough to be all that is asked for.
+pub fn suffices_alone(password: &Secret<String>) -> bool {
+    password.expose().chars().count() >= SINGLE_FACTOR_MIN
 }
 
 /// The hash to be stored, as a PHC string.
@@ -60,25 +58,6 @@ pub async fn verify(password: Secret<String>, stored: Option<String>) -> Result<
         Ok(right & known)
     });
     verified.await.map_err(|_| Broken)?
-}
-
-/// Where the wrong passwords of a username are counted: an item of its own, the same for names that nobody has, which expires.
-pub fn failures_key(account: AccountId, username: &str) -> Key {
-    Key { sk: "FAILURES".into(), ..keys::name(account, username) }
-}
-
-/// The write that counts a try before it is made, under the condition that one may be made now.
-///
-/// The try's own id makes it count once, however often the SDK repeats the request: where it stands already, the condition fails
-/// and shows it.
-pub fn count_try(account: AccountId, username: &str, try_id: &str, now: Timestamp) -> Write {
-    let write = Write::update(
-        failures_key(account, username),
-        "SET #failures = if_not_exists(#failures, :zero) + :one, #failed_at = :now, #try = :try",
-    );
-    let write = write.value("zero", 0_u32).value("one", 1_u32).value("now", now).value("try", try_id);
-    let write = write.when("attribute_not_exists(#try) OR #try <> :try").set_expiry(now.plus(REMEMBERED));
-    BACKOFF.guard(write, "#failures", "#failed_at", now)
 }
 
 #[cfg(test)]
@@ -107,9 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn the_length_counts_characters() {
-        assert!(!is_long_enough(&secret("1234567")));
-        assert!(is_long_enough(&secret("ä2345678")));
-        assert!(!is_long_enough(&secret(&"x".repeat(257))));
+    fn one_password_has_one_form_however_it_is_typed() {
+        for (typed, form) in [("e\u{301}te\u{301}", "été"), ("ﬁne", "fine"), ("１２３", "123"), ("Å", "Å"), ("plain", "plain")]
+        {
+            assert_eq!(normalised(typed), form);
+            assert_eq!(normalised(&normalised(typed)), form);
+        }
+        assert_ne!(normalised("Straße"), normalised("Strasse"), "and another password is another");
     }
 }

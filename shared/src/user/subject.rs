@@ -1,11 +1,13 @@
 //! Whom a username stands for, as the audit knows them: a user, or nobody. Both cost the same requests, so that nobody can tell.
 
 use super::User;
+use super::refused::Told;
 use crate::audit::{Chain, Event, Head};
 use crate::clock::{Span, Timestamp};
-use crate::dynamo::{Failure, Item, Key, Write, keys, read};
+use crate::dynamo::{Failure, Item, Key, Table, Write, keys, read};
 use crate::ids::{AccountId, UserId};
 use crate::secret::Fingerprint;
+use serde::Deserialize;
 
 /// How long what was tried with names that nobody has is kept in the audit.
 const NOBODY_KEPT: Span = Span::days(30);
@@ -20,7 +22,18 @@ pub enum Subject {
         id: UserId,
         /// The head of its passing chain.
         head: Head,
+        /// What was told of passwords that were refused unseen.
+        refusals: Told,
     },
+}
+
+/// The item that stands for a name that nobody has.
+#[derive(Deserialize)]
+struct Nobody {
+    #[serde(flatten)]
+    head: Head,
+    #[serde(default)]
+    refusals: Told,
 }
 
 impl Subject {
@@ -34,10 +47,25 @@ impl Subject {
     pub fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Option<Self>, Failure> {
         Ok(match item {
             Some(item) if known => Some(Self::User(Box::new(read(item)?))),
-            Some(item) => Some(Self::Nobody { id, head: read(item)? }),
+            Some(item) => {
+                let Nobody { head, refusals } = read(item)?;
+                Some(Self::Nobody { id, head, refusals })
+            }
             None if known => None,
-            None => Some(Self::Nobody { id, head: Head::default() }),
+            None => Some(Self::unheard_of(id)),
         })
+    }
+
+    /// Nobody, of whom nothing was told.
+    pub fn unheard_of(id: UserId) -> Self {
+        Self::Nobody { id, head: Head::default(), refusals: Told::default() }
+    }
+
+    /// Reads the subject anew, as it stands now. A user who is gone meanwhile leaves nobody behind, under an id of its own.
+    pub async fn again(&self, account: AccountId, table: &Table) -> Result<Self, Failure> {
+        let (id, known) = (self.id(), matches!(self, Self::User(_)));
+        let stands = Self::read(id, known, table.get(Self::key(id, known)).await?)?;
+        Ok(stands.unwrap_or_else(|| Self::new_nobody(account, &id.to_string())))
     }
 
     /// The group of a user who is in one.
@@ -50,7 +78,7 @@ impl Subject {
 
     /// Nobody, as far as is known.
     pub fn new_nobody(account: AccountId, username: &str) -> Self {
-        Self::Nobody { id: Self::nobody(account, username), head: Head::default() }
+        Self::unheard_of(Self::nobody(account, username))
     }
 
     /// The id under which what is tried with a name that nobody has is kept.
@@ -66,21 +94,35 @@ impl Subject {
         }
     }
 
-    /// The writes that tell of what was tried, and change nothing else. They are as many, whoever it is.
+    /// What was told of passwords that were refused unseen.
+    pub fn refusals(&self) -> &Told {
+        match self {
+            Self::User(user) => &user.refusals,
+            Self::Nobody { refusals, .. } => refusals,
+        }
+    }
+
+    /// The writes that tell of what was tried, and change nothing else but what was told of refused passwords, where that is given. They
+    /// are as many, whoever it is.
     pub fn tell(
         &self,
         account: AccountId,
+        refusals: Option<&Told>,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
+        let told = |update: Write| match refusals {
+            Some(told) => told.write(update),
+            None => Ok(update),
+        };
         match self {
-            Self::User(user) => user.change(user.touch(), events, now),
-            Self::Nobody { id, head } => {
+            Self::User(user) => user.change(told(user.touch())?, events, now),
+            Self::Nobody { id, head, .. } => {
                 let mut chain = Chain::of(account, id, head);
                 events.into_iter().try_for_each(|event| chain.append(event, now))?;
                 // The head outlives its entries: a chain that began anew would meet them.
                 let head = Write::update(Self::key(*id, false), "").set_expiry(now.plus(NOBODY_KEPT).plus(Span::days(1)));
-                let mut writes = vec![chain.advance(head)];
+                let mut writes = vec![chain.advance(told(head)?)];
                 writes.extend(chain.passing_writes(now.plus(NOBODY_KEPT))?);
                 Ok(writes)
             }

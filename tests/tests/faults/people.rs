@@ -138,7 +138,8 @@ async fn another_address_is_set_once_and_both_are_told_once() {
 async fn an_own_password_is_changed_once_and_its_person_is_told_once() {
     side_by_side(THAT_MAIL, async |world, fault| {
         let (person, token) = somebody(world, fault).await;
-        let patch = || world.as_user(&token, Method::PATCH, "/v1/me", Some(json!({"password": NEW})));
+        let patch =
+            || world.as_user(&token, Method::PATCH, "/v1/me", Some(json!({"password": NEW, "current_password": PASSWORD})));
         let (struck, first) = fault.strikes(world, patch()).await;
         let done = told(world, &person, "user-changed").await;
         assert!(done == 1 || (done == 0 && first.status == 503), "{fault:?}: {done}");

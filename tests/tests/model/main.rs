@@ -36,8 +36,8 @@ pub enum Step {
     Redeem(Index),
     /// A token is shown.
     Me(Index),
-    /// A new password is set with a token.
-    NewPassword(Index),
+    /// A new password is set with a token, and the one before, right or wrong.
+    NewPassword(Index, bool),
     /// So many seconds go by.
     Wait(i64),
     /// An administrator lifts the delays.
@@ -87,7 +87,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => who().prop_map(Step::Link),
         3 => any::<Index>().prop_map(Step::Redeem),
         4 => any::<Index>().prop_map(Step::Me),
-        2 => any::<Index>().prop_map(Step::NewPassword),
+        2 => (any::<Index>(), prop::bool::weighted(0.7)).prop_map(|(which, right)| Step::NewPassword(which, right)),
         6 => wait.prop_map(Step::Wait),
         1 => who().prop_map(Step::Unlock),
         1 => (who(), prop::bool::weighted(0.2)).prop_map(|(who, disabled)| Step::Disable(who, disabled)),
@@ -127,7 +127,7 @@ fn config(cases: u32) -> Config {
 }
 
 /// Every rule that the reference can give as a reason. One that nothing meets is one that no sequence tests.
-const RULES: [&str; 47] = [
+const RULES: [&str; 52] = [
     "login: password right",
     "login: nothing more is asked",
     "login: nothing more is asked on the allowlist",
@@ -136,6 +136,9 @@ const RULES: [&str; 47] = [
     "login: no usable factor",
     "login: password wrong",
     "login: password delayed",
+    "login: password disabled",
+    "login: password delayed at a known address",
+    "login: password disabled at a known address",
     "login: source blocked",
     "challenge: over",
     "challenge: used",
@@ -175,6 +178,8 @@ const RULES: [&str; 47] = [
     "token: spared",
     "password: set",
     "password: not fresh",
+    "password: the one before is wrong",
+    "password: the one before is refused",
 ];
 
 /// What the reference gives as a reason stands in its source as `noun: reason`, or is a factor's end.

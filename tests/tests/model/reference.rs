@@ -77,7 +77,7 @@ pub struct Person {
     pub disabled: bool,
     pub generation: u32,
     pub spared: Option<usize>,
-    pub wrong_passwords: Count,
+    pub wrong_passwords: BTreeMap<Origin, Count>,
     pub wrong_codes: BTreeMap<(Channel, Origin), Count>,
     /// The places from which a sign-in was completed.
     pub known: BTreeSet<usize>,
@@ -229,16 +229,16 @@ impl Reference {
         if self.failures[self.here].is_full(100, 300, now) {
             return Expected::refused(429, "too-many-attempts", "login: source blocked");
         }
-        let person = &mut self.people[who];
-        if person.wrong_passwords.is_delayed(password_delay, now) {
-            return Expected::refused(429, "too-many-attempts", "login: password delayed");
+        let origin = self.origin(who);
+        if let Some(rule) = self.is_refused_unseen(who, origin) {
+            return Expected::refused(429, "too-many-attempts", rule);
         }
-        if !right || person.disabled {
-            person.wrong_passwords.add(now);
-            self.failures[self.here].add(now);
+        if !right || self.people[who].disabled {
+            self.typed_wrong(who, origin);
             return Expected::refused(401, "invalid-credentials", "login: password wrong");
         }
-        person.wrong_passwords = Count::default();
+        let person = &mut self.people[who];
+        person.wrong_passwords.retain(|whose, _| *whose > origin);
         let listed = self.allowlisted && self.here == 0;
         if person.internal && (listed || !self.internal_required) {
             if !more {
@@ -257,6 +257,25 @@ impl Reference {
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
         }
+    }
+
+    /// Why a password of this origin is not looked at, if so. It counts for the address all the same.
+    fn is_refused_unseen(&mut self, who: usize, origin: Origin) -> Option<&'static str> {
+        let count = self.people[who].wrong_passwords.entry(origin).or_default();
+        let rule = match (origin, count.is_over()) {
+            (_, false) if !count.is_delayed(password_delay, self.now) => return None,
+            (Origin::Stranger, false) => "login: password delayed",
+            (Origin::Stranger, true) => "login: password disabled",
+            (Origin::Known, false) => "login: password delayed at a known address",
+            (Origin::Known, true) => "login: password disabled at a known address",
+        };
+        self.failures[self.here].add(self.now);
+        Some(rule)
+    }
+
+    fn typed_wrong(&mut self, who: usize, origin: Origin) {
+        self.people[who].wrong_passwords.entry(origin).or_default().add(self.now);
+        self.failures[self.here].add(self.now);
     }
 
     /// Why no other challenge of this person is opened here, if so. What ended them all has ended their count as well.
@@ -431,12 +450,17 @@ impl Reference {
     }
 
     fn complete(&mut self, which: usize) {
+        let origin = self.origin(self.challenges[which].person);
         let challenge = &mut self.challenges[which];
         challenge.used = true;
+        let person = &mut self.people[challenge.person];
         if let Some(link) = challenge.link {
             self.links[link].used = true;
+            // Without a password, a sign-in from a known address lets strangers try it again all the same.
+            if origin == Origin::Known {
+                person.wrong_passwords.remove(&Origin::Stranger);
+            }
         }
-        let person = &mut self.people[challenge.person];
         (person.had_factor, person.was_reset) = (true, false);
     }
 

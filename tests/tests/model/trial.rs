@@ -21,7 +21,7 @@ use crate::{Seen, Step};
 
 /// Rotations are at least so far apart: `operate` refuses a faster one.
 const ROTATION_GAP: i64 = 4 * 3_600;
-/// Beyond a day the clean-up forgets wrong passwords, which the reference does not.
+/// How long a sequence may last.
 const LONGEST: i64 = 20 * 3_600;
 /// The hour that every world begins in.
 const HOUR: i64 = 500_000;
@@ -138,9 +138,9 @@ impl Trial {
                     self.me(which).await;
                 }
             }
-            Step::NewPassword(which) => {
+            Step::NewPassword(which, right) => {
                 if let Some(which) = place(which, self.tokens.len()) {
-                    self.new_password(which).await;
+                    self.new_password(which, *right).await;
                 }
             }
             other => self.arrange(other).await,
@@ -367,10 +367,12 @@ impl Trial {
         }
     }
 
-    async fn new_password(&mut self, which: usize) {
+    async fn new_password(&mut self, which: usize, right: bool) {
         let who = self.reference.holder(which);
-        let body = json!({"password": password(self.reference.people[who].password + 1)});
-        let expected = self.reference.new_password(which);
+        let number = self.reference.people[who].password;
+        let current = if right { password(number) } else { "a wrong password".to_owned() };
+        let body = json!({"password": password(number + 1), "current_password": current});
+        let expected = self.reference.new_password(which, right);
         let answer = self.at().send(Method::PATCH, "/v1/me", Some(&self.tokens[which]), Some(body)).await;
         self.hold(&answer, &expected);
         if expected.status == 200 {

@@ -1,7 +1,7 @@
 //! What comes after a sign-in: the token, what its holder does with it, and what administrators do.
 
 use super::{Channel, Reference, Token};
-use crate::rules::{Count, Expected, FRESH, TOKEN};
+use crate::rules::{Expected, FRESH, TOKEN};
 
 impl Reference {
     /// A token is handed out, and its person known from now on where that is; `second` says whether a second factor of another kind was proved.
@@ -29,8 +29,8 @@ impl Reference {
         self.tokens[token].person
     }
 
-    /// A new password, with a token: it ends whatever else there is.
-    pub fn new_password(&mut self, which: usize) -> Expected {
+    /// A new password, with a token and the password before: it ends whatever else there is.
+    pub fn new_password(&mut self, which: usize, right: bool) -> Expected {
         let shown = self.me(which);
         if shown.status != 200 {
             return shown;
@@ -39,11 +39,19 @@ impl Reference {
         if !token.second || self.now - token.proved_at > FRESH {
             return Expected::refused(403, "fresh-second-factor-required", "password: not fresh");
         }
-        let who = token.person;
+        let (who, origin) = (token.person, self.origin(token.person));
+        if self.failures[self.here].is_full(100, 300, self.now) || self.is_refused_unseen(who, origin).is_some() {
+            return Expected::refused(429, "too-many-attempts", "password: the one before is refused");
+        }
+        if !right {
+            self.typed_wrong(who, origin);
+            return Expected::refused(401, "invalid-credentials", "password: the one before is wrong");
+        }
         self.end_proofs(who);
         self.end_links(who);
         self.people[who].spared = Some(which);
         self.people[who].password += 1;
+        self.people[who].wrong_passwords.clear();
         Expected::ok(200, "password: set")
     }
 
@@ -59,7 +67,7 @@ impl Reference {
 
     /// An administrator lifts the delays.
     pub fn unlock(&mut self, who: usize) {
-        self.people[who].wrong_passwords = Count::default();
+        self.people[who].wrong_passwords.clear();
         self.people[who].wrong_codes.clear();
     }
 

@@ -14,6 +14,8 @@ const CID: usize = 2;
 const EVE: usize = 3;
 /// Wrong codes after which a factor is delayed.
 const DELAYED_AT: usize = 10;
+/// Tries of a challenge.
+const TRIES: usize = 5;
 /// Failed sign-ins of an address in five minutes, and codes sent at its wish.
 const FAILURES_HERE: usize = 100;
 const SENDS_HERE: usize = 25;
@@ -35,7 +37,7 @@ pub async fn play() -> Seen {
     seen
 }
 
-const STORIES: usize = 16;
+const STORIES: usize = 20;
 
 impl Trial {
     async fn tell(&mut self, story: usize) {
@@ -55,7 +57,11 @@ impl Trial {
             12 => self.methods_are_switched_off().await,
             13 => self.strangers_open_challenges().await,
             14 => self.who_has_no_known_address_leaves_all_to_strangers().await,
-            _ => self.codes_are_guessed_at_a_known_address().await,
+            15 => self.codes_are_guessed_at_a_known_address().await,
+            16 => self.passwords_are_guessed_until_the_end().await,
+            17 => self.the_password_before_is_guessed_at().await,
+            18 => self.a_phone_is_guessed_at().await,
+            _ => self.texts_go_unanswered().await,
         }
     }
 
@@ -90,6 +96,20 @@ impl Trial {
         self.arrange(&Step::Move(1)).await;
         self.guess(CID, Channel::App, DELAYED_AT + 1).await;
         self.sign_in(CID, Channel::App).await;
+    }
+
+    async fn a_phone_is_guessed_at(&mut self) {
+        let Some(which) = self.login(ANN, true, false).await else { return };
+        for _ in 0..=TRIES {
+            self.verify(which, Channel::Sms, Typed::Wrong).await;
+        }
+        self.guess(ANN, Channel::Sms, DELAYED_AT + 1).await;
+    }
+
+    async fn texts_go_unanswered(&mut self) {
+        self.arrange(&Step::Pump(0)).await;
+        let Some(which) = self.login(ANN, true, false).await else { return };
+        self.send(which, Channel::Sms).await;
     }
 
     async fn recovery_codes_are_guessed_at(&mut self) {
@@ -202,6 +222,55 @@ impl Trial {
         self.sign_in(ANN, Channel::Sms).await;
         self.arrange(&Step::Move(0)).await;
         let _ = self.login(ANN, true, false).await;
+    }
+
+    async fn passwords_are_guessed_until_the_end(&mut self) {
+        self.sign_in(ANN, Channel::Sms).await;
+        for (place, origin) in [(1, Origin::Stranger), (0, Origin::Known)] {
+            self.arrange(&Step::Move(place)).await;
+            self.has_mistyped(ANN, 5, origin).await;
+            for right in [false, true] {
+                let _ = self.login(ANN, right, false).await;
+            }
+            self.has_mistyped(ANN, DISABLED_AT - 1, origin).await;
+            for right in [false, true] {
+                let _ = self.login(ANN, right, false).await;
+            }
+            // At home she is let in whatever others do there, and lets them try again.
+            self.arrange(&Step::Move(1 - place)).await;
+            let _ = self.login(ANN, true, false).await;
+            self.arrange(&Step::Move(place)).await;
+            let _ = self.login(ANN, true, false).await;
+        }
+        self.arrange(&Step::Unlock(ANN)).await;
+        let _ = self.login(ANN, true, false).await;
+    }
+
+    async fn the_password_before_is_guessed_at(&mut self) {
+        self.sign_in(ANN, Channel::Sms).await;
+        let token = self.tokens.len() - 1;
+        for _ in 0..6 {
+            self.new_password(token, false).await;
+        }
+        self.arrange(&Step::Wait(2)).await;
+        self.new_password(token, true).await;
+        self.me(token).await;
+        let _ = self.login(ANN, true, false).await;
+    }
+
+    /// Makes it that somebody has typed so many wrong passwords, the last of them so long ago that no delay is left.
+    async fn has_mistyped(&mut self, who: usize, times: u32, origin: Origin) {
+        let account = self.world.account.parse().unwrap();
+        let key = match origin {
+            Origin::Stranger => keys::name_failures(account, &self.people[who].username),
+            Origin::Known => keys::name_known_failures(account, &self.people[who].username),
+        };
+        let now = self.moment();
+        let write = Write::update(key, "SET #failures = :times, #failed_at = :at").set_expiry(now.plus(Span::days(30)));
+        let write = write.value("times", times).value("at", now.minus(Span::hours(1)));
+        let _ = self.world.stack.table().update(write).await.unwrap();
+        let count = Count::long_ago(times, self.reference.now);
+        self.reference.people[who].wrong_passwords.insert(origin, count);
     }
 
     async fn has_failed(&mut self, who: usize, channel: Channel, times: u32) {

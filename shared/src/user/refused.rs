@@ -1,0 +1,138 @@
+//! The passwords for a username that were refused unseen, because of a delay or because its count has reached its end: how many there
+//! were, and what of it the user's audit tells.
+//!
+//! The count stands on an item beside the username and only grows: who signs in writes nothing there, so that no flood of refused
+//! passwords is in a sign-in's way. How much of it was told stands on the item that has the chain. An entry is written with the first
+//! that is refused, and one with their number at the next right password; [`TOLD_MAX`] an hour, what is more waits for the next.
+//! Names that nobody has are treated alike: nobody signs in with one, so that the first is all that is told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Span, Timestamp};
+use crate::dynamo::{Failure, Key, Write, document};
+use crate::throttle::Limit;
+
+use super::attempts::REMEMBERED;
+
+/// The entries about refused passwords in a user's audit.
+pub const TOLD_MAX: Limit = Limit { quota: 20, span: Span::hours(1) };
+
+/// How many were refused, as it is stored beside the username.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Refused {
+    /// How many.
+    #[serde(rename = "refused")]
+    pub count: u64,
+    /// Since when they are counted: the item ends a while after the last, and another begins anew.
+    pub since: Timestamp,
+}
+
+/// How much of it was told, as it is stored with the chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// Of which count.
+    pub since: Timestamp,
+    /// How many of it.
+    pub count: u64,
+    /// When the latest entries about them were written, the newest first.
+    pub at: Vec<Timestamp>,
+}
+
+impl Refused {
+    /// The write that counts one more at `key`, whatever stands there.
+    pub fn one_more(key: Key, now: Timestamp) -> Write {
+        let write =
+            Write::update(key, "SET #refused = if_not_exists(#refused, :none) + :one, #since = if_not_exists(#since, :now)");
+        write.value("none", 0_u32).value("one", 1_u32).value("now", now).set_expiry(now.plus(REMEMBERED))
+    }
+
+    /// The same for the first of a series, under the condition that the count stands as it was read.
+    pub fn first(&self, key: Key, now: Timestamp) -> Write {
+        let write = Self::one_more(key, now);
+        match self.count {
+            0 => write.when("attribute_not_exists(#refused)"),
+            count => write.when("#refused = :was").value("was", count),
+        }
+    }
+}
+
+impl Told {
+    /// Whether nothing was told yet.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How many were refused since a number was told.
+    pub const fn untold(&self, refused: &Refused) -> u64 {
+        let told = if self.since.as_millis() == refused.since.as_millis() { self.count } else { 0 };
+        refused.count.saturating_sub(told)
+    }
+
+    /// What stands there once the first of a series is told, if it is told: what is refused next is the first, and the hour has room.
+    pub fn first(&self, refused: &Refused, now: Timestamp) -> Option<Self> {
+        (self.untold(refused) == 0).then(|| self.with_entry(now)).flatten()
+    }
+
+    /// What stands there once the number is told, and the number, if there is one to tell and the hour has room.
+    pub fn number(&self, refused: &Refused, now: Timestamp) -> Option<(Self, u64)> {
+        let untold = self.untold(refused);
+        let told = self.with_entry(now).filter(|_| untold > 0)?;
+        Some((Self { since: refused.since, count: refused.count, ..told }, untold))
+    }
+
+    fn with_entry(&self, now: Timestamp) -> Option<Self> {
+        let has_room = TOLD_MAX.full_until(&self.at, now).is_none();
+        let at = std::iter::once(now).chain(self.at.iter().copied()).take(TOLD_MAX.quota).collect();
+        has_room.then_some(Self { at, ..*self })
+    }
+
+    /// Adds to an update of the item with the chain that so much is told.
+    pub fn write(&self, update: Write) -> Result<Write, Failure> {
+        Ok(update.and(", #refusals = :refusals").value("refusals", document(self)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn refused(count: u64) -> Refused {
+        Refused { count, since: NOW }
+    }
+
+    #[test]
+    fn the_first_is_told_and_then_their_number() {
+        let told = Told::default().first(&Refused::default(), NOW).unwrap();
+        assert_eq!((told.first(&refused(1), NOW), told.first(&refused(7), NOW)), (None, None), "the second is not the first");
+        let (told, number) = told.number(&refused(7), NOW).unwrap();
+        assert_eq!((number, told.number(&refused(7), NOW)), (7, None));
+        let told = told.first(&refused(7), NOW).unwrap();
+        assert_eq!(told.number(&refused(9), NOW).map(|(_, number)| number), Some(2));
+    }
+
+    #[test]
+    fn a_count_that_began_anew_is_another() {
+        let (told, _) = Told::default().number(&refused(7), NOW).unwrap();
+        let anew = Refused { count: 1, since: NOW.plus(Span::days(40)) };
+        assert_eq!(told.untold(&anew), 1);
+        assert!(told.first(&Refused::default(), NOW).is_some());
+    }
+
+    #[test]
+    fn twenty_entries_an_hour_and_what_is_more_waits() {
+        let mut told = Told::default();
+        let mut count = 0;
+        for _ in 0..10 {
+            told = told.first(&refused(count), NOW).unwrap();
+            count += 3;
+            told = told.number(&refused(count), NOW).unwrap().0;
+        }
+        assert_eq!((told.first(&refused(count), NOW), told.number(&refused(count + 3), NOW)), (None, None));
+        let later = NOW.plus(Span::hours(1));
+        assert_eq!(told.number(&refused(count + 3), later).map(|(_, number)| number), Some(3), "nothing is lost");
+    }
+}

@@ -1,0 +1,360 @@
+//! The wrong passwords of a username, counted apart by where they come from: what strangers try never delays who is at a known address,
+//! what is refused counts where it comes from and is told, and nobody's names are treated alike.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::dynamo::{Key, Write, keys};
+use tests::{Answer, PASSWORD, Person, World, token_of};
+
+const HOME: &str = "203.0.113.7";
+const AWAY: &str = "198.51.100.9";
+const WRONG: &str = "a wrong password";
+
+fn retry_after(answer: &Answer) -> i64 {
+    answer.header("retry-after").unwrap().parse().unwrap()
+}
+
+fn policy(answer: &Answer) -> &str {
+    answer.header("ratelimit-policy").unwrap()
+}
+
+/// A world with somebody who is known at home.
+async fn ann_at_home() -> (World, Person) {
+    let world = World::of_many_places().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.at(HOME).sign_in(&ann).await;
+    world.advance(3_600);
+    (world, ann)
+}
+
+fn counter(world: &World, username: &str, known: bool) -> Key {
+    let account = world.account.parse().unwrap();
+    if known { keys::name_known_failures(account, username) } else { keys::name_failures(account, username) }
+}
+
+/// Makes it that so many wrong passwords were tried, so long ago that no delay of theirs is left.
+async fn has_failed(world: &World, username: &str, known: bool, times: u32) {
+    let write = Write::update(counter(world, username, known), "SET #failures = :times, #failed_at = :long_ago");
+    let write = write.value("times", times).value("long_ago", 0_u32);
+    let now = world.stack.clock().now();
+    let write = write.set_expiry(now.plus(shared::clock::Span::days(30)));
+    let _ = world.stack.table().update(write).await.unwrap();
+}
+
+/// A count as it stands; nothing, where there is none.
+async fn stands(world: &World, username: &str, known: bool) -> Option<Value> {
+    let item = world.stack.table().get(counter(world, username, known)).await.unwrap();
+    item.map(|item| shared::dynamo::read(item).unwrap())
+}
+
+async fn wrong(world: &World, address: &str, username: &str, times: usize) {
+    for _ in 0..times {
+        let _ = world.at(address).login(username, WRONG).await.refused(401, "invalid-credentials");
+    }
+}
+
+/// The passwords that were refused, as the audit tells of them: the first of a series, or a number.
+async fn told(world: &World, subject: &str) -> Vec<Value> {
+    let entries = world.audit(subject).await.into_iter().filter(|entry| entry["action"] == "password-refused");
+    entries.map(|entry| entry["details"].get("refused").cloned().unwrap_or(Value::Null)).collect()
+}
+
+#[tokio::test]
+async fn who_floods_a_name_keeps_nobody_out_who_is_at_a_known_address() {
+    let (world, ann) = ann_at_home().await;
+    let mut answered = [0; 3];
+    for round in 0..12 {
+        for _ in 0..30 {
+            let answer = world.at(AWAY).login("ann", WRONG).await;
+            let place = match (answer.status, policy_of(&answer)) {
+                (401, _) => 0,
+                (429, Some("\"password\";q=5;w=900" | "\"password\";q=50;w=86400")) => 1,
+                (429, Some("\"source\";q=100;w=300")) => 2,
+                other => panic!("{other:?}"),
+            };
+            answered[place] += 1;
+        }
+        // In the middle of it, and as often as codes are sent.
+        let _ = world.at(HOME).challenge(&ann).await;
+        if round % 3 == 2 {
+            let _ = world.at(HOME).sign_in(&ann).await;
+        }
+        world.advance(60);
+    }
+    assert!(answered[0] + answered[1] <= 3 * 100, "what is refused counts for the address that asks: {answered:?}");
+    assert!(answered[2] > 0, "{answered:?}");
+}
+
+fn policy_of(answer: &Answer) -> Option<&str> {
+    answer.header("ratelimit-policy")
+}
+
+#[tokio::test]
+async fn a_password_that_is_refused_counts_in_the_hundred_of_its_address() {
+    let world = World::of_many_places().await;
+    for username in ["ann", "nobody"] {
+        let address = if username == "ann" { HOME } else { AWAY };
+        if username == "ann" {
+            let _ = world.user("ann", json!({})).await;
+        }
+        wrong(&world, address, username, 5).await;
+        for _ in 0..95 {
+            let refused = world.at(address).login(username, PASSWORD).await.refused(429, "too-many-attempts");
+            assert_eq!(policy(&refused), "\"password\";q=5;w=900");
+        }
+        let refused = world.at(address).login("somebody-else", PASSWORD).await.refused(429, "too-many-attempts");
+        assert_eq!((policy(&refused), retry_after(&refused)), ("\"source\";q=100;w=300", 300), "{username}");
+    }
+}
+
+#[tokio::test]
+async fn each_origin_has_a_delay_of_its_own_and_a_right_password_ends_it() {
+    let (world, ann) = ann_at_home().await;
+    wrong(&world, AWAY, "ann", 5).await;
+    wrong(&world, HOME, "ann", 4).await;
+    let _ = world.at(HOME).challenge(&ann).await;
+    // From a known address it has ended both.
+    assert_eq!((stands(&world, "ann", false).await, stands(&world, "ann", true).await), (None, None));
+    wrong(&world, HOME, "ann", 5).await;
+    assert_eq!(retry_after(&world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts")), 1);
+    let _ = world.at(AWAY).challenge(&ann).await;
+    // From elsewhere only the strangers'.
+    assert_eq!(retry_after(&world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts")), 1);
+    let told = world.audit(&ann.id).await.into_iter().filter(|entry| entry["action"] == "password-delayed");
+    let told: Vec<_> = told.map(|entry| entry["details"]["addresses"].clone()).collect();
+    assert_eq!(told, ["unknown", "known"]);
+}
+
+#[tokio::test]
+async fn after_fifty_wrong_ones_strangers_passwords_are_refused_until_somebody_lifts_it() {
+    for lift in ["home", "link", "unlock", "patch", "forgotten"] {
+        let (world, ann) = ann_at_home().await;
+        has_failed(&world, "ann", false, 49).await;
+        wrong(&world, AWAY, "ann", 1).await;
+        assert_eq!(world.actions(&ann.id).await.last().unwrap(), "password-disabled");
+        for wait in [0, 900, 40 * 86_400] {
+            world.advance(wait);
+            let _ = tests::agreements::clean(&world).await;
+            let refused = world.at(AWAY).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+            assert_eq!((retry_after(&refused), policy(&refused)), (86_400, "\"password\";q=50;w=86400"), "{lift}");
+        }
+        let path = format!("/v1/users/{}", ann.id);
+        let mut password = PASSWORD;
+        match lift {
+            "home" => drop(world.at(HOME).challenge(&ann).await),
+            "unlock" => drop(world.backend(Method::POST, &format!("{path}/unlock"), None).await.expect(200)),
+            "patch" => {
+                password = "another horse battery";
+                let _ = world.backend(Method::PATCH, &path, Some(json!({"password": password}))).await.expect(200);
+            }
+            "link" => {
+                let _ = world.backend(Method::POST, "/v1/links", Some(json!({"user": ann.id}))).await.expect(202);
+                let challenge = world.at(HOME).open_last_link().await.expect(200).text("challenge");
+                let _ = world.at(HOME).issue(&challenge, "sms").await.expect(202);
+                let _ = world.at(HOME).verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+            }
+            _ => {
+                password = "another horse battery";
+                new_password_after_a_link(&world, password).await;
+            }
+        }
+        let _ = world.at(AWAY).login("ann", password).await.expect(200);
+    }
+}
+
+/// Sets a password by the link of a forgotten one, from an address that nobody knows.
+async fn new_password_after_a_link(world: &World, password: &str) {
+    let body = json!({"account": world.account, "username": "ann"});
+    let _ = world.at("192.0.2.1").post("/v1/password/forgotten", body).await.expect(202);
+    let token = token_of(&world.outbox().await.pop().unwrap());
+    let opened = world.at("192.0.2.1").post("/v1/links/redeem", json!({"token": token})).await.expect(200).text("challenge");
+    let _ = world.at("192.0.2.1").issue(&opened, "sms").await.expect(202);
+    let proved = world.at("192.0.2.1").verify(&opened, "sms", &world.last_code().await).await.expect(200);
+    let body = json!({"challenge": proved.text("challenge"), "password": password});
+    let _ = world.at("192.0.2.1").post("/v1/password", body).await.expect(204);
+}
+
+#[tokio::test]
+async fn after_fifty_wrong_ones_at_known_addresses_an_administrator_or_a_new_password_helps() {
+    let (world, ann) = ann_at_home().await;
+    has_failed(&world, "ann", true, 49).await;
+    wrong(&world, HOME, "ann", 1).await;
+    world.advance(40 * 86_400);
+    let _ = tests::agreements::clean(&world).await;
+    let refused = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    assert_eq!(retry_after(&refused), 86_400);
+    let _ = world.at(AWAY).sign_in(&ann).await;
+    let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    let _ = world.backend(Method::POST, &format!("/v1/users/{}/unlock", ann.id), None).await.expect(200);
+    let _ = world.at(HOME).login("ann", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn names_that_nobody_has_are_refused_alike_and_for_as_long() {
+    let world = World::of_many_places().await;
+    let _ = world.user("ann", json!({})).await;
+    for username in ["ann", "nobody"] {
+        wrong(&world, AWAY, username, 4).await;
+    }
+    world.advance(29 * 86_400);
+    let _ = tests::agreements::clean(&world).await;
+    for username in ["ann", "nobody"] {
+        // The fifth, a month later: the count has lived on. It goes a month after that.
+        wrong(&world, AWAY, username, 1).await;
+        let refused = world.at(AWAY).login(username, PASSWORD).await.refused(429, "too-many-attempts");
+        assert_eq!(retry_after(&refused), 1, "{username}");
+    }
+    world.advance(30 * 86_400 + 2);
+    let _ = tests::agreements::clean(&world).await;
+    for username in ["ann", "nobody"] {
+        assert_eq!(stands(&world, username, false).await, None, "{username}");
+        has_failed(&world, username, false, 49).await;
+        wrong(&world, AWAY, username, 1).await;
+        let stands = stands(&world, username, false).await.unwrap();
+        assert_eq!((&stands["failures"], stands.get("ttl"), stands.get("due_at")), (&json!(50), None, None), "{username}");
+    }
+    world.advance(400 * 86_400);
+    let _ = tests::agreements::clean(&world).await;
+    let mut answers = Vec::new();
+    for username in ["ann", "nobody"] {
+        let refused = world.at(AWAY).login(username, PASSWORD).await.refused(429, "too-many-attempts");
+        answers.push((refused.body["detail"].clone(), retry_after(&refused), policy(&refused).to_owned()));
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
+async fn who_is_given_a_name_that_was_tried_before_can_sign_in() {
+    let world = World::of_many_places().await;
+    for username in ["ann", "anna"] {
+        has_failed(&world, username, false, 50).await;
+        let _ = world.at(AWAY).login(username, PASSWORD).await.refused(429, "too-many-attempts");
+    }
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.at(AWAY).login("ann", PASSWORD).await.expect(200);
+    let _ = world.backend(Method::PATCH, &format!("/v1/users/{}", ann.id), Some(json!({"username": "anna"}))).await.expect(200);
+    let _ = world.at(AWAY).login("anna", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_audit_tells_the_first_that_is_refused_and_their_number_at_the_next_sign_in() {
+    let (world, ann) = ann_at_home().await;
+    wrong(&world, AWAY, "ann", 5).await;
+    assert!(told(&world, &ann.id).await.is_empty());
+    for _ in 0..7 {
+        let _ = world.at(AWAY).login("ann", WRONG).await.refused(429, "too-many-attempts");
+    }
+    assert_eq!(told(&world, &ann.id).await, [Value::Null]);
+    let first = world.audit(&ann.id).await.into_iter().find(|entry| entry["action"] == "password-refused").unwrap();
+    assert_eq!((&first["source"], &first["details"]["addresses"]), (&json!(AWAY), &json!("unknown")));
+    let _ = world.at(HOME).challenge(&ann).await;
+    assert_eq!(told(&world, &ann.id).await, [Value::Null, json!(7)]);
+    let _ = world.at(HOME).challenge(&ann).await;
+    assert_eq!(told(&world, &ann.id).await.len(), 2, "told once");
+}
+
+#[tokio::test]
+async fn the_audit_tells_of_refused_passwords_twenty_times_an_hour_and_loses_none() {
+    let (world, ann) = ann_at_home().await;
+    // Her count of known addresses goes on growing beside: she signs in from an address that is not known yet.
+    let mut refused = 0;
+    for round in 0..12 {
+        has_failed(&world, "ann", true, 5).await;
+        wrong(&world, HOME, "ann", 1).await;
+        for _ in 0..2 {
+            let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+            refused += 1;
+        }
+        let _ = world.at(AWAY).login("ann", PASSWORD).await.expect(200);
+        assert_eq!(told(&world, &ann.id).await.len(), (2 * (round + 1)).min(20));
+    }
+    world.advance(3_600);
+    let _ = world.at(AWAY).login("ann", PASSWORD).await.expect(200);
+    let told = told(&world, &ann.id).await;
+    assert_eq!(told.iter().filter_map(Value::as_i64).sum::<i64>(), refused);
+}
+
+/// Fifty at once, of which one would be the last: of each origin five are compared, as if they came one after the other, and of fifty at
+/// the end one. Each is counted once, on its own count or among those that were refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_wrong_passwords_at_once_are_five_guesses_of_each_origin_and_one_at_the_end() {
+    for (before, known, most) in [(0, false, 5), (0, true, 5), (49, false, 1), (49, true, 1)] {
+        let (world, ann) = ann_at_home().await;
+        if before > 0 {
+            has_failed(&world, "ann", known, before).await;
+        }
+        let address = if known { HOME } else { AWAY };
+        let answers = join_all((0..50).map(|_| world.at(address).login("ann", WRONG))).await;
+        let compared = answers.iter().filter(|answer| answer.status == 401).count();
+        let refused = answers.iter().filter(|answer| answer.status == 429).count();
+        assert!(compared <= most, "{compared} were compared");
+        let failures = stands(&world, "ann", known).await.unwrap()["failures"].as_u64().unwrap();
+        assert_eq!(failures, u64::from(before) + most as u64);
+        assert_eq!(stands(&world, "ann", !known).await, None);
+        let item = world.stack.table().get(keys::name_refused(world.account.parse().unwrap(), "ann")).await.unwrap().unwrap();
+        let counted: Value = shared::dynamo::read(item).unwrap();
+        let counted = usize::try_from(counted["refused"].as_u64().unwrap()).unwrap();
+        // Who had no answer in time may have been counted all the same.
+        assert!((refused..=50 - compared).contains(&counted), "{refused} were refused, and {counted} counted");
+        assert_eq!(told(&world, &ann.id).await, [Value::Null], "one entry, whoever was the first");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_that_was_compared_is_told_though_its_address_is_blocked_in_that_instant() {
+    let world = World::of_many_places().await;
+    let ann = world.user("ann", json!({})).await;
+    for username in ["ann", "nobody"] {
+        // What is read first shows an address that may try; it has its hundred before the try is counted.
+        let gate = world.stack.faults().hold(local::Service::Dynamodb, 0);
+        let others = async {
+            gate.arrived().await;
+            let moments = vec![world.stack.clock().now(); 100];
+            let log = Write::update(keys::source_failures(AWAY), "SET #moments = :moments").value("moments", moments);
+            // Past the device: its own request would be counted.
+            world.stack.table().clone().update(log).await.unwrap();
+            gate.let_go();
+        };
+        let (answer, ()) = tokio::join!(world.at(AWAY).login(username, WRONG), others);
+        assert_eq!(policy(&answer.refused(429, "too-many-attempts")), "\"source\";q=100;w=300");
+        world.stack.faults().clear();
+        let log = keys::source_failures(AWAY);
+        world.stack.table().transact(vec![Write::delete(log)]).await.unwrap();
+    }
+    assert_eq!(world.actions(&ann.id).await.last().unwrap(), "sign-in: wrong-password");
+    let nobody = world.content().await.into_values().filter(|item| item["details"]["reason"] == "unknown-user").count();
+    assert_eq!(nobody, 1, "and of nobody likewise");
+}
+
+#[tokio::test]
+async fn a_wrong_current_password_counts_like_one_that_is_typed_to_sign_in() {
+    let (world, ann) = ann_at_home().await;
+    let token = world.at(HOME).sign_in(&ann).await;
+    let patch = |password: &'static str, current: &'static str| {
+        let body = json!({"password": password, "current_password": current});
+        world.at(HOME).send(Method::PATCH, "/v1/me", Some(&token), Some(body))
+    };
+    for _ in 0..5 {
+        let _ = patch("another horse battery", WRONG).await.refused(401, "invalid-credentials");
+    }
+    // The right one is refused as well now, and so is the sign-in; elsewhere nothing has happened.
+    assert_eq!(retry_after(&patch("another horse battery", PASSWORD).await.refused(429, "too-many-attempts")), 1);
+    let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    let _ = world.at(AWAY).login("ann", PASSWORD).await.expect(200);
+    let actions = world.actions(&ann.id).await;
+    assert_eq!(actions.iter().filter(|action| *action == "password-changed: wrong-password").count(), 5);
+    assert!(actions.contains(&"password-delayed".to_owned()));
+    world.advance(1);
+    let _ = patch("another horse battery", PASSWORD).await.expect(200);
+    assert_eq!(stands(&world, "ann", true).await, None);
+    let _ = world.at(HOME).login("ann", "another horse battery").await.expect(200);
+
+    for (body, pointer) in [
+        (json!({"password": "another horse battery"}), "/current_password"),
+        (json!({"current_password": PASSWORD}), "/password"),
+    ] {
+        let refused = world.at(HOME).send(Method::PATCH, "/v1/me", Some(&token), Some(body)).await;
+        assert_eq!(refused.refused(400, "invalid-request").pointers(), [pointer]);
+    }
+}
