@@ -285,3 +285,41 @@ async fn tries(world: &World, person: &Person) -> usize {
     let user: User = read(item).unwrap();
     user.challenges.values().filter(|challenge| challenge.used_at.is_none()).map(|challenge| challenge.tries.len()).max().unwrap()
 }
+
+/// The keyring without the key that sealed the app: it has leaked, and was taken out.
+#[tokio::test]
+async fn a_code_of_an_app_whose_key_is_gone_is_no_try() {
+    use shared::entropy::Entropy;
+    use shared::keyring::{self, Keyring, Kind};
+    let world = World::new().await;
+    let now = world.stack.clock().now();
+    let made = keyring::make(now, &Entropy::seeded(1)).unwrap();
+    world.stack.app().keyrings.replace(Keyring::parse(made.expose()).unwrap());
+    let ann = world.user("ann", json!({})).await;
+    let token = world.token(&ann).await;
+    let (app, _) = world.enrol(&token).await;
+    let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    let challenge = world.challenge(&ann).await;
+    let data = keyring::list(made.expose(), now).unwrap().into_iter().filter(|key| key.kind == Kind::Data).map(|key| key.id);
+    let without = keyring::revoke(made.expose(), &data.collect::<Vec<_>>(), now, &Entropy::seeded(2)).unwrap();
+    world.stack.app().keyrings.replace(Keyring::parse(without.expose()).unwrap());
+
+    let tried = async || {
+        let user = world.stored(&ann).await;
+        let challenges = user.challenges.values().map(|challenge| challenge.tries.len()).sum::<usize>();
+        let factor = &user.factors["totp"];
+        let enrolment = user.enrolment.map(|enrolment| enrolment.tries.len());
+        (challenges, factor.failures, factor.known_failures.unwrap_or_default(), enrolment)
+    };
+    let before = tried().await;
+    let confirm = json!({"factor": begun.text("factor"), "code": "000000"});
+    for _ in 0..6 {
+        assert_eq!(world.verify(&challenge, "totp", &app.code(&world)).await.status, 500);
+        let confirmed = world.as_user(&token, Method::POST, "/v1/factors/totp/confirm", Some(confirm.clone())).await;
+        assert_eq!(confirmed.status, 500);
+    }
+    assert_eq!(tried().await, before);
+    // The other methods go on as if nothing was.
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+}
