@@ -1,4 +1,5 @@
-"""Opens an account with one user who has a phone, through the API, and prints the account's id.
+"""Opens an account with one user who has a phone, and one, the newcomer, who has no factor yet, through the API, and prints the
+account's id.
 
 make_person.py BASE OPERATOR_KEY USERNAME PASSWORD
 """
@@ -18,6 +19,7 @@ def post(path, body):
 
 
 account = post("/v1/accounts", {"name": "Alder & Pine", "plan": "business"})["id"]
-person = {"username": username, "kind": "external", "password": password, "phone": "+12025550123"}
-post(f"/v1/users?account={account}", person)
+person = {"username": username, "kind": "external", "password": password}
+post(f"/v1/users?account={account}", {**person, "phone": "+12025550123"})
+post(f"/v1/users?account={account}", {**person, "username": "newcomer"})
 print(account)

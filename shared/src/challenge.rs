@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::access_token::Proof;
 use crate::account::{Foreseen, Settings, is_group_name};
 use crate::clock::{Span, Timestamp};
-use crate::code::LiveCode;
+use crate::code::{LiveCode, Sent};
 use crate::dynamo::{Item, Key, Write, keys};
 use crate::entropy::Entropy;
 use crate::ids::{AccountId, UserId};
@@ -99,10 +99,9 @@ pub struct Challenge {
     pub password_until: Option<Timestamp>,
     /// The ids of the tries: a try that the SDK repeats counts once.
     pub tries: Vec<String>,
-    /// How many codes were sent, by whichever method.
-    pub sends: u32,
-    /// When the last of them was.
-    pub sent_at: Timestamp,
+    /// The codes that were sent, by method.
+    #[serde(default)]
+    pub sent: BTreeMap<String, Sent>,
     /// When each of them that was a text was: what its completion gives back to the budget of texts.
     #[serde(default)]
     pub texts: Vec<Timestamp>,
@@ -137,8 +136,7 @@ impl Challenge {
             first,
             password_until: None,
             tries: Vec::new(),
-            sends: 0,
-            sent_at: Timestamp::default(),
+            sent: BTreeMap::new(),
             texts: Vec::new(),
             codes: BTreeMap::new(),
             // The lists stand ready, because an update can only append to one that is there.
@@ -169,6 +167,11 @@ impl Challenge {
     /// What is proved once `method` completes it.
     pub fn proof(&self, method: Method, now: Timestamp) -> Proof {
         Proof::of(&self.first, method, now)
+    }
+
+    /// The codes that were sent by `method`.
+    pub fn sent(&self, method: Method) -> Sent {
+        self.sent.get(method.name()).copied().unwrap_or_default()
     }
 
     /// When its texts were sent, once a code by `method` is sent now.

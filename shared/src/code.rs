@@ -1,22 +1,37 @@
 //! One-time codes: drawn without bias, kept as a MAC under a key that is not in the table, compared with every code that may match.
 
+pub mod counters;
+
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::challenge::{Challenge, Ticket};
 use crate::clock::{Span, Timestamp};
 use crate::entropy::Entropy;
+use crate::ids::AccountId;
 use crate::keyring::{Keyring, KeyringError, Mac};
+use crate::metric;
+use crate::reserved::{ReservedWindow, Share};
 use crate::secret::Secret;
 use crate::throttle::{Limit, Window};
 use crate::user::Method;
 
 /// How long a code is good (NIST SP 800-63B-4 §3.1.3.2 allows ten minutes).
 pub const LIFETIME: Span = Span::minutes(5);
-/// The wait between two sends of a challenge; it doubles with each.
-pub const COOLDOWN: Span = Span::minutes(1);
-/// The sends to a destination: 5 in 10 minutes and 10 an hour.
-pub const PER_DESTINATION: Window =
-    Window { limits: &[Limit { quota: 5, span: Span::minutes(10) }, Limit { quota: 10, span: Span::hours(1) }] };
+/// The wait after the first code of a challenge by a method; it doubles with each, up to [`COOLDOWN_MAX`].
+pub const COOLDOWN: Span = Span::seconds(30);
+/// The longest wait between two codes.
+pub const COOLDOWN_MAX: Span = Span::minutes(4);
+/// An account's sends to a destination: 5 in 10 minutes and 10 an hour. Half is kept for known addresses.
+pub const PER_DESTINATION: ReservedWindow = ReservedWindow {
+    shares: &[Share { quota: 5, kept: 2, span: Span::minutes(10) }, Share { quota: 10, kept: 5, span: Span::hours(1) }],
+};
+/// The sends to a destination in the name of whichever account.
+pub const BENEATH: Window = Window { limits: &[Limit { quota: 20, span: Span::hours(1) }] };
+/// The sends to a user, wherever they go: 10 an hour and 30 a day. Half is kept for known addresses.
+pub const PER_USER: ReservedWindow = ReservedWindow {
+    shares: &[Share { quota: 10, kept: 5, span: Span::hours(1) }, Share { quota: 30, kept: 15, span: Span::days(1) }],
+};
 /// The sends at the wish of a source address: 25 in 5 minutes.
 pub const PER_SOURCE: Window = Window { limits: &[Limit { quota: 25, span: Span::minutes(5) }] };
 
@@ -62,18 +77,35 @@ pub fn typed(text: &Secret<String>) -> Option<Secret<String>> {
     (fits && text.expose().chars().count() <= TEXT_MAX).then(|| Secret::new(digits))
 }
 
-/// The wait after `sends` codes of a challenge.
-pub fn cooldown(sends: u32) -> Span {
-    match sends.checked_sub(1) {
-        None => Span::default(),
-        Some(doublings) => Span::seconds(COOLDOWN.as_secs() << doublings.min(16)),
-    }
+/// The codes of a challenge that were sent by one method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// How many.
+    pub count: u32,
+    /// When the last of them was.
+    pub last_at: Timestamp,
 }
 
-/// When the next code of `challenge` may be sent, if that is not now.
-pub fn resend_at(challenge: &Challenge, now: Timestamp) -> Option<Timestamp> {
-    let at = challenge.sent_at.plus(cooldown(challenge.sends));
-    (challenge.sends > 0 && at > now).then_some(at)
+impl Sent {
+    /// The same, and one more.
+    #[must_use]
+    pub const fn and_now(self, now: Timestamp) -> Self {
+        Self { count: self.count + 1, last_at: now }
+    }
+
+    /// The wait after the last of them.
+    pub fn cooldown(self) -> Span {
+        match self.count.checked_sub(1) {
+            None => Span::default(),
+            Some(doublings) => Span::seconds(COOLDOWN.as_secs() << doublings.min(16)).min(COOLDOWN_MAX),
+        }
+    }
+
+    /// When the next may be sent, if that is not now.
+    pub fn resend_at(self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.last_at.plus(self.cooldown());
+        (self.count > 0 && at > now).then_some(at)
+    }
 }
 
 /// What a code is good for, and nothing else: one challenge of one holder.
@@ -130,10 +162,22 @@ pub fn judge(
     keyring: &Keyring,
     now: Timestamp,
 ) -> Verdict {
-    let message = message(ticket, method, tried);
     let live = challenge.codes.get(method.name());
-    let matches_live = live.is_some_and(|code| keyring.is_mac(&code.mac, &message));
     let before = challenge.superseded.get(method.name()).map(Vec::as_slice).unwrap_or_default();
+    judge_among(ticket, (live, before), method, tried, keyring, now)
+}
+
+/// Compares a tried code with the one that is good and with those before it, all of them whatever the first says.
+pub fn judge_among(
+    bound: &impl Bound,
+    (live, before): (Option<&LiveCode>, &[Mac]),
+    method: Method,
+    tried: &str,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Verdict {
+    let message = message(bound, method, tried);
+    let matches_live = live.is_some_and(|code| keyring.is_mac(&code.mac, &message));
     let matches_before = before.iter().fold(false, |found, mac| found | keyring.is_mac(mac, &message));
     match live {
         Some(code) if code.expires_at <= now => Verdict::Expired,
@@ -141,6 +185,12 @@ pub fn judge(
         Some(_) if matches_before => Verdict::Superseded,
         _ => Verdict::Wrong,
     }
+}
+
+/// Says that nobody answered for a code that was handed to SES or SNS: it is told as sent, since it may have been.
+pub fn unanswered(account: AccountId, method: Method, now: Timestamp) {
+    tracing::warn!(%account, method = method.name(), "a code was handed over and nobody answered; it is told as sent");
+    metric::emit("CodesUnanswered", 1, &json!({ "account": account, "method": method.name() }), now);
 }
 
 /// What is MACed: the code, bound to where it is good.
@@ -218,8 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_a_minute_and_doubles() {
-        assert_eq!([0, 1, 2, 3, 4].map(|sends| cooldown(sends).as_secs()), [0, 60, 120, 240, 480]);
+    fn the_wait_is_half_a_minute_and_doubles_up_to_four() {
+        let wait = |count| Sent { count, last_at: NOW }.cooldown().as_secs();
+        assert_eq!([0, 1, 2, 3, 4, 5, 99].map(wait), [0, 30, 60, 120, 240, 240, 240]);
+        let sent = Sent::default().and_now(NOW);
+        assert_eq!((sent.resend_at(NOW), sent.resend_at(NOW.plus(COOLDOWN))), (Some(NOW.plus(COOLDOWN)), None));
     }
 
     proptest! {

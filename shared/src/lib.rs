@@ -11,7 +11,7 @@
 //! | [`rejection`] | what a first factor leaves behind that lets nobody in |
 //! | [`opening`], [`completion`] | how a challenge begins, and what its end brings about |
 //! | [`link`], [`exchange`] | one-time links, and the codes that portals exchange for a token |
-//! | [`throttle`] | limits that hold under races: delays after failures, so many in a span |
+//! | [`throttle`], [`reserved`] | limits that hold under races: delays after failures, so many in a span; windows of which a part is kept for known addresses |
 //! | [`audit`], [`report`] | the chain of what happened, per subject; what an agreement's says to somebody outside |
 //! | [`quota`] | the ledger of prepaid transactions |
 //! | [`idempotency`] | the same request twice, carried out once |
@@ -72,6 +72,7 @@ pub mod quota;
 pub mod recovery;
 pub mod rejection;
 pub mod report;
+pub mod reserved;
 pub mod sdk;
 pub mod secret;
 pub mod send_budget;

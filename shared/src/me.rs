@@ -21,16 +21,28 @@ pub struct Response {
     /// What the user signs in with.
     #[schema(example = "ann@example.com")]
     pub username: String,
+    /// What the person is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Ann Alder", nullable = false)]
+    pub name: Option<String>,
     /// Staff or counterparty.
     pub kind: Kind,
     /// The mail address, masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "a••••••••@example.com", nullable = false)]
     pub email: Option<String>,
+    /// Whether a code that was sent there was typed; where there is a mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub email_verified: Option<bool>,
     /// The phone number, masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "+1••••••••00", nullable = false)]
     pub phone: Option<String>,
+    /// Whether a code that was sent there was typed; where there is a phone number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub phone_verified: Option<bool>,
     /// The language of messages to this user.
     pub locale: Locale,
     /// The group.
@@ -71,8 +83,11 @@ impl Response {
             id: user.id,
             account: user.account,
             email: user.masked_destination(Method::Email),
+            email_verified: user.email.as_ref().map(|_| user.email_verified),
             phone: user.masked_destination(Method::Sms),
+            phone_verified: user.phone.as_ref().map(|_| user.phone_verified),
             username: user.username,
+            name: user.name,
             kind: user.kind,
             locale: user.locale.unwrap_or(settings.locale),
             group: user.group,

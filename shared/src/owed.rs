@@ -1,4 +1,4 @@
-//! Mails that are owed: written with the change that they tell of, sent after it, and by the clean-up where that failed.
+//! Mails, and texts, that are owed: written with the change that they tell of, sent after it, and by the clean-up where that failed.
 //!
 //! A mail that is owed stands on an item of its own ([`standalone`]), or on the item that it is about ([`Owed`] as its attribute
 //! `owed`, [`on`]). Whoever sends it claims it first, for as long as a lease: two do not send it at the same time. A crash between
@@ -38,14 +38,14 @@ const AT_ONCE: usize = 10;
 /// answered before its function is stopped; what was not begun, the clean-up sends.
 const BEGUN_WITHIN: Duration = Duration::from_secs(6);
 
-/// A mail to one person.
+/// A mail to one person, or a text: its message says which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     /// The account in whose name it goes.
     pub account: AccountId,
     /// The organisation's name.
     pub organisation: String,
-    /// The address.
+    /// The address, or the phone number of a text.
     pub to: String,
     /// The person's language.
     pub locale: Locale,
@@ -209,8 +209,11 @@ async fn read_owed(app: &App, key: &Key) -> Result<Option<Owed>, Failure> {
 }
 
 async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timestamp) -> Result<(), NotSent> {
-    let keyring = app.keyrings.current(now).await;
     let language = languages::of(mail.locale);
+    if let Some(text) = mail.message.text(&mail.organisation, language) {
+        return courier.text(&mail.to, &text).await;
+    }
+    let keyring = app.keyrings.current(now).await;
     let letter = match mail.message.letter(&mail.organisation, language, &key.pk, &keyring) {
         Ok(letter) => letter,
         Err(error) => {

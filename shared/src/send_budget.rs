@@ -13,6 +13,8 @@
 //!
 //! Both writes are blind: an hour is an item of its own, created by whichever comes first. Nothing has to be read before.
 
+pub mod credit;
+
 use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Write, keys};
 use crate::ids::AccountId;

@@ -183,6 +183,10 @@ pub enum Next {
     NoUsableFactor,
 }
 
+/// What a first factor may be, in the order in which they are offered. A mailbox is none: who only has its password would have a second
+/// factor of the kind that a forgotten password is set by.
+const ENROLLED_FIRST: [Method; 2] = [Method::Totp, Method::Sms];
+
 /// What comes after a right first factor.
 ///
 /// `waived` says that the account asks internal users for no second factor here, and how far the proof then goes.
@@ -199,10 +203,9 @@ fn owed(user: &User, methods: Methods, by_link: bool, origin: Origin, now: Times
         let offer = |method| Offer { method, destination: user.masked_destination(method) };
         return Next::SecondFactor(offers.into_iter().map(offer).collect());
     }
-    if !user.may_enrol(methods, by_link, now) {
-        return Next::NoUsableFactor;
-    }
-    Next::Enrolment(vec![Offer { method: Method::Totp, destination: None }])
+    let enrolled = ENROLLED_FIRST.into_iter().filter(|method| user.may_enrol(*method, methods, by_link, now));
+    let enrolled: Vec<Offer> = enrolled.map(|method| Offer { method, destination: None }).collect();
+    if enrolled.is_empty() { Next::NoUsableFactor } else { Next::Enrolment(enrolled) }
 }
 
 /// What comes after a mailed link was opened: a second factor, always, whoever the user is and wherever the request comes from.

@@ -54,6 +54,11 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
+    /// When it was begun.
+    pub const fn begun_at(&self) -> Timestamp {
+        self.expires_at.minus(ENROLMENT_LIFETIME)
+    }
+
     /// How many tries are left.
     pub fn tries_left(&self) -> u32 {
         TRIES_MAX.saturating_sub(u32::try_from(self.tries.len()).unwrap_or(u32::MAX))

@@ -4,6 +4,7 @@
 pub mod agreements;
 mod authenticator;
 pub mod chains;
+pub mod contacts;
 pub mod desk;
 pub mod elsewhere;
 pub mod issuer;

@@ -7,6 +7,7 @@ use shared::dynamo::{Write, keys};
 use shared::http::routes::{Authorisation, ROUTES, Route};
 use tests::agreements::{agreement, complete, links, open, open_last, person, recipient_path, send_with, with_kba};
 use tests::chains::{lengthen, resent};
+use tests::contacts::{begin, confirm, remove};
 use tests::issuer::Issuer;
 use tests::{Answer, OPERATOR, PASSWORD, World, another, token_of};
 
@@ -93,8 +94,11 @@ async fn signing_in_costs_what_the_table_says() {
 
     // Once the challenges before are over: with one that is open, as the other rows.
     world.advance(700);
-    let (challenge, code) = world.challenge_and_code(&ann).await;
+    let challenge = world.challenge(&ann).await;
     forget(&world);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    cost(&world, "POST /v1/codes, to a verified contact from a known address");
+    let code = world.last_code().await;
     let _ = world.verify(&challenge, "sms", &code).await.expect(200);
     cost(&world, "POST /v1/codes/verify, again that day");
 }
@@ -258,7 +262,7 @@ async fn links_and_passwords_cost_what_the_table_says() {
 #[tokio::test]
 async fn changing_factors_costs_what_the_table_says() {
     let world = World::new().await;
-    // Without a mail address nobody is told: what a mail costs is said once, below the table.
+    // Who has no mailbox is told by a text, which costs as much as a mail.
     let ann = world.user("ann", json!({"email": null})).await;
     let token = world.token(&ann).await;
     forget(&world);
@@ -285,6 +289,28 @@ async fn changing_factors_costs_what_the_table_says() {
     cost(&world, "POST /v1/codes/verify, by an app");
     let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
     cost(&world, "DELETE /v1/factors/totp");
+}
+
+#[tokio::test]
+async fn ones_own_contacts_cost_what_the_table_says() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"email": null})).await;
+    let token = world.token(&ann).await;
+    // With an app, the phone is not the last factor.
+    let _ = world.enrol(&token).await;
+    forget(&world);
+    let begun = begin(&world, &token, "email", "new@example.com").await.expect(202);
+    cost(&world, "POST /v1/factors/email");
+    let _ = confirm(&world, &token, "email", &begun.text("factor"), &world.last_code().await).await.expect(200);
+    cost(&world, "POST /v1/factors/email/confirm");
+    let begun = begin(&world, &token, "sms", "+12025550177").await.expect(202);
+    cost(&world, "POST /v1/factors/sms");
+    let _ = confirm(&world, &token, "sms", &begun.text("factor"), &world.last_code().await).await.expect(200);
+    cost(&world, "POST /v1/factors/sms/confirm");
+    let _ = remove(&world, &token, "sms").await.expect(204);
+    cost(&world, "DELETE /v1/factors/sms");
+    let _ = remove(&world, &token, "email").await.expect(204);
+    cost(&world, "DELETE /v1/factors/email");
 }
 
 #[tokio::test]

@@ -165,11 +165,11 @@ async fn a_superseded_code_counts_for_the_challenge_and_not_for_the_factor() {
 }
 
 #[tokio::test]
-async fn the_wait_between_two_codes_of_a_challenge_is_a_minute_and_doubles() {
+async fn the_wait_between_two_codes_of_a_challenge_is_half_a_minute_and_doubles_up_to_four() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
     let challenge = world.challenge(&ann).await;
-    for wait in [60, 120, 240] {
+    for wait in [30, 60, 120, 240] {
         let sent = world.issue(&challenge, "sms").await.expect(202);
         assert_eq!(sent.body["resend_in"], wait);
         world.advance(wait - 1);
@@ -177,6 +177,50 @@ async fn the_wait_between_two_codes_of_a_challenge_is_a_minute_and_doubles() {
         assert_eq!((retry_after(&refused), refused.body["resend_in"].as_i64()), (1, Some(1)));
         world.advance(1);
     }
+}
+
+#[tokio::test]
+async fn another_method_of_a_challenge_may_be_sent_at_once_and_waits_for_itself() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let challenge = world.challenge(&world.user("ann", json!({})).await).await;
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let sent = world.issue(&challenge, "email").await.expect(202);
+    assert_eq!(sent.body["resend_in"], 30);
+    for method in ["sms", "email"] {
+        assert_eq!(retry_after(&world.issue(&challenge, method).await.refused(429, "resend-too-soon")), 30);
+    }
+    world.advance(30);
+    assert_eq!(world.issue(&challenge, "sms").await.expect(202).body["resend_in"], 60);
+    assert_eq!(world.issue(&challenge, "email").await.expect(202).body["resend_in"], 60);
+}
+
+#[tokio::test]
+async fn a_user_is_sent_ten_codes_an_hour_and_thirty_a_day_wherever_they_go() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let ann = world.user("ann", json!({})).await;
+    let path = format!("/v1/users/{}", ann.id);
+    let mut number = 0;
+    for hour in 0..3 {
+        for round in 0..10 {
+            // Another destination each time: the user's own count is what remains.
+            number += 1;
+            let body = json!({"phone": format!("+1202555{:04}", 100 + number)});
+            let _ = world.backend(Method::PATCH, &path, Some(body)).await.expect(200);
+            let method = if round == 9 { "email" } else { "sms" };
+            let _ = world.issue(&world.challenge(&ann).await, method).await.expect(202);
+        }
+        for method in ["sms", "email"] {
+            let refused = world.issue(&world.challenge(&ann).await, method).await.refused(429, "too-many-sends");
+            assert_eq!(retry_after(&refused), if hour < 2 { 3_600 } else { 86_400 - 2 * 3_600 });
+        }
+        world.advance(3_600);
+    }
+    world.advance(86_400 - 3 * 3_600 - 1);
+    assert_eq!(retry_after(&world.issue(&world.challenge(&ann).await, "sms").await.refused(429, "too-many-sends")), 1);
+    world.advance(1);
+    let _ = world.issue(&world.challenge(&ann).await, "sms").await.expect(202);
 }
 
 #[tokio::test]

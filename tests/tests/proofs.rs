@@ -3,6 +3,7 @@
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::contacts::prove;
 use tests::{Answer, PASSWORD, Person, World, claims, token_of};
 
 async fn me(world: &World, token: &str) -> Answer {
@@ -93,7 +94,7 @@ async fn who_changes_a_password_is_alone_with_the_token_that_it_was_changed_with
         let _ = world.as_user(ended, Method::POST, "/v1/factors/totp", None).await.refused(401, "unauthorized");
     }
     // The one that was spared goes on, from change to change, with everything that a token is for.
-    let _ = patch_me(&world, &own, json!({"phone": "+12025550177"})).await.expect(200);
+    let _ = prove(&world, &own, "sms", "+12025550177").await;
     let _ = world.enrol(&own).await;
     let _ = me(&world, &own).await.expect(200);
     assert_eq!(claims(&own)["generation"], 0);
@@ -102,7 +103,7 @@ async fn who_changes_a_password_is_alone_with_the_token_that_it_was_changed_with
     let _ = world.issue(&challenge, "sms").await.expect(202);
     let new = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200).text("access_token");
     assert_eq!(claims(&new)["generation"], 2);
-    let _ = patch_me(&world, &new, json!({"phone": "+12025550178"})).await.expect(200);
+    let _ = prove(&world, &new, "sms", "+12025550178").await;
     let _ = me(&world, &own).await.refused(401, "unauthorized");
     let _ = me(&world, &new).await.expect(200);
     // An administrator's change spares nobody, not in the same second either.
@@ -135,7 +136,7 @@ async fn who_changes_an_app_or_its_recovery_codes_is_alone_with_the_token_that_i
         change_the_app(&world, act, &own).await;
         for ended in [&beside, &later] {
             let _ = me(&world, ended).await.refused(401, "unauthorized");
-            let _ = patch_me(&world, ended, json!({"email": "evil@example.org"})).await.refused(401, "unauthorized");
+            let _ = patch_me(&world, ended, json!({"locale": "fr"})).await.refused(401, "unauthorized");
             for (method, path) in [
                 (Method::POST, "/v1/factors/totp"),
                 (Method::DELETE, "/v1/factors/totp"),
@@ -294,7 +295,7 @@ async fn who_was_given_no_password_sets_none() {
     assert_eq!((world.audit(&ann.id).await.len(), me(&world, &token).await.text("locale")), (entries, "en".to_owned()));
     let _ = world.login("ann", PASSWORD).await.refused(401, "invalid-credentials");
     // Everything else is the user's own; and a first password is the organisation's to give.
-    let _ = patch_me(&world, &token, json!({"phone": "+12025550177"})).await.expect(200);
+    let _ = prove(&world, &token, "sms", "+12025550177").await;
     let _ = patch(&world, &ann, json!({"password": PASSWORD})).await;
     let token = world.token(&ann).await;
     let _ =

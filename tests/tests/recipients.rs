@@ -55,7 +55,13 @@ async fn a_link_lets_in_who_has_nothing_else_to_prove_and_is_not_used_up() {
             let confirm = json!({"factor": "fac_00000000000000000000000000", "code": "123456"});
             for (method, path, body) in [
                 (Method::GET, "/v1/me", None),
-                (Method::PATCH, "/v1/me", Some(json!({"phone": "+12025550177"}))),
+                (Method::PATCH, "/v1/me", Some(json!({"locale": "fr"}))),
+                (Method::POST, "/v1/factors/sms", Some(json!({"phone": "+12025550177"}))),
+                (Method::POST, "/v1/factors/email", Some(json!({"email": "new@example.org"}))),
+                (Method::POST, "/v1/factors/sms/confirm", Some(confirm.clone())),
+                (Method::POST, "/v1/factors/email/confirm", Some(confirm.clone())),
+                (Method::DELETE, "/v1/factors/sms", None),
+                (Method::DELETE, "/v1/factors/email", None),
                 (Method::GET, "/v1/factors", None),
                 (Method::POST, "/v1/factors/totp", None),
                 (Method::POST, "/v1/factors/totp/confirm", Some(confirm)),

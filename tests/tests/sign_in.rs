@@ -62,7 +62,7 @@ async fn a_password_and_a_code_by_sms_make_a_token() {
     assert_eq!(sent.body["destination"], "+1••••••••23");
     assert_eq!(
         (&sent.body["expires_in"], &sent.body["resend_in"], &sent.body["code_length"]),
-        (&json!(300), &json!(60), &json!(6))
+        (&json!(300), &json!(30), &json!(6))
     );
 
     let outbox = world.outbox().await;
@@ -161,10 +161,10 @@ async fn a_resend_makes_a_new_code_and_supersedes_the_old() {
     let challenge = world.challenge(&ann).await;
     let first = world.issue(&challenge, "sms").await.expect(202);
     let old = world.last_code().await;
-    world.advance(60);
+    world.advance(30);
     let second = world.issue(&challenge, "sms").await.expect(202);
     assert_ne!(first.text("reference"), second.text("reference"));
-    assert_eq!(second.body["resend_in"], 120);
+    assert_eq!(second.body["resend_in"], 60);
     let refused = world.verify(&challenge, "sms", &old).await.refused(401, "code-superseded");
     assert_eq!(refused.body["attempts_left"], 4);
     let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
@@ -287,7 +287,10 @@ async fn who_never_had_a_factor_enrols_and_who_has_none_enabled_is_told_so() {
     let _ = world.user("new", json!({"phone": null})).await;
     let _ = world.user("ann", json!({})).await;
     let enrol = world.login("new", PASSWORD).await.expect(200);
-    assert_eq!((&enrol.body["status"], &enrol.body["methods"]), (&json!("enrolment_required"), &json!([{"method": "totp"}])));
+    assert_eq!(
+        (&enrol.body["status"], &enrol.body["methods"]),
+        (&json!("enrolment_required"), &json!([{"method": "totp"}, {"method": "sms"}]))
+    );
     let _ = world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
     let _ = world.login("ann", PASSWORD).await.refused(403, "no-usable-factor");
 }

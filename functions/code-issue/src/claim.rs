@@ -4,13 +4,13 @@ use shared::account::{Account, Settings};
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Challenge, Refusal, Ticket};
 use shared::clock::Timestamp;
-use shared::code::{self, Draft, LiveCode, PER_DESTINATION, PER_SOURCE};
-use shared::config::{Config, source_key};
-use shared::dynamo::{Failure, Write, document, keys};
+use shared::code::counters::{Counters, Full, Standing, Trims};
+use shared::code::{Draft, LiveCode, PER_SOURCE, PER_USER};
+use shared::config::Config;
+use shared::dynamo::{Failure, Item, Write, document};
 use shared::http::Call;
 use shared::idempotency::IdempotencyKey;
-use shared::send_budget::Budget;
-use shared::throttle::{Limit, Window};
+use shared::reserved::Asker;
 use shared::user::known::Origin;
 use shared::user::{Method, User};
 
@@ -25,10 +25,8 @@ pub enum Denial {
     DestinationNotAllowed,
     /// The challenge was sent a code a moment ago.
     TooSoon(Timestamp),
-    /// The destination or the source address has had its share.
-    TooMany(Timestamp, Limit),
-    /// Too many texts of the account to this country went unanswered this hour.
-    OutOfBudget,
+    /// The destination, the user or the source address has had its share, or the account's texts have.
+    Full(Full),
 }
 
 /// What is known when a send is decided.
@@ -40,6 +38,8 @@ pub struct Case {
     pub user: User,
     /// From where it is asked for.
     pub origin: Origin,
+    /// Who asks.
+    pub asker: Asker,
     pub now: Timestamp,
 }
 
@@ -57,11 +57,12 @@ impl Case {
         if self.method == Method::Sms && !country.is_some_and(|country| config.sms_countries.contains(country)) {
             return Err(Denial::DestinationNotAllowed);
         }
-        if let Some(at) = code::resend_at(challenge, self.now) {
+        if let Some(at) = challenge.sent(self.method).resend_at(self.now) {
             return Err(Denial::TooSoon(at));
         }
-        match PER_SOURCE.full_until(sends_of_source, self.now) {
-            Some((until, limit)) => Err(Denial::TooMany(until, limit)),
+        let full = PER_USER.full_until(&self.user.sends, self.asker, self.now);
+        match full.or_else(|| PER_SOURCE.full_until(sends_of_source, self.now)) {
+            Some((until, limit)) => Err(Denial::Full(Full::Until(until, limit))),
             None => Ok(challenge),
         }
     }
@@ -76,16 +77,19 @@ impl Case {
         self.user.masked_destination(self.method).unwrap_or_default()
     }
 
-    /// The budget that a text is taken from.
-    fn budget(&self) -> Option<Budget<'_>> {
-        let country = self.user.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
-        Some(Budget { account: self.account.id, country })
-    }
-
-    /// Whether a claim failed because the budget is used up.
-    pub fn is_out_of_budget(&self, failure: &Failure) -> bool {
-        let Failure::Condition(reasons) = failure else { return false };
-        self.budget().is_some() && reasons.last().is_some_and(Option::is_some)
+    /// What the code counts in, beside the user's own item.
+    pub fn counters(&self, call: &Call) -> Counters<'_> {
+        let country = self.user.phone_country.as_deref().filter(|_| self.method == Method::Sms);
+        let standing = if self.user.is_verified(self.method) { Standing::Verified } else { Standing::Entered };
+        Counters {
+            account: self.account.id,
+            destination: self.destination(),
+            country,
+            standing,
+            asker: self.asker,
+            source: call.source,
+            now: self.now,
+        }
     }
 
     fn challenge_before(&self) -> Option<&Challenge> {
@@ -96,22 +100,20 @@ impl Case {
         self.challenge_before()?.codes.get(self.method.name())
     }
 
-    /// The update that puts the new code in the place of the one before.
+    /// The update that puts the new code in the place of the one before, and counts it for the challenge and for the user.
     fn code_update(&self, draft: &Draft) -> Result<Write, Failure> {
-        let sends = self.challenge_before().map_or(0, |challenge| challenge.sends);
-        let texts = self.challenge_before().map(|challenge| challenge.texts_with(self.method, self.now)).unwrap_or_default();
+        let challenge = self.challenge_before();
+        let sent = challenge.map(|challenge| challenge.sent(self.method)).unwrap_or_default().and_now(self.now);
+        let texts = challenge.map(|challenge| challenge.texts_with(self.method, self.now)).unwrap_or_default();
         let update = self
             .user
             .touch()
-            .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :now")
-            .and(", #challenges.#c.#texts = :texts")
-            .when("#challenges.#c.#sends = :sends_before")
+            .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sent.#m = :sent, #challenges.#c.#texts = :texts")
             .name("m", self.method.name())
             .value("code", document(&draft.stored)?)
-            .value("sends", sends + 1)
-            .value("sends_before", sends)
-            .value("texts", texts)
-            .value("now", self.now);
+            .value("sent", document(&sent)?)
+            .value("texts", texts);
+        let update = self.user.count_sends(update, &PER_USER.entered(&self.user.sends, self.asker, self.now))?;
         let update = match self.code_before() {
             Some(before) => update
                 .and(", #challenges.#c.#superseded.#m = list_append(#challenges.#c.#superseded.#m, :superseded)")
@@ -121,7 +123,7 @@ impl Case {
         Ok(self.ticket.guard(update, self.now))
     }
 
-    /// The writes of the claim, in the order of [`Place`].
+    /// The writes of the claim: the counters', the user's with its entry, and the record's of an idempotency key.
     pub fn claim(
         &self,
         draft: &Draft,
@@ -129,36 +131,30 @@ impl Case {
         trims: &Trims,
         key: Option<(&IdempotencyKey, &str)>,
     ) -> Result<Vec<Write>, Failure> {
-        let source = keys::source_sends(&source_key(call.source));
-        let mut writes = vec![
-            PER_DESTINATION.enter(keys::destination_sends(self.destination()), self.now, trims.destination.as_deref()),
-            PER_SOURCE.enter(source, self.now, trims.source.as_deref()),
-        ];
+        let mut writes = self.counters(call).enter(trims);
         let event = self.event(Action::CodeSent, call).with("reference", draft.stored.reference.as_str());
         writes.extend(self.user.change(self.code_update(draft)?, [event], self.now)?);
         if let Some((key, answer)) = key {
             writes.push(key.claim(answer, self.now)?);
         }
-        // The last, wherever that is.
-        writes.extend(self.budget().map(|budget| budget.take(self.now)));
         Ok(writes)
     }
 
-    /// The update that gives the send back: the cooldown and the counts.
-    fn count_restoration(&self, user: &User, draft: &Draft) -> Write {
-        let sends = self.challenge_before().map_or(0, |challenge| challenge.sends);
-        let sent_at = self.challenge_before().map_or(Timestamp::default(), |challenge| challenge.sent_at);
+    /// The update that gives the send back to the challenge: the wait and the count.
+    fn count_restoration(&self, update: Write, draft: &Draft) -> Result<Write, Failure> {
         let texts = self.challenge_before().map(|challenge| challenge.texts.clone()).unwrap_or_default();
-        user.touch()
-            .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at, #challenges.#c.#texts = :texts")
-            .when("#challenges.#c.#codes.#m.#mac.#h = :digest AND #challenges.#c.#sends = :claimed")
+        let update = update
+            .and(", #challenges.#c.#texts = :texts")
+            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
             .name("c", self.ticket.name.as_str())
             .name("m", self.method.name())
             .value("digest", draft.stored.mac.digest.as_str())
-            .value("claimed", sends + 1)
-            .value("sends", sends)
-            .value("sent_at", sent_at)
-            .value("texts", texts)
+            .value("texts", texts);
+        let before = self.challenge_before().and_then(|challenge| challenge.sent.get(self.method.name()));
+        Ok(match before {
+            Some(sent) => update.and(", #challenges.#c.#sent.#m = :sent").value("sent", document(sent)?),
+            None => update.remove("#challenges.#c.#sent.#m"),
+        })
     }
 
     /// Adds to it that the code before is good again.
@@ -180,21 +176,16 @@ impl Case {
 
     /// The writes that take the claim back: `now` is what stands of it. Where the challenge has ended meanwhile, the counters and the
     /// key are given back all the same.
-    pub fn undo(&self, draft: &Draft, call: &Call, now: &Standing, key: Option<&IdempotencyKey>) -> Result<Vec<Write>, Failure> {
+    pub fn undo(&self, draft: &Draft, call: &Call, now: &Left, key: Option<&IdempotencyKey>) -> Result<Vec<Write>, Failure> {
         let event = self.event(Action::CodeNotSent, call).failed().with("reference", draft.stored.reference.as_str());
-        let update = if self.stands(draft, &now.user) {
-            self.code_restoration(self.count_restoration(&now.user, draft))?
-        } else {
-            now.user.touch()
-        };
+        let update = now.user.count_sends(now.user.touch(), &now.user.sends.without(self.now))?;
+        let update =
+            if self.stands(draft, &now.user) { self.code_restoration(self.count_restoration(update, draft)?)? } else { update };
         let mut writes = now.user.change(update, [event], self.now)?;
-        let destination = keys::destination_sends(self.destination());
-        writes.extend(Window::withdraw(destination, self.now, &now.destination));
-        writes.extend(Window::withdraw(keys::source_sends(&source_key(call.source)), self.now, &now.source));
-        writes.extend(key.map(IdempotencyKey::free));
         // Who has signed in by another factor meanwhile was given back what the challenge had taken.
         let given_back = now.user.challenges.get(&self.ticket.name).is_some_and(|challenge| challenge.used_at.is_some());
-        writes.extend(self.budget().filter(|_| !given_back).map(|budget| budget.give_back(self.now)));
+        writes.extend(self.counters(call).withdraw(&now.logs, !given_back));
+        writes.extend(key.map(IdempotencyKey::free));
         Ok(writes)
     }
 
@@ -204,36 +195,18 @@ impl Case {
     }
 }
 
-/// Where the writes of a claim stand in its transaction.
-#[derive(Clone, Copy, Debug)]
-pub enum Place {
-    Destination = 0,
-    Source = 1,
-    User = 2,
-    /// Where the request carries a key; the budget's write otherwise.
-    Idempotency = 4,
-}
-
-/// The logs that have to be trimmed before anything is entered.
-#[derive(Debug, Default)]
-pub struct Trims {
-    pub destination: Option<Vec<Timestamp>>,
-    pub source: Option<Vec<Timestamp>>,
+/// What is to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// A claim whose message was not taken.
+    Claimed,
+    /// A claim of which we do not know whether it was made.
+    IfClaimed,
 }
 
 /// What stands now of what a claim wrote.
-pub struct Standing {
+pub struct Left {
     pub user: User,
-    pub destination: Vec<Timestamp>,
-    pub source: Vec<Timestamp>,
-}
-
-/// What a log that refused its entry says: it is full, or it has to be trimmed first.
-pub fn read_log(failure: &Failure, place: Place, window: &Window, now: Timestamp) -> Result<Option<Vec<Timestamp>>, Denial> {
-    let Some(stood) = failure.stood_at(place as usize) else { return Ok(None) };
-    let moments = Window::moments(stood);
-    match window.full_until(&moments, now) {
-        Some((until, limit)) => Err(Denial::TooMany(until, limit)),
-        None => Ok(Some(moments)),
-    }
+    /// The counters' logs.
+    pub logs: Vec<Option<Item>>,
 }

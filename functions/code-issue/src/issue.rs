@@ -3,21 +3,22 @@
 use shared::account::Account;
 use shared::challenge::{Refusal, Ticket};
 use shared::clock::Timestamp;
-use shared::code::{self, Draft, PER_DESTINATION, PER_SOURCE};
+use shared::code::counters::{Full, Trims};
+use shared::code::{self, Draft};
 use shared::config::source_key;
-use shared::courier::{CodeMessage, NotSent};
-use shared::dynamo::{Failure, Patience, keys, read};
-use shared::http::problem::Policy;
-use shared::http::refusals::too_many_sends;
+use shared::courier::{CodeMessage, NotSent, Use, bound_to};
+use shared::dynamo::{Failure, Patience, Write, keys, read};
+use shared::http::refusals::resend_too_soon;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::idempotency::IdempotencyKey;
-use shared::send_budget;
+use shared::keyring::Keyring;
+use shared::reserved::Asker;
 use shared::throttle::Window;
 use shared::user::known::Source;
 use shared::user::{Method, User};
 
-use crate::claim::{Case, Denial, Place, Standing, Trims, read_log};
-use crate::{Request, Response, State, unanswered};
+use crate::claim::{Case, Denial, Left, Undo};
+use crate::{Request, Response, State};
 
 /// Sends a code, once per `Idempotency-Key` where there is one.
 pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
@@ -29,7 +30,8 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
     let mut patience = Patience::default();
     let mut trims = Trims::default();
     loop {
-        let (case, source) = match read_case(state, call, &ticket, request.method.method(), key.as_ref(), now).await? {
+        let (case, source) = match read_case(state, call, (&ticket, &keyring), request.method.method(), key.as_ref(), now).await?
+        {
             Known::Answered(reply) => return Ok(reply),
             Known::Open(case, source) => (case, source),
         };
@@ -52,11 +54,7 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = lost(&failure, key.is_some(), now)?;
-                if case.is_out_of_budget(&failure) && is_the_only_reason(&failure) {
-                    tracing::warn!(account.id = %case.account.id, sms.country = case.user.phone_country, "the budget of texts is used up");
-                    return Err(Denial::OutOfBudget.problem(now));
-                }
+                trims = case.counters(call).lost(&failure).map_err(|full| refused(&case, full))?;
                 patience.wait(&app.entropy).await?;
             }
         }
@@ -75,7 +73,7 @@ enum Known {
 async fn read_case(
     state: &State,
     call: &Call,
-    ticket: &Ticket,
+    (ticket, keyring): (&Ticket, &Keyring),
     method: Method,
     key: Option<&IdempotencyKey>,
     now: Timestamp,
@@ -97,33 +95,18 @@ async fn read_case(
     if let Some(reply) = record.map(|(key, record)| key.answer_again(record, now)).transpose()?.flatten() {
         return Ok(Known::Answered(reply));
     }
-    let keyring = state.app.keyrings.current(now).await;
-    let origin = user.known.origin(&Source::of(user.id, call.source, &keyring, now)?);
-    let case = Case { ticket: ticket.clone(), method, account, settings, user, origin, now };
+    let source = Source::of(user.id, call.source, keyring, now)?;
+    let (origin, asker) = (user.known.origin(&source), Asker::of(&user.known, &source, now));
+    let case = Case { ticket: ticket.clone(), method, account, settings, user, origin, asker, now };
     Ok(Known::Open(Box::new(case), sends_of_source))
 }
 
-/// Why a claim did not go through: a limit says so, or what it was decided from has changed.
-fn lost(failure: &Failure, keyed: bool, now: Timestamp) -> Result<Trims, Problem> {
-    let stood = |place: Place| failure.stood_at(place as usize).is_some();
-    let moved_on = stood(Place::User) || (keyed && stood(Place::Idempotency));
-    let destination = read_log(failure, Place::Destination, &PER_DESTINATION, now);
-    let source = read_log(failure, Place::Source, &PER_SOURCE, now);
-    // What the challenge has to say comes first: the next read finds it.
-    if moved_on {
-        return Ok(Trims { destination: destination.ok().flatten(), source: source.ok().flatten() });
+/// The refusal of a counter that is full.
+fn refused(case: &Case, full: Full) -> Problem {
+    if full == Full::Budget {
+        tracing::warn!(account.id = %case.account.id, sms.country = case.user.phone_country, "the budget of texts is used up");
     }
-    let trims = Trims {
-        destination: destination.map_err(|denial| denial.problem(now))?,
-        source: source.map_err(|denial| denial.problem(now))?,
-    };
-    Ok(trims)
-}
-
-/// Whether nothing but the last write's condition failed: what else failed is read again first.
-fn is_the_only_reason(failure: &Failure) -> bool {
-    let Failure::Condition(reasons) = failure else { return false };
-    reasons.iter().flatten().count() == 1
+    full.problem(case.now)
 }
 
 async fn send(
@@ -136,7 +119,7 @@ async fn send(
 ) -> Outcome {
     match deliver(state, call, case, draft).await {
         Ok(()) => {}
-        Err(NotSent::Unknown) => unanswered(case.account.id, case.method, case.now),
+        Err(NotSent::Unknown) => code::unanswered(case.account.id, case.method, case.now),
         Err(not_sent @ NotSent::Refused) => {
             undo(state, call, case, draft, key, Undo::Claimed).await;
             return Err(not_sent.into());
@@ -152,8 +135,10 @@ async fn send(
 }
 
 async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Result<(), NotSent> {
-    let host = host(state, call, case);
+    let base = call.base_url(state.app.config.base_url.as_deref());
+    let host = bound_to(&case.settings.origins, &base);
     let message = CodeMessage {
+        used_for: Use::SignIn,
         organisation: &case.account.name,
         code: &draft.digits,
         reference: &draft.stored.reference,
@@ -171,63 +156,47 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
     }
 }
 
-/// The host that a text binds its code to: that of the account's first origin, or this service's own.
-fn host(state: &State, call: &Call, case: &Case) -> String {
-    let base = call.base_url(state.app.config.base_url.as_deref());
-    let origin = case.settings.origins.first().unwrap_or(&base);
-    url::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// What is to be taken back.
-#[derive(Clone, Copy, Debug)]
-enum Undo {
-    /// A claim whose message was not taken.
-    Claimed,
-    /// A claim of which we do not know whether it was made.
-    IfClaimed,
-}
-
 /// Takes back a claim. Where even that fails, the send stays counted: it errs on the side of fewer.
 async fn undo(state: &State, call: &Call, case: &Case, draft: &Draft, key: Option<&IdempotencyKey>, what: Undo) {
     let app = &state.app;
-    let mut patience = Patience::default();
-    loop {
-        let undone = match (standing(state, call, case).await, what) {
-            (Ok(Some(now)), Undo::IfClaimed) if !case.stands(draft, &now.user) => return,
-            (Ok(Some(now)), _) => match case.undo(draft, call, &now, key) {
-                Ok(writes) => app.table.transact(writes).await,
-                Err(failure) => Err(failure),
-            },
-            (Ok(None), _) => return,
-            (Err(failure), _) => Err(failure),
-        };
-        match undone {
-            Ok(()) => return,
-            Err(Failure::Unavailable(_)) => break,
-            Err(_) if patience.wait(&app.entropy).await.is_err() => break,
-            Err(_) => {}
-        }
+    if app.table.transact_anew(|| undoing(state, call, case, draft, key, what), &app.entropy).await.is_err() {
+        tracing::error!("a send that failed stays counted");
     }
-    tracing::error!("a send that failed stays counted");
 }
 
-async fn standing(state: &State, call: &Call, case: &Case) -> Result<Option<Standing>, Failure> {
-    let wanted =
-        vec![keys::user(case.user.id), keys::destination_sends(case.destination()), keys::source_sends(&source_key(call.source))];
+/// The writes that take it back, over what stands now; none where the claim was not made.
+async fn undoing(
+    state: &State,
+    call: &Call,
+    case: &Case,
+    draft: &Draft,
+    key: Option<&IdempotencyKey>,
+    what: Undo,
+) -> Result<Option<Vec<Write>>, Failure> {
+    let Some(now) = left(state, call, case).await? else { return Ok(None) };
+    if what == Undo::IfClaimed && !case.stands(draft, &now.user) {
+        return Ok(None);
+    }
+    case.undo(draft, call, &now, key).map(Some)
+}
+
+/// What stands of the claim; nothing, where the user is gone.
+async fn left(state: &State, call: &Call, case: &Case) -> Result<Option<Left>, Failure> {
+    let wanted = std::iter::once(keys::user(case.user.id)).chain(case.counters(call).logs()).collect();
     let mut items = state.app.table.get_all(wanted).await?.into_iter();
     let Some(user) = items.next().flatten() else { return Ok(None) };
-    let mut log = || items.next().flatten().as_ref().map(Window::moments).unwrap_or_default();
-    Ok(Some(Standing { user: read(user)?, destination: log(), source: log() }))
+    Ok(Some(Left { user: read(user)?, logs: items.collect() }))
 }
 
 fn answer(case: &Case, draft: &Draft) -> Response {
-    let sends = case.user.challenges.get(&case.ticket.name).map_or(0, |challenge| challenge.sends);
+    let challenge = case.user.challenges.get(&case.ticket.name);
+    let sent = challenge.map(|challenge| challenge.sent(case.method)).unwrap_or_default().and_now(case.now);
     Response {
         method: case.method,
         destination: case.masked(),
         reference: draft.stored.reference.clone(),
         expires_in: code::LIFETIME.as_secs(),
-        resend_in: code::cooldown(sends + 1).as_secs(),
+        resend_in: sent.cooldown().as_secs(),
         code_length: code::length(case.method),
     }
 }
@@ -238,17 +207,8 @@ impl Denial {
             Self::Challenge(refusal) => refusal.problem(now),
             Self::MethodNotEnabled => Problem::new(Slug::MethodNotEnabled),
             Self::DestinationNotAllowed => Problem::new(Slug::DestinationNotAllowed),
-            Self::TooSoon(at) => {
-                let policy = Policy { name: "resend", quota: 1, window: code::COOLDOWN };
-                Problem::new(Slug::ResendTooSoon).with("resend_in", at.until(now).as_secs()).retry_after(at.until(now), &policy)
-            }
-            Self::OutOfBudget => {
-                let policy = Policy { name: "budget", quota: send_budget::ALLOWANCE, window: send_budget::HOUR };
-                Problem::new(Slug::TooManySends)
-                    .detail("Too many texts of this account to this country were not answered this hour. Another factor may still be used.")
-                    .retry_after(send_budget::renewed_at(now).until(now), &policy)
-            }
-            Self::TooMany(until, limit) => too_many_sends(until, limit, now),
+            Self::TooSoon(at) => resend_too_soon(at, now),
+            Self::Full(full) => full.problem(now),
         }
     }
 }

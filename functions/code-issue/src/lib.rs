@@ -13,13 +13,9 @@ mod recipient;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use shared::app::App;
-use shared::clock::Timestamp;
 use shared::courier::Courier;
 use shared::http::{Call, Outcome, Problem, Slug};
-use shared::ids::AccountId;
-use shared::metric;
 use shared::secret::Secret;
 use shared::user::Method;
 use utoipa::ToSchema;
@@ -80,18 +76,12 @@ pub struct Response {
     /// Seconds until the code ends.
     #[schema(example = 300)]
     pub expires_in: i64,
-    /// Seconds until another can be sent.
-    #[schema(example = 60)]
+    /// Seconds until another can be sent by this method; another method's can be sent at once.
+    #[schema(example = 30)]
     pub resend_in: i64,
     /// How many digits it has.
     #[schema(example = 6)]
     pub code_length: u32,
-}
-
-/// Nobody answered for a message that was handed over.
-fn unanswered(account: AccountId, method: Method, now: Timestamp) {
-    tracing::warn!(%account, method = method.name(), "a code was handed over and nobody answered; it is told as sent");
-    metric::emit("CodesUnanswered", 1, &json!({ "account": account, "method": method.name() }), now);
 }
 
 /// Sends a code.

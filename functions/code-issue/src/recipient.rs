@@ -7,19 +7,20 @@ use shared::agreement::{self, Agreement, Authentication, Recipient, Standing, Ti
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Challenge, Refusal};
 use shared::clock::Timestamp;
-use shared::code::{self, Draft, PER_DESTINATION, PER_SOURCE};
+use shared::code::counters::{self, Counters, Full, Trims};
+use shared::code::{self, Draft, PER_SOURCE, Sent};
 use shared::config::source_key;
-use shared::courier::{CodeMessage, NotSent};
+use shared::courier::{CodeMessage, NotSent, Use, bound_to};
 use shared::dynamo::{Failure, Item, Patience, Write, document, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::idempotency::IdempotencyKey;
 use shared::keyring::Keyring;
-use shared::send_budget::Budget;
+use shared::reserved::Asker;
 use shared::throttle::Window;
 use shared::user::Method;
 
-use crate::claim::{Denial, Place, Trims, read_log};
-use crate::{Request, Response, State, unanswered};
+use crate::claim::{Denial, Undo};
+use crate::{Request, Response, State};
 
 const METHOD: Method = Method::Sms;
 
@@ -69,11 +70,11 @@ pub async fn issue(
             Ok(()) => return case.send(&draft, key.as_ref(), &answer).await,
             // It may have taken effect all the same: nothing was sent, so nothing may stand.
             Err(failure @ Failure::Unavailable(_)) => {
-                case.undo(&draft, key.as_ref()).await;
+                case.undo(&draft, key.as_ref(), Undo::IfClaimed).await;
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = case.lost(&failure)?;
+                trims = case.counters().lost(&failure).map_err(|full| case.refused(full))?;
                 patience.wait(&app.entropy).await?;
             }
         }
@@ -120,37 +121,35 @@ impl<'a> Case<'a> {
             Some(Denial::MethodNotEnabled)
         } else if !recipient.phone_country.as_ref().is_some_and(|at| self.state.app.config.sms_countries.contains(at)) {
             Some(Denial::DestinationNotAllowed)
-        } else if let Some(at) = code::resend_at(challenge, *now) {
+        } else if let Some(at) = challenge.sent(METHOD).resend_at(*now) {
             Some(Denial::TooSoon(at))
         } else {
-            PER_SOURCE.full_until(&self.sends_of_source, *now).map(|(until, limit)| Denial::TooMany(until, limit))
+            PER_SOURCE.full_until(&self.sends_of_source, *now).map(|(until, limit)| Denial::Full(Full::Until(until, limit)))
         };
         refusal.map_or(Ok(()), |denial| Err(denial.problem(*now)))
     }
 
-    /// Why a claim did not go through: a limit says so, or what it was decided from has changed.
-    fn lost(&self, failure: &Failure) -> Result<Trims, Problem> {
-        let destination = read_log(failure, Place::Destination, &PER_DESTINATION, self.now);
-        let source = read_log(failure, Place::Source, &PER_SOURCE, self.now);
-        let Failure::Condition(reasons) = failure else { return Ok(Trims::default()) };
-        let Some((budget, others)) = reasons.split_last() else { return Ok(Trims::default()) };
-        // What the challenge has to say comes first: the next read finds it.
-        if others.iter().skip(Place::User as usize).any(Option::is_some) {
-            return Ok(Trims { destination: destination.ok().flatten(), source: source.ok().flatten() });
-        }
-        let told = |denial: Denial| denial.problem(self.now);
-        let trims = Trims { destination: destination.map_err(told)?, source: source.map_err(told)? };
-        if budget.is_some() && trims.destination.is_none() && trims.source.is_none() {
+    /// The refusal of a counter that is full.
+    fn refused(&self, full: Full) -> Problem {
+        if full == Full::Budget {
             let country = self.recipient().phone_country.as_deref();
             tracing::warn!(account.id = %self.account.id, sms.country = country, "the budget of texts is used up");
-            return Err(Denial::OutOfBudget.problem(self.now));
         }
-        Ok(trims)
+        full.problem(self.now)
     }
 
-    /// The budget that the text is taken from: the same that the account's users have.
-    fn budget(&self) -> Budget<'_> {
-        Budget { account: self.account.id, country: self.recipient().phone_country.as_deref().unwrap_or_default() }
+    /// What the code counts in: the windows and the budget that the account's users have. A recipient is known at no address, and has all
+    /// that known addresses have left.
+    fn counters(&self) -> Counters<'_> {
+        Counters {
+            account: self.account.id,
+            destination: self.phone(),
+            country: Some(self.recipient().phone_country.as_deref().unwrap_or_default()),
+            standing: counters::Standing::Entered,
+            asker: Asker::Anybody,
+            source: self.call.source,
+            now: self.now,
+        }
     }
 
     fn phone(&self) -> &str {
@@ -161,23 +160,19 @@ impl<'a> Case<'a> {
         self.recipient().challenges.get(&self.ticket.name)
     }
 
-    fn sends(&self) -> u32 {
-        self.challenge().map_or(0, |challenge| challenge.sends)
+    /// The codes that were sent before this one.
+    fn sent(&self) -> Sent {
+        self.challenge().map(|challenge| challenge.sent(METHOD)).unwrap_or_default()
     }
 
-    /// The writes of the claim, in the order of [`Place`]; the budget's is the last.
+    /// The writes of the claim: the counters', the recipient's, the agreement's with its entry, and the record's of an idempotency key.
     fn claim(&self, draft: &Draft, trims: &Trims, key: Option<(&IdempotencyKey, &str)>) -> Result<Vec<Write>, Failure> {
-        let source = keys::source_sends(&source_key(self.call.source));
         let event = self.event(Action::CodeSent).with("reference", draft.stored.reference.as_str());
-        let mut writes = vec![
-            PER_DESTINATION.enter(keys::destination_sends(self.phone()), self.now, trims.destination.as_deref()),
-            PER_SOURCE.enter(source, self.now, trims.source.as_deref()),
-        ];
+        let mut writes = self.counters().enter(trims);
         writes.extend(self.standing.step(self.code_update(draft)?, [event], self.now)?);
         if let Some((key, answer)) = key {
             writes.push(key.claim(answer, self.now)?);
         }
-        writes.push(self.budget().take(self.now));
         Ok(writes)
     }
 
@@ -186,18 +181,15 @@ impl<'a> Case<'a> {
         let update = self
             .standing
             .update()
-            .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :now")
-            .and(", #challenges.#c.#texts = :texts")
-            .value("texts", self.challenge().map(|challenge| challenge.texts_with(METHOD, self.now)).unwrap_or_default())
-            .when("#challenges.#c.#sends = :sends_before")
+            .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sent.#m = :sent, #challenges.#c.#texts = :texts")
             // A wrong code is counted without a new version, and may have been the one that locks the factor.
             .when("attribute_not_exists(#factors.#m.#failures) OR #factors.#m.#failures = :failures")
             .value("failures", self.recipient().factor(METHOD).failures)
             .name("m", METHOD.name())
             .value("code", document(&draft.stored)?)
-            .value("sends", self.sends() + 1)
-            .value("sends_before", self.sends())
-            .value("now", self.now);
+            .value("sent", document(&self.sent().and_now(self.now))?)
+            .value("texts", self.challenge().map(|challenge| challenge.texts_with(METHOD, self.now)).unwrap_or_default());
+        let update = unmoved(update, self.sent().count);
         let before = self.challenge().and_then(|challenge| challenge.codes.get(METHOD.name()));
         let update = match before {
             Some(before) => update
@@ -211,9 +203,9 @@ impl<'a> Case<'a> {
     async fn send(&self, draft: &Draft, key: Option<&IdempotencyKey>, answer: &Response) -> Outcome {
         match self.deliver(draft).await {
             Ok(()) => {}
-            Err(NotSent::Unknown) => unanswered(self.account.id, METHOD, self.now),
+            Err(NotSent::Unknown) => code::unanswered(self.account.id, METHOD, self.now),
             Err(not_sent @ NotSent::Refused) => {
-                self.undo(draft, key).await;
+                self.undo(draft, key, Undo::Claimed).await;
                 return Err(not_sent.into());
             }
         }
@@ -229,8 +221,9 @@ impl<'a> Case<'a> {
     async fn deliver(&self, draft: &Draft) -> Result<(), NotSent> {
         let base = self.call.base_url(self.state.app.config.base_url.as_deref());
         // The code is typed on this service's own page, which the link leads to.
-        let host = url::Url::parse(&base).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let host = bound_to(&[], &base);
         let message = CodeMessage {
+            used_for: Use::SignIn,
             organisation: &self.account.name,
             locale: self.agreement().locale,
             code: &draft.digits,
@@ -241,68 +234,53 @@ impl<'a> Case<'a> {
         self.state.courier.text(self.phone(), &message.sms()).await
     }
 
-    /// Takes back a claim whose message was not taken: the code, the cooldown, the count and both counters. Where even that fails, the send
-    /// stays counted: it errs on the side of fewer.
-    async fn undo(&self, draft: &Draft, key: Option<&IdempotencyKey>) {
+    /// Takes back a claim whose message was not taken, or one that may have been made: the code, the wait, the count and the counters.
+    /// Where even that fails, the send stays counted: it errs on the side of fewer.
+    async fn undo(&self, draft: &Draft, key: Option<&IdempotencyKey>, what: Undo) {
         let app = &self.state.app;
-        let mut patience = Patience::default();
-        loop {
-            let undone = match self.undoing(draft, key).await {
-                Ok(None) => return,
-                Ok(Some(writes)) => app.table.transact(writes).await,
-                Err(failure) => Err(failure),
-            };
-            match undone {
-                Ok(()) => return,
-                Err(Failure::Unavailable(_)) => break,
-                Err(_) if patience.wait(&app.entropy).await.is_err() => break,
-                Err(_) => {}
-            }
+        if app.table.transact_anew(|| self.undoing(draft, key, what), &app.entropy).await.is_err() {
+            tracing::error!("a send to a recipient that failed stays counted");
         }
-        tracing::error!("a send to a recipient that failed stays counted");
     }
 
-    /// The writes that take the claim back, over what stands now; none where it was not made.
-    async fn undoing(&self, draft: &Draft, key: Option<&IdempotencyKey>) -> Result<Option<Vec<Write>>, Failure> {
-        let logs = [keys::destination_sends(self.phone()), keys::source_sends(&source_key(self.call.source))];
-        let [destination, source] = logs.clone();
+    /// The writes that take the claim back, over what stands now; none where it was not made. Where the challenge has ended meanwhile, the
+    /// counters and the key are given back all the same.
+    async fn undoing(&self, draft: &Draft, key: Option<&IdempotencyKey>, what: Undo) -> Result<Option<Vec<Write>>, Failure> {
         let standing = Standing::keys(self.ticket.agreement, self.ticket.recipient).into_iter();
-        let mut items = self.state.app.table.get_all(standing.chain([destination, source]).collect()).await?.into_iter();
+        let wanted = standing.chain(self.counters().logs()).collect();
+        let mut items = self.state.app.table.get_all(wanted).await?.into_iter();
         let Some(standing) = Standing::read(&mut items)? else { return Ok(None) };
         let challenge = standing.recipient().challenges.get(&self.ticket.name);
         // Who has proved themselves otherwise meanwhile was given back what the challenge had taken.
         let given_back = challenge.is_some_and(|challenge| challenge.used_at.is_some());
-        let stands = challenge.and_then(|challenge| challenge.codes.get(METHOD.name()));
-        if stands.is_none_or(|code| code.mac != draft.stored.mac) {
+        let live = challenge.and_then(|challenge| challenge.codes.get(METHOD.name()));
+        let stands = live.is_some_and(|code| code.mac == draft.stored.mac);
+        if what == Undo::IfClaimed && !stands {
             return Ok(None);
         }
         let event = self.event(Action::CodeNotSent).failed().with("reference", draft.stored.reference.as_str());
-        let mut writes = standing.step(self.restoration(&standing, draft)?, [event], self.now)?;
-        for key in logs {
-            let moments = items.next().flatten().as_ref().map(Window::moments).unwrap_or_default();
-            writes.extend(Window::withdraw(key, self.now, &moments));
-        }
+        let recipient = if stands { self.restoration(&standing, draft)? } else { standing.unchanged() };
+        let mut writes = standing.step(recipient, [event], self.now)?;
+        writes.extend(self.counters().withdraw(&items.collect::<Vec<_>>(), !given_back));
         writes.extend(key.map(IdempotencyKey::free));
-        if !given_back {
-            writes.push(self.budget().give_back(self.now));
-        }
         Ok(Some(writes))
     }
 
     /// The update that gives the send back, and the code before.
     fn restoration(&self, stands: &Standing, draft: &Draft) -> Result<Write, Failure> {
-        let sent_at = self.challenge().map_or(Timestamp::default(), |challenge| challenge.sent_at);
         let update = stands
             .update()
-            .and(", #challenges.#c.#sends = :sends, #challenges.#c.#sent_at = :sent_at, #challenges.#c.#texts = :texts")
+            .and(", #challenges.#c.#texts = :texts")
             .value("texts", self.challenge().map(|challenge| challenge.texts.clone()).unwrap_or_default())
-            .when("#challenges.#c.#codes.#m.#mac.#h = :digest AND #challenges.#c.#sends = :claimed")
+            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
             .name("c", self.ticket.name.as_str())
             .name("m", METHOD.name())
-            .value("digest", draft.stored.mac.digest.as_str())
-            .value("claimed", self.sends() + 1)
-            .value("sends", self.sends())
-            .value("sent_at", sent_at);
+            .value("digest", draft.stored.mac.digest.as_str());
+        let update = unmoved(update, self.sent().count + 1);
+        let update = match self.sent() {
+            Sent { count: 0, .. } => update.remove("#challenges.#c.#sent.#m"),
+            sent => update.and(", #challenges.#c.#sent.#m = :sent").value("sent", document(&sent)?),
+        };
         let before = self.challenge().and_then(|challenge| challenge.codes.get(METHOD.name()));
         let Some(before) = before else { return Ok(update.remove("#challenges.#c.#codes.#m")) };
         let place = self.challenge().and_then(|challenge| challenge.superseded.get(METHOD.name())).map_or(0, Vec::len);
@@ -323,8 +301,16 @@ impl<'a> Case<'a> {
             destination: self.recipient().masked_phone().unwrap_or_default(),
             reference: draft.stored.reference.clone(),
             expires_in: code::LIFETIME.as_secs(),
-            resend_in: code::cooldown(self.sends() + 1).as_secs(),
+            resend_in: self.sent().and_now(self.now).cooldown().as_secs(),
             code_length: code::length(METHOD),
         }
+    }
+}
+
+/// Adds the condition that so many codes were sent for the challenge.
+fn unmoved(update: Write, count: u32) -> Write {
+    match count {
+        0 => update.when("attribute_not_exists(#challenges.#c.#sent.#m)"),
+        count => update.when("#challenges.#c.#sent.#m.#count = :sent_before").value("sent_before", count),
     }
 }

@@ -7,11 +7,11 @@ use shared::completion::Completion;
 use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
 use shared::http::{Call, Problem, Slug};
 use shared::send_budget::Budget;
+use shared::send_budget::credit::Credit;
 use shared::sign_in::Answer;
 use shared::user::{Method, User, factor};
 
 use crate::Try;
-use crate::credit::Credit;
 use crate::evidence::{Evidence, Verdict};
 
 impl Try {
@@ -101,9 +101,20 @@ impl Try {
     /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
     fn consumption(&self, evidence: &Evidence) -> Write {
         let update = factor::clear(self.before.touch(), "m", self.origin()).name("m", self.method.name());
+        let update = self.verified(update);
         // What an administrator reset is over once something was proved.
         let update = if self.before.reset_at.is_some() { update.remove("#reset_at") } else { update };
         self.ticket.guard(evidence.consume(update, self.now), self.now)
+    }
+
+    /// Adds that the contact which the code went to is verified. Another contact ends the challenges: it is the one that counts.
+    fn verified(&self, update: Write) -> Write {
+        let name = match self.method {
+            Method::Sms => "phone_verified",
+            Method::Email => "email_verified",
+            Method::Totp | Method::RecoveryCode => return update,
+        };
+        update.and(&format!(", #{name} = :verified")).value("verified", true)
     }
 
     /// Whether a right code is still right on the item as it stands now.

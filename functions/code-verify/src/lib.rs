@@ -5,7 +5,6 @@
 
 mod conclusion;
 mod count;
-mod credit;
 mod evidence;
 mod recipient;
 

@@ -15,12 +15,12 @@ use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::keyring::Keyring;
 use shared::secret;
 use shared::send_budget::Budget;
+use shared::send_budget::credit::Credit;
 use shared::sign_in::{Answer, Authenticated};
 use shared::user::known::Origin;
 use shared::user::{Method, factor};
 
 use crate::count::Count;
-use crate::credit::Credit;
 
 const METHOD: Method = Method::Sms;
 

@@ -24,6 +24,7 @@ use shared::clock::Timestamp;
 use shared::courier::Courier;
 use shared::dynamo::keys::{DUE_SHARDS, due_shard};
 use shared::dynamo::{Failure, Key, Patience, Write};
+use shared::notice;
 
 pub use report::Report;
 
@@ -149,7 +150,10 @@ async fn examined(app: &App, courier: &Courier, key: Key, now: Timestamp) -> Rep
 
 /// Deals with one item, as it stands now. A condition that did not hold, or a conflict, says that somebody else was at it.
 async fn deal_with(app: &App, courier: &Courier, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    if mails::stands_at(&key) {
+    if notice::is_log(&key) {
+        let holds = mails::tell(app, courier, &key, now, report).await?;
+        if holds { Ok(()) } else { records::remove(app, key, now, report).await }
+    } else if mails::stands_at(&key) {
         mails::send(app, courier, &key, report).await
     } else if sessions::stands_at(&key) {
         sessions::end(app, key, now, report).await

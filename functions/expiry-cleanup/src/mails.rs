@@ -1,8 +1,10 @@
-//! Mails that are owed: those whose request could not send them.
+//! Mails and texts that are owed: those whose request could not send them, and notices that had to wait for their hour.
 
 use shared::app::App;
+use shared::clock::Timestamp;
 use shared::courier::Courier;
 use shared::dynamo::{Failure, Key};
+use shared::notice;
 use shared::owed::{self, Delivery};
 
 use crate::Report;
@@ -12,13 +14,26 @@ pub fn stands_at(key: &Key) -> bool {
     key.pk.starts_with("OWED#") || key.sk.starts_with("RECIPIENT#")
 }
 
+/// Tells what a log of notices holds; answers whether it holds anything. What it does not is a counter like others.
+pub async fn tell(app: &App, courier: &Courier, key: &Key, now: Timestamp, report: &mut Report) -> Result<bool, Failure> {
+    let told = notice::release(app, courier, key, now).await?;
+    if let Some(delivery) = told {
+        count(delivery, report);
+    }
+    Ok(told.is_some())
+}
+
 /// Sends it.
 pub async fn send(app: &App, courier: &Courier, key: &Key, report: &mut Report) -> Result<(), Failure> {
-    match owed::deliver(app, courier, key).await? {
+    count(owed::deliver(app, courier, key).await?, report);
+    Ok(())
+}
+
+fn count(delivery: Delivery, report: &mut Report) {
+    match delivery {
         Delivery::Sent => report.mails_sent += 1,
         Delivery::Dropped => report.mails_dropped += 1,
         Delivery::Owed => report.mails_owed += 1,
         Delivery::Nothing => {}
     }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use shared::completion::Completion;
 use shared::dynamo::{Patience, Write, document, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::ids::FactorId;
-use shared::notice::Changed;
+use shared::notice::{Changed, Notices};
 use shared::recovery::{self, Codes};
 use shared::secret::{self, Secret, exposed_all};
 use shared::sign_in::Answer;
@@ -60,22 +60,28 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let code = code::typed(&request.code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
     let app = &state.app;
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
-    who.may_enrol()?;
     // Before the try is counted: where the key that sealed the secret is gone, nothing can be compared.
     let sealed = &pending(&who, request.factor)?.sealed;
     let key = Key::open(sealed, who.user.id, request.factor, &who.keyring)?;
     let enrolment = count(app, &mut who, request.factor).await?;
     // The count answered with a newer user than the one that was asked: another factor may have come since.
-    who.may_enrol()?;
+    may_confirm(&who, Some(&enrolment))?;
     match key.judge(code.expose(), None, who.now) {
         Verdict::Right(step) => accept(state, call, who, &enrolment, step).await,
         Verdict::Used | Verdict::Wrong => refuse(app, call, who, &enrolment).await,
     }
 }
 
-/// The enrolment that is to be confirmed, if there is one that takes a try.
+/// Whether the app may be confirmed: how fresh the second factor was is judged as of when it was begun.
+fn may_confirm(who: &Who, pending: Option<&Enrolment>) -> Result<(), Problem> {
+    who.may_enrol(Method::Totp, pending.map_or(who.now, Enrolment::begun_at))
+}
+
+/// The enrolment that is to be confirmed, if there is one that takes a try from who asks.
 fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
     let pending = who.user.enrolment.as_ref().filter(|pending| pending.id == factor && pending.expires_at > who.now);
+    // Who may not set one up at all is told so first.
+    may_confirm(who, pending)?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
     if pending.tries_left() == 0 {
         return Err(Refusal::TriesSpent(pending.expires_at)
@@ -111,7 +117,6 @@ async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, 
     if let (Some(place), Some(pending)) = (repeated, who.user.enrolment.clone()) {
         return Ok(Enrolment { tries: pending.tries.into_iter().take(place).collect(), ..pending });
     }
-    who.may_enrol()?;
     pending(who, factor)?;
     Err(failure.into())
 }
@@ -121,18 +126,18 @@ async fn accept(state: &State, call: &Call, mut who: Who, enrolment: &Enrolment,
     let app = &state.app;
     let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
     let placed = Authenticator { id: enrolment.id, sealed: enrolment.sealed.clone(), last_step: step, enrolled_at: who.now };
-    let completion = who.completion(app, call)?;
+    let completion = who.completion(Method::Totp, app, call)?;
     let mut patience = Patience::default();
+    let mut notices = Notices::default();
     loop {
-        let mut notices = who.notices(Changed::AppEnrolled)?;
         let mut writes =
             placement(&who, event(&who, call, enrolment), &placed, &stored, completion.as_ref().map(|(end, _)| end))?;
-        writes.extend(notices.take_writes());
-        if who.settle(app, writes, &mut patience).await? {
+        writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppEnrolled)?);
+        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
             notices.deliver(app, &state.courier).await;
             break;
         }
-        who.may_enrol()?;
+        may_confirm(&who, Some(enrolment))?;
         // The try itself is counted: what matters is that it is still the one to be confirmed.
         if who.user.enrolment.as_ref().is_none_or(|pending| pending.id != enrolment.id) {
             return Err(Problem::new(Slug::NotFound));
@@ -187,7 +192,7 @@ async fn refuse(app: &App, call: &Call, mut who: Who, enrolment: &Enrolment) -> 
     loop {
         let event = event(&who, call, enrolment).failed().with("reason", "wrong-code");
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
-        if who.settle(app, writes, &mut patience).await? {
+        if who.settle(app, writes, &mut patience, |_| {}).await? {
             let left = enrolment.tries_left().saturating_sub(1);
             return Err(Problem::new(Slug::CodeInvalid).with("attempts_left", left));
         }

@@ -7,6 +7,7 @@ use shared::http::{Call, Outcome, Reply};
 use shared::ids::FactorId;
 use shared::secret::{Secret, exposed};
 use shared::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
+use shared::user::Method;
 use utoipa::ToSchema;
 
 use crate::State;
@@ -59,13 +60,13 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let sealed = key.seal(who.user.id, id, &who.keyring, who.now)?;
     let enrolment = Enrolment { id, sealed, expires_at: who.now.plus(ENROLMENT_LIFETIME), tries: Vec::new() };
     loop {
-        who.may_enrol()?;
+        who.may_enrol(Method::Totp, who.now)?;
         // It takes the place of one that was begun before and not confirmed.
         let update = who.user.touch().and(", #enrolment = :enrolment").value("enrolment", document(&enrolment)?);
         let update = who.guard(update.set_due(enrolment.expires_at));
         let event = who.event(Action::EnrolmentBegun, call).with("method", "totp").with("factor", id.to_string());
         let writes = who.user.change(update, [event], who.now)?;
-        if who.settle(app, writes, &mut patience).await? {
+        if who.settle(app, writes, &mut patience, |_| {}).await? {
             break;
         }
     }

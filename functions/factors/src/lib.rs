@@ -2,9 +2,11 @@
 //! and password.
 //!
 //! Whoever changes them has proved a second factor in the last five minutes; only who never had one sets up the first with less. Each
-//! change is one transaction on the user's item, with its audit entry and the mails that tell of it.
+//! change is one transaction on the user's item, with its audit entry and the notices that tell of it. A phone or a mail address counts
+//! once the code that was sent there was typed.
 
 mod confirm;
+mod contact;
 mod current_password;
 mod enrol;
 mod list;
@@ -19,8 +21,13 @@ use std::sync::Arc;
 use shared::app::App;
 use shared::courier::Courier;
 use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::user::Method;
 
 pub use confirm::{Request as ConfirmApp, Response as ConfirmedApp};
+pub use contact::{
+    ConfirmMailbox, ConfirmPhone, Confirmed as ConfirmedContact, EmailRequest as EnrolMailbox, PhoneRequest as EnrolPhone,
+    Response as EnrolledContact,
+};
 pub use enrol::{Request as EnrolApp, Response as EnrolledApp};
 pub use list::Response as Factors;
 pub use profile::Request as PatchMe;
@@ -31,7 +38,7 @@ pub use recovery_codes::Response as RecoveryCodes;
 pub struct State {
     /// The app.
     pub app: App,
-    /// SES.
+    /// SES and SNS.
     pub courier: Courier,
 }
 
@@ -43,6 +50,12 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
         Operation::ConfirmApp => confirm::handle(&state, &call).await,
         Operation::ListFactors => list::handle(&state, &call).await,
         Operation::RemoveApp => remove::handle(&state, &call).await,
+        Operation::EnrolPhone => contact::enrol_phone(&state, &call).await,
+        Operation::EnrolMailbox => contact::enrol_mailbox(&state, &call).await,
+        Operation::ConfirmPhone => contact::confirm_phone(&state, &call).await,
+        Operation::ConfirmMailbox => contact::confirm_mailbox(&state, &call).await,
+        Operation::RemovePhone => contact::remove(&state, &call, Method::Sms).await,
+        Operation::RemoveMailbox => contact::remove(&state, &call, Method::Email).await,
         Operation::PatchMe => profile::handle(&state, &call).await,
         Operation::MakeRecoveryCodes => recovery_codes::handle(&state, &call).await,
         _ => Err(Problem::new(Slug::NotFound)),

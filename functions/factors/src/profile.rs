@@ -1,4 +1,4 @@
-//! `PATCH /v1/me`: a user's own phone, mail address, password and language.
+//! `PATCH /v1/me`: a user's own password and language. A phone or a mail address is proved first: see [`crate::contact`].
 
 use serde::Deserialize;
 use shared::account::Locale;
@@ -8,7 +8,7 @@ use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
 use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
 use shared::me::Response;
-use shared::notice;
+use shared::notice::{self, Notices};
 use shared::secret::Secret;
 use shared::signed_in::{SignedIn, signed_in};
 use shared::user::change::{self, Change};
@@ -23,14 +23,6 @@ use crate::{State, current_password};
 #[serde(deny_unknown_fields)]
 #[schema(as = PatchMe)]
 pub struct Request {
-    /// A mail address in ASCII. Another one ends the sign-ins that are under way.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "ann@example.com", max_length = 254)]
-    pub email: Member<String>,
-    /// A phone number that is given out, E.164. Another one ends the sign-ins that are under way.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "+12025550100")]
-    pub phone: Member<String>,
     /// 8 to 256 characters in NFKC, in the place of the one before, and only with it; at least 15 where it may let an internal user in by
     /// itself. Not one of those that are used most, nor the username or the organisation's name. Ends the sign-ins that are under way.
     /// Who was given no password sets none: 403.
@@ -64,6 +56,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         change.hash(Member::Set(new), &app.entropy).await?;
     }
     let mut patience = Patience::default();
+    let mut notices = Notices::default();
     loop {
         let mut patched = change.over(&who.user, None, now);
         if patched.proof_generation != who.user.proof_generation {
@@ -76,10 +69,18 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
             return Ok(Reply::ok(&Response::of(who)).etag(version));
         }
         let told = change::told(&changed, &patched);
-        let mut notices = notice::owe(&who.user, &patched, &who.account, who.settings.locale, &told, now)?;
+        let notice = notice::Change {
+            before: &who.user,
+            after: &patched,
+            account: &who.account,
+            locale: who.settings.locale,
+            changed: &told,
+            sms_countries: &app.config.sms_countries,
+        };
         let event = change::event(&changed, &patched, Actor::User(patched.id)).from(call.source);
-        let writes = change.writes(&who.user, &patched, None, notices.take_writes(), event, now)?.writes;
+        let writes = change.writes(&who.user, &patched, None, notices.owe(&notice, now)?, event, now)?.writes;
         let written = app.table.transact(writes).await;
+        notices.learn(&written);
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             notices.deliver(app, &state.courier).await;
             let version = patched.version;
@@ -112,10 +113,8 @@ fn read(request: Request) -> Result<(Change, Option<Passwords>), Problem> {
         }
     }
     let new = new.and_then(|password| faults.hold("/password", &password, fields::password));
-    let email = request.email.filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
-    let phone = request.phone.filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
     faults.finish()?;
-    let change = Change { email, phone, locale: request.locale, ..Change::default() };
+    let change = Change { locale: request.locale, ..Change::default() };
     Ok((change, new.zip(current).map(|(new, current)| Passwords { new, current })))
 }
 

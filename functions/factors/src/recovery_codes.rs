@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::audit::Action;
 use shared::dynamo::{Patience, document};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::notice::Changed;
+use shared::notice::{Changed, Notices};
 use shared::recovery;
 use shared::secret::{Secret, exposed_all};
 use shared::user::Method;
@@ -29,6 +29,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
     call.no_body()?;
     let mut patience = Patience::default();
+    let mut notices = Notices::default();
     loop {
         who.may_change()?;
         // They stand in for an app: without one there is nothing to stand in for.
@@ -39,10 +40,9 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let event = who.event(Action::RecoveryCodesMade, call).with("count", recovery_codes.len());
         let update = who.user.touch().and(", #recovery = :recovery").value("recovery", document(&stored)?);
         let update = who.end_others(who.guard(update.when("attribute_exists(#app)")))?;
-        let mut notices = who.notices(Changed::RecoveryCodes)?;
         let mut writes = who.user.change(update, [event], who.now)?;
-        writes.extend(notices.take_writes());
-        if who.settle(app, writes, &mut patience).await? {
+        writes.extend(who.notices(app, &mut notices, &who.user, Changed::RecoveryCodes)?);
+        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::created(&Response { recovery_codes }));
         }

@@ -3,7 +3,8 @@
 use shared::audit::Action;
 use shared::dynamo::Patience;
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::notice::Changed;
+use shared::notice::{Changed, Notices};
+use shared::user::Method;
 
 use crate::State;
 use crate::who::Who;
@@ -14,15 +15,16 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
     call.no_body()?;
     let mut patience = Patience::default();
+    let mut notices = Notices::default();
     loop {
         who.may_change()?;
         let id = who.user.app.as_ref().map(|app| app.id).ok_or_else(|| Problem::new(Slug::NotFound))?;
+        who.may_remove(Method::Totp)?;
         let event = who.event(Action::FactorRemoved, call).with("method", "totp").with("factor", id.to_string());
         let update = who.user.remove_app().when("#app.#id = :factor").value("factor", id.to_string());
-        let mut notices = who.notices(Changed::AppRemoved)?;
         let mut writes = who.user.change(who.end_others(who.guard(update))?, [event], who.now)?;
-        writes.extend(notices.take_writes());
-        if who.settle(app, writes, &mut patience).await? {
+        writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppRemoved)?);
+        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }

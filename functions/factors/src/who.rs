@@ -9,12 +9,13 @@ use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Challenge, Refusal, Ticket};
 use shared::clock::Timestamp;
 use shared::completion::Completion;
-use shared::dynamo::{Failure, Patience, Write, keys, read};
+use shared::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
+use shared::http::refusals::too_many_changes;
 use shared::http::{Call, Problem, Slug};
 use shared::keyring::Keyring;
 use shared::notice::{self, Changed, Notices};
 use shared::secret::Secret;
-use shared::signed_in::{SignedIn, signed_in, unauthorized};
+use shared::signed_in::{SignedIn, claims, signed_in_beside, unauthorized};
 use shared::user::known::Source;
 use shared::user::{Method, User};
 
@@ -39,20 +40,37 @@ enum Shown {
 impl Who {
     /// Whoever shows an access token.
     pub async fn by_token(app: &App, call: &Call) -> Result<Self, Problem> {
-        let now = call.arrived_at;
-        let keyring = app.keyrings.current(now).await;
-        let SignedIn { claims, user, account, settings } = signed_in(app, call, &keyring, now).await?;
-        Ok(Self { user, account, settings, keyring, now, shown: Shown::Token(claims) })
+        Self::by_either(app, call, None).await
     }
 
     /// Whoever shows a challenge, or an access token where there is none.
     pub async fn by_either(app: &App, call: &Call, challenge: Option<&Secret<String>>) -> Result<Self, Problem> {
-        let Some(challenge) = challenge else { return Self::by_token(app, call).await };
+        Ok(Self::beside(app, call, challenge, |_| Ok(Vec::new())).await?.0)
+    }
+
+    /// The same, and what was read in the same request: `more` is told by what name the caller goes.
+    pub async fn beside(
+        app: &App,
+        call: &Call,
+        challenge: Option<&Secret<String>>,
+        more: impl FnOnce(&str) -> Result<Vec<Key>, Problem>,
+    ) -> Result<(Self, Vec<Option<Item>>), Problem> {
         let now = call.arrived_at;
         let keyring = app.keyrings.current(now).await;
+        let Some(challenge) = challenge else {
+            let claims = claims(app, call, &keyring, now)?;
+            let more = more(&claims.sub)?;
+            let (SignedIn { claims, user, account, settings }, items) = signed_in_beside(app, call, claims, more).await?;
+            return Ok((Self { user, account, settings, keyring, now, shown: Shown::Token(claims) }, items));
+        };
         let ticket = Ticket::read(challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
-        let wanted = std::iter::once(keys::user(ticket.user)).chain(ticket.settings_keys()).collect();
-        let mut items = app.table.get_all(wanted).await?.into_iter();
+        let more = more(&ticket.name)?;
+        let settings_keys = ticket.settings_keys();
+        let beside = 1 + settings_keys.len();
+        let wanted = std::iter::once(keys::user(ticket.user)).chain(settings_keys).chain(more).collect();
+        let mut items = app.table.get_all(wanted).await?;
+        let more = items.split_off(beside.min(items.len()));
+        let mut items = items.into_iter();
         let (Some(user), Some(account)) = (items.next().flatten(), items.next().flatten()) else {
             return Err(Refusal::Unknown.problem(now));
         };
@@ -60,32 +78,54 @@ impl Who {
         call.allow_origins(&account.settings()?.origins);
         let group = ticket.foreseen(items.next().flatten());
         let settings = account.settings_in(user.group.as_deref(), group, &app.table).await?;
-        Ok(Self { user, account, settings, keyring, now, shown: Shown::Challenge(ticket, challenge.clone()) })
+        Ok((Self { user, account, settings, keyring, now, shown: Shown::Challenge(ticket, challenge.clone()) }, more))
     }
 
     /// Whether a factor may be changed.
     pub fn may_change(&self) -> Result<(), Problem> {
+        self.was_fresh_at(self.now)
+    }
+
+    /// Whether a second factor was proved lately enough before `moment`: of a confirmation, when its enrolment began.
+    fn was_fresh_at(&self, moment: Timestamp) -> Result<(), Problem> {
         match &self.shown {
-            Shown::Token(claims) if claims.is_fresh(self.now) => Ok(()),
+            Shown::Token(claims) if claims.is_fresh(moment) => Ok(()),
             Shown::Token(_) | Shown::Challenge(..) => Err(Problem::new(Slug::FreshSecondFactorRequired)),
         }
     }
 
-    /// Whether an app may be set up. Who has no factor, and never had one, may with the first alone.
-    pub fn may_enrol(&self) -> Result<(), Problem> {
+    /// Whether a factor may be set up, or confirmed that was begun at `begun_at`. Who has none, and never had one, may with the first
+    /// alone, where the account has it on. A contact is of use also where it is not, for what is told by it.
+    pub fn may_enrol(&self, method: Method, begun_at: Timestamp) -> Result<(), Problem> {
         let methods = self.settings.second_factor.methods;
         let first = match &self.shown {
-            Shown::Token(_) => self.user.may_enrol(methods, false, self.now),
+            Shown::Token(_) => self.user.may_enrol(method, methods, false, self.now),
             // How it was opened decided whether a reset lets it in: a reset ends those that were open.
             Shown::Challenge(..) => {
                 let open = self.challenge()?.is_some_and(|open| open.enrols && open.first.admits_enrolment());
-                open && self.user.may_enrol(methods, true, self.now)
+                open && self.user.may_enrol(method, methods, true, self.now)
             }
         };
-        if !Method::Totp.is_on(methods) {
+        let wanted_as_factor = method == Method::Totp || matches!(self.shown, Shown::Challenge(..));
+        if wanted_as_factor && !method.is_on(methods) {
             return Err(Problem::new(Slug::MethodNotEnabled));
         }
-        if first { Ok(()) } else { self.may_change() }
+        if first { Ok(()) } else { self.was_fresh_at(begun_at) }
+    }
+
+    /// Whether the factor can go: an external user is not left without one that can be used.
+    pub fn may_remove(&self, method: Method) -> Result<(), Problem> {
+        self.may_change()?;
+        let last = self.user.is_last(method, self.settings.second_factor.methods);
+        if last { Err(Problem::new(Slug::LastFactor)) } else { Ok(()) }
+    }
+
+    /// Whether the user changes the own contact of `method` once more today.
+    pub fn may_change_contact(&self, method: Method) -> Result<(), Problem> {
+        match self.user.changes_until(method, self.now) {
+            Some((until, limit)) => Err(too_many_changes(until, limit, self.now)),
+            None => Ok(()),
+        }
     }
 
     /// The challenge, if that is what was shown and it can be gone on with.
@@ -118,16 +158,24 @@ impl Who {
         }
     }
 
-    /// The end of the challenge by an app, and its token, where one was shown.
-    pub fn completion(&self, app: &App, call: &Call) -> Result<Option<(Completion, Secret<String>)>, Problem> {
+    /// The end of the challenge by the factor that was set up, and its token, where one was shown.
+    pub fn completion(&self, method: Method, app: &App, call: &Call) -> Result<Option<(Completion, Secret<String>)>, Problem> {
         let (Shown::Challenge(ticket, token), Some(challenge)) = (&self.shown, self.challenge()?) else { return Ok(None) };
         let source = Source::of(self.user.id, call.source, &self.keyring, self.now)?;
-        Ok(Some((Completion::of(ticket, challenge, Method::Totp, &source, &app.entropy, self.now), token.clone())))
+        Ok(Some((Completion::of(ticket, challenge, method, &source, &app.entropy, self.now), token.clone())))
     }
 
-    /// The mails that tell this user of a change.
-    pub fn notices(&self, changed: Changed) -> Result<Notices, Problem> {
-        Ok(notice::owe(&self.user, &self.user, &self.account, self.settings.locale, &[changed], self.now)?)
+    /// The writes that owe the notices of a change that makes `after` of this user.
+    pub fn notices(&self, app: &App, notices: &mut Notices, after: &User, changed: Changed) -> Result<Vec<Write>, Failure> {
+        let change = notice::Change {
+            before: &self.user,
+            after,
+            account: &self.account,
+            locale: self.settings.locale,
+            changed: &[changed],
+            sms_countries: &app.config.sms_countries,
+        };
+        notices.owe(&change, self.now)
     }
 
     /// An entry of what this user does.
@@ -136,11 +184,18 @@ impl Who {
     }
 
     /// Makes a change that is decided from the user as it was read: `false` where something else was faster, and it is to be decided
-    /// anew from the user as it stands.
-    pub async fn settle(&mut self, app: &App, writes: Vec<Write>, patience: &mut Patience) -> Result<bool, Problem> {
+    /// anew from the user as it stands. `learn` is told what became of the transaction.
+    pub async fn settle(
+        &mut self,
+        app: &App,
+        writes: Vec<Write>,
+        patience: &mut Patience,
+        mut learn: impl FnMut(&Result<(), Failure>),
+    ) -> Result<bool, Problem> {
         // A link that is spent stays so: what it opened is over, whatever else stands.
         let spends = writes.iter().position(|write| write.key().pk.starts_with("LINK#"));
         let written = app.table.transact(writes).await;
+        learn(&written);
         if spends.is_some_and(|place| written.as_ref().is_err_and(|failure| failure.stood_at(place).is_some())) {
             return Err(Refusal::Used.problem(self.now));
         }

@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use shared::account::{Account, Foreseen, Settings};
 use shared::audit::{Action, Actor, Event};
 use shared::clock::Timestamp;
-use shared::code::{PER_DESTINATION, PER_SOURCE};
+use shared::code::PER_SOURCE;
 use shared::config::source_key;
 use shared::courier::Message;
 use shared::dynamo::{Failure, Key, Patience, Write, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, refusals};
 use shared::idempotency::IdempotencyKey;
 use shared::ids::AccountId;
-use shared::link::{self, Envelope, Link, Purpose, Token};
+use shared::link::{self, Envelope, FORGOTTEN, Link, Purpose, Token};
 use shared::owed::{self, Mail, Owed};
 use shared::throttle::Window;
 use shared::user::credential::Credential;
@@ -192,7 +192,7 @@ impl Case {
         let account: Option<Account> = next().map(read).transpose()?;
         let credential: Option<Credential> = next().map(read).transpose()?;
         call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
-        let logs = [(&PER_DESTINATION, next()), (&PER_SOURCE, next())];
+        let logs = [(&FORGOTTEN, next()), (&PER_SOURCE, next())];
         if let Some(reply) = key.map(|key| key.answer_again(next(), now)).transpose()?.flatten() {
             return Ok(Known::Answered(reply));
         }
@@ -243,7 +243,7 @@ impl Case {
         let name = keys::name_sends(self.id, &self.username);
         let source = keys::source_links(&source_key(call.source));
         let mut writes = vec![
-            PER_DESTINATION.enter(name, self.now, limits.name.as_deref()),
+            FORGOTTEN.enter(name, self.now, limits.name.as_deref()),
             PER_SOURCE.enter(source, self.now, limits.source.as_deref()),
         ];
         let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id())).from(call.source);
@@ -271,7 +271,7 @@ impl Case {
             (keys::owed(&id), event, vec![owed::standalone(&id, owed, self.now)?])
         };
         writes.extend(self.subject.tell(self.id, None, [event], self.now)?);
-        writes.push(PER_DESTINATION.enter(keys::destination_links(to), self.now, limits.mailbox.as_deref()));
+        writes.push(FORGOTTEN.enter(keys::destination_links(to), self.now, limits.mailbox.as_deref()));
         writes.extend(owing);
         Ok((Some(mail), writes))
     }
@@ -303,13 +303,13 @@ impl Case {
             let full = moments.as_ref().and_then(|moments| window.full_until(moments, self.now));
             (moments, full)
         };
-        let (name, name_full) = read_log(NAME, &PER_DESTINATION);
+        let (name, name_full) = read_log(NAME, &FORGOTTEN);
         let (source, source_full) = read_log(SOURCE, &PER_SOURCE);
         if let Some((until, limit)) = name_full.or(source_full) {
             return Err(refusals::too_many_sends(until, limit, self.now));
         }
         // Both counts, the subject and its entry stand before it.
-        let (mailbox, mailbox_full) = read_log(SOURCE + 3, &PER_DESTINATION);
+        let (mailbox, mailbox_full) = read_log(SOURCE + 3, &FORGOTTEN);
         Ok(Limits { name, source, mailbox, mailbox_full: mailbox_was_full || mailbox_full.is_some() })
     }
 }

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use shared::account::{Account, Foreseen, Locale};
+use shared::account::{Account, Foreseen};
 use shared::audit::{Action, Actor, Event};
 use shared::challenge::{Challenge, Refusal, Ticket};
 use shared::clock::Timestamp;
-use shared::courier::Message;
-use shared::dynamo::{Key, Patience, Write, document, keys, read};
+use shared::dynamo::{Patience, Write, document, keys, read};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::link;
-use shared::owed::{self, Mail, Owed};
+use shared::notice::{self, Changed, Notices};
 use shared::secret::Secret;
 use shared::user::new_password::NewPassword;
 use shared::user::{User, attempts, fields, password};
@@ -48,14 +47,24 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     rules.check(&new).map_err(|why| Problem::invalid_field("/password", why))?;
     let hash = password::hash(new, &app.entropy).await?;
     let mut patience = Patience::default();
+    let mut notices = Notices::default();
     loop {
         let challenge = grant(&user, &ticket, now)?;
         let mut writes = writes(&user, &ticket, challenge, &hash, call, now)?;
         let locale = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale;
-        let (mail, owing) = notice(&user, &account, locale, &ticket, now)?.unzip();
-        writes.extend(owing);
-        if patience.settled(app.table.transact(writes).await, &app.entropy).await? {
-            owed::deliver_all(app, &state.courier, mail).await;
+        let notice = notice::Change {
+            before: &user,
+            after: &user,
+            account: &account,
+            locale,
+            changed: &[Changed::Password],
+            sms_countries: &app.config.sms_countries,
+        };
+        writes.extend(notices.owe(&notice, now)?);
+        let written = app.table.transact(writes).await;
+        notices.learn(&written);
+        if patience.settled(written, &app.entropy).await? {
+            notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }
         (user, _) = find(state, call, &ticket, now).await?;
@@ -120,19 +129,4 @@ fn writes(
     writes.push(name.value("user", user.id.to_string()).value("hash", hash));
     writes.extend(attempts::end_all(user.account, &user.username));
     Ok(writes)
-}
-
-/// The mail that tells the user of it, and where it stands until it is sent.
-fn notice(
-    user: &User,
-    account: &Account,
-    locale: Locale,
-    ticket: &Ticket,
-    now: Timestamp,
-) -> Result<Option<(Key, Write)>, Problem> {
-    let Some(to) = user.email.clone() else { return Ok(None) };
-    let locale = user.locale.unwrap_or(locale);
-    let mail = Mail { account: account.id, organisation: account.name.clone(), to, locale, message: Message::PasswordChanged };
-    let id = format!("password#{}", ticket.name);
-    Ok(Some((keys::owed(&id), owed::standalone(&id, Owed::new(mail, now), now)?)))
 }

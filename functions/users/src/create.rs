@@ -11,6 +11,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Write, keys};
 use shared::http::{Call, Faults, Outcome, Problem, Reply, Slug};
 use shared::ids::UserId;
+use shared::reserved;
 use shared::secret::Secret;
 use shared::user::credential::Credential;
 use shared::user::fields;
@@ -32,6 +33,9 @@ pub struct Request {
     pub username: String,
     /// Staff or counterparty.
     pub kind: Kind,
+    /// What the person is called: 1 to 100 characters. Shown to people.
+    #[schema(example = "Ann Alder", min_length = 1, max_length = 100)]
+    pub name: Option<String>,
     /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not one of those that are used most, nor
     /// the username or the organisation's name. Without one the user signs in by other means alone.
     #[schema(value_type = Option<String>, example = "correct horse battery", min_length = 8, max_length = 256)]
@@ -83,6 +87,7 @@ impl Request {
         let settings = account.settings()?;
         let mut faults = Faults::default();
         let username = faults.hold("/username", self.username.as_str(), fields::username).unwrap_or_default();
+        let name = self.name.and_then(|text| faults.hold("/name", text.as_str(), fields::name));
         let password = self.password.as_ref().and_then(|password| faults.hold("/password", password, fields::password));
         let rules = NewPassword::of(&username, self.kind, account, &settings);
         let password = password.and_then(|password| faults.hold("/password", password, |it| rules.check(&it).map(|()| it)));
@@ -96,6 +101,7 @@ impl Request {
             id,
             account: account.id,
             username,
+            name,
             kind: self.kind,
             group,
             email,
@@ -103,6 +109,13 @@ impl Request {
             phone_country,
             phone_since: None,
             email_since: None,
+            phone_verified: false,
+            email_verified: false,
+            pending_sms: None,
+            pending_email: None,
+            phone_changes: Vec::new(),
+            email_changes: Vec::new(),
+            sends: reserved::Log::default(),
             locale: self.locale,
             sso_subject,
             sso_issuer: None,

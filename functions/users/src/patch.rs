@@ -8,7 +8,7 @@ use shared::dynamo::{Failure, Patience, keys, read};
 use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
 use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
-use shared::notice;
+use shared::notice::{self, Notices};
 use shared::secret::Secret;
 use shared::user::change::{self, Change, Planned};
 use shared::user::credential::Credential;
@@ -29,6 +29,10 @@ pub struct Request {
     #[serde(default, deserialize_with = "given")]
     #[schema(example = "ann@example.com", min_length = 1, max_length = 128, nullable = false)]
     pub username: Option<String>,
+    /// What the person is called: 1 to 100 characters. Shown to people.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Ann Alder", min_length = 1, max_length = 100)]
+    pub name: Member<String>,
     /// Staff or counterparty.
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
@@ -38,11 +42,11 @@ pub struct Request {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "correct horse battery", min_length = 8, max_length = 256)]
     pub password: Member<Secret<String>>,
-    /// A mail address in ASCII. Another one ends the sign-ins that are under way.
+    /// A mail address in ASCII. Another one counts at once, is not verified, and ends the sign-ins that are under way.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "ann@example.com", max_length = 254)]
     pub email: Member<String>,
-    /// A phone number that is given out, E.164. Another one ends the sign-ins that are under way.
+    /// A mobile number, E.164. Another one counts at once, is not verified, and ends the sign-ins that are under way.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "+12025550100")]
     pub phone: Member<String>,
@@ -82,6 +86,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let issuer = settings.sso.map(|sso| sso.issuer);
     let now = call.arrived_at;
     let mut patience = Patience::default();
+    let mut notices = Notices::default();
     loop {
         let patched = change.over(&user, issuer.as_deref(), now);
         let changed = change.names(&user, &patched)?;
@@ -92,9 +97,18 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let event = change::event(&changed, &patched, caller.actor).from(call.source);
         let told = change::told(&changed, &patched);
         let locale = user::locale(app, &caller.account, &patched).await?;
-        let mut notices = notice::owe(&user, &patched, &caller.account, locale, &told, now)?;
-        let Planned { writes, claim } = change.writes(&user, &patched, credential, notices.take_writes(), event, now)?;
+        let notice = notice::Change {
+            before: &user,
+            after: &patched,
+            account: &caller.account,
+            locale,
+            changed: &told,
+            sms_countries: &app.config.sms_countries,
+        };
+        let owed = notices.owe(&notice, now)?;
+        let Planned { writes, claim } = change.writes(&user, &patched, credential, owed, event, now)?;
         let written = app.table.transact(writes).await;
+        notices.learn(&written);
         if claim.is_some_and(|claim| written.as_ref().is_err_and(|failure| failure.stood_at(claim).is_some())) {
             return Err(sso_subject::taken());
         }
@@ -114,6 +128,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
 fn read_change(request: &Request) -> Result<(Change, Member<Secret<String>>), Problem> {
     let mut faults = Faults::default();
     let username = request.username.as_deref().and_then(|text| faults.hold("/username", text, fields::username));
+    let name = request.name.clone().filter_map(|text| faults.hold("/name", text.as_str(), fields::name));
     let password = request.password.clone().filter_map(|password| faults.hold("/password", &password, fields::password));
     let email = request.email.clone().filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
     let phone = request.phone.clone().filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
@@ -123,7 +138,7 @@ fn read_change(request: &Request) -> Result<(Change, Member<Secret<String>>), Pr
     faults.finish()?;
     let (kind, locale, disabled) = (request.kind, request.locale.clone(), request.disabled);
     let password_hash = Member::Untouched;
-    Ok((Change { username, kind, password_hash, email, phone, group, locale, sso_subject, disabled }, password))
+    Ok((Change { username, name, kind, password_hash, email, phone, group, locale, sso_subject, disabled }, password))
 }
 
 fn fresh(user: &User, if_match: Option<u64>) -> Result<(), Problem> {

@@ -11,7 +11,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Failure, Patience, Write, document};
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
-use shared::notice::{self, Changed};
+use shared::notice::{self, Changed, Notices};
 use shared::user::User;
 
 use crate::{State, user};
@@ -22,13 +22,22 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     call.no_body()?;
     let event = Event::new(Action::FactorReset, caller.actor).from(call.source).with("method", "totp");
     let mut patience = Patience::default();
+    let mut notices = Notices::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
         let (now, locale) = (call.arrived_at, user::locale(app, &caller.account, &user).await?);
-        let mut notices = notice::owe(&user, &user, &caller.account, locale, &[Changed::AppReset], now)?;
+        let notice = notice::Change {
+            before: &user,
+            after: &user,
+            account: &caller.account,
+            locale,
+            changed: &[Changed::AppReset],
+            sms_countries: &app.config.sms_countries,
+        };
         let mut writes = writes(&user, event.clone(), now)?;
-        writes.extend(notices.take_writes());
+        writes.extend(notices.owe(&notice, now)?);
         let written = app.table.transact(writes).await;
+        notices.learn(&written);
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));

@@ -21,16 +21,28 @@ pub struct Response {
     /// What the user signs in with: lower case, unique in the account.
     #[schema(example = "ann@example.com")]
     pub username: String,
+    /// What the person is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Ann Alder", nullable = false)]
+    pub name: Option<String>,
     /// Staff or counterparty.
     pub kind: Kind,
     /// The mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "ann@example.com", nullable = false)]
     pub email: Option<String>,
+    /// Whether a code that was sent there was typed; where there is a mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub email_verified: Option<bool>,
     /// The phone number, E.164.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "+12025550100", nullable = false)]
     pub phone: Option<String>,
+    /// Whether a code that was sent there was typed; where there is a phone number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub phone_verified: Option<bool>,
     /// The group.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "escrow", nullable = false)]
@@ -96,9 +108,12 @@ impl Response {
         Self {
             id: user.id,
             username: user.username.clone(),
+            name: user.name.clone(),
             kind: user.kind,
             email: user.email.clone(),
+            email_verified: user.email.as_ref().map(|_| user.email_verified),
             phone: user.phone.clone(),
+            phone_verified: user.phone.as_ref().map(|_| user.phone_verified),
             group: user.group.clone(),
             locale: user.locale,
             sso_subject: user.sso_subject.clone(),

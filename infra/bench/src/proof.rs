@@ -183,10 +183,16 @@ async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
     let confirm = json!({ "factor": begun.text("factor")?, "code": "0000000" });
     way.ask("factors", &Event::post("/v1/factors/totp/confirm", confirm).bearer(&token)).await?.expect(401)?;
     way.ask("factors", &Event::delete("/v1/factors/totp").bearer(&token)).await?.expect(404)?;
-    // A new password and somebody to tell of it, at first without the one before.
-    let new = |current: &str| json!({ "email": "person@example.com", "password": "another horse battery", "current_password": current });
+    // A new password, at first without the one before, and somebody to tell of it: by text, as long as there is no mailbox.
+    let new = |current: &str| json!({ "password": "another horse battery", "current_password": current });
     way.ask("factors", &Event::patch("/v1/me", new("a wrong password")).bearer(&token)).await?.expect(401)?;
-    way.ask("factors", &Event::patch("/v1/me", new(PASSWORD)).bearer(&token)).await?.expect(200).map(drop)
+    way.ask("factors", &Event::patch("/v1/me", new(PASSWORD)).bearer(&token)).await?.expect(200)?;
+    // A mailbox, a code that is wrong; and what is there is taken away.
+    let begun = Event::post("/v1/factors/email", json!({ "email": "person@example.com" })).bearer(&token);
+    let begun = way.ask("factors", &begun).await?.expect(202)?;
+    let confirm = json!({ "factor": begun.text("factor")?, "code": "00000000" });
+    way.ask("factors", &Event::post("/v1/factors/email/confirm", confirm).bearer(&token)).await?.expect(401)?;
+    way.ask("factors", &Event::delete("/v1/factors/email").bearer(&token)).await?.expect(404).map(drop)
 }
 
 async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {

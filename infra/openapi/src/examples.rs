@@ -30,8 +30,8 @@ pub fn request(operation: O) -> Option<Value> {
         }),
         O::PatchGroupSettings => json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}),
         O::CreateUser => json!({
-            "username": "ann@example.com", "kind": "external", "password": "correct horse battery", "phone": "+12025550100",
-            "email": "ann@example.com"
+            "username": "ann@example.com", "name": "Ann Alder", "kind": "external", "password": "correct horse battery",
+            "phone": "+12025550100", "email": "ann@example.com"
         }),
         O::PatchUser => json!({"phone": "+12025550123", "locale": null}),
         O::TopUpQuota => json!({"account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138"}),
@@ -46,9 +46,13 @@ pub fn request(operation: O) -> Option<Value> {
         O::CancelAgreement => json!({"reason": "the terms have changed"}),
         O::IssueCode => json!({"challenge": CHALLENGE, "method": "sms"}),
         O::VerifyCode => json!({"challenge": CHALLENGE, "method": "sms", "code": "048213"}),
-        O::PatchMe => json!({"phone": "+12025550123", "locale": "fr"}),
+        O::PatchMe => json!({"locale": "fr"}),
         O::EnrolApp | O::OpenKbaSession => json!({"challenge": CHALLENGE}),
         O::ConfirmApp => json!({"challenge": CHALLENGE, "factor": FACTOR, "code": "287082"}),
+        O::EnrolPhone => json!({"phone": "+12025550100"}),
+        O::EnrolMailbox => json!({"email": "ann@example.com"}),
+        O::ConfirmPhone => json!({"factor": FACTOR, "code": "048213"}),
+        O::ConfirmMailbox => json!({"factor": FACTOR, "code": "04821399"}),
         O::CreateLink => json!({"user": USER, "redirect_uri": "https://portal.example/in", "expires_in": 3600}),
         O::RedeemLink => json!({"token": "lnk_…"}),
         O::RedeemCode => json!({"code": "otc_…"}),
@@ -144,13 +148,14 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             (
                 "enrolment_required",
                 json!({
-                    "status": "enrolment_required", "challenge": CHALLENGE, "expires_in": 600, "methods": [{"method": "totp"}]
+                    "status": "enrolment_required", "challenge": CHALLENGE, "expires_in": 600,
+                    "methods": [{"method": "totp"}, {"method": "sms"}]
                 }),
             ),
             ("authenticated", authenticated(&json!(["pwd"]), "allowlisted-network")),
         ],
         O::IssueCode => one(json!({
-            "method": "sms", "destination": "+1••••••••00", "reference": "KXTP", "expires_in": 300, "resend_in": 60, "code_length": 6
+            "method": "sms", "destination": "+1••••••••00", "reference": "KXTP", "expires_in": 300, "resend_in": 30, "code_length": 6
         })),
         O::EnrolApp => one(json!({
             "factor": FACTOR, "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
@@ -167,6 +172,24 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
                 }),
             ),
         ],
+        O::EnrolPhone => one(json!({
+            "factor": FACTOR, "destination": "+1••••••••00", "reference": "KXTP", "expires_in": 300, "resend_in": 30, "code_length": 6
+        })),
+        O::EnrolMailbox => one(json!({
+            "factor": FACTOR, "destination": "a••••••••@example.com", "reference": "KXTP", "expires_in": 300, "resend_in": 30,
+            "code_length": 8
+        })),
+        O::ConfirmPhone => vec![
+            ("signed_in", json!({"method": "sms", "destination": "+1••••••••00"})),
+            (
+                "first_sign_in",
+                json!({
+                    "method": "sms", "destination": "+1••••••••00",
+                    "authenticated": authenticated(&json!(["pwd", "otp", "sms", "mfa"]), "two-factor")
+                }),
+            ),
+        ],
+        O::ConfirmMailbox => one(json!({"method": "email", "destination": "a••••••••@example.com"})),
         O::ListFactors => one(json!({"factors": [
             {"method": "sms", "enrolled_at": "2026-11-22T09:30:00Z"}, {"method": "totp", "enrolled_at": "2026-11-22T09:31:00Z"},
             {"method": "recovery_code", "enrolled_at": "2026-11-22T09:31:00Z", "remaining": 9}
@@ -192,7 +215,7 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         O::RedeemCode => one(authenticated(&json!(["otp", "sms", "mfa"]), "two-factor")),
         O::ForgetPassword => one(json!({"expires_in": 1800})),
         O::GetMe | O::PatchMe => one(json!({
-            "id": USER, "account": ACCOUNT, "username": "ann@example.com", "kind": "external", "phone": "+1••••••••00",
+            "id": USER, "account": ACCOUNT, "username": "ann@example.com", "kind": "external", "phone": "+1••••••••00", "phone_verified": true,
             "factors": [{"method": "sms", "destination": "+1••••••••00"}], "acr": "two-factor", "amr": ["pwd", "otp", "sms", "mfa"],
             "expires_at": "2026-11-22T09:45:00Z"
         })),
@@ -251,7 +274,14 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             Some((content_type, _)) => one(form(operation, content_type)),
             None => Vec::new(),
         },
-        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword | O::TakeKbaCallback => Vec::new(),
+        O::DeleteApiKey
+        | O::DeleteUser
+        | O::ResetApp
+        | O::RemoveApp
+        | O::RemovePhone
+        | O::RemoveMailbox
+        | O::SetPassword
+        | O::TakeKbaCallback => Vec::new(),
     }
 }
 
@@ -281,7 +311,8 @@ fn account(plan: &str) -> Value {
 
 fn user() -> Value {
     json!({
-        "id": USER, "username": "ann@example.com", "kind": "external", "email": "ann@example.com", "phone": "+12025550100",
+        "id": USER, "username": "ann@example.com", "name": "Ann Alder", "kind": "external", "email": "ann@example.com",
+        "email_verified": false, "phone": "+12025550100", "phone_verified": true,
         "disabled": false, "created_at": "2026-11-22T09:30:00Z", "factors": ["sms", "email"],
         "locks": []
     })

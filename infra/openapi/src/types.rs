@@ -48,6 +48,12 @@ pub fn schemas() -> Schemas {
     of::<factors::EnrolledApp>(&mut schemas);
     of::<factors::ConfirmApp>(&mut schemas);
     of::<factors::ConfirmedApp>(&mut schemas);
+    of::<factors::EnrolPhone>(&mut schemas);
+    of::<factors::EnrolMailbox>(&mut schemas);
+    of::<factors::EnrolledContact>(&mut schemas);
+    of::<factors::ConfirmPhone>(&mut schemas);
+    of::<factors::ConfirmMailbox>(&mut schemas);
+    of::<factors::ConfirmedContact>(&mut schemas);
     of::<factors::Factors>(&mut schemas);
     of::<factors::RecoveryCodes>(&mut schemas);
     of::<links::Request>(&mut schemas);
@@ -106,6 +112,10 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::PatchMe => reference::<factors::PatchMe>(),
         O::EnrolApp => reference::<factors::EnrolApp>(),
         O::ConfirmApp => reference::<factors::ConfirmApp>(),
+        O::EnrolPhone => reference::<factors::EnrolPhone>(),
+        O::EnrolMailbox => reference::<factors::EnrolMailbox>(),
+        O::ConfirmPhone => reference::<factors::ConfirmPhone>(),
+        O::ConfirmMailbox => reference::<factors::ConfirmMailbox>(),
         O::CreateLink => reference::<links::Request>(),
         O::RedeemLink => reference::<link_redeem::Request>(),
         O::RedeemCode => reference::<tokens::Request>(),
@@ -133,6 +143,8 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::IssueCode => (json, reference::<code_issue::Response>()),
         O::EnrolApp => (json, reference::<factors::EnrolledApp>()),
         O::ConfirmApp => (json, reference::<factors::ConfirmedApp>()),
+        O::EnrolPhone | O::EnrolMailbox => (json, reference::<factors::EnrolledContact>()),
+        O::ConfirmPhone | O::ConfirmMailbox => (json, reference::<factors::ConfirmedContact>()),
         O::ListFactors => (json, reference::<factors::Factors>()),
         O::MakeRecoveryCodes => (json, reference::<factors::RecoveryCodes>()),
         O::CreateLink => (json, reference::<links::Response>()),
@@ -161,7 +173,14 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::Discovery => (json, reference::<documents::Discovery>()),
         O::SignInPage | O::LinkPage | O::ReportPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
         O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
-        O::DeleteApiKey | O::DeleteUser | O::ResetApp | O::RemoveApp | O::SetPassword | O::TakeKbaCallback => return None,
+        O::DeleteApiKey
+        | O::DeleteUser
+        | O::ResetApp
+        | O::RemoveApp
+        | O::RemovePhone
+        | O::RemoveMailbox
+        | O::SetPassword
+        | O::TakeKbaCallback => return None,
     })
 }
 

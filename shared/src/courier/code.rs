@@ -9,9 +9,20 @@ use crate::secret::Secret;
 /// The longest name of an organisation in a text.
 const NAME_MAX: usize = 30;
 
+/// What a code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Signing in.
+    SignIn,
+    /// Proving that the contact which it goes to is one's own.
+    Contact,
+}
+
 /// A code on its way to a person.
 #[derive(Debug)]
 pub struct CodeMessage<'a> {
+    /// What it is for.
+    pub used_for: Use,
     /// The organisation's name.
     pub organisation: &'a str,
     /// The code.
@@ -39,13 +50,22 @@ pub struct CodeMail<'a> {
     pub minutes: i64,
 }
 
+/// The host that a code is bound to: that of the first of an account's origins, or of this service's own address.
+pub fn bound_to(origins: &[String], base: &str) -> String {
+    let origin = origins.first().map_or(base, String::as_str);
+    url::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
 impl CodeMessage<'_> {
     /// The text: one GSM-7 part, whose last line binds the code to an origin (WICG).
     pub fn sms(&self) -> String {
         let language = languages::of(self.locale);
         let code = self.code.expose();
         let last = format!("\n\n@{} #{code}", self.host);
-        let line = |organisation: &str| language.code_text(organisation, code, self.reference);
+        let line = |organisation: &str| match self.used_for {
+            Use::SignIn => language.code_text(organisation, code, self.reference),
+            Use::Contact => language.contact_text(organisation, code, self.reference),
+        };
         // The host is never cut: another host is another owner. The name makes room, and beyond that the text takes a second part, which
         // then has room for it.
         let rest = line("").chars().count() + last.chars().count();
@@ -66,7 +86,11 @@ impl CodeMessage<'_> {
         let Self { organisation, code, reference, .. } = *self;
         let language = languages::of(self.locale);
         let mail = CodeMail { organisation, code, reference, minutes: self.expires_in.as_secs() / 60 };
-        language.code_mail(&mail).mail(organisation, language)
+        let letter = match self.used_for {
+            Use::SignIn => language.code_mail(&mail),
+            Use::Contact => language.contact_mail(&mail),
+        };
+        letter.mail(organisation, language)
     }
 }
 
@@ -80,7 +104,7 @@ mod tests {
     }
 
     fn message<'a>(organisation: &'a str, host: &'a str, locale: Locale, code: &'a Secret<String>) -> CodeMessage<'a> {
-        CodeMessage { organisation, code, reference: "KXTP", expires_in: Span::minutes(5), host, locale }
+        CodeMessage { used_for: Use::SignIn, organisation, code, reference: "KXTP", expires_in: Span::minutes(5), host, locale }
     }
 
     fn code() -> Secret<String> {
@@ -105,8 +129,9 @@ mod tests {
             name in "\\PC{0,60}",
             host in "[a-z]{1,10}(\\.[a-z]{1,10}){0,2}\\.example",
             locale in any_locale(),
+            used_for in prop::sample::select(vec![Use::SignIn, Use::Contact]),
         ) {
-            let text = sms(&name, &host, locale);
+            let text = CodeMessage { used_for, ..message(&name, &host, locale, &code()) }.sms();
             prop_assert!(gsm7::fits(&text), "{} {}", text.chars().count(), text);
             let last = format!("@{host} #048213");
             prop_assert_eq!(text.lines().last(), Some(last.as_str()));
@@ -155,8 +180,11 @@ mod tests {
 
     #[test]
     fn a_mail_carries_the_code_last_in_every_language_and_escapes_the_name() {
-        for locale in languages::ALL {
-            let mail = message("<b>Bank</b>\r\nBcc: x", "portal.example", locale, &code()).mail().unwrap();
+        let each = languages::ALL.into_iter().flat_map(|locale| [(locale, Use::SignIn), (locale, Use::Contact)]);
+        for (locale, used_for) in each {
+            let code = code();
+            let mail = message("<b>Bank</b>\r\nBcc: x", "portal.example", locale, &code);
+            let mail = CodeMessage { used_for, ..mail }.mail().unwrap();
             assert!(!mail.subject.contains(['\r', '\n']));
             assert!(!mail.html.contains("<b>Bank"));
             let last_digits = mail.text.split(|c: char| !c.is_ascii_digit()).rfind(|run| !run.is_empty());
@@ -167,9 +195,12 @@ mod tests {
 
     #[test]
     fn each_language_says_it_in_its_own_words() {
-        let mut texts: Vec<_> = languages::ALL.map(|locale| sms("Bank", "a.example", locale)).to_vec();
+        let code = code();
+        let each = [Use::SignIn, Use::Contact].into_iter().flat_map(|used_for| languages::ALL.map(|locale| (used_for, locale)));
+        let said = each.map(|(used_for, locale)| CodeMessage { used_for, ..message("Bank", "a.example", locale, &code) }.sms());
+        let mut texts: Vec<_> = said.collect();
         texts.sort_unstable();
         texts.dedup();
-        assert_eq!(texts.len(), languages::ALL.len());
+        assert_eq!(texts.len(), 2 * languages::ALL.len());
     }
 }

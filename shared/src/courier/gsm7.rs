@@ -14,7 +14,13 @@ const BASIC: &str =
 /// Whether `text` fits in one part.
 #[cfg(test)]
 pub fn fits(text: &str) -> bool {
-    text.chars().count() <= PART && text.chars().all(|c| BASIC.contains(c))
+    text.chars().count() <= PART && is_basic(text)
+}
+
+/// Whether every character of `text` is one of the basic set.
+#[cfg(test)]
+pub fn is_basic(text: &str) -> bool {
+    text.chars().all(|c| BASIC.contains(c))
 }
 
 /// `name` in the basic set, at most `most` characters: letters that are not in it lose their accents, signs are dropped. None, where a

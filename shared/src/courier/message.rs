@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Language;
 use super::letter::Letter;
+use super::{Language, change};
 use crate::clock::Span;
 use crate::keyring::{Keyring, KeyringError};
 use crate::secret::Secret;
@@ -52,10 +52,10 @@ pub enum Message {
     PasswordLink(SealedLink),
     /// The password was forgotten, and a link to a new one would lead its reader nowhere.
     NoPasswordLink,
-    /// The password was changed.
-    PasswordChanged,
     /// How the person signs in was changed.
     Changed(Vec<Changed>),
+    /// The same by SMS, for who has no mailbox, and for a phone that is no longer theirs.
+    ChangedText(Vec<Changed>),
     /// A link to an agreement that is to be signed.
     AgreementLink(Invitation),
     /// A link to the signed agreement.
@@ -91,8 +91,12 @@ pub enum Changed {
     Email(Option<String>),
     /// The password is another.
     Password,
+    /// The username is another.
+    Username,
     /// The account at the organisation's issuer is another, or none.
     SingleSignOn(bool),
+    /// There was more than one message has room for.
+    More,
 }
 
 /// What a mail about a change says.
@@ -178,15 +182,31 @@ impl Message {
             Self::SignInLink(_) => "sign_in_link",
             Self::PasswordLink(_) => "password_link",
             Self::NoPasswordLink => "no_password_link",
-            Self::PasswordChanged => "password_changed",
             Self::Changed(_) => "changed",
+            Self::ChangedText(_) => "changed_text",
             Self::AgreementLink(_) => "agreement_link",
             Self::AgreementSigned(_) => "agreement_signed",
             Self::LowBalance(_) => "low_balance",
         }
     }
 
-    /// The words, in `language`. `pk` is the key of the item that the message stands on.
+    /// What was changed, where that is what it tells.
+    pub fn changed(&self) -> &[Changed] {
+        match self {
+            Self::Changed(changed) | Self::ChangedText(changed) => changed,
+            _ => &[],
+        }
+    }
+
+    /// The words of a text, in `language`; `None` where it is a mail.
+    pub fn text(&self, organisation: &str, language: &dyn Language) -> Option<String> {
+        match self {
+            Self::ChangedText(changed) => Some(change::text(organisation, changed, language)),
+            _ => None,
+        }
+    }
+
+    /// The words of a mail, in `language`. `pk` is the key of the item that the message stands on.
     pub fn letter(
         &self,
         organisation: &str,
@@ -197,13 +217,12 @@ impl Message {
         Ok(match self {
             Self::NotVerified(mail) => language.not_verified(organisation, mail),
             Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
-            Self::Changed(changed) => language.changed(&ChangeMail { organisation, changed }),
+            Self::Changed(changed) | Self::ChangedText(changed) => language.changed(&ChangeMail { organisation, changed }),
             Self::AgreementLink(invitation) => language.agreement_link(invitation.open(organisation, pk, keyring)?),
             Self::LowBalance(low) => language.low_balance(organisation, *low),
             Self::AgreementSigned(invitation) => language.agreement_signed(invitation.open(organisation, pk, keyring)?),
             Self::PasswordLink(link) => language.password_link(link.open(organisation, pk, keyring)?),
             Self::NoPasswordLink => language.no_password_link(organisation),
-            Self::PasswordChanged => language.password_changed(organisation),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! SMS and mail: the messages, and the hands they are given to.
 
+mod change;
 mod code;
 mod gsm7;
 pub mod languages;
@@ -21,7 +22,7 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use crate::config::Config;
 use crate::ids::AccountId;
 
-pub use code::{CodeMail, CodeMessage};
+pub use code::{CodeMail, CodeMessage, Use, bound_to};
 pub use languages::Language;
 pub use letter::{Letter, Mail, Point};
 pub use message::{AgreementMail, ChangeMail, Changed, Invitation, LinkMail, LowBalance, Message, NotVerified, SealedLink};

@@ -125,11 +125,21 @@ pub fn send_budget(account: AccountId, country: &str, hour: i64) -> Key {
     Key::new(format!("BUDGET#{account}#{country}"), format!("HOUR#{hour:012}"))
 }
 
-/// The codes sent to a destination. In whichever case an address is written, it is one mailbox: of the domain that is so by rule, of
-/// what stands before it nearly everywhere. What is mailed goes to the address as it was given.
+/// The codes sent to a destination, in the name of whichever account. In whichever case an address is written, it is one mailbox: of the
+/// domain that is so by rule, of what stands before it nearly everywhere. What is mailed goes to the address as it was given.
 pub fn destination_sends(destination: &str) -> Key {
     let one_mailbox = destination.to_ascii_lowercase();
     Key::new(format!("DESTINATION#{}", Fingerprint::of(one_mailbox.as_bytes()).encode()), "SENDS")
+}
+
+/// The codes sent to a destination in the name of an account.
+pub fn account_sends(destination: &str, account: AccountId) -> Key {
+    Key { sk: format!("SENDS#{account}"), ..destination_sends(destination) }
+}
+
+/// The codes sent to a contact that waits for its first one, in the name of an account.
+pub fn pending_sends(destination: &str, account: AccountId) -> Key {
+    Key { sk: format!("PENDING#{account}"), ..destination_sends(destination) }
 }
 
 /// The links after a forgotten password that a source address asked for. Anybody may ask for them: they use up nobody's codes.
@@ -181,6 +191,15 @@ pub fn origins(origin: &str) -> String {
 /// A mail that is owed, on an item of its own.
 pub fn owed(id: &str) -> Key {
     Key::new(format!("OWED#{id}"), "MAIL")
+}
+
+/// The sort key of a log of notices.
+pub const NOTICES: &str = "NOTICES";
+
+/// The log of the notices to a destination in the name of an account, and those that are held.
+pub fn notices(destination: &str, account: AccountId) -> Key {
+    let one_mailbox = destination.to_ascii_lowercase();
+    Key::new(format!("OWED#notices#{account}#{}", Fingerprint::of(one_mailbox.as_bytes()).encode()), NOTICES)
 }
 
 /// The listing of an account's users.

@@ -184,6 +184,21 @@ impl Table {
         }
     }
 
+    /// Makes all the writes that `plan` plans from what it reads, or none of them, planned anew while something else was faster. Where it
+    /// plans nothing there is nothing to do.
+    pub async fn transact_anew<F>(&self, plan: impl Fn() -> F, entropy: &Entropy) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<Option<Vec<Write>>, Failure>>,
+    {
+        let mut patience = Patience::default();
+        loop {
+            let Some(writes) = plan().await? else { return Ok(()) };
+            if patience.settled(self.transact(writes).await, entropy).await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Makes all the writes or none.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
         let parts = writes.into_iter().map(|write| self.part(write)).collect::<Result<_, _>>()?;

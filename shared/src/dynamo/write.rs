@@ -158,7 +158,13 @@ impl Write {
     /// Adds to an update that the item is of no more use at `due`: the clean-up removes it, or DynamoDB's TTL some days after.
     #[must_use]
     pub fn set_expiry(self, due: Timestamp) -> Self {
-        self.set_due(due).and(", #ttl = :ttl").value("ttl", ttl(due))
+        self.set_due(due).set_ttl(due)
+    }
+
+    /// Adds to an update that DynamoDB's TTL may take the item some days after `due`.
+    #[must_use]
+    pub fn set_ttl(self, due: Timestamp) -> Self {
+        self.and(", #ttl = :ttl").value("ttl", ttl(due))
     }
 
     /// The attributes named in the texts of this write.

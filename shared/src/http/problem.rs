@@ -86,6 +86,8 @@ slugs! {
         "Another user of the account signs in with this subject of the issuer.";
     Conflict "conflict" 409 "The object changed meanwhile"
         "Somebody else changed the object at the same moment. Read it again and repeat.";
+    LastFactor "last-factor" 409 "This is the last factor"
+        "The user would have no second factor left that can be used, and could not sign in any more. Set up another one first.";
     AgreementNotOpen "agreement-not-open" 409 "The agreement is not open"
         "It was completed or cancelled, or it has expired. `agreement_status` says which.";
     RecipientNotVerified "recipient-not-verified" 409 "The recipient has not been verified"
@@ -136,8 +138,10 @@ slugs! {
         "A recipient may open ten sessions of knowledge-based authentication in 24 hours. `Retry-After` says when the next one can be opened.";
     ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
         "The wait is a minute and doubles with each code. `Retry-After` says how long is left.";
+    TooManyChanges "too-many-changes" 429 "Too many changes"
+        "A user changes the own phone three times a day, and the own mail address three times. Wait as long as `Retry-After` says; an administrator can change it meanwhile.";
     TooManySends "too-many-sends" 429 "Too many messages were sent"
-        "The destination or the source address has had its share: 5 in 10 minutes and 10 an hour per destination, 25 in 5 minutes per source address; or the account's texts to this country have gone unanswered too often this hour. `Retry-After` says when to try again.";
+        "The destination, the user or the source address has had its share: an account sends 5 codes in 10 minutes and 10 an hour to a destination, a user gets 10 an hour and 30 a day, a source address 25 in 5 minutes, and of the first two a part is kept for addresses that the user has signed in from; or the account's texts to this country have gone unanswered too often this hour. `Retry-After` says when to try again.";
     InternalError "internal-error" 500 "Something went wrong on our side"
         "The fault is logged under `instance`.";
     SenderUnavailable "sender-unavailable" 503 "The message could not be sent"

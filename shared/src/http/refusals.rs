@@ -6,12 +6,14 @@ use crate::account::Invalid;
 use crate::agreement;
 use crate::challenge::{self, Refusal};
 use crate::clock::{Span, Timestamp};
+use crate::code;
 use crate::courier::NotSent;
 use crate::dynamo::Failure;
 use crate::exchange;
 use crate::keyring::KeyringError;
 use crate::link;
 use crate::quota;
+use crate::send_budget;
 use crate::throttle::Limit;
 use crate::user::{FACTOR_BACKOFF, attempts, password};
 
@@ -114,6 +116,26 @@ pub fn too_many_challenges(until: Timestamp, limit: Limit, now: Timestamp) -> Pr
 pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
     let policy = Policy { name: "sends", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
     Problem::new(Slug::TooManySends).retry_after(until.until(now), &policy)
+}
+
+/// The problem of an account that has sent too many texts to a country that nobody answered.
+pub fn out_of_budget(now: Timestamp) -> Problem {
+    let policy = Policy { name: "budget", quota: send_budget::ALLOWANCE, window: send_budget::HOUR };
+    Problem::new(Slug::TooManySends)
+        .detail("Too many texts of this account to this country were not answered this hour. Another factor may still be used.")
+        .retry_after(send_budget::renewed_at(now).until(now), &policy)
+}
+
+/// The problem of a challenge, or of a contact that waits for its code, that was sent one a moment ago.
+pub fn resend_too_soon(at: Timestamp, now: Timestamp) -> Problem {
+    let policy = Policy { name: "resend", quota: 1, window: code::COOLDOWN };
+    Problem::new(Slug::ResendTooSoon).with("resend_in", at.until(now).as_secs()).retry_after(at.until(now), &policy)
+}
+
+/// The problem of a user who has changed the own phone, or mail address, often enough.
+pub fn too_many_changes(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
+    let policy = Policy { name: "changes", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+    Problem::new(Slug::TooManyChanges).retry_after(until.until(now), &policy)
 }
 
 /// The problem of a source address that has failed too often.

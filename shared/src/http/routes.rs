@@ -275,7 +275,7 @@ routes! {
     PatchMe "PATCH" "/v1/me" Factors TOKEN, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::InvalidCredentials, S::Forbidden, S::FreshSecondFactorRequired, S::Conflict, S::PreconditionFailed,
          S::TooManyAttempts]
-        "Change the own phone, mail address, password and language by a JSON Merge Patch; the old address and the new are told";
+        "Change the own password and language by a JSON Merge Patch";
     EnrolApp "POST" "/v1/factors/totp" Factors TOKEN_OR_PROOF, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled,
          S::ChallengeExpired, S::ChallengeUsed]
@@ -288,8 +288,32 @@ routes! {
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "List the signed-in user's factors";
     RemoveApp "DELETE" "/v1/factors/totp" Factors TOKEN, WithEffect Ignored 204
-        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound]
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound, S::LastFactor]
         "Remove the app, and the recovery codes that stand in for it; the user's other tokens and open sign-ins end";
+    EnrolPhone "POST" "/v1/factors/sms" Factors TOKEN_OR_PROOF, WithEffect Honoured 202
+        [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled,
+         S::IdempotencyConflict, S::ChallengeExpired, S::ChallengeUsed, S::DestinationNotAllowed, S::IdempotencyKeyReused, S::ResendTooSoon,
+         S::TooManyChanges, S::TooManySends, S::SenderUnavailable]
+        "Send a code to a phone that is to be the user's; it counts once the code is typed";
+    ConfirmPhone "POST" "/v1/factors/sms/confirm" Factors TOKEN_OR_PROOF, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::CodeInvalid, S::CodeSuperseded, S::Forbidden,
+         S::FreshSecondFactorRequired, S::MethodNotEnabled, S::NotFound, S::ChallengeExpired, S::ChallengeUsed, S::CodeExpired,
+         S::TooManyAttempts]
+        "Confirm the phone with its code; it takes the place of an earlier one, whose replacement ends the user's other tokens and open sign-ins";
+    RemovePhone "DELETE" "/v1/factors/sms" Factors TOKEN, WithEffect Ignored 204
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound, S::LastFactor, S::TooManyChanges]
+        "Remove the phone; the user's other tokens and open sign-ins end";
+    EnrolMailbox "POST" "/v1/factors/email" Factors TOKEN, WithEffect Honoured 202
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::IdempotencyConflict, S::IdempotencyKeyReused,
+         S::ResendTooSoon, S::TooManyChanges, S::TooManySends, S::SenderUnavailable]
+        "Send a code to a mail address that is to be the user's; it counts once the code is typed";
+    ConfirmMailbox "POST" "/v1/factors/email/confirm" Factors TOKEN, WithEffect Ignored 200
+        [S::InvalidRequest, S::Unauthorized, S::CodeInvalid, S::CodeSuperseded, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound,
+         S::CodeExpired, S::TooManyAttempts]
+        "Confirm the mail address with its code; it takes the place of an earlier one, whose replacement ends the user's other tokens and open sign-ins";
+    RemoveMailbox "DELETE" "/v1/factors/email" Factors TOKEN, WithEffect Ignored 204
+        [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound, S::LastFactor, S::TooManyChanges]
+        "Remove the mail address; the user's other tokens and open sign-ins end, and so do the links that were mailed there";
     MakeRecoveryCodes "POST" "/v1/factors/recovery-codes" Factors TOKEN, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled]
         "Make ten new recovery codes in the place of those before; the user's other tokens and open sign-ins end";

@@ -26,14 +26,19 @@ pub struct Planned {
 }
 
 /// The attributes of a user's item that a patch may change, and the field that each belongs to.
-const ATTRIBUTES: [(&str, &str); 17] = [
+const ATTRIBUTES: [(&str, &str); 22] = [
     ("username", "/username"),
+    ("name", "/name"),
     ("kind", "/kind"),
     ("email", "/email"),
     ("email_since", "/email"),
+    ("email_verified", "/email"),
+    ("pending_email", "/email"),
     ("phone", "/phone"),
     ("phone_country", "/phone"),
     ("phone_since", "/phone"),
+    ("phone_verified", "/phone"),
+    ("pending_sms", "/phone"),
     ("had_factor", "/phone"),
     ("group", "/group"),
     ("locale", "/locale"),
@@ -51,6 +56,7 @@ const ATTRIBUTES: [(&str, &str); 17] = [
 #[expect(missing_docs, reason = "each is the user's field of that name")]
 pub struct Change {
     pub username: Option<String>,
+    pub name: Member<String>,
     pub kind: Option<Kind>,
     pub password_hash: Member<String>,
     pub email: Member<String>,
@@ -81,12 +87,18 @@ impl Change {
         let email = self.email.clone().over(user.email.clone());
         let mut patched = User {
             username: self.username.clone().unwrap_or_else(|| user.username.clone()),
+            name: self.name.clone().over(user.name.clone()),
             kind: self.kind.unwrap_or(user.kind),
             email_since: if email == user.email { user.email_since } else { Some(now) },
+            // What is entered for a user counts at once, and is proved by nobody; what the user was about to prove is over.
+            email_verified: user.email_verified && email == user.email,
+            pending_email: user.pending_email.clone().filter(|_| email == user.email),
             email,
             // Who once had a phone had a factor: without the phone, the password alone is not to enrol another.
             had_factor: user.had_factor || (user.phone.is_some() && phone.is_none()),
             phone_since: if phone == user.phone { user.phone_since } else { Some(now) },
+            phone_verified: user.phone_verified && phone == user.phone,
+            pending_sms: user.pending_sms.clone().filter(|_| phone == user.phone),
             phone,
             phone_country,
             group: self.group.clone().over(user.group.clone()),
@@ -221,12 +233,13 @@ pub fn event(changed: &[&'static str], patched: &User, actor: Actor) -> Event {
     )
 }
 
-/// What of a change its user is told by mail: how they sign in, and not what else they are.
+/// What of a change its user is told: how they sign in, and not what else they are.
 pub fn told(changed: &[&'static str], patched: &User) -> Vec<Changed> {
     let tell = |field: &&str| match *field {
         "/email" => Some(Changed::Email(patched.masked_destination(Method::Email))),
         "/phone" => Some(Changed::Phone(patched.masked_destination(Method::Sms))),
         "/password" => Some(Changed::Password),
+        "/username" => Some(Changed::Username),
         "/sso_subject" => Some(Changed::SingleSignOn(patched.sso_subject.is_some())),
         _ => None,
     };

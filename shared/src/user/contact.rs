@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::thread;
 
 use email_address::{EmailAddress, Options};
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, Region};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType, Region};
 
 /// The longest mail address (RFC 5321).
 const EMAIL_MAX: usize = 254;
@@ -16,6 +16,8 @@ pub enum BadContact {
     Malformed,
     /// The form is right, and no such number is given out.
     Unassigned,
+    /// It is given out for something else than texts to one person, or costs who is called or who calls.
+    NotMobile,
 }
 
 /// A phone number and its country.
@@ -40,15 +42,23 @@ pub fn email(text: &str) -> Result<String, BadContact> {
 }
 
 /// Reads a phone number: E.164 exactly as it is dialled from abroad (`+15555550100` has no such number), and its country.
+///
+/// Only what libphonenumber knows as a mobile's, or cannot tell from one: in North America and some other countries a number does not say
+/// whether it is a mobile's. Everything else earns on texts or takes none: premium rate, toll-free, shared cost, landlines, VoIP,
+/// personal numbers, pagers, universal access numbers.
 pub fn phone(text: &str) -> Result<Phone, BadContact> {
     let digits = text.strip_prefix('+').ok_or(BadContact::Malformed)?;
     if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.starts_with('0') {
         return Err(BadContact::Malformed);
     }
     let number = PhoneNumber::parse(text, None).map_err(|_| BadContact::Malformed)?;
-    // Valid everywhere and of nowhere: a number such as +800 has no country whose rules could hold.
-    let country = number.get_region_code().filter(|&region| number.is_valid() && region != Region::World);
-    let country = country.ok_or(BadContact::Unassigned)?;
+    // Given out everywhere and of nowhere: a number such as +800 has no country whose rules could hold.
+    let country = number.get_region_code().filter(|&region| region != Region::World).ok_or(BadContact::Unassigned)?;
+    match number.get_type() {
+        PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile => {}
+        PhoneNumberType::Unknown => return Err(BadContact::Unassigned),
+        _ => return Err(BadContact::NotMobile),
+    }
     Ok(Phone { number: text.to_owned(), country: country.to_string() })
 }
 
@@ -122,6 +132,56 @@ mod tests {
             "+15555550100",
         ] {
             assert!(phone(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_number_that_may_be_a_mobiles_is_taken() {
+        for (text, country) in [
+            ("+12025550100", "US"),
+            ("+14165550100", "CA"),
+            ("+18765550100", "JM"),
+            ("+17875550100", "PR"),
+            ("+447400123456", "GB"),
+            ("+33612345678", "FR"),
+            ("+4915123456789", "DE"),
+            ("+393123456789", "IT"),
+            ("+34612345678", "ES"),
+            ("+5511961234567", "BR"),
+            ("+522221234567", "MX"),
+            ("+918123456789", "IN"),
+            ("+61412345678", "AU"),
+            ("+819012345678", "JP"),
+            ("+41781234567", "CH"),
+        ] {
+            assert_eq!(phone(text).map(|phone| phone.country), Ok(country.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_any_other_kind_is_refused() {
+        for (text, kind) in [
+            ("+19002345678", "premium rate in North America"),
+            ("+449012345678", "premium rate in the United Kingdom"),
+            ("+33891123456", "premium rate in France"),
+            ("+499001234567", "premium rate in Germany"),
+            ("+18002345678", "toll-free in North America"),
+            ("+18882345678", "toll-free in North America"),
+            ("+448001234567", "toll-free in the United Kingdom"),
+            ("+33801234567", "toll-free in France"),
+            ("+448431234567", "shared cost in the United Kingdom"),
+            ("+441212345678", "a landline in the United Kingdom"),
+            ("+33123456789", "a landline in France"),
+            ("+4930123456", "a landline in Germany"),
+            ("+390212345678", "a landline in Italy"),
+            ("+445612345678", "VoIP in the United Kingdom"),
+            ("+33912345678", "VoIP in France"),
+            ("+15002345678", "a personal number in North America"),
+            ("+447012345678", "a personal number in the United Kingdom"),
+            ("+447640123456", "a pager in the United Kingdom"),
+            ("+445512345678", "universal access in the United Kingdom"),
+        ] {
+            assert_eq!(phone(text), Err(BadContact::NotMobile), "{text} is {kind}");
         }
     }
 

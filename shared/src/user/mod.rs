@@ -13,6 +13,7 @@ pub mod fields;
 pub mod known;
 pub mod new_password;
 pub mod password;
+pub mod pending;
 pub mod refused;
 pub mod sso_subject;
 pub mod subject;
@@ -31,9 +32,10 @@ use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Failure, Write, document, keys};
 use crate::ids::{AccountId, UserId};
 use crate::throttle::Allowed;
-use crate::{recovery, totp};
+use crate::{recovery, reserved, totp};
 use factor::clear;
 use known::{Known, Origin, Source};
+use pending::PendingContact;
 use refused::Told;
 
 pub use factor::{FACTOR_BACKOFF, Factor};
@@ -91,6 +93,7 @@ impl Method {
 
 /// A user as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and stored as one")]
 pub struct User {
     /// Its id.
     pub id: UserId,
@@ -98,6 +101,9 @@ pub struct User {
     pub account: AccountId,
     /// What it signs in with, in canonical form.
     pub username: String,
+    /// What the person is called, if the account says so: shown to people, and decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Staff or counterparty.
     pub kind: Kind,
     /// The group, if any.
@@ -118,6 +124,27 @@ pub struct User {
     /// Since when it is this mail address, where it was not from the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_since: Option<Timestamp>,
+    /// Whether a code that was sent to the phone was typed. What an administrator enters counts at once, and is not verified.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub phone_verified: bool,
+    /// Whether a code that was sent to the mail address was typed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub email_verified: bool,
+    /// The phone number that waits for its code, if there is one: it counts for nothing until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_sms: Option<PendingContact>,
+    /// The mail address that waits for its code, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_email: Option<PendingContact>,
+    /// When the user changed the own phone of late.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phone_changes: Vec<Timestamp>,
+    /// When the user changed the own mail address of late.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub email_changes: Vec<Timestamp>,
+    /// When codes were sent of late, wherever they went.
+    #[serde(default, skip_serializing_if = "reserved::Log::is_empty")]
+    pub sends: reserved::Log,
     /// The language of messages, where it is not the account's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
@@ -202,6 +229,15 @@ impl User {
         }
     }
 
+    /// Whether a code of `method` that went where the next one goes was typed.
+    pub const fn is_verified(&self, method: Method) -> bool {
+        match method {
+            Method::Sms => self.phone_verified,
+            Method::Email => self.email_verified,
+            Method::Totp | Method::RecoveryCode => false,
+        }
+    }
+
     /// Whether this user has `method`, wherever it is on.
     pub fn has(&self, method: Method) -> bool {
         match method {
@@ -223,17 +259,25 @@ impl User {
         Method::ALL.into_iter().filter(offered).collect()
     }
 
-    /// Whether the first factor alone lets this user set up a second: never as a way round one that exists.
+    /// Whether the first factor alone lets this user set up `method`: never as a way round a factor that exists.
     ///
     /// Who never had one may; a mail address is one where codes go to it. After an administrator's reset it takes a mailed link, or, for
     /// who has no mail address, what the first factor otherwise is; a phone that no code goes to then stands in nobody's way. A reset that
     /// nobody made use of is over after [`RESET_LIFETIME`]: what it lets in is less than what guards everybody else.
-    pub fn may_enrol(&self, methods: Methods, by_link: bool, now: Timestamp) -> bool {
+    pub fn may_enrol(&self, method: Method, methods: Methods, by_link: bool, now: Timestamp) -> bool {
         let reset = self.reset_at.is_some_and(|at| now < at.plus(RESET_LIFETIME));
         let kept_phone = self.phone.is_some() && !reset;
         let has_one = kept_phone || self.app.is_some() || Method::ALL.iter().any(|method| self.can_use(*method, methods));
         let was_reset = reset && (by_link || self.email.is_none());
-        methods.totp && !has_one && (!self.had_factor || was_reset)
+        method.is_on(methods) && !has_one && (!self.had_factor || was_reset)
+    }
+
+    /// Whether `method` is the last factor that an external user can sign in with: without it there is no way in. Recovery codes go with
+    /// the app that they stand in for.
+    pub fn is_last(&self, method: Method, methods: Methods) -> bool {
+        let others = [Method::Sms, Method::Totp, Method::Email].into_iter().filter(|other| *other != method);
+        let left = others.into_iter().any(|other| self.can_use(other, methods));
+        self.kind == Kind::External && self.can_use(method, methods) && !left
     }
 
     /// The writes that change this user and tell of it: `update` is a `SET` on the user's item.
@@ -318,6 +362,11 @@ impl User {
     pub fn signed_in_from(&self, source: &Source) -> Option<Write> {
         let is_known = self.known.origin(source) == Origin::Known;
         is_known.then(|| Write::delete(keys::name_failures(self.account, &self.username)))
+    }
+
+    /// Adds to an update of this user's item that these are the codes which were sent of late.
+    pub fn count_sends(&self, update: Write, sends: &reserved::Log) -> Result<Write, Failure> {
+        Ok(update.and(", #sends = :sends").value("sends", document(sends)?))
     }
 
     /// An update of this user's item that changes nothing yet.

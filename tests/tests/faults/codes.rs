@@ -35,7 +35,7 @@ async fn a_code_is_sent_once_for_each_key_and_counts_once() {
         assert!(first.status != 202 || held || first.body == again.body, "{fault:?}");
         assert_eq!(world.outbox().await.len(), before + 1, "{fault:?}");
         if !held {
-            assert_eq!(again.body["resend_in"], 60, "{fault:?}: a send that failed does not count");
+            assert_eq!(again.body["resend_in"], 30, "{fault:?}: a send that failed does not count");
         }
         let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
         let told = world.actions(&ann.id).await;
@@ -60,7 +60,7 @@ async fn a_sender_that_fails_burns_neither_the_cooldown_nor_a_send() {
             clear(&world).await;
             assert!(world.outbox().await.is_empty());
             let sent = world.issue(&challenge, method).await.expect(202);
-            assert_eq!(sent.body["resend_in"], 60);
+            assert_eq!(sent.body["resend_in"], 30);
             let _ = world.verify(&challenge, method, &world.last_code().await).await.expect(200);
             // All five of the destination are left but one.
             for _ in 0..4 {
@@ -124,7 +124,7 @@ async fn a_claim_whose_answer_is_lost_burns_nothing() {
             let again = ask().await.expect(202);
             assert_eq!(
                 (&again.body["resend_in"], again.header("idempotency-replayed")),
-                (&json!(120), None),
+                (&json!(60), None),
                 "{mode} after {after}"
             );
         }

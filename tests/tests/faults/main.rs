@@ -5,6 +5,7 @@
 mod agreements;
 mod back_end;
 mod codes;
+mod contacts;
 mod harness;
 mod kba;
 mod links;
@@ -84,16 +85,19 @@ const WALKS: &[(Operation, &str, &[&str])] = {
         (O::ForgetPassword, "people", &["a_forgotten_password_mails_once_for_each_time_that_it_is_told_of"]),
         (O::SetPassword, "people", &["a_new_password_is_set_once_and_its_person_is_told_once"]),
         (O::GetMe, "reads", &["what_a_person_reads"]),
-        (
-            O::PatchMe,
-            "people",
-            &[
-                "another_address_is_set_once_and_both_are_told_once",
-                "an_own_password_is_changed_once_and_its_person_is_told_once",
-            ],
-        ),
+        (O::PatchMe, "people", &["a_language_is_set_once", "an_own_password_is_changed_once_and_its_person_is_told_once"]),
         (O::EnrolApp, "people", &["an_app_is_begun_again_until_it_is_answered"]),
         (O::ConfirmApp, "people", &["an_app_is_confirmed_once_and_its_person_is_told_once"]),
+        (O::EnrolPhone, "contacts", &["a_contact_is_sent_one_code_for_each_key_which_counts_once_and_is_good"]),
+        (O::EnrolMailbox, "contacts", &["a_contact_is_sent_one_code_for_each_key_which_counts_once_and_is_good"]),
+        (
+            O::ConfirmPhone,
+            "contacts",
+            &["a_contact_is_confirmed_once_and_who_was_there_before_is_told_once", "a_wrong_code_of_a_contact_is_counted_once"],
+        ),
+        (O::ConfirmMailbox, "contacts", &["a_contact_is_confirmed_once_and_who_was_there_before_is_told_once"]),
+        (O::RemovePhone, "contacts", &["a_contact_is_removed_once_and_who_was_there_is_told_once"]),
+        (O::RemoveMailbox, "contacts", &["a_contact_is_removed_once_and_who_was_there_is_told_once"]),
         (O::ListFactors, "reads", &["what_a_person_reads"]),
         (O::RemoveApp, "people", &["an_app_is_removed_once_and_its_person_is_told_once"]),
         (O::MakeRecoveryCodes, "people", &["recovery_codes_are_made_and_the_last_that_were_shown_are_good"]),

@@ -57,7 +57,7 @@ async fn a_code_is_sent_once_for_each_key_and_counts_once() {
         assert!(first.status != 202 || held || first.body == again.body, "{fault:?}");
         assert_eq!(world.outbox().await.len(), 1, "{fault:?}");
         if !held {
-            assert_eq!(again.body["resend_in"], 60, "{fault:?}: a send that failed does not count");
+            assert_eq!(again.body["resend_in"], 30, "{fault:?}: a send that failed does not count");
         }
         let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
         let told = steps(&world, &sent).await;
@@ -74,7 +74,7 @@ async fn a_sender_that_fails_burns_nothing_of_a_recipient_either() {
         let (sent, challenge) = opened(&world, fault).await;
         let (struck, first) = fault.strikes(&world, issue(&world, &challenge)).await;
         let again = issue(&world, &challenge).await.expect(202);
-        assert_eq!((&again.body["resend_in"], again.body == first.body), (&json!(60), first.status == 202), "{fault:?}");
+        assert_eq!((&again.body["resend_in"], again.body == first.body), (&json!(30), first.status == 202), "{fault:?}");
         let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
         let told = steps(&world, &sent).await;
         assert_eq!(times(&told, "code-sent") - times(&told, "code-not-sent"), 1, "{fault:?}: {told:?}");

@@ -38,6 +38,10 @@ pub enum Step {
     Me(Index),
     /// A new password is set with a token, and the one before, right or wrong.
     NewPassword(Index, bool),
+    /// A phone is set up with a challenge.
+    EnrolPhone(Index),
+    /// Another phone is set up with a token.
+    NewPhone(Index),
     /// So many seconds go by.
     Wait(i64),
     /// An administrator lifts the delays.
@@ -88,6 +92,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => any::<Index>().prop_map(Step::Redeem),
         4 => any::<Index>().prop_map(Step::Me),
         2 => (any::<Index>(), prop::bool::weighted(0.7)).prop_map(|(which, right)| Step::NewPassword(which, right)),
+        2 => any::<Index>().prop_map(Step::EnrolPhone),
+        2 => any::<Index>().prop_map(Step::NewPhone),
         6 => wait.prop_map(Step::Wait),
         1 => who().prop_map(Step::Unlock),
         1 => (who(), prop::bool::weighted(0.2)).prop_map(|(who, disabled)| Step::Disable(who, disabled)),
@@ -127,7 +133,7 @@ fn config(cases: u32) -> Config {
 }
 
 /// Every rule that the reference can give as a reason. One that nothing meets is one that no sequence tests.
-const RULES: [&str; 52] = [
+const RULES: [&str; 57] = [
     "login: password right",
     "login: nothing more is asked",
     "login: nothing more is asked on the allowlist",
@@ -156,6 +162,7 @@ const RULES: [&str; 52] = [
     "send: sent",
     "send: too soon",
     "send: destination",
+    "send: person",
     "send: source",
     "send: budget",
     "send: method off",
@@ -167,6 +174,7 @@ const RULES: [&str; 52] = [
     "verify: a recovery code was used",
     "verify: method off",
     "enrol: set up",
+    "enrol: phone set up",
     "enrol: not who has a factor",
     "enrol: method off",
     "link: opened",
@@ -180,12 +188,15 @@ const RULES: [&str; 52] = [
     "password: not fresh",
     "password: the one before is wrong",
     "password: the one before is refused",
+    "phone: changed",
+    "phone: not fresh",
+    "phone: three times a day",
 ];
 
 /// What the reference gives as a reason stands in its source as `noun: reason`, or is a factor's end.
 #[test]
 fn the_list_has_every_rule_that_the_reference_can_give() {
-    let sources = [include_str!("reference.rs"), include_str!("reference/afterwards.rs")];
+    let sources = [include_str!("reference.rs"), include_str!("reference/afterwards.rs"), include_str!("reference/contacts.rs")];
     let texts = sources.iter().flat_map(|source| source.lines()).filter(|line| !line.trim_start().starts_with("//"));
     let texts: Vec<&str> = texts.flat_map(|line| line.split('"').skip(1).step_by(2)).collect();
     let given: BTreeSet<&str> = texts.into_iter().filter(|text| text.contains(": ") || text.starts_with("factor ")).collect();

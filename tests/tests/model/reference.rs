@@ -2,10 +2,13 @@
 //! held against this.
 
 mod afterwards;
+mod contacts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rules::{Budget, CHALLENGE, CODE, Count, Expected, LINK, Moments, STEP, code_delay, password_delay};
+use crate::rules::{
+    Asker, Budget, CHALLENGE, CODE, Codes, Count, Expected, LINK, Moments, STEP, code_delay, password_delay, resend_wait,
+};
 
 /// A second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +84,10 @@ pub struct Person {
     pub wrong_codes: BTreeMap<(Channel, Origin), Count>,
     /// The places from which a sign-in was completed.
     pub known: BTreeSet<usize>,
-    pub sent_at: BTreeMap<Channel, Moments>,
+    pub codes: Codes,
+    pub codes_to: BTreeMap<Channel, Codes>,
+    /// How often the phone was changed by its user: none of it is a day ago.
+    pub phone_changes: u32,
 }
 
 /// A challenge, with the texts of the codes that were sent for it.
@@ -99,8 +105,8 @@ pub struct Challenge {
     opened_at: i64,
     used: bool,
     ended: bool,
-    sends: u32,
-    sent_at: i64,
+    /// How many codes were sent, and when the last was.
+    sent: BTreeMap<Channel, (u32, i64)>,
     texts: Vec<i64>,
     code_sent_at: BTreeMap<Channel, i64>,
 }
@@ -215,12 +221,19 @@ impl Reference {
         Channel::ALL.into_iter().any(|channel| self.usable(who, channel))
     }
 
-    /// Never as a way round a factor that there is, or was: after a reset by a link, or where no link can be mailed.
-    fn may_enrol(&self, who: usize, by_link: bool) -> bool {
+    /// What can be set up with the first factor alone. Never as a way round a factor that there is, or was: after a reset by a link, or where
+    /// no link can be mailed.
+    fn may_enrol(&self, who: usize, channel: Channel, by_link: bool) -> bool {
         let person = &self.people[who];
         let has_one = (person.has_phone && !person.was_reset) || person.app.is_some() || self.can_use_any(who);
         let reset = person.was_reset && (by_link || !person.has_email);
-        self.methods_of(who).totp && !has_one && (!person.had_factor || reset)
+        let methods = self.methods_of(who);
+        let on = if channel == Channel::Sms { methods.sms } else { methods.totp };
+        on && !has_one && (!person.had_factor || reset)
+    }
+
+    fn may_enrol_any(&self, who: usize, by_link: bool) -> bool {
+        [Channel::App, Channel::Sms].into_iter().any(|channel| self.may_enrol(who, channel, by_link))
     }
 
     /// A password. What a right one opens is entered by [`Reference::opened`], and a token by [`Reference::signed`].
@@ -252,7 +265,7 @@ impl Reference {
         }
         if self.is_offered_any(who) {
             self.too_many(who).unwrap_or_else(|| Expected::ok(200, "login: password right"))
-        } else if self.may_enrol(who, false) {
+        } else if self.may_enrol_any(who, false) {
             self.too_many(who).unwrap_or_else(|| Expected::ok(200, "login: a factor is to be set up"))
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
@@ -324,7 +337,7 @@ impl Reference {
         if link.ended || self.people[link.person].disabled || link.made_at + LINK <= self.now {
             return Expected::refused(410, "link-expired", "link: over");
         }
-        if self.is_offered_any(link.person) || self.may_enrol(link.person, true) {
+        if self.is_offered_any(link.person) || self.may_enrol_any(link.person, true) {
             self.too_many(link.person).unwrap_or_else(|| Expected::ok(200, "link: opened"))
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
@@ -382,14 +395,16 @@ impl Reference {
         if !self.usable(challenge.person, channel) {
             return Expected::refused(403, "method-not-enabled", "send: method off");
         }
-        if challenge.sends > 0 && now < challenge.sent_at + (60_i64 << (challenge.sends - 1)) {
+        let (count, last_at) = challenge.sent.get(&channel).copied().unwrap_or_default();
+        if now < last_at + resend_wait(count) {
             return Expected::refused(429, "resend-too-soon", "send: too soon");
         }
-        if self.sends[self.here].is_full(25, 300, now) {
-            return Expected::refused(429, "too-many-sends", "send: source");
+        let (person, asker) = (&self.people[challenge.person], self.asker(challenge.person));
+        if let Some(refusal) = self.refusal_of_counts(challenge.person) {
+            return refusal;
         }
-        let full = |sends: &Moments| sends.is_full(5, 600, now) || sends.is_full(10, 3_600, now);
-        if self.people[challenge.person].sent_at.get(&channel).is_some_and(full) {
+        let full = |sends: &Codes| sends.is_full(&[(5, 2, 600), (10, 5, 3_600)], asker, now);
+        if person.codes_to.get(&channel).is_some_and(full) {
             return Expected::refused(429, "too-many-sends", "send: destination");
         }
         if channel == Channel::Sms && *self.budget.left(now) < 1 {
@@ -398,14 +413,38 @@ impl Reference {
         Expected::ok(202, "send: sent")
     }
 
+    fn asker(&self, who: usize) -> Asker {
+        let known = &self.people[who].known;
+        if known.contains(&self.here) {
+            Asker::Known
+        } else if known.is_empty() {
+            Asker::Anybody
+        } else {
+            Asker::Stranger
+        }
+    }
+
+    /// Why no code is sent for somebody, wherever it would go.
+    fn refusal_of_counts(&self, who: usize) -> Option<Expected> {
+        let (person, asker, now) = (&self.people[who], self.asker(who), self.now);
+        if person.codes.is_full(&[(10, 5, 3_600), (30, 15, 86_400)], asker, now) {
+            return Some(Expected::refused(429, "too-many-sends", "send: person"));
+        }
+        self.sends[self.here].is_full(25, 300, now).then(|| Expected::refused(429, "too-many-sends", "send: source"))
+    }
+
     pub fn sent(&mut self, which: usize, channel: Channel, code: String) {
-        let (now, challenge) = (self.now, &mut self.challenges[which]);
-        challenge.sends += 1;
-        challenge.sent_at = now;
+        let (now, who) = (self.now, self.challenges[which].person);
+        let asker = self.asker(who);
+        let challenge = &mut self.challenges[which];
+        let (count, last_at) = challenge.sent.entry(channel).or_default();
+        (*count, *last_at) = (*count + 1, now);
         challenge.codes.entry(channel).or_default().push(code);
         challenge.code_sent_at.insert(channel, now);
         self.sends[self.here].add(now);
-        self.people[challenge.person].sent_at.entry(channel).or_default().add(now);
+        let person = &mut self.people[who];
+        person.codes.add(asker, now);
+        person.codes_to.entry(channel).or_default().add(asker, now);
         if channel == Channel::Sms {
             challenge.texts.push(now);
             *self.budget.left(now) -= 1;
@@ -508,7 +547,7 @@ impl Reference {
         if !self.methods_of(who).totp {
             return Expected::refused(403, "method-not-enabled", "enrol: method off");
         }
-        if !self.challenges[which].enrols || !self.may_enrol(who, true) {
+        if !self.challenges[which].enrols || !self.may_enrol(who, Channel::App, true) {
             return Expected::refused(403, "fresh-second-factor-required", "enrol: not who has a factor");
         }
         self.complete(which);

@@ -26,6 +26,11 @@ pub fn code_delay(failures: u32) -> i64 {
     if failures < 10 { 0 } else { (30_i64 << (failures - 10).min(20)).min(3_600) }
 }
 
+/// After the first code of a challenge by a method a wait of half a minute, which doubles up to four.
+pub fn resend_wait(sent: u32) -> i64 {
+    if sent == 0 { 0 } else { (30_i64 << (sent - 1).min(20)).min(240) }
+}
+
 /// What is expected of an answer: the status, and the slugs of which it may be one; and the rule that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
@@ -91,6 +96,68 @@ impl Moments {
 
     pub fn add(&mut self, now: i64) {
         self.0.push(now);
+    }
+}
+
+/// Who asks for a code: the person where they are known, somebody elsewhere, or anybody for who is known nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    Known,
+    Stranger,
+    Anybody,
+}
+
+/// The codes that were sent to somebody, or somewhere, and who asked for them: of each limit half is kept for where the person is known.
+#[derive(Debug, Default)]
+pub struct Codes(Vec<(i64, Asker)>);
+
+impl Codes {
+    /// Whether one of these limits, each so many in so many seconds, of which so many are kept, allows no more.
+    pub fn is_full(&self, limits: &[(usize, usize, i64)], asker: Asker, now: i64) -> bool {
+        let within = |span: i64, of: Option<Asker>| {
+            self.0.iter().filter(|(at, by)| at + span > now && of.is_none_or(|of| of == *by)).count()
+        };
+        limits.iter().any(|&(most, kept, span)| {
+            let all = within(span, None) >= most;
+            match asker {
+                Asker::Anybody => all,
+                Asker::Stranger => all || within(span, Some(Asker::Stranger)) >= most - kept,
+                Asker::Known => all && within(span, Some(Asker::Known)) >= kept,
+            }
+        })
+    }
+
+    pub fn add(&mut self, asker: Asker, now: i64) {
+        self.0.push((now, asker));
+    }
+}
+
+/// The notices to a mailbox or a phone: five an hour, and what is more waits and becomes one.
+#[derive(Debug, Default)]
+pub struct Notices {
+    told: Moments,
+    waits: bool,
+}
+
+impl Notices {
+    /// Whether a notice goes at once.
+    pub fn tell(&mut self, now: i64) -> bool {
+        if self.waits || self.told.is_full(5, 3_600, now) {
+            self.waits = true;
+            return false;
+        }
+        self.told.add(now);
+        true
+    }
+
+    /// Whether the clean-up tells what waits.
+    pub fn release(&mut self, now: i64) -> bool {
+        let released = self.waits && !self.told.is_full(5, 3_600, now);
+        if released {
+            self.waits = false;
+            self.told.add(now);
+        }
+        released
     }
 }
 

@@ -1,5 +1,6 @@
 //! The service, and what the reference says of it: each step is taken of both, and the answers are compared.
 
+mod contacts;
 pub mod stories;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use tests::elsewhere::At;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, token_of};
 
 use crate::reference::{Channel, PLACES, Person as Model, Reference, Typed};
-use crate::rules::{Expected, STEP};
+use crate::rules::{Expected, Notices, STEP};
 use crate::{Seen, Step};
 
 /// Rotations are at least so far apart: `operate` refuses a faster one.
@@ -48,6 +49,12 @@ pub struct Trial {
     ring: Secret<String>,
     rotated_at: i64,
     messages: usize,
+    /// The notices, by where they go.
+    notices: BTreeMap<String, Notices>,
+    /// The phones that people have.
+    phones: BTreeMap<usize, String>,
+    /// How many numbers were made up.
+    numbers: usize,
 }
 
 impl Trial {
@@ -82,6 +89,9 @@ impl Trial {
             ring,
             rotated_at: 0,
             messages: 0,
+            notices: BTreeMap::new(),
+            phones: BTreeMap::from([(0, "ann's".to_owned()), (1, "ben's".to_owned())]),
+            numbers: 0,
         };
         // Cid begins with an app, so that one is seen in every sequence.
         trial.login(2, true, false).await;
@@ -143,6 +153,16 @@ impl Trial {
                     self.new_password(which, *right).await;
                 }
             }
+            Step::EnrolPhone(which) => {
+                if let Some(which) = place(which, self.challenges.len()) {
+                    self.enrol_phone(which).await;
+                }
+            }
+            Step::NewPhone(which) => {
+                if let Some(which) = place(which, self.tokens.len()) {
+                    self.new_phone(which).await;
+                }
+            }
             other => self.arrange(other).await,
         }
     }
@@ -187,6 +207,8 @@ impl Trial {
             Step::Rotate => self.rotate(),
             Step::CleanUp => {
                 let _ = self.world.send(self.world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+                let now = self.reference.now;
+                self.messages += self.notices.values_mut().filter_map(|notices| notices.release(now).then_some(())).count();
             }
             _ => {}
         }
@@ -197,9 +219,18 @@ impl Trial {
         self.world.at(ADDRESSES[self.reference.here])
     }
 
-    /// A change that somebody with a mailbox is told of.
+    /// A change that somebody is told of: at the mailbox, or, without one, by text.
     fn told(&mut self, who: usize) {
-        self.messages += usize::from(self.reference.people[who].has_email);
+        let mailbox = self.reference.people[who].has_email.then(|| format!("mailbox of {who}"));
+        let to = mailbox.or_else(|| self.phones.get(&who).cloned());
+        self.owe(to);
+    }
+
+    fn owe(&mut self, to: impl IntoIterator<Item = String>) {
+        let now = self.reference.now;
+        for destination in to {
+            self.messages += usize::from(self.notices.entry(destination).or_default().tell(now));
+        }
     }
 
     fn hold(&mut self, answer: &Answer, expected: &Expected) {

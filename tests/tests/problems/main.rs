@@ -2,6 +2,7 @@
 //! is held against a snapshot. A refusal that nothing provokes, and one that nobody declared, fail.
 
 mod back_end;
+mod contacts;
 mod kba;
 mod links;
 mod sign_in;

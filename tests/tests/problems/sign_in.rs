@@ -7,6 +7,7 @@ use shared::http::{Operation, Slug};
 use tests::{PASSWORD, Person, World, another};
 
 use crate::back_end::NO_ACCOUNT;
+use crate::contacts::errors_of_contacts;
 use crate::kba::closed_challenge;
 use crate::kba::recipients_token;
 use crate::walk::{Walk, snapshot, with};
@@ -207,13 +208,8 @@ async fn the_errors_of_factors() {
     walk.refuses(patch, Slug::Unauthorized, walk.anonymous(patch, me).json(&body)).await;
     walk.refuses(patch, Slug::InvalidRequest, walk.ask(patch, "/v1/me?colour=red").json(&body)).await;
     walk.refuses_bodies(patch, me).await;
-    walk.refuses_body(
-        patch,
-        Slug::InvalidRequest,
-        me,
-        json!({"email": "nobody", "phone": "12", "password": "short", "current_password": PASSWORD}),
-    )
-    .await;
+    let bad = json!({"locale": "xx", "password": "short", "current_password": PASSWORD});
+    walk.refuses_body(patch, Slug::InvalidRequest, me, bad).await;
     walk.refuses(patch, Slug::PreconditionFailed, walk.ask(patch, me).header("if-match", "\"7\"").json(&body)).await;
     walk.refuses_contention(patch, me, Some(body.clone())).await;
     let new = json!({"password": "another horse battery", "current_password": "wrong password"});
@@ -254,5 +250,6 @@ async fn the_errors_of_factors() {
     walk.refuses(Operation::RemoveApp, stale, walk.ask(Operation::RemoveApp, begin)).await;
     walk.refuses(make, stale, walk.ask(make, codes)).await;
     walk.refuses_body(patch, stale, me, body).await;
+    errors_of_contacts(&mut walk).await;
     snapshot(walk, Function::Factors);
 }

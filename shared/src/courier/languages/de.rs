@@ -38,6 +38,28 @@ impl Language for German {
         }
     }
 
+    fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
+        format!("{organisation}: Bestätigungscode {code} (Ref. {reference}). Geben Sie ihn nicht weiter.")
+    }
+
+    fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
+        let CodeMail { organisation, code, reference, minutes } = *mail;
+        Letter {
+            subject: format!("Bestätigen Sie diese E-Mail-Adresse für {organisation} ({reference})"),
+            paragraphs: vec![
+                format!(
+                    "Jemand, vermutlich Sie, hat bei {organisation} diese E-Mail-Adresse als die eigene angegeben. Der Code bestätigt sie. Er gilt {minutes} Minuten und für einmal."
+                ),
+                format!("Vergleichen Sie die Referenz mit der auf der Seite: {reference}"),
+            ],
+            point: Point::Code { label: "Ihr Code:".into(), code: code.clone() },
+            notes: vec![
+                format!("Geben Sie diesen Code nicht weiter. {organisation} fragt nie am Telefon oder per E-Mail danach."),
+                "Wenn Sie das nicht waren, brauchen Sie nichts zu tun: Ohne den Code wird nichts hierher geschickt.".into(),
+            ],
+        }
+    }
+
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
         let LinkMail { organisation, url, good_for } = mail;
         let life = span(good_for);
@@ -63,6 +85,29 @@ impl Language for German {
                 "Wenn Sie das nicht waren, informieren Sie sofort Ihre Ansprechperson bei {organisation}: Möglicherweise ist jemand anderes als Sie angemeldet."
             )],
         }
+    }
+
+    fn changed_words(&self, changed: &Changed) -> String {
+        let words = match changed {
+            Changed::AppEnrolled => "Authentifizierungs-App eingerichtet",
+            Changed::AppRemoved => "Authentifizierungs-App entfernt",
+            Changed::AppReset => "App von einem Administrator entfernt",
+            Changed::RecoveryCodes => "neue Wiederherstellungscodes",
+            Changed::Phone(Some(to)) => return format!("Telefonnummer jetzt {to}"),
+            Changed::Phone(None) => "Telefonnummer entfernt",
+            Changed::Email(Some(_)) => "E-Mail-Adresse geändert",
+            Changed::Email(None) => "E-Mail-Adresse entfernt",
+            Changed::Password => "neues Passwort",
+            Changed::Username => "Benutzername geändert",
+            Changed::SingleSignOn(true) => "anderes Konto für die Anmeldung über Ihre Organisation",
+            Changed::SingleSignOn(false) => "Anmeldung über Ihre Organisation abgeschaltet",
+            Changed::More => "und weiteres",
+        };
+        words.into()
+    }
+
+    fn changed_text(&self, organisation: &str, words: &str) -> String {
+        format!("{organisation}Ihre Anmeldung wurde geändert: {words}. Waren Sie das nicht? Melden Sie es dort sofort.")
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
@@ -118,15 +163,6 @@ impl Language for German {
         }
     }
 
-    fn password_changed(&self, organisation: &str) -> Letter {
-        Letter {
-            subject: format!("Ihr Passwort für {organisation} wurde geändert"),
-            paragraphs: vec![format!("Ihr Passwort für {organisation} wurde soeben geändert.")],
-            point: Point::None,
-            notes: vec!["Wenn Sie das nicht waren, geben Sie Ihrem Ansprechpartner sofort Bescheid.".into()],
-        }
-    }
-
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
         let LowBalance { available, mark } = low;
         Letter {
@@ -171,11 +207,15 @@ fn sentence(changed: &Changed) -> String {
         Changed::Phone(None) => "Die Telefonnummer wurde entfernt.".into(),
         Changed::Email(Some(to)) => format!("E-Mails gehen ab jetzt an eine andere Adresse: {to}"),
         Changed::Email(None) => "Die E-Mail-Adresse wurde entfernt.".into(),
+        Changed::Username => {
+            "Der Benutzername wurde geändert. Wenn Sie den neuen nicht kennen, fragen Sie Ihre Ansprechperson dort.".into()
+        }
         Changed::Password => "Ein neues Passwort wurde festgelegt.".into(),
         Changed::SingleSignOn(true) => {
             "Sie melden sich ab jetzt mit einem anderen Konto beim Anmeldedienst Ihrer Organisation an.".into()
         }
         Changed::SingleSignOn(false) => "Die Anmeldung über den Anmeldedienst Ihrer Organisation wurde abgeschaltet.".into(),
+        Changed::More => "Es gab weitere Änderungen.".into(),
     }
 }
 

@@ -38,6 +38,28 @@ impl Language for English {
         }
     }
 
+    fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
+        format!("{organisation} confirmation code {code} (ref {reference}). Do not share it with anyone.")
+    }
+
+    fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
+        let CodeMail { organisation, code, reference, minutes } = *mail;
+        Letter {
+            subject: format!("Confirm this mail address for {organisation} ({reference})"),
+            paragraphs: vec![
+                format!(
+                    "Somebody, probably you, said at {organisation} that this mail address is theirs. The code confirms it. It is good for {minutes} minutes and can be used once."
+                ),
+                format!("Compare the reference with the one on the page: {reference}"),
+            ],
+            point: Point::Code { label: "Your code:".into(), code: code.clone() },
+            notes: vec![
+                format!("Do not share this code with anyone. {organisation} never asks for it by phone or mail."),
+                "If it was not you, there is nothing to do: without the code nothing is sent here.".into(),
+            ],
+        }
+    }
+
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
         let LinkMail { organisation, url, good_for } = mail;
         let life = span(good_for);
@@ -64,6 +86,29 @@ impl Language for English {
                 "If it was not you, tell your contact at {organisation} at once: somebody else may be signed in as you."
             )],
         }
+    }
+
+    fn changed_words(&self, changed: &Changed) -> String {
+        let words = match changed {
+            Changed::AppEnrolled => "authenticator app set up",
+            Changed::AppRemoved => "authenticator app removed",
+            Changed::AppReset => "authenticator app removed by an administrator",
+            Changed::RecoveryCodes => "new recovery codes",
+            Changed::Phone(Some(to)) => return format!("phone number now {to}"),
+            Changed::Phone(None) => "phone number removed",
+            Changed::Email(Some(_)) => "mail address changed",
+            Changed::Email(None) => "mail address removed",
+            Changed::Password => "new password",
+            Changed::Username => "username changed",
+            Changed::SingleSignOn(true) => "another account for single sign-on",
+            Changed::SingleSignOn(false) => "single sign-on switched off",
+            Changed::More => "and more",
+        };
+        words.into()
+    }
+
+    fn changed_text(&self, organisation: &str, words: &str) -> String {
+        format!("{organisation}Your sign-in was changed: {words}. If it was not you, tell your contact there at once.")
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
@@ -124,15 +169,6 @@ impl Language for English {
         }
     }
 
-    fn password_changed(&self, organisation: &str) -> Letter {
-        Letter {
-            subject: format!("Your password for {organisation} was changed"),
-            paragraphs: vec![format!("Your password for {organisation} was just changed.")],
-            point: Point::None,
-            notes: vec!["If it was not you, tell your contact there at once.".into()],
-        }
-    }
-
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
         let LowBalance { available, mark } = low;
         Letter {
@@ -178,9 +214,11 @@ fn sentence(changed: &Changed) -> String {
         Changed::Phone(None) => "The phone number was removed.".into(),
         Changed::Email(Some(to)) => format!("Mails now go to another address: {to}"),
         Changed::Email(None) => "The mail address was removed.".into(),
+        Changed::Username => "The username was changed. If you do not know the new one, ask your contact there.".into(),
         Changed::Password => "A new password was set.".into(),
         Changed::SingleSignOn(true) => "You now sign in with another account at your organisation’s sign-in service.".into(),
         Changed::SingleSignOn(false) => "Signing in with your organisation’s sign-in service was switched off.".into(),
+        Changed::More => "There were further changes.".into(),
     }
 }
 

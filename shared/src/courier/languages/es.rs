@@ -38,6 +38,28 @@ impl Language for Spanish {
         }
     }
 
+    fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
+        format!("{organisation}: clave para validar {code} (ref. {reference}). No la comparta con nadie.")
+    }
+
+    fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
+        let CodeMail { organisation, code, reference, minutes } = *mail;
+        Letter {
+            subject: format!("Confirme esta dirección de correo para {organisation} ({reference})"),
+            paragraphs: vec![
+                format!(
+                    "Alguien, probablemente usted, ha indicado en {organisation} que esta dirección de correo es suya. El código la confirma. Es válido durante {minutes} minutos y para un solo uso."
+                ),
+                format!("Compare la referencia con la de la página: {reference}"),
+            ],
+            point: Point::Code { label: "Su código:".into(), code: code.clone() },
+            notes: vec![
+                format!("No comparta este código con nadie. {organisation} nunca lo pide por teléfono ni por correo."),
+                "Si no ha sido usted, no tiene que hacer nada: sin el código no se envía nada aquí.".into(),
+            ],
+        }
+    }
+
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
         let LinkMail { organisation, url, good_for } = mail;
         let life = span(good_for);
@@ -63,6 +85,29 @@ impl Language for Spanish {
                 "Si no ha sido usted, avise de inmediato a su contacto en {organisation}: es posible que otra persona haya accedido en su nombre."
             )],
         }
+    }
+
+    fn changed_words(&self, changed: &Changed) -> String {
+        let words = match changed {
+            Changed::AppEnrolled => "app de seguridad configurada",
+            Changed::AppRemoved => "app de seguridad eliminada",
+            Changed::AppReset => "app eliminada por un administrador",
+            Changed::RecoveryCodes => "nuevas claves de respaldo",
+            Changed::Phone(Some(to)) => return format!("teléfono ahora {to}"),
+            Changed::Phone(None) => "teléfono eliminado",
+            Changed::Email(Some(_)) => "correo cambiado",
+            Changed::Email(None) => "correo eliminado",
+            Changed::Password => "nueva contraseña",
+            Changed::Username => "nombre de usuario cambiado",
+            Changed::SingleSignOn(true) => "otra cuenta de acceso de su empresa",
+            Changed::SingleSignOn(false) => "acceso con la cuenta de su empresa desactivado",
+            Changed::More => "y otros cambios",
+        };
+        words.into()
+    }
+
+    fn changed_text(&self, organisation: &str, words: &str) -> String {
+        format!("{organisation}Su acceso ha cambiado: {words}. Si no ha sido usted, avise de inmediato a su contacto.")
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
@@ -123,15 +168,6 @@ impl Language for Spanish {
         }
     }
 
-    fn password_changed(&self, organisation: &str) -> Letter {
-        Letter {
-            subject: format!("Su contraseña de {organisation} ha cambiado"),
-            paragraphs: vec![format!("Su contraseña de {organisation} acaba de cambiar.")],
-            point: Point::None,
-            notes: vec!["Si no fue usted, avise de inmediato a su persona de contacto.".into()],
-        }
-    }
-
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
         let LowBalance { available, mark } = low;
         Letter {
@@ -174,11 +210,13 @@ fn sentence(changed: &Changed) -> String {
         Changed::Phone(None) => "Se ha eliminado el número de teléfono.".into(),
         Changed::Email(Some(to)) => format!("Los correos se envían ahora a otra dirección: {to}"),
         Changed::Email(None) => "Se ha eliminado la dirección de correo.".into(),
+        Changed::Username => "Ha cambiado el nombre de usuario. Si no conoce el nuevo, pregunte a su contacto.".into(),
         Changed::Password => "Se ha establecido una nueva contraseña.".into(),
         Changed::SingleSignOn(true) => "Ahora inicia sesión con otra cuenta del servicio de acceso de su organización.".into(),
         Changed::SingleSignOn(false) => {
             "Se ha desactivado el inicio de sesión con el servicio de acceso de su organización.".into()
         }
+        Changed::More => "Ha habido más cambios.".into(),
     }
 }
 

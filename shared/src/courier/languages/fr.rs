@@ -38,6 +38,28 @@ impl Language for French {
         }
     }
 
+    fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
+        format!("{organisation} : code de confirmation {code} (réf. {reference}). Ne le communiquez à personne.")
+    }
+
+    fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
+        let CodeMail { organisation, code, reference, minutes } = *mail;
+        Letter {
+            subject: format!("Confirmez cette adresse e-mail pour {organisation} ({reference})"),
+            paragraphs: vec![
+                format!(
+                    "Quelqu’un, sans doute vous, a indiqué chez {organisation} que cette adresse e-mail est la sienne. Le code la confirme. Il est valable {minutes} minutes et ne sert qu’une fois."
+                ),
+                format!("Comparez la référence avec celle de la page : {reference}"),
+            ],
+            point: Point::Code { label: "Votre code :".into(), code: code.clone() },
+            notes: vec![
+                format!("Ne communiquez ce code à personne. {organisation} ne le demande jamais par téléphone ni par e-mail."),
+                "Si ce n’était pas vous, il n’y a rien à faire : sans le code, rien n’est envoyé ici.".into(),
+            ],
+        }
+    }
+
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
         let LinkMail { organisation, url, good_for } = mail;
         let life = span(good_for);
@@ -63,6 +85,29 @@ impl Language for French {
                 "Si ce n’était pas vous, prévenez immédiatement votre contact chez {organisation} : quelqu’un d’autre est peut-être connecté à votre place."
             )],
         }
+    }
+
+    fn changed_words(&self, changed: &Changed) -> String {
+        let words = match changed {
+            Changed::AppEnrolled => "application d'authentification configurée",
+            Changed::AppRemoved => "application d'authentification supprimée",
+            Changed::AppReset => "application supprimée par un administrateur",
+            Changed::RecoveryCodes => "nouveaux codes de secours",
+            Changed::Phone(Some(to)) => return format!("téléphone désormais {to}"),
+            Changed::Phone(None) => "téléphone supprimé",
+            Changed::Email(Some(_)) => "adresse e-mail modifiée",
+            Changed::Email(None) => "adresse e-mail supprimée",
+            Changed::Password => "nouveau mot de passe",
+            Changed::Username => "nom d'utilisateur modifié",
+            Changed::SingleSignOn(true) => "autre compte de connexion de votre organisation",
+            Changed::SingleSignOn(false) => "connexion par votre organisation désactivée",
+            Changed::More => "et plus encore",
+        };
+        words.into()
+    }
+
+    fn changed_text(&self, organisation: &str, words: &str) -> String {
+        format!("{organisation}Votre connexion a été modifiée : {words}. Ce n'était pas vous ? Prévenez votre contact.")
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
@@ -118,15 +163,6 @@ impl Language for French {
         }
     }
 
-    fn password_changed(&self, organisation: &str) -> Letter {
-        Letter {
-            subject: format!("Votre mot de passe pour {organisation} a été modifié"),
-            paragraphs: vec![format!("Votre mot de passe pour {organisation} vient d’être modifié.")],
-            point: Point::None,
-            notes: vec!["Si ce n’était pas vous, prévenez immédiatement votre interlocuteur.".into()],
-        }
-    }
-
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
         let LowBalance { available, mark } = low;
         Letter {
@@ -166,9 +202,11 @@ fn sentence(changed: &Changed) -> String {
         Changed::Phone(None) => "Le numéro de téléphone a été supprimé.".into(),
         Changed::Email(Some(to)) => format!("Les e-mails sont désormais envoyés à une autre adresse : {to}"),
         Changed::Email(None) => "L’adresse e-mail a été supprimée.".into(),
+        Changed::Username => "Le nom d’utilisateur a été modifié. Si vous ne connaissez pas le nouveau, demandez-le à votre contact.".into(),
         Changed::Password => "Un nouveau mot de passe a été défini.".into(),
         Changed::SingleSignOn(true) => "Vous vous connectez désormais avec un autre compte du service de connexion de votre organisation.".into(),
         Changed::SingleSignOn(false) => "La connexion par le service de votre organisation a été désactivée.".into(),
+        Changed::More => "Il y a eu d’autres changements.".into(),
     }
 }
 

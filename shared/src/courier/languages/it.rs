@@ -38,6 +38,28 @@ impl Language for Italian {
         }
     }
 
+    fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
+        format!("{organisation}: codice di conferma {code} (rif. {reference}). Non lo condivida con nessuno.")
+    }
+
+    fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
+        let CodeMail { organisation, code, reference, minutes } = *mail;
+        Letter {
+            subject: format!("Confermi questo indirizzo e-mail per {organisation} ({reference})"),
+            paragraphs: vec![
+                format!(
+                    "Qualcuno, probabilmente lei, ha indicato a {organisation} che questo indirizzo e-mail è il suo. Il codice lo conferma. È valido per {minutes} minuti e per un solo uso."
+                ),
+                format!("Confronti il riferimento con quello della pagina: {reference}"),
+            ],
+            point: Point::Code { label: "Il suo codice:".into(), code: code.clone() },
+            notes: vec![
+                format!("Non condivida questo codice con nessuno. {organisation} non lo chiede mai per telefono o per e-mail."),
+                "Se non è stato lei, non deve fare nulla: senza il codice qui non viene inviato nulla.".into(),
+            ],
+        }
+    }
+
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
         let LinkMail { organisation, url, good_for } = mail;
         let life = span(good_for);
@@ -64,6 +86,29 @@ impl Language for Italian {
                 "Se non è stato lei, avvisi subito il suo contatto presso {organisation}: qualcun altro potrebbe aver effettuato l’accesso al suo posto."
             )],
         }
+    }
+
+    fn changed_words(&self, changed: &Changed) -> String {
+        let words = match changed {
+            Changed::AppEnrolled => "app di autenticazione configurata",
+            Changed::AppRemoved => "app di autenticazione rimossa",
+            Changed::AppReset => "app rimossa da un amministratore",
+            Changed::RecoveryCodes => "nuovi codici di recupero",
+            Changed::Phone(Some(to)) => return format!("telefono ora {to}"),
+            Changed::Phone(None) => "telefono rimosso",
+            Changed::Email(Some(_)) => "e-mail modificata",
+            Changed::Email(None) => "e-mail rimossa",
+            Changed::Password => "nuova password",
+            Changed::Username => "nome utente modificato",
+            Changed::SingleSignOn(true) => "altro account di accesso dell'organizzazione",
+            Changed::SingleSignOn(false) => "accesso tramite l'organizzazione disattivato",
+            Changed::More => "e altro ancora",
+        };
+        words.into()
+    }
+
+    fn changed_text(&self, organisation: &str, words: &str) -> String {
+        format!("{organisation}Il suo accesso è stato modificato: {words}. Se non è stato lei, avvisi subito il suo referente.")
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
@@ -124,15 +169,6 @@ impl Language for Italian {
         }
     }
 
-    fn password_changed(&self, organisation: &str) -> Letter {
-        Letter {
-            subject: format!("La sua password per {organisation} è stata modificata"),
-            paragraphs: vec![format!("La sua password per {organisation} è appena stata modificata.")],
-            point: Point::None,
-            notes: vec!["Se non è stato lei, avvisi subito il suo referente.".into()],
-        }
-    }
-
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
         let LowBalance { available, mark } = low;
         Letter {
@@ -175,9 +211,11 @@ fn sentence(changed: &Changed) -> String {
         Changed::Phone(None) => "Il numero di telefono è stato rimosso.".into(),
         Changed::Email(Some(to)) => format!("Le e-mail vanno ora a un altro indirizzo: {to}"),
         Changed::Email(None) => "L’indirizzo e-mail è stato rimosso.".into(),
+        Changed::Username => "Il nome utente è stato modificato. Se non conosce quello nuovo, lo chieda al suo referente.".into(),
         Changed::Password => "È stata impostata una nuova password.".into(),
         Changed::SingleSignOn(true) => "Ora accede con un altro account del servizio di accesso della sua organizzazione.".into(),
         Changed::SingleSignOn(false) => "L’accesso tramite il servizio della sua organizzazione è stato disattivato.".into(),
+        Changed::More => "Ci sono state altre modifiche.".into(),
     }
 }
 

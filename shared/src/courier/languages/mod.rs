@@ -8,7 +8,7 @@ mod it;
 
 use super::code::CodeMail;
 use super::letter::Letter;
-use super::message::{AgreementMail, ChangeMail, LinkMail, LowBalance, NotVerified};
+use super::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
 use crate::account::Locale;
 
 /// The words of one language.
@@ -23,10 +23,18 @@ pub trait Language: Sync {
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String;
     /// A code by e-mail.
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter;
+    /// A code by SMS that proves a new phone: the line before the one that binds it to its origin.
+    fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String;
+    /// A code by e-mail that proves a new mail address.
+    fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter;
     /// A link to sign in with.
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter;
     /// How the person signs in was changed.
     fn changed(&self, mail: &ChangeMail<'_>) -> Letter;
+    /// How the person signs in was changed, by SMS: what was, in few words.
+    fn changed_words(&self, changed: &Changed) -> String;
+    /// The text around such words: whom to tell.
+    fn changed_text(&self, organisation: &str, words: &str) -> String;
     /// A link to an agreement that is to be signed.
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter;
     /// A link to the signed agreement.
@@ -35,8 +43,6 @@ pub trait Language: Sync {
     fn password_link(&self, mail: LinkMail<'_>) -> Letter;
     /// A link to a new password would lead nowhere: whom to ask.
     fn no_password_link(&self, organisation: &str) -> Letter;
-    /// The password was changed.
-    fn password_changed(&self, organisation: &str) -> Letter;
     /// The account is running out of prepaid transactions.
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter;
     /// A recipient could not prove who they are: to the sender of the agreement, which was cancelled.

@@ -55,7 +55,7 @@ impl Reference {
         Expected::ok(200, "password: set")
     }
 
-    fn end_proofs(&mut self, who: usize) {
+    pub(super) fn end_proofs(&mut self, who: usize) {
         self.people[who].generation += 1;
         self.people[who].spared = None;
         self.challenges.iter_mut().filter(|challenge| challenge.person == who).for_each(|challenge| challenge.ended = true);

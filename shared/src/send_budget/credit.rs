@@ -1,11 +1,12 @@
 //! What a code that was typed gives back to the budget of texts.
 
-use shared::app::App;
-use shared::dynamo::{Failure, Write};
+use crate::app::App;
+use crate::dynamo::{Failure, Write};
 
 /// A credit that is given in the transaction which takes the code. The budget's item is one that all sign-ins of an account share, and
 /// nothing hangs on it: once a transaction was in another's way, the credit is given after it.
-pub(crate) struct Credit {
+#[derive(Debug)]
+pub struct Credit {
     write: Option<Write>,
     contended: bool,
 }

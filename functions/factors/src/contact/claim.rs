@@ -1,0 +1,140 @@
+//! The claim of a code for a new contact: what the rules say of it, the writes that make it, and those that take it back.
+
+use shared::audit::{Action, Event};
+use shared::clock::Timestamp;
+use shared::code::counters::{Counters, Full, Standing, Trims};
+use shared::code::{self, PER_SOURCE, PER_USER};
+use shared::dynamo::{Failure, Item, Write};
+use shared::http::refusals::resend_too_soon;
+use shared::http::{Call, Problem, Slug};
+use shared::idempotency::IdempotencyKey;
+use shared::reserved::Asker;
+use shared::user::pending::{self, PendingContact, Wish};
+use shared::user::{Method, User, contact};
+
+use super::Response;
+use crate::who::Who;
+
+/// What is known when a send is decided.
+pub struct Case<'a> {
+    pub who: Who,
+    pub wish: &'a Wish,
+    pub call: &'a Call,
+    pub asker: Asker,
+}
+
+impl Case<'_> {
+    /// Whether a code may be sent, as far as what was read tells.
+    pub fn decide(&self, countries: &[String], sends_of_source: &[Timestamp]) -> Result<(), Problem> {
+        let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
+        self.who.may_enrol(method, *now)?;
+        if !self.wish.country.as_ref().is_none_or(|country| countries.contains(country)) {
+            return Err(Problem::new(Slug::DestinationNotAllowed));
+        }
+        if self.changes_something() {
+            self.who.may_change_contact(method)?;
+        }
+        if let Some(at) = user.waiting(self.wish, *now).and_then(|before| before.sent.resend_at(*now)) {
+            return Err(resend_too_soon(at, *now));
+        }
+        let full = PER_USER.full_until(&user.sends, self.asker, *now);
+        match full.or_else(|| PER_SOURCE.full_until(sends_of_source, *now)) {
+            Some((until, limit)) => Err(Full::Until(until, limit).problem(*now)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it is another contact than the user has. The one that an administrator has entered is only proved.
+    fn changes_something(&self) -> bool {
+        self.who.user.destination(self.wish.method) != Some(self.wish.contact.as_str())
+    }
+
+    /// What the code counts in, beside the user's own item: windows of contacts that wait.
+    pub fn counters(&self) -> Counters<'_> {
+        Counters {
+            account: self.who.account.id,
+            destination: &self.wish.contact,
+            country: self.wish.country.as_deref(),
+            standing: Standing::Pending,
+            asker: self.asker,
+            source: self.call.source,
+            now: self.who.now,
+        }
+    }
+
+    /// What is answered once the code is sent.
+    pub fn answer(&self, pending: &PendingContact) -> Response {
+        Response {
+            factor: pending.id,
+            destination: self.masked(),
+            reference: pending.code.reference.clone(),
+            expires_in: code::LIFETIME.as_secs(),
+            resend_in: pending.sent.cooldown().as_secs(),
+            code_length: code::length(self.wish.method),
+        }
+    }
+
+    /// The writes of the claim: the counters', the user's with its entry, and the record's of an idempotency key.
+    pub fn claim(
+        &self,
+        pending: &PendingContact,
+        trims: &Trims,
+        key: Option<(&IdempotencyKey, &str)>,
+    ) -> Result<Vec<Write>, Failure> {
+        let Who { user, now, .. } = &self.who;
+        let update = pending::wait(user.touch(), self.wish.method, self.before(), pending)?;
+        let update = user.count_sends(update, &PER_USER.entered(&user.sends, self.asker, *now))?;
+        let update = self.who.guard(update.set_due(pending.expires_at));
+        let mut writes = self.counters().enter(trims);
+        writes.extend(user.change(update, [self.event(Action::EnrolmentBegun, pending)], *now)?);
+        if let Some((key, answer)) = key {
+            writes.push(key.claim(answer, *now)?);
+        }
+        Ok(writes)
+    }
+
+    /// The writes that take the claim back, over the user and the counters' logs as they stand: what waited before waits again. Where the
+    /// enrolment has ended meanwhile, the counters and the key are given back all the same.
+    pub fn undo(
+        &self,
+        pending: &PendingContact,
+        (user, logs): (&User, &[Option<Item>]),
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Vec<Write>, Failure> {
+        let now = self.who.now;
+        let update = user.count_sends(user.touch(), &user.sends.without(now))?;
+        let (method, before) = (self.wish.method, self.before());
+        let stands = self.stands(pending, user);
+        let update = if stands { pending::take_back(update, method, before, pending)? } else { update };
+        let event = self.event(Action::CodeNotSent, pending).failed();
+        let mut writes = user.change(update, [event], now)?;
+        // Whoever has typed an earlier code meanwhile was given back what all of them had taken.
+        let typed = user.destination(method) == Some(&self.wish.contact) && user.is_verified(method);
+        writes.extend(self.counters().withdraw(logs, !typed));
+        writes.extend(key.map(IdempotencyKey::free));
+        Ok(writes)
+    }
+
+    /// Whether the claim stands on the user's item.
+    pub fn stands(&self, pending: &PendingContact, user: &User) -> bool {
+        user.waiting(self.wish, self.who.now).is_some_and(|now| now.code.mac == pending.code.mac)
+    }
+
+    /// What waited before it.
+    fn before(&self) -> Option<&PendingContact> {
+        self.who.user.pending(self.wish.method, self.who.now)
+    }
+
+    fn masked(&self) -> String {
+        match self.wish.method {
+            Method::Sms => contact::mask_phone(&self.wish.contact),
+            _ => contact::mask_email(&self.wish.contact),
+        }
+    }
+
+    fn event(&self, action: Action, pending: &PendingContact) -> Event {
+        let event = self.who.event(action, self.call).with("method", self.wish.method.name());
+        let event = event.with("factor", pending.id.to_string()).with("destination", self.masked());
+        event.with("reference", pending.code.reference.as_str())
+    }
+}
