@@ -1,6 +1,6 @@
 // Drives the sign-in page of a running local stack as a person would, in Debian's Chromium:
 //   node sign-in.mjs <base-url> <account> <username> <password> <screenshot-dir>
-// The user must have a phone, and SMS switched on. Waits are for conditions; nothing sleeps.
+// The user must have a phone, and SMS switched on; "newcomer", of the same password, must have no factor yet. Waits are for conditions; nothing sleeps.
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,12 +35,12 @@ function check(claim, holds, found = "") {
 // --- What the browser itself complains of -------------------------------------------------------------------
 
 /** Chromium logs each refused request as an error; the refusals that this script provokes are expected. */
-const EXPECTED_REFUSALS = ["/v1/login", "/v1/codes/verify"];
+const EXPECTED_REFUSALS = ["/v1/login", "/v1/codes/verify", "/v1/factors/sms/confirm"];
 
 function isExpected(message) {
   const { pathname } = new URL(message.location().url || base, base);
   const refused = (status) => new RegExp(`^Failed to load resource: .*\\b${status}\\b`).test(message.text());
-  return (refused(401) && EXPECTED_REFUSALS.includes(pathname)) || (refused(429) && pathname === "/v1/login");
+  return (refused(401) && EXPECTED_REFUSALS.includes(pathname)) || (refused(429) && pathname === "/v1/login") || (refused(400) && pathname === "/v1/factors/sms");
 }
 
 function listen(page) {
@@ -274,6 +274,51 @@ async function askForOrganisation(page) {
   await inspect(page, "organisation");
 }
 
+/** A first sign-in: a phone is set up, and proved by the code that was texted there. */
+async function setUpPhone(page) {
+  await page.goto(new URL(`/?account=${encodeURIComponent(account)}`, base).href);
+  await waitForHeading(page, "Sign in");
+  await typeOver(page, "#username", "newcomer");
+  await typeOver(page, "#password", password);
+  await page.keyboard.press("Enter");
+  await waitForHeading(page, "One more thing to set up");
+  await checkHeadingHasFocus(page, "enrolment");
+  check("an app and a phone are offered", (await page.locator("#enrol").isVisible()) && (await page.locator("#text-me").isVisible()));
+  await inspect(page, "enrolment");
+  await typeOver(page, "#phone", "202 555 0199");
+  await page.keyboard.press("Enter");
+  await waitForAlert(page, /check what is marked/);
+  check("a number without its country is marked", (await page.locator("#phone").getAttribute("aria-invalid")) === "true");
+  await typeOver(page, "#phone", "+1 (800) 234-5678");
+  await page.keyboard.press("Enter");
+  await page.locator("#phone-error", { hasText: "mobile number" }).waitFor();
+  check("a number that is no mobile's is refused with the reason", true);
+  await inspect(page, "wrong-number");
+  await typeOver(page, "#phone", "+1 (202) 555-0199");
+  await page.keyboard.press("Enter");
+  await waitForHeading(page, "Enter the code");
+  const reference = (await page.locator("#reference-value").textContent()).trim();
+  const message = await newestText(reference);
+  check("the code went to the number that was typed", message.to === "+12025550199", message.to);
+  check("there is no app's key beside it", !(await page.locator("#app-setup").isVisible()));
+  await inspect(page, "phone-code");
+  await page.locator("#another-way").click();
+  await waitForHeading(page, "One more thing to set up");
+  check("another way leads back to what can be set up", await page.locator("#enrol").isVisible());
+  await page.locator("#text-me").click();
+  await waitForHeading(page, "Enter the code");
+  check("and back to the code that was sent", (await page.locator("#reference-value").textContent()).trim() === reference);
+  const code = codeIn(message.text);
+  await page.locator("#code").fill(otherThan(code));
+  await page.keyboard.press("Enter");
+  await waitForAlert(page, /not right/);
+  await page.locator("#code").fill(code);
+  await page.keyboard.press("Enter");
+  await waitForHeading(page, "You’re signed in");
+  const claims = await page.locator("#claims").innerText();
+  check("the first sign-in is completed by it", /\btwo-factor\b/.test(claims), claims);
+}
+
 async function run(context) {
   await context.addInitScript(reportViolations);
   context.on("page", listen);
@@ -289,6 +334,7 @@ async function run(context) {
     await seeWhoItIs(page);
     await seeInbox(context, code);
     await signOut(page);
+    await setUpPhone(page);
     await askForOrganisation(page);
     check("the browser had nothing to complain of", complaints.length === 0, complaints);
   } catch (error) {

@@ -13,7 +13,7 @@ export function enterCode(method) {
   dressCodeField(factor.label, sent?.codeLength ?? factor.codeLength ?? null);
   showReference(sent);
   byId("code-hint").textContent = sent ? `It works until ${clockTime(sent.expiresAt)}.` : "";
-  byId("app-setup").hidden = !session.enrolment;
+  byId("app-setup").hidden = !session.enrolment || Boolean(sent);
   byId("another-way").hidden = session.methods.length < 2;
   release(byId("confirm"));
   show("code-entry", { lede: sent ? sentTo(method, sent) : factor.lede });
@@ -51,7 +51,7 @@ function offerResend(sent) {
 }
 
 export async function resendCode() {
-  await sendCode(session.method);
+  await (session.enrolment ? session.enrolment.resend() : sendCode(session.method));
   enterCode(session.method);
   announce(FACTORS[session.method].resent);
 }

@@ -38,11 +38,11 @@ export function stillGood(method) {
 }
 
 export async function sendCode(method) {
-  const answer = await call("POST", "/v1/codes", {
-    body: { challenge: session.challenge, method },
-    idempotencyKey: sendKey(method),
-  }).catch(settleSend);
-  session.unsettledSend = null;
+  const body = { challenge: session.challenge, method };
+  remember(method, await sendOnce(method, (idempotencyKey) => call("POST", "/v1/codes", { body, idempotencyKey })));
+}
+
+export function remember(method, answer) {
   session.sends.set(method, {
     destination: answer.destination,
     reference: answer.reference,
@@ -53,9 +53,11 @@ export async function sendCode(method) {
 }
 
 /** Asking again after a lost answer carries the same key, so that one wish never sends two messages. */
-function sendKey(method) {
-  if (session.unsettledSend?.method !== method) session.unsettledSend = { method, key: randomKey() };
-  return session.unsettledSend.key;
+export async function sendOnce(wish, send) {
+  if (session.unsettledSend?.wish !== wish) session.unsettledSend = { wish, key: randomKey() };
+  const answer = await send(session.unsettledSend.key).catch(settleSend);
+  session.unsettledSend = null;
+  return answer;
 }
 
 /** After these it is not known whether the message went. */

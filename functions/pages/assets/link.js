@@ -4,10 +4,10 @@
 import { Problem, call } from "./api.js";
 import { confirmCode, pasteCode, resendCode, tidyTyped, typeIntoCode } from "./code.js";
 import { revealPassword } from "./credentials.js";
-import { confirmApp, enrolApp, explainEnrolment } from "./enrolment.js";
+import { anotherWay, confirmEnrolment, enrolApp, enrolPhone, explainEnrolment } from "./enrolment.js";
 import { signOut, welcome } from "./identity.js";
 import { askQuestions, askQuestionsAgain, forgetQuestions } from "./kba.js";
-import { chooseMethod, offerMethods } from "./methods.js";
+import { offerMethods } from "./methods.js";
 import { FIELDS, byId, code, nameSecondProof, password, requireFilled, show, unmark } from "./page.js";
 import { attempt } from "./problems.js";
 import { session, startOver } from "./session.js";
@@ -85,11 +85,12 @@ addEventListener("hashchange", () => {
   startOver();
 });
 onPress(byId("open-link"), async () => proceed(await openLink()));
-onSubmit(byId("code-entry"), byId("confirm"), async () => (session.enrolment ? confirmApp(proceed) : proceed(await confirmCode())));
-onSubmit(byId("enrolment"), byId("enrol"), enrolApp);
+onSubmit(byId("code-entry"), byId("confirm"), async () => (session.enrolment ? confirmEnrolment(proceed) : proceed(await confirmCode())));
+onSubmit(byId("enrol-app"), byId("enrol"), enrolApp);
+onSubmit(byId("enrol-phone"), byId("text-me"), enrolPhone);
 onSubmit(byId("new-password"), byId("set-password"), setPassword);
 onPress(byId("resend"), resendCode);
-onPress(byId("another-way"), chooseMethod);
+onPress(byId("another-way"), anotherWay);
 onPress(byId("kba-again"), askQuestionsAgain);
 onPress(byId("sign-out"), signOut);
 for (const button of document.querySelectorAll("[data-start-over]")) onPress(button, () => startOver());
@@ -98,4 +99,4 @@ for (const input of Object.values(FIELDS)) input.addEventListener("input", () =>
 code.addEventListener("input", tidyTyped);
 document.addEventListener("paste", pasteCode);
 document.addEventListener("keydown", typeIntoCode);
-for (const id of ["open-link", "confirm", "enrol"]) byId(id).disabled = false;
+for (const id of ["open-link", "confirm", "enrol", "text-me"]) byId(id).disabled = false;

@@ -12,6 +12,7 @@ export const account = byId("account");
 export const username = byId("username");
 export const password = byId("password");
 export const code = byId("code");
+export const phone = byId("phone");
 
 /** The step that this page begins with: there is a password to give, or a link to open. */
 export const FIRST = byId("credentials") ? "credentials" : "opening";
@@ -96,7 +97,7 @@ export function clearProblem() {
 
 /** Those that this page has, by the service's pointers. */
 export const FIELDS = Object.fromEntries(
-  Object.entries({ "/account": account, "/username": username, "/password": password, "/code": code }).filter(([, input]) => input),
+  Object.entries({ "/account": account, "/username": username, "/password": password, "/code": code, "/phone": phone }).filter(([, input]) => input),
 );
 
 export const namesAField = (errors) => errors?.some(({ pointer }) => Object.hasOwn(FIELDS, pointer)) ?? false;

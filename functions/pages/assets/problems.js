@@ -46,6 +46,9 @@ const SENTENCES = {
     `There were too many tries. ${isNoWait(retryAfter) ? LIFTED_BY : waitOr(retryAfter, "Please try again later.")}`,
   "too-many-sends": ({ retryAfter }) =>
     `Too many codes have been sent. ${waitOr(retryAfter, "Please try again later.")} A code that you already have may still work.`,
+  "too-many-changes": ({ retryAfter }) =>
+    `This was changed too often today. ${waitOr(retryAfter, "Please try again tomorrow.")}`,
+  "last-factor": () => "You could not sign in any more without this one. Please set up another first.",
   "resend-too-soon": ({ retryAfter }) =>
     `A code is already on its way. ${waitOr(retryAfter, "Please wait a little before you ask for another.")}`,
   "method-not-enabled": () => "Your organisation has switched this way off. Please use another one.",

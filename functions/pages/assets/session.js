@@ -6,9 +6,14 @@ import { releaseAll } from "./waits.js";
 
 export let session = fresh();
 
-/** `sends` remembers, by method, what was sent: coming back to a method need not cost another message. */
+/**
+ * `sends` remembers, by method, what was sent: coming back to a method need not cost another message. `enrolment` is what is being set up,
+ * and `texted` the phone, of those, that has a code.
+ */
 function fresh() {
-  return { challenge: null, methods: [], method: null, sends: new Map(), unsettledSend: null, enrolment: null, token: null };
+  return {
+    challenge: null, methods: [], method: null, sends: new Map(), unsettledSend: null, enrolment: null, texted: null, token: null,
+  };
 }
 
 /** Forgets what was known. */

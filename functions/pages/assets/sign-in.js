@@ -3,9 +3,9 @@
 import { Problem } from "./api.js";
 import { confirmCode, pasteCode, resendCode, tidyTyped, typeIntoCode } from "./code.js";
 import { changeOrganisation, forget, logIn, revealPassword, takeAccountFromAddress } from "./credentials.js";
-import { confirmApp, enrolApp, explainEnrolment } from "./enrolment.js";
+import { anotherWay, confirmEnrolment, enrolApp, enrolPhone, explainEnrolment } from "./enrolment.js";
 import { signOut, welcome } from "./identity.js";
-import { chooseMethod, offerMethods } from "./methods.js";
+import { offerMethods } from "./methods.js";
 import { FIELDS, account, byId, code, password, unmark, username } from "./page.js";
 import { attempt } from "./problems.js";
 import { session, startOver } from "./session.js";
@@ -32,11 +32,12 @@ function onPress(button, work) {
 
 takeAccountFromAddress();
 onSubmit(byId("credentials"), byId("continue"), async () => proceed(await logIn()));
-onSubmit(byId("code-entry"), byId("confirm"), async () => (session.enrolment ? confirmApp(proceed) : proceed(await confirmCode())));
-onSubmit(byId("enrolment"), byId("enrol"), enrolApp);
+onSubmit(byId("code-entry"), byId("confirm"), async () => (session.enrolment ? confirmEnrolment(proceed) : proceed(await confirmCode())));
+onSubmit(byId("enrol-app"), byId("enrol"), enrolApp);
+onSubmit(byId("enrol-phone"), byId("text-me"), enrolPhone);
 onPress(byId("forget"), forget);
 onPress(byId("resend"), resendCode);
-onPress(byId("another-way"), chooseMethod);
+onPress(byId("another-way"), anotherWay);
 onPress(byId("sign-out"), signOut);
 for (const button of document.querySelectorAll("[data-start-over]")) onPress(button, () => startOver());
 byId("change-organisation").addEventListener("click", changeOrganisation);
@@ -50,3 +51,4 @@ document.addEventListener("keydown", typeIntoCode);
 byId("continue").disabled = false;
 byId("confirm").disabled = false;
 byId("enrol").disabled = false;
+byId("text-me").disabled = false;
