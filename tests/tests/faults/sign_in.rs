@@ -25,10 +25,11 @@ async fn with_an_app(world: &World, fault: Fault) -> (Person, Authenticator, Vec
     (person, app, recovery)
 }
 
-/// The wrong codes in a row of a factor.
+/// The wrong codes in a row of a factor, strangers' and those from where the person is known.
 async fn failures(world: &World, person: &Person, method: &str) -> u64 {
     let user: Value = world.content().await.remove(&format!("USER#{} USER", person.id)).unwrap();
-    user["factors"][method]["failures"].as_u64().unwrap()
+    let factor = &user["factors"][method];
+    factor["failures"].as_u64().unwrap() + factor["known_failures"].as_u64().unwrap_or_default()
 }
 
 /// The wrong passwords in a row, of everybody who was not forgiven since.
