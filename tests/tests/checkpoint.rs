@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use expiry_cleanup::{Batch, sweep};
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use shared::clock::Timestamp;
 use shared::dynamo::{Write, keys, read};
 use shared::quota::checkpoint::{Checkpoint, Progress};
 use shared::quota::reconcile::{self, Difference, Finding};
-use shared::quota::{Balance, Entry, SHARDS_MAX};
+use shared::quota::{Balance, Entry, Kind, SHARDS_MAX};
 use tests::agreements::{agreement, person, recipient_path, send_with, with_kba};
 use tests::{Answer, World};
 use tokio::sync::{Notify, RwLock};
@@ -135,6 +136,26 @@ async fn what_does_not_agree_is_found_while_the_account_is_used() {
     let (finding, _) = found(&world, &RwLock::new(())).await;
     let stands = |available| Balance { available, reserved: 1, consumed: 0 };
     assert_eq!(finding.differences, [Difference::Shard { shard: 0, stands: stands(100), entries: stands(99) }]);
+}
+
+/// A run of the clean-up takes minutes, and entries are held against the minute in which they were written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_the_clean_up_is_of_when_it_was_written() {
+    let world = with_kba(1).await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "kba")]))).await.expect(201);
+    world.advance(32 * 86_400);
+    let looked = world.stack.faults().hold(Service::Dynamodb, 0);
+    let swept = async { sweep(world.stack.app(), world.stack.courier(), Batch::default()).await };
+    let late = async {
+        looked.arrived().await;
+        world.advance(190);
+        looked.let_go();
+    };
+    let (report, ()) = tokio::join!(swept, late);
+    assert_eq!(report.agreements, 1);
+    let made = entries(&world).await;
+    let released: Vec<Timestamp> = made.iter().filter(|entry| entry.kind == Kind::Release).map(|entry| entry.at).collect();
+    assert_eq!(released, [world.stack.clock().now()]);
 }
 
 /// Moves the clock to where there is something to see.

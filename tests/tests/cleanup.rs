@@ -66,11 +66,24 @@ async fn items_that_cannot_be_dealt_with_keep_no_others_from_it_and_alone_are_a_
 
     let small = Batch { items_max: 20, ..Batch::default() };
     let report = sweep(app, courier, small).await;
-    assert_eq!((report.failed, report.counters, report.more), (60, 1, false));
+    assert_eq!((report.failed, report.counters, report.more), (60, 1, true));
     assert!(!report.is_a_failure());
     let report = sweep(app, courier, small).await;
     assert_eq!((report.failed, report.removed()), (60, 0));
     assert!(report.is_a_failure(), "nothing but failures: the run has failed, which the alarm sees");
+}
+
+/// What failed is due still: the run does not say that nothing is.
+#[tokio::test]
+async fn what_could_not_be_dealt_with_is_told_as_more_to_do() {
+    let world = World::new().await;
+    let past = world.stack.clock().now().minus(Span::hours(1));
+    let unreadable = Write::replace(Key { pk: "SESSION#0".into(), sk: "SESSION".into() }, &json!({})).unwrap().due(past);
+    world.stack.table().transact(vec![unreadable]).await.unwrap();
+    let report = sweep(world.stack.app(), world.stack.courier(), Batch::default()).await;
+    assert_eq!((report.failed, report.more), (1, true));
+    let report = run(world.stack.app(), world.stack.courier(), Batch::default()).await;
+    assert_eq!((report.failed, report.more), (1, true), "and meets it once, as there is nothing else to do");
 }
 
 /// So many counters that are over, in one shard of the index.

@@ -5,8 +5,8 @@
 //! change nothing. Nothing else relies on a clean-up having run.
 //!
 //! Where somebody else holds an item, or has changed it since it was read, it is read and judged anew, a bounded number of times with a
-//! random wait between. What could not be had even then is told as left, and the run as having more to do: a run that says neither has left
-//! nothing that was due.
+//! random wait between. What could not be had even then is told as left, what could not be dealt with as failed, and the run as having more
+//! to do: a run that does not say so has left nothing that was due.
 //!
 //! What is kept for how long: challenges until they end, counters until no limit looks at them, idempotency records 24 hours, the
 //! audit of names that nobody has 30 days. The audit of users and accounts is not removed.
@@ -81,7 +81,7 @@ pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Report {
             part.more = true;
         }
         report.add(&part);
-        report.more |= part.more || part.left > 0;
+        report.more |= part.more || part.left > 0 || part.failed > 0;
     }
     report
 }
@@ -111,7 +111,7 @@ async fn sweep_shard(
                 part.more = true;
                 return Ok(());
             }
-            let some = keys.by_ref().take(room.min(AT_ONCE)).map(|key| examined(app, courier, key, now));
+            let some = keys.by_ref().take(room.min(AT_ONCE)).map(|key| examined(app, courier, key));
             join_all(some).await.iter().for_each(|one| part.add(one));
         }
         // On from the last one, whatever came of it: what is still listed there is seen by the next run.
@@ -122,12 +122,13 @@ async fn sweep_shard(
 }
 
 /// What came of one item. One that cannot be dealt with does not keep the others from it; one that others are at is read again, and
-/// judged as it stands then.
-async fn examined(app: &App, courier: &Courier, key: Key, now: Timestamp) -> Report {
+/// judged as it stands then, and by the time that it is then: a sweep takes minutes, and the moment of a ledger's entry is that of its
+/// writing, within what a checkpoint waits for ([`shared::quota::checkpoint`]).
+async fn examined(app: &App, courier: &Courier, key: Key) -> Report {
     let mut report = Report { examined: 1, ..Report::default() };
     let mut patience = Patience::default();
     loop {
-        match deal_with(app, courier, key.clone(), now, &mut report).await {
+        match deal_with(app, courier, key.clone(), app.clock.now(), &mut report).await {
             Ok(()) => return report,
             Err(Failure::Condition(_) | Failure::Conflict) if patience.wait(&app.entropy).await.is_ok() => {}
             Err(Failure::Condition(_) | Failure::Conflict) => {

@@ -33,7 +33,7 @@ pub struct Report {
     pub mails_owed: u32,
     /// Items that turned out to be due later.
     pub rescheduled: u32,
-    /// Items that could not be dealt with: the log says why.
+    /// Items that could not be dealt with, and are due still: the log says why.
     pub failed: u32,
     /// Items that others were at each time that they were tried: due still, and for the next run.
     pub left: u32,

@@ -22,7 +22,8 @@ use crate::clock::{Span, Timestamp};
 use crate::dynamo::{Failure, Item, Table, keys, read};
 use crate::entropy::Entropy;
 
-/// How long after the end of a minute its last entries may be written: longer than any function runs, and clocks differ.
+/// How long after the end of a minute its last entries may be written: longer than any function takes from reading the clock to its write,
+/// and clocks differ. A request reads it once, and has 28 seconds; the clean-up runs for minutes, and reads it for each item.
 const LATE: Span = Span::seconds(40);
 /// At how many points in time what does not agree is looked at before it is believed.
 const POINTS_MAX: u32 = 3;
