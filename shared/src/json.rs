@@ -57,7 +57,17 @@ pub fn member(of: &str, name: &str) -> String {
 
 /// A place as it can be shown: what cannot be is replaced, what is long is cut.
 pub fn shown(pointer: &str) -> String {
-    pointer.chars().take(SHOWN_MAX).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    pointer
+        .chars()
+        .take(SHOWN_MAX)
+        .map(|c| if c.is_control() || moves_text(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
+/// Whether a character shows nothing and changes where others stand: the bidirectional marks (Unicode Annex 9, section 2), and what ends a
+/// line or a paragraph.
+const fn moves_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Unreadable {
@@ -210,6 +220,14 @@ mod tests {
         assert_eq!(refused(r#"{"": 1, "": 1}"#), twice("/"));
         assert_eq!(refused("{\"\\u001b[2J\": 1, \"\\u001b[2J\": 1}"), twice("/\u{fffd}[2J"), "what cannot be shown is not");
         assert_eq!(read(br#"{"a": {"a": [{"a": 1}, {"a": 1}]}}"#).unwrap(), json!({"a": {"a": [{"a": 1}, {"a": 1}]}}));
+    }
+
+    #[test]
+    fn no_name_turns_what_is_told_of_it_around() {
+        for mark in "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}\u{1b}\0".chars() {
+            assert_eq!(shown(&format!("/a{mark}b")), "/a\u{fffd}b", "{}", mark.escape_unicode());
+        }
+        assert_eq!(shown("/שלום/é"), "/שלום/é");
     }
 
     #[test]

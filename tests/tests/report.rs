@@ -351,6 +351,19 @@ async fn a_report_that_is_made_while_the_last_attempt_fails_is_of_before_or_of_a
     assert_eq!(cancelled, [true, true, false, false]);
 }
 
+/// A set of keys may hold others' keys (RFC 7517, section 5): what is no key of ours is passed over.
+#[tokio::test]
+async fn a_key_of_another_kind_in_the_set_is_no_reason_to_read_none() {
+    let story = story().await;
+    let (report, mut keys) = (story.json().await.body.to_string(), story.keys().await);
+    for other in [json!({"kty": "EC", "kid": "ec", "crv": "P-256", "x": "AA", "y": "AA"}), json!({"kty": "oct"}), json!(7)] {
+        let mut set: Value = serde_json::from_str(&keys).unwrap();
+        set["keys"].as_array_mut().unwrap().insert(0, other);
+        keys = set.to_string();
+        assert!(judge(&report, &keys).is_ok(), "{keys}");
+    }
+}
+
 #[tokio::test]
 async fn an_agreement_that_somebody_always_writes_on_has_no_report_for_now() {
     let world = World::new().await;

@@ -1,5 +1,6 @@
 //! Links to a report: whoever has one reads that one report in a browser, for five minutes, and nothing else.
 
+use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::report::part::ENTRIES_MAX;
@@ -93,6 +94,25 @@ async fn it_is_good_for_five_minutes_and_not_for_one_more_second() {
     story.world.advance(1);
     let over = story.read(&token, &story.path()).await.refused(401, "unauthorized");
     assert_eq!(over.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_to_be_left_of_it_is_left_when_its_making_took_long() {
+    let story = Story::new().await;
+    let held = story.world.stack.faults().hold(Service::Dynamodb, 0);
+    let wait = async {
+        held.arrived().await;
+        story.world.advance(7);
+        held.let_go();
+    };
+    let (made, ()) = tokio::join!(story.make(), wait);
+    let made = made.expect(201);
+    assert_eq!(made.body["expires_in"], 293);
+    let token = made.text("url").split_once('#').unwrap().1.to_owned();
+    story.world.advance(292);
+    let _ = story.read(&token, &story.path()).await.expect(200);
+    story.world.advance(1);
+    let _ = story.read(&token, &story.path()).await.refused(401, "unauthorized");
 }
 
 #[tokio::test]

@@ -133,7 +133,8 @@ fn each_module_of_the_common_crate_is_in_one_row_of_its_map() {
 
 /// Where the clock is read besides [`shared::http::Call::arrived_at`], and why the moment of arrival would not do.
 const CLOCK_IS_READ_AT: &[(&str, &str)] = &[
-    ("functions/expiry-cleanup/src/lib.rs", "what is over now; nobody has asked for anything"),
+    ("functions/agreements/src/report_link.rs", "what is left of a link when its maker is told"),
+    ("functions/expiry-cleanup/src/lib.rs", "what is over now, for each item; nobody has asked for anything"),
     ("functions/expiry-cleanup/src/main.rs", "when the metric of a run is told"),
     ("functions/kba-session/src/open.rs", "a session lives from when the provider has answered"),
     ("functions/report/src/lib.rs", "no entry in a report may be later than the report is"),

@@ -8,7 +8,7 @@ use shared::audit::{Action, Event};
 use shared::dynamo::Patience;
 use shared::http::refusals::contended;
 use shared::http::{Call, Outcome, Reply};
-use shared::report::link::{LIFETIME, ReportLink};
+use shared::report::link::ReportLink;
 use shared::secret::{self, Secret};
 use utoipa::ToSchema;
 
@@ -23,7 +23,7 @@ pub struct Response {
     #[serde(serialize_with = "secret::exposed")]
     #[schema(value_type = String, example = "https://sign.example.com/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab#rpl_…")]
     pub url: Secret<String>,
-    /// Seconds until it is over: 300.
+    /// Seconds until it is over: 300, less what its making took.
     #[schema(example = 300)]
     pub expires_in: i64,
 }
@@ -42,7 +42,8 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         if patience.settled(written, &app.entropy).await.map_err(contended)? {
             let keyring = app.keyrings.current(now).await;
             let token = link.token(&keyring, now)?;
-            return Ok(Reply::created(&Response { url: address(app, call, &agreement, &token), expires_in: LIFETIME.as_secs() }));
+            let expires_in = link.expires_at.until(app.clock.now()).as_secs();
+            return Ok(Reply::created(&Response { url: address(app, call, &agreement, &token), expires_in }));
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn verify(files: &[PathBuf], jwks: &Path) -> Result<String, Complaint
     let keys = read(jwks)?;
     let (mut verified, mut complaints) = (Vec::new(), Vec::new());
     for file in files {
-        match read(file).and_then(|report| verify_file(&report, &keys).map_err(|findings| complaint(file, &findings))) {
+        match read(file).and_then(|report| verify_file(&report, &keys).map_err(|findings| complaint(file, &report, &findings))) {
             Ok(part) => verified.push(part),
             Err(Complaint(text)) => complaints.push(text),
         }
@@ -34,16 +34,23 @@ pub(crate) fn verify(files: &[PathBuf], jwks: &Path) -> Result<String, Complaint
     })
 }
 
-/// What is wrong with a file.
-fn complaint(file: &Path, findings: &[Finding]) -> Complaint {
+/// What is wrong with a file. Nothing is said against the other forms of a report; what begins like the JSON form and is none was tampered with.
+fn complaint(file: &Path, report: &[u8], findings: &[Finding]) -> Complaint {
     let name = file.display();
-    if let [Finding::Unreadable(Unreadable::Malformed { .. })] = findings {
+    if let [Finding::Unreadable(Unreadable::Malformed { .. })] = findings
+        && !begins_like_json(report)
+    {
         return Complaint::new(format!(
             "{name}: this form cannot be verified: it is no JSON. Nothing is said against it: export the report as JSON, with `Accept: application/json`"
         ));
     }
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
     Complaint::new(format!("{name} is not what was signed:\n{}", lines.join("\n")))
+}
+
+/// Whether the first thing that shows in a file is a brace.
+fn begins_like_json(report: &[u8]) -> bool {
+    String::from_utf8_lossy(report).chars().find(|c| !c.is_whitespace() && !c.is_control()) == Some('{')
 }
 
 fn told(verified: &Verified) -> String {
@@ -116,6 +123,20 @@ mod tests {
                     assert_eq!(findings.iter().find(|finding| !is_told(finding)), None, "{name}: {told}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_report_that_became_no_json_is_not_taken_for_another_form_of_it() {
+        let good = String::from_utf8(read(&folder().join("good-whole.json")).unwrap()).unwrap();
+        let malformed = [Finding::Unreadable(Unreadable::Malformed { line: 1, column: 1 })];
+        let told = |text: &str| complaint(Path::new("f"), text.as_bytes(), &malformed).0;
+        for text in [good.replacen(':', ":\0", 1), good.replacen(':', ":\u{a0}", 1), format!("\u{a0}{good}"), format!("\0{good}")]
+        {
+            assert!(told(&text).starts_with("f is not what was signed:\nthis is no audit report"), "{}", told(&text));
+        }
+        for text in ["<!doctype html>", "Audit report\n", "%PDF-1.7"] {
+            assert!(told(text).contains("export the report as JSON"), "{text}");
         }
     }
 

@@ -50,10 +50,11 @@ pub struct Joined {
     pub since: Option<Statement>,
 }
 
-/// The chain that `parts` are together, in whatever order they come.
+/// The chain that `parts` are together, in whatever order they come. Of two that reach equally far the one that knows of more entries is the newer:
+/// a chain only grows.
 pub fn join(parts: &[Verified]) -> Result<Joined, Vec<Discord>> {
     let mut discords = others(parts);
-    let Some(end) = parts.iter().map(|part| &part.statement).max_by_key(|one| (one.part.last, one.issued_at.clone())) else {
+    let Some(end) = parts.iter().map(|part| &part.statement).max_by_key(|one| (one.part.last, one.count)) else {
         return Err(vec![Discord::NotThere(1, 1)]);
     };
     if discords.is_empty() {
@@ -118,4 +119,31 @@ fn other_head(part: &Verified, file: usize, hashes: &BTreeMap<u64, (&str, usize)
     let Statement { count, head, .. } = &part.statement;
     let (hash, _) = hashes.get(count)?;
     (hash != head).then_some(Discord::OtherHead(file, *count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::part::Part;
+    use super::*;
+
+    /// The first three entries, as they were signed when there were `count`.
+    fn part(count: u64, issued_at: &str) -> Verified {
+        let part = Part { number: 1, of: count.div_ceil(3), first: 1, last: 3, hash: String::new() };
+        let (head, issued_at) = (format!("h{count}"), issued_at.to_owned());
+        let statement =
+            Statement { agreement: "agr".into(), account: "acc".into(), part, count, head, issued_at, summary: String::new() };
+        Verified { statement, previous: String::new(), hashes: ["h1", "h2", "h3"].map(str::to_owned).to_vec() }
+    }
+
+    #[test]
+    fn which_of_two_is_newer_does_not_hang_on_how_a_time_is_written() {
+        for (earlier, later) in
+            [("2026-01-01T00:00:20Z", "2026-01-01T00:00:20.25Z"), ("2026-01-01T00:00:20.2Z", "2026-01-01T00:00:20.25Z")]
+        {
+            let mut parts = [part(3, earlier), part(5, later)];
+            assert_eq!(join(&parts), Err(vec![Discord::NotThere(4, 5)]), "{later}");
+            parts.reverse();
+            assert_eq!(join(&parts), Err(vec![Discord::NotThere(4, 5)]), "{later}");
+        }
+    }
 }

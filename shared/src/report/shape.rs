@@ -98,8 +98,21 @@ const ENTRY: &[Member] = &[
 pub(super) fn oddities(report: &Value) -> Vec<Finding> {
     let mut found = Vec::new();
     Shape::Members(REPORT).hold(report, "", &mut found);
-    found.truncate(TOLD_MAX);
     found
+}
+
+const fn is_enough(found: &[Finding]) -> bool {
+    found.len() >= TOLD_MAX
+}
+
+/// Holds each item of a list, until enough was found.
+fn each_item(items: &[Value], place: &str, found: &mut Vec<Finding>, hold: impl Fn(&Value, &str, &mut Vec<Finding>)) {
+    for (number, item) in items.iter().enumerate() {
+        if is_enough(found) {
+            return;
+        }
+        hold(item, &format!("{place}/{number}"), found);
+    }
 }
 
 impl Shape {
@@ -108,7 +121,7 @@ impl Shape {
             (Self::Text, Value::String(_)) => true,
             (Self::Number, Value::Number(number)) => number.as_u64().is_some_and(|number| number <= EXACT_MAX),
             (Self::List(each), Value::Array(items)) => {
-                items.iter().enumerate().for_each(|(number, item)| each.hold(item, &format!("{place}/{number}"), found));
+                each_item(items, place, found, |item, there, found| each.hold(item, there, found));
                 true
             }
             (Self::Members(known), Value::Object(members)) => {
@@ -121,7 +134,7 @@ impl Shape {
             }
             _ => false,
         };
-        if !fits {
+        if !fits && !is_enough(found) {
             found.push(Finding::Retyped(json::shown(place), self.name()));
         }
     }
@@ -138,6 +151,9 @@ impl Shape {
 
 fn hold_members(known: &[Member], members: &Map<String, Value>, place: &str, found: &mut Vec<Finding>) {
     for (name, value) in members {
+        if is_enough(found) {
+            return;
+        }
         let there = json::member(place, name);
         match known.iter().find(|member| member.name == name) {
             Some(member) => member.shape.hold(value, &there, found),
@@ -145,7 +161,8 @@ fn hold_members(known: &[Member], members: &Map<String, Value>, place: &str, fou
         }
     }
     let missing = known.iter().filter(|member| member.is_required && !members.contains_key(member.name));
-    found.extend(missing.map(|member| Finding::Missing(json::shown(&json::member(place, member.name)))));
+    let room = TOLD_MAX.saturating_sub(found.len());
+    found.extend(missing.take(room).map(|member| Finding::Missing(json::shown(&json::member(place, member.name)))));
 }
 
 /// Of two numbers that differ beyond what a double holds the canonical form is the same, and so is the hash.
@@ -153,10 +170,15 @@ fn hold_numbers(value: &Value, place: &str, found: &mut Vec<Finding>) {
     match value {
         Value::Number(_) => Shape::Number.hold(value, place, found),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(number, item)| hold_numbers(item, &format!("{place}/{number}"), found));
+            each_item(items, place, found, hold_numbers);
         }
         Value::Object(members) => {
-            members.iter().for_each(|(name, value)| hold_numbers(value, &json::member(place, name), found));
+            for (name, value) in members {
+                if is_enough(found) {
+                    return;
+                }
+                hold_numbers(value, &json::member(place, name), found);
+            }
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
@@ -194,6 +216,23 @@ mod tests {
         // It is read without a hash from where it is stored, and is always written with one.
         entry.iter_mut().filter(|(name, _)| name == "hash").for_each(|(_, is_required)| *is_required = true);
         assert_eq!(members(ENTRY), entry);
+    }
+
+    #[test]
+    fn a_file_that_is_no_report_at_all_is_looked_at_until_enough_was_found() {
+        let many: Vec<usize> = (0..10_000).collect();
+        let named: Map<String, Value> = (0..10_000).map(|number| (format!("m{number}"), json!(1.5))).collect();
+        for (shape, value) in [
+            (Shape::List(&Shape::Text), json!(many)),
+            (Shape::List(&Shape::Members(ENTRY)), json!(vec![json!({}); 1_000])),
+            (Shape::Members(REPORT), json!(named)),
+            (Shape::Details, json!({"list": vec![1.5; 1_000]})),
+            (Shape::Details, json!(named)),
+        ] {
+            let mut found = Vec::new();
+            shape.hold(&value, "", &mut found);
+            assert_eq!(found.len(), TOLD_MAX);
+        }
     }
 
     #[test]

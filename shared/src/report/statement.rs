@@ -33,10 +33,11 @@ pub struct Statement {
     pub summary: String,
 }
 
-/// The public keys, as `/.well-known/jwks.json` gives them. What else a JWK says is nothing to us (RFC 7517, section 4).
+/// The public keys, as `/.well-known/jwks.json` gives them. What else a JWK says is nothing to us, and neither is a key of another kind (RFC
+/// 7517, sections 4 and 5).
 #[derive(Debug, Deserialize)]
 struct Jwks {
-    keys: Vec<Jwk>,
+    keys: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,7 +67,8 @@ impl Statement {
         if header.alg != Algorithm::RS256 || header.typ.as_deref() != Some(TYPE) {
             return Err("it is not a report's");
         }
-        let key = keys.iter().find(|key| header.kid.as_deref() == Some(key.kid.as_str()));
+        let mut keys = keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+        let key = keys.find(|key| header.kid.as_deref() == Some(key.kid.as_str()));
         let key = key.ok_or("none of the keys has the id that it names")?;
         let key = DecodingKey::from_rsa_components(&key.n, &key.e).map_err(|_| "the key that it names is no RSA key")?;
         let decoded = jsonwebtoken::decode::<Value>(signature, &key, &without_end());
