@@ -6,8 +6,9 @@
 //! nobody has a use for it any more: its time is over, which is told and counted, or the agreement that it is about has ended.
 //!
 //! A sender that does not answer in time, or answers with a fault of its own, may have taken the mail all the same: SES knows no
-//! message again. It goes once more, as it must, but much later each time ([`UNANSWERED`]): of a mail that is never answered for, six copies
-//! go in the three days for which it is owed, and two in the first hour.
+//! message again, and tells of no message whether it has it. It goes once more, as it must, but much later each time ([`UNANSWERED`]): of a
+//! mail that is never answered for, six copies go in the three days for which it is owed, and two in the first hour. What is good for
+//! less is attempted again in half of the time that is left to it: a link must not be given up while it would still be of use.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ use crate::secret;
 const LEASE: Span = Span::minutes(1);
 /// The longest wait between two attempts at what was certainly not taken.
 const WAIT_MAX: Span = Span::hours(1);
-/// The waits after each attempt that nobody answered for: the mail may have arrived. The last one stays.
+/// The waits after each attempt that nobody answered for: the mail may have arrived. None is longer than half of the time that the mail is
+/// still good for, and after as many attempts the last one stays, so that no mail goes more than six times in three days.
 const UNANSWERED: [Span; 4] = [Span::minutes(10), Span::hours(1), Span::hours(6), Span::hours(24)];
 /// How long a mail is owed, where it says nothing else.
 const OWED_FOR: Span = Span::days(3);
@@ -138,7 +140,7 @@ pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery
     match send(app, courier, key, &owed.mail, now).await {
         Ok(()) => settle(app, key, &claim).await.map(|()| Delivery::Sent),
         Err(NotSent::Refused) => Ok(Delivery::Owed),
-        Err(NotSent::Unknown) => put_off(app, key, &claim, owed.unanswered).await.map(|()| Delivery::Owed),
+        Err(NotSent::Unknown) => put_off(app, key, &claim, &owed).await.map(|()| Delivery::Owed),
     }
 }
 
@@ -228,14 +230,15 @@ async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timesta
     courier.mail(mail.account, &mail.to, &rendered).await
 }
 
-/// Leaves a mail that may have arrived alone for a good while: so many attempts were `unanswered` before.
-async fn put_off(app: &App, key: &Key, claim: &str, unanswered: u32) -> Result<(), Failure> {
-    let until = app.clock.now().plus(wait_unanswered(unanswered));
+/// Leaves a mail that may have arrived alone for a good while.
+async fn put_off(app: &App, key: &Key, claim: &str, owed: &Owed) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let until = now.plus(wait_unanswered(owed.unanswered, owed.until.until(now)));
     let update = Write::update(key.clone(), "SET #owed.#leased_until = :until, #owed.#unanswered = :unanswered")
         .when("#owed.#claim = :claim")
         .value("claim", claim)
         .value("until", until)
-        .value("unanswered", unanswered + 1)
+        .value("unanswered", owed.unanswered + 1)
         .look_at(until);
     match app.table.update_patiently(update, &app.entropy).await {
         // Another mail took its place.
@@ -244,10 +247,11 @@ async fn put_off(app: &App, key: &Key, claim: &str, unanswered: u32) -> Result<(
     }
 }
 
-/// How long a mail is left alone of which so many attempts were `unanswered` before this one.
-fn wait_unanswered(unanswered: u32) -> Span {
+/// How long a mail is left alone that is good for so long, and of which so many attempts were `unanswered` before this one.
+fn wait_unanswered(unanswered: u32, left: Span) -> Span {
     let wait = usize::try_from(unanswered).ok().and_then(|number| UNANSWERED.get(number));
-    wait.or(UNANSWERED.last()).copied().unwrap_or(WAIT_MAX)
+    let half = Span::seconds(left.as_secs() / 2).max(LEASE);
+    wait.map(|wait| half.min(*wait)).or(UNANSWERED.last().copied()).unwrap_or(WAIT_MAX)
 }
 
 /// Nothing is owed any more: the item goes, or what it owed.
@@ -281,15 +285,27 @@ mod tests {
         assert_eq!(lease(u32::MAX), WAIT_MAX);
     }
 
+    /// The seconds after which copies go of a mail that is good for so long, and that nobody answers for.
+    fn copies(good_for: Span) -> Vec<i64> {
+        let good_for = good_for.as_secs();
+        let begun = (0..).scan(0, |at, number| {
+            let now = *at;
+            *at += wait_unanswered(number, Span::seconds(good_for - now)).as_secs();
+            Some(now)
+        });
+        begun.take_while(|at| *at < good_for).collect()
+    }
+
     #[test]
     fn of_a_mail_that_nobody_answers_for_six_copies_go_while_it_is_owed() {
-        let begun = (0..).scan(Span::seconds(0), |at, number| {
-            let now = *at;
-            *at = Span::seconds(at.as_secs() + wait_unanswered(number).as_secs());
-            Some(now.as_secs())
-        });
-        let copies: Vec<i64> = begun.take_while(|at| *at < OWED_FOR.as_secs()).collect();
-        assert_eq!(copies, [0, 600, 4_200, 25_800, 112_200, 198_600]);
-        assert_eq!(wait_unanswered(u32::MAX), Span::hours(24));
+        assert_eq!(copies(OWED_FOR), [0, 600, 4_200, 25_800, 112_200, 198_600]);
+        assert_eq!(wait_unanswered(u32::MAX, OWED_FOR), Span::hours(24));
+    }
+
+    #[test]
+    fn a_link_that_nobody_answers_for_goes_five_times_while_it_is_good() {
+        assert_eq!(copies(Span::hours(1)), [0, 600, 2_100, 2_850, 3_225]);
+        assert_eq!(copies(Span::minutes(30)), [0, 600, 1_200, 1_500, 1_650]);
+        assert_eq!(wait_unanswered(0, Span::seconds(30)), LEASE);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use expiry_cleanup::{Batch, sweep};
 use local::{Mode, Plan, Service};
+use reqwest::Method;
 use serde_json::json;
 use shared::account::Locale;
 use shared::clock::Span;
@@ -174,4 +175,34 @@ async fn a_clean_up_sends_ten_at_once_and_begins_nothing_when_its_time_is_over()
     let report = sweep(app, courier, Batch::default()).await;
     assert_eq!((report.mails_owed, report.more, world.stack.faults().struck()), (10, false, 10));
     assert!(began.elapsed().as_secs() < 12, "{:?}", began.elapsed());
+}
+
+/// The sender takes nothing for eleven minutes and answers with a fault of its own, after which nobody knows whether the mail went. It
+/// did not; it goes while its link is good.
+#[tokio::test]
+async fn a_link_that_was_lost_in_a_brown_out_arrives_while_it_is_good() {
+    for (path, lifetime) in [("/v1/links", 60), ("/v1/password/forgotten", 30)] {
+        let world = World::new().await;
+        let ann = world.user("ann", json!({})).await;
+        world.stack.faults().set(Service::Ses, Mode::Failed, 0, u32::MAX);
+        let _ = match path {
+            "/v1/links" => world.backend(Method::POST, path, Some(json!({"user": ann.id}))).await.expect(202),
+            _ => world.post(path, json!({"account": world.account, "username": "ann"})).await.expect(202),
+        };
+        let mut arrived_after = None;
+        for minute in 1..lifetime {
+            world.advance(60);
+            if minute == 11 {
+                world.stack.faults().clear();
+            }
+            if minute % 5 == 0 {
+                let _ = clean(&world).await;
+            }
+            if arrived_after.is_none() && !world.outbox().await.is_empty() {
+                arrived_after = Some(minute);
+            }
+        }
+        assert!(arrived_after.is_some_and(|minute| minute <= lifetime * 2 / 3), "{path}: {arrived_after:?}");
+        assert_eq!(world.outbox().await.len(), 1, "{path}: and once");
+    }
 }

@@ -61,7 +61,8 @@ pub struct Request {
     pub method: Channel,
 }
 
-/// A code that was sent.
+/// A code that was handed to its sender. One that did not confirm it in time may have sent it all the same: it is told as sent, counts as sent, and its
+/// code is good. Whoever gets nothing asks for another after `resend_in`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = IssuedCode)]
 pub struct Response {

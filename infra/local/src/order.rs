@@ -58,7 +58,7 @@ pub(crate) fn read(value: Value) -> Result<(Service, Plan), Problem> {
     let Order { service, mode, after, count, seconds, milliseconds } = order;
     let mut wrong = Vec::new();
     if !mode.can_befall(service) {
-        wrong.push(FieldError::new("/mode", "befalls `dynamodb` alone"));
+        wrong.push(FieldError::new("/mode", mode.befalls()));
     }
     if seconds.is_some() && !matches!(mode, Mode::Slow | Mode::Lost) {
         wrong.push(FieldError::new("/seconds", "is for `slow` and `lost` alone"));
@@ -114,6 +114,8 @@ mod tests {
             (json!({"service": "sns", "mode": "torn"}), "/mode"),
             (json!({"service": "provider", "mode": "unsettled"}), "/mode"),
             (json!({"service": "issuer", "mode": "conflict"}), "/mode"),
+            (json!({"service": "dynamodb", "mode": "failed"}), "/mode"),
+            (json!({"service": "issuer", "mode": "failed"}), "/mode"),
             (table(json!({"after": -1})), "/after"),
             (table(json!({"count": 0})), "/count"),
             (table(json!({"count": 1.5})), "/count"),

@@ -31,6 +31,8 @@ pub enum Mode {
     Lost,
     /// The service answers that there were too many calls; nothing was done.
     Throttled,
+    /// Senders and the provider only: the service answers with a fault of its own, and did nothing. Whoever asked cannot know that.
+    Failed,
     /// The call takes effect, and its answer comes so much later.
     Slow,
     /// DynamoDB only: another transaction holds the item; nothing was done.
@@ -50,7 +52,16 @@ impl Mode {
     pub const fn can_befall(self, service: Service) -> bool {
         match self {
             Self::Conflict | Self::Unsettled | Self::Torn | Self::Hold => matches!(service, Service::Dynamodb),
+            Self::Failed => matches!(service, Service::Ses | Service::Sns | Service::Provider),
             Self::Refused | Self::Lost | Self::Throttled | Self::Slow => true,
+        }
+    }
+
+    /// Which services can go wrong so, in words, where it is not each of them.
+    pub const fn befalls(self) -> &'static str {
+        match self {
+            Self::Failed => "befalls `ses`, `sns` and `provider` alone",
+            _ => "befalls `dynamodb` alone",
         }
     }
 
@@ -82,7 +93,7 @@ impl Nature {
             Mode::Conflict => self.can_conflict,
             Mode::Torn => self.can_tear,
             Mode::Unsettled | Mode::Hold => self.is_transaction,
-            Mode::Refused | Mode::Lost | Mode::Throttled | Mode::Slow => true,
+            Mode::Refused | Mode::Lost | Mode::Failed | Mode::Throttled | Mode::Slow => true,
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::plan::{Nature, Service};
 
 const TOO_MUCH: &str = "Rate exceeded";
+const FAULT: &str = "An internal error occurred";
 
 /// The service's own answer to too many calls.
 pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError> {
@@ -23,6 +24,18 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
             Ok(response)
         }
         Service::Sns => response(400, "text/xml", sns_error("Throttling", TOO_MUCH)),
+    }
+}
+
+/// The service's own answer where something of its own went wrong: it did nothing, and does not say so.
+pub(crate) fn failed(service: Service) -> Result<HttpResponse, ConnectorError> {
+    match service {
+        Service::Sns => response(500, "text/xml", sns_error("InternalError", FAULT)),
+        Service::Dynamodb | Service::Ses | Service::Provider | Service::Issuer => {
+            let mut response = response(500, "application/json", json!({ "message": FAULT }).to_string())?;
+            response.headers_mut().insert("x-amzn-errortype", "InternalServiceErrorException");
+            Ok(response)
+        }
     }
 }
 

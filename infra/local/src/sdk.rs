@@ -128,6 +128,7 @@ impl Faulty<SharedHttpConnector> {
         match mode {
             Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),
             Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),
+            Mode::Failed => HttpConnectorFuture::ready(refusals::failed(self.service)),
             // The first item is the one that is held.
             Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request, &[0])),
             Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request, 0, tokio::time::sleep(GAP))),

@@ -30,7 +30,7 @@ pub use message::{AgreementMail, ChangeMail, Changed, Invitation, LinkMail, LowB
 /// The sender did not take the message, as far as we know. Why is in the log, without whom it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    /// It was certainly not taken.
+    /// It was certainly not taken: the sender said so, or was not reached.
     Refused,
     /// There was no answer in time, it was lost, or it told of a fault of the sender's: the person may have the message.
     Unknown,
@@ -120,10 +120,9 @@ impl Courier {
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + Error + 'static,
     {
-        tokio::time::timeout(self.within, attempts(service, send)).await.unwrap_or_else(|_| {
-            not_sent(service, Some("no answer in time"));
-            Err(NotSent::Unknown)
-        })
+        tokio::time::timeout(self.within, attempts(service, send))
+            .await
+            .unwrap_or_else(|_| Err(told(NotSent::Unknown, service, Some("no answer in time"))))
     }
 }
 
@@ -172,7 +171,7 @@ where
     for attempt in 1..=ATTEMPTS {
         let Err(error) = send().await else { return Ok(()) };
         let (verdict, again) = read(&error);
-        not_sent(service, error.code());
+        told(verdict, service, error.code());
         if !again || attempt == ATTEMPTS {
             return Err(verdict);
         }
@@ -194,28 +193,35 @@ fn read<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> (NotS
             let unknown = !throttled && answer.raw().status().is_server_error();
             (if unknown { NotSent::Unknown } else { NotSent::Refused }, throttled)
         }
-        SdkError::DispatchFailure(_) if was_refused(error) => (NotSent::Refused, true),
+        SdkError::DispatchFailure(_) if was_not_reached(error) => (NotSent::Refused, true),
         SdkError::ConstructionFailure(_) => (NotSent::Refused, false),
         _ => (NotSent::Unknown, false),
     }
 }
 
-/// Whether there was no connection at all.
-fn was_refused(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// Whether no connection came about, so that nothing was written: the name has no address, nobody listens or answers in time, or TLS was not
+/// agreed on. The client says which part of a call failed; a time-out while the answer is read is another error.
+fn was_not_reached(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+    causes.any(|cause| {
+        let refused = |io: &std::io::Error| io.kind() == std::io::ErrorKind::ConnectionRefused;
+        cause.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect)
+            || cause.downcast_ref().is_some_and(refused)
+    })
 }
 
-/// The provider's message may name the destination; its code does not.
 fn not_sent(service: &'static str, code: Option<&str>) -> NotSent {
-    tracing::warn!(service, code = code.unwrap_or("no answer"), "a message was not taken");
-    NotSent::Refused
+    told(NotSent::Refused, service, code)
+}
+
+/// Tells what came of a message. The provider's own words may name the destination; its code does not.
+fn told(verdict: NotSent, service: &'static str, code: Option<&str>) -> NotSent {
+    let code = code.unwrap_or("no answer");
+    match verdict {
+        NotSent::Refused => tracing::warn!(service, code, "a message was not taken"),
+        NotSent::Unknown => tracing::warn!(service, code, "a message may have been taken: its sender did not say"),
+    }
+    verdict
 }
 
 #[cfg(test)]
