@@ -2,8 +2,10 @@
 //! and none that is live makes room for another.
 
 use futures_util::future::join_all;
+use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::dynamo::{keys, read};
 use tests::issuer::Issuer;
 use tests::{Answer, PASSWORD, Person, World};
 
@@ -113,6 +115,51 @@ async fn a_right_password_that_opens_nothing_is_no_wrong_one_and_leaves_no_entry
         let _ = world.at(AWAY).login("ann", "a wrong password").await.refused(401, "invalid-credentials");
     }
     assert_eq!(retry_after(&world.at(AWAY).login("ann", PASSWORD).await.refused(429, "too-many-attempts")), 1);
+}
+
+#[tokio::test]
+async fn a_right_password_that_opens_nothing_and_ends_wrong_ones_is_told() {
+    let world = World::of_many_places().await;
+    let ann = world.user("ann", json!({})).await;
+    assert_eq!(opened_from(&world, &ann, HOME).await, 20);
+    for _ in 0..2 {
+        let _ = world.at(AWAY).login("ann", "a wrong password").await.refused(401, "invalid-credentials");
+    }
+    let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    let last = world.audit(&ann.id).await.pop().unwrap();
+    assert_eq!(
+        (&last["action"], &last["outcome"], &last["details"]["reason"]),
+        (&json!("sign-in"), &json!("failure"), &json!("too-many-challenges"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_replaced_meanwhile_ends_no_wrong_ones_where_nothing_is_opened() {
+    for after in 0..8 {
+        let world = World::of_many_places().await;
+        let ann = world.user("ann", json!({})).await;
+        assert_eq!(opened_from(&world, &ann, HOME).await, 20);
+        let held = world.stack.faults().hold(Service::Dynamodb, after);
+        let replaced = async {
+            held.arrived().await;
+            let path = format!("/v1/users/{}", ann.id);
+            let _ = world.backend(Method::PATCH, &path, Some(json!({"password": "another password"}))).await.expect(200);
+            for _ in 0..3 {
+                let _ = world.at(AWAY).login("ann", PASSWORD).await.refused(401, "invalid-credentials");
+            }
+            held.let_go();
+        };
+        let at_home = world.at(HOME);
+        let (answer, ()) = tokio::join!(at_home.login("ann", PASSWORD), replaced);
+        if !held.is_a_read() && held.operation() != Some("UpdateItem") {
+            assert!(after > 1, "a user is read before anything ends");
+            break;
+        }
+        let _ = answer.refused(401, "invalid-credentials");
+        let count = keys::name_failures(world.account.parse().unwrap(), "ann");
+        let count: Value = read(world.stack.table().get(count).await.unwrap().unwrap()).unwrap();
+        assert!(count["failures"].as_u64() >= Some(3), "held after {after}: {count}");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! What a new password has to be, at every place that sets one, and what a short one that was set before opens.
 
-use reqwest::Method;
+use local::Service;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::{Answer, PASSWORD, World, token_of};
+use tests::{Answer, PASSWORD, Person, World, token_of};
 
 /// The places that set a password, each for a user of its own.
 const PLACES: [&str; 4] = ["created", "patched", "me", "forgotten"];
@@ -142,4 +143,57 @@ async fn every_fault_of_a_new_user_is_told_at_once_the_passwords_among_them() {
     assert_eq!(refused.pointers(), ["/password", "/email"]);
     let users = world.backend(Method::GET, "/v1/users", None).await.expect(200);
     assert_eq!(users.body["users"], Value::Array(Vec::new()));
+}
+
+/// The rules are those of the user as the password is written, and not as they were when it was asked for: here the username becomes what is set.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_became_the_username_meanwhile_is_not_set() {
+    const NEW: &str = "swordfish.quay";
+    for place in ["patched", "me", "forgotten"] {
+        let mut judged = 0;
+        for after in 0..8 {
+            let world = World::new().await;
+            let ann = world.user("ann", json!({"email": "ann@example.com"})).await;
+            let set = prepared(&world, place, &ann, NEW).await;
+            let held = world.stack.faults().hold(Service::Dynamodb, after);
+            let path = format!("/v1/users/{}", ann.id);
+            let renamed = async {
+                held.arrived().await;
+                let _ = world.backend(Method::PATCH, &path, Some(json!({"username": NEW}))).await.expect(200);
+                held.let_go();
+            };
+            let (answer, ()) = tokio::join!(world.send(set), renamed);
+            if !held.is_a_read() {
+                break;
+            }
+            assert!(answer.status >= 400, "{place}, held after {after}: {}", answer.body);
+            judged += usize::from(answer.status == 400);
+        }
+        assert!(judged > 0, "{place}: by the rules");
+    }
+}
+
+/// The request that sets a password at a place.
+async fn prepared(world: &World, place: &str, ann: &Person, password: &str) -> RequestBuilder {
+    match place {
+        "patched" => {
+            let request = world.request(Method::PATCH, &format!("/v1/users/{}", ann.id)).bearer_auth(&world.key);
+            request.header("content-type", "application/merge-patch+json").body(json!({"password": password}).to_string())
+        }
+        "me" => {
+            let (challenge, code) = world.challenge_and_code(ann).await;
+            let token = world.verify(&challenge, "sms", &code).await.expect(200).text("access_token");
+            let body = json!({"password": password, "current_password": PASSWORD});
+            let request = world.request(Method::PATCH, "/v1/me").bearer_auth(token);
+            request.header("content-type", "application/merge-patch+json").body(body.to_string())
+        }
+        _ => {
+            let _ = world.post("/v1/password/forgotten", json!({"account": world.account, "username": "ann"})).await.expect(202);
+            let token = token_of(&world.outbox().await.pop().unwrap());
+            let opened = world.post("/v1/links/redeem", json!({"token": token})).await.expect(200).text("challenge");
+            let _ = world.issue(&opened, "sms").await.expect(202);
+            let proved = world.verify(&opened, "sms", &world.last_code().await).await.expect(200).text("challenge");
+            world.request(Method::POST, "/v1/password").json(&json!({"challenge": proved, "password": password}))
+        }
+    }
 }

@@ -49,9 +49,10 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = signed_in(app, call, &keyring, now).await?;
     may(&who, if_match, now)?;
     let mut proved = None;
+    // Before the hash, which costs, and of each user that it is written to.
+    let asked = passwords.as_ref().map(|passwords| passwords.new.clone());
+    may_have(&who, asked.as_ref())?;
     if let Some(Passwords { new, current }) = passwords {
-        let rules = NewPassword::of(&who.user.username, who.user.kind, &who.account, &who.settings);
-        rules.check(&new).map_err(|why| Problem::invalid_field("/password", why))?;
         proved = Some(current_password::prove(app, call, &who.user, &keyring, current).await?);
         change.hash(Member::Set(new), &app.entropy).await?;
     }
@@ -92,7 +93,15 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         if proved.is_some_and(|version| version != who.user.password_version) {
             return Err(Problem::new(Slug::Conflict).header("retry-after", "1".into()));
         }
+        may_have(&who, asked.as_ref())?;
     }
+}
+
+/// Whether the user, as it was read, may have the password.
+fn may_have(who: &SignedIn, password: Option<&Secret<String>>) -> Result<(), Problem> {
+    let Some(password) = password else { return Ok(()) };
+    let rules = NewPassword::of(&who.user.username, who.user.kind, &who.account, &who.settings);
+    rules.check(password).map_err(|why| Problem::invalid_field("/password", why))
 }
 
 /// A new password, and the one before.

@@ -94,7 +94,7 @@ impl Attempt {
         let next = next(user, self.waived(), self.settings.second_factor.methods, origin, self.now);
         let Opened { update, others, event, answer } = match self.opened(app, call, (user, &source, &keyring), next)? {
             Ok(opened) => opened,
-            Err(full) => return Ok((self.cleared(), Err(full))),
+            Err(full) => return Ok((self.unopened(user)?, Err(full))),
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, update.when("#disabled = :no").value("no", false));
@@ -160,6 +160,19 @@ impl Attempt {
             Some((told, number)) => Ok((told.write(update)?, Some(refused_before(number)))),
             None => Ok((update, None)),
         }
+    }
+
+    /// The writes of what was right and opens nothing. Of a token there are none: it is not used up. A password is none of the wrong ones,
+    /// if it is still the user's: the head of the chain says so, as in every acceptance. That it ended others is told; where there were
+    /// none nothing is, so that nobody who knows the password fills the chain.
+    fn unopened(&self, user: &User) -> Result<Vec<Write>, Failure> {
+        let First::Password(Password { failures, .. }) = &self.first else { return Ok(Vec::new()) };
+        let event = self.event(user.id).failed().with("reason", "too-many-challenges");
+        let event = (*failures > 1).then_some(event);
+        let (update, told) = self.tell_refused(user, user.touch())?;
+        let mut writes = user.change(update, told.into_iter().chain(event), self.now)?;
+        writes.extend(self.cleared());
+        Ok(writes)
     }
 
     /// The writes of what was right, whatever it opens: it was no wrong password. Of a token there are none: it is not used up.

@@ -40,12 +40,11 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
-    let (mut user, account) = find(state, call, &ticket, now).await?;
+    let (mut user, mut account) = find(state, call, &ticket, now).await?;
     // Before the hash, which costs: whoever may not set one is told so at once.
     let _ = grant(&user, &ticket, now)?;
-    let rules = NewPassword::of(&user.username, user.kind, &account, &account.settings()?);
-    rules.check(&new).map_err(|why| Problem::invalid_field("/password", why))?;
-    let hash = password::hash(new, &app.entropy).await?;
+    may_have(&user, &account, &new)?;
+    let hash = password::hash(new.clone(), &app.entropy).await?;
     let mut patience = Patience::default();
     let mut notices = Notices::default();
     loop {
@@ -67,8 +66,15 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }
-        (user, _) = find(state, call, &ticket, now).await?;
+        (user, account) = find(state, call, &ticket, now).await?;
+        may_have(&user, &account, &new)?;
     }
+}
+
+/// Whether the user, as it was read, may have the password.
+fn may_have(user: &User, account: &Account, password: &Secret<String>) -> Result<(), Problem> {
+    let rules = NewPassword::of(&user.username, user.kind, account, &account.settings()?);
+    rules.check(password).map_err(|why| Problem::invalid_field("/password", why))
 }
 
 async fn find(state: &State, call: &Call, ticket: &Ticket, now: Timestamp) -> Result<(User, Account), Problem> {

@@ -1,7 +1,7 @@
 //! `PATCH /v1/users/{id}`
 
 use serde::Deserialize;
-use shared::account::Locale;
+use shared::account::{Locale, Settings};
 use shared::api_key::Caller;
 use shared::app::App;
 use shared::dynamo::{Failure, Patience, keys, read};
@@ -77,13 +77,11 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let mut user = user::find(app, call, caller.account.id).await?;
     fresh(&user, if_match)?;
     let settings = caller.account.settings()?;
-    if let Member::Set(password) = &password {
-        let (username, kind) = (change.username.as_ref().unwrap_or(&user.username), change.kind.unwrap_or(user.kind));
-        let rules = NewPassword::of(username, kind, &caller.account, &settings);
-        rules.check(password).map_err(|why| Problem::invalid_field("/password", why))?;
-    }
+    // Before the hash, which costs, and of each user that it is written to.
+    let new = password.clone();
+    may_have(&change, &user, caller, &settings, &new)?;
     change.hash(password, &app.entropy).await?;
-    let issuer = settings.sso.map(|sso| sso.issuer);
+    let issuer = settings.sso.as_ref().map(|sso| sso.issuer.clone());
     let now = call.arrived_at;
     let mut patience = Patience::default();
     let mut notices = Notices::default();
@@ -121,7 +119,22 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         }
         user = user::find(app, call, caller.account.id).await?;
         fresh(&user, if_match)?;
+        may_have(&change, &user, caller, &settings, &new)?;
     }
+}
+
+/// Whether the user, as changed, may have the password.
+fn may_have(
+    change: &Change,
+    user: &User,
+    caller: &Caller,
+    settings: &Settings,
+    password: &Member<Secret<String>>,
+) -> Result<(), Problem> {
+    let Member::Set(password) = password else { return Ok(()) };
+    let (username, kind) = (change.username.as_ref().unwrap_or(&user.username), change.kind.unwrap_or(user.kind));
+    let rules = NewPassword::of(username, kind, &caller.account, settings);
+    rules.check(password).map_err(|why| Problem::invalid_field("/password", why))
 }
 
 /// Holds every field against its rule. The password is yet to be hashed.
