@@ -5,7 +5,10 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+/// For what has no end.
 const QUICK: Limits = Limits { total: Duration::from_millis(200), body_max: 1000 };
+/// For what is answered, however busy this machine is.
+const PATIENT: Limits = Limits { total: Duration::from_secs(30), ..QUICK };
 
 fn config(local: bool) -> Config {
     Config { local, ..Config::read(|_| None) }
@@ -36,10 +39,10 @@ async fn server(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
 async fn an_answer_is_read_whole_and_a_redirect_is_an_answer() {
     let (address, _) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
     let client = Outbound::new(&config(true));
-    assert_eq!(client.get(&address, QUICK).await, Ok(Answer { status: 200, body: b"{}".to_vec() }));
+    assert_eq!(client.get(&address, PATIENT).await, Ok(Answer { status: 200, body: b"{}".to_vec() }));
     let moved = b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
     let (address, connections) = server(moved).await;
-    assert_eq!(client.get(&address, QUICK).await.unwrap().status, 302);
+    assert_eq!(client.get(&address, PATIENT).await.unwrap().status, 302);
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
@@ -48,7 +51,7 @@ async fn an_answer_that_is_too_large_or_does_not_end_is_given_up() {
     let client = Outbound::new(&config(true));
     let large: &'static str = Box::leak(format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(2000)).into_boxed_str());
     let (address, _) = server(large.as_bytes()).await;
-    assert_eq!(client.get(&address, QUICK).await, Err(NoAnswer::TooLarge));
+    assert_eq!(client.get(&address, PATIENT).await, Err(NoAnswer::TooLarge));
     let (address, _) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{").await;
     assert_eq!(client.get(&address, QUICK).await, Err(NoAnswer::TooSlow));
     let (address, _) = server(b"").await;
