@@ -323,6 +323,13 @@ impl Ticket {
             .value("no", false)
     }
 
+    /// Adds the conditions that what [`Ticket::trial`] judged by `user` holds: of the challenge, its tries, and the factor's count of the origin.
+    pub fn guard_trial(&self, write: Write, user: &User, method: Method, origin: Origin, now: Timestamp) -> Write {
+        let write = factor::unmoved(write.name("m", method.name()), &user.factor(method), origin);
+        let write = write.when("size(#challenges.#c.#tries) < :tries_max").value("tries_max", TRIES_MAX);
+        self.guard(write, now)
+    }
+
     /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
     pub fn count_try(&self, method: Method, origin: Origin, try_id: &str, now: Timestamp) -> Write {
         let write = Write::update(keys::user(self.user), "");

@@ -184,7 +184,7 @@ async fn a_disabled_factor_of_a_recipient_takes_and_is_sent_nothing_however_long
     let world = World::new().await;
     let sent = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
     let opened = async || open_last(&world, "r1@example.com").await.expect(200).text("challenge");
-    failed_before(&world, &sent, 99).await;
+    failed_before(&world, &sent, 49).await;
     let challenge = opened().await;
     let _ = world.verify(&challenge, "sms", "000000").await.refused(401, "code-invalid");
     // Longer than the longest delay.

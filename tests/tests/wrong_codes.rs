@@ -1,10 +1,12 @@
 //! A factor's wrong codes are counted apart by where they come from: what strangers type wrong refuses nobody at a known address.
 
 use futures_util::future::join_all;
+use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::dynamo::{Write, keys};
 use tests::{Answer, PASSWORD, Person, World, another};
+use tokio::sync::Notify;
 
 const HOME: &str = "203.0.113.7";
 const OFFICE: &str = "203.0.113.8";
@@ -166,4 +168,61 @@ async fn a_code_with_spaces_or_hyphens_is_the_code() {
     }
     let (challenge, code) = tests::agreements::sent_a_code(&world, true).await;
     let _ = world.verify(&challenge, "sms", &format!("{}-{}", &code[..3], &code[3..])).await.expect(200);
+}
+
+/// A code is asked for and its user read; then the wrong code is counted that uses up what there was, and its own request waits before it moves
+/// anything else. `nearly` leaves one wrong code to be tried.
+async fn asked_for_while_the_last_one_is_counted(nearly: impl AsyncFn(&World, &str, &str, &str)) -> (Answer, usize) {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    nearly(&world, &ann.id, &challenge, &another(&code)).await;
+    world.advance(120);
+    let before = world.outbox().await.len();
+    let faults = world.stack.faults();
+    let read = faults.hold(Service::Dynamodb, 0);
+    let answered = Notify::new();
+    let issue = async {
+        let answer = world.issue(&challenge, "sms").await;
+        answered.notify_one();
+        answer
+    };
+    let meanwhile = async {
+        read.arrived().await;
+        assert!(read.is_a_read());
+        let counted = faults.hold(Service::Dynamodb, 0);
+        let wrong = another(&code);
+        let between = async {
+            counted.arrived().await;
+            assert!(!counted.is_a_read(), "a code is counted before anything is read");
+            read.let_go();
+            answered.notified().await;
+            counted.let_go();
+        };
+        tokio::join!(world.verify(&challenge, "sms", &wrong), between)
+    };
+    let (issued, _) = tokio::join!(issue, meanwhile);
+    (issued, world.outbox().await.len() - before)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_whose_factor_is_locked_meanwhile_is_sent_nothing() {
+    let (issued, sent) = asked_for_while_the_last_one_is_counted(async |world, user, _, _| {
+        let key = keys::user(user.parse().unwrap());
+        let failed = Write::update(key, "SET #factors.#sms.#failures = :f").value("f", 49_u32);
+        world.stack.table().transact(vec![failed]).await.unwrap();
+    })
+    .await;
+    assert_eq!((issued.status, sent), (429, 0), "{}", issued.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_whose_tries_are_spent_meanwhile_is_sent_nothing() {
+    let (issued, sent) = asked_for_while_the_last_one_is_counted(async |world, _, challenge, wrong| {
+        for _ in 0..4 {
+            let _ = world.verify(challenge, "sms", wrong).await;
+        }
+    })
+    .await;
+    assert_eq!((issued.status, sent), (429, 0), "{}", issued.body);
 }

@@ -120,7 +120,7 @@ impl Case {
                 .value("superseded", document(&[&before.mac])?),
             None => update,
         };
-        Ok(self.ticket.guard(update, self.now))
+        Ok(self.ticket.guard_trial(update, &self.user, self.method, self.origin, self.now))
     }
 
     /// The writes of the claim: the counters', the user's with its entry, and the record's of an idempotency key.

@@ -17,7 +17,8 @@ use shared::idempotency::IdempotencyKey;
 use shared::keyring::Keyring;
 use shared::reserved::Asker;
 use shared::throttle::Window;
-use shared::user::Method;
+use shared::user::known::Origin;
+use shared::user::{Method, factor};
 
 use crate::claim::{Denial, Undo};
 use crate::{Request, Response, State};
@@ -182,13 +183,11 @@ impl<'a> Case<'a> {
             .standing
             .update()
             .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sent.#m = :sent, #challenges.#c.#texts = :texts")
-            // A wrong code is counted without a new version, and may have been the one that locks the factor.
-            .when("attribute_not_exists(#factors.#m.#failures) OR #factors.#m.#failures = :failures")
-            .value("failures", self.recipient().factor(METHOD).failures)
             .name("m", METHOD.name())
             .value("code", document(&draft.stored)?)
             .value("sent", document(&self.sent().and_now(self.now))?)
             .value("texts", self.challenge().map(|challenge| challenge.texts_with(METHOD, self.now)).unwrap_or_default());
+        let update = factor::unmoved(update, &self.recipient().factor(METHOD), Origin::Stranger);
         let update = unmoved(update, self.sent().count);
         let before = self.challenge().and_then(|challenge| challenge.codes.get(METHOD.name()));
         let update = match before {

@@ -83,11 +83,15 @@ impl Factor {
 /// Names, in a write on the item of who has the factor `#m`, the counts of an origin: `#count` and `#at`.
 #[must_use]
 pub fn named(write: Write, origin: Origin) -> Write {
-    let (count, at) = match origin {
+    let (count, at) = attributes(origin);
+    write.name("count", count).name("at", at)
+}
+
+const fn attributes(origin: Origin) -> (&'static str, &'static str) {
+    match origin {
         Origin::Stranger => ("failures", "failed_at"),
         Origin::Known => ("known_failures", "known_failed_at"),
-    };
-    write.name("count", count).name("at", at)
+    }
 }
 
 /// Adds to an update that one more code of the factor `#m` is counted, under the condition that its origin may try one now.
@@ -99,6 +103,17 @@ pub fn count(update: Write, origin: Origin, now: Timestamp) -> Write {
         .value("one", 1_u32)
         .value("now", now);
     FACTOR_BACKOFF.guard(counted, "#factors.#m.#count", "#factors.#m.#at", now)
+}
+
+/// Adds the condition that no more codes of an origin were counted for the factor `#m` than `judged` has: a count moves neither a version
+/// nor the head of a chain, and may have been the one that locks the factor.
+#[must_use]
+pub fn unmoved(write: Write, judged: &Factor, origin: Origin) -> Write {
+    // A name that no expression uses is refused.
+    write
+        .name("wrong", attributes(origin).0)
+        .when("attribute_not_exists(#factors.#m.#wrong) OR #factors.#m.#wrong = :wrong_judged")
+        .value("wrong_judged", judged.count(origin).failures)
 }
 
 /// Adds to an update that the one more is taken back, given the factor as it was before; under the condition that nothing has cleared it.
