@@ -2,7 +2,7 @@
 //! the credential's copy alike, and nothing else does.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::user::known::{KEPT_MAX, Origin};
 use tests::issuer::Issuer;
 use tests::{Authenticator, PASSWORD, Person, World, another, token_of};
@@ -127,7 +127,9 @@ async fn the_copy_is_written_once_a_day_and_goes_wherever_the_credential_goes() 
     }
     let _ = world.backend(Method::DELETE, &path, None).await.expect(204);
     let content = world.content().await;
-    assert!(content.values().all(|item| item.get("known").is_none()), "nothing tells where somebody was who is gone");
+    // The windows of codes have moments by this name, and no addresses.
+    let tells = |item: &Value| item["known"].as_array().is_some_and(|known| known.iter().any(|one| one["h"].is_string()));
+    assert!(!content.values().any(tells), "nothing tells where somebody was who is gone");
 }
 
 /// Fifty sign-ins that complete in the same instant, from ten addresses: the list has the latest eight, and the copy is the list.

@@ -210,7 +210,7 @@ async fn notice_of_a_change(start: &Start) {
     let ask = async |world: &World| {
         let ann = world.user("ann", json!({})).await;
         let path = format!("/v1/users/{}", ann.id);
-        world.request(Method::PATCH, &path).bearer_auth(&world.key).json(&json!({"phone": "+12025550199"}))
+        world.request(Method::PATCH, &path).bearer_auth(&world.key).json(&json!({"username": "anna"}))
     };
     under_each(Service::Ses, start, ask, owed).await;
 }

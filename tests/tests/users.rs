@@ -53,8 +53,9 @@ async fn a_user_is_created_shown_listed_and_never_with_the_password() {
     let created = world.backend(Method::POST, "/v1/users", Some(body)).await.expect(201);
     let id = created.text("id");
     let expected = json!({
-        "id": id, "username": "ann@example.com", "kind": "internal", "email": "ann@example.com", "phone": "+12025550123",
-        "group": "escrow-west", "locale": "fr", "sso_subject": "00u1a2b3c4", "disabled": false, "created_at": "2027-01-15T08:00:00Z",
+        "id": id, "username": "ann@example.com", "kind": "internal", "email": "ann@example.com", "email_verified": false,
+        "phone": "+12025550123", "phone_verified": false, "group": "escrow-west", "locale": "fr", "sso_subject": "00u1a2b3c4",
+        "disabled": false, "created_at": "2027-01-15T08:00:00Z",
         "factors": ["sms", "email"], "locks": [],
     });
     assert_eq!(
