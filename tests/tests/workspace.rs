@@ -188,6 +188,7 @@ const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
     ("problems", "how refusals are worded; that they are made is tried by the routes' own suites"),
     ("real", "built with a feature, and run by the part of moto"),
     ("serial", "as `faults`; its conditions are evaluated there by the routes' own suites"),
+    ("unreached", "no table is asked: what is tried is who sends messages"),
     ("waits", "which requests go out together is seen before they reach an engine"),
     ("workspace", "reads files"),
 ];
