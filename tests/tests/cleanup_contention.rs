@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use expiry_cleanup::{Batch, Report, run, sweep};
 use futures_util::future::join_all;
-use local::{Mode, Service};
+use local::{Mode, Service, Weather};
 use reqwest::Method;
 use serde_json::json;
 use shared::account::Account;
@@ -173,7 +173,7 @@ async fn a_run_that_says_that_nothing_is_left_has_left_nothing_of_any_kind() {
         let world = something_of_each_kind().await;
         for moment in MOMENTS {
             world.advance(moment);
-            world.stack.faults().contend(seed, per_mille);
+            world.stack.faults().blow(seed, Weather::contention(per_mille));
             let report = cleaned(&world).await;
             conflicts += world.stack.faults().calm().values().sum::<u32>();
             let left = due(&world).await;

@@ -1,7 +1,7 @@
 //! Buying, and following the volume: top-ups that count once for ever, figures that add up, and the list of what became of them.
 
 use futures_util::future::join_all;
-use local::{Mode, Service};
+use local::{Mode, Service, Weather};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::Account;
@@ -306,7 +306,7 @@ async fn a_busy_account_buys_and_is_shown_its_quota_while_it_sends() {
     let world = with_kba().await;
     grow(&world, 8).await;
     let _ = buy(&world, "order-first", 24).await.expect(201);
-    world.stack.faults().contend(11, 300);
+    world.stack.faults().blow(11, Weather::contention(300));
     let sending = join_all((0..SENDERS).map(|sender| {
         let world = &world;
         async move {
@@ -331,7 +331,7 @@ async fn a_busy_account_buys_and_is_shown_its_quota_while_it_sends() {
     };
     let (sent, (), ()) = tokio::join!(sending, buying, looking);
     let struck = world.stack.faults().calm();
-    assert!(struck[&Mode::Conflict] > 50, "{struck:?}");
+    assert!(struck[&(Service::Dynamodb, Mode::Conflict)] > 50, "{struck:?}");
     let sent = i64::try_from(sent.into_iter().sum::<usize>()).unwrap();
     let (available, reserved, consumed) = tests::agreements::quota(&world).await;
     assert_eq!((available + reserved, reserved, consumed), (74, sent, 0));

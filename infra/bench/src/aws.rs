@@ -64,6 +64,12 @@ impl Aws {
         lock(&self.inside.secrets).insert(id, value);
     }
 
+    /// A secret that is kept here.
+    pub fn secret(&self, id: &str) -> Result<String, Fault> {
+        let secrets = lock(&self.inside.secrets);
+        secrets.get(id).map(|secret| secret.expose().clone()).ok_or_else(|| format!("there is no secret {id}").into())
+    }
+
     /// Refuses every mail from now on, or none.
     pub fn refuse_mails(&self, refused: bool) {
         self.inside.refusing_mails.store(refused, Ordering::Relaxed);

@@ -24,12 +24,22 @@ use crate::stopwatch::Stopwatch;
 /// How long a function may take: what hangs is a fault and not a wait.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The trace of an invocation, where it has none of its own.
+const TRACE: &str = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0";
+
 /// How an invocation ended.
 type Ended = Result<Vec<u8>, String>;
 
+/// What an environment is handed.
+struct Event {
+    id: String,
+    trace: String,
+    body: Vec<u8>,
+}
+
 /// What stands between the environment and whoever invokes it.
 struct Desk {
-    events: Turn<mpsc::UnboundedReceiver<(String, Vec<u8>)>>,
+    events: Turn<mpsc::UnboundedReceiver<Event>>,
     answers: Mutex<HashMap<String, oneshot::Sender<Ended>>>,
     polled: Mutex<Option<oneshot::Sender<Duration>>>,
     started: Stopwatch,
@@ -38,7 +48,7 @@ struct Desk {
 /// A running environment.
 pub(crate) struct Environment {
     desk: Arc<Desk>,
-    events: mpsc::UnboundedSender<(String, Vec<u8>)>,
+    events: mpsc::UnboundedSender<Event>,
     first_poll: Option<oneshot::Receiver<Duration>>,
     invocations: u64,
     process: Child,
@@ -104,12 +114,17 @@ impl Environment {
 
     /// Hands over an event that is no request, and waits for the answer.
     pub async fn invoke(&mut self, event: &Value) -> Result<(Value, Duration), Fault> {
+        self.invoke_under(event, TRACE).await
+    }
+
+    /// The same, under a trace of its own.
+    pub async fn invoke_under(&mut self, event: &Value, trace: &str) -> Result<(Value, Duration), Fault> {
         self.invocations += 1;
         let id = format!("8476a536-e9f4-11e8-9739-{:012x}", self.invocations);
         let (sender, answer) = oneshot::channel();
         lock(&self.desk.answers).insert(id.clone(), sender);
         let watch = Stopwatch::start();
-        self.events.send((id, event.to_string().into_bytes()))?;
+        self.events.send(Event { id, trace: trace.to_owned(), body: event.to_string().into_bytes() })?;
         let ended = tokio::time::timeout(PATIENCE, answer).await.map_err(|_| "the function did not answer")??;
         let took = watch.elapsed();
         Ok((serde_json::from_slice(&ended?)?, took))
@@ -159,16 +174,16 @@ async fn next(State(desk): State<Arc<Desk>>) -> Response {
         // Nobody may be waiting for it.
         let _ = polled.send(desk.started.elapsed());
     }
-    let Some((id, event)) = desk.events.lock().await.recv().await else {
+    let Some(Event { id, trace, body }) = desk.events.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", "4102444800000".into()),
         ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:bench".into()),
-        ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0".into()),
+        ("lambda-runtime-trace-id", trace),
     ];
-    (headers, event).into_response()
+    (headers, body).into_response()
 }
 
 async fn response(State(desk): State<Arc<Desk>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {

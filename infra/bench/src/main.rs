@@ -11,7 +11,7 @@
 //! | `cases` | what is asked of each function |
 //! | `inside` | a handler in this process, by its function's policy |
 //! | `proof`, `links`, `agreements`, `kba`, `sso`, `cold`, `warm`, `cost`, `once`, `throughput` | what is asked of it |
-//! | `faults` | the ledger under calls that go wrong at random |
+//! | `storm` | many clients with ordinary rights, faults and deaths, and what of it breaks a promise |
 //! | `process`, `stopwatch`, `report` | CPU and memory; time; the table that is printed |
 
 mod agreements;
@@ -21,7 +21,6 @@ mod cases;
 mod cold;
 mod cost;
 mod event;
-mod faults;
 mod iam;
 mod inside;
 mod kba;
@@ -34,16 +33,18 @@ mod report;
 mod reservations;
 mod sso;
 mod stopwatch;
+mod storm;
 mod throughput;
 mod warm;
 mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use ::storm::Forecast;
 use bootstraps::Bootstraps;
 use clap::{Parser, Subcommand};
-use local::storm::Forecast;
 use report::Report;
 use world::World;
 
@@ -69,20 +70,24 @@ struct Arguments {
 enum Command {
     /// Only the reservations on one account's balance; nothing is built
     Reservations,
-    /// The ledger under calls that go wrong at random: operations by many clients, and whether the sums hold
-    Faults {
-        /// What operations and faults are drawn from
+    /// A storm through the routes, judged from outside: many clients call every route, calls go wrong and workers die, and what was answered is
+    /// held against what the contract promises. With --bootstraps over those, which are killed; else over the handlers in this process
+    Storm {
+        /// What operations, faults and deaths are drawn from
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How many operations
-        #[arg(long, default_value_t = 100_000)]
-        operations: u32,
+        /// How many requests
+        #[arg(long, default_value_t = 20_000)]
+        operations: usize,
         /// How many clients at once
-        #[arg(long, default_value_t = 24)]
+        #[arg(long, default_value_t = 20)]
         clients: u32,
-        /// How many calls in a thousand go wrong
-        #[arg(long, default_value_t = 60)]
-        per_mille: u32,
+        /// For how many seconds at most: then it is over, however many requests there were
+        #[arg(long, value_name = "SECONDS")]
+        within: Option<u64>,
+        /// Where the history is written, a line of JSON for each request and each message: to look into a finding
+        #[arg(long, value_name = "FILE")]
+        history: Option<PathBuf>,
     },
     /// Only what a request of each route costs at DynamoDB, held against infra/table.md; nothing is built
     Costs,
@@ -106,8 +111,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<bool, Fault> {
-    if let Some(Command::Faults { seed, operations, clients, per_mille }) = arguments.command {
-        return faults::run(Forecast { seed, operations, clients, per_mille }).await;
+    if let Some(Command::Storm { seed, operations, clients, within, history }) = arguments.command {
+        let forecast = Forecast { seed, operations, clients, within: within.map(Duration::from_secs) };
+        return storm::run(forecast, arguments.bootstraps.as_deref(), history.as_deref()).await;
     }
     if matches!(arguments.command, Some(Command::Reservations)) {
         let mut report = Report::default();

@@ -142,12 +142,12 @@ impl World {
 }
 
 /// Whether the template lets `function` read the keyring. What stands behind no route is the clean-up, which opens the links that it mails.
-fn holds_keys(function: &str) -> bool {
+pub(crate) fn holds_keys(function: &str) -> bool {
     ROUTES.iter().find(|route| route.function.name() == function).is_none_or(|route| route.function.holds_keys())
 }
 
 /// The engine of the local stack, on a port that the bootstraps reach as well.
-async fn dynamodb() -> Result<String, Fault> {
+pub(crate) async fn dynamodb() -> Result<String, Fault> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let database = dynoxide::Database::memory()?;

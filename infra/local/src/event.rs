@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
-use shared::http::routes::{ROUTES, Route};
+use shared::http::routes::{Function, ROUTES, Route};
 
 /// A request as it came over the wire.
 #[derive(Clone, Debug)]
@@ -35,13 +35,19 @@ const HOP_BY_HOP: [&str; 7] =
     ["connection", "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// The route that takes the request. A part of a path that is given goes before a parameter; `None` is `$default`.
-pub(crate) fn route(method: &Method, path: &str) -> Option<&'static Route> {
+fn route(method: &Method, path: &str) -> Option<&'static Route> {
     let matching = ROUTES.iter().filter(|route| route.method == method.as_str() && route.matches(path).is_some());
     matching.min_by_key(|route| route.path.matches('{').count())
 }
 
+/// The event that API Gateway makes of a request, and the function that it goes to.
+pub fn event_of(incoming: &Incoming, request_id: &str, now: Timestamp) -> (Function, Value) {
+    let route = route(&incoming.method, incoming.uri.path());
+    (route.map_or(Function::Documents, |route| route.function), event(incoming, route, request_id, now))
+}
+
 /// The event.
-pub(crate) fn event(incoming: &Incoming, route: Option<&Route>, request_id: &str, now: Timestamp) -> Value {
+fn event(incoming: &Incoming, route: Option<&Route>, request_id: &str, now: Timestamp) -> Value {
     let Incoming { method, uri, headers, body, peer } = incoming;
     let route_key = route.map_or_else(|| "$default".to_owned(), Route::key);
     let path = decode(uri.path());

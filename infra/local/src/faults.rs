@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use shared::entropy::Entropy;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -14,6 +13,7 @@ use crate::holding::Holdings;
 use crate::limits::ItemLimit;
 use crate::plan::{Mode, Nature, Plan, Service, Strike};
 use crate::watch::{Calls, Watched};
+use crate::weather::{Blowing, Weather};
 
 /// The plans and the counts, shared by all clones.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ struct State {
     plans: BTreeMap<Service, Plan>,
     calls: BTreeMap<Service, u32>,
     struck: u32,
-    storm: Option<Storm>,
+    weather: Option<Blowing>,
     limit: Option<ItemLimit>,
     gates: Vec<Gate>,
     watched: Option<Calls>,
@@ -94,36 +94,6 @@ impl Held {
     pub(crate) async fn wait(&self) {
         self.notices.arrived.notify_one();
         self.notices.let_go.notified().await;
-    }
-}
-
-/// Calls to the table that go wrong at random, by a seed.
-#[derive(Debug)]
-struct Storm {
-    entropy: Entropy,
-    per_mille: u32,
-    /// Whether they go wrong by conflicts alone.
-    of_conflicts: bool,
-    struck: BTreeMap<Mode, u32>,
-}
-
-impl Storm {
-    /// How this call goes wrong, if it does: refused, throttled, in conflict, torn, or lost after it took effect.
-    fn strike(&mut self, nature: Nature) -> Option<Strike> {
-        if self.entropy.below(1000) >= self.per_mille {
-            return None;
-        }
-        let mode = match self.entropy.below(4) {
-            _ if self.of_conflicts && !nature.can_conflict => return None,
-            _ if self.of_conflicts => Mode::Conflict,
-            0 => Mode::Refused,
-            1 => Mode::Throttled,
-            2 if nature.can_conflict => Mode::Conflict,
-            2 if nature.can_tear => Mode::Torn,
-            _ => Mode::Lost,
-        };
-        *self.struck.entry(mode).or_default() += 1;
-        Some(Strike { mode, lasting: mode.usual() })
     }
 }
 
@@ -217,19 +187,9 @@ impl Faults {
         })
     }
 
-    /// From now on so many calls in a thousand to the table go wrong, drawn from `seed`. What was struck, [`Faults::calm`] tells.
-    pub fn storm(&self, seed: u64, per_mille: u32) {
-        self.set_storm(seed, per_mille, false);
-    }
-
-    /// From now on so many in a thousand of the calls to the table that can meet another transaction do.
-    pub fn contend(&self, seed: u64, per_mille: u32) {
-        self.set_storm(seed, per_mille, true);
-    }
-
-    fn set_storm(&self, seed: u64, per_mille: u32, of_conflicts: bool) {
-        let entropy = Entropy::seeded(seed);
-        self.state().storm = Some(Storm { entropy, per_mille, of_conflicts, struck: BTreeMap::new() });
+    /// From now on calls go wrong as `weather` has it, drawn from `seed`, whatever else is planned. What was struck, [`Faults::calm`] tells.
+    pub fn blow(&self, seed: u64, weather: Weather) {
+        self.state().weather = Some(Blowing::new(seed, weather));
     }
 
     /// From now on an item of the table takes so many write units a second in transactions, as DynamoDB has it.
@@ -248,9 +208,9 @@ impl Faults {
         self.state().limit.as_mut().map(|limit| limit.spend(&body(), Instant::now())).unwrap_or_default()
     }
 
-    /// Ends the storm; answers with how many calls it struck, and how.
-    pub fn calm(&self) -> BTreeMap<Mode, u32> {
-        self.state().storm.take().map(|storm| storm.struck).unwrap_or_default()
+    /// Ends the weather; answers with how many calls to each service it struck, and how.
+    pub fn calm(&self) -> BTreeMap<(Service, Mode), u32> {
+        self.state().weather.take().map(|blowing| blowing.struck).unwrap_or_default()
     }
 
     /// Nothing goes wrong any more, and the counts begin anew.
@@ -280,8 +240,8 @@ impl Faults {
     pub(crate) fn meet(&self, service: Service, nature: Nature) -> Option<Strike> {
         let mut state = self.state();
         *state.calls.entry(service).or_default() += 1;
-        if let Some(storm) = state.storm.as_mut().filter(|_| service == Service::Dynamodb) {
-            return storm.strike(nature);
+        if let Some(blowing) = state.weather.as_mut() {
+            return blowing.strike(service, nature);
         }
         let plan = state.plans.get_mut(&service)?;
         let strike = plan.meet(nature);

@@ -15,13 +15,14 @@ use futures_util::FutureExt;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Context, LambdaEvent, Request, Service, service_fn};
 use serde::Deserialize;
+use serde_json::Value;
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::http::routes::Function;
 use url::Url;
 
 use crate::dispatch::Functions;
-use crate::event::{self, Incoming};
+use crate::event::{Incoming, event_of};
 
 /// The largest body that API Gateway takes.
 pub(crate) const BODY_MAX: usize = 10 * 1024 * 1024;
@@ -65,9 +66,7 @@ impl Gateway {
             return refused;
         }
         let request_id = STANDARD.encode(self.entropy.bytes::<11>());
-        let route = event::route(&incoming.method, incoming.uri.path());
-        let function = route.map_or(Function::Documents, |route| route.function);
-        let event = event::event(&incoming, route, &request_id, self.clock.now());
+        let (function, event) = event_of(&incoming, &request_id, self.clock.now());
         let mut answer = match self.invoke(function, &event.to_string(), &request_id).await {
             Ok(answer) => response(answer),
             Err(cause) => {
@@ -79,6 +78,12 @@ impl Gateway {
             answer.headers_mut().insert("apigw-requestid", id);
         }
         answer
+    }
+
+    /// The HTTP answer that API Gateway makes of what a function answered.
+    pub fn response(answered: Value) -> Response<Body> {
+        serde_json::from_value(answered)
+            .map_or_else(|_| message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"), response)
     }
 
     /// Hands `event` to `function` as the Lambda runtime does, and reads what it would send back.

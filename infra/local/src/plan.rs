@@ -88,7 +88,7 @@ pub(crate) struct Nature {
 }
 
 impl Nature {
-    const fn admits(self, mode: Mode) -> bool {
+    pub(crate) const fn admits(self, mode: Mode) -> bool {
         match mode {
             Mode::Conflict => self.can_conflict,
             Mode::Torn => self.can_tear,

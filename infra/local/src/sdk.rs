@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::{ConfigBag, Credentials, Region, RuntimeComponents, SharedCredentialsProvider};
+use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
@@ -21,6 +22,7 @@ use crate::apart::Apart;
 use crate::faults::{Faults, Held};
 use crate::holding::Met;
 use crate::plan::{Mode, Service, Strike};
+use crate::worker::Worker;
 use crate::{refusals, torn};
 
 /// How long the moment is in which a read is torn: long enough for others to write.
@@ -44,6 +46,12 @@ impl Sdk {
     pub fn outbound(&self, service: Service, config: &Config) -> Outbound {
         let inner = Outbound::connector(config);
         Outbound::over(SharedHttpConnector::new(Faulty { inner, service, faults: self.faults.clone() }), config)
+    }
+
+    /// Connections to `service` by themselves, without a client.
+    pub fn connector(&self, service: Service) -> SharedHttpConnector {
+        let inner = SharedHttpConnector::new(Connector::builder().build_http());
+        SharedHttpConnector::new(Faulty { inner, service, faults: self.faults.clone() })
     }
 
     /// The configuration of a client of `service` at `endpoint`.
@@ -87,7 +95,21 @@ impl HttpClient for Faulty<SharedHttpClient> {
 }
 
 impl HttpConnector for Faulty<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let Some(worker) = Worker::at_work() else { return self.carried(request) };
+        worker.mark(&mut request);
+        let answer = self.carried(request);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await;
+            worker.outlives_a_call().await;
+            answer
+        })
+    }
+}
+
+impl Faulty<SharedHttpConnector> {
+    /// The call is carried to the service, unless something goes wrong with it.
+    fn carried(&self, request: HttpRequest) -> HttpConnectorFuture {
         if self.service == Service::Dynamodb && refusals::is_transaction(&request) {
             let short = self.faults.short_of_units(|| refusals::body(&request));
             if !short.is_empty() {
@@ -105,9 +127,7 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
             None => self.handed_on(request, None),
         }
     }
-}
 
-impl Faulty<SharedHttpConnector> {
     /// The call takes effect, or reads for the first time, and its answer waits until it is let go.
     fn gated(&self, request: HttpRequest, held: Held) -> HttpConnectorFuture {
         if let Some(young) = held.tears.filter(|_| refusals::nature(&request).can_tear) {
@@ -125,6 +145,9 @@ impl Faulty<SharedHttpConnector> {
     /// The call goes wrong.
     fn struck(&self, request: HttpRequest, Strike { mode, lasting }: Strike) -> HttpConnectorFuture {
         tracing::info!(service = ?self.service, ?mode, "a fault strikes");
+        if let Some(worker) = Worker::at_work() {
+            worker.meets(self.service, mode, &request);
+        }
         match mode {
             Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),
             Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),

@@ -144,6 +144,7 @@ pub struct Stack {
     meter: Meter,
     faults: Faults,
     outbox: Outbox,
+    inbox: String,
     provider: Provider,
     demo: Option<Demo>,
     /// In the order in which they stop.
@@ -161,7 +162,7 @@ impl Stack {
         let store = Arc::new(Store::open(options.data.as_deref())?);
         options.clock.advance(Span::seconds(store.state().clock_ahead));
         let parts = Parts::start(&options, &store, address, provider_door).await?;
-        let Parts { app, courier, issuers, meter, faults, outbox, provider, vendor, mut serving } = parts;
+        let Parts { app, courier, issuers, meter, faults, outbox, inbox, provider, vendor, mut serving } = parts;
         let operator_key = operator(&app, &store, options.operator_key.clone()).await?;
         let gateway =
             Gateway::new(Functions::new(&app, courier.clone(), vendor, issuers), app.clock.clone(), app.entropy.clone());
@@ -179,7 +180,7 @@ impl Stack {
         meter.take();
         faults.clear();
         let base_url = format!("http://{address}");
-        Ok(Self { base_url, operator_key, app, courier, gateway, meter, faults, outbox, provider, demo, serving })
+        Ok(Self { base_url, operator_key, app, courier, gateway, meter, faults, outbox, inbox, provider, demo, serving })
     }
 
     /// Where it answers: `http://127.0.0.1:9000`, without a slash at the end.
@@ -232,6 +233,11 @@ impl Stack {
         &self.outbox
     }
 
+    /// Where the inbox takes what SES and SNS would.
+    pub fn inbox(&self) -> &str {
+        &self.inbox
+    }
+
     /// The KBA provider of this machine.
     pub const fn provider(&self) -> &Provider {
         &self.provider
@@ -258,6 +264,7 @@ struct Parts {
     meter: Meter,
     faults: Faults,
     outbox: Outbox,
+    inbox: String,
     provider: Provider,
     vendor: Vendor,
     serving: Vec<Serving>,
@@ -306,7 +313,7 @@ impl Parts {
         let app = App { clock, entropy, config, table, keyrings };
         let serving = [Some(provider_serving), Some(inbox), engine.map(|engine| engine.serving)];
         let serving = serving.into_iter().flatten().collect();
-        Ok(Self { app, courier, issuers, meter, faults, outbox, provider, vendor, serving })
+        Ok(Self { app, courier, issuers, meter, faults, outbox, inbox: inbox_endpoint, provider, vendor, serving })
     }
 }
 

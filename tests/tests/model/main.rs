@@ -222,8 +222,13 @@ fn the_service_answers_as_the_rules_say_and_every_rule_is_met() {
     assert!(unknown.is_empty(), "{unknown:?} are not in the list");
 }
 
+/// How many sequences are drawn anew each time.
+fn drawn() -> u32 {
+    shared::config::env("COUNTERSIGN_SIGN_IN_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(4)
+}
+
 proptest! {
-    #![proptest_config(config(4))]
+    #![proptest_config(config(drawn()))]
 
     #[test]
     fn the_service_answers_as_the_rules_say(steps in prop::collection::vec(any_step(), 20..90)) {

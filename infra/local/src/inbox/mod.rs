@@ -9,14 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderMap;
 use axum::routing::post;
 use serde::Serialize;
 use shared::clock::Clock;
 use shared::entropy::Entropy;
+use tokio::sync::mpsc;
 
 use crate::StartError;
 use crate::engine::internal_port;
 use crate::serving::Serving;
+use crate::worker::TRACE;
 
 /// The most messages kept; the oldest go first.
 const KEPT_MAX: usize = 10_000;
@@ -59,38 +62,62 @@ pub struct Message {
     pub tags: BTreeMap<String, String>,
     /// When it was taken, by the service's clock.
     pub at: String,
+    /// The trace that it was sent under, where the sender has one: see [`crate::TRACE`].
+    #[serde(skip)]
+    pub trace: Option<String>,
 }
 
 /// What was sent, the oldest first. All clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Outbox(Arc<Mutex<VecDeque<Message>>>);
+pub struct Outbox(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    messages: VecDeque<Message>,
+    readers: Vec<mpsc::UnboundedSender<Message>>,
+}
 
 impl Outbox {
     /// All messages, the oldest first.
     pub fn messages(&self) -> Vec<Message> {
-        self.kept().iter().cloned().collect()
+        self.kept().messages.iter().cloned().collect()
     }
 
     /// The newest message to `destination`.
     pub fn latest_to(&self, destination: &str) -> Option<Message> {
-        self.kept().iter().rev().find(|message| message.to == destination).cloned()
+        self.kept().messages.iter().rev().find(|message| message.to == destination).cloned()
     }
 
     /// Forgets all messages.
     pub fn clear(&self) {
-        self.kept().clear();
+        self.kept().messages.clear();
+    }
+
+    /// Every message from now on, in the order in which they are taken.
+    pub fn follow(&self) -> mpsc::UnboundedReceiver<Message> {
+        let (reader, messages) = mpsc::unbounded_channel();
+        self.kept().readers.push(reader);
+        messages
     }
 
     fn take(&self, messages: impl IntoIterator<Item = Message>) {
         let mut kept = self.kept();
-        kept.extend(messages);
-        let over = kept.len().saturating_sub(KEPT_MAX);
-        kept.drain(..over);
+        for message in messages {
+            kept.readers.retain(|reader| reader.send(message.clone()).is_ok());
+            kept.messages.push_back(message);
+        }
+        let over = kept.messages.len().saturating_sub(KEPT_MAX);
+        kept.messages.drain(..over);
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Message>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The trace that a call came under.
+fn trace(headers: &HeaderMap) -> Option<String> {
+    headers.get(TRACE).and_then(|trace| trace.to_str().ok()).map(str::to_owned)
 }
 
 /// What the two protocols need.
@@ -144,6 +171,7 @@ mod tests {
             sms_type: None,
             tags: BTreeMap::new(),
             at: String::new(),
+            trace: None,
         };
         outbox.take((0..KEPT_MAX + 5).map(message));
         assert_eq!(outbox.messages().len(), KEPT_MAX);

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Channel, Desk, Message};
+use super::{Channel, Desk, Message, trace};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -68,10 +68,10 @@ struct Content {
 }
 
 /// Takes a mail: one message for each of its destinations, of which SES takes 50.
-pub(super) async fn send_email(State(desk): State<Desk>, body: Bytes) -> Response {
+pub(super) async fn send_email(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
     match messages(&body, &desk.now()) {
         Ok(messages) => {
-            desk.outbox.take(messages);
+            desk.outbox.take(messages.into_iter().map(|message| Message { trace: trace(&headers), ..message }));
             Json(json!({ "MessageId": desk.message_id() })).into_response()
         }
         Err(reason) => {
@@ -115,6 +115,7 @@ fn messages(body: &[u8], at: &str) -> Result<Vec<Message>, String> {
         sms_type: None,
         tags: tags.clone(),
         at: at.to_owned(),
+        trace: None,
     };
     Ok(to.into_iter().map(message).collect())
 }

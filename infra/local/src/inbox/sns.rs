@@ -4,22 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::{Channel, Desk, Message};
+use super::{Channel, Desk, Message, trace};
 use crate::refusals::sns_error;
 
 /// The longest message that SNS takes for a phone, in characters.
 const MESSAGE_MAX: usize = 1600;
 
 /// Carries out the action that the form names.
-pub(super) async fn act(State(desk): State<Desk>, body: Bytes) -> Response {
+pub(super) async fn act(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     match message(&form, desk.now()) {
         Ok(message) => {
-            desk.outbox.take([message]);
+            desk.outbox.take([Message { trace: trace(&headers), ..message }]);
             xml(StatusCode::OK, published(&desk.message_id(), &desk.message_id()))
         }
         Err((code, reason)) => xml(StatusCode::BAD_REQUEST, sns_error(code, reason)),
@@ -45,7 +45,18 @@ fn message(form: &HashMap<String, String>, at: String) -> Result<Message, (&'sta
     }
     let from = attribute(form, "AWS.SNS.SMS.SenderID");
     let (to, text) = (to.clone(), text.clone());
-    Ok(Message { channel: Channel::Sms, to, from, subject: None, text, html: None, sms_type, tags: BTreeMap::new(), at })
+    Ok(Message {
+        channel: Channel::Sms,
+        to,
+        from,
+        subject: None,
+        text,
+        html: None,
+        sms_type,
+        tags: BTreeMap::new(),
+        at,
+        trace: None,
+    })
 }
 
 /// The value of `MessageAttributes.entry.N` whose name is `name`.

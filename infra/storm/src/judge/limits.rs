@@ -1,0 +1,273 @@
+//! Nothing that a user may do from a known address is refused for what a stranger did, or somebody signed in, or another account.
+//!
+//! A refusal there has to be explained by what was done at addresses that may be known, or from the very address: as many calls as the limit has, of
+//! those that may have counted.
+
+use std::collections::HashMap;
+
+use shared::clock::Span;
+
+use super::evidence::was_wrong;
+use super::index::Index;
+use crate::history::Call;
+
+/// Wrong passwords until there is a delay, and wrong codes.
+const PASSWORDS: usize = 5;
+const WRONG_CODES: usize = 10;
+const TRIES_OF_A_CHALLENGE: usize = 5;
+/// Failures from one address.
+const FAILURES_OF_SOURCE: (usize, Span) = (100, Span::minutes(5));
+/// Sends asked for from one address.
+const SENDS_OF_SOURCE: (usize, Span) = (25, Span::minutes(5));
+/// Challenges opened from one address, and what is kept for known ones of those of a user.
+const OPENED_OF_SOURCE: (usize, Span) = (20, Span::minutes(10));
+const OPENED: (usize, Span) = (30, Span::minutes(10));
+/// What is kept for known addresses of a user's sends, and of what an account may send to a destination.
+const SENDS: [(usize, Span); 3] = [(2, Span::minutes(10)), (5, Span::hours(1)), (15, Span::days(1))];
+/// The longest wait until a code is sent again.
+const RESEND: Span = Span::minutes(4);
+/// Texts of an account in an hour that nobody verified; and how many of them can be one user's.
+const BUDGET: usize = 100;
+const TEXTS_OF_USER: usize = 10;
+
+/// What breaks it.
+pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
+    let refused = index.history.calls.iter().filter(|call| call.status() == 429 && is_of_user(call) && index.is_known(call));
+    let told = |call: &Call| {
+        let Call { number, route, source, .. } = call;
+        let why = call.told("/detail").unwrap_or_default();
+        format!("#{number} {route} was refused at {source}, and what was done there does not explain it: {} {why}", call.slug())
+    };
+    refused.filter(|call| !explained(index, call)).map(told).collect()
+}
+
+fn is_of_user(call: &Call) -> bool {
+    call.about.as_deref().is_some_and(|about| about.starts_with("usr_"))
+}
+
+fn explained(index: &Index<'_>, call: &Call) -> bool {
+    let own = Own { index, call };
+    match call.route {
+        "POST /v1/login" => own.passwords() || own.failures_here() || own.opened(),
+        "POST /v1/links/redeem" => own.opened(),
+        "POST /v1/codes" if call.slug() == "resend-too-soon" => own.sent_of_late(),
+        "POST /v1/codes" if call.slug() == "too-many-sends" => {
+            own.sends_here() || own.sends() || own.budget() || !own.is_verified()
+        }
+        "POST /v1/codes" | "POST /v1/codes/verify" => own.wrong_codes(),
+        _ => true,
+    }
+}
+
+/// A refusal, and what the user did before it.
+struct Own<'a> {
+    index: &'a Index<'a>,
+    call: &'a Call,
+}
+
+impl<'a> Own<'a> {
+    /// What may have been done within `span` before the refusal, of these.
+    fn within<'c>(&self, calls: &'c [&'c Call], span: Span) -> impl Iterator<Item = &'c Call> {
+        let (number, until) = (self.call.number, self.call.answered.unwrap_or(self.call.asked));
+        let since = self.call.asked.at.minus(span);
+        let came_before = move |other: &&Call| other.number != number && other.asked < until;
+        calls.iter().copied().filter(came_before).filter(move |other| is_uncertain(other) || other.latest() > since)
+    }
+
+    fn of_user(&self) -> &'a [&'a Call] {
+        self.index.about(self.call.about.as_deref().unwrap_or_default())
+    }
+
+    fn here(&self) -> &'a [&'a Call] {
+        self.index.at_source_of(self.call)
+    }
+
+    /// What the user may have done at addresses that may be known.
+    fn known(&self, span: Span) -> impl Iterator<Item = &'a Call> {
+        let index = self.index;
+        self.within(self.of_user(), span).filter(move |other| index.may_be_known(other))
+    }
+
+    fn passwords(&self) -> bool {
+        let logins: Vec<&Call> = self.known(Span::days(90)).filter(|other| tries_password(other)).collect();
+        let cleared = logins.iter().rposition(|other| other.status() == 200 && other.precedes(self.call)).unwrap_or_default();
+        logins.iter().skip(cleared).filter(|other| other.status() == 401 || is_uncertain(other)).count() >= PASSWORDS
+    }
+
+    fn failures_here(&self) -> bool {
+        let (most, span) = FAILURES_OF_SOURCE;
+        let failed = |other: &&Call| matches!(other.status(), 401 | 429) || is_uncertain(other);
+        self.within(self.here(), span).filter(|other| other.route == "POST /v1/login").filter(failed).count() >= most
+    }
+
+    fn opened(&self) -> bool {
+        let opens = |other: &&Call| {
+            matches!(other.route, "POST /v1/login" | "POST /v1/links/redeem" | "POST /v1/me/step-up") && !other.was_refused()
+        };
+        let user = self.call.about.as_deref();
+        let here = self.within(self.here(), OPENED_OF_SOURCE.1).filter(|other| other.about.as_deref() == user).filter(opens);
+        here.count() >= OPENED_OF_SOURCE.0 || self.known(OPENED.1).filter(opens).count() >= OPENED.0
+    }
+
+    fn sent_of_late(&self) -> bool {
+        let challenge = self.call.sent("/challenge").unwrap_or_default();
+        self.within(self.index.with(challenge), RESEND).any(|other| other.route == "POST /v1/codes" && !other.was_refused())
+    }
+
+    fn sends_here(&self) -> bool {
+        let (most, span) = SENDS_OF_SOURCE;
+        self.within(self.here(), span).filter(|other| sends(other)).count() >= most
+    }
+
+    fn sends(&self) -> bool {
+        SENDS.iter().any(|(most, span)| self.known(*span).filter(|other| sends(other)).count() >= *most)
+    }
+
+    /// Whether a code was typed that was sent by the same method: twenty an hour over all accounts refuse no contact of which that is so.
+    fn is_verified(&self) -> bool {
+        let method = self.call.sent("/method");
+        self.of_user().iter().any(|other| {
+            let proves = match other.route {
+                "POST /v1/codes/verify" => other.sent("/method") == method && other.lets_in(),
+                "POST /v1/factors/sms/confirm" => method == Some("sms") && other.succeeded(),
+                "POST /v1/factors/email/confirm" => method == Some("email") && other.succeeded(),
+                _ => false,
+            };
+            proves && other.precedes(self.call)
+        })
+    }
+
+    /// Whether the texts of the hour are used up by so many people that nobody alone has done it.
+    fn budget(&self) -> bool {
+        let mut texts = HashMap::<&str, usize>::new();
+        let all: Vec<&Call> = self.index.history.calls.iter().collect();
+        for text in self.within(&all, Span::hours(1)).filter(|other| sends(other) && is_text(other)) {
+            *texts.entry(text.about.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        texts.values().map(|texts| (*texts).min(TEXTS_OF_USER)).sum::<usize>() >= BUDGET
+    }
+
+    fn wrong_codes(&self) -> bool {
+        let challenge = self.call.sent("/challenge").unwrap_or_default();
+        let counts = |other: &&Call| other.route == "POST /v1/codes/verify" && (other.status() == 401 || is_uncertain(other));
+        let here = self.within(self.index.with(challenge), Span::hours(1)).filter(counts).count();
+        let wrong = self
+            .known(Span::days(90))
+            .filter(|other| was_wrong(other) || (other.route == "POST /v1/codes/verify" && is_uncertain(other)));
+        here >= TRIES_OF_A_CHALLENGE || wrong.count() >= WRONG_CODES
+    }
+}
+
+fn sends(call: &Call) -> bool {
+    let asks = ["POST /v1/codes", "POST /v1/password/forgotten", "POST /v1/factors/sms", "POST /v1/factors/email"];
+    asks.contains(&call.route) && !call.was_refused()
+}
+
+fn is_text(call: &Call) -> bool {
+    call.sent("/method") == Some("sms") || call.route == "POST /v1/factors/sms"
+}
+
+/// A password is tried at a sign-in, and where a new one takes its place.
+fn tries_password(call: &Call) -> bool {
+    call.route == "POST /v1/login" || (call.route == "PATCH /v1/me" && call.sent("/current_password").is_some())
+}
+
+fn is_uncertain(call: &Call) -> bool {
+    !(200..500).contains(&call.status())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Promise;
+    use super::super::told::{ELSEWHERE, HOME, Story, refusal};
+    use serde_json::{Value, json};
+
+    fn wrong(story: &mut Story, source: &str, times: usize) {
+        for _ in 0..times {
+            let body = json!({"username": "ann", "password": "wrong"});
+            story.call("POST /v1/login", "usr_ann", source, body, 401, refusal("invalid-credentials"));
+        }
+    }
+
+    fn refused_login(story: &mut Story, source: &str) -> usize {
+        let body = json!({"username": "ann", "password": "right"});
+        story.call("POST /v1/login", "usr_ann", source, body, 429, refusal("too-many-attempts"));
+        story.breaks(Promise::Limits).len()
+    }
+
+    #[test]
+    fn what_strangers_did_explains_nothing_at_home() {
+        let mut story = Story::new();
+        story.sign_in("chl_1", "123456");
+        wrong(&mut story, ELSEWHERE, 60);
+        assert_eq!(refused_login(&mut story, HOME), 1);
+    }
+
+    #[test]
+    fn what_was_done_at_home_does_and_elsewhere_nothing_is_promised() {
+        let mut story = Story::new();
+        story.sign_in("chl_1", "123456");
+        wrong(&mut story, HOME, 5);
+        assert_eq!(refused_login(&mut story, HOME), 0);
+        let mut story = Story::new();
+        story.sign_in("chl_1", "123456");
+        wrong(&mut story, ELSEWHERE, 5);
+        assert_eq!(refused_login(&mut story, ELSEWHERE), 0);
+        // Nobody has signed in anywhere yet.
+        let mut story = Story::new();
+        wrong(&mut story, ELSEWHERE, 5);
+        assert_eq!(refused_login(&mut story, HOME), 0);
+    }
+
+    #[test]
+    fn a_success_clears_what_was_wrong_before_it_and_an_address_is_forgotten_after_ninety_days() {
+        let mut story = Story::new();
+        story.sign_in("chl_1", "123456");
+        wrong(&mut story, HOME, 5);
+        story.wait(3_600);
+        story.sign_in("chl_2", "222222");
+        assert_eq!(refused_login(&mut story, HOME), 1);
+        story.wait(91 * 86_400);
+        assert_eq!(refused_login(&mut story, HOME), 1, "no more than before");
+    }
+
+    fn refused_code(story: &mut Story, challenge: &str) -> usize {
+        let body = json!({"challenge": challenge, "method": "sms"});
+        story.call("POST /v1/codes", "usr_ann", HOME, body, 429, refusal("too-many-sends"));
+        story.breaks(Promise::Limits).len()
+    }
+
+    #[test]
+    fn texts_that_others_had_sent_explain_nothing_but_those_of_many_do() {
+        let texts = |people: usize, each: usize| {
+            let mut story = Story::new();
+            story.sign_in("chl_1", "123456");
+            story.wait(7_200);
+            for person in 0..people {
+                for _ in 0..each {
+                    let about = format!("usr_{person}");
+                    story.call(
+                        "POST /v1/codes",
+                        &about,
+                        ELSEWHERE,
+                        json!({"challenge": about, "method": "sms"}),
+                        202,
+                        Value::Null,
+                    );
+                }
+            }
+            story.login(HOME, "chl_2");
+            refused_code(&mut story, "chl_2")
+        };
+        assert_eq!((texts(1, 120), texts(12, 10)), (1, 0));
+    }
+
+    #[test]
+    fn ones_own_sends_explain_a_refusal() {
+        let mut story = Story::new();
+        story.sign_in("chl_1", "123456");
+        story.login(HOME, "chl_2");
+        story.send(HOME, "chl_2", "222222");
+        assert_eq!(refused_code(&mut story, "chl_2"), 0);
+    }
+}
