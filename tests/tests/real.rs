@@ -148,7 +148,8 @@ async fn a_link_goes_through_ses_its_code_through_sns_and_both_mailboxes_are_tol
     assert_eq!(proved.body["acr"], "two-factor");
     let token = proved.text("access_token");
     let begun = world.as_user(&token, Method::POST, "/v1/factors/email", Some(json!({"email": other}))).await.expect(202);
-    let body = json!({"factor": begun.text("factor"), "code": last_code(other).await});
+    let length = usize::try_from(begun.body["code_length"].as_u64().unwrap()).unwrap();
+    let body = json!({"factor": begun.text("factor"), "code": last_digits(&last_mail(other).await, length)});
     let _ = world.as_user(&token, Method::POST, "/v1/factors/email/confirm", Some(body)).await.expect(200);
     // Neither of them holds the way in that the first mail was: the new one has its code alone, and the one before is told.
     for mailbox in [mail, other] {
