@@ -146,7 +146,8 @@ impl Call {
     pub fn was_cut_short(&self) -> bool {
         let cuts = |struck: &Struck| match (struck.service, struck.mode) {
             (Service::Dynamodb, mode) => struck.was_last && mode != Mode::Torn,
-            (Service::Ses | Service::Sns, mode) => mode == Mode::Lost,
+            // A relay cannot refuse a connection but by breaking it, which is no answer.
+            (Service::Ses | Service::Sns, mode) => matches!(mode, Mode::Lost | Mode::Refused),
             (Service::Provider | Service::Issuer, _) => false,
         };
         self.died || self.struck.iter().any(cuts)

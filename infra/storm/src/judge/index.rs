@@ -145,7 +145,7 @@ impl<'a> Index<'a> {
 }
 
 /// Whether a call may complete a sign-in at the address that it comes from.
-fn completes(call: &Call) -> bool {
+pub(super) fn completes(call: &Call) -> bool {
     matches!(
         call.route,
         "POST /v1/login" | "POST /v1/codes/verify" | "POST /v1/factors/totp/confirm" | "POST /v1/factors/sms/confirm"

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use shared::clock::Span;
 
 use super::evidence::was_wrong;
-use super::index::Index;
+use super::index::{Index, completes};
 use crate::history::Call;
 
 /// Wrong passwords until there is a delay, and wrong codes.
@@ -19,16 +19,28 @@ const TRIES_OF_A_CHALLENGE: usize = 5;
 const FAILURES_OF_SOURCE: (usize, Span) = (100, Span::minutes(5));
 /// Sends asked for from one address.
 const SENDS_OF_SOURCE: (usize, Span) = (25, Span::minutes(5));
-/// Challenges opened from one address, and what is kept for known ones of those of a user.
+/// Challenges opened from one address, and of a user.
 const OPENED_OF_SOURCE: (usize, Span) = (20, Span::minutes(10));
-const OPENED: (usize, Span) = (30, Span::minutes(10));
-/// What is kept for known addresses of a user's sends, and of what an account may send to a destination.
-const SENDS: [(usize, Span); 3] = [(2, Span::minutes(10)), (5, Span::hours(1)), (15, Span::days(1))];
+const OPENED: Reserved = Reserved { most: 60, kept: 30, span: Span::minutes(10) };
+/// A user's sends, and what an account may send to a destination.
+const SENDS: [Reserved; 3] = [
+    Reserved { most: 5, kept: 2, span: Span::minutes(10) },
+    Reserved { most: 10, kept: 5, span: Span::hours(1) },
+    Reserved { most: 30, kept: 15, span: Span::days(1) },
+];
 /// The longest wait until a code is sent again.
 const RESEND: Span = Span::minutes(4);
 /// Texts of an account in an hour that nobody verified; and how many of them can be one user's.
 const BUDGET: usize = 100;
 const TEXTS_OF_USER: usize = 10;
+
+/// So many within so long, of which some are kept for known addresses.
+#[derive(Clone, Copy)]
+struct Reserved {
+    most: usize,
+    kept: usize,
+    span: Span,
+}
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
@@ -88,6 +100,15 @@ impl<'a> Own<'a> {
         self.within(self.of_user(), span).filter(move |other| index.may_be_known(other))
     }
 
+    /// Whether what the user did fills a limit for a known address: strangers fill no more of it than they are left, unless it was done while
+    /// nothing was known, when everybody has all of it.
+    fn fill(&self, limit: Reserved, counts: impl Fn(&&Call) -> bool) -> bool {
+        let first = self.of_user().iter().find(|other| self.index.may_be_known(other) && completes(other)).copied();
+        let is_own = |other: &&Call| self.index.may_be_known(other) || first.is_none_or(|first| !first.precedes(other));
+        let (own, strangers): (Vec<&Call>, Vec<&Call>) = self.within(self.of_user(), limit.span).filter(counts).partition(is_own);
+        own.len() + strangers.len().min(limit.most - limit.kept) >= limit.most
+    }
+
     fn passwords(&self) -> bool {
         let logins: Vec<&Call> = self.known(Span::days(90)).filter(|other| tries_password(other)).collect();
         let cleared = logins.iter().rposition(|other| other.status() == 200 && other.precedes(self.call)).unwrap_or_default();
@@ -106,7 +127,7 @@ impl<'a> Own<'a> {
         };
         let user = self.call.about.as_deref();
         let here = self.within(self.here(), OPENED_OF_SOURCE.1).filter(|other| other.about.as_deref() == user).filter(opens);
-        here.count() >= OPENED_OF_SOURCE.0 || self.known(OPENED.1).filter(opens).count() >= OPENED.0
+        here.count() >= OPENED_OF_SOURCE.0 || self.fill(OPENED, opens)
     }
 
     fn sent_of_late(&self) -> bool {
@@ -120,7 +141,7 @@ impl<'a> Own<'a> {
     }
 
     fn sends(&self) -> bool {
-        SENDS.iter().any(|(most, span)| self.known(*span).filter(|other| sends(other)).count() >= *most)
+        SENDS.into_iter().any(|limit| self.fill(limit, |other| sends(other)))
     }
 
     /// Whether a code was typed that was sent by the same method: twenty an hour over all accounts refuse no contact of which that is so.
@@ -263,11 +284,19 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_sends_explain_a_refusal() {
-        let mut story = Story::new();
-        story.sign_in("chl_1", "123456");
-        story.login(HOME, "chl_2");
-        story.send(HOME, "chl_2", "222222");
-        assert_eq!(refused_code(&mut story, "chl_2"), 0);
+    fn ones_own_sends_explain_a_refusal_with_what_strangers_are_left() {
+        let refused = |own: usize, strangers: usize| {
+            let mut story = Story::new();
+            story.sign_in("chl_1", "123456");
+            story.wait(86_400);
+            for (source, times) in [(HOME, own), (ELSEWHERE, strangers)] {
+                for _ in 0..times {
+                    story.send(source, "chl_2", "222222");
+                }
+            }
+            refused_code(&mut story, "chl_3")
+        };
+        assert_eq!((refused(5, 0), refused(2, 3)), (0, 0));
+        assert_eq!((refused(4, 0), refused(1, 4)), (1, 1));
     }
 }
