@@ -133,6 +133,14 @@ impl<'a> Index<'a> {
             .any(|(network, other)| *network == own && other.precedes(judged) && other.asked.at.plus(KNOWN_FOR) > call.latest())
     }
 
+    /// The first call that may have completed a sign-in of a user; and the first that is answered to have done so. Before the one nothing is
+    /// known of the user, and after the other's answer something is.
+    pub fn first_sign_ins(&self, user: &str) -> (Option<&'a Call>, Option<&'a Call>) {
+        let calls = || self.about(user).iter().copied().filter(|call| completes(call));
+        let possible = calls().find(|call| call.lets_in() || !(200..500).contains(&call.status()));
+        (possible, calls().filter(|call| signs_in(call)).min_by_key(|call| call.answered))
+    }
+
     /// Whether the user of `call` may be known at its address, for all that anybody can say.
     pub fn may_be_known(&self, call: &Call) -> bool {
         let Some(user) = call.about.as_deref() else { return true };
@@ -145,7 +153,7 @@ impl<'a> Index<'a> {
 }
 
 /// Whether a call may complete a sign-in at the address that it comes from.
-pub(super) fn completes(call: &Call) -> bool {
+fn completes(call: &Call) -> bool {
     matches!(
         call.route,
         "POST /v1/login" | "POST /v1/codes/verify" | "POST /v1/factors/totp/confirm" | "POST /v1/factors/sms/confirm"

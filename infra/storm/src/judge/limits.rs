@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use shared::clock::Span;
 
 use super::evidence::was_wrong;
-use super::index::{Index, completes};
+use super::index::Index;
 use crate::history::Call;
 
 /// Wrong passwords until there is a delay, and wrong codes.
@@ -103,7 +103,7 @@ impl<'a> Own<'a> {
     /// Whether what the user did fills a limit for a known address: strangers fill no more of it than they are left, unless it was done while
     /// nothing was known, when everybody has all of it.
     fn fill(&self, limit: Reserved, counts: impl Fn(&&Call) -> bool) -> bool {
-        let first = self.of_user().iter().find(|other| self.index.may_be_known(other) && completes(other)).copied();
+        let (_, first) = self.index.first_sign_ins(self.call.about.as_deref().unwrap_or_default());
         let is_own = |other: &&Call| self.index.may_be_known(other) || first.is_none_or(|first| !first.precedes(other));
         let (own, strangers): (Vec<&Call>, Vec<&Call>) = self.within(self.of_user(), limit.span).filter(counts).partition(is_own);
         own.len() + strangers.len().min(limit.most - limit.kept) >= limit.most
