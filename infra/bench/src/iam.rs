@@ -19,10 +19,15 @@ use crate::Fault;
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 
-/// What the walk cannot need: when two requests meet, the user is read anew where another was faster, and each part of the balance by
-/// itself where somebody is always at one of them.
-const OUT_OF_REACH: [&str; 4] =
-    ["code-verify Read USER#*", "factors ReadAgain USER#*", "factors ReadAgain NAME#*", "quota Read BALANCE#*"];
+/// What the walk cannot need: when two requests meet, the user is read anew where another was faster, or the answer where the other was the
+/// same, and each part of the balance by itself where somebody is always at one of them.
+const OUT_OF_REACH: [&str; 5] = [
+    "code-verify Read USER#*",
+    "factors ReadAgain USER#*",
+    "factors ReadAgain NAME#*",
+    "factors ReadAgain IDEMPOTENCY#*",
+    "quota Read BALANCE#*",
+];
 
 /// What one statement grants.
 #[derive(Debug)]

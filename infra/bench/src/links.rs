@@ -10,8 +10,8 @@ use crate::world::{PASSWORD, Way};
 const PORTAL: &str = "https://portal.example/in";
 
 /// Somebody who can be mailed.
-struct Reached {
-    id: String,
+pub(crate) struct Reached {
+    pub id: String,
     username: String,
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn forgotten(way: &mut Way<'_>) -> Result<(), Fault> {
 }
 
 /// A user of the account with a mail address.
-async fn reached(way: &mut Way<'_>, name: &str, phone: Option<&str>) -> Result<Reached, Fault> {
+pub(crate) async fn reached(way: &mut Way<'_>, name: &str, phone: Option<&str>) -> Result<Reached, Fault> {
     let world = way.world();
     let settings = json!({ "links": { "redirect_uris": [PORTAL] } });
     world.ask(&Event::patch("/v1/settings", settings).bearer(&world.key)).await?.expect(200)?;

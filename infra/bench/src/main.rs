@@ -19,6 +19,7 @@ mod aws;
 mod bootstraps;
 mod cases;
 mod cold;
+mod contacts;
 mod cost;
 mod event;
 mod iam;

@@ -8,6 +8,7 @@ use shared::ids::AccountId;
 
 use crate::Fault;
 use crate::agreements;
+use crate::contacts;
 use crate::event::Event;
 use crate::links;
 use crate::report::say;
@@ -41,6 +42,7 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     check("an agreement that completes", agreements::completed(&mut way).await.err().map(|fault| fault.to_string()));
     check("a balance that gets low", agreements::low(&mut way).await.err().map(|fault| fault.to_string()));
     check("agreements that are cancelled", agreements::cancelled(&mut way).await.err().map(|fault| fault.to_string()));
+    check("more changes than an hour tells", contacts::held(&mut way).await.err().map(|fault| fault.to_string()));
     check("what is overdue", agreements::overdue(&mut way).await.err().map(|fault| fault.to_string()));
     check("an ID token", sso::signed_in(&mut way).await.err().map(|fault| fault.to_string()));
     check("a wrong password of nobody", nobody(&mut way).await.err().map(|fault| fault.to_string()));
@@ -187,12 +189,7 @@ async fn enrolled(way: &mut Way<'_>) -> Result<(), Fault> {
     let new = |current: &str| json!({ "password": "another horse battery", "current_password": current });
     way.ask("factors", &Event::patch("/v1/me", new("a wrong password")).bearer(&token)).await?.expect(401)?;
     way.ask("factors", &Event::patch("/v1/me", new(PASSWORD)).bearer(&token)).await?.expect(200)?;
-    // A mailbox, a code that is wrong; and what is there is taken away.
-    let begun = Event::post("/v1/factors/email", json!({ "email": "person@example.com" })).bearer(&token);
-    let begun = way.ask("factors", &begun).await?.expect(202)?;
-    let confirm = json!({ "factor": begun.text("factor")?, "code": "00000000" });
-    way.ask("factors", &Event::post("/v1/factors/email/confirm", confirm).bearer(&token)).await?.expect(401)?;
-    way.ask("factors", &Event::delete("/v1/factors/email").bearer(&token)).await?.expect(404).map(drop)
+    contacts::begun(way, &token).await
 }
 
 async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {
