@@ -96,14 +96,15 @@ impl Log {
         Self { moments: list("moments"), known: list("known"), strangers: list("strangers") }
     }
 
-    /// The same without this moment, if it is in it.
+    /// The same without what `asker` entered at this moment, if it is in it.
     #[must_use]
-    pub fn without(&self, moment: Timestamp) -> Self {
-        let without = |list: &[Timestamp]| {
-            let place = list.iter().position(|entry| *entry == moment);
+    pub fn without(&self, asker: Asker, moment: Timestamp) -> Self {
+        let without = |name: &str, list: &[Timestamp]| {
+            let place = list.iter().position(|entry| *entry == moment && asker.lists().any(|entered| entered == name));
             list.iter().enumerate().filter(|(index, _)| Some(*index) != place).map(|(_, entry)| *entry).collect()
         };
-        Self { moments: without(&self.moments), known: without(&self.known), strangers: without(&self.strangers) }
+        let [moments, known, strangers] = self.lists().map(|(name, list)| without(name, list));
+        Self { moments, known, strangers }
     }
 }
 
@@ -123,13 +124,14 @@ impl Asker {
         }
     }
 
-    /// The list beside that of all moments in which this asker's are entered.
-    const fn list(self) -> Option<&'static str> {
-        match self {
+    /// The lists in which this asker's moments are entered: that of all, and one beside it.
+    fn lists(self) -> impl Iterator<Item = &'static str> {
+        let own = match self {
             Self::Known => Some("known"),
             Self::Stranger => Some("strangers"),
             Self::Anybody => None,
-        }
+        };
+        std::iter::once("moments").chain(own)
     }
 }
 
@@ -179,8 +181,7 @@ impl ReservedWindow {
 
     fn append(&self, key: Key, asker: Asker, now: Timestamp) -> Write {
         let most = 2 * self.shares.iter().map(|share| share.quota).max().unwrap_or_default();
-        let lists = std::iter::once("moments").chain(asker.list());
-        let write = lists.fold(Write::update(key, ""), |write, list| {
+        let write = asker.lists().fold(Write::update(key, ""), |write, list| {
             write.and(&format!(", #{list} = list_append(:moment, if_not_exists(#{list}, :none))"))
         });
         write
@@ -198,11 +199,13 @@ impl ReservedWindow {
         write.when("#moments = :before").value("before", log.moments.clone())
     }
 
-    /// The write that takes `moment` out of the log at `key` again, given the log as it stands. `None` if it is not in it.
-    pub fn withdraw(key: Key, moment: Timestamp, log: &Log) -> Option<Write> {
+    /// The write that takes out of the log at `key` again what `asker` entered at `moment`, given the log as it stands. `None` if it is
+    /// not in it. What another asker entered at the same moment stays.
+    pub fn withdraw(key: Key, asker: Asker, moment: Timestamp, log: &Log) -> Option<Write> {
         let place = |list: &[Timestamp]| list.iter().position(|entry| *entry == moment);
         let _ = place(&log.moments)?;
-        let places = log.lists().into_iter().filter_map(|(name, list)| Some(format!("#{name}[{}]", place(list)?)));
+        let entered = log.lists().into_iter().filter(|(name, _)| asker.lists().any(|list| list == *name));
+        let places = entered.filter_map(|(name, list)| Some(format!("#{name}[{}]", place(list)?)));
         let write =
             places.fold(Write::update(key, ""), |write, path| write.remove(path.as_str()).when(format!("{path} = :moment")));
         Some(write.value("moment", moment))
@@ -277,9 +280,19 @@ mod tests {
         let mut log = Log::default();
         let _ = allowed(&mut log, Asker::Stranger, NOW);
         let more = WINDOW.entered(&log, Asker::Known, NOW.plus(Span::seconds(1)));
-        assert_eq!(more.without(NOW.plus(Span::seconds(1))), log);
-        assert_eq!(log.without(NOW.plus(Span::days(1))), log);
-        assert!(ReservedWindow::withdraw(crate::dynamo::keys::source_sends("::1"), NOW.plus(Span::days(1)), &log).is_none());
+        assert_eq!(more.without(Asker::Known, NOW.plus(Span::seconds(1))), log);
+        assert_eq!(log.without(Asker::Stranger, NOW.plus(Span::days(1))), log);
+        let key = crate::dynamo::keys::source_sends("::1");
+        assert!(ReservedWindow::withdraw(key, Asker::Stranger, NOW.plus(Span::days(1)), &log).is_none());
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_what_another_entered_at_the_same_moment() {
+        let by_stranger = WINDOW.entered(&Log::default(), Asker::Stranger, NOW);
+        let both = WINDOW.entered(&by_stranger, Asker::Known, NOW);
+        assert_eq!(both.without(Asker::Known, NOW), by_stranger);
+        assert_eq!(both.without(Asker::Stranger, NOW), WINDOW.entered(&Log::default(), Asker::Known, NOW));
+        assert_eq!(both.without(Asker::Anybody, NOW).without(Asker::Anybody, NOW).moments, []);
     }
 
     fn any_asker() -> impl Strategy<Value = Asker> {

@@ -178,7 +178,7 @@ impl Case {
     /// key are given back all the same.
     pub fn undo(&self, draft: &Draft, call: &Call, now: &Left, key: Option<&IdempotencyKey>) -> Result<Vec<Write>, Failure> {
         let event = self.event(Action::CodeNotSent, call).failed().with("reference", draft.stored.reference.as_str());
-        let update = now.user.count_sends(now.user.touch(), &now.user.sends.without(self.now))?;
+        let update = now.user.count_sends(now.user.touch(), &now.user.sends.without(self.asker, self.now))?;
         let update =
             if self.stands(draft, &now.user) { self.code_restoration(self.count_restoration(update, draft)?)? } else { update };
         let mut writes = now.user.change(update, [event], self.now)?;

@@ -9,7 +9,7 @@ use shared::audit::{Action, Event};
 use shared::challenge::Refusal;
 use shared::code;
 use shared::completion::Completion;
-use shared::dynamo::{Patience, Write, document, keys, read};
+use shared::dynamo::{Patience, Write, document, keys};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::ids::FactorId;
 use shared::notice::{Changed, Notices};
@@ -17,9 +17,9 @@ use shared::recovery::{self, Codes};
 use shared::secret::{self, Secret, exposed_all};
 use shared::sign_in::Answer;
 use shared::totp::{App as Authenticator, Enrolment, Key, TRIES_MAX, Verdict};
+use shared::user::Method;
 use shared::user::factor::clear;
 use shared::user::known::Origin;
-use shared::user::{Method, User};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -103,15 +103,7 @@ async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, 
         .value("tries_max", TRIES_MAX)
         .value("tries", document(&[&id])?)
         .value("try", id.as_str());
-    let (before, counted) = match app.table.update_patiently(who.guard(write), &app.entropy).await {
-        Ok(before) => (before, None),
-        Err(failure) => (failure.stood_at(0).cloned().unwrap_or_default(), Some(failure)),
-    };
-    match counted {
-        Some(failure) if before.is_empty() => return Err(failure.into()),
-        _ => who.stands(read::<User>(before)?)?,
-    }
-    let Some(failure) = counted else { return pending(who, factor).cloned() };
+    let Some(failure) = who.count(app, write).await? else { return pending(who, factor).cloned() };
     // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
     let repeated = who.user.enrolment.as_ref().and_then(|pending| pending.tries.iter().position(|tried| *tried == id));
     if let (Some(place), Some(pending)) = (repeated, who.user.enrolment.clone()) {
@@ -171,19 +163,10 @@ fn placement(
         .value("one", 1_u32);
     // Whatever was typed for an app before it says nothing of this one.
     let update = clear(update, Method::Totp.name(), Origin::Known);
-    let Some(end) = end else {
-        let update = update.and(", #had_factor = :yes").value("yes", true);
-        // An app that takes the place of another says that the other is no longer trusted, nor what was proved with it. A first one
-        // says nothing of the factors beside it.
-        let update = if who.user.app.is_some() { who.end_others(update)? } else { update };
-        return Ok(who.user.change(who.guard(update), [event], who.now)?);
-    };
-    let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());
-    let event = end.link().into_iter().fold(event, |event, link| event.with("link", link));
-    let (update, others) = end.consume(&who.user, update)?;
-    let mut writes = who.user.change(who.guard(update), [event], who.now)?;
-    writes.extend(others);
-    Ok(writes)
+    // An app that takes the place of another says that the other is no longer trusted, nor what was proved with it. A first one says
+    // nothing of the factors beside it.
+    let update = if who.user.app.is_some() { who.end_others(update)? } else { update };
+    who.proved(update, event, end)
 }
 
 /// Writes down a wrong code.

@@ -207,6 +207,33 @@ impl Who {
         Ok(false)
     }
 
+    /// Counts a try on the user's item, before anything is compared, and goes on with the user as it stood before: `Some` where it could
+    /// not be counted on that one.
+    pub async fn count(&mut self, app: &App, write: Write) -> Result<Option<Failure>, Problem> {
+        let (before, failure) = match app.table.update_patiently(self.guard(write), &app.entropy).await {
+            Ok(before) => (before, None),
+            Err(failure) => (failure.stood_at(0).cloned().unwrap_or_default(), Some(failure)),
+        };
+        match failure {
+            Some(failure) if before.is_empty() => Err(failure.into()),
+            failure => self.stands(read(before)?).map(|()| failure),
+        }
+    }
+
+    /// The writes of a factor that is proved: `update` makes it one, and `end` is that of the sign-in, where it is a first one.
+    pub fn proved(&self, update: Write, event: Event, end: Option<&Completion>) -> Result<Vec<Write>, Problem> {
+        let Some(end) = end else {
+            let update = update.and(", #had_factor = :yes").value("yes", true);
+            return Ok(self.user.change(self.guard(update), [event], self.now)?);
+        };
+        let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());
+        let event = end.link().into_iter().fold(event, |event, link| event.with("link", link));
+        let (update, others) = end.consume(&self.user, update)?;
+        let mut writes = self.user.change(self.guard(update), [event], self.now)?;
+        writes.extend(others);
+        Ok(writes)
+    }
+
     /// Goes on with the user as it stands now.
     pub fn stands(&mut self, user: User) -> Result<(), Problem> {
         self.user = user;

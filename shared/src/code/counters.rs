@@ -140,7 +140,7 @@ impl Counters<'_> {
     pub fn withdraw(&self, logs: &[Option<Item>], gives_back: bool) -> Vec<Write> {
         let at = |place: usize| logs.get(place).and_then(Option::as_ref);
         let window = |key: Key, place| Window::withdraw(key, self.now, &at(place).map(Window::moments).unwrap_or_default());
-        let own = ReservedWindow::withdraw(self.own_key(), self.now, &reserved::Log::of(at(OWN)));
+        let own = ReservedWindow::withdraw(self.own_key(), self.asker, self.now, &reserved::Log::of(at(OWN)));
         let mut writes: Vec<Write> = own.into_iter().chain(window(self.source_key(), SOURCE)).collect();
         writes.extend(self.beneath_key().and_then(|key| window(key, BENEATH_AT)));
         writes.extend(self.budget().filter(|_| gives_back).map(|budget| budget.give_back(self.now)));

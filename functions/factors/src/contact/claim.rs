@@ -102,7 +102,7 @@ impl Case<'_> {
         key: Option<&IdempotencyKey>,
     ) -> Result<Vec<Write>, Failure> {
         let now = self.who.now;
-        let update = user.count_sends(user.touch(), &user.sends.without(now))?;
+        let update = user.count_sends(user.touch(), &user.sends.without(self.asker, now))?;
         let (method, before) = (self.wish.method, self.before());
         let stands = self.stands(pending, user);
         let update = if stands { pending::take_back(update, method, before, pending)? } else { update };

@@ -6,7 +6,7 @@ use shared::audit::{Action, Event};
 use shared::challenge::Refusal;
 use shared::code::{self, Verdict};
 use shared::completion::Completion;
-use shared::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::dynamo::{Failure, Patience, Write, document, keys};
 use shared::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::link;
 use shared::notice::{Changed, Notices};
@@ -65,15 +65,7 @@ async fn count(app: &App, who: &mut Who, typed: &Typed) -> Result<PendingContact
         .value("tries_max", TRIES_MAX)
         .value("tries", document(&[&id])?)
         .value("try", id.as_str());
-    let (before, failure) = match app.table.update_patiently(who.guard(write), &app.entropy).await {
-        Ok(before) => (before, None),
-        Err(failure) => (failure.stood_at(0).cloned().unwrap_or_default(), Some(failure)),
-    };
-    match failure {
-        Some(failure) if before.is_empty() => return Err(failure.into()),
-        _ => who.stands(read::<User>(before)?)?,
-    }
-    let Some(failure) = failure else { return waiting(who, typed).cloned() };
+    let Some(failure) = who.count(app, write).await? else { return waiting(who, typed).cloned() };
     // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
     let pending = who.user.pending(typed.method, who.now);
     let counted = pending.and_then(|pending| Some((pending, pending.tries.iter().position(|tried| *tried == id)?)));
@@ -154,16 +146,7 @@ fn placement(
     // It is the factor from now on, and proved: what was tried at the one before is over.
     let update = clear(update, method.name(), Origin::Known);
     let update = if changes(&who.user, method, pending) { replaced(who, update, method)? } else { update };
-    let Some(end) = end else {
-        let update = update.and(", #had_factor = :yes").value("yes", true);
-        return Ok(who.user.change(who.guard(update), [event], who.now)?);
-    };
-    let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());
-    let event = end.link().into_iter().fold(event, |event, link| event.with("link", link));
-    let (update, others) = end.consume(&who.user, update)?;
-    let mut writes = who.user.change(who.guard(update), [event], who.now)?;
-    writes.extend(others);
-    Ok(writes)
+    who.proved(update, event, end)
 }
 
 /// Adds to the update what another contact ends. It counts as a change, for which there was room when it was begun: whatever else changes
