@@ -9,7 +9,8 @@
 //! > texts of the hour that nobody verified ≤ 100 + sign-ins that were completed by SMS in it
 //!
 //! A quiet day does not come near it, a launch earns what it needs as it goes, and an attack is over after a hundred texts, or after
-//! as many as the account's own traffic of that hour. One user cannot use it up for the others: a destination takes ten an hour.
+//! as many as the account's own traffic of that hour. One user cannot use it up for the others: whatever
+//! the destination, a user is sent ten codes an hour (see [`crate::code::counters`]).
 //!
 //! Both writes are blind: an hour is an item of its own, created by whichever comes first. Nothing has to be read before.
 

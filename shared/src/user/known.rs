@@ -16,7 +16,6 @@
 //! let origin = user.known.origin(&source);                      // the user was read
 //! let origin = ticket.origin(&source);                          // a challenge was shown, and the user is not read yet
 //! let full = user.known.full_until(limit, &log, origin, now);   // moments, the newest first, each with its origin
-//! let most = user.known.allotted(10, origin, now);              // of 10, what this origin may use up by itself: 5, or 10
 //! ```
 //! A user who has no known address yet (`user.known.is_empty(now)`) is only ever met by strangers, and these have all of a limit. What
 //! is counted is counted by origin; [`Known::full_until`] is the rule.
@@ -142,7 +141,7 @@ impl Known {
     }
 
     /// Of a limit, as much as `origin` may use up: half of it is kept for known addresses, where there are any.
-    pub fn allotted(&self, whole: usize, origin: Origin, now: Timestamp) -> usize {
+    fn allotted(&self, whole: usize, origin: Origin, now: Timestamp) -> usize {
         match origin {
             Origin::Stranger if !self.is_empty(now) => whole.div_ceil(2),
             Origin::Stranger | Origin::Known => whole,
