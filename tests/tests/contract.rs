@@ -280,7 +280,7 @@ fn sign_in_that_fails_or_is_turned_away_is_counted_and_wakes_somebody() {
         }
     }
     let watched: BTreeSet<_> = ROUTES.iter().map(shared::http::routes::Route::key).collect();
-    assert!(throttled.len() == 6 && throttled.iter().all(|key| watched.contains(*key)), "{throttled:?}");
+    assert!(throttled.len() == 9 && throttled.iter().all(|key| watched.contains(*key)), "{throttled:?}");
 }
 
 #[test]
