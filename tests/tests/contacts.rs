@@ -410,7 +410,7 @@ async fn a_code_that_is_not_taken_by_its_sender_counts_nowhere_and_leaves_the_on
     let first = begin(&world, &token, "sms", NEW).await.expect(202);
     let code = world.last_code().await;
     world.advance(30);
-    let before = world.content().await;
+    let (before, left) = (world.content().await, texts_left(&world).await);
     for contact in [NEW, "+12025550178"] {
         world.stack.faults().set(Service::Sns, Mode::Refused, 0, 3);
         let _ = begin(&world, &token, "sms", contact).await.refused(503, "sender-unavailable");
@@ -422,10 +422,7 @@ async fn a_code_that_is_not_taken_by_its_sender_counts_nowhere_and_leaves_the_on
         counters.map(|(_, item)| item["moments"].as_array().map_or(0, Vec::len)).sum::<usize>()
     };
     assert_eq!(counted(&before), counted(&after));
-    let budget = |content: &std::collections::BTreeMap<String, Value>| {
-        content.iter().find(|(key, _)| key.starts_with("BUDGET#")).map(|(_, item)| item["left"].clone())
-    };
-    assert_eq!(budget(&before), budget(&after));
+    assert_eq!(texts_left(&world).await, left);
     // The wait is as it was, too.
     let second = begin(&world, &token, "sms", NEW).await.expect(202);
     assert_eq!((second.text("factor"), second.body["resend_in"].as_i64()), (first.text("factor"), Some(60)));
@@ -438,6 +435,26 @@ async fn a_code_that_is_not_taken_by_its_sender_counts_nowhere_and_leaves_the_on
     assert_eq!(third.body["resend_in"], 120);
     assert_eq!(counted(&world.content().await), counted(&after) + 2 * 3, "each in three windows");
     let _ = confirm(&world, &token, "sms", &first.text("factor"), &world.last_code().await).await.expect(200);
+}
+
+/// The texts that the account may still send in this hour.
+async fn texts_left(world: &World) -> Option<Value> {
+    let content = world.content().await;
+    content.into_iter().find(|(key, _)| key.starts_with("BUDGET#")).map(|(_, item)| item["left"].clone())
+}
+
+#[tokio::test]
+async fn ones_own_number_that_is_sent_nothing_takes_nothing_from_the_texts_of_the_account() {
+    let world = World::new().await;
+    let (_, token) = ann(&world).await;
+    let before = texts_left(&world).await;
+    assert!(before.is_some());
+    for _ in 0..3 {
+        world.stack.faults().set(Service::Sns, Mode::Refused, 0, 3);
+        let _ = begin(&world, &token, "sms", OLD).await.refused(503, "sender-unavailable");
+        world.stack.faults().clear();
+    }
+    assert_eq!(texts_left(&world).await, before);
 }
 
 #[tokio::test]

@@ -73,6 +73,11 @@ impl Factor {
         self
     }
 
+    /// Whether something has cleared the counts since the factor was as `before`: a success, or who unlocked it.
+    pub const fn was_cleared_since(&self, before: &Self) -> bool {
+        self.epoch != before.epoch
+    }
+
     /// The factor with nothing counted.
     #[must_use]
     pub fn cleared(&self) -> Self {

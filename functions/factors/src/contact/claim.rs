@@ -108,8 +108,9 @@ impl Case<'_> {
         let update = if stands { pending::take_back(update, method, before, pending)? } else { update };
         let event = self.event(Action::CodeNotSent, pending).failed();
         let mut writes = user.change(update, [event], now)?;
-        // Whoever has typed an earlier code meanwhile was given back what all of them had taken.
-        let typed = user.destination(method) == Some(&self.wish.contact) && user.is_verified(method);
+        // Whoever has typed the code meanwhile was given back its text with that. That the contact is the user's and verified says nothing
+        // of it: it may have been so before.
+        let typed = !stands && user.factor(method).was_cleared_since(&self.who.user.factor(method));
         writes.extend(self.counters().withdraw(logs, !typed));
         writes.extend(key.map(IdempotencyKey::free));
         Ok(writes)
