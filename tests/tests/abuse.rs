@@ -254,6 +254,27 @@ async fn a_text_that_is_typed_in_before_it_is_known_whether_it_went_is_given_bac
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_is_not_taken_is_given_back_though_its_sign_in_is_completed_otherwise_meanwhile() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (app, _) = world.enrol(&world.token(&ann).await).await;
+    world.advance(60);
+    let before = left(&world, 0).await;
+    let challenge = world.challenge(&ann).await;
+    // It is claimed, and yet to be handed over.
+    let claimed = world.stack.faults().hold(Service::Dynamodb, 1);
+    let meanwhile = async {
+        claimed.arrived().await;
+        let _ = world.verify(&challenge, "totp", &app.code(&world)).await.expect(200);
+        world.stack.faults().set(Service::Sns, Mode::Refused, 0, 3);
+        claimed.let_go();
+    };
+    let (sent, ()) = tokio::join!(world.issue(&challenge, "sms"), meanwhile);
+    let _ = sent.refused(503, "sender-unavailable");
+    assert_eq!(left(&world, 0).await, before, "the app gives no text back");
+}
+
 #[tokio::test]
 async fn a_text_whose_answer_is_lost_may_have_arrived_and_is_given_back_once() {
     for is_recipient in [false, true] {

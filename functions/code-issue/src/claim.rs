@@ -182,9 +182,10 @@ impl Case {
         let update =
             if self.stands(draft, &now.user) { self.code_restoration(self.count_restoration(update, draft)?)? } else { update };
         let mut writes = now.user.change(update, [event], self.now)?;
-        // Who has signed in by another factor meanwhile was given back what the challenge had taken.
-        let given_back = now.user.challenges.get(&self.ticket.name).is_some_and(|challenge| challenge.used_at.is_some());
-        writes.extend(self.counters(call).withdraw(&now.logs, !given_back));
+        // Who has completed the challenge by this method meanwhile was given back its texts with that. Another factor gives back none.
+        let used = now.user.challenges.get(&self.ticket.name).is_some_and(|challenge| challenge.used_at.is_some());
+        let typed = used && now.user.factor(self.method).was_cleared_since(&self.user.factor(self.method));
+        writes.extend(self.counters(call).withdraw(&now.logs, !typed));
         writes.extend(key.map(IdempotencyKey::free));
         Ok(writes)
     }

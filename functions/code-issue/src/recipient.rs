@@ -250,8 +250,9 @@ impl<'a> Case<'a> {
         let mut items = self.state.app.table.get_all(wanted).await?.into_iter();
         let Some(standing) = Standing::read(&mut items)? else { return Ok(None) };
         let challenge = standing.recipient().challenges.get(&self.ticket.name);
-        // Who has proved themselves otherwise meanwhile was given back what the challenge had taken.
-        let given_back = challenge.is_some_and(|challenge| challenge.used_at.is_some());
+        // Who has completed the challenge by a text meanwhile was given back all of its texts with that. A pass of KBA gives back none.
+        let used = challenge.is_some_and(|challenge| challenge.used_at.is_some());
+        let typed = used && standing.recipient().factor(METHOD).was_cleared_since(&self.recipient().factor(METHOD));
         let live = challenge.and_then(|challenge| challenge.codes.get(METHOD.name()));
         let stands = live.is_some_and(|code| code.mac == draft.stored.mac);
         if what == Undo::IfClaimed && !stands {
@@ -260,7 +261,7 @@ impl<'a> Case<'a> {
         let event = self.event(Action::CodeNotSent).failed().with("reference", draft.stored.reference.as_str());
         let recipient = if stands { self.restoration(&standing, draft)? } else { standing.unchanged() };
         let mut writes = standing.step(recipient, [event], self.now)?;
-        writes.extend(self.counters().withdraw(&items.collect::<Vec<_>>(), !given_back));
+        writes.extend(self.counters().withdraw(&items.collect::<Vec<_>>(), !typed));
         writes.extend(key.map(IdempotencyKey::free));
         Ok(Some(writes))
     }
