@@ -358,3 +358,22 @@ async fn a_wrong_current_password_counts_like_one_that_is_typed_to_sign_in() {
         assert_eq!(refused.refused(400, "invalid-request").pointers(), [pointer]);
     }
 }
+
+#[tokio::test]
+async fn who_is_given_a_name_is_not_told_what_was_refused_before_anybody_had_it() {
+    for renamed in [false, true] {
+        let world = World::of_many_places().await;
+        wrong(&world, AWAY, "ann", 5).await;
+        for _ in 0..7 {
+            let _ = world.at(AWAY).login("ann", WRONG).await.refused(429, "too-many-attempts");
+        }
+        let person = world.user(if renamed { "ben" } else { "ann" }, json!({})).await;
+        if renamed {
+            let path = format!("/v1/users/{}", person.id);
+            let _ = world.backend(Method::PATCH, &path, Some(json!({"username": "ann"}))).await.expect(200);
+        }
+        let _ = world.at(HOME).login("ann", PASSWORD).await.expect(200);
+        assert_eq!(told(&world, &person.id).await, Vec::<Value>::new(), "{renamed}");
+        assert!(!world.content().await.keys().any(|key| key.ends_with("REFUSED")), "{renamed}");
+    }
+}

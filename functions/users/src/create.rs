@@ -153,8 +153,6 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
     let mut chain = Chain::of(user.account, user.id, &user.head);
     chain.append(event, now)?;
     chain.head().clone_into(&mut user.head);
-    // Whatever was tried with the name before, nobody had it.
-    let counts = password_hash.is_some().then(|| attempts::end_all(user.account, &user.username));
     let (password_version, group, known) = (user.password_version, user.group.clone(), user.known.clone());
     let credential = Credential { user: user.id, password_hash, password_version, group, known };
     let mut writes = vec![
@@ -163,7 +161,7 @@ fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Tim
     ];
     writes.extend(chain.writes()?);
     writes.extend(sso_subject::claim(user)?);
-    writes.extend(counts.into_iter().flatten());
+    writes.extend(attempts::begin_anew(user.account, &user.username));
     Ok(writes)
 }
 

@@ -112,6 +112,12 @@ pub fn end_all(account: AccountId, username: &str) -> [Write; 2] {
     [keys::name_failures(account, username), keys::name_known_failures(account, username)].map(Write::delete)
 }
 
+/// The writes that end all that stands beside a username which somebody is given: whatever was tried with it before, nobody had it.
+pub fn begin_anew(account: AccountId, username: &str) -> [Write; 3] {
+    let [strangers, known] = end_all(account, username);
+    [strangers, known, Write::delete(keys::name_refused(account, username))]
+}
+
 /// A count, as it is stored.
 struct Count {
     id: String,

@@ -214,8 +214,7 @@ impl Change {
         let (group, known) = (patched.group.clone(), patched.known.clone());
         let moved = Credential { user: user.id, password_hash, password_version, group, known };
         let left = [own(Write::delete(name)), Write::delete(keys::name_known_failures(user.account, &user.username))];
-        // Whatever was tried with the new name before, nobody had it.
-        let counts = attempts::end_all(user.account, &patched.username);
+        let counts = attempts::begin_anew(user.account, &patched.username);
         let taken = Write::create(keys::name(user.account, &patched.username), &moved)?;
         Ok(left.into_iter().chain(counts).chain([taken]).collect())
     }
