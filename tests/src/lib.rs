@@ -17,4 +17,4 @@ pub use authenticator::{Authenticator, codes};
 pub use kba::Asked;
 pub use memory::Memory;
 pub use reading::{claims, token_of};
-pub use world::{Answer, OPERATOR, PASSWORD, Person, World, another};
+pub use world::{Answer, Exchange, OPERATOR, PASSWORD, Person, World, another};

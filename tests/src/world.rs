@@ -1,6 +1,7 @@
 //! A stack, and what a test does with it.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use local::{Options, Stack};
 use reqwest::{Client, Method, RequestBuilder};
@@ -24,6 +25,18 @@ pub struct World {
     /// The account's API key.
     pub key: String,
     client: Client,
+    exchanges: Mutex<Vec<Exchange>>,
+}
+
+/// A request that was answered.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// The status of the answer.
+    pub status: u16,
 }
 
 /// A user and how to reach them.
@@ -117,7 +130,8 @@ impl World {
         }
         change(&mut options);
         let stack = Stack::start(options).await.unwrap();
-        let mut world = Self { stack, account: String::new(), key: String::new(), client: Client::new() };
+        let exchanges = Mutex::default();
+        let mut world = Self { stack, account: String::new(), key: String::new(), client: Client::new(), exchanges };
         (world.account, world.key) = world.open_account("business").await;
         world
     }
@@ -169,10 +183,18 @@ impl World {
 
     /// Sends a request.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = self.client.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(Exchange { method, path, status });
         let text = response.text().await.unwrap();
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+    }
+
+    /// The requests that were answered since this was asked last, in the order of their answers.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        std::mem::take(&mut self.exchanges.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes the account's settings.

@@ -112,6 +112,8 @@ async fn the_quota_follows_a_change_of_method() {
         let _ = patch(1, "kba").await.expect(200);
         assert_eq!(quota(&world).await, (1, 2, 0));
     }
+    // What was given back with the method is not given back again with the end.
+    let _ = patch(1, "none").await.expect(200);
     let path = format!("/v1/agreements/{}/cancel", sent.text("id"));
     let cancelled = world.backend(Method::POST, &path, Some(json!({"reason": "changed"}))).await.expect(200);
     assert_eq!((&cancelled.body["status"], &cancelled.body["reason"]), (&json!("cancelled"), &json!("changed")));

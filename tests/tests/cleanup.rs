@@ -39,8 +39,11 @@ async fn what_is_still_of_use_stays() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
     let (_, _) = world.challenge_and_code(&ann).await;
-    world.advance(400);
-    let (challenge, code) = world.challenge_and_code(&ann).await;
+    world.advance(10);
+    let challenge = world.challenge(&ann).await;
+    world.advance(390);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let code = world.last_code().await;
     world.advance(201);
     // The first challenge is over, the second is not; the counters were written to since they were entered.
     let report = clean(&world).await;
@@ -154,6 +157,7 @@ async fn a_window_that_was_written_to_since_it_was_entered_holds_after_the_clean
     // An hour after the first: that is when the index says to look.
     world.advance(101);
     assert!(clean(&world).await["rescheduled"].as_u64().unwrap() >= 1);
+    assert_eq!(clean(&world).await["examined"], 0, "it is looked at again when it is over, and no sooner");
     let _ = send().await.refused(429, "too-many-sends");
     world.advance(500);
     let _ = send().await.expect(202);
@@ -199,6 +203,58 @@ async fn a_challenge_that_is_opened_while_another_is_removed_is_removed_in_its_t
     assert_eq!((first.challenges, first.rescheduled, first.left, first.failed), (0, 1, 0, 0));
     world.advance(600);
     assert_eq!(swept(&world).await.challenges, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_that_is_opened_while_an_app_is_given_up_is_removed_in_its_turn() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"kind": "internal", "phone": null})).await;
+    let _ = world.settings(json!({"ip_allowlist": ["127.0.0.1/32"]})).await;
+    let token = world.opened("ann").await.text("access_token");
+    let _ = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    world.advance(601);
+    let shard = keys::user(ann.id.parse().unwrap()).due_shard();
+    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(&world, &shard));
+    let meanwhile = async {
+        gate.arrived().await;
+        let body = json!({"account": world.account, "username": "ann", "password": PASSWORD, "second_factor": true});
+        let _ = world.post("/v1/login", body).await.expect(200).text("challenge");
+        gate.let_go();
+    };
+    let (first, ()) = tokio::join!(swept(&world), meanwhile);
+    assert_eq!(gate.operation(), Some("GetItem"));
+    // What was read has changed, and is read anew.
+    assert_eq!((first.enrolments, first.challenges, first.left, first.failed), (1, 0, 0, 0));
+    world.advance(600);
+    assert_eq!(swept(&world).await.challenges, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agreement_that_was_cancelled_before_it_is_read_has_not_expired_as_well() {
+    let world = with_kba(2).await;
+    let mut body = agreement(&json!([person(1, "kba")]));
+    body["expires_in"] = json!(3_600);
+    let sent = send_with(&world, "k", &body).await.expect(201);
+    // Another, whose transaction would be the one that is given back twice.
+    let _ = send_with(&world, "other", &agreement(&json!([person(1, "kba")]))).await.expect(201);
+    let key = keys::agreement(sent.text("id").parse().unwrap());
+    let stands = async || world.stack.table().get(key.clone()).await.unwrap().unwrap()["status"].as_s().unwrap().clone();
+    world.advance(3_500);
+    let early = Write::update(key.clone(), "").look_at(world.stack.clock().now());
+    world.stack.table().transact(vec![early]).await.unwrap();
+    // What the index says is held; then the agreement is read.
+    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(&world, &key.due_shard()) - 1);
+    let meanwhile = async {
+        gate.arrived().await;
+        let path = format!("/v1/agreements/{}/cancel", sent.text("id"));
+        let _ = world.backend(Method::POST, &path, Some(json!({"reason": "changed"}))).await.expect(200);
+        world.advance(101);
+        gate.let_go();
+    };
+    let (swept, ()) = tokio::join!(swept(&world), meanwhile);
+    assert_eq!(gate.operation(), Some("Query"));
+    assert_eq!((swept.agreements, swept.failed, stands().await.as_str()), (0, 0, "cancelled"));
+    assert_eq!(quota(&world).await, (1, 1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

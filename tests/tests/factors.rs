@@ -110,9 +110,25 @@ async fn the_app_is_a_second_factor_and_the_code_that_confirmed_it_is_used() {
     for _ in 0..5 {
         let _ = world.verify(&challenge, "totp", &app.code(&world)).await.refused(401, "code-invalid");
     }
-    world.advance(30);
+    let next = app.code_at(world.stack.clock().now().plus(Span::seconds(30)));
     let challenge = world.opened("ann").await.text("challenge");
-    let _ = world.verify(&challenge, "totp", &app.code(&world)).await.expect(200);
+    let _ = world.verify(&challenge, "totp", &next).await.expect(200);
+}
+
+#[tokio::test]
+async fn codes_of_an_app_are_no_guesses_while_the_account_has_apps_off() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (app, _) = world.enrol(&world.token(&ann).await).await;
+    let off = async |totp: bool| drop(world.settings(json!({"second_factor": {"methods": {"totp": totp}}})).await);
+    off(false).await;
+    let challenge = world.challenge(&ann).await;
+    for _ in 0..10 {
+        let _ = world.verify(&challenge, "totp", &app.code(&world)).await.refused(403, "method-not-enabled");
+    }
+    off(true).await;
+    let next = app.code_at(world.stack.clock().now().plus(Span::seconds(30)));
+    let _ = world.verify(&challenge, "totp", &next).await.expect(200);
 }
 
 #[tokio::test]

@@ -226,8 +226,9 @@ async fn an_abandoned_session_expires_once_and_is_removed_later() {
     let asked = world.asked(1, |_| {}).await;
     let session = world.session(&asked.challenges[0]).await;
     world.advance(601);
-    for _ in 0..2 {
-        let _ = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+    for examined in [1, 0] {
+        let report = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+        assert_eq!(report.body["examined"], examined, "{}", report.body);
     }
     assert_eq!(world.chain(&asked).await.iter().filter(|entry| entry["action"] == "kba-session-expired").count(), 1);
     assert_eq!(world.session_status(&asked.challenges[0], &session).await, "expired");

@@ -90,23 +90,27 @@ async fn a_change_of_method_beside_a_failure_gives_nothing_away() {
 
 #[tokio::test]
 async fn what_is_decided_over_an_older_recipient_is_not_written() {
-    let world = with_kba(10).await;
-    let sent = send_with(&world, "k", &agreement(&json!([person(1, "kba"), person(2, "kba")]))).await.expect(201);
-    let session = asked(&world, 1).await;
-    let (_, before) = stands(&world, &sent, 0).await;
-    let _ = world.send(world.signed("msg_1", &message(&session, "failed"))).await.expect(204);
-    let (agreement, now) = (stands(&world, &sent, 0).await.0, world.stack.clock().now());
-    // A release, as a change of method writes it, of a transaction that was consumed between the two reads. The status is the same.
-    let event = Event::new(Action::RecipientChanged, Actor::System);
-    let torn = Standing::of(agreement.clone(), before.clone());
-    let mut writes = torn.step(torn.update().remove("#kba.#unit"), [event], now).unwrap();
-    let about = agreement.about(Some(before.id));
-    let id = EntryId::release(before.id, agreement.head.sequence + 1);
-    writes.extend(plan::release(agreement.account, id, &about, &[before.reserved().unwrap()], now).writes().unwrap());
-    let refused = world.stack.table().transact(writes).await;
-    assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
-    assert_eq!(quota(&world).await, (8, 1, 1));
-    agrees(&world).await;
+    for is_new in [false, true] {
+        let world = with_kba(10).await;
+        let sent = send_with(&world, "k", &agreement(&json!([person(1, "kba"), person(2, "kba")]))).await.expect(201);
+        let (_, new) = stands(&world, &sent, 0).await;
+        let session = asked(&world, 1).await;
+        let before = if is_new { new } else { stands(&world, &sent, 0).await.1 };
+        assert_eq!(before.version == 0, is_new);
+        let _ = world.send(world.signed("msg_1", &message(&session, "failed"))).await.expect(204);
+        let (agreement, now) = (stands(&world, &sent, 0).await.0, world.stack.clock().now());
+        // A release, as a change of method writes it, of a transaction that was consumed between the two reads. The status is the same.
+        let event = Event::new(Action::RecipientChanged, Actor::System);
+        let torn = Standing::of(agreement.clone(), before.clone());
+        let mut writes = torn.step(torn.update().remove("#kba.#unit"), [event], now).unwrap();
+        let about = agreement.about(Some(before.id));
+        let id = EntryId::release(before.id, agreement.head.sequence + 1);
+        writes.extend(plan::release(agreement.account, id, &about, &[before.reserved().unwrap()], now).writes().unwrap());
+        let refused = world.stack.table().transact(writes).await;
+        assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
+        assert_eq!(quota(&world).await, (8, 1, 1));
+        agrees(&world).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -126,6 +126,25 @@ async fn each_origin_has_a_delay_of_its_own_and_a_right_password_ends_it() {
     assert_eq!(told, ["unknown", "known"]);
 }
 
+/// The copy on the credential is written once a day, and is older than the list by then.
+#[tokio::test]
+async fn on_the_last_day_of_an_address_a_password_is_looked_at_for_as_long_as_the_users_own_list_has_it() {
+    let world = World::of_many_places().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.at(HOME).sign_in(&ann).await;
+    let copy = world.credential("ann").await.known;
+    world.advance(15 * 3_600);
+    let _ = world.at(HOME).sign_in(&ann).await;
+    assert_eq!(world.credential("ann").await.known, copy, "it is the same day");
+    world.advance(90 * 86_400 - 1);
+    has_failed(&world, "ann", false, 50).await;
+    let _ = world.at(AWAY).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    let _ = world.at(HOME).login("ann", PASSWORD).await.expect(200);
+    has_failed(&world, "ann", false, 50).await;
+    world.advance(1);
+    let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+}
+
 #[tokio::test]
 async fn after_fifty_wrong_ones_strangers_passwords_are_refused_until_somebody_lifts_it() {
     for lift in ["home", "link", "unlock", "patch", "forgotten"] {

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::dynamo::{Write, keys};
 use tests::{Answer, PASSWORD, Person, World, token_of};
 
 const NEW: &str = "a horse of another colour";
@@ -266,6 +267,24 @@ async fn who_could_not_use_the_link_is_mailed_whom_to_ask_and_the_caller_is_told
     let _ = forget(&world, &world.account, &again.username).await.expect(202);
     assert_eq!(world.outbox().await.len(), sent + 4);
     assert_eq!(world.actions(&again.id).await.last().unwrap(), "password-forgotten: too-many-sends");
+}
+
+#[tokio::test]
+async fn who_has_only_a_factor_that_takes_codes_from_nowhere_is_mailed_whom_to_ask() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.token(&ann).await;
+    let told = async || {
+        let _ = forget(&world, &world.account, "ann").await.expect(202);
+        world.outbox().await.last().unwrap()["text"].as_str().unwrap().contains("/link#")
+    };
+    for (count, link) in [("known_failures", true), ("failures", false)] {
+        let update = Write::update(keys::user(ann.id.parse().unwrap()), "SET #factors.#sms.#count = :times");
+        let _ = world.stack.table().update(update.name("count", count).value("times", 50_u32)).await.unwrap();
+        assert_eq!(told().await, link, "{count}");
+    }
+    let _ = world.backend(Method::POST, &format!("/v1/users/{}/unlock", ann.id), None).await.expect(200);
+    assert!(told().await);
 }
 
 /// Says that the password was forgotten, with an `Idempotency-Key`.

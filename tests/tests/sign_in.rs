@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::dynamo::{Write, keys};
 use tests::{PASSWORD, World, another};
 
 fn claims(token: &str) -> Value {
@@ -292,6 +293,21 @@ async fn who_never_had_a_factor_enrols_and_who_has_none_enabled_is_told_so() {
         (&json!("enrolment_required"), &json!([{"method": "totp"}, {"method": "sms"}]))
     );
     let _ = world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
+    let _ = world.login("ann", PASSWORD).await.refused(403, "no-usable-factor");
+    let _ = world.settings(json!({"second_factor": {"methods": {"totp": false, "email": true}}})).await;
+    let _ = world.login("new", PASSWORD).await.expect(200);
+    let _ = world.user("bare", json!({"phone": null, "email": null})).await;
+    let _ = world.login("bare", PASSWORD).await.refused(403, "no-usable-factor");
+}
+
+#[tokio::test]
+async fn whose_only_factor_is_a_mailbox_that_takes_no_more_codes_sets_nothing_up_by_the_password() {
+    let world = World::new().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let ann = world.user("ann", json!({"phone": null})).await;
+    let _ = world.challenge(&ann).await;
+    let update = Write::update(keys::user(ann.id.parse().unwrap()), "SET #factors.#email.#failures = :times");
+    let _ = world.stack.table().update(update.value("times", 50_u32)).await.unwrap();
     let _ = world.login("ann", PASSWORD).await.refused(403, "no-usable-factor");
 }
 

@@ -364,6 +364,30 @@ async fn a_subject_that_is_taken_away_or_given_to_another_meanwhile_lets_nobody_
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subject_that_another_issuer_binds_meanwhile_is_its_own() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"sso_subject": "s", "kind": "internal"})).await;
+    let _ = world.settings(json!({"ip_allowlist": ["127.0.0.1/32"]})).await;
+    let (first, second) = (Issuer::start(ISSUER), Issuer::start(ISSUER));
+    for issuer in [&first, &second] {
+        // Its keys are known.
+        issuer.vouches_in(&world).await;
+        let _ = world.login_by(&issuer.token("nobody").await).await.refused(401, "invalid-credentials");
+    }
+    let (by_first, by_second) = (first.token("s").await, second.token("s").await);
+    let gate = world.stack.faults().hold(Service::Dynamodb, 0);
+    let meanwhile = async {
+        gate.arrived().await;
+        first.vouches_in(&world).await;
+        let _ = world.login_by(&by_first).await.expect(200);
+        gate.let_go();
+    };
+    let (answer, ()) = tokio::join!(world.login_by(&by_second), meanwhile);
+    let _ = answer.refused(401, "invalid-credentials");
+    assert_eq!(world.actions(&ann.id).await.last().unwrap(), "sign-in: unknown-subject");
+}
+
 #[tokio::test]
 async fn what_an_issuer_vouched_for_counts_while_it_is_the_accounts_and_the_subject_the_users() {
     for account in [false, true] {

@@ -1,8 +1,12 @@
 //! Logs of moments under two writers: what each was decided from is what it is written over.
 
 use local::Service;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
 use shared::clock::{Span, Timestamp};
 use shared::dynamo::{Failure, Key, keys};
+use shared::reserved::{Asker, Log, ReservedWindow, Share};
 use shared::throttle::{Limit, Window};
 use tests::World;
 
@@ -72,4 +76,115 @@ async fn what_is_taken_out_of_a_log_is_the_entry_itself() {
     assert_eq!(log(&world).await, [stands[0], stands[2]]);
     assert!(Window::withdraw(key(), seen[0], &log(&world).await).is_none(), "it is not in it any more");
     assert_eq!(world.stack.faults().calls(Service::Sns), 0);
+}
+
+/// Of two in a minute one is kept, and of three in five minutes one: a log of up to seven is kept before it is trimmed.
+const SHARED: ReservedWindow = ReservedWindow {
+    shares: &[Share { quota: 2, kept: 1, span: Span::minutes(1) }, Share { quota: 3, kept: 1, span: Span::minutes(5) }],
+};
+
+async fn shared_log(world: &World, key: Key) -> Log {
+    Log::of(world.stack.table().get(key).await.unwrap().as_ref())
+}
+
+/// Enters a moment, so long after the one before that no limit stands in its way.
+async fn enter_shared(world: &World, asker: Asker, trim: Option<&Log>) -> Result<(), Failure> {
+    world.advance(100);
+    world.stack.table().transact(vec![SHARED.enter(key(), asker, world.stack.clock().now(), trim)]).await
+}
+
+/// A log that has grown as far as one does: a stranger's moment is its last.
+async fn grown(world: &World) -> Log {
+    for number in 0..7 {
+        let asker = if number % 2 == 0 { Asker::Stranger } else { Asker::Known };
+        enter_shared(world, asker, None).await.unwrap();
+    }
+    shared_log(world, key()).await
+}
+
+#[tokio::test]
+async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
+    for asker in [Asker::Known, Asker::Stranger, Asker::Anybody] {
+        let world = World::new().await;
+        let seen = grown(&world).await;
+        let last = world.stack.clock().now();
+        let (before, now) = (last.minus(Span::seconds(100)), last.plus(Span::seconds(100)));
+        assert!(is_refused(&enter_shared(&world, asker, None).await));
+        world.stack.table().transact(vec![SHARED.enter(key(), asker, now, Some(&seen))]).await.unwrap();
+        let (known, strangers) = match asker {
+            Asker::Known => (vec![now], vec![last]),
+            Asker::Stranger => (vec![before], vec![now, last]),
+            Asker::Anybody => (vec![before], vec![last]),
+        };
+        let expected = json!({"moments": [now, last, before], "known": known, "strangers": strangers});
+        let stands = shared_log(&world, key()).await;
+        assert_eq!(stands, serde_json::from_value(expected).unwrap(), "{asker:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_trim_a_log_of_which_a_part_is_kept_one_reads_it_again() {
+    let world = World::new().await;
+    let seen = grown(&world).await;
+    enter_shared(&world, Asker::Known, Some(&seen)).await.unwrap();
+    let first = shared_log(&world, key()).await;
+    assert!(is_refused(&enter_shared(&world, Asker::Stranger, Some(&seen)).await), "it would drop what the other has entered");
+    assert_eq!(shared_log(&world, key()).await, first);
+}
+
+/// Enters a moment as a send does: blindly, and over the log that the failure hands back where no limit is in the way. Whether it was let in.
+async fn is_let_in(world: &World, key: &Key, asker: Asker, now: Timestamp) -> bool {
+    let mut trim = None;
+    loop {
+        let written = world.stack.table().transact(vec![SHARED.enter(key.clone(), asker, now, trim.as_ref())]).await;
+        let Err(failure) = written else { return true };
+        let log = Log::of(failure.stood_at(0));
+        if SHARED.full_until(&log, asker, now).is_some() {
+            return false;
+        }
+        assert_eq!(trim, None, "a log that was trimmed has room");
+        trim = Some(log);
+    }
+}
+
+/// The reference: count what lies in the stretch before `now`, by who asked.
+fn is_allowed(entries: &[(Timestamp, Asker)], asker: Asker, now: Timestamp) -> bool {
+    SHARED.shares.iter().all(|share| {
+        let within = entries.iter().filter(|(moment, _)| moment.plus(share.span) > now);
+        let count = |of: Asker| within.clone().filter(|(_, by)| *by == of).count();
+        let rest = within.clone().count() < share.quota;
+        match asker {
+            Asker::Known => rest || count(Asker::Known) < share.kept,
+            Asker::Stranger => rest && count(Asker::Stranger) < share.quota - share.kept,
+            Asker::Anybody => rest,
+        }
+    })
+}
+
+async fn are_let_in(world: &World, key: &Key, asked: &[(i64, Asker)]) {
+    let mut entries = Vec::new();
+    for (gap, asker) in asked {
+        world.advance(*gap);
+        let now = world.stack.clock().now();
+        let allowed = is_allowed(&entries, *asker, now);
+        assert_eq!(is_let_in(world, key, *asker, now).await, allowed, "{asker:?} after {} entries", entries.len());
+        entries.extend(allowed.then_some((now, *asker)));
+    }
+}
+
+/// Long enough for a log to be trimmed several times.
+#[test]
+fn a_log_of_which_a_part_is_kept_lets_in_what_its_sentence_says_however_often_it_was_trimmed() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let world = runtime.block_on(World::new());
+    let numbers = std::sync::atomic::AtomicU32::new(0);
+    let asker = prop::sample::select(vec![Asker::Known, Asker::Stranger, Asker::Anybody]);
+    let config = Config { cases: 24, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
+    let ran = TestRunner::new(config).run(&prop::collection::vec((0_i64..120, asker), 60..90), |asked| {
+        let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let key = keys::source_sends(&format!("log-{number}"));
+        let ran = std::panic::AssertUnwindSafe(|| runtime.block_on(are_let_in(&world, &key, &asked)));
+        std::panic::catch_unwind(ran).map_err(|_| TestCaseError::fail("the log and its sentence differ"))
+    });
+    ran.unwrap();
 }

@@ -88,6 +88,10 @@ async fn a_success_elsewhere_clears_the_strangers_count_alone() {
     let _ = world.at(AWAY).sign_in(&ann).await;
     let factor = world.stored(&ann).await.factors["sms"].clone();
     assert_eq!((factor.failures, factor.known_failures), (0, Some(9)));
+    // One from where the user is known clears both.
+    let _ = world.at(HOME).sign_in(&ann).await;
+    let factor = world.stored(&ann).await.factors["sms"].clone();
+    assert_eq!((factor.failures, factor.known_failures), (0, None));
 }
 
 #[tokio::test]

@@ -15,11 +15,18 @@ use shared::user::refused::Refused;
 use shared::user::subject::Subject;
 use shared::user::{User, password};
 
-/// Compares `shown` with the user's password; answers with which of the user's passwords that is.
+/// Compares `shown` with the user's password; answers with which of the user's passwords that is, or with nothing where the user was read
+/// before the password was changed: nothing is counted or told of a user that has moved.
 ///
 /// Who was given no password signs in by other means alone: that the organisation's own issuer is the only way in is its choice, and a
 /// password would be a way round it.
-pub async fn prove(app: &App, call: &Call, user: &User, keyring: &Keyring, shown: Secret<String>) -> Result<u64, Problem> {
+pub async fn prove(
+    app: &App,
+    call: &Call,
+    user: &User,
+    keyring: &Keyring,
+    shown: &Secret<String>,
+) -> Result<Option<u64>, Problem> {
     let now = call.arrived_at;
     let wanted = vec![
         keys::name(user.account, &user.username),
@@ -29,7 +36,9 @@ pub async fn prove(app: &App, call: &Call, user: &User, keyring: &Keyring, shown
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let mut next = || items.next().flatten();
     let credential: Option<Credential> = next().map(read).transpose()?;
-    let credential = credential.filter(|credential| credential.user == user.id);
+    if credential.as_ref().is_none_or(|it| (it.user, it.password_version) != (user.id, user.password_version)) {
+        return Ok(None);
+    }
     let Some((stored, version)) = credential.and_then(|it| Some((it.password_hash?, it.password_version))) else {
         return Err(Problem::new(Slug::Forbidden)
             .detail("This user signs in without a password. Only the organisation can give a first one."));
@@ -48,7 +57,7 @@ pub async fn prove(app: &App, call: &Call, user: &User, keyring: &Keyring, shown
     };
     let typed = Secret::new(password::normalised(shown.expose()).into_owned());
     if password::verify(typed, Some(stored)).await? {
-        return Ok(version);
+        return Ok(Some(version));
     }
     let wrong = Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).failed();
     let events = std::iter::once(wrong.with("reason", "wrong-password")).chain(lockout(failures, origin, call.source));

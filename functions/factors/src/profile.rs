@@ -46,17 +46,23 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let app = &state.app;
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
-    let mut who = signed_in(app, call, &keyring, now).await?;
-    may(&who, if_match, now)?;
-    let mut proved = None;
-    // Before the hash, which costs, and of each user that it is written to.
     let asked = passwords.as_ref().map(|passwords| passwords.new.clone());
-    may_have(&who, asked.as_ref())?;
+    // The rules of a password come before its hash, which costs, and are of each user that it is written to.
+    let read_user = async || {
+        let who = signed_in(app, call, &keyring, now).await?;
+        may(&who, if_match, now)?;
+        may_have(&who, asked.as_ref()).map(|()| who)
+    };
+    let (mut who, mut patience, mut proved) = (read_user().await?, Patience::default(), None);
     if let Some(Passwords { new, current }) = passwords {
-        proved = Some(current_password::prove(app, call, &who.user, &keyring, current).await?);
+        proved = current_password::prove(app, call, &who.user, &keyring, &current).await?;
+        while proved.is_none() {
+            patience.wait(&app.entropy).await.map_err(contended)?;
+            who = read_user().await?;
+            proved = current_password::prove(app, call, &who.user, &keyring, &current).await?;
+        }
         change.hash(Member::Set(new), &app.entropy).await?;
     }
-    let mut patience = Patience::default();
     let mut notices = Notices::default();
     loop {
         let mut patched = change.over(&who.user, None, now);
@@ -87,13 +93,11 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
             let version = patched.version;
             return Ok(Reply::ok(&Response::of(SignedIn { user: patched, ..who })).etag(version));
         }
-        who = signed_in(app, call, &keyring, now).await?;
-        may(&who, if_match, now)?;
+        who = read_user().await?;
         // What was shown was another of the user's passwords by now.
         if proved.is_some_and(|version| version != who.user.password_version) {
             return Err(Problem::new(Slug::Conflict).header("retry-after", "1".into()));
         }
-        may_have(&who, asked.as_ref())?;
     }
 }
 

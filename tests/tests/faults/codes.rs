@@ -146,6 +146,20 @@ async fn a_resend_that_fails_leaves_the_code_before_good() {
 }
 
 #[tokio::test]
+async fn a_resend_that_fails_is_asked_for_again_without_a_wait() {
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let challenge = challenge_of(&world, is_recipient).await;
+        let _ = world.issue(&challenge, "sms").await.expect(202);
+        world.advance(60);
+        fault(&world, "sns", "refused", 0, 3).await;
+        let _ = world.issue(&challenge, "sms").await.refused(503, "sender-unavailable");
+        clear(&world).await;
+        assert_eq!(world.issue(&challenge, "sms").await.expect(202).body["resend_in"], 120);
+    }
+}
+
+#[tokio::test]
 async fn a_failed_send_frees_its_idempotency_key() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;

@@ -84,6 +84,20 @@ async fn a_sender_that_fails_burns_nothing_of_a_recipient_either() {
 }
 
 #[tokio::test]
+async fn a_text_to_a_recipient_whose_answer_is_lost_is_not_sent_twice_and_its_code_is_good() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201);
+    let challenge = open_last(&world, "r1@example.com").await.expect(200).text("challenge");
+    empty_the_inbox(&world).await;
+    world.stack.faults().set(Service::Sns, Mode::Lost, 0, 1);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    world.stack.faults().clear();
+    let _ = world.issue(&challenge, "sms").await.refused(429, "resend-too-soon");
+    assert_eq!(world.outbox().await.len(), 1);
+    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_recipients_code_is_taken_once() {
     let world = World::new().await;
     each_of_the_table(async |fault| {

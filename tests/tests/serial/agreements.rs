@@ -40,6 +40,11 @@ async fn cancel(scene: &Scene) -> Answer {
     scene.world.backend(Method::POST, &path, Some(json!({"reason": "the terms have changed"}))).await
 }
 
+async fn link_report(scene: &Scene) -> Answer {
+    let path = format!("{}/audit/links", scene.at("agreement"));
+    scene.world.backend(Method::POST, &path, Some(json!({}))).await
+}
+
 async fn clean_up(scene: &Scene) -> Answer {
     scene.world.send(scene.world.request(Method::POST, "/_local/cleanup")).await
 }
@@ -80,6 +85,7 @@ pub async fn the_last_signs() -> Scene {
         row!("nobody is found", scene => told(scene, "session", "not_locatable")),
         row!("the method becomes none", scene => patch(scene, "r1", "none")),
         row!("the sender cancels", scene => cancel(scene)),
+        row!("a link to the report is made", scene => link_report(scene)),
         row!("the link is mailed again", scene => post(scene, "r1", "resend")),
         row!("the link is opened", scene => open(&scene.world, scene.at("link"))),
         row!("another session is opened", scene => scene.world.open_session(scene.at("challenge"))),

@@ -67,8 +67,7 @@ impl Known {
             let before = table.iter().filter(|(other, _)| *other == line).count();
             table.insert((line, before));
         }
-        let mut sent: Vec<String> =
-            scene.world.outbox().await.iter().map(|message| format!("{} {}", message["to"], message["subject"])).collect();
+        let mut sent: Vec<String> = scene.world.outbox().await.iter().map(addressed).collect();
         sent.sort_unstable();
         Outcome { answers, table, sent }
     }
@@ -126,7 +125,11 @@ impl Outcome {
     /// The same for somebody who takes no notice of counts and entries, and of an answer only of its kind.
     pub fn but_for_counts(&self) -> Self {
         let answers = self.answers.clone().map(|answer| Answered { body: String::new(), ..answer });
-        let lines = self.table.iter().filter(|(line, _)| !line.contains("pk: AUDIT#"));
+        let is_count = |line: &str| line.contains("pk: NAME#") && line.contains(" failures: ");
+        let lines = self
+            .table
+            .iter()
+            .filter(|(line, _)| !line.contains("pk: AUDIT#") && !line.contains("pk: SOURCE#") && !is_count(line));
         Self { answers, table: lines.map(|(line, number)| (without_counts(line), *number)).collect(), sent: self.sent.clone() }
     }
 
@@ -159,6 +162,13 @@ impl Outcome {
         }
         lines
     }
+}
+
+/// To whom a message goes, and its subject without the reference of its code.
+fn addressed(message: &Value) -> String {
+    let subject = message["subject"].as_str().unwrap_or_default();
+    let reference = subject.rsplit_once(" (").filter(|(_, last)| last.len() == 5 && last.ends_with(')'));
+    format!("{} {}", message["to"], reference.map_or(subject, |(head, _)| head))
 }
 
 /// A line without the numbers that count.

@@ -2,12 +2,15 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::contacts::{begin, confirm, remove};
 use tests::{Answer, PASSWORD, Person, World, another, token_of};
 
 use crate::row;
 use crate::scene::{Manner, Scene};
 
 const NEW: &str = "a horse of another colour";
+const NUMBER: &str = "+12025550177";
+const MAILBOX: &str = "ann@example.org";
 
 async fn user(scene: &Scene, patch: Value) -> Answer {
     scene.world.backend(Method::PATCH, scene.at("user"), Some(patch)).await
@@ -87,6 +90,7 @@ pub async fn a_password_was_forgotten() -> Scene {
         row!("another is set", scene => scene.world.post("/v1/password", json!({"challenge": scene.at("challenge"), "password": NEW}))),
         row!("the password is taken away", scene => user(scene, json!({"password": null}))),
         row!("another name is given", scene => user(scene, json!({"username": "anna"}))),
+        row!("another user has that name", scene => create_user(scene, "anna")),
         row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
         row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
     ];
@@ -116,6 +120,87 @@ pub async fn somebody_is_signed_in() -> Scene {
         row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
     ];
     scene
+}
+
+/// Somebody who has an app has just proved it, and waits for nothing yet. With the token.
+async fn has_proved_the_app(world: &World) -> (Person, String) {
+    let ann = world.user("ann", json!({})).await;
+    let (app, _) = world.enrol(&world.token(&ann).await).await;
+    world.advance(31);
+    let challenge = world.challenge(&ann).await;
+    let token = world.verify(&challenge, "totp", &app.code(world)).await.expect(200).text("access_token");
+    (ann, token)
+}
+
+/// A code is asked for to a contact; what is needed to confirm it.
+async fn is_asked_for(world: &World, token: &str, method: &str, contact: &str) -> [String; 2] {
+    let factor = begin(world, token, method, contact).await.expect(202).text("factor");
+    [factor, world.last_code().await]
+}
+
+async fn type_code(scene: &Scene, method: &str, [factor, code]: [&str; 2]) -> Answer {
+    confirm(&scene.world, scene.at("token"), method, scene.at(factor), scene.at(code)).await
+}
+
+/// Somebody who has an app and a phone is about to have another phone.
+pub async fn somebody_changes_the_phone() -> Scene {
+    let world = World::new().await;
+    let (ann, token) = has_proved_the_app(&world).await;
+    let [factor, code] = is_asked_for(&world, &token, "sms", NUMBER).await;
+    world.advance(31);
+    let named = vec![("token", token), ("factor", factor), ("wrong", another(&code)), ("code", code)];
+    let mut scene = scene(world, &ann, named).await;
+    scene.rows = vec![
+        row!("the phone is confirmed", scene => type_code(scene, "sms", ["factor", "code"])).in_manner(Manner::Counted),
+        row!("a wrong code is typed", scene => type_code(scene, "sms", ["factor", "wrong"])).in_manner(Manner::Counted),
+        row!("another code is sent", scene => begin(&scene.world, scene.at("token"), "sms", NUMBER)),
+        row!("another phone is begun", scene => begin(&scene.world, scene.at("token"), "sms", "+12025550178")),
+        row!("a mailbox is begun", scene => begin(&scene.world, scene.at("token"), "email", MAILBOX)),
+        row!("the phone is taken away", scene => remove(&scene.world, scene.at("token"), "sms")),
+        row!("the app is taken away", scene => as_user(scene, Method::DELETE, "/v1/factors/totp", None)),
+        row!("an administrator changes the phone", scene => user(scene, json!({"phone": "+12025550199"}))),
+        row!("an administrator enters the phone that waits", scene => user(scene, json!({"phone": NUMBER}))),
+        row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
+    ];
+    scene
+}
+
+/// Somebody is about to have another mail address, and another password.
+pub async fn somebody_changes_the_mailbox_and_the_password() -> Scene {
+    let world = World::new().await;
+    let (ann, token) = has_proved_the_app(&world).await;
+    let [factor, code] = is_asked_for(&world, &token, "email", MAILBOX).await;
+    world.advance(31);
+    let mut scene = scene(world, &ann, vec![("token", token), ("factor", factor), ("code", code)]).await;
+    let why = "whose password was changed meanwhile is told to ask again, and that it is wrong then";
+    scene.apart.push(("the password is changed", "the password is changed", why));
+    scene.rows = vec![
+        row!("the mailbox is confirmed", scene => type_code(scene, "email", ["factor", "code"])).in_manner(Manner::Counted),
+        row!("another code is sent", scene => begin(&scene.world, scene.at("token"), "email", MAILBOX)),
+        row!("the mailbox is taken away", scene => remove(&scene.world, scene.at("token"), "email")),
+        row!("a link is mailed", scene => mail_a_link(scene)),
+        row!("the password is changed", scene => change_password(scene, PASSWORD)).in_manner(Manner::Counted),
+        row!("a wrong password is shown", scene => change_password(scene, "a wrong password")).in_manner(Manner::Counted),
+        row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
+        row!("an administrator changes the mail address", scene => user(scene, json!({"email": "ann@example.net"}))),
+        row!("an administrator changes the password", scene => user(scene, json!({"password": "a third horse battery"}))),
+        row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
+    ];
+    scene
+}
+
+async fn mail_a_link(scene: &Scene) -> Answer {
+    let id = scene.at("user").rsplit('/').next().unwrap_or_default();
+    scene.world.backend(Method::POST, "/v1/links", Some(json!({"user": id}))).await
+}
+
+async fn create_user(scene: &Scene, username: &str) -> Answer {
+    let body = json!({"username": username, "kind": "external", "password": NEW, "email": "anna@example.com"});
+    scene.world.backend(Method::POST, "/v1/users", Some(body)).await
+}
+
+async fn change_password(scene: &Scene, current: &str) -> Answer {
+    as_user(scene, Method::PATCH, "/v1/me", Some(json!({"password": NEW, "current_password": current}))).await
 }
 
 async fn confirm_app(scene: &Scene) -> Answer {
