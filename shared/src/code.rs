@@ -22,16 +22,14 @@ pub const LIFETIME: Span = Span::minutes(5);
 pub const COOLDOWN: Span = Span::seconds(30);
 /// The longest wait between two codes.
 pub const COOLDOWN_MAX: Span = Span::minutes(4);
-/// An account's sends to a destination: 5 in 10 minutes and 10 an hour. Half is kept for known addresses.
-pub const PER_DESTINATION: ReservedWindow = ReservedWindow {
-    shares: &[Share { quota: 5, kept: 2, span: Span::minutes(10) }, Share { quota: 10, kept: 5, span: Span::hours(1) }],
-};
+/// An account's sends to a destination: 5 in 10 minutes and 10 an hour. Half is kept for known addresses, and of the five three.
+pub const PER_DESTINATION: ReservedWindow =
+    ReservedWindow { shares: &[Share { quota: 5, span: Span::minutes(10) }, Share { quota: 10, span: Span::hours(1) }] };
 /// The sends to a destination in the name of whichever account.
 pub const BENEATH: Window = Window { limits: &[Limit { quota: 20, span: Span::hours(1) }] };
 /// The sends to a user, wherever they go: 10 an hour and 30 a day. Half is kept for known addresses.
-pub const PER_USER: ReservedWindow = ReservedWindow {
-    shares: &[Share { quota: 10, kept: 5, span: Span::hours(1) }, Share { quota: 30, kept: 15, span: Span::days(1) }],
-};
+pub const PER_USER: ReservedWindow =
+    ReservedWindow { shares: &[Share { quota: 10, span: Span::hours(1) }, Share { quota: 30, span: Span::days(1) }] };
 /// The sends at the wish of a source address: 25 in 5 minutes.
 pub const PER_SOURCE: Window = Window { limits: &[Limit { quota: 25, span: Span::minutes(5) }] };
 

@@ -1,7 +1,7 @@
-//! Windows of which a part is kept for known addresses: what a stranger does never uses up all of one.
+//! Windows of which half is kept for known addresses: what a stranger does never uses up all of one.
 //!
 //! A count that many share has a victim. Whoever knows a user's password, or a number that an account sends to, would otherwise use up
-//! what the user in the right needs. So of each limit a part is *kept*: strangers together have what is not kept, and from a known
+//! what the user in the right needs. So of each limit a half is *kept*: strangers together have what is not kept, and from a known
 //! address the kept part can be used whoever has used up the rest. Who has no known address yet has all of it, as far as there is any.
 //!
 //! A log stands on an item of its own ([`ReservedWindow::enter`], which is exact under races as a blind write), or on the item of its
@@ -26,13 +26,11 @@ pub enum Asker {
     Anybody,
 }
 
-/// At most `quota` in any stretch of `span`, of which `kept` are kept for known addresses.
+/// At most `quota` in any stretch of `span`, of which [half](Share::kept) is kept for known addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// How many.
     pub quota: usize,
-    /// How many of them are kept.
-    pub kept: usize,
     /// In how long.
     pub span: Span,
 }
@@ -56,9 +54,14 @@ pub struct ReservedWindow {
 }
 
 impl Share {
+    /// How many are kept for known addresses: half, and of an odd number the greater part.
+    pub const fn kept(&self) -> usize {
+        self.quota.div_ceil(2)
+    }
+
     /// How many strangers have together.
     const fn strangers(&self) -> usize {
-        self.quota - self.kept
+        self.quota - self.kept()
     }
 
     /// Until when the `quota`th of these moments keeps the next one waiting.
@@ -75,7 +78,7 @@ impl Share {
             // Both have to be over.
             Asker::Stranger => all.max(self.taken_until(&log.strangers, self.strangers(), now)),
             // Either will do.
-            Asker::Known => all.zip(self.taken_until(&log.known, self.kept, now)).map(|(all, kept)| all.min(kept)),
+            Asker::Known => all.zip(self.taken_until(&log.known, self.kept(), now)).map(|(all, kept)| all.min(kept)),
         }
     }
 }
@@ -156,7 +159,7 @@ impl ReservedWindow {
         let most = |of: fn(&Share) -> usize| self.shares.iter().map(of).max().unwrap_or_default();
         Log {
             moments: add(&log.moments, true, most(|share| share.quota)),
-            known: add(&log.known, asker == Asker::Known, most(|share| share.kept)),
+            known: add(&log.known, asker == Asker::Known, most(Share::kept)),
             strangers: add(&log.strangers, asker == Asker::Stranger, most(Share::strangers)),
         }
     }
@@ -222,7 +225,7 @@ fn clauses(share: &Share, asker: Asker, name: &str) -> Vec<String> {
     match asker {
         Asker::Anybody => vec![all],
         Asker::Stranger => vec![all, free("strangers", share.strangers())],
-        Asker::Known => vec![format!("{all} OR {}", free("known", share.kept))],
+        Asker::Known => vec![format!("{all} OR {}", free("known", share.kept()))],
     }
 }
 
@@ -231,9 +234,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WINDOW: ReservedWindow = ReservedWindow {
-        shares: &[Share { quota: 5, kept: 2, span: Span::minutes(10) }, Share { quota: 10, kept: 5, span: Span::hours(1) }],
-    };
+    const WINDOW: ReservedWindow =
+        ReservedWindow { shares: &[Share { quota: 5, span: Span::minutes(10) }, Share { quota: 10, span: Span::hours(1) }] };
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
     /// How many of these are allowed one after another at one moment.
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn strangers_leave_what_is_kept_and_who_has_no_known_address_has_all() {
-        for (asker, most) in [(Asker::Known, 5), (Asker::Stranger, 3), (Asker::Anybody, 5)] {
+        for (asker, most) in [(Asker::Known, 5), (Asker::Stranger, 2), (Asker::Anybody, 5)] {
             assert_eq!(allowed(&mut Log::default(), asker, NOW), most, "{asker:?}");
         }
     }
@@ -258,7 +260,7 @@ mod tests {
         for others in [Asker::Stranger, Asker::Anybody] {
             let mut log = Log::default();
             let _ = allowed(&mut log, others, NOW);
-            assert_eq!(allowed(&mut log, Asker::Known, NOW), 2, "{others:?}");
+            assert_eq!(allowed(&mut log, Asker::Known, NOW), 3, "{others:?}");
             assert_eq!(allowed(&mut log, others, NOW), 0, "{others:?}");
         }
     }
@@ -313,9 +315,10 @@ mod tests {
                 };
                 let allows = |share: &Share| {
                     let rest = count(share.span, None) < share.quota;
+                    // Of five strangers have two, and of ten five.
                     match asker {
-                        Asker::Known => rest || count(share.span, Some(Asker::Known)) < share.kept,
-                        Asker::Stranger => rest && count(share.span, Some(Asker::Stranger)) < share.quota - share.kept,
+                        Asker::Known => rest || count(share.span, Some(Asker::Known)) < share.quota - share.quota / 2,
+                        Asker::Stranger => rest && count(share.span, Some(Asker::Stranger)) < share.quota / 2,
                         Asker::Anybody => rest,
                     }
                 };

@@ -78,10 +78,9 @@ async fn what_is_taken_out_of_a_log_is_the_entry_itself() {
     assert_eq!(world.stack.faults().calls(Service::Sns), 0);
 }
 
-/// Of two in a minute one is kept, and of three in five minutes one: a log of up to seven is kept before it is trimmed.
-const SHARED: ReservedWindow = ReservedWindow {
-    shares: &[Share { quota: 2, kept: 1, span: Span::minutes(1) }, Share { quota: 3, kept: 1, span: Span::minutes(5) }],
-};
+/// Of two in a minute one is kept, and of four in five minutes two: a log of up to nine is kept before it is trimmed.
+const SHARED: ReservedWindow =
+    ReservedWindow { shares: &[Share { quota: 2, span: Span::minutes(1) }, Share { quota: 4, span: Span::minutes(5) }] };
 
 async fn shared_log(world: &World, key: Key) -> Log {
     Log::of(world.stack.table().get(key).await.unwrap().as_ref())
@@ -95,7 +94,7 @@ async fn enter_shared(world: &World, asker: Asker, trim: Option<&Log>) -> Result
 
 /// A log that has grown as far as one does: a stranger's moment is its last.
 async fn grown(world: &World) -> Log {
-    for number in 0..7 {
+    for number in 0..9 {
         let asker = if number % 2 == 0 { Asker::Stranger } else { Asker::Known };
         enter_shared(world, asker, None).await.unwrap();
     }
@@ -112,7 +111,7 @@ async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
         assert!(is_refused(&enter_shared(&world, asker, None).await));
         world.stack.table().transact(vec![SHARED.enter(key(), asker, now, Some(&seen))]).await.unwrap();
         let (known, strangers) = match asker {
-            Asker::Known => (vec![now], vec![last]),
+            Asker::Known => (vec![now, before], vec![last]),
             Asker::Stranger => (vec![before], vec![now, last]),
             Asker::Anybody => (vec![before], vec![last]),
         };
@@ -154,8 +153,8 @@ fn is_allowed(entries: &[(Timestamp, Asker)], asker: Asker, now: Timestamp) -> b
         let count = |of: Asker| within.clone().filter(|(_, by)| *by == of).count();
         let rest = within.clone().count() < share.quota;
         match asker {
-            Asker::Known => rest || count(Asker::Known) < share.kept,
-            Asker::Stranger => rest && count(Asker::Stranger) < share.quota - share.kept,
+            Asker::Known => rest || count(Asker::Known) < share.kept(),
+            Asker::Stranger => rest && count(Asker::Stranger) < share.quota - share.kept(),
             Asker::Anybody => rest,
         }
     })

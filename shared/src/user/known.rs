@@ -140,10 +140,11 @@ impl Known {
         certain.then(|| self.origin(source))
     }
 
-    /// Of a limit, as much as `origin` may use up: half of it is kept for known addresses, where there are any.
+    /// Of a limit, as much as `origin` may use up: half of it, and of an odd number the greater part, is kept for known addresses, where
+    /// there are any.
     fn allotted(&self, whole: usize, origin: Origin, now: Timestamp) -> usize {
         match origin {
-            Origin::Stranger if !self.is_empty(now) => whole.div_ceil(2),
+            Origin::Stranger if !self.is_empty(now) => whole / 2,
             Origin::Stranger | Origin::Known => whole,
         }
     }
@@ -153,7 +154,7 @@ impl Known {
     /// Strangers are held against their half, and against the whole; known addresses against the whole, in which strangers never count
     /// for more than half, also where these took more while no address was known.
     pub fn full_until(&self, limit: Limit, log: &[(Timestamp, Origin)], origin: Origin, now: Timestamp) -> Option<Timestamp> {
-        let half = limit.quota.div_ceil(2);
+        let half = limit.quota / 2;
         let of_strangers = || log.iter().filter(|(_, whose)| *whose == Origin::Stranger).map(|(at, _)| *at);
         let all: Vec<Timestamp> = log.iter().map(|(at, _)| *at).collect();
         match origin {
@@ -335,7 +336,7 @@ mod tests {
         let ring = ring();
         let known = Known::default().with(&source(&ring, "203.0.113.7", NOW));
         let strangers = |known: &Known, now| [60, 10, 5].map(|whole| known.allotted(whole, Origin::Stranger, now));
-        assert_eq!(strangers(&known, NOW), [30, 5, 3]);
+        assert_eq!(strangers(&known, NOW), [30, 5, 2]);
         assert_eq!(strangers(&known, NOW.plus(LIFETIME)), [60, 10, 5]);
         assert_eq!(strangers(&Known::default(), NOW), [60, 10, 5]);
         assert_eq!(known.allotted(60, Origin::Known, NOW), 60);
@@ -375,8 +376,8 @@ mod tests {
         assert_eq!(let_through(60, (0, 0), known, true), 60);
         assert_eq!(let_through(60, (0, 45), stranger, true), 15, "both together stay under the whole");
         assert_eq!(let_through(60, (60, 0), known, true), 30, "also where strangers took all while nothing was known");
-        assert_eq!(let_through(5, (3, 0), known, true), 2);
-        assert_eq!(let_through(5, (0, 0), stranger, true), 3);
+        assert_eq!(let_through(5, (3, 0), known, true), 3);
+        assert_eq!(let_through(5, (0, 0), stranger, true), 2);
     }
 
     #[test]

@@ -403,7 +403,7 @@ impl Reference {
         if let Some(refusal) = self.refusal_of_counts(challenge.person) {
             return refusal;
         }
-        let full = |sends: &Codes| sends.is_full(&[(5, 2, 600), (10, 5, 3_600)], asker, now);
+        let full = |sends: &Codes| sends.is_full(&[(5, 3, 600), (10, 5, 3_600)], asker, now);
         if person.codes_to.get(&channel).is_some_and(full) {
             return Expected::refused(429, "too-many-sends", "send: destination");
         }

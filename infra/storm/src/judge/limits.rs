@@ -24,7 +24,7 @@ const OPENED_OF_SOURCE: (usize, Span) = (20, Span::minutes(10));
 const OPENED: Reserved = Reserved { most: 60, kept: 30, span: Span::minutes(10) };
 /// A user's sends, and what an account may send to a destination.
 const SENDS: [Reserved; 3] = [
-    Reserved { most: 5, kept: 2, span: Span::minutes(10) },
+    Reserved { most: 5, kept: 3, span: Span::minutes(10) },
     Reserved { most: 10, kept: 5, span: Span::hours(1) },
     Reserved { most: 30, kept: 15, span: Span::days(1) },
 ];
@@ -296,7 +296,7 @@ mod tests {
             }
             refused_code(&mut story, "chl_3")
         };
-        assert_eq!((refused(5, 0), refused(2, 3)), (0, 0));
-        assert_eq!((refused(4, 0), refused(1, 4)), (1, 1));
+        assert_eq!((refused(5, 0), refused(3, 2)), (0, 0));
+        assert_eq!((refused(4, 0), refused(2, 4)), (1, 1));
     }
 }
