@@ -15,8 +15,8 @@ use crate::http::Problem;
 use crate::ids::{AccountId, LinkId, UserId};
 use crate::keyring::Keyring;
 use crate::owed::{self, Mail, Owed};
+use crate::reserved::{ReservedWindow, Share};
 use crate::secret::{self, Fingerprint, Secret};
-use crate::throttle::{Limit, Window};
 use crate::user::{Method, User};
 
 /// How long a link is good unless its maker says otherwise.
@@ -25,9 +25,10 @@ pub const LIFETIME: Span = Span::hours(1);
 pub const LIFETIME_MAX: Span = Span::hours(24);
 /// How long a link after a forgotten password is good: somebody sits and waits for it.
 pub const PASSWORD_LIFETIME: Span = Span::minutes(30);
-/// The links after a forgotten password, for a username and to a mailbox: 5 in 10 minutes and 10 an hour. Anybody may ask for them.
-pub const FORGOTTEN: Window =
-    Window { limits: &[Limit { quota: 5, span: Span::minutes(10) }, Limit { quota: 10, span: Span::hours(1) }] };
+/// The links after a forgotten password, for a username, and in the name of an account to a mailbox that its user has not proved: strangers
+/// have 5 in 10 minutes and 10 an hour together, as anybody may ask for them; as many more are kept for known addresses.
+pub const FORGOTTEN: ReservedWindow =
+    ReservedWindow { shares: &[Share { quota: 10, span: Span::minutes(10) }, Share { quota: 20, span: Span::hours(1) }] };
 /// How long a link is kept once it is over, so that who opens it late is told so.
 const KEPT: Span = Span::days(7);
 

@@ -8,6 +8,8 @@ use shared::dynamo::{Write, keys};
 use tests::{Answer, PASSWORD, Person, World, token_of};
 
 const NEW: &str = "a horse of another colour";
+const HOME: &str = "203.0.113.7";
+const AWAY: &str = "198.51.100.9";
 
 async fn forget(world: &World, account: &str, username: &str) -> Answer {
     world.post("/v1/password/forgotten", json!({"account": account, "username": username})).await
@@ -165,6 +167,63 @@ async fn a_source_address_has_25_in_five_minutes_and_a_mailbox_five_in_ten() {
     forget_each(&world, &names).await;
     assert_eq!(world.outbox().await.len(), 5);
     let _ = forget(&world, &world.account, "another").await.refused(429, "too-many-sends");
+}
+
+/// Says so from an address.
+async fn forget_at(world: &World, address: &str, username: &str) -> Answer {
+    world.at(address).post("/v1/password/forgotten", json!({"account": world.account, "username": username})).await
+}
+
+/// How many of ten are let through, asked for five at a time.
+async fn let_through(world: &World, address: &str, username: &str) -> usize {
+    let mut sent = 0;
+    for _ in 0..2 {
+        let answers = join_all((0..5).map(|_| forget_at(world, address, username))).await;
+        assert!(answers.iter().all(|answer| matches!(answer.status, 202 | 429)), "{answers:?}");
+        sent += answers.iter().filter(|answer| answer.status == 202).count();
+    }
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_the_links_of_a_name_half_is_kept_for_known_addresses_and_strangers_have_as_many_of_any_name() {
+    let world = World::of_many_places().await;
+    let ann = world.user("ann", json!({})).await;
+    let _ = world.user("new", json!({})).await;
+    let _ = world.at(HOME).sign_in(&ann).await;
+    world.advance(3_600);
+    for minutes in [0, 10, 20] {
+        // Who is known somewhere, who is known nowhere yet, and nobody: a stranger is told nothing by it.
+        for username in ["ann", "new", "nobody"] {
+            let most = if minutes < 20 { 5 } else { 0 };
+            assert_eq!(let_through(&world, AWAY, username).await, most, "{username} after {minutes} minutes");
+        }
+        let kept = if minutes < 20 { 5 } else { 0 };
+        assert_eq!(let_through(&world, HOME, "ann").await, kept, "after {minutes} minutes");
+        assert_eq!(let_through(&world, HOME, "nobody").await, 0);
+        world.advance(600);
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_that_its_user_has_proved_is_mailed_whoever_else_says_that_it_is_theirs() {
+    let world = World::of_many_places().await;
+    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let ann = world.user("ann", json!({})).await;
+    let challenge = world.at(HOME).challenge(&ann).await;
+    let _ = world.at(HOME).issue(&challenge, "email").await.expect(202);
+    let _ = world.at(HOME).verify(&challenge, "email", &world.last_code().await).await.expect(200);
+    let mut others = Vec::new();
+    for number in 0..7 {
+        others.push(world.user(&format!("user{number}"), json!({"email": "Ann@example.com"})).await.username);
+    }
+    let links = async || world.content().await.keys().filter(|key| key.starts_with("LINK#")).count();
+    forget_each(&world, &others).await;
+    assert_eq!(links().await, 5, "one that nobody has proved has its share in the account");
+    for address in [HOME, AWAY] {
+        let _ = forget_at(&world, address, "ann").await.expect(202);
+    }
+    assert_eq!(links().await, 7);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! What limits guesses can be filled by who guesses: for each counter, who can fill it, and who suffers.
 //!
 //! There are three who mean no good: one knows the username, one the password as well, one has a token of the user's (and none of them
-//! is where the user is known). Each fills what can be filled from there until it is refused. Whatever it is, the user signs in from a
-//! known address as if nothing was; and the row says what the user meets at an address that nobody knows.
+//! is where the user is known). A fourth is another organisation, which says of a user of its own that the mailbox is theirs. Each fills
+//! what can be filled from there until it is refused. Whatever it is, the user signs in from a known address as if nothing was, and is
+//! mailed a link there; and the row says what the user meets at an address that nobody knows.
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::issuer::Issuer;
@@ -21,6 +23,7 @@ enum Knows {
     TheUsername,
     ThePassword,
     AToken,
+    TheMailbox,
 }
 
 /// What is counted.
@@ -44,6 +47,10 @@ enum Counter {
     Enrolment,
     /// What the audit tells of passwords that were refused.
     Told,
+    /// The links asked for with a username.
+    Links,
+    /// The links mailed to a mailbox in the name of an account.
+    Mailbox,
 }
 
 /// What the user meets at the hotel.
@@ -55,27 +62,31 @@ enum AtTheHotel {
     LoginRefused(&'static str),
     /// A sign-in begins, and no code is looked at for a while: the policy.
     CodeRefused(&'static str),
+    /// No link is mailed for a while: the policy.
+    LinkRefused(&'static str),
 }
 
 struct Row {
     counter: Counter,
     filled_by: Knows,
-    /// The policy by which whoever fills it is refused in the end.
+    /// The policy by which whoever fills it is refused in the end, or that nothing is mailed any more, of which nobody is told.
     ends: &'static str,
     suffers: AtTheHotel,
 }
 
-use AtTheHotel::{CodeRefused, LoginRefused, Nothing};
-use Knows::{AToken, ThePassword, TheUsername};
+use AtTheHotel::{CodeRefused, LinkRefused, LoginRefused, Nothing};
+use Knows::{AToken, TheMailbox, ThePassword, TheUsername};
 
 const PASSWORD_DELAY: &str = "\"password\";q=5;w=900";
 const SOURCE: &str = "\"source\";q=100;w=300";
 const CHALLENGES: &str = "\"challenges\";q=60;w=600";
 const CHALLENGE: &str = "\"challenge\";q=5;w=600";
 const FACTOR: &str = "\"factor\";q=10;w=3600";
+const LINKS: &str = "\"sends\";q=20;w=3600";
+const SILENCE: &str = "nothing is mailed";
 
 #[rustfmt::skip]
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 11] = [
     Row { counter: Counter::Passwords,        filled_by: TheUsername, ends: PASSWORD_DELAY, suffers: LoginRefused(PASSWORD_DELAY) },
     Row { counter: Counter::CurrentPasswords, filled_by: AToken,      ends: PASSWORD_DELAY, suffers: LoginRefused(PASSWORD_DELAY) },
     Row { counter: Counter::Failures,         filled_by: TheUsername, ends: SOURCE,         suffers: Nothing },
@@ -85,6 +96,8 @@ const ROWS: [Row; 9] = [
     Row { counter: Counter::Codes,            filled_by: ThePassword, ends: FACTOR,         suffers: CodeRefused(FACTOR) },
     Row { counter: Counter::Enrolment,        filled_by: AToken,      ends: CHALLENGE,      suffers: Nothing },
     Row { counter: Counter::Told,             filled_by: TheUsername, ends: PASSWORD_DELAY, suffers: LoginRefused(PASSWORD_DELAY) },
+    Row { counter: Counter::Links,            filled_by: TheUsername, ends: LINKS,          suffers: LinkRefused(LINKS) },
+    Row { counter: Counter::Mailbox,          filled_by: TheMailbox,  ends: SILENCE,        suffers: Nothing },
 ];
 
 /// A user who is known at home, and what each of the three has.
@@ -147,7 +160,40 @@ impl Scene {
                 }
                 until_refused(async |_| world.at(AWAY).login("ann", WRONG).await).await
             }
+            Counter::Links => {
+                for _ in 0..2 {
+                    world.advance(600);
+                    self.forget_at_once(&world.account, &["ann"; 5]).await;
+                }
+                forget(world, AWAY, &world.account, "ann").await
+            }
+            Counter::Mailbox => self.fill_the_mailbox().await,
         }
+    }
+
+    /// Has links mailed to the user's mailbox, in the name of another account, until none is.
+    async fn fill_the_mailbox(&self) -> Answer {
+        let world = &self.world;
+        let (account, key) = world.open_account("business").await;
+        let names: Vec<String> = (0..11).map(|number| format!("mallory{number}")).collect();
+        for username in &names {
+            let body = json!({"username": username, "kind": "external", "password": PASSWORD, "email": "ann@example.com", "phone": "+12025550177"});
+            let _ = world.send(world.request(Method::POST, "/v1/users").bearer_auth(&key).json(&body)).await.expect(201);
+        }
+        let made = links(world).await;
+        for some in names[..10].chunks(5) {
+            world.advance(600);
+            self.forget_at_once(&account, some).await;
+        }
+        assert_eq!(links(world).await, made + 10);
+        let answer = forget(world, AWAY, &account, &names[10]).await;
+        assert_eq!(links(world).await, made + 10, "one more is mailed");
+        answer
+    }
+
+    async fn forget_at_once<N: AsRef<str>>(&self, account: &str, names: &[N]) {
+        let answers = join_all(names.iter().map(|username| forget(&self.world, AWAY, account, username.as_ref()))).await;
+        assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
     }
 
     async fn as_ann(&self, method: Method, path: &str, body: Value) -> Answer {
@@ -169,6 +215,11 @@ impl Scene {
     }
 }
 
+/// Says that a password was forgotten.
+async fn forget(world: &World, from: &str, account: &str, username: &str) -> Answer {
+    world.at(from).post("/v1/password/forgotten", json!({"account": account, "username": username})).await
+}
+
 fn policy(answer: &Answer) -> Option<&str> {
     answer.header("ratelimit-policy")
 }
@@ -188,11 +239,13 @@ async fn until_refused(ask: impl AsyncFn(usize) -> Answer) -> Answer {
 async fn whoever_fills_a_counter_the_user_signs_in_from_a_known_address() {
     for Row { counter, filled_by, ends, suffers } in ROWS {
         let scene = Scene::set().await;
-        let refused = scene.fill(counter).await.refused(429, "too-many-attempts");
-        assert_eq!(policy(&refused), Some(ends), "{counter:?}, filled by who knows {filled_by:?}");
+        let refused = scene.fill(counter).await;
+        assert_eq!(policy(&refused).unwrap_or(SILENCE), ends, "{counter:?}, filled by who knows {filled_by:?}");
+        assert_eq!(refused.status, if ends == SILENCE { 202 } else { 429 }, "{counter:?}: {}", refused.body);
         let _ = scene.world.at(HOTEL).login("nobody else", WRONG).await.refused(401, "invalid-credentials");
         assert_eq!(met_at_the_hotel(&scene).await, suffers, "{counter:?}");
         let _ = scene.world.at(HOME).sign_in(&scene.ann).await;
+        assert_eq!(link_at(&scene, HOME).await, Nothing, "{counter:?}");
         let told = scene.world.actions(&scene.ann.id).await;
         let told = told.iter().filter(|action| action.starts_with("password-refused")).count();
         assert!(told <= 20, "{counter:?}: {told} entries tell of what was refused");
@@ -200,15 +253,38 @@ async fn whoever_fills_a_counter_the_user_signs_in_from_a_known_address() {
 }
 
 async fn met_at_the_hotel(scene: &Scene) -> AtTheHotel {
-    let (world, known) = (&scene.world, [PASSWORD_DELAY, CHALLENGES, FACTOR]);
-    let name = |answer: &Answer| known.into_iter().find(|name| policy(answer) == Some(name)).unwrap();
+    let world = &scene.world;
     let answer = world.at(HOTEL).login("ann", PASSWORD).await;
     if answer.status == 429 {
         return LoginRefused(name(&answer));
     }
     let challenge = answer.expect(200).text("challenge");
     let answer = world.at(HOTEL).verify(&challenge, "sms", "000000").await;
-    if answer.status == 429 { CodeRefused(name(&answer)) } else { Nothing }
+    if answer.status == 429 { CodeRefused(name(&answer)) } else { link_at(scene, HOTEL).await }
+}
+
+/// What the user meets who has forgotten the password.
+async fn link_at(scene: &Scene, address: &str) -> AtTheHotel {
+    let Scene { world, .. } = scene;
+    let made = links(world).await;
+    let answer = forget(world, address, &world.account, "ann").await;
+    if answer.status == 429 {
+        return LinkRefused(name(&answer));
+    }
+    let _ = answer.expect(202);
+    assert_eq!(links(world).await, made + 1, "a link is mailed to who asks at {address}");
+    Nothing
+}
+
+/// How many links were made. A mail of each is owed, and goes as soon as this machine comes to it.
+async fn links(world: &World) -> usize {
+    world.content().await.keys().filter(|key| key.starts_with("LINK#")).count()
+}
+
+/// The policy that an answer names.
+fn name(answer: &Answer) -> &'static str {
+    let known = [PASSWORD_DELAY, CHALLENGES, FACTOR, LINKS];
+    known.into_iter().find(|name| policy(answer) == Some(name)).unwrap()
 }
 
 /// What only a lie names is not told of whom it names.

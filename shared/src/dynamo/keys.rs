@@ -147,9 +147,9 @@ pub fn source_links(source: &str) -> Key {
     Key { sk: "LINKS".into(), ..source_sends(source) }
 }
 
-/// The links after a forgotten password that were mailed to a destination.
-pub fn destination_links(destination: &str) -> Key {
-    Key { sk: "LINKS".into(), ..destination_sends(destination) }
+/// The links after a forgotten password that were mailed to a destination in the name of an account.
+pub fn account_links(destination: &str, account: AccountId) -> Key {
+    Key { sk: format!("LINKS#{account}"), ..destination_sends(destination) }
 }
 
 /// An entry of a subject's audit chain. The subject is a user, or the account itself.

@@ -137,11 +137,11 @@ slugs! {
     TooManySessions "too-many-sessions" 429 "Too many sessions were opened"
         "A recipient may open ten sessions of knowledge-based authentication in 24 hours. `Retry-After` says when the next one can be opened.";
     ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
-        "The wait is a minute and doubles with each code. `Retry-After` says how long is left.";
+        "The wait is 30 seconds after the first code of a challenge by a method, and doubles with each up to four minutes. `Retry-After` says how long is left.";
     TooManyChanges "too-many-changes" 429 "Too many changes"
         "A user changes the own phone three times a day, and the own mail address three times. Wait as long as `Retry-After` says; an administrator can change it meanwhile.";
     TooManySends "too-many-sends" 429 "Too many messages were sent"
-        "The destination, the user or the source address has had its share: an account sends 5 codes in 10 minutes and 10 an hour to a destination, a user gets 10 an hour and 30 a day, a source address 25 in 5 minutes, and of the first two a part is kept for addresses that the user has signed in from; or the account's texts to this country have gone unanswered too often this hour. `Retry-After` says when to try again.";
+        "The destination, the user or the source address has had its share: an account sends 5 codes in 10 minutes and 10 an hour to a destination, a user gets 10 an hour and 30 a day, a source address 25 in 5 minutes; of links after a forgotten password a username gets 10 in 10 minutes and 20 an hour; and of all but the source address's at least half is kept for addresses that the user has signed in from; or the account's texts to this country have gone unanswered too often this hour. `Retry-After` says when to try again.";
     InternalError "internal-error" 500 "Something went wrong on our side"
         "The fault is logged under `instance`.";
     SenderUnavailable "sender-unavailable" 503 "The message could not be sent"

@@ -28,6 +28,9 @@ const SENDS: [Reserved; 3] = [
     Reserved { most: 10, kept: 5, span: Span::hours(1) },
     Reserved { most: 30, kept: 15, span: Span::days(1) },
 ];
+/// The links after a forgotten password that are mailed for a username.
+const LINKS: [Reserved; 2] =
+    [Reserved { most: 10, kept: 5, span: Span::minutes(10) }, Reserved { most: 20, kept: 10, span: Span::hours(1) }];
 /// The longest wait until a code is sent again.
 const RESEND: Span = Span::minutes(4);
 /// Texts of an account in an hour that nobody verified; and how many of them can be one user's.
@@ -67,6 +70,7 @@ fn explained(index: &Index<'_>, call: &Call) -> bool {
             own.sends_here() || own.sends() || own.budget() || !own.is_verified()
         }
         "POST /v1/codes" | "POST /v1/codes/verify" => own.wrong_codes(),
+        "POST /v1/password/forgotten" => own.links_here() || own.links(),
         _ => true,
     }
 }
@@ -104,7 +108,12 @@ impl<'a> Own<'a> {
     /// nothing was known, when everybody has all of it.
     fn fill(&self, limit: Reserved, counts: impl Fn(&&Call) -> bool) -> bool {
         let (_, first) = self.index.first_sign_ins(self.call.about.as_deref().unwrap_or_default());
-        let is_own = |other: &&Call| self.index.may_be_known(other) || first.is_none_or(|first| !first.precedes(other));
+        self.fill_but_for(limit, |other| first.is_none_or(|first| !first.precedes(other)), counts)
+    }
+
+    /// The same of a limit of which strangers are left no more at any time but for these calls.
+    fn fill_but_for(&self, limit: Reserved, spared: impl Fn(&Call) -> bool, counts: impl Fn(&&Call) -> bool) -> bool {
+        let is_own = |other: &&Call| self.index.may_be_known(other) || spared(other);
         let (own, strangers): (Vec<&Call>, Vec<&Call>) = self.within(self.of_user(), limit.span).filter(counts).partition(is_own);
         own.len() + strangers.len().min(limit.most - limit.kept) >= limit.most
     }
@@ -144,6 +153,16 @@ impl<'a> Own<'a> {
         SENDS.into_iter().any(|limit| self.fill(limit, |other| sends(other)))
     }
 
+    fn links_here(&self) -> bool {
+        let (most, span) = SENDS_OF_SOURCE;
+        self.within(self.here(), span).filter(|other| asks_for_link(other)).count() >= most
+    }
+
+    /// Of these strangers are left half from the first on: who is known nowhere yet is treated like a name that nobody has.
+    fn links(&self) -> bool {
+        LINKS.into_iter().any(|limit| self.fill_but_for(limit, |_| false, |other| asks_for_link(other)))
+    }
+
     /// Whether a code was typed that was sent by the same method: twenty an hour over all accounts refuse no contact of which that is so.
     fn is_verified(&self) -> bool {
         let method = self.call.sent("/method");
@@ -180,8 +199,11 @@ impl<'a> Own<'a> {
 }
 
 fn sends(call: &Call) -> bool {
-    let asks = ["POST /v1/codes", "POST /v1/password/forgotten", "POST /v1/factors/sms", "POST /v1/factors/email"];
-    asks.contains(&call.route) && !call.was_refused()
+    ["POST /v1/codes", "POST /v1/factors/sms", "POST /v1/factors/email"].contains(&call.route) && !call.was_refused()
+}
+
+fn asks_for_link(call: &Call) -> bool {
+    call.route == "POST /v1/password/forgotten" && !call.was_refused()
 }
 
 fn is_text(call: &Call) -> bool {
@@ -281,6 +303,32 @@ mod tests {
             refused_code(&mut story, "chl_2")
         };
         assert_eq!((texts(1, 120), texts(12, 10)), (1, 0));
+    }
+
+    #[test]
+    fn links_that_strangers_asked_for_explain_no_refusal_at_home() {
+        let refused = |own: usize, strangers: usize, known: bool| {
+            let mut story = Story::new();
+            let forget = |story: &mut Story, source, status, answer| {
+                let body = json!({"username": "ann"});
+                story.call("POST /v1/password/forgotten", "usr_ann", source, body, status, answer);
+            };
+            if known {
+                story.sign_in("chl_1", "123456");
+                story.wait(86_400);
+            }
+            for (source, times) in [(HOME, own), (ELSEWHERE, strangers)] {
+                (0..times).for_each(|_| forget(&mut story, source, 202, Value::Null));
+            }
+            if !known {
+                story.sign_in("chl_1", "123456");
+            }
+            forget(&mut story, HOME, 429, refusal("too-many-sends"));
+            story.breaks(Promise::Limits).len()
+        };
+        assert_eq!((refused(0, 5, true), refused(0, 30, true), refused(4, 30, true)), (1, 1, 1));
+        assert_eq!((refused(0, 30, false), refused(4, 30, false)), (1, 1), "nor what they did before anything was known");
+        assert_eq!((refused(5, 5, true), refused(10, 0, true)), (0, 0));
     }
 
     #[test]
