@@ -46,8 +46,9 @@ impl App {
 
     fn unwarmed(sdk: &SdkConfig) -> Self {
         let config = Config::from_env();
-        let table = Table::new(aws_sdk_dynamodb::Client::new(sdk), config.table_name.clone());
-        Self { clock: Clock::system(), entropy: Entropy::system(), config, table, keyrings: Keyrings::none() }
+        let entropy = Entropy::system();
+        let table = Table::new(aws_sdk_dynamodb::Client::new(sdk), config.table_name.clone(), entropy.clone());
+        Self { clock: Clock::system(), entropy, config, table, keyrings: Keyrings::none() }
     }
 
     /// The same without keys, as the function has it that holds none.

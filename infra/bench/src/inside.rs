@@ -43,9 +43,10 @@ pub(crate) async fn app(world: &World, function: &str) -> Result<App, Fault> {
         .build();
     let secrets = aws_sdk_secretsmanager::Client::from_conf(secrets);
     let clock = Clock::system();
+    let entropy = Entropy::system();
     Ok(App {
-        entropy: Entropy::system(),
-        table: Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), config.table_name.clone()),
+        table: Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), config.table_name.clone(), entropy.clone()),
+        entropy,
         keyrings: Keyrings::in_secret(secrets, SECRET.into(), clock.now()).await?,
         clock,
         config,

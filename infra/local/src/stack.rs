@@ -300,7 +300,7 @@ impl Parts {
         vendor.secrets = options.callback_secrets.clone().or(vendor.secrets);
         let endpoint = |given: &Option<String>| given.clone().unwrap_or_else(|| inbox_endpoint.clone());
         let dynamodb = options.dynamodb_endpoint.clone().or_else(|| engine.as_ref().map(|engine| engine.endpoint.clone()));
-        let table = table(&sdk, &dynamodb.unwrap_or_default(), &config.table_name).await?;
+        let table = table(&sdk, &dynamodb.unwrap_or_default(), &config.table_name, entropy.clone()).await?;
         let meter = Meter::default();
         let table = if options.metered { table.metered(meter.clone()) } else { table };
         let ses = aws_sdk_sesv2::Config::from(&sdk.config(Service::Ses, &endpoint(&options.ses_endpoint)));
@@ -351,10 +351,10 @@ fn config(options: &Options, address: SocketAddr, provider: SocketAddr, entropy:
     config
 }
 
-async fn table(sdk: &Sdk, endpoint: &str, name: &str) -> Result<Table, StartError> {
+async fn table(sdk: &Sdk, endpoint: &str, name: &str, entropy: Entropy) -> Result<Table, StartError> {
     let client = aws_sdk_dynamodb::Client::new(&sdk.config(Service::Dynamodb, endpoint));
     create_table(&client, name).await.map_err(|failure| StartError::Table(cause(failure)))?;
-    Ok(Table::new(client, name.to_owned()))
+    Ok(Table::new(client, name.to_owned(), entropy))
 }
 
 /// SES sends for verified senders only; a stand-in for it verifies at once.

@@ -58,7 +58,8 @@ pub(crate) enum QuotaCommand {
 
 /// Recomputes the balance of one account, or of all, from the entries.
 pub(crate) async fn reconcile(sdk: &SdkConfig, table: String, account: Option<String>) -> Result<String, Complaint> {
-    let (table, entropy) = (Table::new(Client::new(sdk), table), Entropy::system());
+    let entropy = Entropy::system();
+    let table = Table::new(Client::new(sdk), table, entropy.clone());
     let accounts = match account {
         Some(account) => vec![the_account(&table, &account).await?],
         None => accounts(&table).await?,
@@ -128,12 +129,12 @@ pub(crate) async fn change(sdk: &SdkConfig, command: QuotaCommand) -> Result<Str
     let (entropy, clock) = (Entropy::system(), Clock::system());
     match command {
         QuotaCommand::Correct { table, account, id, transactions, reason } => {
-            let table = Table::new(Client::new(sdk), table);
+            let table = Table::new(Client::new(sdk), table, entropy.clone());
             let tools = Tools { table: &table, entropy: &entropy, clock: &clock };
             correct(tools, &account, &id, transactions, reason.trim()).await
         }
         QuotaCommand::Shards { table, account, shards } => {
-            let table = Table::new(Client::new(sdk), table);
+            let table = Table::new(Client::new(sdk), table, entropy.clone());
             let tools = Tools { table: &table, entropy: &entropy, clock: &clock };
             let wanted = Shards::new(shards).ok_or_else(|| Complaint::new(format!("an account has 1 to {SHARDS_MAX} shards")))?;
             let grown = tools.grow(account_id(&account)?, wanted).await.map_err(|failure| complaint(&failure))?;

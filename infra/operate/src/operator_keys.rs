@@ -26,11 +26,12 @@ pub(crate) async fn make(sdk: &SdkConfig, table: String, name: String) -> Result
     if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
         return Err(Complaint::new(format!("a key's name has 1 to {NAME_MAX} characters, and no control characters")));
     }
-    let text = ApiKey::operator_text(&Entropy::system());
+    let entropy = Entropy::system();
+    let text = ApiKey::operator_text(&entropy);
     let key = ApiKey::operator(&text, name, Clock::system().now());
     let write = key.create().map_err(|failure| complaint(&failure))?;
     // The condition is that no such key stands there; the SDK's own retry of a write that did succeed is the only way to fail it.
-    let table = Table::new(Client::new(sdk), table);
+    let table = Table::new(Client::new(sdk), table, entropy);
     table.transact(vec![write]).await.map_err(|failure| complaint(&failure))?;
     // Beside the key, which may be read by a program. Where it cannot be told, the list has it.
     let _ = writeln!(io::stderr(), "the key's id is {}", key.id);
@@ -39,7 +40,7 @@ pub(crate) async fn make(sdk: &SdkConfig, table: String, name: String) -> Result
 
 /// All keys.
 pub(crate) async fn list(sdk: &SdkConfig, table: String) -> Result<String, Complaint> {
-    let table = Table::new(Client::new(sdk), table);
+    let table = Table::new(Client::new(sdk), table, Entropy::system());
     let (mut lines, mut after) = (Vec::new(), None);
     loop {
         let page = table.query(keys::api_keys(None), after, PAGE).await.map_err(|failure| complaint(&failure))?;
@@ -59,7 +60,7 @@ pub(crate) async fn list(sdk: &SdkConfig, table: String) -> Result<String, Compl
 pub(crate) async fn revoke(sdk: &SdkConfig, table: String, id: &str) -> Result<String, Complaint> {
     let key: KeyId = id.parse().map_err(|_| Complaint::new("a key's id begins with key_"))?;
     let write = Write::delete(keys::api_key(None, key)).when("attribute_exists(#pk)");
-    match Table::new(Client::new(sdk), table).remove(write).await {
+    match Table::new(Client::new(sdk), table, Entropy::system()).remove(write).await {
         Ok(()) => Ok(format!("{key} was revoked")),
         Err(Failure::Condition(_)) => Err(Complaint::new(format!("no operator has a key {key}, or not any more"))),
         Err(failure) => Err(complaint(&failure)),

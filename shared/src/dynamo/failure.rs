@@ -118,7 +118,6 @@ impl Failure {
                         Self::unavailable(DOING, &codes.join(", "))
                     }
                 }
-                TransactWriteItemsError::TransactionInProgressException(_) => Self::Conflict,
                 other => Self::unavailable(DOING, &cause(&other)),
             },
             other => Self::of(&other, DOING),
@@ -149,6 +148,11 @@ impl Failure {
     {
         Self::unavailable(doing, &cause(error))
     }
+}
+
+/// Whether the very transaction that is asked for is still under way: it may take effect, and its outcome is told to whoever asks again.
+pub(super) fn is_under_way(error: &SdkError<TransactWriteItemsError>) -> bool {
+    error.as_service_error().is_some_and(TransactWriteItemsError::is_transaction_in_progress_exception)
 }
 
 /// Which conditions failed, by number. Never the items that stood there: they hold hashes, MACs, phones and addresses, and this is logged.

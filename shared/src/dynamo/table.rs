@@ -13,14 +13,17 @@ use aws_sdk_dynamodb::types::{
 
 use super::keys::{self, Key};
 use super::meter::Meter;
-use super::{Failure, Item, Patience, Write};
+use super::{Failure, Item, Patience, Write, failure};
 use crate::entropy::Entropy;
+use crate::secret;
 
 /// The one table.
 #[derive(Clone, Debug)]
 pub struct Table {
     client: Client,
     name: String,
+    /// The names of transactions, and how long to wait for one.
+    entropy: Entropy,
     meter: Option<Meter>,
 }
 
@@ -35,8 +38,8 @@ pub struct Page {
 
 impl Table {
     /// The table `name`, reached by `client`.
-    pub const fn new(client: Client, name: String) -> Self {
-        Self { client, name, meter: None }
+    pub const fn new(client: Client, name: String, entropy: Entropy) -> Self {
+        Self { client, name, entropy, meter: None }
     }
 
     /// The same, with every request counted.
@@ -200,13 +203,25 @@ impl Table {
     }
 
     /// Makes all the writes or none.
+    ///
+    /// DynamoDB knows a transaction by its client request token for ten minutes, and says `TransactionInProgressException` where the one
+    /// that bears it is still under way. That is no conflict: what holds the items is this very transaction, and whoever decided anew
+    /// would judge what it has itself written. So it is asked for again under the same token, for seconds, until its outcome is told.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
-        let parts = writes.into_iter().map(|write| self.part(write)).collect::<Result<_, _>>()?;
+        let parts = writes.into_iter().map(|write| self.part(write)).collect::<Result<Vec<_>, _>>()?;
         let request = self.client.transact_write_items().set_transact_items(Some(parts));
-        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
-        let answer = sent.map_err(Failure::of_transaction)?;
-        self.count_write(answer.consumed_capacity());
-        Ok(())
+        let request = request.client_request_token(secret::encode(self.entropy.bytes::<16>()));
+        let request = request.set_return_consumed_capacity(self.capacity());
+        let mut patience = Patience::default();
+        loop {
+            let answer = match request.clone().send().await {
+                Ok(answer) => answer,
+                Err(error) if failure::is_under_way(&error) && patience.wait(&self.entropy).await.is_ok() => continue,
+                Err(error) => return Err(Failure::of_transaction(error)),
+            };
+            self.count_write(answer.consumed_capacity());
+            return Ok(());
+        }
     }
 
     /// The items of the partition `pk` after the sort key `after`, at most `limit`, in ascending order.

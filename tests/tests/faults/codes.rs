@@ -131,6 +131,26 @@ async fn a_claim_whose_answer_is_lost_burns_nothing() {
     }
 }
 
+/// Longer than anybody asks: each takes effect, and nobody is told so.
+const ENDLESS: u32 = 1_000;
+
+#[tokio::test]
+async fn a_claim_that_does_not_settle_is_taken_back() {
+    for is_recipient in [false, true] {
+        let world = World::new().await;
+        let challenge = challenge_of(&world, is_recipient).await;
+        let before = world.outbox().await.len();
+        let body = json!({"challenge": challenge, "method": "sms"});
+        let ask = || world.send(world.request(Method::POST, "/v1/codes").header("idempotency-key", "k").json(&body));
+        fault(&world, "dynamodb", "unsettled", 0, ENDLESS).await;
+        is_clean(&ask().await.refused(503, "service-unavailable"));
+        clear(&world).await;
+        let sent = ask().await.expect(202);
+        assert_eq!((&sent.body["resend_in"], sent.header("idempotency-replayed")), (&json!(30), None), "{is_recipient}");
+        assert_eq!(world.outbox().await.len(), before + 1, "{is_recipient}");
+    }
+}
+
 #[tokio::test]
 async fn a_resend_that_fails_leaves_the_code_before_good() {
     let world = World::new().await;
