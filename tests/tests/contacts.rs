@@ -95,6 +95,7 @@ async fn a_code_is_good_for_its_user_its_enrolment_and_its_kind_alone() {
     let _ = confirm(&world, &token, "email", &begun, &code).await.refused(404, "not-found");
     let same = begin(&world, &bens, "sms", NEW).await.expect(202).text("factor");
     let _ = confirm(&world, &bens, "sms", &same, &code).await.refused(401, "code-invalid");
+    world.advance(30);
     let other = begin(&world, &token, "sms", "+12025550178").await.expect(202).text("factor");
     assert_ne!(begun, other);
     let _ = confirm(&world, &token, "sms", &begun, &code).await.refused(404, "not-found");

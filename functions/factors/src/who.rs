@@ -12,11 +12,11 @@ use shared::completion::Completion;
 use shared::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
 use shared::http::refusals::too_many_changes;
 use shared::http::{Call, Problem, Slug};
-use shared::keyring::Keyring;
+use shared::keyring::{Keyring, KeyringError};
 use shared::notice::{self, Changed, Notices};
 use shared::secret::Secret;
 use shared::signed_in::{SignedIn, claims, signed_in_beside, unauthorized};
-use shared::user::known::Source;
+use shared::user::known::{Origin, Source};
 use shared::user::{Method, User};
 
 /// Somebody who asks to change a factor, as far as is known now.
@@ -156,6 +156,11 @@ impl Who {
             Shown::Token(claims) => self.user.end_others(update, claims),
             Shown::Challenge(..) => Ok(update),
         }
+    }
+
+    /// Where the request comes from, by the user's own list.
+    pub fn origin(&self, call: &Call) -> Result<Origin, KeyringError> {
+        Ok(self.user.known.origin(&Source::of(self.user.id, call.source, &self.keyring, self.now)?))
     }
 
     /// The end of the challenge by the factor that was set up, and its token, where one was shown.

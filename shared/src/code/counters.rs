@@ -3,7 +3,7 @@
 //! | counter | limit | stands at | who can fill it | who suffers |
 //! | --- | --- | --- | --- | --- |
 //! | the account's, for a destination | [`PER_DESTINATION`] | `DESTINATION#…`, `SENDS#<account>` | whoever knows a password of the account's users there: not the kept half | strangers of that account |
-//! | the account's, for a contact that waits for its first code | the same | `DESTINATION#…`, `PENDING#<account>` | a user of the account who says that the contact is theirs | who says so in that account: nobody whose contact counts |
+//! | the account's, for a contact that waits for its first code | the same, and nothing is kept of it | `DESTINATION#…`, `PENDING#<account>` | a user of the account who says that the contact is theirs | who says so in that account: nobody whose contact counts |
 //! | that of all accounts for a destination | [`BENEATH`] | `DESTINATION#…`, `SENDS` | users of several accounts | everybody but a verified contact that is asked for from a known address |
 //! | the user's | [`PER_USER`] | the user's own item | whoever knows the password: not the kept half | strangers |
 //! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `SENDS` | whoever sends from it | who shares it |
@@ -82,7 +82,7 @@ impl Counters<'_> {
     /// The write of each, under the condition that it takes one more.
     pub fn enter(&self, trims: &Trims) -> Vec<Write> {
         let mut writes = vec![
-            PER_DESTINATION.enter(self.own_key(), self.asker, self.now, trims.own.as_ref()),
+            PER_DESTINATION.enter(self.own_key(), self.own_asker(), self.now, trims.own.as_ref()),
             PER_SOURCE.enter(self.source_key(), self.now, trims.source.as_deref()),
         ];
         writes.extend(self.beneath_key().map(|key| BENEATH.enter(key, self.now, trims.beneath.as_deref())));
@@ -103,7 +103,7 @@ impl Counters<'_> {
         let looked_at_first = reasons.iter().skip(self.count()).any(Option::is_some);
         let own = failure.stood_at(OWN).map(|item| {
             let log = reserved::Log::of(Some(item));
-            (PER_DESTINATION.full_until(&log, self.asker, self.now), log)
+            (PER_DESTINATION.full_until(&log, self.own_asker(), self.now), log)
         });
         let window = |place, window: &Window| {
             let moments = Window::moments(failure.stood_at(place)?);
@@ -140,7 +140,7 @@ impl Counters<'_> {
     pub fn withdraw(&self, logs: &[Option<Item>], gives_back: bool) -> Vec<Write> {
         let at = |place: usize| logs.get(place).and_then(Option::as_ref);
         let window = |key: Key, place| Window::withdraw(key, self.now, &at(place).map(Window::moments).unwrap_or_default());
-        let own = ReservedWindow::withdraw(self.own_key(), self.asker, self.now, &reserved::Log::of(at(OWN)));
+        let own = ReservedWindow::withdraw(self.own_key(), self.own_asker(), self.now, &reserved::Log::of(at(OWN)));
         let mut writes: Vec<Write> = own.into_iter().chain(window(self.source_key(), SOURCE)).collect();
         writes.extend(self.beneath_key().and_then(|key| window(key, BENEATH_AT)));
         writes.extend(self.budget().filter(|_| gives_back).map(|budget| budget.give_back(self.now)));
@@ -151,6 +151,15 @@ impl Counters<'_> {
         match self.standing {
             Standing::Verified | Standing::Entered => keys::account_sends(self.destination, self.account),
             Standing::Pending => keys::pending_sends(self.destination, self.account),
+        }
+    }
+
+    /// Who asks, as the account's window has it. What is kept of one is kept for whose contact it is: of a contact that nobody has proved
+    /// nothing is kept, or every user who says that it is theirs would be sent more than the window has, each from their own address.
+    const fn own_asker(&self) -> Asker {
+        match self.standing {
+            Standing::Verified | Standing::Entered => self.asker,
+            Standing::Pending => Asker::Anybody,
         }
     }
 

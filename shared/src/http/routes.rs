@@ -293,7 +293,7 @@ routes! {
     EnrolPhone "POST" "/v1/factors/sms" Factors TOKEN_OR_PROOF, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled,
          S::IdempotencyConflict, S::ChallengeExpired, S::ChallengeUsed, S::DestinationNotAllowed, S::IdempotencyKeyReused, S::ResendTooSoon,
-         S::TooManyChanges, S::TooManySends, S::SenderUnavailable]
+         S::TooManyChanges, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
         "Send a code to a phone that is to be the user's; it counts once the code is typed";
     ConfirmPhone "POST" "/v1/factors/sms/confirm" Factors TOKEN_OR_PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::CodeInvalid, S::CodeSuperseded, S::Forbidden,
@@ -305,7 +305,7 @@ routes! {
         "Remove the phone; the user's other tokens and open sign-ins end";
     EnrolMailbox "POST" "/v1/factors/email" Factors TOKEN, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::IdempotencyConflict, S::IdempotencyKeyReused,
-         S::ResendTooSoon, S::TooManyChanges, S::TooManySends, S::SenderUnavailable]
+         S::ResendTooSoon, S::TooManyChanges, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
         "Send a code to a mail address that is to be the user's; it counts once the code is typed";
     ConfirmMailbox "POST" "/v1/factors/email/confirm" Factors TOKEN, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::CodeInvalid, S::CodeSuperseded, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound,

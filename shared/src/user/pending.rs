@@ -6,14 +6,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::known::Origin;
 use super::{Method, User};
+use crate::challenge::Refusal;
 use crate::clock::{Span, Timestamp};
 use crate::code::{self, Bound, Draft, LiveCode, Sent, Verdict};
 use crate::dynamo::{Failure, Write, document};
 use crate::entropy::Entropy;
 use crate::ids::{FactorId, UserId};
 use crate::keyring::{Keyring, KeyringError, Mac};
-use crate::throttle::{Limit, Window};
+use crate::throttle::{Allowed, Limit, Window};
 
 /// How long a contact waits to be proved.
 pub const LIFETIME: Span = Span::minutes(10);
@@ -98,11 +100,12 @@ impl PendingContact {
         (keyring, entropy): (&Keyring, &Entropy),
         now: Timestamp,
     ) -> Result<(Self, Draft), KeyringError> {
-        let before = user.waiting(wish, now).filter(|before| before.tries_left() > 0);
+        let waits = user.pending(wish.method, now);
+        let before = waits.filter(|before| before.contact == wish.contact && before.tries_left() > 0);
         let id = before.map_or(fresh_id, |before| before.id);
         let draft = code::draw(&Binding::new(user.id, id, &wish.contact), wish.method, keyring, entropy, now)?;
-        // The waits go on also where five wrong codes have ended the one before.
-        let sent = user.waiting(wish, now).map(|before| before.sent).unwrap_or_default();
+        // The waits go on also where five wrong codes have ended the one before, or it is another contact: two in turn wait as one does.
+        let sent = waits.map(|before| before.sent).unwrap_or_default();
         let superseded = before.map(|before| before.superseded.iter().cloned().chain([before.code.mac.clone()]).collect());
         let texts = before.map(|before| before.texts.clone()).unwrap_or_default();
         let another = (wish.method == Method::Sms).then_some(now);
@@ -144,6 +147,16 @@ impl User {
         self.pending(wish.method, now).filter(|pending| pending.contact == wish.contact)
     }
 
+    /// Whether a code may be sent to `contact`, or one that was be taken, at the wish of somebody at such an address: what locks the factor
+    /// of `method` keeps every contact from becoming it, and a delay is one of the contact that the wrong codes were for.
+    pub fn may_prove(&self, method: Method, contact: &str, origin: Origin, now: Timestamp) -> Result<(), Refusal> {
+        match self.factor(method).allowed(origin, now) {
+            Allowed::Never => Err(Refusal::FactorDisabled),
+            Allowed::From(moment) if self.destination(method) == Some(contact) => Err(Refusal::FactorDelayed(moment)),
+            Allowed::From(_) | Allowed::Now => Ok(()),
+        }
+    }
+
     /// When the user changed the own contact of `method` of late.
     pub fn changes(&self, method: Method) -> &[Timestamp] {
         match method {
@@ -172,13 +185,25 @@ pub const fn attribute(method: Method) -> &'static str {
 }
 
 /// Adds to an update of the user's item that `pending` waits, in the place of what does. Where it goes on, the tries are left as they
-/// stand: they are counted by a write of their own.
+/// stand: they are counted by a write of their own, which moves no head. So what another takes the place of is named by its tries too: it may
+/// be [put back](take_back), and then has to have all of them.
 pub fn wait(update: Write, method: Method, before: Option<&PendingContact>, pending: &PendingContact) -> Result<Write, Failure> {
     let update = update.name("pending", attribute(method));
-    if before.is_none_or(|before| before.id != pending.id) {
-        return Ok(update.and(", #pending = :pending").value("pending", document(pending)?));
+    match before {
+        Some(before) if before.id == pending.id => {
+            go_on(update, pending).map(|update| update.value("most", TRIES_MAX).when("size(#pending.#tries) < :most"))
+        }
+        Some(before) => Ok(replace(update, pending)?
+            .when("#pending.#id = :before AND #pending.#tries = :tries_before")
+            .value("before", before.id.to_string())
+            .value("tries_before", document(&before.tries)?)),
+        None => replace(update, pending),
     }
-    go_on(update, pending).map(|update| update.value("most", TRIES_MAX).when("size(#pending.#tries) < :most"))
+}
+
+/// Adds to an update that `pending` waits, whatever did.
+fn replace(update: Write, pending: &PendingContact) -> Result<Write, Failure> {
+    Ok(update.and(", #pending = :pending").value("pending", document(pending)?))
 }
 
 /// Adds to an update what a code that is sent, or taken back, changes of what goes on to wait.
@@ -206,7 +231,7 @@ pub fn take_back(
     let update = sent_as_drafted(update.name("pending", attribute(method)), pending);
     match before {
         Some(before) if before.id == pending.id => go_on(update, before),
-        Some(before) => Ok(update.and(", #pending = :pending").value("pending", document(before)?)),
+        Some(before) => replace(update, before),
         None => Ok(update.remove("#pending")),
     }
 }

@@ -9,8 +9,9 @@ use shared::http::refusals::resend_too_soon;
 use shared::http::{Call, Problem, Slug};
 use shared::idempotency::IdempotencyKey;
 use shared::reserved::Asker;
+use shared::user::known::Origin;
 use shared::user::pending::{self, PendingContact, Wish};
-use shared::user::{Method, User, contact};
+use shared::user::{Method, User, contact, factor};
 
 use super::Response;
 use crate::who::Who;
@@ -34,7 +35,9 @@ impl Case<'_> {
         if self.changes_something() {
             self.who.may_change_contact(method)?;
         }
-        if let Some(at) = user.waiting(self.wish, *now).and_then(|before| before.sent.resend_at(*now)) {
+        let may = user.may_prove(method, &self.wish.contact, self.origin(), *now);
+        may.map_err(|refusal| refusal.problem(*now))?;
+        if let Some(at) = self.before().and_then(|before| before.sent.resend_at(*now)) {
             return Err(resend_too_soon(at, *now));
         }
         let full = PER_USER.full_until(&user.sends, self.asker, *now);
@@ -49,13 +52,30 @@ impl Case<'_> {
         self.who.user.destination(self.wish.method) != Some(self.wish.contact.as_str())
     }
 
-    /// What the code counts in, beside the user's own item: windows of contacts that wait.
+    /// Where it is asked for from, as the factor's counts tell it.
+    const fn origin(&self) -> Origin {
+        match self.asker {
+            Asker::Known => Origin::Known,
+            Asker::Stranger | Asker::Anybody => Origin::Stranger,
+        }
+    }
+
+    /// How sure it is that the contact is the user's. One's own is what it is at a sign-in.
+    fn standing(&self) -> Standing {
+        match (self.changes_something(), self.who.user.is_verified(self.wish.method)) {
+            (true, _) => Standing::Pending,
+            (false, true) => Standing::Verified,
+            (false, false) => Standing::Entered,
+        }
+    }
+
+    /// What the code counts in, beside the user's own item.
     pub fn counters(&self) -> Counters<'_> {
         Counters {
             account: self.who.account.id,
             destination: &self.wish.contact,
             country: self.wish.country.as_deref(),
-            standing: Standing::Pending,
+            standing: self.standing(),
             asker: self.asker,
             source: self.call.source,
             now: self.who.now,
@@ -81,8 +101,9 @@ impl Case<'_> {
         trims: &Trims,
         key: Option<(&IdempotencyKey, &str)>,
     ) -> Result<Vec<Write>, Failure> {
-        let Who { user, now, .. } = &self.who;
-        let update = pending::wait(user.touch(), self.wish.method, self.before(), pending)?;
+        let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
+        let update = pending::wait(user.touch(), method, self.before(), pending)?;
+        let update = factor::unmoved(update.name("m", method.name()), &user.factor(method), self.origin());
         let update = user.count_sends(update, &PER_USER.entered(&user.sends, self.asker, *now))?;
         let update = self.who.guard(update.set_due(pending.expires_at));
         let mut writes = self.counters().enter(trims);

@@ -13,10 +13,8 @@ use shared::notice::{Changed, Notices};
 use shared::secret;
 use shared::send_budget::Budget;
 use shared::send_budget::credit::Credit;
-use shared::user::factor::clear;
-use shared::user::known::Origin;
 use shared::user::pending::{self, PendingContact, TRIES_MAX};
-use shared::user::{Method, User, contact};
+use shared::user::{Method, User, contact, factor};
 
 use super::{Confirmed, Typed};
 use crate::State;
@@ -27,7 +25,7 @@ pub async fn confirm(state: &State, call: &Call, typed: Typed) -> Outcome {
     let code = code::typed(&typed.code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
     let app = &state.app;
     let mut who = Who::by_either(app, call, typed.challenge.as_ref()).await?;
-    let pending = count(app, &mut who, &typed).await?;
+    let pending = count(app, call, &mut who, &typed).await?;
     // The count answered with a newer user than the one that was asked.
     who.may_enrol(typed.method, pending.begun_at)?;
     match pending.judge(who.user.id, typed.method, code.expose(), &who.keyring, who.now) {
@@ -39,11 +37,12 @@ pub async fn confirm(state: &State, call: &Call, typed: Typed) -> Outcome {
 }
 
 /// The contact that is to be confirmed, if there is one whose code takes a try from who asks.
-fn waiting<'a>(who: &'a Who, typed: &Typed) -> Result<&'a PendingContact, Problem> {
+fn waiting<'a>(who: &'a Who, call: &Call, typed: &Typed) -> Result<&'a PendingContact, Problem> {
     let pending = who.user.pending(typed.method, who.now).filter(|pending| pending.id == typed.factor);
     // Who may not set one up at all is told so first.
     who.may_enrol(typed.method, pending.map_or(who.now, |pending| pending.begun_at))?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
+    may_prove(who, call, typed.method, pending)?;
     if pending.tries_left() == 0 {
         return Err(Refusal::TriesSpent(pending.expires_at)
             .problem(who.now)
@@ -52,9 +51,15 @@ fn waiting<'a>(who: &'a Who, typed: &Typed) -> Result<&'a PendingContact, Proble
     if pending.code.expires_at <= who.now { Err(Problem::new(Slug::CodeExpired)) } else { Ok(pending) }
 }
 
+/// A locked factor answers right and wrong codes alike.
+fn may_prove(who: &Who, call: &Call, method: Method, pending: &PendingContact) -> Result<(), Problem> {
+    let may = who.user.may_prove(method, &pending.contact, who.origin(call)?, who.now);
+    may.map_err(|refusal| refusal.problem(who.now))
+}
+
 /// Counts a try before anything is compared, and answers with what waited before it.
-async fn count(app: &App, who: &mut Who, typed: &Typed) -> Result<PendingContact, Problem> {
-    let _ = waiting(who, typed)?;
+async fn count(app: &App, call: &Call, who: &mut Who, typed: &Typed) -> Result<PendingContact, Problem> {
+    let _ = waiting(who, call, typed)?;
     let id = secret::encode(app.entropy.bytes::<9>());
     let write = Write::update(keys::user(who.user.id), "SET #pending.#tries = list_append(#pending.#tries, :tries)")
         .when("#pending.#id = :factor AND #pending.#expires_at > :now AND size(#pending.#tries) < :tries_max")
@@ -65,14 +70,14 @@ async fn count(app: &App, who: &mut Who, typed: &Typed) -> Result<PendingContact
         .value("tries_max", TRIES_MAX)
         .value("tries", document(&[&id])?)
         .value("try", id.as_str());
-    let Some(failure) = who.count(app, write).await? else { return waiting(who, typed).cloned() };
+    let Some(failure) = who.count(app, write).await? else { return waiting(who, call, typed).cloned() };
     // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
     let pending = who.user.pending(typed.method, who.now);
     let counted = pending.and_then(|pending| Some((pending, pending.tries.iter().position(|tried| *tried == id)?)));
     if let Some((pending, place)) = counted {
         return Ok(PendingContact { tries: pending.tries.iter().take(place).cloned().collect(), ..pending.clone() });
     }
-    let _ = waiting(who, typed)?;
+    let _ = waiting(who, call, typed)?;
     Err(failure.into())
 }
 
@@ -85,7 +90,7 @@ async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending
     let mut notices = Notices::default();
     let mut credit = Credit::new(given_back(&who, pending));
     loop {
-        let mut writes = placement(&who, event(&who, call, typed.method, pending), typed.method, pending, end)?;
+        let mut writes = placement(&who, call, typed.method, pending, end)?;
         if changes(&who.user, typed.method, pending) {
             let after = changed(&who.user, typed.method, pending);
             writes.extend(who.notices(app, &mut notices, &after, told(typed.method, pending))?);
@@ -98,7 +103,7 @@ async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending
         if who.settle(app, writes, &mut patience, learn).await? {
             break;
         }
-        still_good(&who, typed, pending)?;
+        still_good(&who, call, typed, pending)?;
     }
     credit.give(app).await;
     notices.deliver(app, &state.courier).await;
@@ -111,10 +116,11 @@ async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending
 }
 
 /// Whether a right code is still right on the user as it stands now: the try itself is counted.
-fn still_good(who: &Who, typed: &Typed, judged: &PendingContact) -> Result<(), Problem> {
+fn still_good(who: &Who, call: &Call, typed: &Typed, judged: &PendingContact) -> Result<(), Problem> {
     who.may_enrol(typed.method, judged.begun_at)?;
     let stands = who.user.pending(typed.method, who.now).filter(|now| now.id == judged.id);
     let stands = stands.ok_or_else(|| Problem::new(Slug::NotFound))?;
+    may_prove(who, call, typed.method, judged)?;
     if stands.code.mac == judged.code.mac {
         return Ok(());
     }
@@ -126,11 +132,11 @@ fn changes(user: &User, method: Method, pending: &PendingContact) -> bool {
     user.destination(method) != Some(pending.contact.as_str())
 }
 
-/// The writes that put the contact in its place, under the condition that the code which was judged is the one that waits, and end the
-/// sign-in where it is a first one.
+/// The writes that put the contact in its place, under the condition that the code which was judged is the one that waits, and that the factor
+/// is as little locked as it was judged to be; and end the sign-in where it is a first one.
 fn placement(
     who: &Who,
-    event: Event,
+    call: &Call,
     method: Method,
     pending: &PendingContact,
     end: Option<&Completion>,
@@ -143,10 +149,12 @@ fn placement(
         .when("#pending.#id = :factor")
         .value("factor", pending.id.to_string())
         .value("one", 1_u64);
-    // It is the factor from now on, and proved: what was tried at the one before is over.
-    let update = clear(update, method.name(), Origin::Known);
+    // It is the factor from now on, and proved: that ends of its counts what a right code ends at a sign-in.
+    let origin = who.origin(call)?;
+    let update = factor::unmoved(update.name("m", method.name()), &who.user.factor(method), origin);
+    let update = factor::clear(update, method.name(), origin);
     let update = if changes(&who.user, method, pending) { replaced(who, update, method)? } else { update };
-    who.proved(update, event, end)
+    who.proved(update, event(who, call, method, pending), end)
 }
 
 /// Adds to the update what another contact ends. It counts as a change, for which there was room when it was begun: whatever else changes
