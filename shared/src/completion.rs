@@ -6,9 +6,10 @@
 
 use crate::access_token::{self, Proof, Subject};
 use crate::app::App;
+use crate::audit::Event;
 use crate::challenge::{self, Challenge, First, Ticket};
 use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Write};
+use crate::dynamo::{Failure, Table, Write};
 use crate::entropy::Entropy;
 use crate::exchange::{self, Exchange};
 use crate::http::Call;
@@ -17,6 +18,7 @@ use crate::link::Purpose;
 use crate::secret::Secret;
 use crate::sign_in::{Answer, Authenticated, NewPassword, Redirect};
 use crate::user::known::Source;
+use crate::user::refused::Refused;
 use crate::user::{Method, User};
 
 /// The end of a challenge, about to be written.
@@ -29,6 +31,7 @@ pub struct Completion {
     method: Method,
     handover: Handover,
     source: Source,
+    refused: Refused,
     now: Timestamp,
 }
 
@@ -60,28 +63,39 @@ impl Completion {
             None => Handover::Token,
         };
         let (proof, name, source) = (challenge.proof(method, now), ticket.name.clone(), source.clone());
-        Self { proof, name, first, method, handover, source, now }
+        Self { proof, name, first, method, handover, source, refused: Refused::default(), now }
+    }
+
+    /// The same, with how many of the user's passwords were refused unseen: a sign-in tells of them.
+    pub async fn telling(self, user: &User, table: &Table) -> Result<Self, Failure> {
+        let refused = if self.is_sign_in() { Refused::untold(user, table).await? } else { Refused::default() };
+        Ok(Self { refused, ..self })
+    }
+
+    /// Leave to set a new password is none.
+    const fn is_sign_in(&self) -> bool {
+        !matches!(self.handover, Handover::NewPassword)
     }
 
     /// Adds to an update of the user's item that the challenge is used, and the user has proved a factor; beside it stand the writes of
-    /// other items. Where a link opened the challenge, the first of these spends it.
+    /// other items, and the entry of what else it tells. Where a link opened the challenge, the first of these writes spends it.
     ///
     /// The condition that the challenge can be gone on with is [`Ticket::guard`]'s. What a link opened stays on the item for longer than
     /// any other challenge of that link: they are told from it that the link is spent.
-    pub fn consume(&self, user: &User, update: Write) -> Result<(Write, Vec<Write>), Failure> {
+    pub fn consume(&self, user: &User, update: Write) -> Result<(Write, Option<Event>, Vec<Write>), Failure> {
         let update = self.used(update);
         let mut others = self.spending(user)?;
-        // Leave to set a new password is no sign-in.
-        if let Handover::NewPassword = self.handover {
-            return Ok((update, others));
+        if !self.is_sign_in() {
+            return Ok((update, None, others));
         }
+        let (update, told) = user.tell_refused(update, &self.refused, self.now)?;
         let (update, copy) = user.remember(update, &self.source)?;
         others.extend(copy);
         // A password has ended its counts when it opened the challenge.
         if self.first != First::Password {
             others.extend(user.signed_in_from(&self.source));
         }
-        Ok((update, others))
+        Ok((update, told, others))
     }
 
     fn used(&self, update: Write) -> Write {

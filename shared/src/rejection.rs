@@ -122,8 +122,3 @@ pub fn lockout(failures: u32, origin: Origin, source: IpAddr) -> Option<Event> {
         (delay > Span::default()).then(|| event(Action::PasswordDelayed).with("delay", delay.as_secs()))
     }
 }
-
-/// The entry of how many passwords were refused unseen.
-pub fn refused_before(number: u64) -> Event {
-    Event::new(Action::PasswordRefused, Actor::System).failed().with("refused", number)
-}

@@ -157,6 +157,22 @@ async fn an_id_token_costs_what_the_table_says() {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_tells_of_refused_passwords_costs_what_the_table_says() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    for _ in 0..5 {
+        let _ = world.login("ann", "wrong password").await.refused(401, "invalid-credentials");
+    }
+    let _ = world.login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    forget(&world);
+    let _ = world.verify(&challenge, "sms", &code).await.expect(200);
+    cost(&world, "POST /v1/codes/verify, after refused passwords");
+}
+
+#[tokio::test]
 async fn accounts_and_settings_cost_what_the_table_says() {
     let world = World::new().await;
     let operator = |method: Method, path: String, body: Option<Value>| {

@@ -5,7 +5,11 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::dynamo::{Key, Write, keys};
+use tests::issuer::Issuer;
 use tests::{Answer, PASSWORD, Person, World, token_of};
+
+/// Its program: only suites know where it was built.
+const ISSUER: &str = env!("CARGO_BIN_EXE_issuer");
 
 const HOME: &str = "203.0.113.7";
 const AWAY: &str = "198.51.100.9";
@@ -271,6 +275,94 @@ async fn the_audit_tells_the_first_that_is_refused_and_their_number_at_the_next_
     assert_eq!(told(&world, &ann.id).await, [Value::Null, json!(7)]);
     let _ = world.at(HOME).challenge(&ann).await;
     assert_eq!(told(&world, &ann.id).await.len(), 2, "told once");
+}
+
+/// Strangers type five wrong passwords, and so many more that are refused unseen.
+async fn flood(world: &World, username: &str, refused: usize) {
+    wrong(world, AWAY, username, 5).await;
+    for _ in 0..refused {
+        let _ = world.at(AWAY).login(username, WRONG).await.refused(429, "too-many-attempts");
+    }
+}
+
+/// A sign-in from home by the link that is mailed to somebody.
+async fn sign_in_by_link(world: &World, person: &Person) -> Answer {
+    let _ = world.backend(Method::POST, "/v1/links", Some(json!({"user": person.id}))).await.expect(202);
+    let challenge = world.at(HOME).open_last_link().await.expect(200).text("challenge");
+    let _ = world.at(HOME).issue(&challenge, "sms").await.expect(202);
+    world.at(HOME).verify(&challenge, "sms", &world.last_code().await).await
+}
+
+/// A sign-in from home by an ID token, with the second factor where one is asked for.
+async fn sign_in_by_token(world: &World, issuer: &Issuer, subject: &str) -> Answer {
+    let body = json!({"account": world.account, "id_token": issuer.token(subject).await});
+    let answer = world.at(HOME).post("/v1/login", body).await.expect(200);
+    if answer.body["status"] == "authenticated" {
+        return answer;
+    }
+    let challenge = answer.text("challenge");
+    let _ = world.at(HOME).issue(&challenge, "sms").await.expect(202);
+    world.at(HOME).verify(&challenge, "sms", &world.last_code().await).await
+}
+
+#[tokio::test]
+async fn a_sign_in_tells_the_number_and_ends_the_series_by_whichever_way_it_is() {
+    let world = World::of_many_places().await;
+    let issuer = Issuer::of(&world, ISSUER).await;
+    let ann = world.user("ann", json!({"sso_subject": "a"})).await;
+    let ben = world.user("ben", json!({"sso_subject": "b", "kind": "internal"})).await;
+    for person in [&ann, &ben] {
+        let _ = world.at(HOME).sign_in(person).await;
+    }
+    // One of them needs no second factor beside a token.
+    let _ = world.settings(json!({"second_factor": {"internal_required": false}})).await;
+    for (person, subject) in [(&ann, "a"), (&ben, "b")] {
+        let mut expected = Vec::new();
+        for (refused, by_token) in [(7, false), (3, true), (2, false), (4, true)] {
+            flood(&world, &person.username, refused).await;
+            expected.push(Value::Null);
+            assert_eq!(told(&world, &person.id).await, expected, "the first of a series");
+            let done =
+                if by_token { sign_in_by_token(&world, &issuer, subject).await } else { sign_in_by_link(&world, person).await };
+            assert_eq!(done.expect(200).body["status"], "authenticated");
+            expected.push(json!(refused));
+            assert_eq!(told(&world, &person.id).await, expected, "by a token: {by_token}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_between_the_password_and_the_code_is_told_with_the_code() {
+    let (world, ann) = ann_at_home().await;
+    let challenge = world.at(HOME).challenge(&ann).await;
+    flood(&world, "ann", 3).await;
+    let _ = world.at(HOME).issue(&challenge, "sms").await.expect(202);
+    let _ = world.at(HOME).verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    assert_eq!(told(&world, &ann.id).await, [Value::Null, json!(3)]);
+    // A first factor that is set up completes a sign-in, too.
+    let new = world.user("new", json!({"phone": null})).await;
+    let challenge = world.at(HOME).login("new", PASSWORD).await.expect(200).text("challenge");
+    flood(&world, "new", 2).await;
+    let begun =
+        world.at(HOME).post("/v1/factors/sms", json!({"challenge": challenge, "phone": "+12025550177"})).await.expect(202);
+    let body = json!({"challenge": challenge, "factor": begun.text("factor"), "code": world.last_code().await});
+    let _ = world.at(HOME).post("/v1/factors/sms/confirm", body).await.expect(200);
+    assert_eq!(told(&world, &new.id).await, [Value::Null, json!(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_that_are_refused_while_their_user_signs_in_are_told_once_each() {
+    let (world, ann) = ann_at_home().await;
+    flood(&world, "ann", 1).await;
+    let flood = join_all((0..50).map(|_| world.at(AWAY).login("ann", WRONG)));
+    let (done, answers) = tokio::join!(sign_in_by_link(&world, &ann), flood);
+    let _ = done.expect(200);
+    let refused = answers.iter().filter(|answer| answer.status == 429).count();
+    let _ = sign_in_by_link(&world, &ann).await.expect(200);
+    let numbers: i64 = told(&world, &ann.id).await.iter().filter_map(Value::as_i64).sum();
+    let item = world.stack.table().get(keys::name_refused(world.account.parse().unwrap(), "ann")).await.unwrap().unwrap();
+    assert_eq!(item["refused"].as_n().unwrap().parse::<i64>().unwrap(), numbers);
+    assert!(usize::try_from(numbers).unwrap() > refused, "{numbers} of {refused} and one");
 }
 
 #[tokio::test]

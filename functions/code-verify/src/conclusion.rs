@@ -65,14 +65,15 @@ impl Try {
     async fn accept(&self, app: &App, call: &Call, evidence: &Evidence) -> Result<Answer, Problem> {
         let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
         let completion = Completion::of(&self.ticket, challenge, self.method, &self.source, &app.entropy, self.now);
+        let completion = completion.telling(&self.before, &app.table).await?;
         let mut user = self.before.clone();
         let mut patience = Patience::default();
         let mut credit = Credit::new(self.credit(challenge));
         loop {
             let event = self.event(call).with("acr", serde_json::to_value(completion.proof.acr).unwrap_or_default());
             let event = completion.link().into_iter().fold(event, |event, link| event.with("link", link));
-            let (update, others) = completion.consume(&user, self.consumption(evidence))?;
-            let mut writes = user.change(update, [event], self.now)?;
+            let (update, told, others) = completion.consume(&user, self.consumption(evidence))?;
+            let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
             let place = writes.len();
             writes.extend(others);
             writes.extend(credit.within());

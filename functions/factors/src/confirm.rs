@@ -118,7 +118,7 @@ async fn accept(state: &State, call: &Call, mut who: Who, enrolment: &Enrolment,
     let app = &state.app;
     let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
     let placed = Authenticator { id: enrolment.id, sealed: enrolment.sealed.clone(), last_step: step, enrolled_at: who.now };
-    let completion = who.completion(Method::Totp, app, call)?;
+    let completion = who.completion(Method::Totp, app, call).await?;
     let mut patience = Patience::default();
     let mut notices = Notices::default();
     loop {

@@ -164,10 +164,16 @@ impl Who {
     }
 
     /// The end of the challenge by the factor that was set up, and its token, where one was shown.
-    pub fn completion(&self, method: Method, app: &App, call: &Call) -> Result<Option<(Completion, Secret<String>)>, Problem> {
+    pub async fn completion(
+        &self,
+        method: Method,
+        app: &App,
+        call: &Call,
+    ) -> Result<Option<(Completion, Secret<String>)>, Problem> {
         let (Shown::Challenge(ticket, token), Some(challenge)) = (&self.shown, self.challenge()?) else { return Ok(None) };
         let source = Source::of(self.user.id, call.source, &self.keyring, self.now)?;
-        Ok(Some((Completion::of(ticket, challenge, method, &source, &app.entropy, self.now), token.clone())))
+        let completion = Completion::of(ticket, challenge, method, &source, &app.entropy, self.now);
+        Ok(Some((completion.telling(&self.user, &app.table).await?, token.clone())))
     }
 
     /// The writes that owe the notices of a change that makes `after` of this user.
@@ -233,8 +239,8 @@ impl Who {
         };
         let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());
         let event = end.link().into_iter().fold(event, |event, link| event.with("link", link));
-        let (update, others) = end.consume(&self.user, update)?;
-        let mut writes = self.user.change(self.guard(update), [event], self.now)?;
+        let (update, told, others) = end.consume(&self.user, update)?;
+        let mut writes = self.user.change(self.guard(update), told.into_iter().chain([event]), self.now)?;
         writes.extend(others);
         Ok(writes)
     }

@@ -9,11 +9,12 @@ use shared::http::{Call, Problem, Slug};
 use shared::ids::UserId;
 use shared::keyring::Keyring;
 use shared::opening;
-use shared::rejection::{Rejection, lockout, refused_before};
+use shared::rejection::{Rejection, lockout};
 use shared::sign_in::{Answer, Authenticated, Next, next};
-use shared::sso::{self, Identity, Refused};
+use shared::sso::{self, Identity};
 use shared::user::User;
 use shared::user::known::Source;
+use shared::user::refused::Refused;
 use shared::user::subject::Subject;
 
 use crate::attempt::{Attempt, First, Password, Verdict};
@@ -52,7 +53,7 @@ impl Attempt {
                 Err(failure) => failure,
             };
             if self.is_used_up(&failure) {
-                verdict = Verdict::Wrong(Refused::Used.reason());
+                verdict = Verdict::Wrong(sso::Refused::Used.reason());
             }
             patience.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
@@ -85,8 +86,8 @@ impl Attempt {
         }
     }
 
-    /// The writes and the answer of a right password or token. A right password ends the wrong ones in a row, whatever comes next, and
-    /// tells how many were refused unseen; a token is used up.
+    /// The writes and the answer of a right password or token. Both tell how many passwords were refused unseen. A right password ends the
+    /// wrong ones in a row, whatever comes next; a token is used up.
     async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let keyring = app.keyrings.current(self.now).await;
         let source = Source::of(user.id, self.source, &keyring, self.now)?;
@@ -96,9 +97,13 @@ impl Attempt {
             Ok(opened) => opened,
             Err(full) => return Ok((self.unopened(user)?, Err(full))),
         };
+        let refused = match &self.first {
+            First::Password(Password { refused, .. }) => *refused,
+            First::IdToken { .. } => Refused::untold(user, &app.table).await?,
+        };
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, update.when("#disabled = :no").value("no", false));
-        let (update, told) = self.tell_refused(user, update)?;
+        let (update, told) = user.tell_refused(update, &refused, self.now)?;
         let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
         writes.extend(others);
         match &self.first {
@@ -153,23 +158,14 @@ impl Attempt {
         Ok((update, others))
     }
 
-    /// Adds to an update of the user's item that so many passwords as were refused unseen are told, and the entry that tells it.
-    fn tell_refused(&self, user: &User, update: Write) -> Result<(Write, Option<Event>), Failure> {
-        let First::Password(Password { refused, .. }) = &self.first else { return Ok((update, None)) };
-        match user.refusals.number(refused, self.now) {
-            Some((told, number)) => Ok((told.write(update)?, Some(refused_before(number)))),
-            None => Ok((update, None)),
-        }
-    }
-
     /// The writes of what was right and opens nothing. Of a token there are none: it is not used up. A password is none of the wrong ones,
     /// if it is still the user's: the head of the chain says so, as in every acceptance. That it ended others is told; where there were
     /// none nothing is, so that nobody who knows the password fills the chain.
     fn unopened(&self, user: &User) -> Result<Vec<Write>, Failure> {
-        let First::Password(Password { failures, .. }) = &self.first else { return Ok(Vec::new()) };
+        let First::Password(Password { failures, refused, .. }) = &self.first else { return Ok(Vec::new()) };
         let event = self.event(user.id).failed().with("reason", "too-many-challenges");
         let event = (*failures > 1).then_some(event);
-        let (update, told) = self.tell_refused(user, user.touch())?;
+        let (update, told) = user.tell_refused(user.touch(), refused, self.now)?;
         let mut writes = user.change(update, told.into_iter().chain(event), self.now)?;
         writes.extend(self.cleared());
         Ok(writes)

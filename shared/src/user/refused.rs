@@ -3,15 +3,21 @@
 //!
 //! The count stands on an item beside the username and only grows: who signs in writes nothing there, so that no flood of refused
 //! passwords is in a sign-in's way. How much of it was told stands on the item that has the chain. An entry is written with the first
-//! that is refused, and one with their number at the next right password; [`TOLD_MAX`] an hour, what is more waits for the next.
+//! that is refused, and one with their number at the next sign-in, by whichever way it is: with a right password or ID token, and with what
+//! completes a sign-in. It ends the series. [`TOLD_MAX`] an hour, what is more waits for the next.
 //! Names that nobody has are treated alike: nobody signs in with one, so that the first is all that is told.
+//!
+//! A password's count is read before the password is compared. Any other way reads it only where the user's item says that there may be
+//! something to tell ([`Refused::untold`]): a sign-in waits for nothing otherwise.
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Action, Actor, Event};
 use crate::clock::{Span, Timestamp};
-use crate::dynamo::{Failure, Key, Write, document};
+use crate::dynamo::{Failure, Key, Table, Write, document, keys, read};
 use crate::throttle::Limit;
 
+use super::User;
 use super::attempts::REMEMBERED;
 
 /// The entries about refused passwords in a user's audit.
@@ -36,6 +42,9 @@ pub struct Told {
     pub since: Timestamp,
     /// How many of it.
     pub count: u64,
+    /// Whether a series was told of whose number is not told yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_open: bool,
     /// When the latest entries about them were written, the newest first.
     pub at: Vec<Timestamp>,
 }
@@ -56,6 +65,24 @@ impl Refused {
             count => write.when("#refused = :was").value("was", count),
         }
     }
+
+    /// How many were refused of a user's name, where the user's item says that it may be more than was told; none otherwise.
+    pub async fn untold(user: &User, table: &Table) -> Result<Self, Failure> {
+        if !user.refusals.may_owe() {
+            return Ok(Self::default());
+        }
+        let item = table.get(keys::name_refused(user.account, &user.username)).await?;
+        Ok(item.map(read).transpose()?.unwrap_or_default())
+    }
+}
+
+impl User {
+    /// Adds to an update of the user's item that so many as were refused are told, and the entry that tells it, if there is anything to tell.
+    pub fn tell_refused(&self, update: Write, refused: &Refused, now: Timestamp) -> Result<(Write, Option<Event>), Failure> {
+        let Some((told, number)) = self.refusals.number(refused, now) else { return Ok((update, None)) };
+        let event = Event::new(Action::PasswordRefused, Actor::System).failed().with("refused", number);
+        Ok((told.write(update)?, Some(event)))
+    }
 }
 
 impl Told {
@@ -70,16 +97,22 @@ impl Told {
         refused.count.saturating_sub(told)
     }
 
+    /// Whether there may be some that were not told: a series is open, or the hour had no room to open one.
+    const fn may_owe(&self) -> bool {
+        self.is_open || self.at.len() >= TOLD_MAX.quota
+    }
+
     /// What stands there once the first of a series is told, if it is told: what is refused next is the first, and the hour has room.
     pub fn first(&self, refused: &Refused, now: Timestamp) -> Option<Self> {
-        (self.untold(refused) == 0).then(|| self.with_entry(now)).flatten()
+        let told = self.with_entry(now).filter(|_| self.untold(refused) == 0)?;
+        Some(Self { is_open: true, ..told })
     }
 
     /// What stands there once the number is told, and the number, if there is one to tell and the hour has room.
     pub fn number(&self, refused: &Refused, now: Timestamp) -> Option<(Self, u64)> {
         let untold = self.untold(refused);
         let told = self.with_entry(now).filter(|_| untold > 0)?;
-        Some((Self { since: refused.since, count: refused.count, ..told }, untold))
+        Some((Self { since: refused.since, count: refused.count, is_open: false, ..told }, untold))
     }
 
     fn with_entry(&self, now: Timestamp) -> Option<Self> {
@@ -108,7 +141,9 @@ mod tests {
     fn the_first_is_told_and_then_their_number() {
         let told = Told::default().first(&Refused::default(), NOW).unwrap();
         assert_eq!((told.first(&refused(1), NOW), told.first(&refused(7), NOW)), (None, None), "the second is not the first");
+        assert!(told.may_owe() && !Told::default().may_owe());
         let (told, number) = told.number(&refused(7), NOW).unwrap();
+        assert!(!told.may_owe());
         assert_eq!((number, told.number(&refused(7), NOW)), (7, None));
         let told = told.first(&refused(7), NOW).unwrap();
         assert_eq!(told.number(&refused(9), NOW).map(|(_, number)| number), Some(2));
@@ -132,6 +167,7 @@ mod tests {
             told = told.number(&refused(count), NOW).unwrap().0;
         }
         assert_eq!((told.first(&refused(count), NOW), told.number(&refused(count + 3), NOW)), (None, None));
+        assert!(told.may_owe(), "what had no room is looked for");
         let later = NOW.plus(Span::hours(1));
         assert_eq!(told.number(&refused(count + 3), later).map(|(_, number)| number), Some(3), "nothing is lost");
     }

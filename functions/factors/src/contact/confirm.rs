@@ -84,7 +84,7 @@ async fn count(app: &App, call: &Call, who: &mut Who, typed: &Typed) -> Result<P
 /// Puts the contact in its place: whoever writes first has it.
 async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending: &PendingContact) -> Outcome {
     let app = &state.app;
-    let completion = who.completion(typed.method, app, call)?;
+    let completion = who.completion(typed.method, app, call).await?;
     let end = completion.as_ref().map(|(end, _)| end);
     let mut patience = Patience::default();
     let mut notices = Notices::default();
