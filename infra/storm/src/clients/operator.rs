@@ -12,6 +12,7 @@ pub(crate) async fn go(desk: Desk) {
             30..65 => clean(&desk).await,
             65..75 => keys(&desk).await,
             75..85 => settings(&desk).await,
+            85..90 => looks_after(&desk).await,
             _ => desk.linger(12).await,
         }
     }
@@ -55,20 +56,24 @@ async fn keys(desk: &Desk) {
     desk.ask(Ask::new("GET /v1/quota").by(&key).about(&id)).await;
 }
 
+/// Looks at an account, and gives it another name.
+async fn looks_after(desk: &Desk) {
+    let Some(account) = desk.one_of(desk.place.ground.accounts()).cloned() else { return };
+    let to = |ask: Ask| ask.at(format!("/v1/accounts/{}", account.id)).by(&desk.place.ground.operator).about(&account.id);
+    desk.ask(to(Ask::new("GET /v1/accounts/{account}"))).await;
+    let name = format!("Storm, called {}", desk.place.ground.next());
+    desk.ask(to(Ask::new("PATCH /v1/accounts/{account}").with(json!({"name": name})))).await;
+}
+
 async fn settings(desk: &Desk) {
     let Some(account) = desk.one_of(desk.place.ground.accounts()).cloned() else { return };
-    let by = |ask: Ask| ask.by(&account.key).about(&account.id);
-    match desk.below(4) {
-        0 => {
-            let group = format!("/v1/groups/group-{}/settings", desk.below(3));
-            let patch = Ask::new("PATCH /v1/groups/{group}/settings").at(group).with(json!({"locale": "fr"}));
-            desk.ask(by(patch)).await;
-        }
-        1 => drop(desk.ask(by(Ask::new("PATCH /v1/settings").with(json!({"locale": "de"})))).await),
-        2 => drop(desk.ask(by(Ask::new("GET /v1/settings").at("/v1/settings?effective=true"))).await),
-        _ => {
-            let explain = Ask::new("GET /v1/ip-allowlist/explain").at("/v1/ip-allowlist/explain?ip=203.0.113.7");
-            desk.ask(by(explain)).await;
-        }
-    }
+    let group = format!("/v1/groups/group-{}/settings", desk.below(3));
+    let ask = match desk.below(5) {
+        0 => Ask::new("PATCH /v1/groups/{group}/settings").at(group).with(json!({"locale": "fr"})),
+        1 => Ask::new("GET /v1/groups/{group}/settings").at(group),
+        2 => Ask::new("PATCH /v1/settings").with(json!({"locale": "de"})),
+        3 => Ask::new("GET /v1/settings").at("/v1/settings?effective=true"),
+        _ => Ask::new("GET /v1/ip-allowlist/explain").at("/v1/ip-allowlist/explain?ip=203.0.113.7"),
+    };
+    desk.ask(ask.by(&account.key).about(&account.id)).await;
 }
