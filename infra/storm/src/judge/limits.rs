@@ -71,6 +71,9 @@ fn explained(index: &Index<'_>, call: &Call) -> bool {
         }
         "POST /v1/codes" | "POST /v1/codes/verify" => own.wrong_codes(),
         "POST /v1/password/forgotten" => own.links_here() || own.links(),
+        "PATCH /v1/me" => own.passwords() || own.failures_here(),
+        "POST /v1/factors/sms" | "POST /v1/factors/email" if call.slug() == "resend-too-soon" => own.began_of_late(),
+        // A contact that nobody has proved, and its codes, are limited over all accounts and for whoever asks.
         _ => true,
     }
 }
@@ -144,6 +147,11 @@ impl<'a> Own<'a> {
         self.within(self.index.with(challenge), RESEND).any(|other| other.route == "POST /v1/codes" && !other.was_refused())
     }
 
+    /// Whether a code was sent to a contact of the user's own choice: whichever it is, the next waits.
+    fn began_of_late(&self) -> bool {
+        self.within(self.of_user(), RESEND).any(|other| begins(other) && !other.was_refused())
+    }
+
     fn sends_here(&self) -> bool {
         let (most, span) = SENDS_OF_SOURCE;
         self.within(self.here(), span).filter(|other| sends(other)).count() >= most
@@ -196,6 +204,10 @@ impl<'a> Own<'a> {
             .filter(|other| was_wrong(other) || (other.route == "POST /v1/codes/verify" && is_uncertain(other)));
         here >= TRIES_OF_A_CHALLENGE || wrong.count() >= WRONG_CODES
     }
+}
+
+fn begins(call: &Call) -> bool {
+    matches!(call.route, "POST /v1/factors/sms" | "POST /v1/factors/email")
 }
 
 fn sends(call: &Call) -> bool {
@@ -272,6 +284,24 @@ mod tests {
         assert_eq!(refused_login(&mut story, HOME), 1);
         story.wait(91 * 86_400);
         assert_eq!(refused_login(&mut story, HOME), 1, "no more than before");
+    }
+
+    #[test]
+    fn a_contact_and_a_new_password_are_refused_for_what_the_user_did_and_nobody_else() {
+        let refused = |route: &'static str, slug: &str, own: bool| {
+            let mut story = Story::new();
+            story.sign_in("chl_1", "123456");
+            story.wait(3_600);
+            let source = if own { HOME } else { ELSEWHERE };
+            wrong(&mut story, source, 5);
+            let about = if own { "usr_ann" } else { "usr_bob" };
+            story.call("POST /v1/factors/sms", about, source, json!({"phone": "+12025550101"}), 202, Value::Null);
+            story.call(route, "usr_ann", HOME, json!({"current_password": "x", "phone": "+12025550102"}), 429, refusal(slug));
+            story.breaks(Promise::Limits).len()
+        };
+        let both = |route, slug| (refused(route, slug, true), refused(route, slug, false));
+        assert_eq!(both("PATCH /v1/me", "too-many-attempts"), (0, 1));
+        assert_eq!(both("POST /v1/factors/sms", "resend-too-soon"), (0, 1));
     }
 
     fn refused_code(story: &mut Story, challenge: &str) -> usize {
