@@ -175,7 +175,7 @@ async fn a_resend_that_fails_is_asked_for_again_without_a_wait() {
         fault(&world, "sns", "refused", 0, 3).await;
         let _ = world.issue(&challenge, "sms").await.refused(503, "sender-unavailable");
         clear(&world).await;
-        assert_eq!(world.issue(&challenge, "sms").await.expect(202).body["resend_in"], 120);
+        assert_eq!(world.issue(&challenge, "sms").await.expect(202).body["resend_in"], 60);
     }
 }
 
