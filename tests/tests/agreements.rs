@@ -209,6 +209,13 @@ async fn a_sender_is_offered_what_is_enabled() {
     let after = world.backend(Method::GET, "/v1/authentication-methods?group=mortgages", None).await.expect(200);
     assert_eq!(offered(&after.body), ["none", "email", "sms", "kba"]);
     assert_eq!(after.body["methods"][3]["premium"], true);
+    // A group's are its own.
+    let off = json!({"kba": {"enabled": false}, "second_factor": {"methods": {"sms": false}}});
+    let _ = world.backend(Method::PATCH, "/v1/groups/mortgages/settings", Some(off)).await.expect(200);
+    let group = world.backend(Method::GET, "/v1/authentication-methods?group=mortgages", None).await.expect(200);
+    assert_eq!(offered(&group.body), ["none", "email"]);
+    let others = world.backend(Method::GET, "/v1/authentication-methods?group=sales", None).await.expect(200);
+    assert_eq!(offered(&others.body), offered(&after.body));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

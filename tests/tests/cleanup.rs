@@ -164,6 +164,25 @@ async fn a_window_that_was_written_to_since_it_was_entered_holds_after_the_clean
 }
 
 #[tokio::test]
+async fn an_address_that_goes_on_asking_is_not_forgotten_with_the_first_of_its_requests() {
+    let world = World::new().await;
+    let ask = async |number: u32| {
+        let person = world.user(&format!("user{number}"), json!({"phone": format!("+1202555{:04}", 100 + number)})).await;
+        world.issue(&world.challenge(&person).await, "sms").await
+    };
+    let _ = ask(0).await.expect(202);
+    world.advance(200);
+    for number in 1..25 {
+        let _ = ask(number).await.expect(202);
+    }
+    // Five minutes after the first, which makes room for one.
+    world.advance(101);
+    let _ = clean(&world).await;
+    let _ = ask(25).await.expect(202);
+    let _ = ask(26).await.refused(429, "too-many-sends");
+}
+
+#[tokio::test]
 async fn an_app_that_is_to_be_confirmed_for_longer_than_a_challenge_lives_is_looked_at_again() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
@@ -253,7 +272,7 @@ async fn an_agreement_that_was_cancelled_before_it_is_read_has_not_expired_as_we
     };
     let (swept, ()) = tokio::join!(swept(&world), meanwhile);
     assert_eq!(gate.operation(), Some("Query"));
-    assert_eq!((swept.agreements, swept.failed, stands().await.as_str()), (0, 0, "cancelled"));
+    assert_eq!((swept.agreements, swept.left, swept.failed, stands().await.as_str()), (0, 0, 0, "cancelled"));
     assert_eq!(quota(&world).await, (1, 1, 0));
 }
 

@@ -407,11 +407,12 @@ async fn one_key_sends_one_code() {
 #[tokio::test]
 async fn a_code_that_is_not_taken_by_its_sender_counts_nowhere_and_leaves_the_one_before_good() {
     let world = World::new().await;
-    let (_, token) = ann(&world).await;
+    let (ann, token) = ann(&world).await;
     let first = begin(&world, &token, "sms", NEW).await.expect(202);
     let code = world.last_code().await;
     world.advance(30);
     let (before, left) = (world.content().await, texts_left(&world).await);
+    let sends = world.stored(&ann).await.sends;
     for contact in [NEW, "+12025550178"] {
         world.stack.faults().set(Service::Sns, Mode::Refused, 0, 3);
         let _ = begin(&world, &token, "sms", contact).await.refused(503, "sender-unavailable");
@@ -424,6 +425,7 @@ async fn a_code_that_is_not_taken_by_its_sender_counts_nowhere_and_leaves_the_on
     };
     assert_eq!(counted(&before), counted(&after));
     assert_eq!(texts_left(&world).await, left);
+    assert_eq!(world.stored(&ann).await.sends, sends, "nor among the user's own");
     // The wait is as it was, too.
     let second = begin(&world, &token, "sms", NEW).await.expect(202);
     assert_eq!((second.text("factor"), second.body["resend_in"].as_i64()), (first.text("factor"), Some(60)));

@@ -200,17 +200,25 @@ async fn new_password_after_a_link(world: &World, password: &str) {
 
 #[tokio::test]
 async fn after_fifty_wrong_ones_at_known_addresses_an_administrator_or_a_new_password_helps() {
-    let (world, ann) = ann_at_home().await;
-    has_failed(&world, "ann", true, 49).await;
-    wrong(&world, HOME, "ann", 1).await;
-    world.advance(40 * 86_400);
-    let _ = tests::agreements::clean(&world).await;
-    let refused = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
-    assert_eq!(retry_after(&refused), 86_400);
-    let _ = world.at(AWAY).sign_in(&ann).await;
-    let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
-    let _ = world.backend(Method::POST, &format!("/v1/users/{}/unlock", ann.id), None).await.expect(200);
-    let _ = world.at(HOME).login("ann", PASSWORD).await.expect(200);
+    const NEW: &str = "another horse battery";
+    for (lift, password) in [("unlock", PASSWORD), ("patch", NEW), ("forgotten", NEW)] {
+        let (world, ann) = ann_at_home().await;
+        has_failed(&world, "ann", true, 49).await;
+        wrong(&world, HOME, "ann", 1).await;
+        world.advance(40 * 86_400);
+        let _ = tests::agreements::clean(&world).await;
+        let refused = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+        assert_eq!(retry_after(&refused), 86_400);
+        let _ = world.at(AWAY).sign_in(&ann).await;
+        let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+        let path = format!("/v1/users/{}", ann.id);
+        match lift {
+            "unlock" => drop(world.backend(Method::POST, &format!("{path}/unlock"), None).await.expect(200)),
+            "patch" => drop(world.backend(Method::PATCH, &path, Some(json!({"password": password}))).await.expect(200)),
+            _ => new_password_after_a_link(&world, password).await,
+        }
+        let _ = world.at(HOME).login("ann", password).await.expect(200);
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What a user changes about the own password and language.
 
+use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::contacts::{messages, recipients};
@@ -86,4 +87,32 @@ async fn a_change_ends_all_tokens_but_the_one_it_was_made_with_and_an_administra
     let path = format!("/v1/users/{}", ann.id);
     let _ = world.backend(Method::PATCH, &path, Some(json!({"phone": "+12025550177"}))).await.expect(200);
     let _ = me(token).await.refused(401, "unauthorized");
+}
+
+/// One is held at each of its requests in turn, up to the one that sets the password, while the other does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_new_passwords_with_the_same_one_before_one_is_set() {
+    for after in 0..20 {
+        let world = World::new().await;
+        let token = world.token(&world.user("ann", json!({})).await).await;
+        let new = |password: &str| json!({"password": password, "current_password": PASSWORD});
+        let held = world.stack.faults().hold(Service::Dynamodb, after);
+        let other = async {
+            held.arrived().await;
+            let answer = patch(&world, &token, new("a horse of another colour")).await;
+            held.let_go();
+            answer
+        };
+        let (late, first) = tokio::join!(patch(&world, &token, new("another horse battery")), other);
+        let sets = held.operation() == Some("TransactWriteItems");
+        let (set, refused) = if sets { (late, first) } else { (first, late) };
+        let _ = set.expect(200);
+        assert!(matches!(refused.status, 401 | 409), "held after {after}: {refused:?}");
+        let password = if sets { "another horse battery" } else { "a horse of another colour" };
+        let _ = world.login("ann", password).await.expect(200);
+        if sets {
+            return;
+        }
+    }
+    panic!("no password is set");
 }

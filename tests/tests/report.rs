@@ -320,6 +320,14 @@ async fn a_signature_of_anybody_else_does_not_hold() {
     assert!(forged(&format!("{}.{less}.{}", parts[0], parts[2]), &keys));
     let unsigned = encode(&json!({"alg": "none", "typ": "audit-report+jwt"}).to_string());
     assert!(forged(&format!("{unsigned}.{}.", parts[1]), &keys));
+    // What the very key signed as something else, were it of the same claims.
+    let (app, now) = (story.world.stack.app(), story.world.stack.clock().now());
+    let ring = app.keyrings.current(now).await;
+    for (typ, holds) in [("audit-report+jwt", true), ("at+jwt", false)] {
+        let header = |kid: &str| encode(&json!({"alg": "RS256", "typ": typ, "kid": kid}).to_string());
+        let (message, made) = ring.sign(|kid| format!("{}.{}", header(kid), parts[1]), now).unwrap();
+        assert_eq!(forged(&format!("{message}.{made}"), &keys), !holds, "{typ}");
+    }
     assert_eq!(judge("[]", &keys).unwrap_err(), [Finding::Retyped(String::new(), "an object")]);
     // And it is no access token.
     let _ = story.world.send(story.world.request(Method::GET, "/v1/me").bearer_auth(signed)).await.refused(401, "unauthorized");

@@ -414,6 +414,8 @@ mod tests {
             Origin::Stranger
         );
         assert_eq!((Sketch::read(b"", b"secret"), Sketch::read(&[0; 33], b"secret")), (None, None));
+        let late = Sketch::of(&known, b"secret", &entropy, NOW.plus(LIFETIME));
+        assert!(addresses.iter().all(|text| late.origin(&source(&ring, text, NOW)) == Origin::Stranger), "of long ago");
     }
 
     #[test]
