@@ -68,7 +68,7 @@ impl Completion {
 
     /// The same, with how many of the user's passwords were refused unseen: a sign-in tells of them.
     pub async fn telling(self, user: &User, table: &Table) -> Result<Self, Failure> {
-        let refused = if self.is_sign_in() { Refused::untold(user, table).await? } else { Refused::default() };
+        let refused = if self.is_sign_in() { Refused::untold(user, table, self.now).await? } else { Refused::default() };
         Ok(Self { refused, ..self })
     }
 

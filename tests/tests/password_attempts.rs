@@ -2,6 +2,7 @@
 //! what is refused counts where it comes from and is told, and nobody's names are treated alike.
 
 use futures_util::future::join_all;
+use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::dynamo::{Key, Write, keys};
@@ -371,6 +372,31 @@ async fn fifty_that_are_refused_while_their_user_signs_in_are_told_once_each() {
     let item = world.stack.table().get(keys::name_refused(world.account.parse().unwrap(), "ann")).await.unwrap().unwrap();
     assert_eq!(item["refused"].as_n().unwrap().parse::<i64>().unwrap(), numbers);
     assert!(usize::try_from(numbers).unwrap() > refused, "{numbers} of {refused} and one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_while_a_number_is_told_is_told_at_the_next_sign_in_and_the_next_series_begins_with_its_first() {
+    // Once the count is read: before the try is counted, and before the sign-in is written.
+    for held in [1, 2] {
+        let (world, ann) = ann_at_home().await;
+        flood(&world, "ann", 1).await;
+        let gate = world.stack.faults().hold(Service::Dynamodb, held);
+        let meanwhile = async {
+            gate.arrived().await;
+            for _ in 0..3 {
+                let _ = world.at(AWAY).login("ann", WRONG).await.refused(429, "too-many-attempts");
+            }
+            gate.let_go();
+        };
+        let (signed_in, ()) = tokio::join!(world.at(HOME).login("ann", PASSWORD), meanwhile);
+        let _ = signed_in.expect(200);
+        assert_eq!(told(&world, &ann.id).await, [Value::Null, json!(1)], "{held}");
+        let _ = sign_in_by_link(&world, &ann).await.expect(200);
+        assert_eq!(told(&world, &ann.id).await, [Value::Null, json!(1), json!(3)], "{held}");
+        flood(&world, "ann", 2).await;
+        let _ = sign_in_by_link(&world, &ann).await.expect(200);
+        assert_eq!(told(&world, &ann.id).await, [Value::Null, json!(1), json!(3), Value::Null, json!(2)], "{held}");
+    }
 }
 
 #[tokio::test]

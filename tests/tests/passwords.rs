@@ -1,5 +1,7 @@
 //! A forgotten password: everybody is answered alike; a mailed link, the second factor, and a new password.
 
+use std::time::Instant;
+
 use futures_util::future::join_all;
 use local::{Mode, Service};
 use reqwest::Method;
@@ -202,6 +204,24 @@ async fn of_the_links_of_a_name_half_is_kept_for_known_addresses_and_strangers_h
         assert_eq!(let_through(&world, HOME, "ann").await, kept, "after {minutes} minutes");
         assert_eq!(let_through(&world, HOME, "nobody").await, 0);
         world.advance(600);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_because_of_the_name_comes_no_sooner_than_a_link() {
+    let world = World::new().await;
+    let _ = world.user("ann", json!({})).await;
+    for username in ["ann", "nobody"] {
+        // Those that lose the race are refused once they are counted, and the one after them as soon as it is read.
+        let timed = async || {
+            #[expect(clippy::disallowed_methods, reason = "how long somebody waits, and not what time it is")]
+            let began = Instant::now();
+            (forget_at(&world, HOME, username).await.status, began.elapsed().as_millis() >= 2_000)
+        };
+        let mut answers = join_all((0..8).map(|_| timed())).await;
+        answers.push(timed().await);
+        answers.sort_unstable();
+        assert_eq!(answers, [vec![(202, true); 5], vec![(429, true); 4]].concat(), "{username}");
     }
 }
 

@@ -99,7 +99,7 @@ impl Attempt {
         };
         let refused = match &self.first {
             First::Password(Password { refused, .. }) => *refused,
-            First::IdToken { .. } => Refused::untold(user, &app.table).await?,
+            First::IdToken { .. } => Refused::untold(user, &app.table, self.now).await?,
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, update.when("#disabled = :no").value("no", false));

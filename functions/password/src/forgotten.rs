@@ -3,7 +3,8 @@
 //! Whom a link does not lead on, for want of a factor that may follow it, is mailed whom to ask instead.
 //!
 //! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and it comes when [`FLOOR`] is over:
-//! not when a mail was sent, which takes longer than sending none. Where too little of it is left, the mail is not begun: it is owed, and
+//! not when a mail was sent, which takes longer than sending none. A refusal because of the name comes then as well, since what led to it
+//! takes longer for a name that somebody has. Where too little of it is left, the mail is not begun: it is owed, and
 //! the clean-up sends it. One that was begun is never broken off: it would be claimed by nobody who is at it, or go twice.
 //!
 //! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for everybody, in the transaction that counts
@@ -66,6 +67,8 @@ enum Done {
     Before(Reply),
     /// It is carried out, but for the mail that is owed here.
     Now(Option<Key>),
+    /// The name has had its share, or the address had by the time that it was counted.
+    Full(Problem),
 }
 
 pub async fn handle(state: &State, call: &Call) -> Outcome {
@@ -76,13 +79,16 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     }
     #[expect(clippy::disallowed_methods, reason = "how long somebody waits, and not what time it is")]
     let began = Instant::now();
-    let mail = match owe(state, call, &request).await? {
+    let answer = match owe(state, call, &request).await? {
         Done::Before(reply) => return Ok(reply),
-        Done::Now(mail) => mail,
+        Done::Now(mail) => {
+            owed::deliver_all(&state.app, &state.courier, mail.filter(|_| may_send(began.elapsed()))).await;
+            Ok(Reply::json(202, &Response::of_everybody()))
+        }
+        Done::Full(problem) => Err(problem),
     };
-    owed::deliver_all(&state.app, &state.courier, mail.filter(|_| may_send(began.elapsed()))).await;
     tokio::time::sleep_until(began + answered_after(began.elapsed())).await;
-    Ok(Reply::json(202, &Response::of_everybody()))
+    answer
 }
 
 /// Whether a mail is begun when so much time has gone by.
@@ -105,6 +111,7 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
         let case = match Case::read(state, call, request, key.as_ref()).await? {
             Known::Answered(reply) => return Ok(Done::Before(reply)),
             Known::Open(case) => case,
+            Known::Full(problem) => return Ok(Done::Full(problem)),
             Known::Moved => {
                 patience.wait(&app.entropy).await?;
                 continue;
@@ -123,7 +130,10 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
         let same =
             key.is_some() && matches!(&failure, Failure::Condition(reasons) if reasons.last().is_some_and(Option::is_some));
         if !same {
-            limits = case.limits(&failure, &limits)?;
+            limits = match case.limits(&failure, &limits) {
+                Ok(limits) => limits,
+                Err(problem) => return Ok(Done::Full(problem)),
+            };
         }
         patience.wait(&app.entropy).await?;
     }

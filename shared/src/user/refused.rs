@@ -7,8 +7,9 @@
 //! completes a sign-in. It ends the series. [`TOLD_MAX`] an hour, what is more waits for the next.
 //! Names that nobody has are treated alike: nobody signs in with one, so that the first is all that is told.
 //!
-//! A password's count is read before the password is compared. Any other way reads it only where the user's item says that there may be
-//! something to tell ([`Refused::untold`]): a sign-in waits for nothing otherwise.
+//! What is refused between the moment in which a sign-in reads the count and the moment in which it tells it, is told at the one after.
+//! So the count is looked at for as long as it can stand after the last entry; a sign-in of whom no password was refused within that
+//! time waits for nothing ([`Refused::untold`]). A password's count is read before the password is compared.
 
 use serde::{Deserialize, Serialize};
 
@@ -67,8 +68,8 @@ impl Refused {
     }
 
     /// How many were refused of a user's name, where the user's item says that it may be more than was told; none otherwise.
-    pub async fn untold(user: &User, table: &Table) -> Result<Self, Failure> {
-        if !user.refusals.may_owe() {
+    pub async fn untold(user: &User, table: &Table, now: Timestamp) -> Result<Self, Failure> {
+        if !user.refusals.may_owe(now) {
             return Ok(Self::default());
         }
         let item = table.get(keys::name_refused(user.account, &user.username)).await?;
@@ -97,15 +98,17 @@ impl Told {
         refused.count.saturating_sub(told)
     }
 
-    /// Whether there may be some that were not told: a series is open, or the hour had no room to open one.
-    const fn may_owe(&self) -> bool {
-        self.is_open || self.at.len() >= TOLD_MAX.quota
+    /// Whether there may be some that were not told. A count stands no longer after its last than the user's item was told of it.
+    fn may_owe(&self, now: Timestamp) -> bool {
+        self.at.first().is_some_and(|at| at.plus(REMEMBERED) > now)
     }
 
-    /// What stands there once the first of a series is told, if it is told: what is refused next is the first, and the hour has room.
+    /// What stands there once the first of a series is told, if it is told: no series is open, and the hour has room.
+    ///
+    /// Some may be untold where none is open: they were refused while their number was told.
     pub fn first(&self, refused: &Refused, now: Timestamp) -> Option<Self> {
-        let told = self.with_entry(now).filter(|_| self.untold(refused) == 0)?;
-        Some(Self { is_open: true, ..told })
+        let is_first = !self.is_open || self.untold(refused) == 0;
+        self.with_entry(now).filter(|_| is_first).map(|told| Self { is_open: true, ..told })
     }
 
     /// What stands there once the number is told, and the number, if there is one to tell and the hour has room.
@@ -141,12 +144,22 @@ mod tests {
     fn the_first_is_told_and_then_their_number() {
         let told = Told::default().first(&Refused::default(), NOW).unwrap();
         assert_eq!((told.first(&refused(1), NOW), told.first(&refused(7), NOW)), (None, None), "the second is not the first");
-        assert!(told.may_owe() && !Told::default().may_owe());
+        assert!(told.may_owe(NOW) && !told.may_owe(NOW.plus(REMEMBERED)) && !Told::default().may_owe(NOW));
         let (told, number) = told.number(&refused(7), NOW).unwrap();
-        assert!(!told.may_owe());
         assert_eq!((number, told.number(&refused(7), NOW)), (7, None));
         let told = told.first(&refused(7), NOW).unwrap();
         assert_eq!(told.number(&refused(9), NOW).map(|(_, number)| number), Some(2));
+    }
+
+    #[test]
+    fn what_is_refused_while_a_number_is_told_is_looked_for_and_keeps_no_first_from_being_told() {
+        let told = Told::default().first(&Refused::default(), NOW).unwrap();
+        // Nine stand by the time that seven are told.
+        let (told, _) = told.number(&refused(7), NOW).unwrap();
+        assert!(told.may_owe(NOW));
+        let told = told.first(&refused(9), NOW).unwrap();
+        assert_eq!(told.first(&refused(10), NOW), None);
+        assert_eq!(told.number(&refused(12), NOW).map(|(_, number)| number), Some(5));
     }
 
     #[test]
@@ -167,7 +180,7 @@ mod tests {
             told = told.number(&refused(count), NOW).unwrap().0;
         }
         assert_eq!((told.first(&refused(count), NOW), told.number(&refused(count + 3), NOW)), (None, None));
-        assert!(told.may_owe(), "what had no room is looked for");
+        assert!(told.may_owe(NOW), "what had no room is looked for");
         let later = NOW.plus(Span::hours(1));
         assert_eq!(told.number(&refused(count + 3), later).map(|(_, number)| number), Some(3), "nothing is lost");
     }

@@ -3,7 +3,7 @@
 //! | counter | limit | stands at | who can fill it | who suffers |
 //! | --- | --- | --- | --- | --- |
 //! | the name's | [`FORGOTTEN`] | `NAME#…`, `SENDS` | whoever knows the username: not the kept part | the user, at an address that nobody knows |
-//! | the account's, for a mailbox that its user has not proved | the same | `DESTINATION#…`, `LINKS#<account>` | whoever knows the usernames of those of whom the account says that it is theirs | these, each but for the kept part |
+//! | the account's, for a mailbox that its user has not proved | the same | `DESTINATION#…`, `LINKS#<account>` | whoever knows the usernames of those of whom the account says that it is theirs | these, but for the kept part, which is one for all of them |
 //! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `LINKS` | whoever asks from it | who shares it |
 //!
 //! A mailbox is mailed no more than these let through. One that its user has proved is counted by that user's name alone: no other name
@@ -44,6 +44,8 @@ pub enum Known {
     Answered(Reply),
     /// It is to be decided.
     Open(Box<Case>),
+    /// The name has had its share: that comes no sooner than any other answer about a name.
+    Full(Problem),
     /// What was read is not of one moment: it is to be read again.
     Moved,
 }
@@ -166,7 +168,7 @@ impl Case {
         let keyring = state.app.keyrings.current(now).await;
         let asker = asker(&subject, &Source::of(subject.id(), call.source, &keyring, now)?);
         if let Some(full) = FORGOTTEN.full_until(&found.sends_of_name, asker, now) {
-            return refused(state, key, full, now).await;
+            return refused(state, key, full, now).await.or_else(|problem| Ok(Known::Full(problem)));
         }
         let Found { account, credential, .. } = found;
         let settings = match &account {
