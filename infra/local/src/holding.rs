@@ -5,7 +5,7 @@
 //! conflicts with a transaction that writes it; so does an item of another transaction, and of a `TransactGetItems`. Reads by
 //! `GetItem`, `BatchGetItem` and `Query` do not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ struct State {
     standing: Option<Duration>,
     /// The token of the transaction that holds each item.
     held: HashMap<String, String>,
+    /// The tokens of transactions that have held their items and are over: whoever asks again is told their outcome at once.
+    over: HashSet<String>,
     conflicts: u32,
 }
 
@@ -45,6 +47,7 @@ pub(crate) enum Met {
 pub(crate) struct Hold {
     holdings: Holdings,
     items: Vec<String>,
+    token: String,
     /// How long it takes.
     pub lasting: Duration,
 }
@@ -90,9 +93,9 @@ impl Holdings {
             state.conflicts += 1;
             return Met::Conflict(places);
         }
-        let Some(lasting) = lasting else { return Met::Nothing };
+        let Some(lasting) = lasting.filter(|_| !state.over.contains(&token)) else { return Met::Nothing };
         state.held.extend(items.iter().map(|item| (item.clone(), token.clone())));
-        Met::Held(Hold { holdings: self.clone(), items, lasting })
+        Met::Held(Hold { holdings: self.clone(), items, token, lasting })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -105,6 +108,9 @@ impl Drop for Hold {
         let mut state = self.holdings.state();
         for item in &self.items {
             state.held.remove(item);
+        }
+        if !self.token.is_empty() {
+            state.over.insert(std::mem::take(&mut self.token));
         }
     }
 }
@@ -191,7 +197,7 @@ mod tests {
         assert!(matches!(holdings.meet(&transaction("one", &["a"]), None), Met::UnderWay));
         assert_eq!((hold.lasting, holdings.take_conflicts()), (Duration::from_secs(1), 0));
         drop(hold);
-        holdings.end();
-        assert!(matches!(holdings.meet(&transaction("one", &["a"]), None), Met::Nothing));
+        assert!(matches!(holdings.meet(&transaction("one", &["a"]), None), Met::Nothing), "its outcome is known");
+        assert!(matches!(holdings.meet(&transaction("two", &["a"]), None), Met::Held(_)));
     }
 }
