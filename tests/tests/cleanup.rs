@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::clock::{Span, Timestamp};
 use shared::dynamo::{Key, Write, keys};
 use tests::agreements::{agreement, clean, complete, open_last, person, quota, send_with, with_kba};
-use tests::{PASSWORD, World};
+use tests::{PASSWORD, Person, World};
 
 /// Ten items of each of the eight shards.
 const TEN_EACH: Batch = Batch { items_max: 80, page: 50, until: Timestamp::from_millis(i64::MAX) };
@@ -203,21 +203,27 @@ fn before_the_read(world: &World, shard: &str) -> u32 {
     u32::try_from((own - first).rem_euclid(8)).unwrap() + 1
 }
 
+/// A sweep that is about to read the only item that is due, a user, when `meanwhile` happens.
+async fn swept_while(world: &World, user: &Person, meanwhile: impl Future<Output = ()>) -> Report {
+    let shard = keys::user(user.id.parse().unwrap()).due_shard();
+    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(world, &shard));
+    let held = async {
+        gate.arrived().await;
+        meanwhile.await;
+        gate.let_go();
+    };
+    let (report, ()) = tokio::join!(swept(world), held);
+    assert_eq!(gate.operation(), Some("GetItem"));
+    report
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_challenge_that_is_opened_while_another_is_removed_is_removed_in_its_turn() {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
     let _ = world.challenge(&ann).await;
     world.advance(601);
-    let shard = keys::user(ann.id.parse().unwrap()).due_shard();
-    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(&world, &shard));
-    let meanwhile = async {
-        gate.arrived().await;
-        let _ = world.challenge(&ann).await;
-        gate.let_go();
-    };
-    let (first, ()) = tokio::join!(swept(&world), meanwhile);
-    assert_eq!(gate.operation(), Some("GetItem"));
+    let first = swept_while(&world, &ann, async { drop(world.challenge(&ann).await) }).await;
     // What was read has changed, and is read anew: the sign-in has removed the one that was over.
     assert_eq!((first.challenges, first.rescheduled, first.left, first.failed), (0, 1, 0, 0));
     world.advance(600);
@@ -232,16 +238,11 @@ async fn a_challenge_that_is_opened_while_an_app_is_given_up_is_removed_in_its_t
     let token = world.opened("ann").await.text("access_token");
     let _ = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
     world.advance(601);
-    let shard = keys::user(ann.id.parse().unwrap()).due_shard();
-    let gate = world.stack.faults().hold(Service::Dynamodb, before_the_read(&world, &shard));
     let meanwhile = async {
-        gate.arrived().await;
         let body = json!({"account": world.account, "username": "ann", "password": PASSWORD, "second_factor": true});
         let _ = world.post("/v1/login", body).await.expect(200).text("challenge");
-        gate.let_go();
     };
-    let (first, ()) = tokio::join!(swept(&world), meanwhile);
-    assert_eq!(gate.operation(), Some("GetItem"));
+    let first = swept_while(&world, &ann, meanwhile).await;
     // What was read has changed, and is read anew.
     assert_eq!((first.enrolments, first.challenges, first.left, first.failed), (1, 0, 0, 0));
     world.advance(600);

@@ -55,11 +55,13 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     };
     let (mut who, mut patience, mut proved) = (read_user().await?, Patience::default(), None);
     if let Some(Passwords { new, current }) = passwords {
-        proved = current_password::prove(app, call, &who.user, &keyring, &current).await?;
-        while proved.is_none() {
+        loop {
+            proved = current_password::prove(app, call, &who.user, &keyring, &current).await?;
+            if proved.is_some() {
+                break;
+            }
             patience.wait(&app.entropy).await.map_err(contended)?;
             who = read_user().await?;
-            proved = current_password::prove(app, call, &who.user, &keyring, &current).await?;
         }
         change.hash(Member::Set(new), &app.entropy).await?;
     }

@@ -126,10 +126,7 @@ impl Outcome {
     pub fn but_for_counts(&self) -> Self {
         let answers = self.answers.clone().map(|answer| Answered { body: String::new(), ..answer });
         let is_count = |line: &str| line.contains("pk: NAME#") && line.contains(" failures: ");
-        let lines = self
-            .table
-            .iter()
-            .filter(|(line, _)| !line.contains("pk: AUDIT#") && !line.contains("pk: SOURCE#") && !is_count(line));
+        let lines = self.table.iter().filter(|(line, _)| !line.contains("pk: AUDIT#") && !is_count(line));
         Self { answers, table: lines.map(|(line, number)| (without_counts(line), *number)).collect(), sent: self.sent.clone() }
     }
 
