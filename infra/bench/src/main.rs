@@ -83,7 +83,7 @@ enum Command {
         /// How many clients at once
         #[arg(long, default_value_t = 20)]
         clients: u32,
-        /// For how many seconds at most: then it is over, however many requests there were
+        /// Within how many seconds: then it is over, and has failed where fewer requests were reached
         #[arg(long, value_name = "SECONDS")]
         within: Option<u64>,
         /// Where the history is written, a line of JSON for each request and each message: to look into a finding

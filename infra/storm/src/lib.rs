@@ -53,7 +53,7 @@ pub struct Forecast {
     pub operations: usize,
     /// How many clients at once.
     pub clients: u32,
-    /// For how long at most: then it is over, however many requests there were.
+    /// Within how long: then it is over, and was no such storm where fewer requests were reached.
     pub within: Option<Duration>,
 }
 
@@ -110,22 +110,30 @@ pub async fn run(scene: Scene, forecast: Forecast) -> Result<Outcome, Stranded> 
     };
     place.ground.open(&desk("operator", u64::MAX / 2)).await?;
     place.sky.start();
-    go(&desk, forecast, &place.log).await;
+    let reached = go(&desk, forecast, &place.log).await;
     let struck = place.sky.clear();
     aftermath::settle(&desk("auditor", u64::MAX / 2 + 1)).await?;
     let history = place.log.take();
     serving.abort();
     reading.abort();
-    Ok(Outcome::of(forecast, history, struck))
+    Ok(Outcome::of(forecast, reached, history, struck))
 }
 
-/// Lets the clients go until there were as many requests as were wanted, or time is up.
-async fn go(desk: &impl Fn(&'static str, u64) -> Desk, forecast: Forecast, log: &Log) {
+/// Lets the clients go until there were as many requests as were wanted, or time is up; answers with how many there were.
+async fn go(desk: &impl Fn(&'static str, u64) -> Desk, forecast: Forecast, log: &Log) -> usize {
     let clients = clients::go(desk, forecast.clients);
     tokio::pin!(clients);
-    let Some(within) = forecast.within else { return clients.await };
-    if tokio::time::timeout(within, &mut clients).await.is_err() {
-        log.end();
-        clients.await;
+    let time_is_up = async {
+        match forecast.within {
+            Some(within) => tokio::time::sleep(within).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = &mut clients => return log.len(),
+        () = time_is_up => log.end(),
     }
+    let reached = log.len();
+    clients.await;
+    reached
 }

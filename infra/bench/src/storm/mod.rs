@@ -19,7 +19,7 @@ use crate::bootstraps::{Bootstraps, FUNCTIONS};
 use crate::report::say;
 use crate::stopwatch::Stopwatch;
 
-/// Goes through it, and writes its history to `file` if that is wanted. Whether every promise was kept.
+/// Goes through it, and writes its history to `file` if that is wanted. Whether every promise was kept, in as many requests as were forecast.
 pub(crate) async fn run(forecast: Forecast, bootstraps: Option<&Path>, file: Option<&Path>) -> Result<bool, Fault> {
     let watch = Stopwatch::start();
     let outcome = match bootstraps {
