@@ -304,7 +304,8 @@ async fn sign_in_by_link(world: &World, person: &Person) -> Answer {
 
 /// A sign-in from home by an ID token, with the second factor where one is asked for.
 async fn sign_in_by_token(world: &World, issuer: &Issuer, subject: &str) -> Answer {
-    let body = json!({"account": world.account, "id_token": issuer.token(subject).await});
+    let claims = issuer.claims_at(subject, world.stack.clock().now().as_secs());
+    let body = json!({"account": world.account, "id_token": issuer.sign(json!({}), claims).await});
     let answer = world.at(HOME).post("/v1/login", body).await.expect(200);
     if answer.body["status"] == "authenticated" {
         return answer;
@@ -338,6 +339,65 @@ async fn a_sign_in_tells_the_number_and_ends_the_series_by_whichever_way_it_is()
             assert_eq!(told(&world, &person.id).await, expected, "by a token: {by_token}");
         }
     }
+}
+
+/// Strangers' passwords are refused for a month and more, one a day: the count beside the name lives on, and the series' first is long ago.
+async fn siege(world: &World, username: &str) {
+    has_failed(world, username, false, 49).await;
+    wrong(world, AWAY, username, 1).await;
+    for day in 0..32 {
+        if day > 0 {
+            world.advance(86_400);
+        }
+        let _ = world.at(AWAY).login(username, WRONG).await.refused(429, "too-many-attempts");
+    }
+    let _ = tests::agreements::clean(world).await;
+}
+
+#[tokio::test]
+async fn a_series_that_goes_on_for_longer_than_a_month_is_told_and_ended_by_whichever_way_the_sign_in_is() {
+    let world = World::of_many_places().await;
+    let issuer = Issuer::of(&world, ISSUER).await;
+    let ann = world.user("ann", json!({"sso_subject": "a"})).await;
+    let ben = world.user("ben", json!({"sso_subject": "b", "kind": "internal"})).await;
+    // One of them needs no second factor beside a token.
+    let _ = world.settings(json!({"second_factor": {"internal_required": false}})).await;
+    for (person, subject) in [(&ann, "a"), (&ben, "b")] {
+        let mut expected = Vec::new();
+        for by_token in [false, true, false, true] {
+            siege(&world, &person.username).await;
+            expected.push(Value::Null);
+            assert_eq!(told(&world, &person.id).await, expected, "the first of a series");
+            let done =
+                if by_token { sign_in_by_token(&world, &issuer, subject).await } else { sign_in_by_link(&world, person).await };
+            assert_eq!(done.expect(200).body["status"], "authenticated");
+            expected.push(json!(32));
+            assert_eq!(told(&world, &person.id).await, expected, "by a token: {by_token}");
+        }
+    }
+}
+
+/// Nobody signed in for as long as the count stood: nothing is left to be told, and no sign-in looks for it again.
+#[tokio::test]
+async fn a_series_whose_count_has_gone_is_ended_by_the_next_sign_in() {
+    let (world, ann) = ann_at_home().await;
+    let refusals = async || {
+        let item = world.stack.table().get(keys::user(ann.id.parse().unwrap())).await.unwrap().unwrap();
+        shared::dynamo::read::<Value>(item).unwrap()["refusals"].clone()
+    };
+    flood(&world, "ann", 3).await;
+    assert_eq!(refusals().await["is_open"], true);
+    // In the last hour of it a first that was told just now could be unseen.
+    for (wait, is_open) in [(30 * 86_400 + 3_599, true), (1, false)] {
+        world.advance(wait);
+        let _ = tests::agreements::clean(&world).await;
+        let _ = sign_in_by_link(&world, &ann).await.expect(200);
+        assert_eq!(refusals().await.get("is_open").is_some(), is_open);
+    }
+    assert_eq!(told(&world, &ann.id).await, [Value::Null]);
+    flood(&world, "ann", 2).await;
+    let _ = sign_in_by_link(&world, &ann).await.expect(200);
+    assert_eq!(told(&world, &ann.id).await, [Value::Null, Value::Null, json!(2)]);
 }
 
 #[tokio::test]

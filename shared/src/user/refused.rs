@@ -8,8 +8,10 @@
 //! Names that nobody has are treated alike: nobody signs in with one, so that the first is all that is told.
 //!
 //! What is refused between the moment in which a sign-in reads the count and the moment in which it tells it, is told at the one after.
-//! So the count is looked at for as long as it can stand after the last entry; a sign-in of whom no password was refused within that
-//! time waits for nothing ([`Refused::untold`]). A password's count is read before the password is compared.
+//! So the count is looked at for as long as a series is open, which each that is refused may prolong, and else for as long as it can stand
+//! after the last entry; a sign-in of whom no password was refused within that time waits for nothing ([`Refused::untold`]). A series whose
+//! count has gone, because nobody signed in for as long as it stood, is ended with nothing to tell. A password's count is read before the
+//! password is compared.
 
 use serde::{Deserialize, Serialize};
 
@@ -80,9 +82,16 @@ impl Refused {
 impl User {
     /// Adds to an update of the user's item that so many as were refused are told, and the entry that tells it, if there is anything to tell.
     pub fn tell_refused(&self, update: Write, refused: &Refused, now: Timestamp) -> Result<(Write, Option<Event>), Failure> {
-        let Some((told, number)) = self.refusals.number(refused, now) else { return Ok((update, None)) };
-        let event = Event::new(Action::PasswordRefused, Actor::System).failed().with("refused", number);
-        Ok((told.write(update)?, Some(event)))
+        let event = |number| Event::new(Action::PasswordRefused, Actor::System).failed().with("refused", number);
+        let (told, event) = match self.refusals.number(refused, now) {
+            Some((told, number)) => (Some(told), Some(event(number))),
+            None => (self.refusals.ended(refused, now), None),
+        };
+        let update = match told {
+            Some(told) => told.write(update)?,
+            None => update,
+        };
+        Ok((update, event))
     }
 }
 
@@ -98,9 +107,21 @@ impl Told {
         refused.count.saturating_sub(told)
     }
 
-    /// Whether there may be some that were not told. A count stands no longer after its last than the user's item was told of it.
+    /// Whether there may be some that were not told.
     fn may_owe(&self, now: Timestamp) -> bool {
-        self.at.first().is_some_and(|at| at.plus(REMEMBERED) > now)
+        self.is_open || self.is_recent(now)
+    }
+
+    /// Whether what was refused after the latest entry, and opened no series, can still stand: within the hour there may have been no room.
+    fn is_recent(&self, now: Timestamp) -> bool {
+        self.at.first().is_some_and(|at| at.plus(TOLD_MAX.span).plus(REMEMBERED) > now)
+    }
+
+    /// What stands there once a series is ended whose count has gone. What was read may be older than a first that has just been told, so
+    /// that none ends before its count could go.
+    fn ended(&self, refused: &Refused, now: Timestamp) -> Option<Self> {
+        let is_over = self.is_open && self.untold(refused) == 0 && !self.is_recent(now);
+        is_over.then(|| Self { is_open: false, ..self.clone() })
     }
 
     /// What stands there once the first of a series is told, if it is told: no series is open, and the hour has room.
@@ -144,11 +165,31 @@ mod tests {
     fn the_first_is_told_and_then_their_number() {
         let told = Told::default().first(&Refused::default(), NOW).unwrap();
         assert_eq!((told.first(&refused(1), NOW), told.first(&refused(7), NOW)), (None, None), "the second is not the first");
-        assert!(told.may_owe(NOW) && !told.may_owe(NOW.plus(REMEMBERED)) && !Told::default().may_owe(NOW));
         let (told, number) = told.number(&refused(7), NOW).unwrap();
         assert_eq!((number, told.number(&refused(7), NOW)), (7, None));
         let told = told.first(&refused(7), NOW).unwrap();
         assert_eq!(told.number(&refused(9), NOW).map(|(_, number)| number), Some(2));
+    }
+
+    #[test]
+    fn an_open_series_is_looked_at_for_as_long_as_it_is_open_and_another_while_its_count_can_stand() {
+        let over = NOW.plus(TOLD_MAX.span).plus(REMEMBERED);
+        let open = Told::default().first(&Refused::default(), NOW).unwrap();
+        let (told, _) = open.number(&refused(7), NOW).unwrap();
+        for (moment, owes) in [(over.minus(Span::seconds(1)), true), (over, false)] {
+            assert_eq!((open.may_owe(moment), told.may_owe(moment), Told::default().may_owe(moment)), (true, owes, false));
+        }
+    }
+
+    #[test]
+    fn a_series_is_ended_with_nothing_to_tell_once_its_count_has_gone() {
+        let over = NOW.plus(TOLD_MAX.span).plus(REMEMBERED);
+        let open = Told::default().first(&Refused::default(), NOW).unwrap();
+        let gone = Refused::default();
+        assert_eq!(open.ended(&gone, over), Some(Told { is_open: false, ..open.clone() }));
+        assert_eq!(open.ended(&gone, over.minus(Span::seconds(1))), None, "what was read may be older than the first");
+        assert_eq!(open.ended(&refused(7), over), None, "there is something to tell");
+        assert_eq!(Told { is_open: false, ..open }.ended(&gone, over), None);
     }
 
     #[test]
