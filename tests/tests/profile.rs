@@ -3,6 +3,7 @@
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::dynamo::keys;
 use tests::contacts::{messages, recipients};
 use tests::{Answer, PASSWORD, World};
 
@@ -115,4 +116,54 @@ async fn of_two_new_passwords_with_the_same_one_before_one_is_set() {
         }
     }
     panic!("no password is set");
+}
+
+/// How many wrong passwords in a row stand for a username at the addresses that its user is known at.
+async fn wrong_in_a_row(world: &World, username: &str) -> Option<u32> {
+    let key = keys::name_known_failures(world.account.parse().unwrap(), username);
+    let item = world.stack.table().get(key).await.unwrap()?;
+    item["failures"].as_n().unwrap().parse().ok()
+}
+
+/// Held at each of its requests in turn, while an administrator changes the user or the settings so that the new password is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_password_is_no_wrong_one_though_the_change_is_refused() {
+    const NEW: &str = "fourteen chars";
+    for (status, slug) in [(412, "precondition-failed"), (400, "invalid-request")] {
+        let mut ended = 0;
+        for after in 0..20 {
+            let world = World::new().await;
+            let ann = world.user("ann", json!({"kind": "internal"})).await;
+            let token = world.token(&ann).await;
+            for _ in 0..4 {
+                let wrong = json!({"password": NEW, "current_password": "a wrong password"});
+                let _ = patch(&world, &token, wrong).await.refused(401, "invalid-credentials");
+            }
+            let me = world.as_user(&token, Method::GET, "/v1/me", None).await.expect(200);
+            let asked = world.request(Method::PATCH, "/v1/me").bearer_auth(&token);
+            let asked = if status == 412 { asked.header("if-match", me.header("etag").unwrap()) } else { asked };
+            let held = world.stack.faults().hold(Service::Dynamodb, after);
+            let other = async {
+                held.arrived().await;
+                let path = format!("/v1/users/{}", ann.id);
+                let _ = world.backend(Method::PATCH, &path, Some(json!({"locale": "fr"}))).await.expect(200);
+                let _ = world.settings(json!({"second_factor": {"internal_required": status == 412}})).await;
+                held.let_go();
+            };
+            let asked = asked.json(&json!({"password": NEW, "current_password": PASSWORD}));
+            let (answer, ()) = tokio::join!(world.send(asked), other);
+            if answer.status == 200 {
+                assert_eq!(wrong_in_a_row(&world, "ann").await, None, "held after {after}");
+                break;
+            }
+            let _ = answer.refused(status, slug);
+            let told = world.actions(&ann.id).await.contains(&format!("password-changed: {slug}"));
+            match wrong_in_a_row(&world, "ann").await {
+                None => ended += 1,
+                Some(failures) => assert_eq!((failures, told), (4, false), "{slug}, held after {after}: it was not looked at"),
+            }
+            let _ = world.login("ann", PASSWORD).await.expect(200);
+        }
+        assert!(ended > 0, "{slug}: after the password was right");
+    }
 }

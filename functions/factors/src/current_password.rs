@@ -3,8 +3,10 @@
 use shared::app::App;
 use shared::audit::{Action, Actor, Event};
 use shared::config::source_key;
-use shared::dynamo::{keys, read};
+use shared::dynamo::{Failure, Patience, Write, keys, read};
+use shared::http::refusals::contended;
 use shared::http::{Call, Problem, Slug, refusals};
+use shared::ids::UserId;
 use shared::keyring::Keyring;
 use shared::rejection::{Rejection, lockout, refuse_source};
 use shared::secret::Secret;
@@ -15,8 +17,50 @@ use shared::user::refused::Refused;
 use shared::user::subject::Subject;
 use shared::user::{User, password};
 
-/// Compares `shown` with the user's password; answers with which of the user's passwords that is, or with nothing where the user was read
-/// before the password was changed: nothing is counted or told of a user that has moved.
+/// A right password. It stands as a wrong one until the password that takes its place is written, or the change is refused.
+#[derive(Debug)]
+pub struct Proved {
+    user: UserId,
+    version: u64,
+    tried: Tried,
+    /// The wrong passwords in a row, this one counted as one.
+    failures: u32,
+}
+
+impl Proved {
+    /// Whether it is this user's password still.
+    pub const fn is_password_of(&self, user: &User) -> bool {
+        self.version == user.password_version
+    }
+
+    /// Ends the wrong ones in a row, where the change is refused with `problem`: a right password is none of them. It does so as long as it
+    /// is the password of the name that it was tried for; the head of the chain says so, as in login.
+    pub async fn refused(&self, app: &App, call: &Call, problem: &Problem) -> Result<(), Problem> {
+        let mut patience = Patience::default();
+        loop {
+            let user: Option<User> = app.table.get(keys::user(self.user)).await?.map(read).transpose()?;
+            let theirs = user.filter(|user| self.is_password_of(user) && user.username == self.tried.username);
+            let Some(user) = theirs else { return Ok(()) };
+            let written = app.table.transact(self.ending(&user, call, problem)?).await;
+            if patience.settled(written, &app.entropy).await.map_err(contended)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// That it ended others is told; where there were none nothing is, so that nobody who knows the password fills the chain.
+    fn ending(&self, user: &User, call: &Call, problem: &Problem) -> Result<Vec<Write>, Failure> {
+        let event = attempted(user, call).with("reason", problem.slug().name());
+        let event = (self.failures > 1).then_some(event);
+        let mut writes = user.change(user.touch(), event, call.arrived_at)?;
+        // Whether strangers have any was not asked.
+        writes.extend(self.tried.end(true));
+        Ok(writes)
+    }
+}
+
+/// Compares `shown` with the user's password; answers with nothing where the user was read before the password was changed: nothing is
+/// counted or told of a user that has moved.
 ///
 /// Who was given no password signs in by other means alone: that the organisation's own issuer is the only way in is its choice, and a
 /// password would be a way round it.
@@ -26,7 +70,7 @@ pub async fn prove(
     user: &User,
     keyring: &Keyring,
     shown: &Secret<String>,
-) -> Result<Option<u64>, Problem> {
+) -> Result<Option<Proved>, Problem> {
     let now = call.arrived_at;
     let wanted = vec![
         keys::name(user.account, &user.username),
@@ -57,10 +101,14 @@ pub async fn prove(
     };
     let typed = Secret::new(password::normalised(shown.expose()).into_owned());
     if password::verify(typed, Some(stored)).await? {
-        return Ok(Some(version));
+        return Ok(Some(Proved { user: user.id, version, tried, failures }));
     }
-    let wrong = Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).failed();
-    let events = std::iter::once(wrong.with("reason", "wrong-password")).chain(lockout(failures, origin, call.source));
+    let wrong = attempted(user, call).with("reason", "wrong-password");
+    let events = std::iter::once(wrong).chain(lockout(failures, origin, call.source));
     let problem = Problem::new(Slug::InvalidCredentials).detail("The current password is wrong.");
     Err(rejection.judged(app, events.collect(), problem).await?)
+}
+
+fn attempted(user: &User, call: &Call) -> Event {
+    Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).failed()
 }

@@ -1,22 +1,26 @@
 //! `PATCH /v1/me`: a user's own password and language. A phone or a mail address is proved first: see [`crate::contact`].
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use shared::account::Locale;
 use shared::audit::Actor;
-use shared::dynamo::Patience;
+use shared::dynamo::{Failure, Patience, Write};
 use shared::http::patch::{Member, given};
 use shared::http::refusals::contended;
 use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
+use shared::keyring::Keyring;
 use shared::me::Response;
 use shared::notice::{self, Notices};
 use shared::secret::Secret;
 use shared::signed_in::{SignedIn, signed_in};
 use shared::user::change::{self, Change};
-use shared::user::fields;
 use shared::user::new_password::NewPassword;
+use shared::user::{User, fields};
 use utoipa::ToSchema;
 
-use crate::{State, current_password};
+use crate::State;
+use crate::current_password::{self, Proved};
 
 /// A JSON Merge Patch of the signed-in user. `null` takes a field away, where there may be none.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,66 +45,112 @@ pub struct Request {
 
 pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
-    let (mut change, passwords) = read(Body::read(call.merge_patch()?)?)?;
-    let if_match = call.if_match()?;
-    let app = &state.app;
-    let now = call.arrived_at;
-    let keyring = app.keyrings.current(now).await;
-    let asked = passwords.as_ref().map(|passwords| passwords.new.clone());
-    // The rules of a password come before its hash, which costs, and are of each user that it is written to.
-    let read_user = async || {
-        let who = signed_in(app, call, &keyring, now).await?;
-        may(&who, if_match, now)?;
-        may_have(&who, asked.as_ref()).map(|()| who)
-    };
-    let (mut who, mut patience, mut proved) = (read_user().await?, Patience::default(), None);
-    if let Some(Passwords { new, current }) = passwords {
+    let (change, passwords) = read(Body::read(call.merge_patch()?)?)?;
+    let (new, current) = passwords.map(|passwords| (passwords.new, passwords.current)).unzip();
+    let keyring = state.app.keyrings.current(call.arrived_at).await;
+    let asked = Asked { state, call, keyring, if_match: call.if_match()?, new };
+    let who = asked.who().await?;
+    let Some(current) = current else { return asked.make(change, who, None).await };
+    let (who, proved) = asked.prove(who, &current).await?;
+    let outcome = asked.make(change, who, Some(&proved)).await;
+    if let Err(problem) = &outcome {
+        proved.refused(&state.app, call, problem).await?;
+    }
+    outcome
+}
+
+/// A request, as far as it is the same whatever the user is by the time that it is written.
+struct Asked<'a> {
+    state: &'a State,
+    call: &'a Call,
+    keyring: Arc<Keyring>,
+    if_match: Option<u64>,
+    /// The new password.
+    new: Option<Secret<String>>,
+}
+
+impl Asked<'_> {
+    /// The user as it stands now, who may be changed so. The rules of a password come before its hash, which costs, and are of each user
+    /// that it is written to.
+    async fn who(&self) -> Result<SignedIn, Problem> {
+        let who = signed_in(&self.state.app, self.call, &self.keyring, self.call.arrived_at).await?;
+        may(&who, self.if_match, self.call.arrived_at)?;
+        may_have(&who, self.new.as_ref()).map(|()| who)
+    }
+
+    /// Holds the password that is shown against the user's.
+    async fn prove(&self, mut who: SignedIn, current: &Secret<String>) -> Result<(SignedIn, Proved), Problem> {
+        let (app, mut patience) = (&self.state.app, Patience::default());
         loop {
-            proved = current_password::prove(app, call, &who.user, &keyring, &current).await?;
-            if proved.is_some() {
-                break;
+            if let Some(proved) = current_password::prove(app, self.call, &who.user, &self.keyring, current).await? {
+                return Ok((who, proved));
             }
             patience.wait(&app.entropy).await.map_err(contended)?;
-            who = read_user().await?;
+            who = self.who().await?;
         }
-        change.hash(Member::Set(new), &app.entropy).await?;
     }
-    let mut notices = Notices::default();
-    loop {
-        let mut patched = change.over(&who.user, None, now);
+
+    /// Makes the change, of the user as it stands.
+    async fn make(&self, mut change: Change, mut who: SignedIn, proved: Option<&Proved>) -> Outcome {
+        let app = &self.state.app;
+        if let Some(new) = &self.new {
+            change.hash(Member::Set(new.clone()), &app.entropy).await?;
+        }
+        let (mut notices, mut patience) = (Notices::default(), Patience::default());
+        loop {
+            let patched = self.patched(&change, &who);
+            let changed = change.names(&who.user, &patched)?;
+            if changed.is_empty() {
+                return Ok(told(who));
+            }
+            let writes = self.writes(&change, &who, (&patched, &changed), &mut notices)?;
+            let written = app.table.transact(writes).await;
+            notices.learn(&written);
+            if patience.settled(written, &app.entropy).await.map_err(contended)? {
+                notices.deliver(app, &self.state.courier).await;
+                return Ok(told(SignedIn { user: patched, ..who }));
+            }
+            who = self.who().await?;
+            // What was shown was another of the user's passwords by now.
+            if proved.is_some_and(|proved| !proved.is_password_of(&who.user)) {
+                return Err(Problem::new(Slug::Conflict).header("retry-after", "1".into()));
+            }
+        }
+    }
+
+    fn patched(&self, change: &Change, who: &SignedIn) -> User {
+        let mut patched = change.over(&who.user, None, self.call.arrived_at);
         if patched.proof_generation != who.user.proof_generation {
             // The token that is shown stays good; every other ends, of whatever time: who changes a password means to be alone.
             patched.spared = Some(who.claims.jti.clone());
         }
-        let changed = change.names(&who.user, &patched)?;
-        if changed.is_empty() {
-            let version = who.user.version;
-            return Ok(Reply::ok(&Response::of(who)).etag(version));
-        }
-        let told = change::told(&changed, &patched);
+        patched
+    }
+
+    fn writes(
+        &self,
+        change: &Change,
+        who: &SignedIn,
+        (patched, changed): (&User, &[&'static str]),
+        notices: &mut Notices,
+    ) -> Result<Vec<Write>, Failure> {
+        let now = self.call.arrived_at;
         let notice = notice::Change {
             before: &who.user,
-            after: &patched,
+            after: patched,
             account: &who.account,
             locale: who.settings.locale,
-            changed: &told,
-            sms_countries: &app.config.sms_countries,
+            changed: &change::told(changed, patched),
+            sms_countries: &self.state.app.config.sms_countries,
         };
-        let event = change::event(&changed, &patched, Actor::User(patched.id)).from(call.source);
-        let writes = change.writes(&who.user, &patched, None, notices.owe(&notice, now)?, event, now)?.writes;
-        let written = app.table.transact(writes).await;
-        notices.learn(&written);
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            notices.deliver(app, &state.courier).await;
-            let version = patched.version;
-            return Ok(Reply::ok(&Response::of(SignedIn { user: patched, ..who })).etag(version));
-        }
-        who = read_user().await?;
-        // What was shown was another of the user's passwords by now.
-        if proved.is_some_and(|version| version != who.user.password_version) {
-            return Err(Problem::new(Slug::Conflict).header("retry-after", "1".into()));
-        }
+        let event = change::event(changed, patched, Actor::User(patched.id)).from(self.call.source);
+        Ok(change.writes(&who.user, patched, None, notices.owe(&notice, now)?, event, now)?.writes)
     }
+}
+
+fn told(who: SignedIn) -> Reply {
+    let version = who.user.version;
+    Reply::ok(&Response::of(who)).etag(version)
 }
 
 /// Whether the user, as it was read, may have the password.
