@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `bootstraps` | the binaries: where they are, how they are built |
+//! | `bootstraps`, `carried` | the binaries: where they are, how they are built; what is not in them |
 //! | `lambda` | the Runtime API, and one environment under it |
 //! | `event` | HTTP API 2.0 events |
 //! | `iam` | the template's policies, enforced |
@@ -17,6 +17,7 @@
 mod agreements;
 mod aws;
 mod bootstraps;
+mod carried;
 mod cases;
 mod cold;
 mod contacts;

@@ -8,6 +8,7 @@ use shared::ids::AccountId;
 
 use crate::Fault;
 use crate::agreements;
+use crate::carried;
 use crate::contacts;
 use crate::event::Event;
 use crate::links;
@@ -29,6 +30,8 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
             say(&format!("FAILED {name}: {why}"));
         }
     };
+    let list = carried::check(&world.bootstraps).err().map(|fault| fault.to_string());
+    check("only what sets a password has the list of common ones", list);
     for case in CASES {
         check(case.name, answered(&mut way, case).await.err().map(|fault| fault.to_string()));
     }
