@@ -49,6 +49,7 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     check("what is overdue", agreements::overdue(&mut way).await.err().map(|fault| fault.to_string()));
     check("an ID token", sso::signed_in(&mut way).await.err().map(|fault| fault.to_string()));
     check("a wrong password of nobody", nobody(&mut way).await.err().map(|fault| fault.to_string()));
+    check("passwords that are refused", guessed(&mut way).await.err().map(|fault| fault.to_string()));
     check("a code with an Idempotency-Key", idempotent(&mut way).await.err().map(|fault| fault.to_string()));
     check("the scheduled clean-up", cleaned(&mut way).await.err().map(|fault| fault.to_string()));
     check("a path that is no route", refused(&mut way).await.err().map(|fault| fault.to_string()));
@@ -202,6 +203,16 @@ async fn nobody(way: &mut Way<'_>) -> Result<(), Fault> {
     let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhIiwic3ViIjoiYiIsImF1ZCI6ImMiLCJleHAiOjEsImlhdCI6MX0.AA";
     let body = json!({ "account": way.world().account, "id_token": token });
     way.ask("login", &Event::post("/v1/login", body)).await?.expect(401).map(drop)
+}
+
+/// Passwords are refused while a code is on its way, and the code tells of them.
+async fn guessed(way: &mut Way<'_>) -> Result<(), Fault> {
+    let (person, challenge, code) = way.code().await?;
+    let wrong = person.login(way.world(), Some("a wrong password"));
+    for status in [401, 401, 401, 401, 401, 429] {
+        way.ask("login", &wrong).await?.expect(status)?;
+    }
+    way.ask("code-verify", &person.verify(&challenge, &code)).await?.expect(200).map(drop)
 }
 
 /// Refused by the sender, sent, and asked for again.
