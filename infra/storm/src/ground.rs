@@ -10,9 +10,12 @@ use shared::entropy::Entropy;
 
 use crate::Stranded;
 use crate::desk::{Ask, Desk};
+use crate::issuer::Issuer;
 
 /// How many accounts people are in; one more is their rivals'.
 const HOMES: usize = 3;
+/// The account that sends no codes by mail: who has a mailbox there and nothing else has no factor yet, or none any more.
+const WITHOUT_MAIL: usize = 2;
 /// Geographic area codes of the United States, in each of which a hundred numbers are set aside for fiction.
 const AREAS: [u16; 60] = [
     201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229, 231, 234, 239, 240,
@@ -58,6 +61,8 @@ pub(crate) struct Ground {
     pub operator: String,
     /// What the provider signs with.
     pub webhook: String,
+    /// Who vouches for people, to every account.
+    pub issuer: Issuer,
     accounts: OnceLock<Vec<Account>>,
     people: Mutex<People>,
     next: AtomicU32,
@@ -65,8 +70,8 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// Bare ground.
-    pub fn new(operator: String, webhook: String) -> Self {
-        Self { operator, webhook, accounts: OnceLock::new(), people: Mutex::default(), next: AtomicU32::new(1) }
+    pub fn new(operator: String, webhook: String, issuer: Issuer) -> Self {
+        Self { operator, webhook, issuer, accounts: OnceLock::new(), people: Mutex::default(), next: AtomicU32::new(1) }
     }
 
     /// Opens the accounts.
@@ -86,8 +91,8 @@ impl Ground {
         let made = desk.ask(keys.by(&self.operator).about(&id).with(json!({"name": "storm", "scopes": SCOPES}))).await;
         let key = made.good("/key").ok_or_else(|| Stranded::new("no key was made"))?;
         let settings = json!({
-            "second_factor": {"methods": {"sms": true, "totp": true, "email": true}},
-            "kba": {"enabled": true}, "links": {"redirect_uris": [PORTAL]},
+            "second_factor": {"methods": {"sms": true, "totp": true, "email": number != WITHOUT_MAIL}},
+            "sso": self.issuer.settings(), "kba": {"enabled": true}, "links": {"redirect_uris": [PORTAL]},
             "contacts": ["ops@storm.example"], "quota": {"low_balance": 20},
         });
         let set = desk.ask(Ask::new("PATCH /v1/settings").by(&key).about(&id).with(settings)).await;
@@ -113,6 +118,11 @@ impl Ground {
     /// The rivals' account.
     pub fn rival(&self) -> Option<Account> {
         self.accounts().last().cloned()
+    }
+
+    /// Whether an account sends codes by mail.
+    pub fn mails_codes(&self, account: &Account) -> bool {
+        self.accounts().get(WITHOUT_MAIL).is_none_or(|without| without.id != account.id)
     }
 
     /// A number that was not given before.
@@ -175,6 +185,11 @@ impl Ground {
 pub(crate) fn phone(number: u32) -> String {
     let place = usize::try_from(number / 100).unwrap_or_default() % AREAS.len();
     format!("+1{}55501{:02}", AREAS.get(place).copied().unwrap_or(202), number % 100)
+}
+
+/// What the issuer knows somebody with this number by.
+pub(crate) fn subject(number: u32) -> String {
+    format!("subject-{number}")
 }
 
 /// The mail address of somebody with this number.

@@ -125,10 +125,14 @@ impl Call {
         !self.was_refused()
     }
 
+    /// What a sign-in has come to, of an answer that tells it: of a first factor that was set up, beside what else is told.
+    pub fn leads_to(&self) -> &str {
+        self.told("/status").or_else(|| self.told("/authenticated/status")).unwrap_or_default()
+    }
+
     /// Whether it is answered that somebody is let in: signed in, handed on to a portal, or let set a password.
     pub fn lets_in(&self) -> bool {
-        let status = self.told("/status").unwrap_or_default();
-        self.status() == 200 && matches!(status, "authenticated" | "redirect" | "new_password_required")
+        self.status() == 200 && matches!(self.leads_to(), "authenticated" | "redirect" | "new_password_required")
     }
 
     /// Whether its answer had come before `other` was asked.

@@ -7,6 +7,7 @@
 //! | `front` | the front door: HTTP, addresses, workers that die, and time, which passes between requests |
 //! | `sky` | the weather: what goes wrong, for how long |
 //! | `ground` | the accounts, and who is there |
+//! | `issuer` | the accounts' issuer of ID tokens |
 //! | `clients` | who asks, and for what |
 //! | `desk`, `log` | how a client asks, and how that is written down |
 //! | `history` | what was asked and answered |
@@ -20,6 +21,7 @@ mod desk;
 mod front;
 mod ground;
 pub mod history;
+mod issuer;
 pub mod judge;
 mod log;
 mod outcome;
@@ -33,6 +35,7 @@ use std::time::Duration;
 use desk::{Desk, Place};
 use front::Front;
 use ground::Ground;
+use issuer::Issuer;
 use log::Log;
 use reqwest::Client;
 use shared::entropy::Entropy;
@@ -102,7 +105,8 @@ pub async fn run(scene: Scene, forecast: Forecast) -> Result<Outcome, Stranded> 
     let reading = tokio::spawn(log.clone().read_mail(outbox.follow()));
     let (front, serving) = Front::open(listener, service, clock);
     let http = Client::builder().no_proxy().build().map_err(|error| Stranded::new(error.to_string()))?;
-    let (sky, ground) = (Sky::new(faults, forecast.seed), Ground::new(operator, webhook));
+    let issuer = Issuer::start(log.now(), &Entropy::system()).await?;
+    let (sky, ground) = (Sky::new(faults, forecast.seed), Ground::new(operator, webhook, issuer));
     let place = Arc::new(Place { log, front, sky, ground, base_url: format!("http://{address}"), http, stage: RwLock::new(()) });
     let desk = |who, number: u64| {
         let seed = forecast.seed ^ number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use local::{Mode, Service};
+use shared::http::routes::{ROUTES, Route};
 
 use crate::Forecast;
 use crate::desk::name_of;
@@ -68,6 +69,12 @@ impl Outcome {
         self.reached >= self.forecast.operations
     }
 
+    /// The routes that nobody succeeded with: the rarest take a storm of some size.
+    pub fn unserved(&self) -> Vec<String> {
+        let served = |key: &str| self.done.keys().any(|(route, status)| *route == key && (200..300).contains(status));
+        ROUTES.iter().map(Route::key).filter(|key| !served(key)).collect()
+    }
+
     /// How often a promise was broken.
     pub fn count(&self, promise: Promise) -> usize {
         self.findings.iter().filter(|finding| finding.promise == promise).count()
@@ -86,6 +93,7 @@ impl fmt::Display for Outcome {
         for (route, answers) in routes {
             writeln!(f, "  {route}  {}", answers.join(", "))?;
         }
+        writeln!(f, "routes that nobody was served by: {}", self.unserved().join(", "))?;
         let struck =
             self.struck.iter().map(|((service, mode), count)| format!("{count} {} {mode:?}", name_of(*service)).to_lowercase());
         writeln!(f, "{} calls, {} messages, {} workers died", self.calls, self.mails, self.deaths)?;

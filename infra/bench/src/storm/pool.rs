@@ -87,9 +87,16 @@ fn variables(stack: &Stack, aws: &Aws, fake: &FakeClock) -> Vec<(String, String)
 }
 
 impl Pool {
-    /// A bootstrap talks to no address of this machine but AWS's: what opens sessions at the provider stays in this process.
-    fn is_in_process(function: Function) -> bool {
-        function == Function::KbaSession
+    /// A bootstrap talks to no address of this machine but AWS's, and takes none into an account's settings: what opens sessions at the
+    /// provider stays in this process, and what asks the issuer, or names it.
+    fn is_in_process(function: Function, body: &[u8]) -> bool {
+        let names = |member: &str| body.windows(member.len()).any(|part| part == member.as_bytes());
+        match function {
+            Function::KbaSession => true,
+            Function::Login => names("\"id_token\""),
+            Function::Settings => names("\"sso\""),
+            _ => false,
+        }
     }
 
     async fn room(&self, function: &'static str) -> Result<Room, Fault> {
@@ -133,7 +140,7 @@ impl Pool {
 impl Service for Pool {
     fn answer<'a>(&'a self, incoming: Incoming, worker: &'a Worker) -> BoxFuture<'a, Option<Response<Body>>> {
         let (function, event) = event_of(&incoming, worker.trace(), self.clock.now());
-        if Self::is_in_process(function) {
+        if Self::is_in_process(function, &incoming.body) {
             return self.handlers.answer(incoming, worker);
         }
         async move { Some(Gateway::response(self.invoke(function.name(), &event, worker).await?)) }.boxed()

@@ -17,10 +17,10 @@ const PUBLIC: [(&str, &str); 8] = [
 /// Reads this and that.
 pub(crate) async fn go(desk: Desk) {
     while desk.goes_on() {
-        desk.linger(15).await;
+        desk.linger(12).await;
         let Some(account) = desk.one_of(desk.place.ground.accounts()).cloned() else { return };
         let own = |ask: Ask| ask.by(&account.key).about(&account.id);
-        let ask = match desk.below(10) {
+        let ask = match desk.below(11) {
             0..3 => own(Ask::new("GET /v1/quota")),
             3 => own(Ask::new("GET /v1/quota/entries")),
             4 => own(Ask::new("GET /v1/agreements")),

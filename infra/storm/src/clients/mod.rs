@@ -3,7 +3,7 @@
 //!
 //! | module | who |
 //! | --- | --- |
-//! | `user`, `proof` | people who sign in, one after another, from addresses of their own; how they prove a second factor |
+//! | `user`, `proof`, `factors` | people who sign in, one after another, from addresses of their own; how they prove a second factor, come by one, and lose it |
 //! | `deal`, `signer` | who sends agreements, and their recipients, with the provider's answers |
 //! | `stranger` | who knows a username |
 //! | `insider` | who has got hold of a password |
@@ -14,6 +14,7 @@
 
 mod auditor;
 mod deal;
+mod factors;
 mod insider;
 mod nuisance;
 mod operator;

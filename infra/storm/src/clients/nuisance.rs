@@ -59,8 +59,10 @@ async fn texts(desk: &Desk, person: &mut Person, mut source: IpAddr) {
     }
 }
 
-/// Says over and over that somebody's mailbox is the own, from one address after another; and causes notices to the own in between.
+/// Says over and over that somebody's mailbox is the own, from one address after another; and causes notices to the own in between, by recovery
+/// codes, which who has an app has made.
 async fn mails(desk: &Desk, person: &mut Person, source: IpAddr) {
+    person.change_app(source).await;
     let Some(prey) = desk.place.ground.prey(&desk.entropy) else { return };
     for _ in 0..8 {
         if !desk.goes_on() {

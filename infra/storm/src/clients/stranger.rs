@@ -16,10 +16,10 @@ pub(crate) async fn go(desk: Desk) {
         };
         let source = address(desk.place.ground.next(), 0, &desk.entropy);
         match desk.below(100) {
-            0..55 => guess(&desk, &prey, source, 6 + desk.below(20)).await,
-            55..58 => forget(&desk, &prey, source).await,
-            58..75 => make_up(&desk, source).await,
-            _ => desk.linger(40).await,
+            0..30 => guess(&desk, &prey, source, 6 + desk.below(20)).await,
+            30..33 => forget(&desk, &prey, source).await,
+            33..45 => make_up(&desk, source).await,
+            _ => desk.linger(60).await,
         }
     }
 }
@@ -42,10 +42,12 @@ async fn forget(desk: &Desk, prey: &Prey, source: std::net::IpAddr) {
 /// Tries what nobody was given: everywhere it is unknown.
 async fn make_up(desk: &Desk, source: std::net::IpAddr) {
     let nobodys = format!("chl_{}", shared::secret::encode(desk.entropy.bytes::<48>()));
-    let ask = match desk.below(4) {
+    let Some(account) = desk.one_of(desk.place.ground.accounts()) else { return };
+    let ask = match desk.below(5) {
         0 => Ask::new("POST /v1/codes").with(json!({"challenge": nobodys, "method": "sms"})),
         1 => Ask::new("POST /v1/codes/verify").with(json!({"challenge": nobodys, "method": "sms", "code": "123456"})),
         2 => Ask::new("POST /v1/links/redeem").with(json!({"token": nobodys})),
+        3 => Ask::new("POST /v1/login").with(json!({"account": account.id, "id_token": nobodys})),
         _ => Ask::new("GET /v1/me").by(&nobodys),
     };
     desk.ask(ask.from(source)).await;

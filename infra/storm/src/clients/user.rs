@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 
-use local::Channel;
 use serde_json::{Value, json};
 
-use super::proof::{Prover, another, offered};
+use super::proof::{Prover, offered};
 use crate::desk::{Ask, Desk, Told};
-use crate::ground::{Account, PORTAL, Prey, address, email, phone};
+use crate::ground::{Account, PORTAL, Prey, address, email, phone, subject};
 
 /// What a password is good for here: long enough for whoever it alone may let in.
 const PASSWORD: &str = "correct horse battery staple";
+/// For how many seconds a second factor is fresh enough for a change, with some to spare.
+const FRESH: i64 = 270;
 
 /// Lives one life after another.
 pub(crate) async fn go(desk: Desk, number: u32) {
@@ -25,7 +26,7 @@ pub(crate) async fn go(desk: Desk, number: u32) {
         }
         desk.place.ground.leave(&person.prey.id);
         if desk.happens(20) {
-            person.by_back_end(Ask::new("DELETE /v1/users/{id}"), "").await;
+            by_back_end(&desk, &person.prey, Ask::new("DELETE /v1/users/{id}"), "").await;
         }
     }
 }
@@ -36,13 +37,16 @@ pub(crate) struct Person {
     pub prey: Prey,
     number: u32,
     token: Option<String>,
+    /// When that was got, in seconds.
+    signed_in_at: i64,
     /// The secret of their app, and the step that it was used in last.
-    app: Option<(String, i64)>,
-    recovery: Vec<String>,
+    pub(super) app: Option<(String, i64)>,
+    pub(super) recovery: Vec<String>,
 }
 
 impl Person {
-    /// Somebody new: internal for one in six, and with a mailbox for all but one in eight.
+    /// Somebody new, whom the issuer knows: internal for one in six, without a mailbox for one in five, and without a phone for more, most of
+    /// all where no codes go by mail. Who has nothing that codes go to sets up a first factor.
     pub async fn arrive(desk: &Desk, account: Account) -> Option<Self> {
         let number = desk.place.ground.next();
         let prey = Prey {
@@ -54,16 +58,20 @@ impl Person {
             email: email(number),
         };
         let kind = if desk.happens(16) { "internal" } else { "external" };
-        let mut body = json!({"username": prey.username, "kind": kind, "password": prey.password, "phone": prey.phone});
-        if let Some(body) = body.as_object_mut().filter(|_| !desk.happens(12)) {
-            body.insert("email".into(), json!(prey.email));
+        let mut body =
+            json!({"username": prey.username, "kind": kind, "password": prey.password, "sso_subject": subject(number)});
+        let without_phone = if desk.place.ground.mails_codes(&prey.account) { 30 } else { 80 };
+        for (name, contact, without) in [("email", &prey.email, 20), ("phone", &prey.phone, without_phone)] {
+            if let Some(body) = body.as_object_mut().filter(|_| !desk.happens(without)) {
+                body.insert(name.into(), json!(contact));
+            }
         }
         let told = desk.ask(Ask::new("POST /v1/users").by(&prey.account.key).with(body)).await;
         let id = told.good("/id")?;
         desk.place.log.concerns(told.call, &id);
         desk.place.ground.arrived(&id, &prey.account);
         let prey = Prey { id, ..prey };
-        Some(Self { desk: desk.clone(), prey, number, token: None, app: None, recovery: Vec::new() })
+        Some(Self { desk: desk.clone(), prey, number, token: None, signed_in_at: 0, app: None, recovery: Vec::new() })
     }
 
     /// Where they are: at home, mostly.
@@ -78,19 +86,32 @@ impl Person {
     async fn step(&mut self) {
         let source = self.place();
         match self.desk.below(100) {
-            0..52 => self.sign_in(source).await,
-            52..58 => drop(self.login("not the password at all", source).await),
-            58..66 => self.look(source).await,
-            66..72 => self.set_up_app(source).await,
-            72..80 => self.follow_a_link(source).await,
-            80..84 => self.change_phone(source).await,
-            84..86 => self.change_mailbox(source).await,
-            86..89 => self.change_password(source).await,
-            89..92 => self.make_recovery_codes(source).await,
-            92..93 => self.lose_a_factor(source).await,
-            93..94 => self.forget_password(source).await,
-            94..97 => self.by_back_end(Ask::new("POST /v1/users/{id}/unlock"), "/unlock").await,
-            _ => self.desk.linger(30).await,
+            0..35 => self.sign_in(source).await,
+            35..42 => self.sign_in_by_token(source).await,
+            42..46 => self.is_reset(source).await,
+            46..50 => drop(self.login("not the password at all", source).await),
+            50..54 => self.look(source).await,
+            54..62 => self.follow_a_link(source).await,
+            62..64 => self.forget_password(source).await,
+            64..67 => by_back_end(&self.desk, &self.prey, Ask::new("POST /v1/users/{id}/unlock"), "/unlock").await,
+            67..70 => self.desk.linger(30).await,
+            _ => self.change_something(source).await,
+        }
+    }
+
+    /// Changes how they sign in: most people sign in for it, where they have not just done so.
+    async fn change_something(&mut self, source: IpAddr) {
+        let is_fresh = self.token.is_some() && self.now() < self.signed_in_at + FRESH;
+        if !is_fresh && self.desk.happens(75) {
+            self.sign_in(source).await;
+        }
+        match self.desk.below(30) {
+            0..8 => self.change_app(source).await,
+            8..15 => self.change_phone(source).await,
+            15..19 => self.change_mailbox(source).await,
+            19..23 => self.change_password(source).await,
+            23..26 => self.make_recovery_codes(source).await,
+            _ => self.lose_a_factor(source).await,
         }
     }
 
@@ -107,36 +128,59 @@ impl Person {
         self.go_on(told, source).await;
     }
 
-    /// Goes on with what a first factor, or a link, was answered.
-    async fn go_on(&mut self, told: Told, source: IpAddr) {
-        let status = told.good("/status").unwrap_or_default();
-        if status == "authenticated" {
-            self.token = told.text("/access_token");
+    /// Signs in by what the issuer says, all the way: now and then the token is shown twice at once.
+    async fn sign_in_by_token(&mut self, source: IpAddr) {
+        let Prey { id, account, .. } = &self.prey;
+        let Desk { place, entropy, .. } = &self.desk;
+        let Some(token) = place.ground.issuer.token(&subject(self.number), entropy, place.log.now()) else { return };
+        let ask = Ask::new("POST /v1/login").with(json!({"account": account.id, "id_token": token})).about(id).from(source);
+        if self.desk.happens(20) {
+            let (one, other) = self.desk.twice(ask).await;
+            self.go_on(other, source).await;
+            self.go_on(one, source).await;
+        } else {
+            let told = self.desk.ask(ask).await;
+            self.go_on(told, source).await;
         }
-        let Some(challenge) = told.good("/challenge").filter(|_| status == "second_factor_required") else { return };
-        let Some(method) = self.desk.one_of(&offered(&told)).cloned() else { return };
+    }
+
+    /// Goes on with what a first factor, or a link, was answered.
+    pub(super) async fn go_on(&mut self, told: Told, source: IpAddr) {
+        let (status, challenge) = (told.good("/status").unwrap_or_default(), told.good("/challenge"));
+        match (status.as_str(), challenge) {
+            ("authenticated", _) => self.has_token(told.text("/access_token")),
+            ("second_factor_required", Some(challenge)) => self.prove(&told, &challenge, source).await,
+            ("enrolment_required", Some(challenge)) => self.set_up_first(&told, &challenge, source).await,
+            _ => {}
+        }
+    }
+
+    /// Proves one of the factors that are offered.
+    async fn prove(&mut self, told: &Told, challenge: &str, source: IpAddr) {
+        let Some(method) = self.desk.one_of(&offered(told)).cloned() else { return };
         let proved = match method.as_str() {
-            "sms" | "email" => self.prover(source).by_sent_code(&challenge, &method).await,
+            "sms" | "email" => self.prover(source).by_sent_code(challenge, &method).await,
             "totp" => match self.app_code() {
-                Some(code) => Some(self.prover(source).by_code(&challenge, "totp", &code).await),
+                Some(code) => Some(self.prover(source).by_code(challenge, "totp", &code).await),
                 None => None,
             },
             _ => match self.recovery.pop() {
-                Some(code) => Some(self.prover(source).by_code(&challenge, "recovery_code", &code).await),
+                Some(code) => Some(self.prover(source).by_code(challenge, "recovery_code", &code).await),
                 None => None,
             },
         };
-        if let Some(proved) = proved {
-            self.enter(&proved, source).await;
+        if let Some(answer) = proved.as_ref().and_then(|proved| proved.value("")) {
+            self.enter(answer, source).await;
         }
     }
 
     /// Goes in, wherever the proof leads.
-    async fn enter(&mut self, proved: &Told, source: IpAddr) {
-        match proved.good("/status").unwrap_or_default().as_str() {
-            "authenticated" => self.token = proved.text("/access_token"),
+    pub(super) async fn enter(&mut self, answer: &Value, source: IpAddr) {
+        let text = |name: &str| answer.pointer(name)?.as_str().map(str::to_owned);
+        match text("/status").unwrap_or_default().as_str() {
+            "authenticated" => self.has_token(text("/access_token")),
             "redirect" => {
-                let Some(code) = proved.text("/code") else { return };
+                let Some(code) = text("/code") else { return };
                 let exchange =
                     Ask::new("POST /v1/tokens").by(&self.prey.account.key).about(&self.prey.id).with(json!({"code": code}));
                 if self.desk.happens(30) {
@@ -146,7 +190,7 @@ impl Person {
                 }
             }
             "new_password_required" => {
-                let Some(challenge) = proved.text("/challenge") else { return };
+                let Some(challenge) = text("/challenge") else { return };
                 let password = format!("{PASSWORD} {}", self.desk.place.ground.next());
                 let body = json!({"challenge": challenge, "password": password});
                 let told = self.desk.ask(Ask::new("POST /v1/password").with(body).about(&self.prey.id).from(source)).await;
@@ -154,6 +198,10 @@ impl Person {
             }
             _ => {}
         }
+    }
+
+    fn has_token(&mut self, token: Option<String>) {
+        (self.token, self.signed_in_at) = (token, self.now());
     }
 
     /// Notes a new password. Where nobody knows whether it was set, the person tries the new one first the next time, and is somebody else
@@ -166,7 +214,7 @@ impl Person {
     }
 
     /// A request with the access token, if there is one.
-    async fn with_token(&self, ask: Ask, source: IpAddr) -> Option<Told> {
+    pub(super) async fn with_token(&self, ask: Ask, source: IpAddr) -> Option<Told> {
         let token = self.token.as_deref()?;
         Some(self.desk.ask(ask.by(token).about(&self.prey.id).from(source)).await)
     }
@@ -176,80 +224,8 @@ impl Person {
         self.with_token(Ask::new(route), source).await;
     }
 
-    async fn set_up_app(&mut self, source: IpAddr) {
-        let Some(begun) = self.with_token(Ask::new("POST /v1/factors/totp").with(json!({})), source).await else { return };
-        let (Some(factor), Some(secret)) = (begun.good("/factor"), begun.text("/secret")) else { return };
-        let (Some(code), step) = (code_of(&secret, self.now()), self.now().div_euclid(30)) else { return };
-        let body = json!({"factor": factor, "code": code});
-        let told = self.with_token(Ask::new("POST /v1/factors/totp/confirm").with(body), source).await;
-        let Some(told) = told.filter(|told| told.status() == 200) else { return };
-        self.app = Some((secret, step));
-        self.recovery = codes(&told);
-    }
-
-    /// Has recovery codes made: what was there before is over, and the person is told so.
-    pub async fn make_recovery_codes(&mut self, source: IpAddr) {
-        let Some(told) = self.with_token(Ask::new("POST /v1/factors/recovery-codes"), source).await else { return };
-        if told.status() == 201 {
-            self.recovery = codes(&told);
-        }
-    }
-
-    /// What the app shows, where that was not used.
-    fn app_code(&mut self) -> Option<String> {
-        let (now, step) = (self.now(), self.now().div_euclid(30));
-        let (secret, used) = self.app.as_mut().filter(|(_, used)| *used < step)?;
-        *used = step;
-        code_of(secret, now)
-    }
-
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.desk.place.log.now().as_secs()
-    }
-
-    async fn change_phone(&mut self, source: IpAddr) {
-        let new = phone(self.desk.place.ground.next());
-        let ask = Ask::new("POST /v1/factors/sms").with(json!({"phone": new}));
-        if self.proves(ask, "POST /v1/factors/sms/confirm", Channel::Sms, source).await {
-            self.prey.phone = new;
-            self.desk.place.ground.change(self.prey.clone());
-        }
-    }
-
-    async fn change_mailbox(&mut self, source: IpAddr) {
-        let new = email(self.desk.place.ground.next());
-        let ask = Ask::new("POST /v1/factors/email").with(json!({"email": new}));
-        if self.proves(ask, "POST /v1/factors/email/confirm", Channel::Email, source).await {
-            self.prey.email = new;
-            self.desk.place.ground.change(self.prey.clone());
-        }
-    }
-
-    /// Has a code sent to a new contact and types it: wrong first, now and then, and now and then twice at once.
-    async fn proves(&self, ask: Ask, confirm: &'static str, channel: Channel, source: IpAddr) -> bool {
-        let Some(begun) = self.with_token(ask, source).await else { return false };
-        let Some(factor) = begun.good("/factor") else { return false };
-        let Some(code) = self.desk.code(&begun, channel).await else { return false };
-        let typed = |code: &str| Ask::new(confirm).with(json!({"factor": factor, "code": code}));
-        if self.desk.happens(20) {
-            self.with_token(typed(&another(&code)), source).await;
-        }
-        let told = if self.desk.happens(20) {
-            let (one, other) = tokio::join!(self.with_token(typed(&code), source), self.with_token(typed(&code), source));
-            if one.as_ref().is_some_and(|told| told.status() == 200) { one } else { other }
-        } else {
-            self.with_token(typed(&code), source).await
-        };
-        told.is_some_and(|told| told.status() == 200)
-    }
-
-    async fn lose_a_factor(&mut self, source: IpAddr) {
-        let route = match self.desk.below(3) {
-            0 => "DELETE /v1/factors/totp",
-            1 => "DELETE /v1/factors/sms",
-            _ => "DELETE /v1/factors/email",
-        };
-        self.with_token(Ask::new(route), source).await;
     }
 
     /// Says that a phone number or a mailbox is the own, of which nothing is known but its name.
@@ -265,7 +241,7 @@ impl Person {
     }
 
     /// The back end mails a link, and the person follows it: twice at once, now and then.
-    async fn follow_a_link(&mut self, source: IpAddr) {
+    pub(super) async fn follow_a_link(&mut self, source: IpAddr) {
         let mut body = json!({"user": self.prey.id});
         if let Some(body) = body.as_object_mut().filter(|_| self.desk.happens(50)) {
             body.insert("redirect_uri".into(), json!(PORTAL));
@@ -297,23 +273,10 @@ impl Person {
             self.redeem(source).await;
         }
     }
-
-    /// A request of the account's back end about this person.
-    async fn by_back_end(&self, ask: Ask, rest: &str) {
-        let Prey { id, account, .. } = &self.prey;
-        self.desk.ask(ask.at(format!("/v1/users/{id}{rest}")).by(&account.key).about(id)).await;
-    }
 }
 
-/// The recovery codes of an answer.
-fn codes(told: &Told) -> Vec<String> {
-    let codes = told.value("/recovery_codes").and_then(Value::as_array).into_iter().flatten();
-    codes.filter_map(|code| code.as_str().map(str::to_owned)).collect()
-}
-
-/// What an app with this secret shows.
-fn code_of(secret: &str, now: i64) -> Option<String> {
-    let secret = totp_rs::Secret::try_from_base32(secret).ok()?;
-    let app = totp_rs::Builder::new().with_secret(secret).build().ok()?;
-    Some(app.generate(u64::try_from(now).ok()?).to_string())
+/// A request of the account's back end about a person.
+pub(super) async fn by_back_end(desk: &Desk, prey: &Prey, ask: Ask, rest: &str) {
+    let Prey { id, account, .. } = prey;
+    desk.ask(ask.at(format!("/v1/users/{id}{rest}")).by(&account.key).about(id)).await;
 }

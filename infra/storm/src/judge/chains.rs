@@ -8,6 +8,10 @@ use shared::report::verify;
 use super::index::{Index, number, text};
 use crate::history::Call;
 
+/// What sets a factor up.
+pub(super) const CONFIRMATIONS: [&str; 3] =
+    ["POST /v1/factors/totp/confirm", "POST /v1/factors/sms/confirm", "POST /v1/factors/email/confirm"];
+
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     let mut broken: Vec<String> = index.audits.iter().filter_map(|(subject, entries)| gap(subject, entries)).collect();
@@ -97,17 +101,19 @@ fn callbacks(index: &Index<'_>) -> Vec<String> {
     wrong.collect()
 }
 
-/// Each sign-in that was answered is told, and none that nobody may have been answered.
+/// Each second factor that was proved is told, and each that was set up; and none that nobody may have been answered.
 fn sign_ins(index: &Index<'_>) -> Vec<String> {
     let mut broken = Vec::new();
     for (subject, entries) in index.audits.iter().filter(|(subject, _)| subject.starts_with("usr_")) {
-        let proved = |entry: &&&Value| text(entry, "/action") == "code-verified" && text(entry, "/outcome") == "success";
-        let told = entries.iter().filter(proved).count();
-        let tries = || index.about(subject).iter().filter(|call| call.route == "POST /v1/codes/verify");
-        let certain = tries().filter(|call| call.lets_in()).count();
-        let most = certain + tries().filter(|call| !(200..500).contains(&call.status())).count();
-        if !(certain..=most).contains(&told) {
-            broken.push(format!("{subject}: {certain} to {most} second factors were taken, and {told} are told"));
+        for (action, routes) in [("code-verified", &["POST /v1/codes/verify"][..]), ("factor-enrolled", &CONFIRMATIONS)] {
+            let is_told = |entry: &&&Value| text(entry, "/action") == action && text(entry, "/outcome") == "success";
+            let told = entries.iter().filter(is_told).count();
+            let asked = || index.about(subject).iter().filter(|call| routes.contains(&call.route));
+            let certain = asked().filter(|call| call.status() == 200).count();
+            let most = certain + asked().filter(|call| !(200..500).contains(&call.status())).count();
+            if !(certain..=most).contains(&told) {
+                broken.push(format!("{subject}: {certain} to {most} calls succeeded, and {told} are told ({action})"));
+            }
         }
     }
     broken
@@ -140,6 +146,24 @@ mod tests {
         assert_eq!(broken(&whole(), 3), 1, "one fewer");
         assert_eq!(broken(&[entry(1, "", "a"), entry(3, "a", "b")], 2), 1);
         assert_eq!(broken(&[entry(1, "", "a"), entry(2, "x", "b")], 2), 1);
+    }
+
+    #[test]
+    fn a_factor_that_was_set_up_is_told() {
+        let set_up = |status: u16, told: u64| {
+            let mut story = Story::new();
+            let body = json!({"challenge": "chl_1", "factor": "fac_1", "code": "123456"});
+            story.call("POST /v1/factors/totp/confirm", "usr_ann", HOME, body, status, json!({"authenticated": let_in()}));
+            let mut entries = vec![entry(1, "", "1")];
+            entries.truncate(usize::try_from(told).unwrap());
+            for entry in &mut entries {
+                entry["action"] = json!("factor-enrolled");
+            }
+            story.call("GET /v1/audit", "usr_ann", HOME, Value::Null, 200, json!({"entries": entries}));
+            story.breaks(Promise::Chains).len()
+        };
+        assert_eq!((set_up(200, 1), set_up(503, 1), set_up(503, 0)), (0, 0, 0));
+        assert_eq!((set_up(200, 0), set_up(401, 1)), (1, 1));
     }
 
     #[test]

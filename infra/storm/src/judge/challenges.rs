@@ -7,7 +7,7 @@ use serde_json::Value;
 use shared::clock::Span;
 
 use super::evidence::digits;
-use super::index::{Index, text};
+use super::index::{Index, proves_factor, text};
 use crate::history::Call;
 
 /// How long a challenge lives, and a code.
@@ -15,7 +15,7 @@ const CHALLENGE: Span = Span::minutes(10);
 const CODE: Span = Span::minutes(5);
 const TRIES_MAX: usize = 5;
 /// What ends the sign-ins of a user that are under way, or may.
-const ENDS: [&str; 14] = [
+const ENDS: [&str; 12] = [
     "DELETE /v1/users/{id}",
     "PATCH /v1/users/{id}",
     "POST /v1/password",
@@ -27,9 +27,7 @@ const ENDS: [&str; 14] = [
     "DELETE /v1/factors/sms",
     "DELETE /v1/factors/email",
     "POST /v1/factors/recovery-codes",
-    "DELETE /v1/users/{id}/factors/{method}",
     "DELETE /v1/users/{id}/factors/totp",
-    "DELETE /v1/users/{id}/sessions",
 ];
 
 /// What breaks it.
@@ -38,7 +36,10 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     for call in index.history.of("POST /v1/codes/verify").filter(|call| is_refused(call) && was_good(index, call)) {
         broken.push(format!("#{}: a code was right, in its time, and refused ({})", call.number, call.slug()));
     }
-    for call in index.history.of("POST /v1/codes").filter(|call| is_refused(call) && lives(index, call)) {
+    for call in index.history.of("POST /v1/factors/sms/confirm").filter(|call| is_refused(call) && would_be_first(index, call)) {
+        broken.push(format!("#{}: a code for a first phone was right, in its time, and refused ({})", call.number, call.slug()));
+    }
+    for call in index.history.of("POST /v1/codes").filter(|call| is_refused(call) && lives(index, call, call.sent("/method"))) {
         broken.push(format!("#{}: a challenge was good, and no code was sent for it ({})", call.number, call.slug()));
     }
     broken.extend(passwords(index));
@@ -51,12 +52,12 @@ fn is_refused(call: &Call) -> bool {
     is_of_user && call.was_refused() && call.status() != 429 && call.slug() != "idempotency-conflict"
 }
 
-/// Whether the challenge of a call was opened and offered its method, had not come to its end, and nothing else had ended it, or may have.
-fn lives(index: &Index<'_>, call: &Call) -> bool {
+/// Whether the challenge of a call was opened and offered this method, had not come to its end, and nothing else had ended it, or may have.
+fn lives(index: &Index<'_>, call: &Call, method: Option<&str>) -> bool {
     let challenge = call.sent("/challenge").unwrap_or_default();
     let Some(opening) = index.opening(challenge) else { return false };
     let offered = opening.value("/methods").and_then(Value::as_array).into_iter().flatten();
-    let is_offered = offered.map(|offer| text(offer, "/method")).any(|method| Some(method) == call.sent("/method"));
+    let is_offered = offered.map(|offer| text(offer, "/method")).any(|offered| Some(offered) == method);
     let in_time = opening.asked.at.plus(CHALLENGE) > call.latest();
     let done = |other: &&Call| other.number != call.number && is_before(other, call);
     let used = siblings(index, opening).iter().flat_map(|sibling| index.with(sibling)).copied().filter(done).any(may_complete);
@@ -86,7 +87,25 @@ fn was_good(index: &Index<'_>, call: &Call) -> bool {
         && code.call.asked.at.plus(CODE) > call.latest()
         && !others().any(is_newer)
         && tries < TRIES_MAX
-        && lives(index, call)
+        && lives(index, call, Some(method))
+}
+
+/// Whether a code that was refused would have set up a first phone, beyond doubt: it was the last that was sent there, with the challenge.
+fn would_be_first(index: &Index<'_>, call: &Call) -> bool {
+    let typed = digits(call.sent("/code").unwrap_or_default());
+    let of_user = || index.about(call.about.as_deref().unwrap_or_default()).iter().copied();
+    let earlier = || of_user().filter(|other| other.number != call.number && is_before(other, call));
+    let begins = |other: &&Call| other.route == "POST /v1/factors/sms" && other.may_have_succeeded();
+    let Some(begun) = earlier().rfind(begins).filter(|begun| begun.succeeded()) else { return false };
+    let was_sent = index.history.mails.iter().any(|mail| mail.call == Some(begun.number) && mail.code() == Some(typed.as_str()));
+    let tries = earlier().filter(|other| other.route == call.route && other.sent("/factor") == call.sent("/factor")).count();
+    call.sent("/challenge").is_some()
+        && begun.told("/factor") == call.sent("/factor")
+        && begun.asked.at.plus(CODE) > call.latest()
+        && begun.precedes(call)
+        && was_sent
+        && tries < TRIES_MAX
+        && lives(index, call, Some("sms"))
 }
 
 /// The challenges that were opened by the same link, if it was one.
@@ -97,8 +116,7 @@ fn siblings<'i>(index: &'i Index<'_>, opening: &'i Call) -> Vec<&'i str> {
 }
 
 fn may_complete(call: &Call) -> bool {
-    matches!(call.route, "POST /v1/codes/verify" | "POST /v1/factors/totp/confirm" | "POST /v1/factors/sms/confirm")
-        && (call.succeeded() || is_uncertain(call))
+    proves_factor(call) && call.may_have_succeeded()
 }
 
 fn is_before(other: &Call, call: &Call) -> bool {
@@ -186,6 +204,28 @@ mod tests {
         let wrong =
             |story: &mut Story| (0..5).map(|_| story.verify(HOME, "chl_1", "000000", 401, refusal("code-invalid"))).count();
         assert_eq!(broken(wrong), 0);
+    }
+
+    #[test]
+    fn a_first_phone_can_be_set_up_until_something_ends_that() {
+        let refused = |code: &str, wait: i64, reset: Option<u16>| {
+            let mut story = Story::new();
+            let opened = json!({"status": "enrolment_required", "challenge": "chl_1", "methods": [{"method": "sms"}]});
+            story.call("POST /v1/login", "usr_ann", HOME, json!({"password": "right"}), 200, opened);
+            let begun =
+                story.ask("POST /v1/factors/sms", "usr_ann", HOME, json!({"challenge": "chl_1", "phone": "+12025550100"}));
+            story.mail(begun, "+12025550100", "123456 is your code.");
+            story.answer(begun, 202, json!({"factor": "fac_1"}));
+            story.wait(wait);
+            if let Some(status) = reset {
+                story.call("DELETE /v1/users/{id}/factors/totp", "usr_ann", HOME, json!({}), status, json!({}));
+            }
+            let body = json!({"challenge": "chl_1", "factor": "fac_1", "code": code});
+            story.call("POST /v1/factors/sms/confirm", "usr_ann", HOME, body, 404, refusal("not-found"));
+            story.breaks(Promise::Challenges).len()
+        };
+        assert_eq!((refused("123456", 10, None), refused("123456", 10, Some(403))), (1, 1));
+        assert_eq!((refused("123457", 10, None), refused("123456", 301, None), refused("123456", 10, Some(204))), (0, 0, 0));
     }
 
     #[test]

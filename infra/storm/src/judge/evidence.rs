@@ -2,11 +2,13 @@
 
 use shared::clock::Span;
 
-use super::index::{Code, Index};
+use super::index::{Code, Index, proves_factor};
 use crate::history::Call;
 
 /// How long a code is good.
 const CODE: Span = Span::minutes(5);
+/// What makes who has proved a factor begin anew, or may.
+const RESETS: [&str; 1] = ["DELETE /v1/users/{id}/factors/totp"];
 /// How many wrong codes a challenge takes.
 const TRIES_MAX: usize = 5;
 
@@ -14,7 +16,36 @@ const TRIES_MAX: usize = 5;
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     let let_in = index.history.of("POST /v1/codes/verify").filter(|call| call.lets_in());
     let let_in = let_in.filter_map(|call| Some(format!("#{}: {}", call.number, why(index, call)?)));
-    let_in.chain(contacts(index)).collect()
+    let_in.chain(contacts(index)).chain(first_factors(index)).collect()
+}
+
+/// Who has proved a factor before sets up none with a password, or with what an issuer says: never as a way round one that exists. Once an
+/// administrator has reset the app it takes a mailed link, or no mailbox.
+fn first_factors(index: &Index<'_>) -> Vec<String> {
+    let mut broken = Vec::new();
+    let set_up = index.history.calls.iter().filter(|call| call.route != "POST /v1/codes/verify" && proves_factor(call));
+    for call in set_up.filter(|call| call.lets_in()) {
+        let opening = call.sent("/challenge").and_then(|challenge| index.opening(challenge));
+        let of_user = || index.about(call.about.as_deref().unwrap_or_default()).iter().copied();
+        let Some(proved) = of_user().find(|other| proves_factor(other) && other.lets_in() && other.precedes(call)) else {
+            continue;
+        };
+        let may_be_reset =
+            of_user().any(|other| RESETS.contains(&other.route) && other.may_have_succeeded() && other.asked < call.asked);
+        let by_password = opening.is_some_and(|opening| opening.route == "POST /v1/login");
+        if !may_be_reset || (by_password && keeps_a_mailbox(index, call)) {
+            broken.push(format!("#{}: a first factor was set up, and one had been proved in #{}", call.number, proved.number));
+        }
+    }
+    broken
+}
+
+/// Whether the user had a mailbox from the beginning, and nobody may have taken it away.
+fn keeps_a_mailbox(index: &Index<'_>, call: &Call) -> bool {
+    let of_user = index.about(call.about.as_deref().unwrap_or_default());
+    let had = of_user.iter().any(|other| other.route == "POST /v1/users" && other.succeeded() && other.sent("/email").is_some());
+    let taken = ["DELETE /v1/factors/email", "PATCH /v1/users/{id}"];
+    had && !of_user.iter().any(|other| taken.contains(&other.route) && other.may_have_succeeded())
 }
 
 /// A contact counts by a code that was sent for it at the wish of the same user, in its time.
@@ -131,6 +162,30 @@ mod tests {
         assert_eq!(taken("123457", "usr_ann", 10), 1);
         assert_eq!(taken("123456", "usr_eve", 10), 1);
         assert_eq!(taken("123456", "usr_ann", 301), 1);
+    }
+
+    #[test]
+    fn a_first_factor_is_the_first_or_comes_after_a_reset_by_a_link() {
+        let set_up = |proved: bool, reset: bool, by: &'static str, mailbox: bool| {
+            let mut story = Story::new();
+            let user = if mailbox { json!({"email": "ann@example.com"}) } else { json!({}) };
+            story.call("POST /v1/users", "usr_ann", HOME, user, 201, json!({}));
+            if proved {
+                let body = json!({"challenge": "chl_1", "method": "totp", "code": "123456"});
+                story.call("POST /v1/codes/verify", "usr_ann", HOME, body, 200, let_in());
+            }
+            if reset {
+                story.call("DELETE /v1/users/{id}/factors/totp", "usr_ann", HOME, json!({}), 204, json!({}));
+            }
+            story.call(by, "usr_ann", HOME, json!({}), 200, json!({"status": "enrolment_required", "challenge": "chl_2"}));
+            let body = json!({"challenge": "chl_2", "factor": "fac_1", "code": "123456"});
+            story.call("POST /v1/factors/totp/confirm", "usr_ann", HOME, body, 200, json!({"authenticated": let_in()}));
+            story.breaks(Promise::Evidence).len()
+        };
+        let (password, link) = ("POST /v1/login", "POST /v1/links/redeem");
+        assert_eq!((set_up(false, false, password, true), set_up(true, false, password, true)), (0, 1));
+        assert_eq!((set_up(true, false, link, true), set_up(true, true, link, true)), (1, 0));
+        assert_eq!((set_up(true, true, password, true), set_up(true, true, password, false)), (1, 0));
     }
 
     #[test]

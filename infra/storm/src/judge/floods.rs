@@ -1,16 +1,19 @@
 //! Nobody's mailbox or phone is flooded, whoever asks for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use local::{Mode, Service};
 
 use shared::clock::{Span, Timestamp};
 
 use super::index::Index;
 use crate::history::{Call, Mail};
 
+const CLEANUP: &str = "POST /_local/cleanup";
 /// Where the operators themselves are told that a balance is low.
 const OPERATORS: &str = "ops@storm.example";
-/// Of notices five an hour, and the rest as one; those that were owed while the senders were down come with the next hour's.
-const NOTICES: (usize, Span) = (11, Span::hours(1));
+/// Of notices five an hour: the rest comes as one, once there is room for it.
+const NOTICES: (usize, Span) = (5, Span::hours(1));
 /// Of codes twenty an hour over all accounts; beside them ten an hour, five in ten minutes, of one's own account to a contact that is proved.
 const CODES: [(usize, Span); 2] = [(30, Span::hours(1)), (25, Span::minutes(10))];
 /// Of codes at the wish of one user, wherever they go: before the user is known at some address, when everybody has all of them, and from then on.
@@ -18,7 +21,7 @@ const CODES_OF_USER: [(usize, Span); 2] = [(10, Span::hours(1)), (30, Span::days
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
-    let mut notices = HashMap::<&str, Vec<Timestamp>>::new();
+    let mut notices = HashMap::<&str, Vec<&Mail>>::new();
     let mut codes = HashMap::<&str, Vec<Timestamp>>::new();
     let mut of_user = HashMap::<(&str, bool), Vec<Timestamp>>::new();
     for mail in index.history.mails.iter().filter(|mail| mail.to != OPERATORS) {
@@ -32,11 +35,13 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
                     of_user.entry(wish).or_default().push(call.asked.at);
                 }
             }
-            (false, false) if is_notice(mail) => notices.entry(&mail.to).or_default().push(mail.at.at),
+            (false, false) if is_notice(mail) => notices.entry(&mail.to).or_default().push(mail),
             _ => {}
         }
     }
-    let mut broken = over("notices", &notices, NOTICES);
+    let told = notices.into_iter().filter_map(|(to, notices)| Told { index, to, notices }.broken());
+    let mut broken: Vec<String> = told.collect();
+    broken.sort();
     broken.extend(CODES.into_iter().flat_map(|limit| over("codes", &codes, limit)));
     for ((user, _), moments) in of_user {
         let alone = HashMap::from([(user, moments)]);
@@ -57,6 +62,55 @@ fn wish<'a>(index: &Index<'_>, call: &'a Call) -> Option<(&'a str, bool)> {
 /// Whether it tells of a change: what is of an agreement tells of that one.
 fn is_notice(mail: &Mail) -> bool {
     !mail.text.contains("Lease ")
+}
+
+/// The notices that somebody got.
+struct Told<'a> {
+    index: &'a Index<'a>,
+    to: &'a str,
+    notices: Vec<&'a Mail>,
+}
+
+impl Told<'_> {
+    /// The first hour in which there were too many, whatever was late of them.
+    fn broken(&self) -> Option<String> {
+        let (most, span) = NOTICES;
+        let (number, first) = self.notices.iter().enumerate().find_map(|(start, first)| {
+            let until = self.sent_from(first).plus(span);
+            let of_hour: Vec<&Mail> = self.notices.iter().skip(start).copied().take_while(|mail| mail.at.at < until).collect();
+            let late = of_hour.iter().filter(|mail| self.is_by_cleanup(mail)).count().min(self.owed(of_hour.last()?));
+            (of_hour.len() - late > most).then_some((of_hour.len() - late, first))
+        })?;
+        let (to, at, span) = (self.to, first.at.at.to_rfc3339(), span.as_secs());
+        Some(format!("{to} got {number} notices within {span} s from {at} on"))
+    }
+
+    /// The first moment at which it may have been counted.
+    fn sent_from(&self, mail: &Mail) -> Timestamp {
+        self.index.history.sender_of(mail).map_or(mail.at.at, |call| call.asked.at)
+    }
+
+    fn is_by_cleanup(&self, mail: &Mail) -> bool {
+        self.index.history.sender_of(mail).is_none_or(|call| call.route == CLEANUP)
+    }
+
+    /// How many may have been owed when `last` came: of a change whose worker was cut short, or whose sender was down, the clean-up sends it
+    /// later; and what the clean-up itself could not send, the next one does.
+    fn owed(&self, last: &Mail) -> usize {
+        let named = |call: &&Call| [call.sent("/email"), call.sent("/phone")].contains(&Some(self.to));
+        let owners: HashSet<&str> =
+            self.index.history.calls.iter().filter(named).filter_map(|call| call.about.as_deref()).collect();
+        let theirs = |call: &&Call| call.route == CLEANUP || call.about.as_deref().is_some_and(|about| owners.contains(about));
+        let earlier = self.index.history.calls.iter().filter(|call| call.asked < last.at && Some(call.number) != last.call);
+        earlier.filter(theirs).filter(|call| !call.was_refused() && may_owe(call)).count()
+    }
+}
+
+/// Whether a call may have left a message to the next clean-up.
+fn may_owe(call: &Call) -> bool {
+    let down =
+        call.struck.iter().any(|struck| matches!(struck.service, Service::Ses | Service::Sns) && struck.mode != Mode::Slow);
+    down || call.was_cut_short()
 }
 
 /// Whoever got more than so many within so long.
@@ -82,6 +136,7 @@ fn over(what: &str, got: &HashMap<&str, Vec<Timestamp>>, (most, span): (usize, S
 mod tests {
     use super::super::Promise;
     use super::super::told::{HOME, Story, let_in};
+    use local::{Mode, Service, Struck};
     use serde_json::json;
 
     #[test]
@@ -89,13 +144,39 @@ mod tests {
         let noticed = |times: usize, gap: i64| {
             let mut story = Story::new();
             for _ in 0..times {
-                let number = story.call("POST /v1/factors/recovery-codes", "usr_ann", HOME, json!({}), 201, json!({}));
-                story.mail(number, "ann@example.com", "You have new recovery codes.");
+                notice(&mut story, "POST /v1/factors/recovery-codes");
                 story.wait(gap);
             }
             story.breaks(Promise::Floods).len()
         };
-        assert_eq!((noticed(11, 1), noticed(12, 1), noticed(40, 400)), (0, 1, 0));
+        assert_eq!((noticed(5, 1), noticed(6, 1), noticed(40, 720), noticed(40, 719)), (0, 1, 0, 1));
+    }
+
+    fn notice(story: &mut Story, route: &'static str) {
+        let number = story.call(route, "usr_ann", HOME, json!({}), 201, json!({}));
+        story.mail(number, "ann@example.com", "You have new recovery codes.");
+    }
+
+    #[test]
+    fn a_notice_that_is_late_is_of_the_hour_of_its_change() {
+        let late = |trouble: Option<Mode>, owner: &str, times: usize| {
+            let mut story = Story::new();
+            story.call("POST /v1/users", "usr_ann", HOME, json!({"email": "ann@example.com"}), 201, json!({}));
+            for _ in 0..times {
+                let number = story.call("POST /v1/factors/recovery-codes", owner, HOME, json!({}), 201, json!({}));
+                let struck = trouble.map(|mode| Struck { service: Service::Ses, mode, was_last: true });
+                story.history.calls[number].struck = struck.into_iter().collect();
+            }
+            story.wait(7_200);
+            (0..5).for_each(|_| notice(&mut story, "POST /v1/factors/recovery-codes"));
+            (0..times).for_each(|_| notice(&mut story, "POST /_local/cleanup"));
+            story.breaks(Promise::Floods).len()
+        };
+        assert_eq!(
+            (late(None, "usr_ann", 1), late(Some(Mode::Refused), "usr_ann", 1), late(Some(Mode::Refused), "usr_ann", 3)),
+            (1, 0, 0)
+        );
+        assert_eq!((late(Some(Mode::Slow), "usr_ann", 1), late(Some(Mode::Refused), "usr_bob", 1)), (1, 1));
     }
 
     #[test]

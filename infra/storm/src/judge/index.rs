@@ -154,15 +154,18 @@ impl<'a> Index<'a> {
 
 /// Whether a call may complete a sign-in at the address that it comes from.
 fn completes(call: &Call) -> bool {
-    matches!(
-        call.route,
-        "POST /v1/login" | "POST /v1/codes/verify" | "POST /v1/factors/totp/confirm" | "POST /v1/factors/sms/confirm"
-    )
+    call.route == "POST /v1/login" || proves_factor(call)
+}
+
+/// Whether a call may complete a sign-in by a second factor, or by one that is set up.
+pub(super) fn proves_factor(call: &Call) -> bool {
+    let sets_up = matches!(call.route, "POST /v1/factors/totp/confirm" | "POST /v1/factors/sms/confirm");
+    call.route == "POST /v1/codes/verify" || (sets_up && call.sent("/challenge").is_some())
 }
 
 /// Whether a call is answered to have completed a sign-in: what only lets a password be set is none.
 fn signs_in(call: &Call) -> bool {
-    completes(call) && call.lets_in() && call.told("/status") != Some("new_password_required")
+    completes(call) && call.lets_in() && call.leads_to() != "new_password_required"
 }
 
 /// An address, as far as limits tell addresses apart.

@@ -18,7 +18,8 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     portals(index, &mut broken);
     apps(index, &mut broken);
     recovery(index, &mut broken);
-    contacts(index, &mut broken);
+    enrolments(index, &mut broken);
+    tokens(index, &mut broken);
     sessions(index, &mut broken);
     keys(index, &mut broken);
     broken
@@ -28,11 +29,10 @@ fn numbers<'a>(calls: impl IntoIterator<Item = &'a Call>) -> String {
     calls.into_iter().map(|call| format!("#{}", call.number)).collect::<Vec<_>>().join(", ")
 }
 
-/// A challenge is completed once.
+/// A challenge is completed once, by a code or by a first factor.
 fn challenges(index: &Index<'_>, broken: &mut Vec<String>) {
     for (_, calls) in index.challenges() {
-        let let_in: Vec<&Call> =
-            calls.iter().copied().filter(|call| call.route == "POST /v1/codes/verify" && call.lets_in()).collect();
+        let let_in: Vec<&Call> = calls.iter().copied().filter(|call| call.lets_in()).collect();
         if let_in.len() > 1 {
             broken.push(format!("one challenge let somebody in {} times: {}", let_in.len(), numbers(let_in)));
         }
@@ -95,14 +95,25 @@ fn recovery(index: &Index<'_>, broken: &mut Vec<String>) {
     }
 }
 
-/// A contact that waits is taken once.
-fn contacts(index: &Index<'_>, broken: &mut Vec<String>) {
+/// A contact that waits, or an app, is taken once.
+fn enrolments(index: &Index<'_>, broken: &mut Vec<String>) {
     let mut taken = HashMap::<&str, &Call>::new();
-    for route in ["POST /v1/factors/sms/confirm", "POST /v1/factors/email/confirm"] {
+    for route in ["POST /v1/factors/sms/confirm", "POST /v1/factors/email/confirm", "POST /v1/factors/totp/confirm"] {
         for call in index.history.of(route).filter(|call| call.succeeded()) {
             if let Some(first) = taken.insert(call.sent("/factor").unwrap_or_default(), call) {
-                broken.push(format!("a contact's code was taken twice: {}", numbers([first, call])));
+                broken.push(format!("what waited was confirmed twice: {}", numbers([first, call])));
             }
+        }
+    }
+}
+
+/// An ID token is taken once.
+fn tokens(index: &Index<'_>, broken: &mut Vec<String>) {
+    let mut before = HashMap::<&str, &Call>::new();
+    for call in index.history.of("POST /v1/login").filter(|call| call.succeeded()) {
+        let Some(token) = call.sent("/id_token") else { continue };
+        if let Some(first) = before.insert(token, call) {
+            broken.push(format!("an ID token was taken twice: {}", numbers([first, call])));
         }
     }
 }
@@ -189,6 +200,30 @@ mod tests {
             story.call("POST /v1/factors/sms/confirm", "usr_ann", HOME, body, 200, json!({"method": "sms"}));
         }
         assert_eq!(story.breaks(Promise::Once).len(), 1);
+    }
+
+    #[test]
+    fn a_challenge_sets_up_one_factor() {
+        let mut story = Story::new();
+        for (route, factor) in [("POST /v1/factors/sms/confirm", "fac_1"), ("POST /v1/factors/totp/confirm", "fac_2")] {
+            assert_eq!(story.breaks(Promise::Once), Vec::<String>::new());
+            let body = json!({"challenge": "chl_1", "factor": factor, "code": "123456"});
+            story.call(route, "usr_ann", HOME, body, 200, json!({"authenticated": let_in()}));
+        }
+        assert_eq!(story.breaks(Promise::Once).len(), 1);
+    }
+
+    #[test]
+    fn an_id_token_is_taken_once() {
+        let shown = |status: u16| {
+            let mut story = Story::new();
+            for status in [200, status] {
+                let answer = if status == 200 { let_in() } else { refusal("invalid-credentials") };
+                story.call("POST /v1/login", "usr_ann", HOME, json!({"id_token": "a.b.c"}), status, answer);
+            }
+            story.breaks(Promise::Once).len()
+        };
+        assert_eq!((shown(401), shown(200)), (0, 1));
     }
 
     #[test]

@@ -2,14 +2,21 @@
 //!
 //! A refusal there has to be explained by what was done at addresses that may be known, or from the very address: as many calls as the limit has, of
 //! those that may have counted.
+//!
+//! | module | what is asked for |
+//! | --- | --- |
+//! | `contacts` | a phone or mail address that is to be the user's |
+
+mod contacts;
 
 use std::collections::HashMap;
 
 use shared::clock::Span;
 
+use super::chains::CONFIRMATIONS;
 use super::evidence::was_wrong;
 use super::index::Index;
-use crate::history::Call;
+use crate::history::{Call, Moment};
 
 /// Wrong passwords until there is a delay, and wrong codes.
 const PASSWORDS: usize = 5;
@@ -22,12 +29,9 @@ const SENDS_OF_SOURCE: (usize, Span) = (25, Span::minutes(5));
 /// Challenges opened from one address, and of a user.
 const OPENED_OF_SOURCE: (usize, Span) = (20, Span::minutes(10));
 const OPENED: Reserved = Reserved { most: 60, kept: 30, span: Span::minutes(10) };
-/// A user's sends, and what an account may send to a destination.
-const SENDS: [Reserved; 3] = [
-    Reserved { most: 5, kept: 3, span: Span::minutes(10) },
-    Reserved { most: 10, kept: 5, span: Span::hours(1) },
-    Reserved { most: 30, kept: 15, span: Span::days(1) },
-];
+/// A user's sends, wherever they go.
+const SENDS: [Reserved; 2] =
+    [Reserved { most: 10, kept: 5, span: Span::hours(1) }, Reserved { most: 30, kept: 15, span: Span::days(1) }];
 /// The links after a forgotten password that are mailed for a username.
 const LINKS: [Reserved; 2] =
     [Reserved { most: 10, kept: 5, span: Span::minutes(10) }, Reserved { most: 20, kept: 10, span: Span::hours(1) }];
@@ -62,19 +66,21 @@ fn is_of_user(call: &Call) -> bool {
 
 fn explained(index: &Index<'_>, call: &Call) -> bool {
     let own = Own { index, call };
-    match call.route {
-        "POST /v1/login" => own.passwords() || own.failures_here() || own.opened(),
-        "POST /v1/links/redeem" => own.opened(),
-        "POST /v1/codes" if call.slug() == "resend-too-soon" => own.sent_of_late(),
-        "POST /v1/codes" if call.slug() == "too-many-sends" => {
-            own.sends_here() || own.sends() || own.budget() || !own.is_verified()
+    match (call.route, call.slug()) {
+        ("POST /v1/login", _) => own.passwords() || own.failures_here() || own.opened(),
+        ("POST /v1/links/redeem", _) => own.opened(),
+        ("POST /v1/codes", "resend-too-soon") => own.sent_of_late(),
+        ("POST /v1/codes", "too-many-sends") => {
+            own.sends_here() || own.sends() || own.sends_to_own() || own.budget() || !own.is_verified()
         }
-        "POST /v1/codes" | "POST /v1/codes/verify" => own.wrong_codes(),
-        "POST /v1/password/forgotten" => own.links_here() || own.links(),
-        "PATCH /v1/me" => own.passwords() || own.failures_here(),
-        "POST /v1/factors/sms" | "POST /v1/factors/email" if call.slug() == "resend-too-soon" => own.began_of_late(),
-        // A contact that nobody has proved, and its codes, are limited over all accounts and for whoever asks.
-        _ => true,
+        ("POST /v1/codes" | "POST /v1/codes/verify" | "POST /v1/factors/totp", _) => own.wrong_codes(),
+        ("POST /v1/password/forgotten", _) => own.links_here() || own.links(),
+        ("PATCH /v1/me", _) => own.passwords() || own.failures_here(),
+        ("POST /v1/factors/sms" | "POST /v1/factors/email", slug) => own.contact(slug),
+        ("DELETE /v1/factors/sms" | "DELETE /v1/factors/email", _) => own.changes(),
+        (confirm, _) if CONFIRMATIONS.contains(&confirm) => own.tries() || own.wrong_codes(),
+        // No other route has a limit.
+        _ => false,
     }
 }
 
@@ -87,10 +93,23 @@ struct Own<'a> {
 impl<'a> Own<'a> {
     /// What may have been done within `span` before the refusal, of these.
     fn within<'c>(&self, calls: &'c [&'c Call], span: Span) -> impl Iterator<Item = &'c Call> {
-        let (number, until) = (self.call.number, self.call.answered.unwrap_or(self.call.asked));
+        let (number, until) = (self.call.number, self.until());
         let since = self.call.asked.at.minus(span);
         let came_before = move |other: &&Call| other.number != number && other.asked < until;
         calls.iter().copied().filter(came_before).filter(move |other| is_uncertain(other) || other.latest() > since)
+    }
+
+    /// The same of everybody's.
+    fn within_all(&self, span: Span) -> impl Iterator<Item = &'a Call> {
+        let (number, until) = (self.call.number, self.until());
+        let since = self.call.asked.at.minus(span);
+        let calls = self.index.history.calls.iter().filter(move |other| other.number != number && other.asked < until);
+        calls.filter(move |other| is_uncertain(other) || other.latest() > since)
+    }
+
+    /// When it was refused at the latest.
+    fn until(&self) -> Moment {
+        self.call.answered.unwrap_or(self.call.asked)
     }
 
     fn of_user(&self) -> &'a [&'a Call] {
@@ -122,6 +141,9 @@ impl<'a> Own<'a> {
     }
 
     fn passwords(&self) -> bool {
+        if !tries_password(self.call) {
+            return false;
+        }
         let logins: Vec<&Call> = self.known(Span::days(90)).filter(|other| tries_password(other)).collect();
         let cleared = logins.iter().rposition(|other| other.status() == 200 && other.precedes(self.call)).unwrap_or_default();
         logins.iter().skip(cleared).filter(|other| other.status() == 401 || is_uncertain(other)).count() >= PASSWORDS
@@ -134,9 +156,7 @@ impl<'a> Own<'a> {
     }
 
     fn opened(&self) -> bool {
-        let opens = |other: &&Call| {
-            matches!(other.route, "POST /v1/login" | "POST /v1/links/redeem" | "POST /v1/me/step-up") && !other.was_refused()
-        };
+        let opens = |other: &&Call| matches!(other.route, "POST /v1/login" | "POST /v1/links/redeem") && !other.was_refused();
         let user = self.call.about.as_deref();
         let here = self.within(self.here(), OPENED_OF_SOURCE.1).filter(|other| other.about.as_deref() == user).filter(opens);
         here.count() >= OPENED_OF_SOURCE.0 || self.fill(OPENED, opens)
@@ -145,11 +165,6 @@ impl<'a> Own<'a> {
     fn sent_of_late(&self) -> bool {
         let challenge = self.call.sent("/challenge").unwrap_or_default();
         self.within(self.index.with(challenge), RESEND).any(|other| other.route == "POST /v1/codes" && !other.was_refused())
-    }
-
-    /// Whether a code was sent to a contact of the user's own choice: whichever it is, the next waits.
-    fn began_of_late(&self) -> bool {
-        self.within(self.of_user(), RESEND).any(|other| begins(other) && !other.was_refused())
     }
 
     fn sends_here(&self) -> bool {
@@ -171,25 +186,10 @@ impl<'a> Own<'a> {
         LINKS.into_iter().any(|limit| self.fill_but_for(limit, |_| false, |other| asks_for_link(other)))
     }
 
-    /// Whether a code was typed that was sent by the same method: twenty an hour over all accounts refuse no contact of which that is so.
-    fn is_verified(&self) -> bool {
-        let method = self.call.sent("/method");
-        self.of_user().iter().any(|other| {
-            let proves = match other.route {
-                "POST /v1/codes/verify" => other.sent("/method") == method && other.lets_in(),
-                "POST /v1/factors/sms/confirm" => method == Some("sms") && other.succeeded(),
-                "POST /v1/factors/email/confirm" => method == Some("email") && other.succeeded(),
-                _ => false,
-            };
-            proves && other.precedes(self.call)
-        })
-    }
-
     /// Whether the texts of the hour are used up by so many people that nobody alone has done it.
     fn budget(&self) -> bool {
         let mut texts = HashMap::<&str, usize>::new();
-        let all: Vec<&Call> = self.index.history.calls.iter().collect();
-        for text in self.within(&all, Span::hours(1)).filter(|other| sends(other) && is_text(other)) {
+        for text in self.within_all(Span::hours(1)).filter(|other| sends(other) && is_text(other)) {
             *texts.entry(text.about.as_deref().unwrap_or_default()).or_default() += 1;
         }
         texts.values().map(|texts| (*texts).min(TEXTS_OF_USER)).sum::<usize>() >= BUDGET
@@ -206,10 +206,6 @@ impl<'a> Own<'a> {
     }
 }
 
-fn begins(call: &Call) -> bool {
-    matches!(call.route, "POST /v1/factors/sms" | "POST /v1/factors/email")
-}
-
 fn sends(call: &Call) -> bool {
     ["POST /v1/codes", "POST /v1/factors/sms", "POST /v1/factors/email"].contains(&call.route) && !call.was_refused()
 }
@@ -224,7 +220,8 @@ fn is_text(call: &Call) -> bool {
 
 /// A password is tried at a sign-in, and where a new one takes its place.
 fn tries_password(call: &Call) -> bool {
-    call.route == "POST /v1/login" || (call.route == "PATCH /v1/me" && call.sent("/current_password").is_some())
+    let signs_in = call.route == "POST /v1/login" && call.sent("/password").is_some();
+    signs_in || (call.route == "PATCH /v1/me" && call.sent("/current_password").is_some())
 }
 
 fn is_uncertain(call: &Call) -> bool {
@@ -302,6 +299,23 @@ mod tests {
         let both = |route, slug| (refused(route, slug, true), refused(route, slug, false));
         assert_eq!(both("PATCH /v1/me", "too-many-attempts"), (0, 1));
         assert_eq!(both("POST /v1/factors/sms", "resend-too-soon"), (0, 1));
+    }
+
+    #[test]
+    fn what_has_no_limit_is_refused_for_none() {
+        let mut story = Story::new();
+        story.sign_in("chl_1", "123456");
+        story.call("POST /v1/factors/recovery-codes", "usr_ann", HOME, Value::Null, 429, refusal("too-many-attempts"));
+        assert_eq!(story.breaks(Promise::Limits).len(), 1);
+    }
+
+    #[test]
+    fn wrong_passwords_explain_no_refusal_of_an_id_token() {
+        let mut story = Story::new();
+        story.sign_in("chl_1", "123456");
+        wrong(&mut story, HOME, 9);
+        story.call("POST /v1/login", "usr_ann", HOME, json!({"id_token": "a.b.c"}), 429, refusal("too-many-attempts"));
+        assert_eq!(story.breaks(Promise::Limits).len(), 1);
     }
 
     fn refused_code(story: &mut Story, challenge: &str) -> usize {
