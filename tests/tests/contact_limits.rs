@@ -228,6 +228,16 @@ async fn ones_own_phone_counts_as_it_does_at_a_sign_in_and_a_new_one_apart() {
 }
 
 #[tokio::test]
+async fn who_says_that_a_phone_is_theirs_takes_nothing_from_whose_it_is() {
+    let (world, ann, _) = ann().await;
+    let ben = world.user("ben", json!({})).await;
+    let token = world.at(ELSEWHERE).sign_in(&ben).await;
+    let _ = begin_at(&world, ELSEWHERE, &token, PHONE).await.expect(202);
+    // Of five in ten minutes one went to sign in.
+    assert_eq!(codes(&world, &ann, HOME).await, 4);
+}
+
+#[tokio::test]
 async fn a_verified_phone_of_ones_own_is_refused_by_no_other_accounts_codes() {
     let (world, ann, token) = ann().await;
     let window = keys::destination_sends(PHONE);

@@ -177,6 +177,25 @@ async fn a_destination_is_told_five_times_an_hour_and_then_of_all_the_rest_at_on
 }
 
 #[tokio::test]
+async fn what_is_changed_once_there_is_room_is_told_with_what_waits_and_not_before_it() {
+    let world = World::new().await;
+    let (ann, token) = ann(&world, json!({})).await;
+    for _ in 0..6 {
+        make_codes(&world, &token).await;
+    }
+    assert_eq!(messages(&world).await.len(), 5);
+    // The hour is over, and nobody has looked at what waits yet.
+    world.advance(HOUR);
+    patch(&world, &ann, json!({"username": "anna"})).await;
+    assert_eq!(messages(&world).await, []);
+    let _ = clean(&world).await;
+    let told = messages(&world).await;
+    assert_eq!(recipients(&told), ["ann@example.com"]);
+    let place = |word: &str| told[0].1.find(word).unwrap();
+    assert!(place("New recovery codes") < place("The username was changed"), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_phone_is_told_five_times_an_hour_and_then_of_all_the_rest_in_one_text() {
     let world = World::new().await;
     let (ann, token) = ann(&world, json!({"email": null, "phone": PHONE})).await;

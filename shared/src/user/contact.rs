@@ -136,6 +136,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_given_out_to_nobody_or_of_nowhere_is_told_apart_from_one_of_another_kind() {
+        for (text, kind) in [
+            ("+15555550100", "of an area that North America has not"),
+            ("+33012345678", "of a range that France has not"),
+            ("+80012345678", "toll-free everywhere"),
+            ("+881612345678", "a mobile by satellite, of no country"),
+        ] {
+            assert_eq!(phone(text), Err(BadContact::Unassigned), "{text} is {kind}");
+        }
+    }
+
+    #[test]
     fn only_a_number_that_may_be_a_mobiles_is_taken() {
         for (text, country) in [
             ("+12025550100", "US"),

@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(open.ended(&gone, over), Some(Told { is_open: false, ..open.clone() }));
         assert_eq!(open.ended(&gone, over.minus(Span::seconds(1))), None, "what was read may be older than the first");
         assert_eq!(open.ended(&refused(7), over), None, "there is something to tell");
+        assert!(open.first(&gone, over).is_some(), "where nobody has signed in, the next begins all the same");
         assert_eq!(Told { is_open: false, ..open }.ended(&gone, over), None);
     }
 
