@@ -11,6 +11,7 @@ pub mod issuer;
 mod kba;
 mod memory;
 mod reading;
+pub mod strain;
 mod world;
 
 pub use authenticator::{Authenticator, codes};

@@ -168,25 +168,30 @@ const MOMENTS: [i64; 4] = [120, 1_200, 90_000, MUCH_LATER];
 /// Whatever kind it is of, whatever conflicts, and however often: what the run says of the rest is so.
 #[tokio::test]
 async fn a_run_that_says_that_nothing_is_left_has_left_nothing_of_any_kind() {
-    let mut conflicts = 0;
-    for (seed, per_mille) in [(1, 300), (2, 700), (3, 950)] {
-        let world = something_of_each_kind().await;
-        for moment in MOMENTS {
-            world.advance(moment);
-            world.stack.faults().blow(seed, Weather::contention(per_mille));
-            let report = cleaned(&world).await;
-            conflicts += world.stack.faults().calm().values().sum::<u32>();
-            let left = due(&world).await;
-            assert_eq!(report.more, !left.is_empty(), "seed {seed}, after {moment}: {report:?} {left:?}");
-            assert_eq!((report.failed, report.left == 0), (0, left.is_empty()), "seed {seed}, after {moment}: {left:?}");
-            // Without conflicts a run deals with all that there is.
-            let report = cleaned(&world).await;
-            assert_eq!((report.left, report.more, due(&world).await), (0, false, vec![]), "seed {seed}, after {moment}");
-        }
-        assert_eq!(quota(&world).await, (10, 0, 0));
-        sums_hold(&world).await;
-    }
+    // What conflicts is waited for: the seeds wait at once.
+    let conflicts: u32 = join_all([(1, 300), (2, 700), (3, 950)].map(says_what_is_left)).await.iter().sum();
     assert!(conflicts > 200, "{conflicts}");
+}
+
+/// How many conflicts there were.
+async fn says_what_is_left((seed, per_mille): (u64, u16)) -> u32 {
+    let world = something_of_each_kind().await;
+    let mut conflicts = 0;
+    for moment in MOMENTS {
+        world.advance(moment);
+        world.stack.faults().blow(seed, Weather::contention(per_mille));
+        let report = cleaned(&world).await;
+        conflicts += world.stack.faults().calm().values().sum::<u32>();
+        let left = due(&world).await;
+        assert_eq!(report.more, !left.is_empty(), "seed {seed}, after {moment}: {report:?} {left:?}");
+        assert_eq!((report.failed, report.left == 0), (0, left.is_empty()), "seed {seed}, after {moment}: {left:?}");
+        // Without conflicts a run deals with all that there is.
+        let report = cleaned(&world).await;
+        assert_eq!((report.left, report.more, due(&world).await), (0, false, vec![]), "seed {seed}, after {moment}");
+    }
+    assert_eq!(quota(&world).await, (10, 0, 0));
+    sums_hold(&world).await;
+    conflicts
 }
 
 /// Users, recipients and senders are at the same items as the run, and every transaction holds what it writes.

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use tests::contacts::{begin, confirm, messages, remove};
+use tests::strain::rounds;
 use tests::{Answer, Person, World, another};
 
 const MANY: usize = 50;
@@ -75,4 +76,38 @@ async fn what_changes_a_contact_at_once_changes_it_three_times_a_day() {
         world.advance(600);
     }
     assert_eq!(changes, 3);
+}
+
+/// The mailbox at the end is that of the last change that the audit tells of, and each change that was answered is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contact_that_is_confirmed_removed_and_entered_at_once_is_the_one_of_the_last_of_them() {
+    for round in rounds() {
+        let world = World::new().await;
+        let (ann, token) = ann(&world).await;
+        let factor = begin(&world, &token, "email", "new@example.org").await.expect(202).text("factor");
+        let code = world.last_code().await;
+        let path = format!("/v1/users/{}", ann.id);
+        let entered = world.backend(Method::PATCH, &path, Some(json!({"email": "entered@example.org"})));
+        let (confirmed, removed) = (confirm(&world, &token, "email", &factor, &code), remove(&world, &token, "email"));
+        let (confirmed, removed, entered) = round.race(&world, async { tokio::join!(confirmed, removed, entered) }).await;
+        assert_eq!(entered.status, 200, "{round:?}: {}", entered.body);
+        let told = world.actions(&ann.id).await;
+        let ends =
+            [("factor-enrolled", confirmed.status == 200), ("factor-removed", removed.status == 204), ("user-changed", true)];
+        for (action, is_done) in ends {
+            assert_eq!(
+                told.iter().filter(|told| *told == action).count(),
+                usize::from(is_done),
+                "{round:?}: {action} in {told:?}"
+            );
+        }
+        let last = told.iter().rfind(|told| ends.iter().any(|(action, _)| told == action)).map(String::as_str);
+        let email = world.backend(Method::GET, &path, None).await.expect(200).body["email"].clone();
+        let expected = match last {
+            Some("factor-enrolled") => json!("new@example.org"),
+            Some("factor-removed") => json!(null),
+            _ => json!("entered@example.org"),
+        };
+        assert_eq!(email, expected, "{round:?}: {told:?}");
+    }
 }

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::agreement::{LIFETIME, RecipientStatus, Status};
 use tests::World;
+use tests::strain::rounds;
 
 fn figures(balance: shared::quota::Balance) -> (i64, i64, i64) {
     (balance.available, balance.reserved, balance.consumed)
@@ -53,15 +54,15 @@ async fn one_message_fifty_times_at_once_counts_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_failure_and_a_pass_at_once_leave_one_of_the_two_and_sound_sums() {
-    for _ in 0..8 {
+    for round in rounds() {
         let world = World::new().await;
         let asked = world.asked(3, |kba| kba.max_attempts = Some(1)).await;
         let old = world.session(&asked.challenges[0]).await;
         let new = world.session(&asked.challenges[0]).await;
         let (failed, passed) = (message(&old, "failed"), message(&new, "passed"));
         let answers = [world.signed("msg_a", &failed), world.signed("msg_b", &passed), world.signed("msg_c", &failed)];
-        let answers = join_all(answers.into_iter().map(|request| world.send(request))).await;
-        assert!(answers.iter().all(|answer| answer.status == 204));
+        let answers = round.race(&world, join_all(answers.into_iter().map(|request| world.send(request)))).await;
+        assert!(answers.iter().all(|answer| answer.status == 204), "{round:?}: {answers:?}");
         let (agreement, recipient) = (world.agreement(&asked).await, world.recipient(&asked, 0).await);
         let mails = world.outbox().await.len();
         match (agreement.status, recipient.status) {
@@ -71,7 +72,7 @@ async fn the_last_failure_and_a_pass_at_once_leave_one_of_the_two_and_sound_sums
             (Status::OutForSignature, RecipientStatus::Verified) => {
                 assert_eq!((figures(world.balance().await), mails), ((0, 2, 1), 0));
             }
-            other => panic!("{other:?}"),
+            other => panic!("{round:?}: {other:?}"),
         }
         let _ = world.chain(&asked).await;
     }
@@ -79,15 +80,15 @@ async fn the_last_failure_and_a_pass_at_once_leave_one_of_the_two_and_sound_sums
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_failure_and_a_cancel_at_once_end_an_agreement_once() {
-    for _ in 0..8 {
+    for round in rounds() {
         let world = World::new().await;
         let asked = world.asked(3, |kba| kba.max_attempts = Some(1)).await;
         let session = world.session(&asked.challenges[0]).await;
         let failed = world.send(world.signed("msg_a", &message(&session, "failed")));
         let path = format!("/v1/agreements/{}/cancel", asked.agreement);
-        let (failed, cancelled) =
-            tokio::join!(failed, world.backend(Method::POST, &path, Some(json!({"reason": "the terms have changed"}))));
-        assert_eq!(failed.status, 204, "{}", failed.body);
+        let cancel = world.backend(Method::POST, &path, Some(json!({"reason": "the terms have changed"})));
+        let (failed, cancelled) = round.race(&world, async { tokio::join!(failed, cancel) }).await;
+        assert_eq!(failed.status, 204, "{round:?}: {}", failed.body);
         let agreement = world.agreement(&asked).await;
         assert_eq!(agreement.status, Status::Cancelled);
         let by_sender = agreement.closure.unwrap().recipient.is_none();
@@ -102,7 +103,7 @@ async fn the_last_failure_and_a_cancel_at_once_end_an_agreement_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_failure_and_the_clean_up_at_once_count_once() {
-    for expired in [false, true] {
+    for (round, expired) in rounds().flat_map(|round| [(round, false), (round, true)]) {
         let world = World::new().await;
         let asked = world.asked(3, |kba| kba.max_attempts = Some(1)).await;
         if expired {
@@ -114,8 +115,8 @@ async fn the_last_failure_and_the_clean_up_at_once_count_once() {
         world.advance(601);
         let clean = || world.send(world.request(Method::POST, "/_local/cleanup"));
         let failed = world.send(world.signed("msg_a", &message(&session, "failed")));
-        let (failed, first, second) = tokio::join!(failed, clean(), clean());
-        assert_eq!((failed.status, first.status, second.status), (204, 200, 200));
+        let (failed, first, second) = round.race(&world, async { tokio::join!(failed, clean(), clean()) }).await;
+        assert_eq!((failed.status, first.status, second.status), (204, 200, 200), "{round:?}");
         let _ = clean().await.expect(200);
         let agreement = world.agreement(&asked).await;
         // Beginning late gets nobody away from the questions; but nothing comes of an agreement whose time is over.

@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, Share
 use futures_util::future::join_all;
 use local::{Mode, Plan, Service};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::clock::Timestamp;
 use shared::entropy::Entropy;
 use shared::keyring::Keyrings;
@@ -135,8 +135,14 @@ const fn owed_link(sender: Sender, came: &Came) -> bool {
 // What waits, waits at once: a group takes as long as its slowest row.
 #[tokio::test]
 async fn codes_go_once_however_slow_the_sender_is() {
-    let start = &Start::of(3 * SENDERS);
-    tokio::join!(code_by_text(start), code_by_mail(start), code_to_a_recipient(start));
+    let start = &Start::of(5 * SENDERS);
+    tokio::join!(
+        code_by_text(start),
+        code_by_mail(start),
+        code_to_a_recipient(start),
+        code_to_a_new_phone(start),
+        code_to_a_new_mailbox(start)
+    );
 }
 
 #[tokio::test]
@@ -180,6 +186,22 @@ async fn code_to_a_recipient(start: &Start) {
         world.request(Method::POST, "/v1/codes").json(&json!({"challenge": challenge, "method": "sms"}))
     };
     under_each(Service::Sns, start, ask, one_code).await;
+}
+
+async fn code_to_a_new_phone(start: &Start) {
+    under_each(Service::Sns, start, async |world| contact(world, "sms", json!({"phone": "+12025550177"})).await, one_code).await;
+}
+
+async fn code_to_a_new_mailbox(start: &Start) {
+    under_each(Service::Ses, start, async |world| contact(world, "email", json!({"email": "new@example.org"})).await, one_code)
+        .await;
+}
+
+/// Somebody who has just signed in asks for a code to a contact that is to be their own.
+async fn contact(world: &World, method: &str, body: Value) -> RequestBuilder {
+    let ann = world.user("ann", json!({})).await;
+    let token = world.token(&ann).await;
+    world.request(Method::POST, &format!("/v1/factors/{method}")).bearer_auth(token).json(&body)
 }
 
 async fn invitation(start: &Start) {

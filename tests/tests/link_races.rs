@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::strain::rounds;
 use tests::{Answer, Person, World, token_of};
 
 const MANY: usize = 50;
@@ -64,6 +65,25 @@ async fn fifty_redemptions_and_two_devices_that_complete_make_one_token() {
     for answer in redeemed.iter().filter(|answer| answer.status == 200) {
         let refused = world.issue(&answer.text("challenge"), "sms").await;
         assert!(["challenge-used", "challenge-expired"].contains(&refused.slug()), "{}", refused.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_devices_that_complete_by_one_link_one_is_signed_in() {
+    let lost = ["challenge-used", "challenge-expired", "link-used"];
+    for round in rounds() {
+        let world = World::new().await;
+        let ann = world.user("ann", json!({})).await;
+        let token = link(&world, &ann, json!({})).await;
+        let here = opened(&world, &token).await;
+        world.advance(60);
+        let there = opened(&world, &token).await;
+        let both = join_all([&here, &there].map(|(challenge, code)| world.verify(challenge, "sms", code)));
+        let tried = round.race(&world, both).await;
+        assert_eq!(count(&tried, 200, ""), 1, "{round:?}: {tried:?}");
+        assert!(tried.iter().all(|answer| answer.status == 200 || lost.contains(&answer.slug())), "{round:?}: {tried:?}");
+        let _ = redeem(&world, &token).await.refused(410, "link-used");
+        assert_eq!(world.actions(&ann.id).await.iter().filter(|action| *action == "code-verified").count(), 1, "{round:?}");
     }
 }
 

@@ -11,6 +11,7 @@ use shared::dynamo::{Failure, keys, read};
 use shared::ids::{AgreementId, RecipientId};
 use shared::quota::{EntryId, plan, reconcile};
 use tests::agreements::{agreement, clean, complete, links, open, open_last, person, quota, recipient_path, send_with, with_kba};
+use tests::strain::rounds;
 use tests::{Answer, World};
 
 /// Every balance is what its entries make of it, and every recipient holds what they have left.
@@ -58,17 +59,16 @@ async fn asked(world: &World, number: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_method_beside_a_failure_gives_nothing_away() {
-    let world = with_kba(200).await;
+    let world = with_kba(1_000).await;
     let (mut consumed, mut released) = (0, 0);
-    for round in 0..50 {
+    for (number, round) in rounds().enumerate() {
         let body = agreement(&json!([person(1, "kba"), person(2, "kba")]));
-        let sent = send_with(&world, &format!("k{round}"), &body).await.expect(201);
+        let sent = send_with(&world, &format!("k{number}"), &body).await.expect(201);
         let session = asked(&world, 1).await;
-        tear(&world);
-        let failed = world.send(world.signed(&format!("msg_{round}"), &message(&session, "failed")));
-        let (failed, changed) = tokio::join!(failed, change(&world, &sent, 0, "none"));
-        world.stack.faults().clear();
-        assert_eq!((failed.status, changed.status), (204, 200), "{} {}", failed.body, changed.body);
+        let failed = world.send(world.signed(&format!("msg_{number}"), &message(&session, "failed")));
+        let both = async { tokio::join!(failed, change(&world, &sent, 0, "none")) };
+        let (failed, changed) = round.race(&world, both).await;
+        assert_eq!((failed.status, changed.status), (204, 200), "{round:?}: {} {}", failed.body, changed.body);
         let (_, one) = stands(&world, &sent, 0).await;
         assert_eq!(one.reserved(), None, "either it was consumed, or it was given back");
         if one.kba.consumed {
@@ -81,9 +81,9 @@ async fn a_change_of_method_beside_a_failure_gives_nothing_away() {
         // And so the sender can cancel, which gives the other's back.
         let path = format!("/v1/agreements/{}/cancel", sent.text("id"));
         let _ = world.backend(Method::POST, &path, Some(json!({"reason": "changed"}))).await.expect(200);
-        assert_eq!(quota(&world).await, (200 - consumed, 0, consumed));
+        assert_eq!(quota(&world).await, (1_000 - consumed, 0, consumed));
     }
-    println!("of 50, {consumed} were consumed first, and {released} given back first");
+    println!("{consumed} were consumed first, and {released} given back first");
     assert!(consumed > 0 && released > 0, "{consumed} {released}: the two raced");
     agrees(&world).await;
 }
@@ -116,17 +116,15 @@ async fn what_is_decided_over_an_older_recipient_is_not_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_quota_follows_every_change_that_races_with_every_answer() {
     for outcome in ["passed", "failed", "timed_out", "not_locatable", "provider_error"] {
-        let world = with_kba(20).await;
-        for round in 0..4 {
+        let world = with_kba(10_000).await;
+        for (number, round) in rounds().enumerate() {
             let body = agreement(&json!([person(1, "kba"), person(2, "kba"), person(3, "none")]));
-            let sent = send_with(&world, &format!("k{round}"), &body).await.expect(201);
+            let sent = send_with(&world, &format!("k{number}"), &body).await.expect(201);
             let session = asked(&world, 1).await;
-            tear(&world);
-            let answered = world.send(world.signed(&format!("msg_{round}"), &message(&session, outcome)));
-            let (answered, away, other) =
-                tokio::join!(answered, change(&world, &sent, 0, "sms"), change(&world, &sent, 2, "kba"));
-            world.stack.faults().clear();
-            assert_eq!((answered.status, away.status, other.status), (204, 200, 200), "{outcome}");
+            let answered = world.send(world.signed(&format!("msg_{number}"), &message(&session, outcome)));
+            let (away, other) = (change(&world, &sent, 0, "sms"), change(&world, &sent, 2, "kba"));
+            let (answered, away, other) = round.race(&world, async { tokio::join!(answered, away, other) }).await;
+            assert_eq!((answered.status, away.status, other.status), (204, 200, 200), "{outcome} in {round:?}");
             let _ = change(&world, &sent, 0, "kba").await.expect(200);
             agrees(&world).await;
         }

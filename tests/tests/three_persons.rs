@@ -235,21 +235,24 @@ async fn until_refused(ask: impl AsyncFn(usize) -> Answer) -> Answer {
     panic!("no limit says anything");
 }
 
+// Whoever says that a password was forgotten waits for the answer: the rows wait at once.
 #[tokio::test]
 async fn whoever_fills_a_counter_the_user_signs_in_from_a_known_address() {
-    for Row { counter, filled_by, ends, suffers } in ROWS {
-        let scene = Scene::set().await;
-        let refused = scene.fill(counter).await;
-        assert_eq!(policy(&refused).unwrap_or(SILENCE), ends, "{counter:?}, filled by who knows {filled_by:?}");
-        assert_eq!(refused.status, if ends == SILENCE { 202 } else { 429 }, "{counter:?}: {}", refused.body);
-        let _ = scene.world.at(HOTEL).login("nobody else", WRONG).await.refused(401, "invalid-credentials");
-        assert_eq!(met_at_the_hotel(&scene).await, suffers, "{counter:?}");
-        let _ = scene.world.at(HOME).sign_in(&scene.ann).await;
-        assert_eq!(link_at(&scene, HOME).await, Nothing, "{counter:?}");
-        let told = scene.world.actions(&scene.ann.id).await;
-        let told = told.iter().filter(|action| action.starts_with("password-refused")).count();
-        assert!(told <= 20, "{counter:?}: {told} entries tell of what was refused");
-    }
+    let _ = join_all(ROWS.map(signs_in_from_a_known_address)).await;
+}
+
+async fn signs_in_from_a_known_address(Row { counter, filled_by, ends, suffers }: Row) {
+    let scene = Scene::set().await;
+    let refused = scene.fill(counter).await;
+    assert_eq!(policy(&refused).unwrap_or(SILENCE), ends, "{counter:?}, filled by who knows {filled_by:?}");
+    assert_eq!(refused.status, if ends == SILENCE { 202 } else { 429 }, "{counter:?}: {}", refused.body);
+    let _ = scene.world.at(HOTEL).login("nobody else", WRONG).await.refused(401, "invalid-credentials");
+    assert_eq!(met_at_the_hotel(&scene).await, suffers, "{counter:?}");
+    let _ = scene.world.at(HOME).sign_in(&scene.ann).await;
+    assert_eq!(link_at(&scene, HOME).await, Nothing, "{counter:?}");
+    let told = scene.world.actions(&scene.ann.id).await;
+    let told = told.iter().filter(|action| action.starts_with("password-refused")).count();
+    assert!(told <= 20, "{counter:?}: {told} entries tell of what was refused");
 }
 
 async fn met_at_the_hotel(scene: &Scene) -> AtTheHotel {

@@ -112,18 +112,3 @@ async fn questions_that_are_asked_again_are_told_each_time() {
     let count = |action: &str| entries.iter().filter(|entry| entry["action"] == action).count();
     assert_eq!((count("link-opened"), count("kba-session-opened"), count("recipient-verified")), (2, 3, 3));
 }
-
-#[tokio::test]
-async fn a_viewing_that_is_not_told_costs_less_than_one_that_is() {
-    let world = World::new().await;
-    let _ = signed(&world, "none").await;
-    let _ = world.outbox().await;
-    let mut spent = Vec::new();
-    for _ in 0..2 {
-        let _ = world.stack.meter().take();
-        let _ = view(&world).await;
-        spent.push(world.stack.meter().take());
-    }
-    assert_eq!((spent[0].requests, spent[1].requests), (2, 2));
-    assert!(spent[1].write_units < spent[0].write_units, "{spent:?}");
-}

@@ -38,15 +38,10 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let now = call.arrived_at;
     let mut patience = Patience::default();
     let mut sighted = false;
-    let mut tried = None;
     let mut doubt = Doubt::default();
     loop {
         let standing = find::standing(app, call, caller.account.id).await?;
         let (agreement, recipient) = (standing.agreement(), standing.recipient());
-        if tried.as_ref() == Some(&agreement.head) {
-            // This request's own, which was said to be under way still: it is not held against it.
-            return Ok(changed(recipient.clone(), request.authentication, agreement.head.sequence));
-        }
         if if_match.is_some_and(|version| version != agreement.head.sequence) {
             return Err(Problem::new(Slug::PreconditionFailed));
         }
@@ -71,7 +66,6 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             }
         };
         let event = change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.source));
-        tried = Some(agreement.head_after(event.clone(), now)?);
         let writes = change.writes(event, plan.as_ref())?;
         let ledger = writes.len() - plan.as_ref().map_or(0, |plan| plan.writes.len());
         let written = app.table.transact(writes).await;

@@ -19,9 +19,6 @@ use utoipa::ToSchema;
 
 use crate::State;
 
-/// Where in the transaction the session is written.
-const SESSION: usize = 0;
-
 /// A wish to be asked the questions.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -103,14 +100,9 @@ impl Case {
                     let stands = app.table.get(keys::session(id)).await;
                     return if let Ok(Some(_)) = stands { Ok(()) } else { Err(failure.into()) };
                 }
-                // The id was drawn for this request: it is this one's session that stands there, from a try that was still under way.
-                Err(failure) if failure.stood_at(SESSION).is_some() => return Ok(()),
                 Err(_) => patience.wait(&app.entropy).await?,
             }
             *self = Self::read(app, call, &self.ticket, self.now).await?;
-            if self.standing.recipient().kba.session == Some(id) {
-                return Ok(());
-            }
             self.decide()?;
         }
     }

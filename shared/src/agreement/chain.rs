@@ -34,13 +34,6 @@ impl Agreement {
         self.change(self.touch(), events, now)
     }
 
-    /// Where the chain stands once `event` is told of.
-    pub fn head_after(&self, event: Event, now: Timestamp) -> Result<Head, Failure> {
-        let mut chain = Chain::of(self.account, self.id, &self.head);
-        chain.append(event, now)?;
-        Ok(chain.head().clone())
-    }
-
     /// The update that ends it so. What was reserved and not consumed is to be released in the same transaction.
     pub(super) fn end(&self, status: Status, closure: &Closure) -> Result<Write, Failure> {
         Ok(self
