@@ -167,7 +167,7 @@ fn a_request_is_judged_by_when_it_arrived_and_the_clock_is_read_nowhere_else() {
     assert_eq!(found, told);
 }
 
-/// The suites that `infra/scripts/real-components` does not run on Amazon's engine, and why.
+/// The programs of tests that `infra/scripts/real-components` does not run on Amazon's engine, and why.
 const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
     ("canary", "what is looked for would be written by us: another engine adds nothing"),
     ("cleanup_contention", "as `faults`; its conditions are evaluated there by `cleanup` and `ends`"),
@@ -193,23 +193,34 @@ const ON_THE_EMBEDDED_ENGINE_ALONE: &[(&str, &str)] = &[
     ("workspace", "reads files"),
 ];
 
-/// The suites in `tests/tests`: a file each, or a folder with a `main.rs`.
-fn suites() -> Vec<String> {
+/// The programs in `tests/tests`: a file each, or a folder with a `main.rs`.
+fn programs() -> Vec<String> {
     let entries = fs::read_dir(root().join("tests/tests")).unwrap().map(|entry| entry.unwrap().path());
-    let is_suite = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "rs") || path.join("main.rs").is_file();
-    entries.filter(is_suite).map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    let is_program = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "rs") || path.join("main.rs").is_file();
+    entries.filter(is_program).map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
 }
 
 #[test]
 fn every_suite_runs_on_amazons_engine_or_says_why_not() {
     let script = fs::read_to_string(root().join("infra/scripts/real-components")).unwrap();
-    let (_, rest) = script.split_once("\nSUITES=(\n").unwrap();
-    let (listed, _) = rest.split_once("\n)\n").unwrap();
-    let exceptions = ON_THE_EMBEDDED_ENGINE_ALONE.iter().map(|(suite, _)| *suite);
-    let mut told: Vec<&str> = listed.split_whitespace().chain(exceptions).collect();
-    let mut suites = suites();
-    told.sort_unstable();
+    let words: Vec<&str> = script.split_whitespace().collect();
+    let listed = words.windows(2).filter(|pair| pair[0] == "--test").map(|pair| pair[1]);
+    let exceptions = ON_THE_EMBEDDED_ENGINE_ALONE.iter().map(|(program, _)| *program);
+    let told: BTreeSet<&str> = listed.chain(exceptions).collect();
+    let programs = programs();
+    // What is in neither is forgotten; what is not there at all is a mistake.
+    assert_eq!(told, programs.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn every_suite_of_the_one_program_is_a_module_of_it() {
+    let folder = root().join("tests/tests/on_any_engine");
+    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+    let mut modules: Vec<&str> = main.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')).collect();
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut suites: Vec<String> = files.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    suites.retain(|suite| suite != "main");
     suites.sort_unstable();
-    // Each once: a suite that is in neither list is forgotten, one that is in both or not there at all is a mistake.
-    assert_eq!(told, suites);
+    modules.sort_unstable();
+    assert_eq!(modules, suites);
 }

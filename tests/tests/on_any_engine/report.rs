@@ -159,7 +159,7 @@ async fn the_table_has_a_row_for_each_entry_and_no_formula() {
     let report = story.json().await.body;
     let (headers, text) = story.as_form("text/csv").await;
     assert!(headers["content-type"].to_str().unwrap().starts_with("text/csv"));
-    let document: Value = serde_json::from_str(include_str!("../../functions/documents/openapi.json")).unwrap();
+    let document: Value = serde_json::from_str(include_str!("../../../functions/documents/openapi.json")).unwrap();
     let forms = &document["paths"]["/v1/agreements/{id}/audit"]["get"]["responses"]["200"]["content"];
     let example = forms["text/csv"]["example"].as_str().unwrap();
     assert_eq!(text.lines().next(), example.lines().next(), "the columns are those of the documents' example");
