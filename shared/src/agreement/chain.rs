@@ -1,7 +1,7 @@
 //! What is written of an agreement: always with its audit entry, always under the condition that nothing of it has changed.
 
 use super::{Agreement, Closure, Status};
-use crate::audit::{Chain, Event, Head};
+use crate::audit::{Chain, Event};
 use crate::clock::Timestamp;
 use crate::dynamo::{Failure, Write, document, keys};
 

@@ -279,7 +279,7 @@ async fn two_crossings_are_told_of_twice() {
 fn the_metric_is_counted_once_for_each_crossing() {
     // What a function writes to its output is what CloudWatch reads: here, that of the test above in a process of its own.
     let story = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "two_crossings_are_told_of_twice", "--nocapture"])
+        .args(["--exact", "low_balance::two_crossings_are_told_of_twice", "--nocapture"])
         .output()
         .unwrap();
     let written = String::from_utf8(story.stdout).unwrap();
