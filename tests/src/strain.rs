@@ -4,6 +4,7 @@
 //! reads of several items that are no snapshot, transactions that conflict, answers that take their time, and items that are held while a
 //! transaction runs.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use local::{Mode, Plan, Service};
@@ -46,11 +47,13 @@ pub fn rounds() -> impl Iterator<Item = Round> {
 
 impl Round {
     /// What comes of requests that race while the table behaves so.
-    pub async fn race<T>(self, world: &World, requests: impl Future<Output = T>) -> T {
-        world.stack.faults().follow(Service::Dynamodb, self.plan());
-        let outcome = requests.await;
-        world.stack.faults().clear();
-        outcome
+    pub fn race<'a, T>(self, world: &'a World, requests: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+        Box::pin(async move {
+            world.stack.faults().follow(Service::Dynamodb, self.plan());
+            let outcome = requests.await;
+            world.stack.faults().clear();
+            outcome
+        })
     }
 
     fn plan(self) -> Plan {

@@ -174,7 +174,7 @@ async fn a_run_that_says_that_nothing_is_left_has_left_nothing_of_any_kind() {
 }
 
 /// How many conflicts there were.
-async fn says_what_is_left((seed, per_mille): (u64, u16)) -> u32 {
+async fn says_what_is_left((seed, per_mille): (u64, u32)) -> u32 {
     let world = something_of_each_kind().await;
     let mut conflicts = 0;
     for moment in MOMENTS {
