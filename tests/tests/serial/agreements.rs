@@ -78,6 +78,7 @@ pub async fn the_last_signs() -> Scene {
     let second = challenge(&world, 1).await;
     let session = world.session(&second).await;
     let mut scene = scene(world, &sent, vec![("challenge", second), ("session", session)]).await;
+    scene.inputs.push(LINKS_STAND);
     scene.rows = vec![
         row!("the last completes", scene => post(scene, "r1", "complete")),
         row!("a session fails", scene => told(scene, "session", "failed")),
@@ -186,6 +187,7 @@ pub async fn sessions_are_over() -> Scene {
     is_pending(&world, &session).await;
     let _ = open_last(&world, "r2@example.com").await.expect(200);
     let mut scene = scene(world, &sent, vec![("challenge", second), ("session", session)]).await;
+    scene.inputs.push(LINKS_STAND);
     scene.rows = vec![
         row!("the clean-up runs", scene => clean_up(scene)).in_manner(Manner::Sweeping),
         row!("the session passes too late", scene => told(scene, "session", "passed")),

@@ -6,8 +6,8 @@
 //! mailed has to be what one of the two orders gives, to the letter; what is drawn at random aside.
 //!
 //! A route that is new is a row in its scene: it is then tried against all the others of the scene, in both parts. A scene also says
-//! which of the items that its routes read are inputs, which no write names; of all others, each is changed by one of the rows at least,
-//! or the walk says which is never tried. A route that writes, and succeeds in no scene, is listed with the reason.
+//! which of the items that its routes read are inputs, which no write names; of all others, there when it begins or not there yet, each is
+//! changed by one of the rows at least, or the walk says which is never tried. A route that writes, and succeeds in no scene, is listed with the reason.
 
 mod accounts;
 mod agreements;
@@ -53,6 +53,8 @@ scenes! {
     the_last_transactions_are_sent_for_and_bought => agreements::little_is_left;
     somebody_signs_in_by_a_link_while_the_user_is_changed => people::a_link_was_mailed;
     somebody_sets_another_password => people::a_password_was_forgotten;
+    passwords_are_refused_while_somebody_signs_in => people::passwords_are_refused;
+    somebody_sets_up_a_first_factor => people::a_first_factor_is_set_up;
     somebody_who_is_signed_in_changes_how_they_sign_in => people::somebody_is_signed_in;
     somebody_who_is_signed_in_changes_the_phone => people::somebody_changes_the_phone;
     somebody_who_is_signed_in_changes_the_mailbox_and_the_password => people::somebody_changes_the_mailbox_and_the_password;

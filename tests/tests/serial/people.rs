@@ -11,6 +11,17 @@ use crate::scene::{Manner, Scene};
 const NEW: &str = "a horse of another colour";
 const NUMBER: &str = "+12025550177";
 const MAILBOX: &str = "ann@example.org";
+const WRONG: &str = "a wrong password";
+/// Where nobody knows anybody.
+const AWAY: &str = "198.51.100.9";
+/// Why the count of refused passwords need not be changed in every scene that looks at it.
+const REFUSED_ELSEWHERE: (&str, &str) = (" REFUSED", "who is refused meets all that looks at the count in a scene of their own");
+/// What comes of a name that is given away while somebody signs in with it.
+const NAME_LOOKED_UP: (&str, &str, &str) = (
+    "somebody signs in",
+    "another name is given",
+    "whose the name was when it was looked up: a failure is told in that user's chain, and not in that of nobody",
+);
 
 async fn user(scene: &Scene, patch: Value) -> Answer {
     scene.world.backend(Method::PATCH, scene.at("user"), Some(patch)).await
@@ -57,6 +68,7 @@ pub async fn a_link_was_mailed() -> Scene {
     world.advance(61);
     let named = vec![("link", link), ("challenge", challenge), ("wrong", another(&code)), ("code", code)];
     let mut scene = scene(world, &ann, named).await;
+    scene.inputs.push(REFUSED_ELSEWHERE);
     scene.rows = vec![
         row!("the link is opened", scene => redeem(scene)),
         row!("the code is typed", scene => verify(scene, "code")).in_manner(Manner::Counted),
@@ -67,7 +79,7 @@ pub async fn a_link_was_mailed() -> Scene {
         row!("the locks are lifted", scene => scene.world.backend(Method::POST, &format!("{}/unlock", scene.at("user")), None)),
         row!("the user is deleted", scene => delete(scene, "")),
         row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
-        row!("a wrong password is tried", scene => scene.world.login("ann", "a wrong password")).in_manner(Manner::Counted),
+        row!("a wrong password is tried", scene => scene.world.login("ann", WRONG)).in_manner(Manner::Counted),
     ];
     scene
 }
@@ -83,8 +95,8 @@ pub async fn a_password_was_forgotten() -> Scene {
     let _ = world.issue(&challenge, "sms").await.expect(202);
     let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
     let mut scene = scene(world, &ann, vec![("challenge", challenge)]).await;
-    let why = "whose the name was when it was looked up: a failure is told in that user's chain, and not in that of nobody";
-    scene.apart.push(("somebody signs in", "another name is given", why));
+    scene.inputs.push(REFUSED_ELSEWHERE);
+    scene.apart.push(NAME_LOOKED_UP);
     scene.rows = vec![
         row!("the password is forgotten again", scene => forget(scene)).in_manner(Manner::Patient),
         row!("another is set", scene => scene.world.post("/v1/password", json!({"challenge": scene.at("challenge"), "password": NEW}))),
@@ -93,8 +105,77 @@ pub async fn a_password_was_forgotten() -> Scene {
         row!("another user has that name", scene => create_user(scene, "anna")),
         row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
         row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
+        row!("a wrong password is tried", scene => scene.world.login("ann", WRONG)).in_manner(Manner::Counted),
     ];
     scene
+}
+
+/// Somebody is at home, with a code in hand; strangers have tried so many passwords that theirs are refused unseen, of which one was told.
+pub async fn passwords_are_refused() -> Scene {
+    let world = World::of_many_places().await;
+    let ann = world.user("ann", json!({})).await;
+    let token = world.token(&ann).await;
+    world.advance(31);
+    let (challenge, code) = world.challenge_and_code(&ann).await;
+    for _ in 0..5 {
+        let _ = world.at(AWAY).login("ann", WRONG).await.refused(401, "invalid-credentials");
+    }
+    let _ = world.at(AWAY).login("ann", WRONG).await.refused(429, "too-many-attempts");
+    let mut scene = scene(world, &ann, vec![("token", token), ("challenge", challenge), ("code", code)]).await;
+    let why = "a number is told as it stood when the sign-in read it, and what is refused from then on is told at the next one";
+    scene.apart.extend([("somebody signs in", "a password is refused", why), NAME_LOOKED_UP]);
+    scene.rows = vec![
+        row!("a password is refused", scene => scene.world.at(AWAY).login("ann", WRONG)).in_manner(Manner::Counted),
+        row!("the code is typed", scene => verify(scene, "code")).in_manner(Manner::Counted),
+        row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
+        row!("a wrong password is tried", scene => scene.world.login("ann", WRONG)).in_manner(Manner::Counted),
+        row!("a wrong password is shown", scene => change_password(scene, WRONG)).in_manner(Manner::Counted),
+        row!("the locks are lifted", scene => scene.world.backend(Method::POST, &format!("{}/unlock", scene.at("user")), None)),
+        row!("an administrator changes the password", scene => user(scene, json!({"password": NEW}))),
+        row!("another name is given", scene => user(scene, json!({"username": "anna"}))),
+        row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
+    ];
+    scene
+}
+
+/// Somebody who never had a factor is about to set up an app and a phone, each with the challenge of one sign-in.
+pub async fn a_first_factor_is_set_up() -> Scene {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({"phone": null, "email": null})).await;
+    let challenge = world.opened("ann").await.text("challenge");
+    let begun = world.post("/v1/factors/totp", json!({"challenge": challenge})).await.expect(201);
+    let app = json!({"challenge": challenge, "factor": begun.text("factor"), "code": tests::Authenticator::reading(&begun).code(&world)});
+    let begun = world.post("/v1/factors/sms", json!({"challenge": challenge, "phone": NUMBER})).await.expect(202);
+    let code = world.last_code().await;
+    let phone = |code: &str| json!({"challenge": challenge, "factor": begun.text("factor"), "code": code}).to_string();
+    let named = vec![("app", app.to_string()), ("phone", phone(&code)), ("wrong", phone(&another(&code)))];
+    world.advance(31);
+    let mut scene = scene(world, &ann, named).await.with("challenge", challenge);
+    scene.inputs.push(REFUSED_ELSEWHERE);
+    scene.rows = vec![
+        row!("an app is confirmed with a challenge", scene => confirm_first(scene, "totp", "app")).in_manner(Manner::Counted),
+        row!("a phone is confirmed with a challenge", scene => confirm_first(scene, "sms", "phone")).in_manner(Manner::Counted),
+        row!("a wrong code is typed", scene => confirm_first(scene, "sms", "wrong")).in_manner(Manner::Counted),
+        row!("another app is begun", scene => begin_first(scene, "totp", json!({}))),
+        row!("another code is sent", scene => begin_first(scene, "sms", json!({"phone": NUMBER}))),
+        row!("another phone is begun", scene => begin_first(scene, "sms", json!({"phone": "+12025550178"}))),
+        row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
+        row!("a wrong password is tried", scene => scene.world.login("ann", WRONG)).in_manner(Manner::Counted),
+        row!("an administrator resets the app", scene => delete(scene, "/factors/totp")),
+        row!("an administrator enters a phone", scene => user(scene, json!({"phone": "+12025550199"}))),
+        row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
+    ];
+    scene
+}
+
+async fn begin_first(scene: &Scene, method: &str, mut body: Value) -> Answer {
+    body["challenge"] = json!(scene.at("challenge"));
+    scene.world.post(&format!("/v1/factors/{method}"), body).await
+}
+
+async fn confirm_first(scene: &Scene, method: &str, typed: &str) -> Answer {
+    let body: Value = serde_json::from_str(scene.at(typed)).unwrap();
+    scene.world.post(&format!("/v1/factors/{method}/confirm"), body).await
 }
 
 /// Somebody has just proved a second factor, and has an app.
@@ -172,6 +253,7 @@ pub async fn somebody_changes_the_mailbox_and_the_password() -> Scene {
     let [factor, code] = is_asked_for(&world, &token, "email", MAILBOX).await;
     world.advance(31);
     let mut scene = scene(world, &ann, vec![("token", token), ("factor", factor), ("code", code)]).await;
+    scene.inputs.push(REFUSED_ELSEWHERE);
     let why = "whose password was changed meanwhile is told to ask again, and that it is wrong then";
     scene.apart.push(("the password is changed", "the password is changed", why));
     scene.rows = vec![
@@ -180,7 +262,7 @@ pub async fn somebody_changes_the_mailbox_and_the_password() -> Scene {
         row!("the mailbox is taken away", scene => remove(&scene.world, scene.at("token"), "email")),
         row!("a link is mailed", scene => mail_a_link(scene)),
         row!("the password is changed", scene => change_password(scene, PASSWORD)).in_manner(Manner::Counted),
-        row!("a wrong password is shown", scene => change_password(scene, "a wrong password")).in_manner(Manner::Counted),
+        row!("a wrong password is shown", scene => change_password(scene, WRONG)).in_manner(Manner::Counted),
         row!("somebody signs in", scene => scene.world.login("ann", PASSWORD)).in_manner(Manner::Counted),
         row!("an administrator changes the mail address", scene => user(scene, json!({"email": "ann@example.net"}))),
         row!("an administrator changes the password", scene => user(scene, json!({"password": "a third horse battery"}))),

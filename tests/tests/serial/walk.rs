@@ -1,8 +1,8 @@
 //! Each request of a scene against each, at every read of the first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use local::{Held, Service};
+use local::{Calls, Held, Service};
 use tests::Answer;
 
 use crate::outcome::{Known, Outcome};
@@ -32,14 +32,11 @@ struct Finding {
 struct Seen {
     meetings: usize,
     findings: Vec<Finding>,
-    /// The items that requests read, by their request.
-    read: BTreeMap<&'static str, BTreeSet<String>>,
-    /// The items that requests wrote.
-    written: BTreeSet<String>,
 }
 
-/// Walks a scene, and fails where something came of two requests that neither order gives, or where an item was never put to the test.
+/// Walks a scene, and fails where an item is never put to the test, or something came of two requests that neither order gives.
 pub async fn walk(scene: Scene) {
+    assert_eq!(untried(&scene, &touched(&scene).await), BTreeSet::new(), "no row changes these, and another reads them");
     let known = Known::of(&scene);
     let mut seen = Seen::default();
     for held in &scene.rows {
@@ -49,12 +46,11 @@ pub async fn walk(scene: Scene) {
     }
     println!("{} requests met in {} ways", scene.rows.len(), seen.meetings);
     told(&scene, &seen.findings);
-    assert_eq!(untried(&scene, &seen), BTreeSet::new(), "no row changes these while another has read them");
 }
 
 /// Lets the two meet in every way.
 async fn meet(scene: &Scene, known: &Known, held: &Row, other: &Row, seen: &mut Seen) {
-    let orders = [in_order(scene, known, held, other, seen).await, in_order(scene, known, other, held, seen).await.turned()];
+    let orders = [in_order(scene, known, held, other).await, in_order(scene, known, other, held).await.turned()];
     let mut here = At::Read(0);
     while let Some((outcome, width)) = held_at(scene, known, held, other, here).await {
         seen.meetings += 1;
@@ -80,14 +76,24 @@ const fn next(at: At, width: usize) -> At {
     }
 }
 
-/// One after the other. What each reads and writes is noted.
-async fn in_order(scene: &Scene, known: &Known, first: &Row, second: &Row, seen: &mut Seen) -> Outcome {
+/// What the requests of a scene read and write, each by itself.
+async fn touched(scene: &Scene) -> Calls {
+    let mut touched = Calls::default();
+    for row in &scene.rows {
+        scene.put_back().await;
+        let watched = scene.world.stack.faults().watch();
+        let _ = (row.ask)(scene).await;
+        let Calls { read, written } = watched.taken();
+        touched.read.extend(read);
+        touched.written.extend(written);
+    }
+    touched
+}
+
+/// One after the other.
+async fn in_order(scene: &Scene, known: &Known, first: &Row, second: &Row) -> Outcome {
     scene.put_back().await;
-    let watched = scene.world.stack.faults().watch();
     let one = (first.ask)(scene).await;
-    let calls = watched.taken();
-    seen.read.entry(first.name).or_default().extend(calls.read);
-    seen.written.extend(calls.written);
     let two = (second.ask)(scene).await;
     known.outcome(scene, [(first, &one), (second, &two)]).await
 }
@@ -135,13 +141,18 @@ fn told(scene: &Scene, findings: &[Finding]) {
     assert!(found.is_empty(), "{} meetings came to what neither order gives", found.len());
 }
 
-/// The items that a request reads and no other request changes, inputs aside.
-fn untried(scene: &Scene, seen: &Seen) -> BTreeSet<String> {
-    let kept: BTreeSet<String> = scene.kept().map(|item| key_of(&item)).collect();
+/// The items that a request reads and none changes, inputs aside: those that stood there when the scene began, of a partition that is read too;
+/// and those that were looked for and not there, which somebody else may be about to write.
+fn untried(scene: &Scene, touched: &Calls) -> BTreeSet<String> {
+    let (partitions, items): (Vec<&String>, Vec<&String>) = touched.read.iter().partition(|key| key.ends_with(' '));
+    let kept: Vec<String> = scene.kept().map(|item| key_of(&item)).collect();
+    let of_partitions = kept.iter().filter(|key| partitions.iter().any(|partition| key.starts_with(*partition)));
     let is_input = |key: &&String| scene.inputs.iter().any(|(prefix, _)| key.contains(prefix));
-    let read =
-        |key: &&String| seen.read.values().flatten().any(|read| *key == read || (read.ends_with(' ') && key.starts_with(read)));
-    kept.iter().filter(read).filter(|key| !is_input(key) && !seen.written.contains(*key)).cloned().collect()
+    let is_written = |key: &&String| touched.written.contains(*key);
+    let untried = items.into_iter().chain(of_partitions).filter(|key| !is_input(key) && !is_written(key));
+    let empty = partitions.iter().filter(|partition| !is_input(partition));
+    let empty = empty.filter(|partition| !touched.written.iter().any(|key| key.starts_with(**partition)));
+    untried.chain(empty.copied()).cloned().collect()
 }
 
 fn key_of(item: &serde_json::Value) -> String {
