@@ -12,7 +12,9 @@ use crate::history::{Call, Mail};
 const CLEANUP: &str = "POST /_local/cleanup";
 /// Where the operators themselves are told that a balance is low.
 const OPERATORS: &str = "ops@storm.example";
-/// Of notices five an hour: the rest comes as one, once there is room for it.
+/// How the names of the accounts begin, which a number follows.
+const ORGANISATION: &str = "Storm ";
+/// Of notices in the name of an account five an hour: the rest comes as one, once there is room for it.
 const NOTICES: (usize, Span) = (5, Span::hours(1));
 /// Of codes twenty an hour over all accounts; beside them ten an hour, five in ten minutes, of one's own account to a contact that is proved.
 const CODES: [(usize, Span); 2] = [(30, Span::hours(1)), (25, Span::minutes(10))];
@@ -21,7 +23,7 @@ const CODES_OF_USER: [(usize, Span); 2] = [(10, Span::hours(1)), (30, Span::days
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
-    let mut notices = HashMap::<&str, Vec<&Mail>>::new();
+    let mut notices = HashMap::<(&str, Option<&str>), Vec<&Mail>>::new();
     let mut codes = HashMap::<&str, Vec<Timestamp>>::new();
     let mut of_user = HashMap::<(&str, bool), Vec<Timestamp>>::new();
     for mail in index.history.mails.iter().filter(|mail| mail.to != OPERATORS) {
@@ -35,11 +37,11 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
                     of_user.entry(wish).or_default().push(call.asked.at);
                 }
             }
-            (false, false) if is_notice(mail) => notices.entry(&mail.to).or_default().push(mail),
+            (false, false) if is_notice(mail) => notices.entry((&mail.to, in_whose_name(mail))).or_default().push(mail),
             _ => {}
         }
     }
-    let told = notices.into_iter().filter_map(|(to, notices)| Told { index, to, notices }.broken());
+    let told = notices.into_iter().filter_map(|((to, _), notices)| Told { index, to, notices }.broken());
     let mut broken: Vec<String> = told.collect();
     broken.sort();
     broken.extend(CODES.into_iter().flat_map(|limit| over("codes", &codes, limit)));
@@ -57,6 +59,14 @@ fn wish<'a>(index: &Index<'_>, call: &'a Call) -> Option<(&'a str, bool)> {
     let is_known = certain.is_some_and(|first| first.precedes(call));
     let is_unknown = possible.is_none_or(|first| call.precedes(first));
     (is_known || is_unknown).then_some((user, is_known))
+}
+
+/// The organisation that a notice names: each has the five of its own, or one that says of somebody's mailbox that a user of its own has it
+/// would keep that user's notices from them.
+fn in_whose_name(mail: &Mail) -> Option<&str> {
+    let (before, rest) = mail.text.split_once(ORGANISATION)?;
+    let number = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+    mail.text.get(before.len()..before.len() + ORGANISATION.len() + number)
 }
 
 /// Whether it tells of a change: what is of an agreement tells of that one.
@@ -150,6 +160,21 @@ mod tests {
             story.breaks(Promise::Floods).len()
         };
         assert_eq!((noticed(5, 1), noticed(6, 1), noticed(40, 720), noticed(40, 719)), (0, 1, 0, 1));
+    }
+
+    #[test]
+    fn notices_are_counted_for_each_account_by_itself() {
+        let noticed = |of_one: usize, of_other: usize| {
+            let mut story = Story::new();
+            let mut told = |text: &str| {
+                let number = story.call("POST /v1/factors/recovery-codes", "usr_ann", HOME, json!({}), 201, json!({}));
+                story.mail(number, "ann@example.com", text);
+            };
+            (0..of_one).for_each(|_| told("You have new recovery codes for Storm 1."));
+            (0..of_other).for_each(|_| told("You have new recovery codes for Storm 12."));
+            story.breaks(Promise::Floods).len()
+        };
+        assert_eq!((noticed(5, 5), noticed(6, 5), noticed(5, 6)), (0, 1, 1));
     }
 
     fn notice(story: &mut Story, route: &'static str) {
