@@ -39,7 +39,8 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     for call in index.history.of("POST /v1/factors/sms/confirm").filter(|call| is_refused(call) && would_be_first(index, call)) {
         broken.push(format!("#{}: a code for a first phone was right, in its time, and refused ({})", call.number, call.slug()));
     }
-    for call in index.history.of("POST /v1/codes").filter(|call| is_refused(call) && lives(index, call, call.sent("/method"))) {
+    for call in index.history.of("POST /v1/codes").filter(|call| is_refused(call) && asks_for(index, call, call.sent("/method")))
+    {
         broken.push(format!("#{}: a challenge was good, and no code was sent for it ({})", call.number, call.slug()));
     }
     broken.extend(passwords(index));
@@ -87,7 +88,13 @@ fn was_good(index: &Index<'_>, call: &Call) -> bool {
         && code.call.asked.at.plus(CODE) > call.latest()
         && !others().any(is_newer)
         && tries < TRIES_MAX
-        && lives(index, call, Some(method))
+        && asks_for(index, call, Some(method))
+}
+
+/// Whether it lives, and what it offered is what it asks for: one that asks for a first factor to be set up offers the methods for that.
+fn asks_for(index: &Index<'_>, call: &Call, method: Option<&str>) -> bool {
+    let opening = index.opening(call.sent("/challenge").unwrap_or_default());
+    opening.is_some_and(|opening| opening.told("/status") == Some("second_factor_required")) && lives(index, call, method)
 }
 
 /// Whether a code that was refused would have set up a first phone, beyond doubt: it was the last that was sent there, with the challenge.
@@ -204,6 +211,20 @@ mod tests {
         let wrong =
             |story: &mut Story| (0..5).map(|_| story.verify(HOME, "chl_1", "000000", 401, refusal("code-invalid"))).count();
         assert_eq!(broken(wrong), 0);
+    }
+
+    #[test]
+    fn a_challenge_is_sent_codes_by_what_it_offers_and_none_while_a_first_factor_is_to_be_set_up() {
+        let refused = |status: &str, method: &str| {
+            let mut story = Story::new();
+            let opened = json!({"status": status, "challenge": "chl_1", "methods": [{"method": "sms"}]});
+            story.call("POST /v1/login", "usr_ann", HOME, json!({"password": "right"}), 200, opened);
+            let body = json!({"challenge": "chl_1", "method": method});
+            story.call("POST /v1/codes", "usr_ann", HOME, body, 403, refusal("method-not-enabled"));
+            story.breaks(Promise::Challenges).len()
+        };
+        assert_eq!((refused("second_factor_required", "sms"), refused("second_factor_required", "email")), (1, 0));
+        assert_eq!(refused("enrolment_required", "sms"), 0);
     }
 
     #[test]
