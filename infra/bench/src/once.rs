@@ -135,8 +135,20 @@ impl Story<'_> {
         self.backend(name, 200, reopen).await.map(drop)
     }
 
-    /// Somebody sets up an app, and takes it away again.
+    /// Somebody sets up an app and takes it away again; somebody else keeps it, and changes the rest.
     async fn factors(&mut self) -> Result<(), Fault> {
+        let token = self.app().await?;
+        self.ask("DELETE /v1/factors/totp", 204, Event::delete("/v1/factors/totp").bearer(&token)).await?;
+        let token = self.app().await?;
+        let codes = Event::post("/v1/factors/recovery-codes", json!({})).bearer(&token);
+        self.ask("POST /v1/factors/recovery-codes", 201, codes).await?;
+        let me = Event::patch("/v1/me", json!({ "locale": "fr" })).bearer(&token);
+        self.ask("PATCH /v1/me", 200, me).await?;
+        self.contacts(&token).await
+    }
+
+    /// Somebody sets up an app: the token.
+    async fn app(&mut self) -> Result<String, Fault> {
         let token = Way::Handlers(self.world).token().await?;
         let begun = Event::post("/v1/factors/totp", json!({})).bearer(&token);
         let begun = self.ask("POST /v1/factors/totp", 201, begun).await?;
@@ -145,10 +157,23 @@ impl Story<'_> {
         let code = totp.generate(u64::try_from(Clock::system().now().as_secs())?).to_string();
         let confirm = Event::post("/v1/factors/totp/confirm", json!({ "factor": begun.text("factor")?, "code": code }));
         self.ask("POST /v1/factors/totp/confirm", 200, confirm.bearer(&token)).await?;
-        let codes = Event::post("/v1/factors/recovery-codes", json!({})).bearer(&token);
-        self.ask("POST /v1/factors/recovery-codes", 201, codes).await?;
-        let me = Event::patch("/v1/me", json!({ "locale": "fr" })).bearer(&token);
-        self.ask("PATCH /v1/me", 200, me).await?;
-        self.ask("DELETE /v1/factors/totp", 204, Event::delete("/v1/factors/totp").bearer(&token)).await.map(drop)
+        Ok(token)
+    }
+
+    /// Another phone and another mailbox are proved, and taken away again: the app is still there to sign in with.
+    async fn contacts(&mut self, token: &str) -> Result<(), Fault> {
+        let phone = json!({ "phone": "+12025550146" });
+        let begun = self.ask("POST /v1/factors/sms", 202, Event::post("/v1/factors/sms", phone).bearer(token)).await?;
+        let confirm = json!({ "factor": begun.text("factor")?, "code": Way::Handlers(self.world).code_sent_to("+12025550146")? });
+        let confirm = Event::post("/v1/factors/sms/confirm", confirm).bearer(token);
+        self.ask("POST /v1/factors/sms/confirm", 200, confirm).await?;
+        let mailbox = json!({ "email": "proved@example.com" });
+        let begun = self.ask("POST /v1/factors/email", 202, Event::post("/v1/factors/email", mailbox).bearer(token)).await?;
+        let confirm =
+            json!({ "factor": begun.text("factor")?, "code": Way::Handlers(self.world).code_sent_to("proved@example.com")? });
+        let confirm = Event::post("/v1/factors/email/confirm", confirm).bearer(token);
+        self.ask("POST /v1/factors/email/confirm", 200, confirm).await?;
+        self.ask("DELETE /v1/factors/sms", 204, Event::delete("/v1/factors/sms").bearer(token)).await?;
+        self.ask("DELETE /v1/factors/email", 204, Event::delete("/v1/factors/email").bearer(token)).await.map(drop)
     }
 }

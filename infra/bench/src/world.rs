@@ -226,13 +226,18 @@ impl<'a> Way<'a> {
 
     /// The code in the last text to somebody.
     pub fn code_to(&self, person: &Person) -> Result<String, Fault> {
+        self.code_sent_to(&person.phone)
+    }
+
+    /// The code in the last message to a phone number or a mail address.
+    pub fn code_sent_to(&self, contact: &str) -> Result<String, Fault> {
         let world = match self {
             Self::Bootstraps { world, .. } => return world.aws.last_code(),
             Self::Handlers(world) => world,
         };
-        let message = world.stack.outbox().latest_to(&person.phone).ok_or("no text was sent")?;
+        let message = world.stack.outbox().latest_to(contact).ok_or("no message was sent")?;
         let run = message.text.rsplit(|letter: char| !letter.is_ascii_digit()).find(|run| run.len() >= 6);
-        run.map(str::to_owned).ok_or_else(|| "the text has no code".into())
+        run.map(str::to_owned).ok_or_else(|| "the message has no code".into())
     }
 
     /// The token of the link in the last mail to `address`.
