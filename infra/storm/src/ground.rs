@@ -12,6 +12,8 @@ use crate::Stranded;
 use crate::desk::{Ask, Desk};
 use crate::issuer::Issuer;
 
+/// How the names of the accounts begin; a number follows, by which messages tell in whose name they are.
+pub(crate) const ORGANISATION: &str = "Storm ";
 /// How many accounts people are in; one more is their rivals'.
 const HOMES: usize = 3;
 /// The account that sends no codes by mail: who has a mailbox there and nothing else has no factor yet, or none any more.
@@ -84,7 +86,7 @@ impl Ground {
     }
 
     async fn account(&self, desk: &Desk, number: usize) -> Result<Account, Stranded> {
-        let body = json!({"name": format!("Storm {number}"), "plan": "enterprise"});
+        let body = json!({"name": format!("{ORGANISATION}{number}"), "plan": "enterprise"});
         let made = desk.ask(Ask::new("POST /v1/accounts").by(&self.operator).with(body)).await;
         let id = made.good("/id").ok_or_else(|| Stranded::new("no account was opened"))?;
         let keys = Ask::new("POST /v1/accounts/{account}/api-keys").at(format!("/v1/accounts/{id}/api-keys"));

@@ -7,13 +7,12 @@ use local::{Mode, Service};
 use shared::clock::{Span, Timestamp};
 
 use super::index::Index;
+use crate::ground::ORGANISATION;
 use crate::history::{Call, Mail};
 
 const CLEANUP: &str = "POST /_local/cleanup";
 /// Where the operators themselves are told that a balance is low.
 const OPERATORS: &str = "ops@storm.example";
-/// How the names of the accounts begin, which a number follows.
-const ORGANISATION: &str = "Storm ";
 /// Of notices in the name of an account five an hour: the rest comes as one, once there is room for it.
 const NOTICES: (usize, Span) = (5, Span::hours(1));
 /// Of codes twenty an hour over all accounts; beside them ten an hour, five in ten minutes, of one's own account to a contact that is proved.
