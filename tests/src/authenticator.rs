@@ -1,7 +1,7 @@
 //! An authenticator app, as a person has one.
 
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::kernel::clock::Timestamp;
 
 use crate::{Answer, PASSWORD, Person, World};
 

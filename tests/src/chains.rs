@@ -4,9 +4,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use shared::agreement::Agreement;
-use shared::audit::Entry;
-use shared::dynamo::{Write, document, keys, read};
-use shared::ids::AgreementId;
+use shared::kernel::ids::AgreementId;
+use shared::store::audit::Entry;
+use shared::store::dynamo::{Write, document, keys, read};
 
 use crate::World;
 

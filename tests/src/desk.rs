@@ -2,11 +2,11 @@
 //! over a snapshot once its condition has failed.
 
 use shared::account::Account;
-use shared::dynamo::{Failure, Patience, Table, read};
-use shared::entropy::Entropy;
-use shared::quota::balance::snapshot;
-use shared::quota::upkeep::Done;
-use shared::quota::{Entry, Plan, Refusal, Snapshot};
+use shared::kernel::entropy::Entropy;
+use shared::ledger::balance::snapshot;
+use shared::ledger::upkeep::Done;
+use shared::ledger::{Entry, Plan, Refusal, Snapshot};
+use shared::store::dynamo::{Failure, Patience, Table, read};
 
 /// How a step is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

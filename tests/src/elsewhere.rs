@@ -2,11 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{keys, read};
-use shared::http::TrustedProxies;
-use shared::user::User;
-use shared::user::credential::Credential;
-use shared::user::known::{Known, Origin, Source};
+use shared::kernel::client_ip::TrustedProxies;
+use shared::signin::user::User;
+use shared::signin::user::credential::Credential;
+use shared::signin::user::known::{Known, Origin, Source};
+use shared::store::dynamo::{keys, read};
 
 use crate::{Answer, PASSWORD, Person, World, reading::token_of};
 

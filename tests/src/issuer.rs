@@ -63,7 +63,7 @@ impl Issuer {
 
     /// The same, of a token that is issued at a moment. Two of one second differ.
     pub fn claims_at(&self, subject: &str, now: i64) -> Value {
-        let unique = shared::secret::encode(shared::entropy::Entropy::system().bytes::<9>());
+        let unique = shared::kernel::secret::encode(shared::kernel::entropy::Entropy::system().bytes::<9>());
         json!({"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 300, "jti": unique})
     }
 

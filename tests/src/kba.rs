@@ -12,11 +12,11 @@ use shared::account::{Kba, Locale, Settings};
 use shared::agreement::{
     Agreement, Authentication, Frozen, KbaState, LIFETIME, Recipient, RecipientStatus, Sender, Status, Ticket, Viewings,
 };
-use shared::audit::Head;
-use shared::challenge::Challenge;
-use shared::dynamo::{Write, keys, read};
-use shared::ids::{AccountId, AgreementId, RecipientId};
-use shared::quota::Balance;
+use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
+use shared::ledger::Balance;
+use shared::signin::challenge::Challenge;
+use shared::store::audit::Head;
+use shared::store::dynamo::{Write, keys, read};
 
 use crate::{Answer, World};
 
@@ -130,7 +130,7 @@ impl World {
         let ticket = Ticket::issue(asked.account, asked.agreement, asked.recipients[place], &ring, &app.entropy, now).unwrap();
         let (ticket, token) = ticket;
         let write = Write::update(ticket.key(), "SET #challenges.#c = :challenge").name("c", ticket.name.as_str());
-        let challenge = shared::dynamo::document(&Challenge::open(now)).unwrap();
+        let challenge = shared::store::dynamo::document(&Challenge::open(now)).unwrap();
         self.stack.table().transact(vec![write.value("challenge", challenge)]).await.unwrap();
         token.expose().clone()
     }
@@ -159,8 +159,8 @@ impl World {
     pub async fn chain(&self, asked: &Asked) -> Vec<Value> {
         let pk = keys::audit_chain(asked.account, &asked.agreement.to_string());
         let page = self.stack.table().query(pk, None, 1000).await.unwrap();
-        let entries: Vec<shared::audit::Entry> = page.items.into_iter().map(|item| read(item).unwrap()).collect();
-        assert_eq!(shared::audit::first_broken(&entries), None);
+        let entries: Vec<shared::store::audit::Entry> = page.items.into_iter().map(|item| read(item).unwrap()).collect();
+        assert_eq!(shared::store::audit::first_broken(&entries), None);
         entries.iter().map(|entry| serde_json::to_value(entry).unwrap()).collect()
     }
 

@@ -17,7 +17,7 @@ impl Memory {
         let memory = Self::default();
         let writer = memory.clone();
         let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
-        tracing_subscriber::registry().with(lines.with_filter(shared::start::filter("trace"))).init();
+        tracing_subscriber::registry().with(lines.with_filter(shared::store::start::filter("trace"))).init();
         memory
     }
 

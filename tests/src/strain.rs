@@ -40,7 +40,7 @@ pub struct Round {
 
 /// Every time that a race is run: so often under each strain.
 pub fn rounds() -> impl Iterator<Item = Round> {
-    let often = shared::config::env("COUNTERSIGN_ROUNDS").map_or(ROUNDS, |often| often.parse().expect("a number of rounds"));
+    let often = shared::kernel::config::env("COUNTERSIGN_ROUNDS").map_or(ROUNDS, |often| often.parse().expect("a number of rounds"));
     assert!(often > 0, "a race that is not run shows nothing");
     let strains = [Strain::Torn, Strain::Conflicting, Strain::Slow, Strain::Holding];
     strains.into_iter().flat_map(move |strain| (0..often).map(move |number| Round { strain, number }))

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use local::{Options, Stack};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use shared::clock::{Clock, Span, Timestamp};
-use shared::dynamo::{Key, read};
-use shared::entropy::Entropy;
-use shared::secret::Secret;
+use shared::kernel::clock::{Clock, Span, Timestamp};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::secret::Secret;
+use shared::store::dynamo::{Key, read};
 
 /// The operator's key of every world.
 pub const OPERATOR: &str = "operator-key-of-the-tests";
@@ -123,8 +123,8 @@ impl World {
             ..Options::ephemeral()
         };
         // The same flows on another engine, where one is named: each world has a table of its own there.
-        if let Some(endpoint) = shared::config::env("COUNTERSIGN_DYNAMODB_ENDPOINT") {
-            let name = shared::secret::encode(Entropy::system().bytes::<9>()).replace(['-', '_'], "0");
+        if let Some(endpoint) = shared::kernel::config::env("COUNTERSIGN_DYNAMODB_ENDPOINT") {
+            let name = shared::kernel::secret::encode(Entropy::system().bytes::<9>()).replace(['-', '_'], "0");
             options.config.table_name = format!("countersign-{name}");
             options.dynamodb_endpoint = Some(endpoint);
         }

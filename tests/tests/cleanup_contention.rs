@@ -11,11 +11,11 @@ use local::{Mode, Service, Weather};
 use reqwest::Method;
 use serde_json::json;
 use shared::account::Account;
-use shared::challenge::Challenge;
-use shared::dynamo::keys::{DUE_SHARDS, due_shard};
-use shared::dynamo::{Key, document, keys, read};
-use shared::quota::reconcile;
-use shared::user::User;
+use shared::agreement::reconcile;
+use shared::signin::challenge::Challenge;
+use shared::signin::user::User;
+use shared::store::dynamo::keys::{DUE_SHARDS, due_shard};
+use shared::store::dynamo::{Key, document, keys, read};
 use tests::agreements::{agreement, open_last, person, quota, send_with, with_kba};
 use tests::{Answer, World};
 
@@ -104,7 +104,8 @@ async fn what_was_changed_since_it_was_read_is_read_anew() {
         gate.arrived().await;
         let item = world.stack.table().get(key.clone()).await.unwrap().unwrap();
         let agreement: shared::agreement::Agreement = read(item).unwrap();
-        let event = shared::audit::Event::new(shared::audit::Action::LinkOpened, shared::audit::Actor::System);
+        let event =
+            shared::store::audit::Event::new(shared::store::audit::Action::LinkOpened, shared::store::audit::Actor::System);
         let writes = agreement.tell([event], world.stack.clock().now()).unwrap();
         world.stack.table().transact(writes).await.unwrap();
         gate.let_go();
@@ -123,7 +124,7 @@ async fn more_challenges_than_one_write_removes_are_removed_all_the_same() {
     let key = keys::user(ann.id.parse().unwrap());
     for number in 0..120 {
         let update =
-            shared::dynamo::Write::update(key.clone(), "SET #challenges.#c = :challenge").name("c", format!("c{number}"));
+            shared::store::dynamo::Write::update(key.clone(), "SET #challenges.#c = :challenge").name("c", format!("c{number}"));
         let challenge = document(&Challenge::open(now)).unwrap();
         world.stack.table().transact(vec![update.value("challenge", challenge)]).await.unwrap();
     }

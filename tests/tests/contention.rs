@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use local::rush::{Ground, Outcome, Rush};
 use local::{Options, Stack};
-use shared::quota::Shards;
+use shared::account::Shards;
 
 /// A rush of some seconds in which transactions take so many milliseconds.
 const fn rush(per_second: u32, seconds: u32, hold: u64) -> Rush {

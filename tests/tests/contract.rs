@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use shared::http::routes::{Audit, Authorisation, ROUTES};
+use shared::web::http::routes::{Audit, Authorisation, ROUTES};
 use tests::World;
 
 const TEMPLATE: &str = include_str!("../../infra/template.yaml");
@@ -208,7 +208,7 @@ fn no_policy_grants_more_than_it_names() {
 
 #[test]
 fn the_table_of_the_template_is_the_one_that_the_tests_run_on() {
-    use shared::dynamo::keys;
+    use shared::store::dynamo::keys;
     let table = resources().into_values().find(|resource| resource["Type"] == "AWS::DynamoDB::Table").unwrap();
     let properties = &table["Properties"];
     let schema = |value: &Value| -> Vec<String> {
@@ -279,7 +279,7 @@ fn sign_in_that_fails_or_is_turned_away_is_counted_and_wakes_somebody() {
             assert!(!counts("429", "429") && !counts("401", "401") && !counts("200", "200"), "{name}: what {key} should answer");
         }
     }
-    let watched: BTreeSet<_> = ROUTES.iter().map(shared::http::routes::Route::key).collect();
+    let watched: BTreeSet<_> = ROUTES.iter().map(shared::web::http::routes::Route::key).collect();
     assert!(throttled.len() == 9 && throttled.iter().all(|key| watched.contains(*key)), "{throttled:?}");
 }
 

@@ -3,8 +3,8 @@
 use local::costs;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{Write, keys};
-use shared::http::routes::{Authorisation, ROUTES, Route};
+use shared::store::dynamo::{Write, keys};
+use shared::web::http::routes::{Authorisation, ROUTES, Route};
 use tests::agreements::{agreement, complete, links, open, open_last, person, recipient_path, send_with, with_kba};
 use tests::chains::{lengthen, resent};
 use tests::contacts::{begin, confirm, remove};
@@ -55,7 +55,7 @@ async fn what_everybody_may_read_costs_nothing() {
     }
     let _ = world.get("/nothing").await.refused(404, "not-found");
     let preflight = world.request(Method::OPTIONS, "/v1/login").header("access-control-request-method", "POST");
-    assert_eq!(world.stack.meter().take(), shared::dynamo::meter::Cost::default());
+    assert_eq!(world.stack.meter().take(), shared::store::dynamo::meter::Cost::default());
     let _ = world.send(preflight.header("origin", "https://portal.example")).await;
     cost(&world, "a preflight");
 }

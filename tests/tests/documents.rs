@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use shared::entropy::Entropy;
-use shared::http::Slug;
-use shared::http::routes::{Authorisation, ROUTES};
-use shared::keyring::{self, Keyring};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring};
+use shared::web::http::Slug;
+use shared::web::http::routes::{Authorisation, ROUTES};
 use tests::{Answer, PASSWORD, World};
 
 const CACHE: &str = "public, max-age=300";

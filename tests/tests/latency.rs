@@ -11,11 +11,11 @@ use futures_util::future::join_all;
 use local::{Mode, Plan, Service};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::entropy::Entropy;
-use shared::keyring::Keyrings;
-use shared::sdk::{SdkConfig, https_client, retries, secrets_manager, timeouts};
-use shared::secret::Secret;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::Keyrings;
+use shared::kernel::sdk::{SdkConfig, https_client, retries, secrets_manager, timeouts};
+use shared::kernel::secret::Secret;
 use tests::World;
 use tests::agreements::{agreement, challenge_of, clean, person};
 use tests::issuer::Issuer;
@@ -322,7 +322,7 @@ async fn keyring(start: &Start) {
     // An operation has five seconds in all.
     join_all(LATENCIES.map(async |latency| {
         let now = Timestamp::from_millis(1_800_000_000_000);
-        let keyring = shared::keyring::make(now, &Entropy::system()).unwrap();
+        let keyring = shared::kernel::keyring::make(now, &Entropy::system()).unwrap();
         let secrets = secrets_manager(&start.when_all_are(secrets_after(latency, keyring)).await);
         let read = Keyrings::in_secret(secrets, "keyring".into(), now).await;
         assert_eq!(read.is_ok(), latency <= 3_000, "{latency}");

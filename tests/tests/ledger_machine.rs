@@ -7,13 +7,14 @@ use local::{Mode, Service};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use shared::account::Account;
-use shared::app::App;
-use shared::dynamo::{keys, read};
-use shared::quota::upkeep::{Done, Tools};
-use shared::quota::{
-    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Shards, Snapshot, Unit, Watch, balance,
-    plan, reconcile,
+use shared::account::Shards;
+use shared::agreement::reconcile;
+use shared::ledger::upkeep::{Done, Tools};
+use shared::ledger::{
+    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Snapshot, Unit, Watch, balance, plan,
 };
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
 use tests::World;
 use tests::desk::{self, Begin};
 
@@ -330,7 +331,7 @@ async fn holds(real: &Real, reference: &Reference) {
 #[test]
 fn the_ledger_says_what_the_reference_says() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let cases = shared::config::env("COUNTERSIGN_LEDGER_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(12);
+    let cases = shared::kernel::config::env("COUNTERSIGN_LEDGER_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(12);
     let config = Config { cases, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
     let steps = prop::collection::vec((step(), luck()), 10..40);
     let ran = TestRunner::new(config).run(&steps, |steps| {

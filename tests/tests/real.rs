@@ -10,11 +10,11 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::{Clock, Span};
-use shared::config::env;
-use shared::kba::webhook;
-use shared::keyring::{self, Keyrings};
-use shared::provider::Held;
+use shared::agreement::kba::webhook;
+use shared::agreement::provider::Held;
+use shared::kernel::clock::{Clock, Span};
+use shared::kernel::config::env;
+use shared::kernel::keyring::{self, Keyrings};
 use tests::agreements::{agreement, buy, complete, open, person, send_with};
 use tests::{World, another};
 
@@ -115,7 +115,7 @@ async fn the_keyring_that_the_command_made_is_read_from_secrets_manager() {
     let keyring = keyrings.current(now).await;
     let sealed = keyring.seal(b"secret", b"context", now).unwrap();
     assert_eq!(keyring.open(&sealed, b"context").unwrap().expose(), b"secret");
-    let later = now.plus(shared::keyring::REREAD_AFTER);
+    let later = now.plus(shared::kernel::keyring::REREAD_AFTER);
     assert_eq!(keyrings.current(later).await.open(&sealed, b"context").unwrap().expose(), b"secret");
     assert_eq!(keyring.public_keys().count(), 1);
 }
@@ -200,7 +200,7 @@ async fn the_providers_secrets_are_read_from_secrets_manager_and_read_again_when
     let held = Held::webhook_secrets(client.clone(), "countersign-provider-webhook".into());
     let signed_with = async |fill: u8, at| {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[fill; 32]);
-        let timestamp = shared::clock::Timestamp::as_secs(at).to_string();
+        let timestamp = shared::kernel::clock::Timestamp::as_secs(at).to_string();
         let tag = aws_lc_rs::hmac::sign(&key, format!("msg_1.{timestamp}.{{}}").as_bytes());
         let signature = format!("v1,{}", STANDARD.encode(tag));
         let headers = webhook::Headers { id: "msg_1", timestamp: &timestamp, signature: &signature };
@@ -228,7 +228,7 @@ fn key_of(token: &str) -> String {
 async fn a_rotation_signs_nobody_out_of_an_environment_that_runs() {
     let (client, name) = (secrets(), "countersign-keyring-in-use");
     let now = Clock::system().now();
-    let made = keyring::make(now.minus(Span::hours(5)), &shared::entropy::Entropy::system()).unwrap();
+    let made = keyring::make(now.minus(Span::hours(5)), &shared::kernel::entropy::Entropy::system()).unwrap();
     client.create_secret().name(name).secret_string(made.expose()).send().await.unwrap();
     let keyrings = Keyrings::in_secret(client.clone(), name.into(), now).await.unwrap();
     let world = world_with(|options| {
@@ -303,8 +303,8 @@ async fn a_ledger_is_spread_set_right_and_held_against_itself_by_the_commands() 
         let told = reconcile(of).unwrap();
         assert!(told.contains("9 = 8 + 1 + 0") && told.contains("1 accounts, 0 that do not agree"), "{told}");
     }
-    let shard = shared::dynamo::keys::balance(account.parse().unwrap(), 2);
-    let spoilt = shared::dynamo::Write::update(shard, "ADD #available :one").value("one", 1_i64);
+    let shard = shared::store::dynamo::keys::balance(account.parse().unwrap(), 2);
+    let spoilt = shared::store::dynamo::Write::update(shard, "ADD #available :one").value("one", 1_i64);
     world.stack.table().transact(vec![spoilt]).await.unwrap();
     let told = reconcile(&[]).unwrap_err();
     assert!(told.contains("DOES NOT AGREE") && told.contains("1 accounts, 1 that do not agree"), "{told}");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shared::http::routes::{ROUTES, Route};
+use shared::web::http::routes::{ROUTES, Route};
 use storm::{Forecast, InProcess};
 
 const SMALL: Forecast = Forecast { seed: 9, operations: 400, clients: 20, within: None };

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
-use shared::config::Config;
-use shared::courier::{Courier, NotSent};
-use shared::sdk::{SdkConfig, https_client, retries, timeouts};
+use shared::kernel::config::Config;
+use shared::kernel::sdk::{SdkConfig, https_client, retries, timeouts};
+use shared::messaging::courier::{Courier, NotSent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 

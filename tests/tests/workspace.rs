@@ -91,7 +91,7 @@ fn a_target_that_is_not_built_for_tests_has_none() {
 fn the_walk_over_a_targets_sources_finds_its_modules_and_their_tests() {
     let mut files = BTreeSet::new();
     sources(&root().join("shared/src/lib.rs"), &mut files);
-    let on_disk = fs::read_dir(root().join("shared/src/http")).unwrap().count();
+    let on_disk = fs::read_dir(root().join("shared/src/web/http")).unwrap().count();
     let found: Vec<_> = files.iter().filter(|file| file.parent().unwrap().ends_with("http")).collect();
     assert_eq!(found.len(), on_disk, "{found:?}");
     let with_tests = files.iter().filter(|file| holds_a_test(&fs::read_to_string(file).unwrap())).count();
@@ -100,7 +100,7 @@ fn the_walk_over_a_targets_sources_finds_its_modules_and_their_tests() {
 
 #[test]
 fn every_function_logs_at_the_level_that_is_set_and_nobody_else_does() {
-    let filter = shared::start::filter("trace");
+    let filter = shared::store::start::filter("trace");
     let listed: BTreeSet<String> =
         filter.iter().filter(|(_, level)| level.to_string() == "trace").map(|(target, _)| target.to_owned()).collect();
     let functions = packages("functions").into_iter().map(|package| name(&package).replace('-', "_"));
@@ -119,29 +119,82 @@ fn every_function_is_a_member_of_the_workspace_with_a_binary_of_its_name() {
     }
 }
 
-#[test]
-fn each_module_of_the_common_crate_is_in_one_row_of_its_map() {
+/// The layers of the common crate as its map tells them, lowest first.
+fn layers() -> Vec<String> {
     let source = fs::read_to_string(root().join("shared/src/lib.rs")).unwrap();
     let rows = source.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split_once("`] | "));
-    let mut mapped: Vec<&str> = rows.flat_map(|(modules, _)| modules.split("`], [`")).collect();
-    let mut modules: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    mapped.sort_unstable();
-    modules.sort_unstable();
-    assert_eq!(mapped, modules);
-    assert!(modules.len() > 30, "the map is read as it is written");
+    rows.map(|(layer, _)| layer.to_owned()).collect()
 }
 
-/// Where the clock is read besides [`shared::http::Call::arrived_at`], and why the moment of arrival would not do.
+#[test]
+fn each_layer_of_the_common_crate_is_a_folder_and_in_one_row_of_its_map() {
+    let source = fs::read_to_string(root().join("shared/src/lib.rs")).unwrap();
+    let modules: BTreeSet<&str> = source.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let layers = layers();
+    assert_eq!(layers.iter().map(String::as_str).collect::<BTreeSet<_>>(), modules);
+    assert_eq!(layers.len(), modules.len(), "each stands once");
+    for layer in layers {
+        assert!(root().join("shared/src").join(&layer).join("mod.rs").is_file(), "{layer} is no folder");
+    }
+}
+
+/// The layers that a source names after `crate::`, outside of comments and tests.
+fn imported(source: &str, layers: &[String]) -> BTreeSet<String> {
+    let code = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = lines.join("\n");
+    let after = code.split("crate::").skip(1);
+    let named = after.flat_map(|rest| {
+        let grouped = rest
+            .strip_prefix('{')
+            .map_or(rest.split(';').next().unwrap_or_default(), |group| group.split(';').next().unwrap_or_default());
+        let is_group = rest.starts_with('{');
+        layers.iter().filter(move |layer| {
+            let path = format!("{layer}::");
+            if is_group { grouped.split([' ', ',', '\n']).any(|item| item.starts_with(&path)) } else { rest.starts_with(&path) }
+        })
+    });
+    named.cloned().collect()
+}
+
+#[test]
+fn each_layer_imports_from_those_above_it_in_the_map_alone() {
+    let layers = layers();
+    let mut seen = 0;
+    for (place, layer) in layers.iter().enumerate() {
+        let mut files = BTreeSet::new();
+        files_that_say(&format!("shared/src/{layer}"), "crate::", &mut files);
+        for file in files {
+            let names = imported(&fs::read_to_string(root().join(&file)).unwrap(), &layers);
+            seen += names.len();
+            let higher: Vec<_> =
+                names.iter().filter(|name| layers.iter().position(|layer| layer == *name) > Some(place)).collect();
+            assert!(higher.is_empty(), "{file} imports from {higher:?}");
+        }
+    }
+    assert!(seen > 300, "the imports are read as they are written: {seen}");
+}
+
+#[test]
+fn an_import_is_seen_however_it_is_written() {
+    let layers = ["kernel", "signin", "agreement"].map(str::to_owned);
+    let named = |source: &str| imported(source, &layers).into_iter().collect::<Vec<_>>();
+    assert_eq!(named("use crate::kernel::clock::Span;\nfn f() { crate::signin::link::g() }"), ["kernel", "signin"]);
+    assert_eq!(named("use crate::{\n    agreement::Status,\n    kernel::clock,\n};"), ["agreement", "kernel"]);
+    assert!(named("// crate::signin::user\n#[cfg(test)]\nmod tests {\n    use crate::agreement::Status;\n}").is_empty());
+}
+
+/// Where the clock is read besides [`shared::web::http::Call::arrived_at`], and why the moment of arrival would not do.
 const CLOCK_IS_READ_AT: &[(&str, &str)] = &[
     ("functions/agreements/src/report_link.rs", "what is left of a link when its maker is told"),
     ("functions/expiry-cleanup/src/lib.rs", "what is over now, for each item; nobody has asked for anything"),
     ("functions/expiry-cleanup/src/main.rs", "when the metric of a run is told"),
     ("functions/kba-session/src/open.rs", "a session lives from when the provider has answered"),
     ("functions/report/src/lib.rs", "no entry in a report may be later than the report is"),
-    ("shared/src/app.rs", "a cold start, before any request"),
-    ("shared/src/http/serve.rs", "the arrival"),
-    ("shared/src/owed.rs", "a lease holds from when it is taken"),
-    ("shared/src/quota/upkeep.rs", "a command of an operator, and no request"),
+    ("shared/src/store/app.rs", "a cold start, before any request"),
+    ("shared/src/web/http/serve.rs", "the arrival"),
+    ("shared/src/messaging/owed.rs", "a lease holds from when it is taken"),
+    ("shared/src/ledger/upkeep.rs", "a command of an operator, and no request"),
 ];
 
 /// Where a source file under `folder` says this.

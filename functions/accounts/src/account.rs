@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use shared::account::{Account, Plan};
-use shared::app::App;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::AccountId;
+use shared::kernel::ids::AccountId;
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
 
 /// An account.

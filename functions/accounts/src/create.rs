@@ -1,15 +1,15 @@
 //! `POST /v1/accounts`
 
 use serde::Deserialize;
+use shared::account::Shards;
+use shared::account::api_key;
 use shared::account::{Account, Overrides, Plan};
-use shared::api_key;
-use shared::app::App;
-use shared::audit::{Action, Actor, Chain, Event, Head};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Write, keys};
-use shared::http::{Call, Outcome, Problem, Reply};
-use shared::ids::AccountId;
-use shared::quota::Shards;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::AccountId;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Chain, Event, Head};
+use shared::store::dynamo::{Failure, Write, keys};
+use shared::web::http::{Call, Outcome, Problem, Reply};
 use utoipa::ToSchema;
 
 use crate::account::Response;

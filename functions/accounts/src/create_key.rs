@@ -1,13 +1,14 @@
 //! `POST /v1/accounts/{account}/api-keys`
 
 use serde::{Deserialize, Serialize};
-use shared::api_key::{self, ApiKey, KEYS_MAX, Scope};
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Patience, keys};
-use shared::http::refusals::contended;
-use shared::http::{Call, FieldError, Outcome, Problem, Reply, Slug};
-use shared::ids::{AccountId, KeyId};
+use shared::account::api_key::{self, ApiKey, KEYS_MAX};
+use shared::kernel::ids::{AccountId, KeyId};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Patience, keys};
+use shared::web::http::refusals::contended;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, FieldError, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::{account, name};

@@ -1,12 +1,12 @@
 //! `DELETE /v1/accounts/{account}/api-keys/{id}`
 
-use shared::api_key::{self, ApiKey};
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Patience, Write, keys, read};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::KeyId;
+use shared::account::api_key::{self, ApiKey};
+use shared::kernel::ids::KeyId;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Patience, Write, keys, read};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::account;
 

@@ -1,11 +1,12 @@
 //! `GET /v1/accounts/{account}/api-keys`
 
 use serde::Serialize;
-use shared::api_key::{self, ApiKey, KEYS_MAX, Scope};
-use shared::app::App;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Outcome, Reply};
-use shared::ids::KeyId;
+use shared::account::api_key::{self, ApiKey, KEYS_MAX};
+use shared::kernel::ids::KeyId;
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::account;

@@ -1,14 +1,14 @@
 //! `PATCH /v1/accounts/{account}`
 
 use serde::Deserialize;
+use shared::account::api_key;
 use shared::account::{Account, Plan};
-use shared::api_key;
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::dynamo::{Failure, Patience, Write, document};
-use shared::http::patch::given;
-use shared::http::refusals::contended;
-use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Patience, Write, document};
+use shared::web::http::patch::given;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::account::{self, Response};
@@ -82,10 +82,10 @@ fn writes(call: &Call, actor: Actor, account: &Account, patched: &Account) -> Re
 mod tests {
     use super::*;
     use shared::account::Overrides;
-    use shared::audit::Head;
-    use shared::clock::Timestamp;
-    use shared::ids::AccountId;
-    use shared::quota::Shards;
+    use shared::account::Shards;
+    use shared::kernel::clock::Timestamp;
+    use shared::kernel::ids::AccountId;
+    use shared::store::audit::Head;
 
     fn account() -> Account {
         Account {

@@ -1,15 +1,15 @@
 //! `POST /v1/agreements/{id}/cancel`, once per `Idempotency-Key` where there is one.
 
 use serde::Deserialize;
+use shared::account::api_key::Caller;
 use shared::agreement::{Closure, Refusal, Status, Whole};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::Patience;
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::Patience;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 use utoipa::ToSchema;
 
 use crate::{fields, find, shown};

@@ -2,7 +2,7 @@
 
 use shared::account::{Account, Settings};
 use shared::agreement::Authentication;
-use shared::http::{Problem, Slug};
+use shared::web::http::{Problem, Slug};
 
 /// A recipient's method, and what is known of the recipient that it depends on.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,12 @@
 //! `POST /v1/agreements/{id}/recipients/{recipient}/complete`: the recipient has signed. The last one completes the agreement.
 
+use shared::account::api_key::Caller;
 use shared::agreement::{Completion, Invitations, Recipient, RecipientStatus, Standing};
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Key, Patience, Write};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply};
-use shared::owed;
+use shared::messaging::owed;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Key, Patience, Write};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply};
 
 use crate::doubt::Doubt;
 use crate::{State, find, shown};

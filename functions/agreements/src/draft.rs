@@ -8,12 +8,12 @@ use shared::agreement::{
     Agreement, Authentication, Frozen, KbaState, LIFETIME, LIFETIME_MAX, RECIPIENTS_MAX, Recipient, RecipientStatus, Sender,
     Status, Viewings,
 };
-use shared::audit::Head;
-use shared::clock::{Span, Timestamp};
-use shared::entropy::Entropy;
-use shared::http::{Faults, Problem};
-use shared::ids::{AgreementId, RecipientId};
-use shared::user::{Factor, Method};
+use shared::kernel::clock::{Span, Timestamp};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::{AgreementId, RecipientId};
+use shared::signin::user::{Factor, Method};
+use shared::store::audit::Head;
+use shared::web::http::{Faults, Problem};
 use utoipa::ToSchema;
 
 use crate::fields;

@@ -1,6 +1,6 @@
 //! What the fields of an agreement have to be. Its people are reached as users are, and its groups are theirs.
 
-pub use shared::user::fields::{email, group, phone};
+pub use shared::signin::user::fields::{email, group, phone};
 
 /// The longest title.
 pub const TITLE_MAX: usize = 200;

@@ -1,10 +1,10 @@
 //! The agreement, and the recipient, that the path names, if they are the caller's account's.
 
 use shared::agreement::{Agreement, Ending, Standing, Whole};
-use shared::app::App;
-use shared::dynamo::{Item, Key, keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::{AccountId, AgreementId, RecipientId};
+use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
+use shared::store::app::App;
+use shared::store::dynamo::{Item, Key, keys, read};
+use shared::web::http::{Call, Problem, Slug};
 
 fn not_found() -> Problem {
     Problem::new(Slug::NotFound)

@@ -22,11 +22,11 @@ mod shown;
 
 use std::sync::Arc;
 
-use shared::api_key;
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::routes::Authorisation;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::account::api_key;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::routes::Authorisation;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use cancel::Request as CancelAgreement;
 pub use draft::Request as SendAgreement;

@@ -1,13 +1,13 @@
 //! `GET /v1/agreements`
 
 use serde::Serialize;
+use shared::account::api_key::Caller;
 use shared::agreement::Agreement;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{IntoValue, Item, Key, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, cursor};
-use shared::ids::{AccountId, AgreementId};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AccountId, AgreementId};
+use shared::store::app::App;
+use shared::store::dynamo::{IntoValue, Item, Key, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, cursor};
 use utoipa::ToSchema;
 
 use crate::shown;

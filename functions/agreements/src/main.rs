@@ -1,11 +1,11 @@
 //! The cold start of `agreements`.
 
 use agreements::{State, handle};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::sdk::sdk_config;
-use shared::user::contact;
-use shared::{http, start};
+use shared::kernel::contact;
+use shared::kernel::sdk::sdk_config;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -1,10 +1,10 @@
 //! `GET /v1/authentication-methods`
 
 use serde::Serialize;
+use shared::account::api_key::Caller;
 use shared::agreement::Authentication;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::http::{Call, Outcome, Problem, Reply};
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Reply};
 use utoipa::ToSchema;
 
 use crate::{choice, fields, send};

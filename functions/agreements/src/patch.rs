@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::account::Settings;
+use shared::account::api_key::Caller;
 use shared::agreement::{Authentication, Recipient, RecipientStatus, Standing};
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::challenge::Challenge;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document};
-use shared::http::refusals::contended;
-use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
-use shared::owed;
-use shared::quota::plan::{self, Order, Plan};
-use shared::quota::{self, EntryId, Snapshot, Unit, Watch, balance, watch};
+use shared::kernel::clock::Timestamp;
+use shared::ledger::plan::{self, Order, Plan};
+use shared::ledger::{self, EntryId, Snapshot, Unit, Watch, balance, watch};
+use shared::messaging::owed;
+use shared::signin::challenge::Challenge;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Patience, Write, document};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::choice::{self, Choice};
@@ -103,7 +103,7 @@ struct Change<'a> {
 
 impl Change<'_> {
     /// What it does to the quota. A transaction that was consumed is consumed: the same recipient costs no second one.
-    fn plan(&self, caller: &Caller, watch: &Watch, seen: Option<&Snapshot>) -> Result<Option<Plan>, quota::Refusal> {
+    fn plan(&self, caller: &Caller, watch: &Watch, seen: Option<&Snapshot>) -> Result<Option<Plan>, ledger::Refusal> {
         let (agreement, recipient, now) = (self.standing.agreement(), self.standing.recipient(), self.now);
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;

@@ -1,16 +1,16 @@
 //! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient in again who failed too often: to view what they had
 //! signed, or to type the code that was sent to their phone.
 
+use shared::account::api_key::Caller;
 use shared::agreement::{Recipient, Refusal, Standing};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::factor::clear;
-use shared::user::known::Origin;
+use shared::kernel::clock::Timestamp;
+use shared::signin::user::factor::clear;
+use shared::signin::user::known::Origin;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Patience, Write};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::{find, shown};
 

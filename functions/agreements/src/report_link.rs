@@ -1,15 +1,15 @@
 //! `POST /v1/agreements/{id}/audit/links`: a link that opens the audit report of an agreement in a browser.
 
 use serde::Serialize;
+use shared::account::api_key::Caller;
 use shared::agreement::Agreement;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::Patience;
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::report::link::ReportLink;
-use shared::secret::{self, Secret};
+use shared::agreement::report::link::ReportLink;
+use shared::kernel::secret::{self, Secret};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::Patience;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::find;

@@ -1,15 +1,15 @@
 //! `POST /v1/agreements/{id}/recipients/{recipient}/resend`: another link by mail, once per `Idempotency-Key` where there is one. Those
 //! mailed before stay good.
 
+use shared::account::api_key::Caller;
 use shared::agreement::{Agreement, Occasion, RESENDS, Recipient, Refusal, Status};
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Patience, keys};
-use shared::http::refusals::{contended, too_many_sends};
-use shared::http::{Call, Outcome, Problem, Reply};
-use shared::idempotency::IdempotencyKey;
-use shared::owed;
+use shared::kernel::clock::Timestamp;
+use shared::messaging::owed;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Patience, keys};
+use shared::web::http::refusals::{contended, too_many_sends};
+use shared::web::http::{Call, Outcome, Problem, Reply};
+use shared::web::idempotency::IdempotencyKey;
 
 use crate::{State, find, shown};
 

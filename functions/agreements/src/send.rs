@@ -6,21 +6,21 @@
 //! key can never send twice.
 
 use serde::{Deserialize, Serialize};
+use shared::account::api_key::Caller;
 use shared::account::{Account, Foreseen, Settings};
 use shared::agreement::{Agreement, Authentication, Occasion, Recipient, RecipientStatus};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Chain, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::{AccountId, AgreementId, RecipientId};
-use shared::keyring::Keyring;
-use shared::owed::{self, Owed};
-use shared::quota::plan::{self, Order, Plan};
-use shared::quota::{self, Balance, EntryId, Figures, Glimpse, Snapshot, Watch, balance, watch};
-use shared::secret::Fingerprint;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::Fingerprint;
+use shared::ledger::plan::{self, Order, Plan};
+use shared::ledger::{self, Balance, EntryId, Figures, Glimpse, Snapshot, Watch, balance, watch};
+use shared::messaging::owed::{self, Owed};
+use shared::store::app::App;
+use shared::store::audit::{Action, Chain, Event};
+use shared::store::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 use utoipa::ToSchema;
 
 use crate::State;
@@ -192,7 +192,7 @@ impl Sending<'_> {
     }
 
     /// The reservation was refused; unless what stands in its way is this very request's.
-    async fn refused(&self, state: &State, refusal: quota::Refusal, watch: &Watch, seen: Option<&Snapshot>) -> Outcome {
+    async fn refused(&self, state: &State, refusal: ledger::Refusal, watch: &Watch, seen: Option<&Snapshot>) -> Outcome {
         let app = &state.app;
         if let Some(record) = app.table.get(keys::agreement_request(self.id)).await? {
             return self.answered(state, record).await;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use shared::agreement::{self, Authentication, RecipientStatus, Sender, Status, Whole};
-use shared::clock::Timestamp;
-use shared::ids::{AgreementId, RecipientId};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AgreementId, RecipientId};
 use utoipa::ToSchema;
 
 /// An agreement.

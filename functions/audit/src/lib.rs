@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::audit::Entry;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug, cursor};
-use shared::ids::{AccountId, UserId};
+use shared::account::api_key;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::store::app::App;
+use shared::store::audit::Entry;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug, cursor};
 use utoipa::ToSchema;
 
 /// How many entries a page has.

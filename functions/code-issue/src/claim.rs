@@ -1,18 +1,18 @@
 //! The claim of a send: what the rules say of it, the writes that make it, and those that take it back.
 
 use shared::account::{Account, Settings};
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::code::counters::{Counters, Full, Standing, Trims};
-use shared::code::{Draft, LiveCode, PER_SOURCE, PER_USER};
-use shared::config::Config;
-use shared::dynamo::{Failure, Item, Write, document};
-use shared::http::Call;
-use shared::idempotency::IdempotencyKey;
-use shared::reserved::Asker;
-use shared::user::known::Origin;
-use shared::user::{Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::config::Config;
+use shared::signin::challenge::{Challenge, Refusal, Ticket};
+use shared::signin::code::counters::{Counters, Full, Standing, Trims};
+use shared::signin::code::{Draft, LiveCode, PER_SOURCE, PER_USER};
+use shared::signin::reserved::Asker;
+use shared::signin::user::known::Origin;
+use shared::signin::user::{Method, User};
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, Write, document};
+use shared::web::http::Call;
+use shared::web::idempotency::IdempotencyKey;
 
 /// Why a code is not sent. Nothing was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,21 +1,21 @@
 //! The steps of a send.
 
 use shared::account::Account;
-use shared::challenge::{Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::code::counters::{Full, Trims};
-use shared::code::{self, Draft};
-use shared::config::source_key;
-use shared::courier::{CodeMessage, NotSent, Use, bound_to};
-use shared::dynamo::{Failure, Patience, Write, keys, read};
-use shared::http::refusals::resend_too_soon;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::keyring::Keyring;
-use shared::reserved::Asker;
-use shared::throttle::Window;
-use shared::user::known::Source;
-use shared::user::{Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::config::source_key;
+use shared::kernel::keyring::Keyring;
+use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
+use shared::signin::challenge::{Refusal, Ticket};
+use shared::signin::code::counters::{Full, Trims};
+use shared::signin::code::{self, Draft};
+use shared::signin::refusals::resend_too_soon;
+use shared::signin::reserved::Asker;
+use shared::signin::user::known::Source;
+use shared::signin::user::{Method, User};
+use shared::store::dynamo::{Failure, Patience, Write, keys, read};
+use shared::store::throttle::Window;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 
 use crate::claim::{Case, Denial, Left, Undo};
 use crate::{Request, Response, State};

@@ -13,11 +13,11 @@ mod recipient;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Outcome, Problem, Slug};
-use shared::secret::Secret;
-use shared::user::Method;
+use shared::kernel::secret::Secret;
+use shared::messaging::courier::Courier;
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Slug};
 use utoipa::ToSchema;
 
 /// What this function holds: the app, and the hands that take messages.

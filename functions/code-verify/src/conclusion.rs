@@ -1,15 +1,15 @@
 //! What comes of a counted try: one transaction, and the answer.
 
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, Refusal, TRIES_MAX};
-use shared::completion::Completion;
-use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::send_budget::Budget;
-use shared::send_budget::credit::Credit;
-use shared::sign_in::Answer;
-use shared::user::{Method, User, factor};
+use shared::messaging::send_budget::Budget;
+use shared::messaging::send_budget::credit::Credit;
+use shared::signin::challenge::{Challenge, Refusal, TRIES_MAX};
+use shared::signin::completion::Completion;
+use shared::signin::sign_in::Answer;
+use shared::signin::user::{Method, User, factor};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, Patience, Write, keys, read};
+use shared::web::http::{Call, Problem, Slug};
 
 use crate::Try;
 use crate::evidence::{Evidence, Verdict};

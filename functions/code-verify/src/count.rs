@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::Challenge;
-use shared::dynamo::Write;
-use shared::user::known::Origin;
-use shared::user::{FACTOR_BACKOFF, Factor, Method, factor};
+use shared::signin::challenge::Challenge;
+use shared::signin::user::known::Origin;
+use shared::signin::user::{FACTOR_BACKOFF, Factor, Method, factor};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::Write;
 
 /// One count: on the challenge, by the try's id, and on the factor.
 pub(crate) struct Count<'a> {

@@ -1,14 +1,14 @@
 //! What makes a code right, and what consumes it: a code that was sent, one of an app, or a recovery code.
 
-use shared::challenge::{Challenge, Refusal};
-use shared::clock::Timestamp;
-use shared::code;
-use shared::dynamo::Write;
-use shared::http::{Problem, Slug};
-use shared::ids::FactorId;
-use shared::recovery::{self, NEVER};
-use shared::totp::{self, Key};
-use shared::user::{Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::FactorId;
+use shared::signin::challenge::{Challenge, Refusal};
+use shared::signin::code;
+use shared::signin::recovery::{self, NEVER};
+use shared::signin::totp::{self, Key};
+use shared::signin::user::{Method, User};
+use shared::store::dynamo::Write;
+use shared::web::http::{Problem, Slug};
 
 use crate::Try;
 

@@ -12,17 +12,17 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use shared::account::{Account, Settings};
-use shared::app::App;
-use shared::challenge::{Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::code;
-use shared::dynamo::{self, Failure, Item};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::keyring::Keyring;
-use shared::recovery;
-use shared::secret::{self, Secret};
-use shared::user::known::{Origin, Source};
-use shared::user::{Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::{self, Secret};
+use shared::signin::challenge::{Refusal, Ticket};
+use shared::signin::code;
+use shared::signin::recovery;
+use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::{Method, User};
+use shared::store::app::App;
+use shared::store::dynamo::{self, Failure, Item};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::count::Count;

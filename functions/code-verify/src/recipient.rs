@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
 use shared::agreement::{self, Agreement, Authentication, Recipient, Standing, Ticket};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Refusal, TRIES_MAX};
-use shared::clock::Timestamp;
-use shared::code::{self, LiveCode, Verdict};
-use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::keyring::Keyring;
-use shared::secret;
-use shared::send_budget::Budget;
-use shared::send_budget::credit::Credit;
-use shared::sign_in::{Answer, Authenticated};
-use shared::user::known::Origin;
-use shared::user::{Method, factor};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret;
+use shared::messaging::send_budget::Budget;
+use shared::messaging::send_budget::credit::Credit;
+use shared::signin::access_token::{self, Proof, RecipientSubject};
+use shared::signin::challenge::{Refusal, TRIES_MAX};
+use shared::signin::code::{self, LiveCode, Verdict};
+use shared::signin::sign_in::{Answer, Authenticated};
+use shared::signin::user::known::Origin;
+use shared::signin::user::{Method, factor};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, Patience, Write, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::count::Count;
 
@@ -247,8 +247,11 @@ impl Try<'_> {
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before =
-            self.recipient().challenges.get(&self.ticket.name).map_or(TRIES_MAX, shared::challenge::Challenge::tries_left);
+        let before = self
+            .recipient()
+            .challenges
+            .get(&self.ticket.name)
+            .map_or(TRIES_MAX, shared::signin::challenge::Challenge::tries_left);
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 

@@ -1,9 +1,9 @@
 //! `GET /.well-known/openid-configuration`
 
 use serde::Serialize;
-use shared::access_token::{Acr, Claims};
-use shared::app::App;
-use shared::http::{Call, Reply};
+use shared::signin::access_token::{Acr, Claims};
+use shared::store::app::App;
+use shared::web::http::{Call, Reply};
 use utoipa::ToSchema;
 
 use crate::json;

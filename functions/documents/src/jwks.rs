@@ -1,10 +1,10 @@
 //! `GET /.well-known/jwks.json`
 
 use serde::Serialize;
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::http::Reply;
-use shared::keyring::PublicKey;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::PublicKey;
+use shared::store::app::App;
+use shared::web::http::Reply;
 use utoipa::ToSchema;
 
 use crate::json;

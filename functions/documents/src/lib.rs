@@ -8,8 +8,8 @@ mod unrouted;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 
 pub use discovery::Response as Discovery;
 pub use health::Response as Health;

@@ -2,8 +2,8 @@
 
 use askama::Template;
 use serde::Serialize;
-use shared::http::accept::quality;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::http::accept::quality;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::{CACHE, json};

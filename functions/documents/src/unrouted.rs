@@ -1,8 +1,8 @@
 //! What no route takes: preflights, wrong methods, and unknown paths.
 
-use shared::app::App;
-use shared::dynamo::keys;
-use shared::http::{Call, Outcome, Problem, Slug, cors, routes};
+use shared::store::app::App;
+use shared::store::dynamo::keys;
+use shared::web::http::{Call, Outcome, Problem, Slug, cors, routes};
 
 /// The longest origin that settings take.
 const ORIGIN_MAX: usize = 2_000;

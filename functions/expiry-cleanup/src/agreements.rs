@@ -1,10 +1,10 @@
 //! Agreements whose time is over: ended by the same rule, and the same writes, as those that are cancelled.
 
 use shared::agreement::{Agreement, Closure, Ending, Status};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, read};
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Key, read};
 
 use crate::{Report, put_off};
 

@@ -1,9 +1,9 @@
 //! The challenges on a user's item, and the app and the contacts that were not confirmed.
 
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write, read};
-use shared::user::{Method, User, pending};
+use shared::kernel::clock::Timestamp;
+use shared::signin::user::{Method, User, pending};
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Key, Write, read};
 
 use crate::Report;
 

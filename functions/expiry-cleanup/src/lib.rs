@@ -19,12 +19,12 @@ mod report;
 mod sessions;
 
 use futures_util::future::join_all;
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::courier::Courier;
-use shared::dynamo::keys::{DUE_SHARDS, due_shard};
-use shared::dynamo::{Failure, Key, Patience, Write};
-use shared::notice;
+use shared::kernel::clock::Timestamp;
+use shared::messaging::courier::Courier;
+use shared::signin::notice;
+use shared::store::app::App;
+use shared::store::dynamo::keys::{DUE_SHARDS, due_shard};
+use shared::store::dynamo::{Failure, Key, Patience, Write};
 
 pub use report::Report;
 
@@ -123,7 +123,7 @@ async fn sweep_shard(
 
 /// What came of one item. One that cannot be dealt with does not keep the others from it; one that others are at is read again, and
 /// judged as it stands then, and by the time that it is then: a sweep takes minutes, and the moment of a ledger's entry is that of its
-/// writing, within what a checkpoint waits for ([`shared::quota::checkpoint`]).
+/// writing, within what a checkpoint waits for ([`shared::agreement::reconcile::checkpoint`]).
 async fn examined(app: &App, courier: &Courier, key: Key) -> Report {
     let mut report = Report { examined: 1, ..Report::default() };
     let mut patience = Patience::default();

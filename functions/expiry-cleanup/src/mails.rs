@@ -1,11 +1,11 @@
 //! Mails and texts that are owed: those whose request could not send them, and notices that had to wait for their hour.
 
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::courier::Courier;
-use shared::dynamo::{Failure, Key};
-use shared::notice;
-use shared::owed::{self, Delivery};
+use shared::kernel::clock::Timestamp;
+use shared::messaging::courier::Courier;
+use shared::messaging::owed::{self, Delivery};
+use shared::signin::notice;
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Key};
 
 use crate::Report;
 

@@ -1,8 +1,8 @@
 //! Items that are over as a whole.
 
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write, ends_at, ttl};
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Key, Write, ends_at, ttl};
 
 use crate::{Report, put_off};
 

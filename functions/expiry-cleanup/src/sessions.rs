@@ -1,12 +1,12 @@
 //! Sessions of knowledge-based authentication whose time is over, and those that nobody will ask for any more.
 
 use shared::agreement::Standing;
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write, read};
-use shared::kba::session::KEPT;
-use shared::kba::{Session, Status};
+use shared::agreement::kba::session::KEPT;
+use shared::agreement::kba::{Session, Status};
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Key, Write, read};
 
 use crate::{Report, put_off};
 

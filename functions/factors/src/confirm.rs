@@ -4,22 +4,22 @@
 //! place, with ten recovery codes, and completes the sign-in where it is a first one.
 
 use serde::{Deserialize, Serialize};
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::challenge::Refusal;
-use shared::code;
-use shared::completion::Completion;
-use shared::dynamo::{Patience, Write, document, keys};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::FactorId;
-use shared::notice::{Changed, Notices};
-use shared::recovery::{self, Codes};
-use shared::secret::{self, Secret, exposed_all};
-use shared::sign_in::Answer;
-use shared::totp::{App as Authenticator, Enrolment, Key, TRIES_MAX, Verdict};
-use shared::user::Method;
-use shared::user::factor::clear;
-use shared::user::known::Origin;
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::{self, Secret, exposed_all};
+use shared::signin::challenge::Refusal;
+use shared::signin::code;
+use shared::signin::completion::Completion;
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::recovery::{self, Codes};
+use shared::signin::sign_in::Answer;
+use shared::signin::totp::{App as Authenticator, Enrolment, Key, TRIES_MAX, Verdict};
+use shared::signin::user::Method;
+use shared::signin::user::factor::clear;
+use shared::signin::user::known::Origin;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Patience, Write, document, keys};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;

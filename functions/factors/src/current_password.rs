@@ -1,21 +1,22 @@
 //! The password that somebody shows who sets another: counted, compared and told like one that is typed to sign in.
 
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::config::source_key;
-use shared::dynamo::{Failure, Patience, Write, keys, read};
-use shared::http::refusals::contended;
-use shared::http::{Call, Problem, Slug, refusals};
-use shared::ids::UserId;
-use shared::keyring::Keyring;
-use shared::rejection::{Rejection, lockout, refuse_source};
-use shared::secret::Secret;
-use shared::user::attempts::{Counted, Tried};
-use shared::user::credential::Credential;
-use shared::user::known::Source;
-use shared::user::refused::Refused;
-use shared::user::subject::Subject;
-use shared::user::{User, password};
+use shared::kernel::config::source_key;
+use shared::kernel::ids::UserId;
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::Secret;
+use shared::signin::refusals;
+use shared::signin::rejection::{Rejection, lockout, refuse_source};
+use shared::signin::user::attempts::{Counted, Tried};
+use shared::signin::user::credential::Credential;
+use shared::signin::user::known::Source;
+use shared::signin::user::refused::Refused;
+use shared::signin::user::subject::Subject;
+use shared::signin::user::{User, password};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Patience, Write, keys, read};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Problem, Slug};
 
 /// A right password. It stands as a wrong one until the password that takes its place is written, or the change is refused.
 #[derive(Debug)]

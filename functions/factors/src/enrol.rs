@@ -1,13 +1,13 @@
 //! `POST /v1/factors/totp`: an app is shown its secret. It is a factor once it has proved that it has it.
 
 use serde::{Deserialize, Serialize};
-use shared::audit::Action;
-use shared::dynamo::{Patience, document};
-use shared::http::{Call, Outcome, Reply};
-use shared::ids::FactorId;
-use shared::secret::{Secret, exposed};
-use shared::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
-use shared::user::Method;
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::{Secret, exposed};
+use shared::signin::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
+use shared::signin::user::Method;
+use shared::store::audit::Action;
+use shared::store::dynamo::{Patience, document};
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::State;

@@ -18,10 +18,10 @@ mod who;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
-use shared::user::Method;
+use shared::messaging::courier::Courier;
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use confirm::{Request as ConfirmApp, Response as ConfirmedApp};
 pub use contact::{

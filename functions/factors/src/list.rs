@@ -1,8 +1,8 @@
 //! `GET /v1/factors`
 
 use serde::Serialize;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::{Method, User};
+use shared::signin::user::{Method, User};
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -41,6 +41,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
 
 fn factor(user: &User, method: Method) -> Option<Factor> {
     let enrolled_at = user.enrolled_at(method)?.to_rfc3339();
-    let remaining = user.recovery.as_ref().filter(|_| method == Method::RecoveryCode).map(shared::recovery::Codes::remaining);
+    let remaining =
+        user.recovery.as_ref().filter(|_| method == Method::RecoveryCode).map(shared::signin::recovery::Codes::remaining);
     Some(Factor { method, enrolled_at, remaining })
 }

@@ -2,8 +2,8 @@
 
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
-use shared::http::Problem;
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
+use shared::web::http::Problem;
 
 /// The least edge, in pixels.
 const EDGE: u32 = 240;

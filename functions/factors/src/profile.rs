@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use shared::account::Locale;
-use shared::audit::Actor;
-use shared::dynamo::{Failure, Patience, Write};
-use shared::http::patch::{Member, given};
-use shared::http::refusals::contended;
-use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
-use shared::keyring::Keyring;
-use shared::me::Response;
-use shared::notice::{self, Notices};
-use shared::secret::Secret;
-use shared::signed_in::{SignedIn, signed_in};
-use shared::user::change::{self, Change};
-use shared::user::new_password::NewPassword;
-use shared::user::{User, fields};
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::Secret;
+use shared::signin::me::Response;
+use shared::signin::notice::{self, Notices};
+use shared::signin::signed_in::{SignedIn, signed_in};
+use shared::signin::user::change::{self, Change};
+use shared::signin::user::new_password::NewPassword;
+use shared::signin::user::{User, fields};
+use shared::store::audit::Actor;
+use shared::store::dynamo::{Failure, Patience, Write};
+use shared::web::http::patch::{Member, given};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -184,7 +184,7 @@ fn read(request: Request) -> Result<(Change, Option<Passwords>), Problem> {
 }
 
 /// Whether the user may be changed by the token, and is the one that was meant.
-fn may(who: &SignedIn, if_match: Option<u64>, now: shared::clock::Timestamp) -> Result<(), Problem> {
+fn may(who: &SignedIn, if_match: Option<u64>, now: shared::kernel::clock::Timestamp) -> Result<(), Problem> {
     if !who.claims.is_fresh(now) {
         return Err(Problem::new(Slug::FreshSecondFactorRequired));
     }

@@ -1,13 +1,13 @@
 //! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good, nor is what anybody else has proved.
 
 use serde::Serialize;
-use shared::audit::Action;
-use shared::dynamo::{Patience, document};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::notice::{Changed, Notices};
-use shared::recovery;
-use shared::secret::{Secret, exposed_all};
-use shared::user::Method;
+use shared::kernel::secret::{Secret, exposed_all};
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::recovery;
+use shared::signin::user::Method;
+use shared::store::audit::Action;
+use shared::store::dynamo::{Patience, document};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;

@@ -1,10 +1,10 @@
 //! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it. Whoever else has signed in, or is about to, is out.
 
-use shared::audit::Action;
-use shared::dynamo::Patience;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::notice::{Changed, Notices};
-use shared::user::Method;
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::user::Method;
+use shared::store::audit::Action;
+use shared::store::dynamo::Patience;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
 use crate::who::Who;

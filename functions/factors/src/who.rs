@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use shared::access_token::Claims;
 use shared::account::{Account, Settings};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::completion::Completion;
-use shared::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
-use shared::http::refusals::too_many_changes;
-use shared::http::{Call, Problem, Slug};
-use shared::keyring::{Keyring, KeyringError};
-use shared::notice::{self, Changed, Notices};
-use shared::secret::Secret;
-use shared::signed_in::{SignedIn, claims, signed_in_beside, unauthorized};
-use shared::user::known::{Origin, Source};
-use shared::user::{Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::{Keyring, KeyringError};
+use shared::kernel::secret::Secret;
+use shared::signin::access_token::Claims;
+use shared::signin::challenge::{Challenge, Refusal, Ticket};
+use shared::signin::completion::Completion;
+use shared::signin::notice::{self, Changed, Notices};
+use shared::signin::refusals::too_many_changes;
+use shared::signin::signed_in::{SignedIn, claims, signed_in_beside, unauthorized};
+use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::{Method, User};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
+use shared::web::http::{Call, Problem, Slug};
 
 /// Somebody who asks to change a factor, as far as is known now.
 #[derive(Debug)]

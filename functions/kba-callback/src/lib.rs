@@ -8,12 +8,12 @@ mod take;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Outcome, Problem, Slug};
-use shared::kba::Answer;
-use shared::kba::webhook::{Genuine, Headers, NotGenuine, Secrets};
-use shared::provider::Held;
+use shared::agreement::kba::Answer;
+use shared::agreement::kba::webhook::{Genuine, Headers, NotGenuine, Secrets};
+use shared::agreement::provider::Held;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Slug};
 
 /// What this function holds.
 #[derive(Clone, Debug)]

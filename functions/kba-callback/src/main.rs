@@ -1,12 +1,12 @@
 //! The cold start of `kba-callback`.
 
 use kba_callback::{State, handle};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::kba::webhook::Secrets;
-use shared::provider::Held;
-use shared::sdk::{SdkConfig, sdk_config, secrets_manager};
-use shared::{http, start};
+use shared::agreement::kba::webhook::Secrets;
+use shared::agreement::provider::Held;
+use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

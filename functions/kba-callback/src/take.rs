@@ -1,16 +1,16 @@
 //! What comes of a genuine message.
 
+use shared::agreement::kba::session::{KEPT, LIFETIME};
+use shared::agreement::kba::webhook::Genuine;
+use shared::agreement::kba::writes::{Case, MESSAGE};
+use shared::agreement::kba::{Answer, Effect, Session, rules};
 use shared::agreement::{Recipient, Standing};
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::kba::session::{KEPT, LIFETIME};
-use shared::kba::webhook::Genuine;
-use shared::kba::writes::{Case, MESSAGE};
-use shared::kba::{Answer, Effect, Session, rules};
-use shared::owed;
-use shared::quota::Unit;
+use shared::kernel::clock::Timestamp;
+use shared::ledger::Unit;
+use shared::messaging::owed;
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Patience, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
 

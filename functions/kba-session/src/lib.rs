@@ -9,9 +9,9 @@ mod show;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
-use shared::provider::Provider;
+use shared::agreement::provider::Provider;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use open::{Request, Response};
 pub use show::State as SessionState;

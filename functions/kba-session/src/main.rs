@@ -1,11 +1,11 @@
 //! The cold start of `kba-session`.
 
 use kba_session::{State, handle};
-use shared::app::App;
-use shared::outbound::Outbound;
-use shared::provider::{Held, Provider};
-use shared::sdk::{SdkConfig, sdk_config, secrets_manager};
-use shared::{http, start};
+use shared::agreement::provider::{Held, Provider};
+use shared::kernel::outbound::Outbound;
+use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
+use shared::store::app::App;
+use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use shared::account::Account;
+use shared::agreement::kba::session::BEGIN_WITHIN;
+use shared::agreement::kba::{LIFETIME, OPENINGS, Session};
+use shared::agreement::provider::{NotOpened, Opening};
 use shared::agreement::{Authentication, Standing, Ticket};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::Refusal;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document, keys, read};
-use shared::http::problem::Policy;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::SessionId;
-use shared::kba::session::BEGIN_WITHIN;
-use shared::kba::{LIFETIME, OPENINGS, Session};
-use shared::provider::{NotOpened, Opening};
-use shared::secret::Secret;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::SessionId;
+use shared::kernel::secret::Secret;
+use shared::signin::challenge::Refusal;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::web::http::problem::Policy;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;

@@ -3,20 +3,20 @@
 //! The token is made of what stands on the session, and of nothing that is drawn: it is the same each time.
 
 use serde::Serialize;
-use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
+use shared::agreement::kba::session::TOLD_FOR;
+use shared::agreement::kba::{Session, Status};
 use shared::agreement::{Agreement, Authentication, Recipient, Ticket};
-use shared::app::App;
-use shared::challenge::Refusal;
-use shared::clock::Timestamp;
-use shared::dynamo::{keys, read};
-use shared::entropy::Entropy;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::SessionId;
-use shared::kba::session::TOLD_FOR;
-use shared::kba::{Session, Status};
-use shared::keyring::Keyring;
-use shared::sign_in::Authenticated;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::SessionId;
+use shared::kernel::keyring::Keyring;
+use shared::signin::access_token::{self, Proof, RecipientSubject};
+use shared::signin::challenge::Refusal;
+use shared::signin::sign_in::Authenticated;
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 /// How a session went.

@@ -3,20 +3,20 @@
 //! Two waits: the agreement, the recipient, the account and the link in one request; one transaction tells of the opening, and opens the
 //! challenge or answers for the proof. What all have signed is viewed without a word of it for a day after it was told.
 
-use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
 use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Standing, Status, Telling, Ticket};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::Challenge;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document, keys, read};
-use shared::http::problem::Policy;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::keyring::Keyring;
-use shared::secret::Secret;
-use shared::sign_in::{Answer, Authenticated, IdentityOwed, Offer, Owed};
-use shared::user::Method;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::Secret;
+use shared::signin::access_token::{self, Proof, RecipientSubject};
+use shared::signin::challenge::Challenge;
+use shared::signin::sign_in::{Answer, Authenticated, IdentityOwed, Offer, Owed};
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::web::http::problem::Policy;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 /// A link, and what it leads to as that stands now.
 struct Case<'a> {

@@ -3,18 +3,18 @@
 //! Three waits: the link; its user and account; one transaction opens the challenge.
 
 use shared::account::{Account, Foreseen, Settings};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, First};
-use shared::clock::Timestamp;
-use shared::dynamo::{Patience, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::link::{Link, Opened, Refusal, Token};
-use shared::opening;
-use shared::secret::Secret;
-use shared::sign_in::{Answer, Next, next_after_link};
-use shared::user::User;
-use shared::user::known::Source;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::secret::Secret;
+use shared::signin::challenge::{Challenge, First};
+use shared::signin::link::{Link, Opened, Refusal, Token};
+use shared::signin::opening;
+use shared::signin::sign_in::{Answer, Next, next_after_link};
+use shared::signin::user::User;
+use shared::signin::user::known::Source;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Patience, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 /// A link, and what it leads to as that stands now.
 struct Case {

@@ -1,16 +1,16 @@
 //! The steps of making a link.
 
+use shared::account::api_key::Caller;
 use shared::account::{Foreseen, Settings};
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::clock::Span;
-use shared::dynamo::{Item, Patience, keys, read};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::link::{self, Envelope, Link, Purpose, Token};
-use shared::owed;
-use shared::user::{Method, User};
+use shared::kernel::clock::Span;
+use shared::messaging::owed;
+use shared::signin::link::{self, Envelope, Link, Purpose, Token};
+use shared::signin::user::{Method, User};
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Item, Patience, keys, read};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 
 use crate::{Request, Response, State};
 

@@ -8,11 +8,12 @@ mod create;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Outcome, Problem, Slug};
-use shared::ids::{LinkId, UserId};
+use shared::account::api_key;
+use shared::kernel::ids::{LinkId, UserId};
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Problem, Slug};
 use utoipa::ToSchema;
 
 /// What this function holds: the app, and the hands that take messages.

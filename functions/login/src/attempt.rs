@@ -2,23 +2,24 @@
 
 use std::net::IpAddr;
 
-use shared::access_token::Acr;
 use shared::account::{self, Account, Foreseen, Settings};
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::config::source_key;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Problem, refusals};
-use shared::ids::{AccountId, UserId};
-use shared::rejection::{Rejection, refuse_source};
-use shared::secret::Secret;
-use shared::sso::Identity;
-use shared::user::attempts::{Counted, Tried};
-use shared::user::credential::Credential;
-use shared::user::known::{Origin, Source};
-use shared::user::refused::Refused;
-use shared::user::subject::Subject;
-use shared::user::{User, password, username};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::config::source_key;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::kernel::secret::Secret;
+use shared::signin::access_token::Acr;
+use shared::signin::refusals;
+use shared::signin::rejection::{Rejection, refuse_source};
+use shared::signin::sso::Identity;
+use shared::signin::user::attempts::{Counted, Tried};
+use shared::signin::user::credential::Credential;
+use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::refused::Refused;
+use shared::signin::user::subject::Subject;
+use shared::signin::user::{User, password, username};
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::{Call, Problem};
 
 /// A counted try.
 pub struct Attempt {

@@ -1,21 +1,21 @@
 //! What comes of a try: one transaction, and the answer.
 
-use shared::access_token::{self, Acr, Proof};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{self, Challenge};
-use shared::dynamo::{Failure, Patience, Write};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::UserId;
-use shared::keyring::Keyring;
-use shared::opening;
-use shared::rejection::{Rejection, lockout};
-use shared::sign_in::{Answer, Authenticated, Next, next};
-use shared::sso::{self, Identity};
-use shared::user::User;
-use shared::user::known::Source;
-use shared::user::refused::Refused;
-use shared::user::subject::Subject;
+use shared::kernel::ids::UserId;
+use shared::kernel::keyring::Keyring;
+use shared::signin::access_token::{self, Acr, Proof};
+use shared::signin::challenge::{self, Challenge};
+use shared::signin::opening;
+use shared::signin::rejection::{Rejection, lockout};
+use shared::signin::sign_in::{Answer, Authenticated, Next, next};
+use shared::signin::sso::{self, Identity};
+use shared::signin::user::User;
+use shared::signin::user::known::Source;
+use shared::signin::user::refused::Refused;
+use shared::signin::user::subject::Subject;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Patience, Write};
+use shared::web::http::{Call, Problem, Slug};
 
 use crate::attempt::{Attempt, First, Password, Verdict};
 

@@ -1,15 +1,15 @@
 //! A try at an ID token, from the first read to the proof. Nothing is counted beforehand: a signature cannot be guessed.
 
 use shared::account::{Account, Foreseen, Settings};
-use shared::clock::Timestamp;
-use shared::config::source_key;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::{AccountId, UserId};
-use shared::rejection::refuse_source;
-use shared::secret::Secret;
-use shared::sso::{self, Denied, Identity, KeysUnavailable, Refused, Said};
-use shared::user::subject::Subject;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::config::source_key;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::kernel::secret::Secret;
+use shared::signin::rejection::refuse_source;
+use shared::signin::sso::{self, Denied, Identity, KeysUnavailable, Refused, Said};
+use shared::signin::user::subject::Subject;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::{Call, Problem, Slug};
 
 use crate::State;
 use crate::attempt::{Attempt, First, Verdict};

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use attempt::{Attempt, Verdict};
 use serde::Deserialize;
-use shared::app::App;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::AccountId;
-use shared::secret::Secret;
-use shared::sso::{IssuerKeys, TOKEN_MAX};
-use shared::user::password;
+use shared::kernel::ids::AccountId;
+use shared::kernel::secret::Secret;
+use shared::signin::sso::{IssuerKeys, TOKEN_MAX};
+use shared::signin::user::password;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 /// The longest username that is looked up.

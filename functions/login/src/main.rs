@@ -1,11 +1,11 @@
 //! The cold start of `login`.
 
 use login::{State, handle};
-use shared::app::App;
-use shared::outbound::Outbound;
-use shared::sdk::sdk_config;
-use shared::sso::IssuerKeys;
-use shared::{http, start};
+use shared::kernel::outbound::Outbound;
+use shared::kernel::sdk::sdk_config;
+use shared::signin::sso::IssuerKeys;
+use shared::store::app::App;
+use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

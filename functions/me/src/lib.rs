@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
-use shared::me::Response;
-use shared::signed_in::signed_in;
+use shared::signin::me::Response;
+use shared::signin::signed_in::signed_in;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";

@@ -1,8 +1,8 @@
 //! The cold start of `pages`: it holds the one origin that it lets be framed.
 
 use pages::{State, handle};
-use shared::config::Config;
-use shared::{http, start};
+use shared::kernel::config::Config;
+use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -15,12 +15,12 @@ mod case;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::config::source_key;
-use shared::dynamo::{Failure, Key, Patience};
-use shared::http::{Call, Outcome, Problem, Reply};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::AccountId;
-use shared::{link, owed};
+use shared::kernel::config::source_key;
+use shared::kernel::ids::AccountId;
+use shared::store::dynamo::{Failure, Key, Patience};
+use shared::web::http::{Call, Outcome, Problem, Reply};
+use shared::web::idempotency::IdempotencyKey;
+use shared::{messaging::owed, signin::link};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 

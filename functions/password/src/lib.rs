@@ -8,9 +8,9 @@ mod set;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use forgotten::{Request as ForgottenPassword, Response as Forgotten};
 pub use set::Request as SetPassword;

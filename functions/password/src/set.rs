@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::account::{Account, Foreseen};
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::dynamo::{Patience, Write, document, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::link;
-use shared::notice::{self, Changed, Notices};
-use shared::secret::Secret;
-use shared::user::new_password::NewPassword;
-use shared::user::{User, attempts, fields, password};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::secret::Secret;
+use shared::signin::challenge::{Challenge, Refusal, Ticket};
+use shared::signin::link;
+use shared::signin::notice::{self, Changed, Notices};
+use shared::signin::user::new_password::NewPassword;
+use shared::signin::user::{User, attempts, fields, password};
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Patience, Write, document, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;

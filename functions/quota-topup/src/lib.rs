@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::account::Account;
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::dynamo::{Failure, Patience, Write, keys, read};
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
-use shared::ids::{AccountId, TopupId};
-use shared::quota::{EntryId, Figures, Glimpse, Notice, Onto, Plan, Purchase, Shards, Watch, plan};
-use shared::secret::Fingerprint;
-use shared::{api_key, idempotency};
+use shared::account::Shards;
+use shared::kernel::ids::{AccountId, TopupId};
+use shared::kernel::secret::Fingerprint;
+use shared::ledger::{EntryId, Figures, Glimpse, Notice, Onto, Plan, Purchase, Watch, plan};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Patience, Write, keys, read};
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
+use shared::{account::api_key, web::idempotency};
 use utoipa::ToSchema;
 
 use record::Record;

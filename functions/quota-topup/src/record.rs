@@ -1,8 +1,8 @@
 //! What a top-up was, and what was answered: kept for ever, so that the same key can never buy twice.
 
 use serde::{Deserialize, Serialize};
-use shared::clock::Timestamp;
-use shared::http::{Outcome, Problem, Reply, Slug};
+use shared::kernel::clock::Timestamp;
+use shared::web::http::{Outcome, Problem, Reply, Slug};
 
 use crate::{Request, Response};
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
-use shared::http::{FieldError, Problem};
-use shared::ids::{AccountId, TopupId};
-use shared::quota::{Balance, Glimpse};
+use shared::kernel::ids::{AccountId, TopupId};
+use shared::ledger::{Balance, Glimpse};
+use shared::web::http::{FieldError, Problem};
 use utoipa::ToSchema;
 
 use crate::Response;
@@ -27,7 +27,7 @@ pub struct Request {
     #[schema(value_type = u32, example = 500, minimum = 1, maximum = 1_000_000)]
     pub transactions: Transactions,
     /// The operator's own name for it: an order, an invoice. 1 to 100 characters, none of them a control character.
-    #[serde(default, deserialize_with = "shared::http::patch::given")]
+    #[serde(default, deserialize_with = "shared::web::http::patch::given")]
     #[schema(example = "order 2026-1138", min_length = 1, max_length = 100, nullable = false)]
     pub reference: Option<String>,
 }

@@ -5,8 +5,8 @@ mod overview;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use entries::Response as Entries;
 pub use overview::Response as Overview;

@@ -1,10 +1,11 @@
 //! `GET /v1/quota`
 
 use serde::Serialize;
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::http::{Call, Outcome, Reply};
-use shared::quota::{Figures, balance};
+use shared::account::api_key;
+use shared::ledger::{Figures, balance};
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 /// An account's prepaid transactions, as they stand now. While many are reserved at once, each part of a balance is read at a moment of its

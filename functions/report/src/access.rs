@@ -1,10 +1,11 @@
 //! Who may read a report: whoever has the scope, and whoever opened a link to it in the last minutes.
 
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::http::{Call, Problem, Slug};
-use shared::ids::{AccountId, AgreementId};
-use shared::report::link::ReportLink;
+use shared::account::api_key;
+use shared::agreement::report::link::ReportLink;
+use shared::kernel::ids::{AccountId, AgreementId};
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Problem, Slug};
 
 /// What a request may read.
 #[derive(Clone, Copy, Debug)]

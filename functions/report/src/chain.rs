@@ -1,10 +1,10 @@
 //! The entries of a part, read as such: what a request takes does not grow with the chain.
 
 use shared::agreement::Agreement;
-use shared::app::App;
-use shared::audit::{Entry, Head, first_broken_after};
-use shared::dynamo::{Failure, Patience, keys, read};
-use shared::report::{Cut, Section};
+use shared::agreement::report::{Cut, Section};
+use shared::store::app::App;
+use shared::store::audit::{Entry, Head, first_broken_after};
+use shared::store::dynamo::{Failure, Patience, keys, read};
 
 /// How many entries are asked for at once: DynamoDB answers with 1 MB at most, whatever is asked.
 const PAGE: u64 = 1_000;

@@ -1,8 +1,8 @@
 //! The forms that a report has, and which of them a caller wants.
 
-use shared::http::accept::quality;
-use shared::http::{Outcome, Problem, Reply};
-use shared::report::Report;
+use shared::agreement::report::Report;
+use shared::web::http::accept::quality;
+use shared::web::http::{Outcome, Problem, Reply};
 
 use crate::{page, table};
 

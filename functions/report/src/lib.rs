@@ -10,11 +10,11 @@ mod told;
 use std::sync::Arc;
 
 use shared::agreement::Whole;
-use shared::app::App;
-use shared::dynamo::Failure;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
-use shared::ids::AgreementId;
-use shared::report::{Cut, NoReport, Report};
+use shared::agreement::report::{Cut, NoReport, Report};
+use shared::kernel::ids::AgreementId;
+use shared::store::app::App;
+use shared::store::dynamo::Failure;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 use access::Access;
 use form::Form;

@@ -1,8 +1,8 @@
 //! The cold start of `report`.
 
-use shared::app::App;
-use shared::sdk::sdk_config;
-use shared::{http, start};
+use shared::kernel::sdk::sdk_config;
+use shared::store::app::App;
+use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -5,9 +5,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared::agreement::Status;
-use shared::audit::{Conclusion, Entry};
-use shared::http::{Outcome, Problem, Reply};
-use shared::report::Report;
+use shared::agreement::report::Report;
+use shared::store::audit::{Conclusion, Entry};
+use shared::web::http::{Outcome, Problem, Reply};
 
 use crate::told;
 
@@ -82,7 +82,7 @@ fn page(report: &Report) -> Page<'_> {
     }
 }
 
-fn person(recipient: &shared::report::Recipient) -> Person<'_> {
+fn person(recipient: &shared::agreement::report::Recipient) -> Person<'_> {
     Person {
         id: recipient.id.to_string(),
         name: recipient.name.as_deref().unwrap_or_default(),

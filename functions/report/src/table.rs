@@ -1,9 +1,9 @@
 //! The report as comma-separated values (RFC 4180): one table, whose first column says what a row tells of.
 
 use serde_json::{Value, json};
-use shared::audit::{Conclusion, Entry};
-use shared::http::Reply;
-use shared::report::Report;
+use shared::agreement::report::Report;
+use shared::store::audit::{Conclusion, Entry};
+use shared::web::http::Reply;
 
 use crate::told;
 

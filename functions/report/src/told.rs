@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use shared::agreement::RecipientStatus;
-use shared::audit::{Action, Conclusion, Entry};
-use shared::report::{Part, Report};
+use shared::agreement::report::{Part, Report};
+use shared::store::audit::{Action, Conclusion, Entry};
 
 /// A detail that is text; nothing where it is not there.
 pub fn detail<'a>(entry: &'a Entry, name: &str) -> &'a str {

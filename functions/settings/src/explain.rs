@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use shared::account::{self, Settings};
-use shared::http::{Call, Outcome, Problem, Reply};
+use shared::web::http::{Call, Outcome, Problem, Reply};
 
 pub(crate) fn handle(call: &Call, settings: &Settings) -> Outcome {
     call.only_query(&["account", "ip"])?;

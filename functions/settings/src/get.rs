@@ -1,7 +1,7 @@
 //! `GET /v1/settings`
 
 use shared::account::{Account, Settings};
-use shared::http::{Call, Outcome, Problem, Reply};
+use shared::web::http::{Call, Outcome, Problem, Reply};
 
 pub(crate) fn handle(call: &Call, account: &Account, settings: &Settings) -> Outcome {
     call.only_query(&["account", "effective"])?;

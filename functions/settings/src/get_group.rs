@@ -1,9 +1,9 @@
 //! `GET /v1/groups/{group}/settings`
 
 use shared::account::{Account, Group};
-use shared::app::App;
-use shared::dynamo::keys;
-use shared::http::{Call, Outcome, Problem, Reply};
+use shared::store::app::App;
+use shared::store::dynamo::keys;
+use shared::web::http::{Call, Outcome, Problem, Reply};
 
 use crate::groups;
 

@@ -1,9 +1,9 @@
 //! The groups of an account.
 
 use shared::account::{Account, Group, Overrides, is_group_name};
-use shared::app::App;
-use shared::dynamo::{Key, keys, read};
-use shared::http::{Call, FieldError, Problem, Slug};
+use shared::store::app::App;
+use shared::store::dynamo::{Key, keys, read};
+use shared::web::http::{Call, FieldError, Problem, Slug};
 
 /// How many items of the account's partition are read at once.
 const PAGE: i32 = 200;

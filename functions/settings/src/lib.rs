@@ -10,9 +10,10 @@ mod patch_group;
 
 use std::sync::Arc;
 
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::account::api_key;
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use shared::account::{Effective, Explanation, Settings};
 

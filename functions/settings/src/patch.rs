@@ -1,15 +1,15 @@
 //! `PATCH /v1/settings`: the patch is held against every rule as a whole before anything is written.
 
 use serde::Serialize;
+use shared::account::api_key::Caller;
 use shared::account::{Account, Overrides, Settings, Terms};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document, keys, read};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::AccountId;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::AccountId;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::changes::changed;
 use crate::groups;

@@ -1,13 +1,13 @@
 //! `PATCH /v1/groups/{group}/settings`: what a group overrides. The entry is in the account's chain, whose head every change moves:
 //! so an administrator of the account and one of the group are told apart, and neither overtakes the other unseen.
 
+use shared::account::api_key::Caller;
 use shared::account::{Account, Group, Terms};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Patience, keys, read};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Patience, keys, read};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::changes::changed;
 use crate::groups;

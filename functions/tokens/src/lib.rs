@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use shared::access_token::{self, Subject};
-use shared::api_key::{self, Caller, Scope};
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Patience, keys, read};
-use shared::exchange::{self, Exchange, Refusal};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::secret::Secret;
-use shared::sign_in::{Answer, Authenticated};
-use shared::user::User;
+use shared::account::api_key::{self, Caller};
+use shared::kernel::secret::Secret;
+use shared::signin::access_token::{self, Subject};
+use shared::signin::exchange::{self, Exchange, Refusal};
+use shared::signin::sign_in::{Answer, Authenticated};
+use shared::signin::user::User;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Patience, keys, read};
+use shared::web::http::refusals::contended;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 /// A code to be exchanged.

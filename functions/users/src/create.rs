@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use shared::account::api_key::Caller;
 use shared::account::{Account, Locale};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Chain, Event, Head};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Write, keys};
-use shared::http::{Call, Faults, Outcome, Problem, Reply, Slug};
-use shared::ids::UserId;
-use shared::reserved;
-use shared::secret::Secret;
-use shared::user::credential::Credential;
-use shared::user::fields;
-use shared::user::known::Known;
-use shared::user::new_password::NewPassword;
-use shared::user::refused::Told;
-use shared::user::{Factor, Kind, Method, User, attempts, password, sso_subject};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::UserId;
+use shared::kernel::secret::Secret;
+use shared::signin::reserved;
+use shared::signin::user::credential::Credential;
+use shared::signin::user::fields;
+use shared::signin::user::known::Known;
+use shared::signin::user::new_password::NewPassword;
+use shared::signin::user::refused::Told;
+use shared::signin::user::{Factor, Kind, Method, User, attempts, password, sso_subject};
+use shared::store::app::App;
+use shared::store::audit::{Action, Chain, Event, Head};
+use shared::store::dynamo::{Failure, Write, keys};
+use shared::web::http::{Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::user::Response;

@@ -1,13 +1,13 @@
 //! `DELETE /v1/users/{id}`: the user and the username go; the audit entries stay, and name the id alone.
 
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Chain, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, keys};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::{User, sso_subject};
+use shared::account::api_key::Caller;
+use shared::kernel::clock::Timestamp;
+use shared::signin::user::{User, sso_subject};
+use shared::store::app::App;
+use shared::store::audit::{Action, Chain, Event};
+use shared::store::dynamo::{Failure, Patience, Write, keys};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::user;
 

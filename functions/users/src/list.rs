@@ -1,12 +1,12 @@
 //! `GET /v1/users`
 
 use serde::Serialize;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::dynamo::{IntoValue, Item, Key, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, cursor};
-use shared::ids::{AccountId, UserId};
-use shared::user::User;
+use shared::account::api_key::Caller;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::signin::user::User;
+use shared::store::app::App;
+use shared::store::dynamo::{IntoValue, Item, Key, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, cursor};
 use utoipa::ToSchema;
 
 use crate::user::Response as Shown;

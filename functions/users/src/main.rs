@@ -1,9 +1,9 @@
 //! The cold start of `users`.
 
-use shared::app::App;
-use shared::courier::Courier;
-use shared::sdk::sdk_config;
-use shared::{http, start};
+use shared::kernel::sdk::sdk_config;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::{store::start, web::http};
 use users::{State, handle};
 
 #[tokio::main(flavor = "current_thread")]

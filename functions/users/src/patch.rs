@@ -1,20 +1,20 @@
 //! `PATCH /v1/users/{id}`
 
 use serde::Deserialize;
+use shared::account::api_key::Caller;
 use shared::account::{Locale, Settings};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::dynamo::{Failure, Patience, keys, read};
-use shared::http::patch::{Member, given};
-use shared::http::refusals::contended;
-use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
-use shared::notice::{self, Notices};
-use shared::secret::Secret;
-use shared::user::change::{self, Change, Planned};
-use shared::user::credential::Credential;
-use shared::user::fields;
-use shared::user::new_password::NewPassword;
-use shared::user::{Kind, User, sso_subject};
+use shared::kernel::secret::Secret;
+use shared::signin::notice::{self, Notices};
+use shared::signin::user::change::{self, Change, Planned};
+use shared::signin::user::credential::Credential;
+use shared::signin::user::fields;
+use shared::signin::user::new_password::NewPassword;
+use shared::signin::user::{Kind, User, sso_subject};
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Patience, keys, read};
+use shared::web::http::patch::{Member, given};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;

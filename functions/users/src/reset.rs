@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::notice::{self, Changed, Notices};
-use shared::user::User;
+use shared::account::api_key::Caller;
+use shared::kernel::clock::Timestamp;
+use shared::signin::notice::{self, Changed, Notices};
+use shared::signin::user::User;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Patience, Write, document};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::{State, user};
 

@@ -1,15 +1,15 @@
 //! `POST /v1/users/{id}/unlock`: lifts the delays and locks of the password and of every factor.
 
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::factor::clear;
-use shared::user::known::Origin;
-use shared::user::{Method, User, attempts};
+use shared::account::api_key::Caller;
+use shared::kernel::clock::Timestamp;
+use shared::signin::user::factor::clear;
+use shared::signin::user::known::Origin;
+use shared::signin::user::{Method, User, attempts};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Patience, Write};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::user::{self, Response};
 

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 use shared::account::{Account, Foreseen, Locale};
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::{AccountId, UserId};
-use shared::throttle::Allowed;
-use shared::user::known::Origin;
-use shared::user::{Kind, Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::signin::user::known::Origin;
+use shared::signin::user::{Kind, Method, User};
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::store::throttle::Allowed;
+use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
 
 /// A user. The password is in no answer.

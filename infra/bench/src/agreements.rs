@@ -1,12 +1,12 @@
 //! Proof of agreements: sent, proved in each way, completed, viewed, locked, cancelled, and what the clean-up finds of them.
 
 use serde_json::{Value, json};
-use shared::clock::{Clock, Span, Timestamp};
-use shared::dynamo::keys::{DUE_SHARDS, due_shard};
-use shared::dynamo::{Failure, Key, Write};
-use shared::ids::AccountId;
-use shared::quota::EntryId;
-use shared::quota::upkeep::Tools;
+use shared::kernel::clock::{Clock, Span, Timestamp};
+use shared::kernel::ids::AccountId;
+use shared::ledger::EntryId;
+use shared::ledger::upkeep::Tools;
+use shared::store::dynamo::keys::{DUE_SHARDS, due_shard};
+use shared::store::dynamo::{Failure, Key, Write};
 
 use crate::Fault;
 use crate::event::Event;

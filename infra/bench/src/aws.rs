@@ -10,9 +10,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::entropy::Entropy;
-use shared::secret::Secret;
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::secret::Secret;
 use tokio::net::TcpListener;
 
 use crate::Fault;
@@ -48,7 +48,7 @@ struct Mail {
 impl Aws {
     /// Starts it, with a keyring of its own.
     pub async fn start() -> Result<Self, Fault> {
-        let keyring = shared::keyring::make(Clock::system().now(), &Entropy::system())?;
+        let keyring = shared::kernel::keyring::make(Clock::system().now(), &Entropy::system())?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let secrets = Mutex::new(BTreeMap::from([(SECRET, keyring)]));

@@ -10,7 +10,7 @@ use crate::Fault;
 use crate::bootstraps::Bootstraps;
 
 /// The list, as it is linked.
-const LIST: &[u8] = include_bytes!("../../../shared/src/user/common_passwords.bin");
+const LIST: &[u8] = include_bytes!("../../../shared/src/signin/user/common_passwords.bin");
 /// The functions that set a password.
 const SETTING: [&str; 3] = ["factors", "password", "users"];
 

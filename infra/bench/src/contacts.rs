@@ -1,9 +1,9 @@
 //! Proof of what is done with contacts of one's own, and of what their owners are told.
 
 use serde_json::{Value, json};
-use shared::dynamo::{Write, keys};
-use shared::ids::AccountId;
-use shared::notice::PER_DESTINATION;
+use shared::kernel::ids::AccountId;
+use shared::signin::notice::PER_DESTINATION;
+use shared::store::dynamo::{Write, keys};
 
 use crate::Fault;
 use crate::event::Event;

@@ -1,6 +1,6 @@
 //! What a request costs at DynamoDB.
 
-use shared::http::routes::{ROUTES, Route};
+use shared::web::http::routes::{ROUTES, Route};
 
 use crate::bootstraps::Bootstraps;
 use crate::report::Report;

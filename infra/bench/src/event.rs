@@ -1,7 +1,7 @@
 //! HTTP API 2.0 events, as API Gateway makes them.
 
 use serde_json::{Map, Value, json};
-use shared::http::routes::ROUTES;
+use shared::web::http::routes::ROUTES;
 
 /// The API's own name: the issuer of the tokens made here.
 const DOMAIN: &str = "bench.execute-api.us-east-1.amazonaws.com";

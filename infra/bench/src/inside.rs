@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use serde_json::Value;
-use shared::app::App;
-use shared::clock::Clock;
-use shared::config::Config;
-use shared::dynamo::Table;
-use shared::entropy::Entropy;
-use shared::http::{Call, Outcome};
-use shared::keyring::Keyrings;
+use shared::kernel::clock::Clock;
+use shared::kernel::config::Config;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::Keyrings;
+use shared::store::app::App;
+use shared::store::dynamo::Table;
+use shared::web::http::{Call, Outcome};
 
 use crate::Fault;
 use crate::aws::SECRET;
@@ -59,6 +59,6 @@ where
     F: Future<Output = Outcome>,
 {
     let request = lambda_http::request::from_str(&event.json().to_string())?;
-    let answer = shared::http::answer(request, Clock::system().now(), handle).await;
+    let answer = shared::web::http::answer(request, Clock::system().now(), handle).await;
     Ok((answer.status().as_u16(), serde_json::from_slice(answer.body().as_ref())?))
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use kba_session::{State, handle};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::entropy::Entropy;
-use shared::outbound::Outbound;
-use shared::provider::{Held, Provider};
-use shared::secret::encode;
+use shared::agreement::provider::{Held, Provider};
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::outbound::Outbound;
+use shared::kernel::secret::encode;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 
 use crate::Fault;

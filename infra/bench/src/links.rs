@@ -1,7 +1,7 @@
 //! Proof of what mailed links lead to: a portal's token, an app that is set up, a new password.
 
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::kernel::clock::Clock;
 
 use crate::Fault;
 use crate::event::Event;

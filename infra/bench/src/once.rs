@@ -1,7 +1,7 @@
 //! One request of each route that is not worth a measurement of its time: what it costs at DynamoDB.
 
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::kernel::clock::Clock;
 
 use crate::Fault;
 use crate::agreements;

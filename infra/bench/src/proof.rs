@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Write, keys};
-use shared::ids::AccountId;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::AccountId;
+use shared::store::dynamo::{Failure, Write, keys};
 
 use crate::Fault;
 use crate::agreements;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use local::rush::{Outcome, Rush};
 use local::{Row, costs};
-use shared::dynamo::meter::Cost;
+use shared::store::dynamo::meter::Cost;
 
 /// Everything that was measured.
 #[derive(Debug, Default)]

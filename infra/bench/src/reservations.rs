@@ -7,10 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use local::rush::{Ground, Outcome, Rush};
 use local::{Options, Stack};
 use serde_json::json;
-use shared::dynamo::Failure;
-use shared::ids::AccountId;
-use shared::quota::Shards;
-use shared::quota::upkeep::Tools;
+use shared::account::Shards;
+use shared::kernel::ids::AccountId;
+use shared::ledger::upkeep::Tools;
+use shared::store::dynamo::Failure;
 
 use crate::Fault;
 use crate::event::Event;

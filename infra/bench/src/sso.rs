@@ -7,12 +7,12 @@ use axum::Router;
 use axum::routing::get;
 use login::{State, handle};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring};
-use shared::outbound::Outbound;
-use shared::secret::encode;
-use shared::sso::IssuerKeys;
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring};
+use shared::kernel::outbound::Outbound;
+use shared::kernel::secret::encode;
+use shared::signin::sso::IssuerKeys;
 use tokio::net::TcpListener;
 
 use crate::event::Event;

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use local::{Incoming, Options, Stack};
 use serde_json::{Value, json};
-use shared::http::routes::ROUTES;
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
+use shared::web::http::routes::ROUTES;
 use tokio::net::TcpListener;
 
 use crate::Fault;

@@ -8,11 +8,11 @@ use expiry_cleanup::Batch;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use shared::app::App;
-use shared::clock::Span;
-use shared::courier::Courier;
-use shared::http::{Body as JsonBody, Outcome, Problem, Reply, Slug};
-use shared::ids::RequestId;
+use shared::kernel::clock::Span;
+use shared::kernel::ids::RequestId;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::{Body as JsonBody, Outcome, Problem, Reply, Slug};
 
 use crate::event::Incoming;
 use crate::faults::Faults;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shared::dynamo::meter::Cost;
+use shared::store::dynamo::meter::Cost;
 
 const TABLE: &str = include_str!("../../table.md");
 

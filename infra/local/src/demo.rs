@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
 
 use crate::StartError;
 use crate::event::Incoming;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use lambda_http::{Body, Request, Response};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::answer;
-use shared::http::routes::Function;
-use shared::sso::IssuerKeys;
+use shared::messaging::courier::Courier;
+use shared::signin::sso::IssuerKeys;
+use shared::store::app::App;
+use shared::web::http::answer;
+use shared::web::http::routes::Function;
 
 use crate::provider::Vendor;
 

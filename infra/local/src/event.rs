@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::http::routes::{Function, ROUTES, Route};
+use shared::kernel::clock::Timestamp;
+use shared::web::http::routes::{Function, ROUTES, Route};
 
 /// A request as it came over the wire.
 #[derive(Clone, Debug)]

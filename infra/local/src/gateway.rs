@@ -16,9 +16,9 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Context, LambdaEvent, Request, Service, service_fn};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::clock::Clock;
-use shared::entropy::Entropy;
-use shared::http::routes::Function;
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::web::http::routes::Function;
 use url::Url;
 
 use crate::dispatch::Functions;

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use shared::clock::Timestamp;
-use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring};
-use shared::secret::Secret;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring};
+use shared::kernel::secret::Secret;
 
 use crate::StartError;
 use crate::store::Store;

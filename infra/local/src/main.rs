@@ -49,9 +49,9 @@ async fn run(command_line: CommandLine) -> Result<(), Box<dyn std::error::Error>
 /// Of ours only what the functions log in Lambda too: at `trace` the SDK logs whole requests, codes and passwords among them. The
 /// engine warns of every condition that does not hold, which is daily business.
 fn logs() {
-    let wanted = shared::config::env("RUST_LOG").unwrap_or_else(|| "warn".into());
-    let filter = shared::start::filter(&wanted).with_target("dynoxide", LevelFilter::ERROR);
+    let wanted = shared::kernel::config::env("RUST_LOG").unwrap_or_else(|| "warn".into());
+    let filter = shared::store::start::filter(&wanted).with_target("dynoxide", LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer().compact().with_writer(io::stderr);
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
-    shared::start::panics();
+    shared::store::start::panics();
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use local::Options;
-use shared::clock::Clock;
-use shared::config::Config;
-use shared::secret::Secret;
+use shared::kernel::clock::Clock;
+use shared::kernel::config::Config;
+use shared::kernel::secret::Secret;
 
 /// Runs Countersign on this machine: the same handlers as in AWS, over an embedded DynamoDB and an inbox that takes the place of
 /// SES and SNS. Nothing leaves the machine.

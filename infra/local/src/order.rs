@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
-use shared::http::{Body, FieldError, Problem};
+use shared::web::http::{Body, FieldError, Problem};
 
 use crate::plan::{Mode, Plan, Service};
 

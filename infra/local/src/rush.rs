@@ -12,10 +12,12 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::dynamo::{keys, read};
-use shared::entropy::Entropy;
-use shared::ids::AccountId;
-use shared::quota::{Balance, Shards, reconcile, upkeep};
+use shared::account::Shards;
+use shared::agreement::reconcile;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::AccountId;
+use shared::ledger::{Balance, upkeep};
+use shared::store::dynamo::{keys, read};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -14,9 +14,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
-use shared::config::Config;
-use shared::outbound::Outbound;
-use shared::sdk::{retries, timeouts};
+use shared::kernel::config::Config;
+use shared::kernel::outbound::Outbound;
+use shared::kernel::sdk::{retries, timeouts};
 
 use crate::apart::Apart;
 use crate::faults::{Faults, Held};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
 
 use crate::StartError;
 use crate::demo::Demo;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use shared::entropy::Entropy;
+use shared::kernel::entropy::Entropy;
 
 use crate::plan::{Mode, Nature, Service, Strike};
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use local::{Channel, Mode, Options, Plan, Service, Stack};
 use serde_json::{Value, json};
-use shared::clock::{Clock, Span, Timestamp};
-use shared::courier::{Mail, NotSent};
-use shared::dynamo::{Failure, Key, Write};
-use shared::ids::AccountId;
+use shared::kernel::clock::{Clock, Span, Timestamp};
+use shared::kernel::ids::AccountId;
+use shared::messaging::courier::{Mail, NotSent};
+use shared::store::dynamo::{Failure, Key, Write};
 
 /// How often the SDK tries.
 const TRIES: u32 = 3;

@@ -1,8 +1,8 @@
 //! What requests and answers look like.
 
 use serde_json::{Value, json};
-use shared::access_token::{Acr, Claims};
-use shared::http::{Operation as O, Slug};
+use shared::signin::access_token::{Acr, Claims};
+use shared::web::http::{Operation as O, Slug};
 
 use crate::types;
 

@@ -1,8 +1,8 @@
 //! The headers of answers. Each stands once, in `components`, and the answers refer to it.
 
 use serde_json::Value;
-use shared::http::Slug;
-use shared::http::routes::{Idempotency, Operation, Route};
+use shared::web::http::Slug;
+use shared::web::http::routes::{Idempotency, Operation, Route};
 use utoipa::openapi::header::Header;
 use utoipa::openapi::{HeaderBuilder, Ref};
 

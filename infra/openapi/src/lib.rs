@@ -10,7 +10,7 @@ mod operations;
 mod parameters;
 mod types;
 
-use shared::http::routes::ROUTES;
+use shared::web::http::routes::ROUTES;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder, PathItem, Paths, ServerBuilder};
 
@@ -74,9 +74,9 @@ fn components() -> Components {
 mod tests {
     use super::*;
     use serde_json::Value;
-    use shared::http::Slug;
-    use shared::http::routes::Idempotency;
-    use shared::ids::{AccountId, AgreementId, KeyId, RecipientId, SessionId, UserId};
+    use shared::kernel::ids::{AccountId, AgreementId, KeyId, RecipientId, SessionId, UserId};
+    use shared::web::http::Slug;
+    use shared::web::http::routes::Idempotency;
 
     #[test]
     fn the_document_that_is_served_is_the_one_that_would_be_written() {

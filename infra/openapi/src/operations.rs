@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::api_key::Scope;
-use shared::http::routes::{ANYWHERE, Authorisation, Operation, Route};
-use shared::http::{Problem, Slug};
+use shared::web::http::routes::Scope;
+use shared::web::http::routes::{ANYWHERE, Authorisation, Operation, Route};
+use shared::web::http::{Problem, Slug};
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::path::OperationBuilder;
 use utoipa::openapi::request_body::RequestBodyBuilder;

@@ -1,8 +1,8 @@
 //! The parameters of a route: of its path, its query and its headers, each with an example.
 
 use serde_json::Value;
-use shared::http::routes::{Authorisation, Idempotency, Operation, Route};
-use shared::http::{Slug, cursor};
+use shared::web::http::routes::{Authorisation, Idempotency, Operation, Route};
+use shared::web::http::{Slug, cursor};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::{RefOr, Required};

@@ -1,7 +1,7 @@
 //! The types of requests and answers, by operation, and the schemas of all of them.
 
-use shared::http::Operation;
-use shared::http::problem::ProblemDocument;
+use shared::web::http::Operation;
+use shared::web::http::problem::ProblemDocument;
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -43,7 +43,7 @@ pub fn schemas() -> Schemas {
     of::<code_issue::Request>(&mut schemas);
     of::<code_issue::Response>(&mut schemas);
     of::<code_verify::Request>(&mut schemas);
-    of::<shared::sign_in::Answer>(&mut schemas);
+    of::<shared::signin::sign_in::Answer>(&mut schemas);
     of::<factors::EnrolApp>(&mut schemas);
     of::<factors::EnrolledApp>(&mut schemas);
     of::<factors::ConfirmApp>(&mut schemas);
@@ -63,14 +63,14 @@ pub fn schemas() -> Schemas {
     of::<password::ForgottenPassword>(&mut schemas);
     of::<password::Forgotten>(&mut schemas);
     of::<password::SetPassword>(&mut schemas);
-    of::<shared::report::Report>(&mut schemas);
+    of::<shared::agreement::report::Report>(&mut schemas);
     of::<agreements::ReportLink>(&mut schemas);
     of::<kba_session::Request>(&mut schemas);
     of::<kba_session::Response>(&mut schemas);
     of::<kba_session::SessionState>(&mut schemas);
-    of::<shared::kba::callback::Message>(&mut schemas);
+    of::<shared::agreement::kba::callback::Message>(&mut schemas);
     of::<factors::PatchMe>(&mut schemas);
-    of::<shared::me::Response>(&mut schemas);
+    of::<shared::signin::me::Response>(&mut schemas);
     of::<audit::Response>(&mut schemas);
     of::<quota_topup::Request>(&mut schemas);
     of::<quota_topup::Response>(&mut schemas);
@@ -108,7 +108,7 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::IssueCode => reference::<code_issue::Request>(),
         O::VerifyCode => reference::<code_verify::Request>(),
         O::OpenKbaSession => reference::<kba_session::Request>(),
-        O::TakeKbaCallback => reference::<shared::kba::callback::Message>(),
+        O::TakeKbaCallback => reference::<shared::agreement::kba::callback::Message>(),
         O::PatchMe => reference::<factors::PatchMe>(),
         O::EnrolApp => reference::<factors::EnrolApp>(),
         O::ConfirmApp => reference::<factors::ConfirmApp>(),
@@ -149,10 +149,10 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::MakeRecoveryCodes => (json, reference::<factors::RecoveryCodes>()),
         O::CreateLink => (json, reference::<links::Response>()),
         O::ForgetPassword => (json, reference::<password::Forgotten>()),
-        O::Login | O::VerifyCode | O::RedeemLink | O::RedeemCode => (json, reference::<shared::sign_in::Answer>()),
+        O::Login | O::VerifyCode | O::RedeemLink | O::RedeemCode => (json, reference::<shared::signin::sign_in::Answer>()),
         O::OpenKbaSession => (json, reference::<kba_session::Response>()),
         O::GetKbaSession => (json, reference::<kba_session::SessionState>()),
-        O::GetMe | O::PatchMe => (json, reference::<shared::me::Response>()),
+        O::GetMe | O::PatchMe => (json, reference::<shared::signin::me::Response>()),
         O::SendAgreement => (json, reference::<agreements::SentAgreement>()),
         O::ListAgreements => (json, reference::<agreements::Agreements>()),
         O::GetAgreement | O::CancelAgreement => (json, reference::<agreements::Agreement>()),
@@ -161,7 +161,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         }
         O::ListAuthenticationMethods => (json, reference::<agreements::AuthenticationMethods>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
-        O::ReportAgreement => (json, reference::<shared::report::Report>()),
+        O::ReportAgreement => (json, reference::<shared::agreement::report::Report>()),
         O::LinkReport => (json, reference::<agreements::ReportLink>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
         O::GetQuota => (json, reference::<quota::Overview>()),

@@ -10,10 +10,10 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use serde::Deserialize;
-use shared::clock::{Clock, Span, Timestamp};
-use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring, KeyringError, Kind, Listed, REREAD_AFTER, SIGNING_LEAD};
-use shared::secret::{Fingerprint, Secret};
+use shared::kernel::clock::{Clock, Span, Timestamp};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring, KeyringError, Kind, Listed, REREAD_AFTER, SIGNING_LEAD};
+use shared::kernel::secret::{Fingerprint, Secret};
 
 use crate::Complaint;
 

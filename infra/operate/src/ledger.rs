@@ -9,14 +9,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::Subcommand;
 use shared::account::Account;
-use shared::clock::Clock;
-use shared::dynamo::{Failure, Table, read};
-use shared::entropy::Entropy;
-use shared::ids::AccountId;
-use shared::quota::checkpoint::{Checkpoint, Progress};
-use shared::quota::reconcile::{self, Finding};
-use shared::quota::upkeep::{Done, Tools};
-use shared::quota::{EntryId, Refusal, SHARDS_MAX, Shards};
+use shared::account::{SHARDS_MAX, Shards};
+use shared::agreement::reconcile::checkpoint::{Checkpoint, Progress};
+use shared::agreement::reconcile::{self, Finding};
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::AccountId;
+use shared::ledger::upkeep::{Done, Tools};
+use shared::ledger::{EntryId, Refusal};
+use shared::store::dynamo::{Failure, Table, read};
 
 use crate::{Complaint, complaint};
 

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, Parser, Subcommand};
-use shared::dynamo::Failure;
+use shared::store::dynamo::Failure;
 
 /// Keeps the keyring of a deployed Countersign, its operators' API keys and its ledger, and verifies reports.
 ///
@@ -188,7 +188,7 @@ async fn with_aws(command: Command, sdk: &SdkConfig) -> Result<String, Complaint
 }
 
 async fn sdk(place: Place) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(shared::sdk::https_client());
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(shared::kernel::sdk::https_client());
     if let Some(region) = place.region {
         loader = loader.region(Region::new(region));
     }

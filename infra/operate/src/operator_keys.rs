@@ -7,11 +7,11 @@ use std::io::{self, Write as _};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use shared::api_key::ApiKey;
-use shared::clock::Clock;
-use shared::dynamo::{Failure, Table, Write, keys, read};
-use shared::entropy::Entropy;
-use shared::ids::KeyId;
+use shared::account::api_key::ApiKey;
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::KeyId;
+use shared::store::dynamo::{Failure, Table, Write, keys, read};
 
 use crate::{Complaint, complaint};
 

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use shared::json::Unreadable;
-use shared::report::finding::Finding;
-use shared::report::join::{self, Joined};
-use shared::report::verify::{SIZE_MAX, Verified, verify as verify_file};
+use shared::agreement::report::finding::Finding;
+use shared::agreement::report::join::{self, Joined};
+use shared::agreement::report::verify::{SIZE_MAX, Verified, verify as verify_file};
+use shared::kernel::json::Unreadable;
 
 use crate::Complaint;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::Value;
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use crate::Stranded;
 use crate::desk::{Ask, Desk, Told};

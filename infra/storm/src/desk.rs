@@ -6,8 +6,8 @@ use std::sync::Arc;
 use local::{Channel, Service};
 use reqwest::{Client, Method};
 use serde_json::Value;
-use shared::clock::Span;
-use shared::entropy::Entropy;
+use shared::kernel::clock::Span;
+use shared::kernel::entropy::Entropy;
 use tokio::sync::RwLock;
 
 use crate::front::{CALL, FATE, Fate, Front, SOURCE};

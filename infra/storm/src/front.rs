@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use local::{Incoming, Worker};
 use serde_json::Value;
-use shared::clock::{Clock, Span};
+use shared::kernel::clock::{Clock, Span};
 use tokio::net::TcpListener;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::json;
-use shared::entropy::Entropy;
+use shared::kernel::entropy::Entropy;
 
 use crate::Stranded;
 use crate::desk::{Ask, Desk};

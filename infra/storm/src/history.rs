@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use local::{Channel, Mode, Service, Struck};
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::kernel::clock::Timestamp;
 
 /// A moment: its place among all moments of the history, and what the service's clock said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,10 +3,10 @@
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring};
-use shared::secret::encode;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring};
+use shared::kernel::secret::encode;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 

@@ -38,7 +38,7 @@ use ground::Ground;
 use issuer::Issuer;
 use log::Log;
 use reqwest::Client;
-use shared::entropy::Entropy;
+use shared::kernel::entropy::Entropy;
 use sky::Sky;
 use tokio::net::TcpListener;
 use tokio::sync::RwLock;
@@ -86,7 +86,7 @@ pub struct Scene {
     /// The service.
     pub service: Box<dyn Service>,
     /// Its clock.
-    pub clock: shared::clock::Clock,
+    pub clock: shared::kernel::clock::Clock,
     /// What goes wrong under it.
     pub faults: local::Faults,
     /// What it sends.

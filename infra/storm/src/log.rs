@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use local::{Channel, Message, Struck};
 use serde_json::Value;
-use shared::clock::{Clock, Timestamp};
+use shared::kernel::clock::{Clock, Timestamp};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::history::{Answer, Call, History, Mail, Moment};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use local::{Mode, Service};
-use shared::http::routes::{ROUTES, Route};
+use shared::web::http::routes::{ROUTES, Route};
 
 use crate::Forecast;
 use crate::desk::name_of;

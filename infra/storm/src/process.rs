@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use local::{Gateway, Incoming, Options, Stack, Worker};
 use serde_json::{Value, json};
-use shared::app::App;
-use shared::clock::{Clock, Timestamp};
-use shared::courier::Courier;
+use shared::kernel::clock::{Clock, Timestamp};
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
 use tokio::net::TcpListener;
 
 use crate::front::Service;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use local::{Faults, Mode, Odds, Service, Weather};
-use shared::entropy::Entropy;
+use shared::kernel::entropy::Entropy;
 
 use crate::front::Fate;
 

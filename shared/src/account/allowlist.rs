@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::kernel::client_ip::canonical;
 use ipnet::IpNet;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -34,14 +35,6 @@ pub fn network(text: &str) -> Result<IpNet, BadNetwork> {
         return Err(BadNetwork::TooWide);
     }
     if net == net.trunc() { Ok(net) } else { Err(BadNetwork::HostBits) }
-}
-
-/// A mapped IPv4 network is that IPv4 network.
-pub(crate) fn canonical(net: IpNet) -> IpNet {
-    match (net.addr().to_canonical(), net.addr().is_ipv6()) {
-        (IpAddr::V4(v4), true) if net.prefix_len() >= 96 => IpNet::new(IpAddr::V4(v4), net.prefix_len() - 96).unwrap_or(net),
-        _ => net,
-    }
 }
 
 /// Whether an address is in the allowlist, and why.

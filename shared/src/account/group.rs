@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Account, Overrides, Settings};
-use crate::dynamo::{Failure, Item, Table, Write, document, keys, read};
-use crate::ids::AccountId;
+use crate::kernel::ids::AccountId;
+use crate::store::dynamo::{Failure, Item, Table, Write, document, keys, read};
 
 /// The longest name of a group.
 const NAME_MAX: usize = 64;

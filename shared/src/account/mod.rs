@@ -1,25 +1,26 @@
 //! A client organisation: its plan, its settings, and the head of its audit chain.
 
 mod allowlist;
+pub mod api_key;
 mod group;
 mod overrides;
 mod rules;
 mod settings;
+mod shards;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::audit::{Chain, Event, Head};
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Write, keys};
-use crate::ids::AccountId;
-use crate::quota::Shards;
+use crate::kernel::clock::Timestamp;
+use crate::kernel::ids::AccountId;
+use crate::store::audit::{Chain, Event, Head};
+use crate::store::dynamo::{Failure, Write, keys};
 
-pub(crate) use allowlist::canonical;
 pub use allowlist::{Explanation, explain, network};
 pub use group::{Foreseen, Group, is_group_name};
 pub use overrides::{Effective, Invalid, Overrides, Terms};
 pub use settings::{Difficulty, Kba, Links, Locale, Methods, Quota, SecondFactor, Settings, Sso};
+pub use shards::{SHARDS_MAX, Shards};
 
 /// What the organisation has subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Plan, Settings};
-use crate::http::{Body, FieldError};
+use crate::web::http::{Body, FieldError};
+use crate::web::http::{Problem, Slug};
 
 /// What was set over the defaults, or by a group over its account: a part of the document, as it was set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
@@ -190,6 +191,18 @@ fn not_an_object(pointer: &str) -> Invalid {
 
 fn shown(pointer: &str) -> String {
     pointer.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Fields(errors) => Self::invalid(errors),
+            Invalid::TooWide(errors) => errors
+                .into_iter()
+                .fold(Self::new(Slug::AllowlistTooWide), |problem, error| problem.field(error.pointer, error.detail)),
+            Invalid::Plan => Self::new(Slug::PlanRequired).field("/kba/enabled", "needs the plan business or enterprise"),
+        }
+    }
 }
 
 #[cfg(test)]

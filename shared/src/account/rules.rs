@@ -4,9 +4,9 @@ use url::{Host, Url};
 
 use super::allowlist::{self, BadNetwork};
 use super::{Invalid, Settings, Sso};
-use crate::http::FieldError;
-use crate::outbound;
-use crate::user::contact;
+use crate::kernel::contact;
+use crate::kernel::outbound;
+use crate::web::http::FieldError;
 
 /// The most networks of an allowlist.
 const NETWORKS_MAX: usize = 150;

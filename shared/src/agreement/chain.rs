@@ -1,9 +1,9 @@
 //! What is written of an agreement: always with its audit entry, always under the condition that nothing of it has changed.
 
 use super::{Agreement, Closure, Status};
-use crate::audit::{Chain, Event};
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Write, document, keys};
+use crate::kernel::clock::Timestamp;
+use crate::store::audit::{Chain, Event};
+use crate::store::dynamo::{Failure, Write, document, keys};
 
 impl Agreement {
     /// An update of this agreement's item that changes nothing yet.

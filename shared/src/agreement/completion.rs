@@ -1,13 +1,13 @@
 //! A recipient has signed; the last one to do so completes the agreement.
 
 use super::{Closure, Occasion, Recipient, RecipientStatus, Refusal, Standing, Status, whole};
-use crate::audit::{Action, Actor, Event};
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Key, Write, document, keys};
-use crate::entropy::Entropy;
-use crate::http::Problem;
-use crate::keyring::Keyring;
-use crate::owed;
+use crate::kernel::clock::Timestamp;
+use crate::kernel::entropy::Entropy;
+use crate::kernel::keyring::Keyring;
+use crate::messaging::owed;
+use crate::store::audit::{Action, Actor, Event};
+use crate::store::dynamo::{Failure, Key, Write, document, keys};
+use crate::web::http::Problem;
 
 /// That a recipient may sign, as they were read.
 #[derive(Clone, Copy, Debug)]

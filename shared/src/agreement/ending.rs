@@ -1,9 +1,9 @@
 //! An agreement that is about to end, with all of its recipients.
 
 use super::{Agreement, Closure, Status, Whole, whole};
-use crate::audit::Event;
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Table, Write};
+use crate::kernel::clock::Timestamp;
+use crate::store::audit::Event;
+use crate::store::dynamo::{Failure, Table, Write};
 
 /// An agreement and all of its recipients, who were read after it: every change of a recipient moves the agreement's chain, and where
 /// that stands still when the end is written, so do all of them. A [`Whole`] is read in another order, and is for showing.

@@ -1,12 +1,12 @@
 //! The links that recipients are mailed: made with the change that they are mailed for, and owed on the recipient's own item.
 
-use super::{Agreement, LIFETIME, Link, Recipient};
-use crate::clock::{Span, Timestamp};
-use crate::courier::{Invitation, Message, SealedLink};
-use crate::dynamo::keys;
-use crate::entropy::Entropy;
-use crate::keyring::{Keyring, KeyringError};
-use crate::owed::{Mail, Owed};
+use super::{Agreement, LIFETIME, Link, Recipient, Status};
+use crate::kernel::clock::{Span, Timestamp};
+use crate::kernel::entropy::Entropy;
+use crate::kernel::keyring::{Keyring, KeyringError};
+use crate::messaging::courier::{Invitation, Message, SealedLink};
+use crate::messaging::owed::{Mail, Owed};
+use crate::store::dynamo::keys;
 
 /// What a link is mailed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +42,11 @@ impl Agreement {
         let link_mail = SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
         let sender = self.sender.name.clone().unwrap_or_else(|| self.sender.email.clone());
         let invitation = Invitation { link: link_mail, title: self.title.clone(), sender };
-        let (message, until) = match occasion {
-            Occasion::Signing => (Message::AgreementLink(invitation), self.expires_at),
-            Occasion::Signed => (Message::AgreementSigned(invitation), now.plus(LIFETIME)),
+        let (message, status, until) = match occasion {
+            Occasion::Signing => (Message::AgreementLink(invitation), Status::OutForSignature, self.expires_at),
+            Occasion::Signed => (Message::AgreementSigned(invitation), Status::Completed, now.plus(LIFETIME)),
         };
+        let ends = (occasion == Occasion::Signing).then_some(until);
         let mail = Mail {
             account: self.account,
             organisation: self.organisation.clone(),
@@ -53,7 +54,7 @@ impl Agreement {
             locale: self.locale,
             message,
         };
-        Ok(Invited { link, owed: Owed::new(mail, now).good_until(until) })
+        Ok(Invited { link, owed: Owed::new(mail, now).good_until(until).only_while(status.name(), ends) })
     }
 }
 

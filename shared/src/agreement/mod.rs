@@ -16,7 +16,11 @@ mod chain;
 mod completion;
 mod ending;
 mod invitation;
+pub mod kba;
+pub mod provider;
 mod recipient;
+pub mod reconcile;
+pub mod report;
 mod standing;
 mod token;
 mod viewing;
@@ -26,9 +30,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::account::{Difficulty, Kba, Locale};
-use crate::audit::Head;
-use crate::clock::{Span, Timestamp};
-use crate::ids::{AccountId, AgreementId, RecipientId};
+use crate::kernel::clock::{Span, Timestamp};
+use crate::kernel::ids::{AccountId, AgreementId, RecipientId};
+use crate::store::audit::Head;
+use crate::web::http::{Problem, Slug};
 
 pub use completion::{Completion, Invitations};
 pub use ending::Ending;
@@ -199,11 +204,31 @@ impl Agreement {
     }
 }
 
+impl Refusal {
+    /// The problem, as the sender is told it.
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::NotOpen(status) => Problem::new(Slug::AgreementNotOpen).with("agreement_status", status.name()),
+            Self::RecipientCompleted => Problem::new(Slug::RecipientCompleted),
+            Self::RecipientNotVerified => Problem::new(Slug::RecipientNotVerified),
+            Self::ViewingLocked => Problem::new(Slug::ViewingLocked),
+        }
+    }
+
+    /// The problem, as a recipient is told it.
+    pub fn problem_of_recipient(self) -> Problem {
+        match self {
+            Self::NotOpen(_) => Problem::new(Slug::AgreementClosed),
+            other => other.problem(),
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::account::Settings;
-    use crate::entropy::Entropy;
+    use crate::kernel::entropy::Entropy;
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);

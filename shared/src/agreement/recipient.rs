@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Agreement, Link, Refusal, Viewings};
-use crate::challenge::Challenge;
-use crate::clock::{Span, Timestamp};
-use crate::dynamo::{Write, keys};
-use crate::ids::{AgreementId, RecipientId, SessionId};
-use crate::quota::Unit;
-use crate::secret;
-use crate::throttle::{Limit, Window};
-use crate::user::{FACTOR_BACKOFF, Factor, Method, contact};
+use crate::kernel::clock::{Span, Timestamp};
+use crate::kernel::contact;
+use crate::kernel::ids::{AgreementId, RecipientId, SessionId};
+use crate::kernel::secret;
+use crate::ledger::Unit;
+use crate::signin::challenge::Challenge;
+use crate::signin::user::{FACTOR_BACKOFF, Factor, Method};
+use crate::store::dynamo::{Write, keys};
+use crate::store::throttle::{Limit, Window};
 
 /// How often a recipient's link may be opened. Each opening is an audit entry until all have signed.
 pub const OPENINGS: Window =

@@ -4,10 +4,10 @@
 //! both: under the head of the agreement's chain, and under the version of its recipient. Nothing else makes a write of a recipient, and
 //! the two copies do not leave this pair: what is written is what was judged. A later copy of either is another decision's.
 
-use crate::audit::Event;
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Item, Key, Table, Write, keys, read};
-use crate::ids::{AgreementId, RecipientId};
+use crate::kernel::clock::Timestamp;
+use crate::kernel::ids::{AgreementId, RecipientId};
+use crate::store::audit::Event;
+use crate::store::dynamo::{Failure, Item, Key, Table, Write, keys, read};
 
 use super::{Agreement, Closure, Recipient, Refusal, Status, whole};
 

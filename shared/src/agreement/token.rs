@@ -6,17 +6,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::challenge::{Challenge, Refusal};
-use crate::clock::Timestamp;
-use crate::code::Bound;
-use crate::dynamo::{Failure, Item, Key, Write, keys, read};
-use crate::entropy::Entropy;
-use crate::ids::{AccountId, AgreementId, RecipientId};
-use crate::keyring::{Keyring, KeyringError};
-use crate::secret::{self, Fingerprint, Secret};
-use crate::throttle::Allowed;
-use crate::user::Method;
-use crate::user::known::Origin;
+use crate::kernel::clock::Timestamp;
+use crate::kernel::entropy::Entropy;
+use crate::kernel::ids::{AccountId, AgreementId, RecipientId};
+use crate::kernel::keyring::{Keyring, KeyringError};
+use crate::kernel::secret::{self, Fingerprint, Secret};
+use crate::signin::challenge::{Challenge, Refusal};
+use crate::signin::code::Bound;
+use crate::signin::user::Method;
+use crate::signin::user::known::Origin;
+use crate::store::dynamo::{Failure, Item, Key, Write, keys, read};
+use crate::store::throttle::Allowed;
 
 use super::Recipient;
 
@@ -209,7 +209,7 @@ impl Ticket {
     /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
     pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
         let write = Write::update(self.key(), "");
-        self.guard(crate::challenge::counted(write, method, Origin::Stranger, try_id, now), now)
+        self.guard(crate::signin::challenge::counted(write, method, Origin::Stranger, try_id, now), now)
     }
 }
 
@@ -231,7 +231,7 @@ fn short(digest: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyring;
+    use crate::kernel::keyring;
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(Ticket::read(challenge.expose(), &ring), Some(ticket));
         assert_eq!(Ticket::read(&link.expose().replace("agl_", "chl_"), &ring), None);
         assert_eq!(Link::read(&challenge.expose().replace("chl_", "agl_")), None);
-        assert_eq!(crate::challenge::Ticket::read(challenge.expose(), &ring), Err(Refusal::Unknown));
+        assert_eq!(crate::signin::challenge::Ticket::read(challenge.expose(), &ring), Err(Refusal::Unknown));
     }
 
     proptest! {

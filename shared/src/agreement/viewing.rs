@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Span, Timestamp};
+use crate::kernel::clock::{Span, Timestamp};
 
 /// How long after a viewing that has an entry others have none.
 pub const TOLD_EVERY: Span = Span::hours(24);

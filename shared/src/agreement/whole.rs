@@ -1,12 +1,12 @@
 //! An agreement and all of its recipients, as they stand.
 
 use super::{Agreement, Recipient};
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Item, Key, Patience, Table, Write, keys, read};
-use crate::entropy::Entropy;
-use crate::ids::{AgreementId, RecipientId};
-use crate::quota::plan::{self, About, Step};
-use crate::quota::{EntryId, Unit};
+use crate::kernel::clock::Timestamp;
+use crate::kernel::entropy::Entropy;
+use crate::kernel::ids::{AgreementId, RecipientId};
+use crate::ledger::plan::{self, About, Step};
+use crate::ledger::{EntryId, Unit};
+use crate::store::dynamo::{Failure, Item, Key, Patience, Table, Write, keys, read};
 
 /// How many items of an agreement's partition are asked for at once: all of them, unless they are large.
 const PAGE: i32 = 100;

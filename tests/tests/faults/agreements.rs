@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{Write, keys};
+use shared::store::dynamo::{Write, keys};
 use tests::agreements::{agreement, clean, complete, open_last, person, quota, recipient_path, send_with, steps, with_kba};
 use tests::{Answer, World};
 

@@ -6,8 +6,8 @@ use futures_util::{StreamExt, stream};
 use local::{Mode, Service};
 use serde_json::Value;
 use shared::account::Account;
-use shared::dynamo::{keys, read};
-use shared::quota::reconcile;
+use shared::agreement::reconcile;
+use shared::store::dynamo::{keys, read};
 use tests::agreements::clean;
 use tests::{Answer, World};
 

@@ -18,7 +18,7 @@ mod sign_in;
 
 use std::path::Path;
 
-use shared::http::routes::{Authorisation, Operation, ROUTES};
+use shared::web::http::routes::{Authorisation, Operation, ROUTES};
 
 /// Each route that reads or writes the table, and where it is walked.
 const WALKS: &[(Operation, &str, &[&str])] = {

@@ -62,7 +62,7 @@ async fn any_edit_of_bytes_that_changes_what_is_said_is_refused() {
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(4_000) });
     let tried = runner.run(&edit(), |edit| {
         let edited = edit.of(&text);
-        match shared::report::verify::verify(&edited, keys.as_bytes()) {
+        match shared::agreement::report::verify::verify(&edited, keys.as_bytes()) {
             Ok(verified) => {
                 prop_assert_eq!(said(&edited), said(text.as_bytes()));
                 prop_assert_eq!(&verified.statement, &statement);
@@ -82,7 +82,7 @@ async fn no_byte_can_be_another() {
         for bit in [0x01, 0x20] {
             let mut edited = text.clone().into_bytes();
             edited[place] ^= bit;
-            let judged = shared::report::verify::verify(&edited, keys.as_bytes());
+            let judged = shared::agreement::report::verify::verify(&edited, keys.as_bytes());
             assert!(judged.is_err(), "byte {place} of {}", String::from_utf8_lossy(&edited));
         }
     }

@@ -10,10 +10,10 @@ mod set;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::agreement::Whole;
-use shared::audit::Entry;
-use shared::report::finding::Finding;
-use shared::report::verify::{Verified, verify};
-use shared::report::{Cut, Report, Section};
+use shared::agreement::report::finding::Finding;
+use shared::agreement::report::verify::{Verified, verify};
+use shared::agreement::report::{Cut, Report, Section};
+use shared::store::audit::Entry;
 use tests::World;
 use tests::agreements::{agreement, complete, open_last, person, send_with};
 
@@ -78,7 +78,7 @@ async fn what_was_signed_is_good_and_so_are_its_parts_together() {
     let whole = judge(&good.whole.to_string(), &good.keys).unwrap();
     assert_eq!((whole.statement.count, good.parts.len()), (7, 3));
     let parts: Vec<Verified> = good.parts.iter().rev().map(|part| judge(&part.to_string(), &good.keys).unwrap()).collect();
-    let joined = shared::report::join::join(&parts).unwrap();
+    let joined = shared::agreement::report::join::join(&parts).unwrap();
     assert_eq!((joined.end.count, &joined.end.head, joined.since), (7, &whole.statement.head, None));
 }
 

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shared::report::join::join;
-use shared::report::verify::verify;
+use shared::agreement::report::join::join;
+use shared::agreement::report::verify::verify;
 
 use crate::node::Node;
 use crate::{Good, good};
@@ -124,7 +124,7 @@ fn read(name: &str) -> String {
 #[tokio::test]
 async fn the_set_of_files_is_judged_as_its_index_says() {
     let good = good().await;
-    if shared::config::env("REPORTS").is_some_and(|wanted| wanted == "write") {
+    if shared::kernel::config::env("REPORTS").is_some_and(|wanted| wanted == "write") {
         write(&good);
     }
     let keys = read("keys.json");

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use reqwest::Method as Verb;
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::audit;
-use shared::dynamo::{keys, read};
-use shared::quota::reconcile;
+use shared::agreement::reconcile;
+use shared::store::audit;
+use shared::store::dynamo::{keys, read};
 
 use crate::books::{Entry, INVITATION};
 use crate::trial::Trial;

@@ -295,7 +295,7 @@ async fn run(shards: u8, steps: &[(Step, Luck)]) {
 fn the_service_does_what_the_reference_says() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     // The same sequences each time, unless a number of them is asked for: then others every time.
-    let asked: Option<u32> = shared::config::env("COUNTERSIGN_KBA_CASES").and_then(|cases| cases.parse().ok());
+    let asked: Option<u32> = shared::kernel::config::env("COUNTERSIGN_KBA_CASES").and_then(|cases| cases.parse().ok());
     let cases = asked.unwrap_or(6);
     let config = Config { cases, max_shrink_iters: 30, failure_persistence: None, ..Config::default() };
     let mut runner = match asked {

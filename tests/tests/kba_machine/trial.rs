@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use local::{Mode, Service};
 use reqwest::{Method as Verb, RequestBuilder};
 use serde_json::{Value, json};
+use shared::account::Shards;
 use shared::agreement::{Agreement, Recipient};
-use shared::dynamo::{keys, read};
-use shared::ids::{AgreementId, RecipientId};
-use shared::quota::Shards;
-use shared::quota::upkeep::Tools;
+use shared::kernel::ids::{AgreementId, RecipientId};
+use shared::ledger::upkeep::Tools;
+use shared::store::dynamo::{keys, read};
 use tests::agreements::{clean, links};
 use tests::{Answer, OPERATOR, World};
 

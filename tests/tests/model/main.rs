@@ -224,7 +224,7 @@ fn the_service_answers_as_the_rules_say_and_every_rule_is_met() {
 
 /// How many sequences are drawn anew each time.
 fn drawn() -> u32 {
-    shared::config::env("COUNTERSIGN_SIGN_IN_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(4)
+    shared::kernel::config::env("COUNTERSIGN_SIGN_IN_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(4)
 }
 
 proptest! {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use proptest::sample::Index;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Span;
-use shared::dynamo::{Write, keys};
-use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring};
-use shared::secret::Secret;
+use shared::kernel::clock::Span;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring};
+use shared::kernel::secret::Secret;
+use shared::store::dynamo::{Write, keys};
 use tests::elsewhere::At;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, token_of};
 

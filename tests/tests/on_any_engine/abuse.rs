@@ -3,10 +3,10 @@
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
-use shared::clock::Timestamp;
-use shared::dynamo::{Write, keys};
-use shared::http::TrustedProxies;
-use shared::send_budget::{ALLOWANCE, Budget};
+use shared::kernel::client_ip::TrustedProxies;
+use shared::kernel::clock::Timestamp;
+use shared::messaging::send_budget::{ALLOWANCE, Budget};
+use shared::store::dynamo::{Write, keys};
 use tests::agreements::{agreement, challenge_of, open_last, person, send_with, sent_a_code};
 use tests::{Answer, PASSWORD, World};
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::audit::{Entry, first_broken};
+use shared::store::audit::{Entry, first_broken};
 use tests::{Answer, OPERATOR, World};
 
 /// The most API keys that an account may have.
@@ -48,7 +48,7 @@ async fn a_good_body_in_base64_is_as_good_as_in_plain() {
     let now = app.clock.now();
     let asked = |body: Vec<u8>| {
         let app = Arc::clone(&app);
-        async move { shared::http::answer(in_base64(&body), now, |call| accounts::handle(app, call)).await }
+        async move { shared::web::http::answer(in_base64(&body), now, |call| accounts::handle(app, call)).await }
     };
     let name = "Ärztekammer ☂";
     let opened = asked(json!({"name": name, "plan": "starter"}).to_string().into_bytes()).await;

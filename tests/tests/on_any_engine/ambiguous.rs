@@ -28,7 +28,7 @@ fn event(world: &World, request_id: &str, body: &Value) -> Request {
 async fn send(world: &World, request_id: &str, body: &Value) -> Response<Body> {
     let (app, courier) = (world.stack.app().clone(), world.stack.courier().clone());
     let (now, state) = (app.clock.now(), Arc::new(agreements::State { app, courier }));
-    shared::http::answer(event(world, request_id, body), now, |call| agreements::handle(state, call)).await
+    shared::web::http::answer(event(world, request_id, body), now, |call| agreements::handle(state, call)).await
 }
 
 fn read(answer: &Response<Body>) -> Value {

@@ -4,8 +4,8 @@
 use local::Service;
 use serde_json::{Value, json};
 use shared::agreement::RecipientStatus;
-use shared::clock::{Clock, Span, Timestamp};
-use shared::kba::{LIFETIME, Session};
+use shared::agreement::kba::{LIFETIME, Session};
+use shared::kernel::clock::{Clock, Span, Timestamp};
 use tests::agreements::challenge_of;
 use tests::{Answer, Asked, World};
 
@@ -28,8 +28,8 @@ async fn delayed(world: &World, service: Service, after: u32, seconds: i64, requ
 }
 
 async fn stored(world: &World, session: &str) -> Session {
-    let item = world.stack.table().get(shared::dynamo::keys::session(session.parse().unwrap())).await.unwrap();
-    shared::dynamo::read(item.unwrap()).unwrap()
+    let item = world.stack.table().get(shared::store::dynamo::keys::session(session.parse().unwrap())).await.unwrap();
+    shared::store::dynamo::read(item.unwrap()).unwrap()
 }
 
 async fn opened(seconds_before_its_end: i64) -> (World, Asked, String) {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::audit::{Entry, first_broken};
+use shared::store::audit::{Entry, first_broken};
 use tests::{Answer, OPERATOR, PASSWORD, World};
 
 const PAGE: usize = 100;

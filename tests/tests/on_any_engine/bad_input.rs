@@ -3,7 +3,7 @@
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
-use shared::http::routes::{Authorisation, Idempotency, ROUTES, Route};
+use shared::web::http::routes::{Authorisation, Idempotency, ROUTES, Route};
 use tests::agreements::{agreement, person, send_with};
 use tests::{OPERATOR, PASSWORD, World};
 

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{keys, read};
+use shared::store::dynamo::{keys, read};
 use tests::issuer::Issuer;
 use tests::{Answer, PASSWORD, Person, World};
 

@@ -9,11 +9,12 @@ use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::clock::Timestamp;
-use shared::dynamo::{Write, keys, read};
-use shared::quota::checkpoint::{Checkpoint, Progress};
-use shared::quota::reconcile::{self, Difference, Finding};
-use shared::quota::{Balance, Entry, Kind, SHARDS_MAX};
+use shared::account::SHARDS_MAX;
+use shared::agreement::reconcile::checkpoint::{Checkpoint, Progress};
+use shared::agreement::reconcile::{self, Difference, Finding};
+use shared::kernel::clock::Timestamp;
+use shared::ledger::{Balance, Entry, Kind};
+use shared::store::dynamo::{Write, keys, read};
 use tests::agreements::{agreement, person, recipient_path, send_with, with_kba};
 use tests::{Answer, World};
 use tokio::sync::{Notify, RwLock};
@@ -132,7 +133,7 @@ async fn an_account_that_is_never_still_is_reconciled_to_the_unit() {
 async fn what_does_not_agree_is_found_while_the_account_is_used() {
     let world = with_kba(100).await;
     let _ = send_with(&world, "k", &agreement(&json!([person(1, "kba")]))).await.expect(201);
-    let account: shared::ids::AccountId = world.account.parse().unwrap();
+    let account: shared::kernel::ids::AccountId = world.account.parse().unwrap();
     let wrong = Write::update(keys::balance(account, 0), "ADD #available :one").value("one", 1_i64);
     world.stack.table().transact(vec![wrong]).await.unwrap();
     let (finding, _) = found(&world, &RwLock::new(())).await;

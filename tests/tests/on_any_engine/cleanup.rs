@@ -4,8 +4,8 @@ use expiry_cleanup::{Batch, Report, run, sweep};
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
-use shared::clock::{Span, Timestamp};
-use shared::dynamo::{Key, Write, keys};
+use shared::kernel::clock::{Span, Timestamp};
+use shared::store::dynamo::{Key, Write, keys};
 use tests::agreements::{agreement, clean, complete, open_last, person, quota, send_with, with_kba};
 use tests::{PASSWORD, Person, World};
 

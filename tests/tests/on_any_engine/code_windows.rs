@@ -1,4 +1,4 @@
-//! The windows that codes count in, each by who can fill it and who suffers: see the table in `shared/src/code/counters.rs`.
+//! The windows that codes count in, each by who can fill it and who suffers: see the table in `shared/src/signin/code/counters.rs`.
 
 use futures_util::future::join_all;
 use local::{Mode, Service};

@@ -8,9 +8,9 @@ use local::{Mode, Service};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::dynamo::{keys, read};
-use shared::ids::SessionId;
-use shared::quota::reconcile;
+use shared::agreement::reconcile;
+use shared::kernel::ids::SessionId;
+use shared::store::dynamo::{keys, read};
 use tests::agreements::{agreement, clean, complete, open_last, person, quota, send_with, with_kba};
 use tests::{Answer, OPERATOR, World};
 

@@ -3,7 +3,7 @@
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, codes};
 
 /// Somebody who never had a factor signs in for the first time and sets up an app.
@@ -441,10 +441,10 @@ async fn after_an_administrators_reset_the_password_alone_enrols_only_who_has_no
 
 #[tokio::test]
 async fn a_secret_is_sealed_anew_with_its_next_use_after_a_rotation() {
-    use shared::dynamo::{keys, read};
-    use shared::entropy::Entropy;
-    use shared::keyring::{self, Keyring, MAC_LEAD};
-    use shared::user::User;
+    use shared::kernel::entropy::Entropy;
+    use shared::kernel::keyring::{self, Keyring, MAC_LEAD};
+    use shared::signin::user::User;
+    use shared::store::dynamo::{keys, read};
     let world = World::new().await;
     let made = keyring::make(world.stack.clock().now().minus(Span::hours(1)), &Entropy::seeded(1)).unwrap();
     world.stack.app().keyrings.replace(Keyring::parse(made.expose()).unwrap());
@@ -519,9 +519,9 @@ async fn nothing_of_an_app_or_a_recovery_code_is_told_in_the_audit() {
     let told = serde_json::to_string(&world.audit(&ann.id).await).unwrap();
     assert!(!told.contains(&begun.text("secret")) && !told.contains(&codes(&done)[0]));
     assert!(!told.contains(&format!("\"{code}\"")));
-    let entries: Vec<shared::audit::Entry> =
+    let entries: Vec<shared::store::audit::Entry> =
         world.audit(&ann.id).await.into_iter().map(|entry| serde_json::from_value(entry).unwrap()).collect();
-    assert_eq!(shared::audit::first_broken(&entries), None);
+    assert_eq!(shared::store::audit::first_broken(&entries), None);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::audit::{Entry, first_broken};
+use shared::store::audit::{Entry, first_broken};
 use tests::agreements::{agreement, buy, person, quota, recipient_path, send_with};
 use tests::{Answer, World};
 

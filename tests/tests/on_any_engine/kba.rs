@@ -6,7 +6,7 @@ use shared::agreement::{RecipientStatus, Status};
 use tests::World;
 use tests::agreements::{agreement, complete, open_last, person, send_with, with_kba};
 
-fn figures(balance: shared::quota::Balance) -> (i64, i64, i64) {
+fn figures(balance: shared::ledger::Balance) -> (i64, i64, i64) {
     (balance.available, balance.reserved, balance.consumed)
 }
 
@@ -221,7 +221,7 @@ async fn the_provider_is_told_reference_name_difficulty_and_address_and_no_more(
 
 fn claims(token: &Value) -> Value {
     let part = token.as_str().unwrap().split('.').nth(1).unwrap();
-    serde_json::from_slice(&shared::secret::decode(part).unwrap()).unwrap()
+    serde_json::from_slice(&shared::kernel::secret::decode(part).unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::agreement::provider::Held;
 use shared::agreement::{RecipientStatus, Status};
-use shared::clock::{Span, Timestamp};
-use shared::provider::Held;
+use shared::kernel::clock::{Span, Timestamp};
 use tests::{Answer, World};
 
 /// A message about a session that was over at `ended_at`.
@@ -117,7 +117,7 @@ async fn an_answer_to_a_session_that_was_cleaned_up_is_taken_and_one_to_none_of_
     let _ = told(&world, "msg_1", &session, "failed", opened_at).await.expect(204);
     assert_eq!(world.chain(&asked).await.len(), before);
     let app = world.stack.app();
-    let other = shared::ids::SessionId::new(app.clock.now(), &app.entropy).to_string();
+    let other = shared::kernel::ids::SessionId::new(app.clock.now(), &app.entropy).to_string();
     let _ = told(&world, "msg_2", &other, "failed", opened_at).await.refused(404, "not-found");
 }
 

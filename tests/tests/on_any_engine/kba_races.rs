@@ -8,7 +8,7 @@ use shared::agreement::{LIFETIME, RecipientStatus, Status};
 use tests::World;
 use tests::strain::rounds;
 
-fn figures(balance: shared::quota::Balance) -> (i64, i64, i64) {
+fn figures(balance: shared::ledger::Balance) -> (i64, i64, i64) {
     (balance.available, balance.reserved, balance.consumed)
 }
 

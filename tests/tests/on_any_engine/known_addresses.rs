@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::user::known::{KEPT_MAX, Origin};
+use shared::signin::user::known::{KEPT_MAX, Origin};
 use tests::issuer::Issuer;
 use tests::{Authenticator, PASSWORD, Person, World, another, token_of};
 

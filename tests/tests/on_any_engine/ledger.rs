@@ -2,14 +2,15 @@
 
 use serde_json::json;
 use shared::account::Account;
-use shared::app::App;
-use shared::dynamo::{Write, keys, read};
-use shared::owed;
-use shared::quota::upkeep::{Done, Tools};
-use shared::quota::{
-    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Shards, Snapshot, Unit, Watch, balance,
-    plan, reconcile,
+use shared::account::Shards;
+use shared::agreement::reconcile;
+use shared::ledger::upkeep::{Done, Tools};
+use shared::ledger::{
+    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Snapshot, Unit, Watch, balance, plan,
 };
+use shared::messaging::owed;
+use shared::store::app::App;
+use shared::store::dynamo::{Write, keys, read};
 use tests::World;
 use tests::desk::{self, Begin};
 

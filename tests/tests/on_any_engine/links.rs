@@ -2,8 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::Write;
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
+use shared::store::dynamo::Write;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, claims, token_of};
 
 const PORTAL: &str = "https://portal.example/in?tenant=7";
@@ -205,7 +205,7 @@ async fn an_app_that_comes_after_its_link_was_spent_is_told_so() {
     let challenge = redeem(&world, &token).await.expect(200).text("challenge");
     let begun = world.post("/v1/factors/totp", json!({"challenge": challenge})).await.expect(201);
     // Spent by a challenge that the user's item has no room for any more.
-    let key = shared::link::Token::read(&Secret::new(token)).unwrap().key();
+    let key = shared::signin::link::Token::read(&Secret::new(token)).unwrap().key();
     let spent = Write::update(key, "SET #used_at = :now").value("now", world.stack.clock().now());
     world.stack.table().transact(vec![spent]).await.unwrap();
     let code = Authenticator::reading(&begun).code(&world);

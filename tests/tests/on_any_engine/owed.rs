@@ -7,12 +7,12 @@ use local::{Mode, Plan, Service};
 use reqwest::Method;
 use serde_json::json;
 use shared::account::Locale;
-use shared::clock::Span;
-use shared::courier::{Message, SealedLink};
-use shared::dynamo::{Failure, Key, Write, keys};
-use shared::ids::AccountId;
-use shared::owed::{self, Delivery, Owed};
-use shared::secret::Secret;
+use shared::kernel::clock::Span;
+use shared::kernel::ids::AccountId;
+use shared::kernel::secret::Secret;
+use shared::messaging::courier::{Message, SealedLink};
+use shared::messaging::owed::{self, Delivery, Owed};
+use shared::store::dynamo::{Failure, Key, Write, keys};
 use tests::World;
 use tests::agreements::clean;
 

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{Key, Write, keys};
+use shared::store::dynamo::{Key, Write, keys};
 use tests::issuer::Issuer;
 use tests::{Answer, PASSWORD, Person, World, token_of};
 
@@ -43,14 +43,14 @@ async fn has_failed(world: &World, username: &str, known: bool, times: u32) {
     let write = Write::update(counter(world, username, known), "SET #failures = :times, #failed_at = :long_ago");
     let write = write.value("times", times).value("long_ago", 0_u32);
     let now = world.stack.clock().now();
-    let write = write.set_expiry(now.plus(shared::clock::Span::days(30)));
+    let write = write.set_expiry(now.plus(shared::kernel::clock::Span::days(30)));
     let _ = world.stack.table().update(write).await.unwrap();
 }
 
 /// A count as it stands; nothing, where there is none.
 async fn stands(world: &World, username: &str, known: bool) -> Option<Value> {
     let item = world.stack.table().get(counter(world, username, known)).await.unwrap();
-    item.map(|item| shared::dynamo::read(item).unwrap())
+    item.map(|item| shared::store::dynamo::read(item).unwrap())
 }
 
 async fn wrong(world: &World, address: &str, username: &str, times: usize) {
@@ -383,7 +383,7 @@ async fn a_series_whose_count_has_gone_is_ended_by_the_next_sign_in() {
     let (world, ann) = ann_at_home().await;
     let refusals = async || {
         let item = world.stack.table().get(keys::user(ann.id.parse().unwrap())).await.unwrap().unwrap();
-        shared::dynamo::read::<Value>(item).unwrap()["refusals"].clone()
+        shared::store::dynamo::read::<Value>(item).unwrap()["refusals"].clone()
     };
     flood(&world, "ann", 3).await;
     assert_eq!(refusals().await["is_open"], true);
@@ -498,7 +498,7 @@ async fn fifty_wrong_passwords_at_once_are_five_guesses_of_each_origin_and_one_a
         assert_eq!(failures, u64::from(before) + most as u64);
         assert_eq!(stands(&world, "ann", !known).await, None);
         let item = world.stack.table().get(keys::name_refused(world.account.parse().unwrap(), "ann")).await.unwrap().unwrap();
-        let counted: Value = shared::dynamo::read(item).unwrap();
+        let counted: Value = shared::store::dynamo::read(item).unwrap();
         let counted = usize::try_from(counted["refused"].as_u64().unwrap()).unwrap();
         // Who had no answer in time may have been counted all the same.
         assert!((refused..=50 - compared).contains(&counted), "{refused} were refused, and {counted} counted");

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{Write, keys};
+use shared::store::dynamo::{Write, keys};
 use tests::{Answer, PASSWORD, Person, World, token_of};
 
 const NEW: &str = "a horse of another colour";

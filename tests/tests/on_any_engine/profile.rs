@@ -3,7 +3,7 @@
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::keys;
+use shared::store::dynamo::keys;
 use tests::contacts::{messages, recipients};
 use tests::{Answer, PASSWORD, World};
 

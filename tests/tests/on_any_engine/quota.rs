@@ -5,9 +5,11 @@ use local::{Mode, Service, Weather};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::account::Account;
-use shared::dynamo::{keys, read};
-use shared::quota::upkeep::Tools;
-use shared::quota::{Entry, Shards, reconcile};
+use shared::account::Shards;
+use shared::agreement::reconcile;
+use shared::ledger::Entry;
+use shared::ledger::upkeep::Tools;
+use shared::store::dynamo::{keys, read};
 use tests::agreements::{agreement, person, send_with};
 use tests::{Answer, OPERATOR, World};
 
@@ -164,7 +166,7 @@ async fn the_list_goes_on_where_it_stopped() {
     let world = with_kba().await;
     let _ = buy(&world, "order-1", 1_000).await.expect(201);
     for number in 0..205 {
-        world.stack.clock().advance(shared::clock::Span::seconds(i64::from(number % 3 == 0)));
+        world.stack.clock().advance(shared::kernel::clock::Span::seconds(i64::from(number % 3 == 0)));
         let _ = send(&world, &format!("k{number}"), 1, None).await.expect(201);
     }
     let (mut seen, mut cursor, mut pages) = (Vec::<String>::new(), String::new(), 0);

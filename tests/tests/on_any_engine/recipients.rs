@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::agreement::Recipient;
-use shared::dynamo::{keys, read};
-use shared::keyring::{self, Keyring};
+use shared::kernel::keyring::{self, Keyring};
+use shared::store::dynamo::{keys, read};
 use tests::agreements::{
     agreement, clean, complete, links, open, open_last, person, quota, recipient_path, send_with, steps, with_kba,
 };
@@ -13,7 +13,7 @@ use tests::{Answer, World, another};
 
 fn claims(token: &str) -> Value {
     let body = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&shared::secret::decode(body).unwrap()).unwrap()
+    serde_json::from_slice(&shared::kernel::secret::decode(body).unwrap()).unwrap()
 }
 
 async fn cancel(world: &World, sent: &Answer) -> Answer {

@@ -3,11 +3,11 @@
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::audit::{Entry, canonical_hash};
-use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring};
-use shared::report::finding::Finding;
-use shared::report::verify::{Verified, verify};
+use shared::agreement::report::finding::Finding;
+use shared::agreement::report::verify::{Verified, verify};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring};
+use shared::store::audit::{Entry, canonical_hash};
 use tests::agreements::{agreement, complete, open_last, person, send_with, with_kba};
 use tests::{Answer, World};
 
@@ -78,7 +78,7 @@ async fn the_report_tells_the_whole_story_and_no_secret_of_it() {
     assert!(report["agreement"]["completed_at"].is_string() && report["agreement"]["sent_at"].is_string());
     assert_eq!(report["recipients"][1]["authentication"], "kba");
     let entries: Vec<Entry> = serde_json::from_value(report["entries"].clone()).unwrap();
-    assert_eq!(shared::audit::first_broken(&entries), None);
+    assert_eq!(shared::store::audit::first_broken(&entries), None);
     let actions: Vec<String> =
         report["entries"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap().to_owned()).collect();
     assert_eq!(

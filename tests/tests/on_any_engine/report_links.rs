@@ -3,8 +3,8 @@
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::report::part::ENTRIES_MAX;
-use shared::report::verify::verify;
+use shared::agreement::report::part::ENTRIES_MAX;
+use shared::agreement::report::verify::verify;
 use tests::agreements::{agreement, open_last, person, send_with};
 use tests::chains::{lengthen, resent};
 use tests::{Answer, OPERATOR, World};

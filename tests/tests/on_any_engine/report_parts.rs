@@ -3,12 +3,12 @@
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use shared::audit::{Action, Actor, Event};
-use shared::dynamo::{Write, keys};
-use shared::report::finding::Finding;
-use shared::report::join::{Discord, join};
-use shared::report::part::ENTRIES_MAX;
-use shared::report::verify::{Verified, verify};
+use shared::agreement::report::finding::Finding;
+use shared::agreement::report::join::{Discord, join};
+use shared::agreement::report::part::ENTRIES_MAX;
+use shared::agreement::report::verify::{Verified, verify};
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Write, keys};
 use tests::agreements::{agreement, person, send_with};
 use tests::chains::{lengthen, resent, stored};
 use tests::{Answer, World};
@@ -179,7 +179,7 @@ async fn a_first_part_that_was_computed_anew_is_not_what_the_next_one_follows_fr
     let after = story.part(2).await["entries"][0].clone();
     let agreement = stored(&story.world, &story.id).await;
     let other = Story::of(ENTRIES_MAX + 50).await;
-    let mut forged = shared::audit::Chain::of(agreement.account, &story.id, &shared::audit::Head::default());
+    let mut forged = shared::store::audit::Chain::of(agreement.account, &story.id, &shared::store::audit::Head::default());
     for _ in 0..ENTRIES_MAX {
         forged.append(Event::new(Action::LinkResent, Actor::System), story.world.stack.clock().now()).unwrap();
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::audit::{Entry, first_broken};
+use shared::store::audit::{Entry, first_broken};
 use tests::{Answer, PASSWORD, World};
 
 /// As the contract has them.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{Write, keys};
+use shared::store::dynamo::{Write, keys};
 use tests::{PASSWORD, World, another};
 
 fn claims(token: &str) -> Value {
@@ -346,8 +346,9 @@ async fn a_sign_in_is_told_in_the_audit_without_a_code_or_a_full_destination() {
     let entries = world.audit(&ann.id).await;
     let told = serde_json::to_string(&entries).unwrap();
     assert!(told.contains("+1••••••••23") && !told.contains("2025550123") && !told.contains(&code), "{told}");
-    let entries: Vec<shared::audit::Entry> = entries.into_iter().map(|entry| serde_json::from_value(entry).unwrap()).collect();
-    assert_eq!(shared::audit::first_broken(&entries), None);
+    let entries: Vec<shared::store::audit::Entry> =
+        entries.into_iter().map(|entry| serde_json::from_value(entry).unwrap()).collect();
+    assert_eq!(shared::store::audit::first_broken(&entries), None);
     assert_eq!(entries[1].source.as_deref(), Some("127.0.0.1"));
 }
 

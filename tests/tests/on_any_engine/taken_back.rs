@@ -4,8 +4,8 @@
 use local::{Held, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{keys, read};
-use shared::user::User;
+use shared::signin::user::User;
+use shared::store::dynamo::{keys, read};
 use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
 use tests::{Answer, Authenticator, Person, World};
 
@@ -289,8 +289,8 @@ async fn tries(world: &World, person: &Person) -> usize {
 /// The keyring without the key that sealed the app: it has leaked, and was taken out.
 #[tokio::test]
 async fn a_code_of_an_app_whose_key_is_gone_is_no_try() {
-    use shared::entropy::Entropy;
-    use shared::keyring::{self, Keyring, Kind};
+    use shared::kernel::entropy::Entropy;
+    use shared::kernel::keyring::{self, Keyring, Kind};
     let world = World::new().await;
     let now = world.stack.clock().now();
     let made = keyring::make(now, &Entropy::seeded(1)).unwrap();

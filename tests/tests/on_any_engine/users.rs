@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::audit::{Entry, first_broken};
+use shared::store::audit::{Entry, first_broken};
 use tests::{Answer, PASSWORD, Person, World, another};
 
 fn path(person: &Person) -> String {
@@ -355,8 +355,8 @@ async fn whoever_is_to_unlock_sees_what_is_locked() {
     world.advance(30);
     assert_eq!(shown().await, json!([]));
     // Forty more, as they are counted, and nobody but an administrator helps.
-    let key = shared::dynamo::keys::user(ann.id.parse().unwrap());
-    let fifty = shared::dynamo::Write::update(key, "SET #factors.#sms.#failures = :fifty").value("fifty", 50_u32);
+    let key = shared::store::dynamo::keys::user(ann.id.parse().unwrap());
+    let fifty = shared::store::dynamo::Write::update(key, "SET #factors.#sms.#failures = :fifty").value("fifty", 50_u32);
     world.stack.table().transact(vec![fifty]).await.unwrap();
     assert_eq!(shown().await, json!([{"method": "sms", "addresses": "unknown", "failures": 50, "until": null}]));
     let unlocked = world.backend(Method::POST, &format!("{}/unlock", path(&ann)), None).await.expect(200);

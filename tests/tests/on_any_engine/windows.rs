@@ -4,10 +4,10 @@ use local::Service;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
-use shared::clock::{Span, Timestamp};
-use shared::dynamo::{Failure, Key, keys};
-use shared::reserved::{Asker, Log, ReservedWindow, Share};
-use shared::throttle::{Limit, Window};
+use shared::kernel::clock::{Span, Timestamp};
+use shared::signin::reserved::{Asker, Log, ReservedWindow, Share};
+use shared::store::dynamo::{Failure, Key, keys};
+use shared::store::throttle::{Limit, Window};
 use tests::World;
 
 /// At most two in a minute: a log of up to five is kept before it is trimmed to what is looked at.

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{Write, keys};
+use shared::store::dynamo::{Write, keys};
 use tests::{Answer, PASSWORD, Person, World, another};
 use tokio::sync::Notify;
 

@@ -2,8 +2,8 @@
 
 use reqwest::Method;
 use serde_json::json;
-use shared::http::routes::Function;
-use shared::http::{Operation, Slug};
+use shared::web::http::routes::Function;
+use shared::web::http::{Operation, Slug};
 use tests::OPERATOR;
 
 use crate::walk::{Walk, snapshot};

@@ -2,7 +2,7 @@
 
 use local::{Mode, Service};
 use serde_json::{Value, json};
-use shared::http::{Operation, Slug};
+use shared::web::http::{Operation, Slug};
 use tests::{PASSWORD, Person, another};
 
 use crate::kba::recipients_token;

@@ -3,8 +3,8 @@
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::http::routes::Function;
-use shared::http::{Operation, Slug};
+use shared::web::http::routes::Function;
+use shared::web::http::{Operation, Slug};
 use tests::World;
 use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
 
@@ -205,8 +205,8 @@ pub async fn recipients_token(world: &World) -> String {
 /// What failing too often after having signed does.
 pub async fn lock_viewing(world: &World, sent: &tests::Answer) {
     let (id, recipient) = (sent.text("id"), sent.body["recipients"][0]["id"].as_str().unwrap().to_owned());
-    let key = shared::dynamo::keys::recipient(id.parse().unwrap(), recipient.parse().unwrap());
-    let update = shared::dynamo::Write::update(key, "SET #viewing_locked_at = :at").value("at", world.stack.clock().now());
+    let key = shared::store::dynamo::keys::recipient(id.parse().unwrap(), recipient.parse().unwrap());
+    let update = shared::store::dynamo::Write::update(key, "SET #viewing_locked_at = :at").value("at", world.stack.clock().now());
     let _ = world.stack.table().update(update).await.unwrap();
 }
 

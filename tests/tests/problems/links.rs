@@ -2,8 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::http::routes::Function;
-use shared::http::{Operation, Slug};
+use shared::web::http::routes::Function;
+use shared::web::http::{Operation, Slug};
 use tests::agreements::{agreement, links, person, send_with};
 use tests::{PASSWORD, World, token_of};
 

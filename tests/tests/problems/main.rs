@@ -14,8 +14,8 @@ use crate::back_end::NO_KEY;
 use crate::sign_in::sign_in;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use shared::http::routes::{Function, ROUTES};
-use shared::http::{Operation, Slug};
+use shared::web::http::routes::{Function, ROUTES};
+use shared::web::http::{Operation, Slug};
 use tests::{OPERATOR, World};
 use walk::{Walk, declared, snapshot};
 

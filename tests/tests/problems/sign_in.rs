@@ -2,8 +2,8 @@
 
 use local::{Mode, Service};
 use serde_json::{Value, json};
-use shared::http::routes::Function;
-use shared::http::{Operation, Slug};
+use shared::web::http::routes::Function;
+use shared::web::http::{Operation, Slug};
 use tests::{PASSWORD, Person, World, another};
 
 use crate::back_end::NO_ACCOUNT;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use local::{Mode, Service};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use shared::http::routes::{ANYWHERE, Authorisation, Function, ROUTES};
-use shared::http::{Operation, Route, Slug};
+use shared::web::http::routes::{ANYWHERE, Authorisation, Function, ROUTES};
+use shared::web::http::{Operation, Route, Slug};
 use tests::{OPERATOR, World};
 
 /// What no test can provoke over HTTP, and why.

@@ -4,7 +4,7 @@ use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::agreement::LIFETIME;
-use shared::dynamo::{Write, keys};
+use shared::store::dynamo::{Write, keys};
 use tests::agreements::{agreement, clean, complete, open, open_last, person, recipient_path, send_with, with_kba};
 use tests::{Answer, World, another};
 
@@ -203,7 +203,7 @@ pub async fn sessions_are_over() -> Scene {
 /// The session is there still, and pending.
 async fn is_pending(world: &World, session: &str) {
     let item = world.stack.table().get(keys::session(session.parse().unwrap())).await.unwrap();
-    assert_eq!(shared::dynamo::read::<Value>(item.unwrap()).unwrap()["status"], "pending");
+    assert_eq!(shared::store::dynamo::read::<Value>(item.unwrap()).unwrap()["status"], "pending");
 }
 
 /// Its time is over, and nobody has written that down.

@@ -19,7 +19,7 @@ mod walk;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
-use shared::http::routes::{Audit, Operation, ROUTES, Route};
+use shared::web::http::routes::{Audit, Operation, ROUTES, Route};
 use tests::Exchange;
 
 use scene::Scene;

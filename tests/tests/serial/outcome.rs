@@ -59,7 +59,7 @@ impl Known {
             .everything()
             .await
             .into_iter()
-            .map(|item| self.plain("", &shared::dynamo::read::<Value>(item).unwrap()))
+            .map(|item| self.plain("", &shared::store::dynamo::read::<Value>(item).unwrap()))
             .collect();
         lines.sort_unstable();
         let mut table = BTreeSet::new();

@@ -111,7 +111,7 @@ impl Scene {
 
     /// What stood in the table, by key.
     pub fn kept(&self) -> impl Iterator<Item = Value> {
-        self.items.iter().map(|item| shared::dynamo::read(item.clone()).unwrap())
+        self.items.iter().map(|item| shared::store::dynamo::read(item.clone()).unwrap())
     }
 
     /// Makes the world what it was.

@@ -1,22 +1,22 @@
 //! The steps of sending a code to a contact that somebody says is theirs: what the rules look at is read in one request, one transaction
 //! claims the send, and then the message goes. What the sender does not take is undone, as if nobody had asked.
 
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::code::counters::{Full, Trims};
-use shared::code::{self, Draft};
-use shared::config::source_key;
-use shared::courier::{CodeMessage, NotSent, Use, bound_to};
-use shared::dynamo::{Failure, Key, Patience, Write, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::FactorId;
-use shared::reserved::Asker;
-use shared::secret::Secret;
-use shared::throttle::Window;
-use shared::user::Method;
-use shared::user::known::Source;
-use shared::user::pending::{PendingContact, Wish};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::config::source_key;
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::Secret;
+use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
+use shared::signin::code::counters::{Full, Trims};
+use shared::signin::code::{self, Draft};
+use shared::signin::reserved::Asker;
+use shared::signin::user::Method;
+use shared::signin::user::known::Source;
+use shared::signin::user::pending::{PendingContact, Wish};
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Key, Patience, Write, keys, read};
+use shared::store::throttle::Window;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 
 use super::claim::Case;
 use crate::State;

@@ -1,17 +1,18 @@
 //! The claim of a code for a new contact: what the rules say of it, the writes that make it, and those that take it back.
 
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::code::counters::{Counters, Full, Standing, Trims};
-use shared::code::{self, PER_SOURCE, PER_USER};
-use shared::dynamo::{Failure, Item, Write};
-use shared::http::refusals::resend_too_soon;
-use shared::http::{Call, Problem, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::reserved::Asker;
-use shared::user::known::Origin;
-use shared::user::pending::{self, PendingContact, Wish};
-use shared::user::{Method, User, contact, factor};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::contact;
+use shared::signin::code::counters::{Counters, Full, Standing, Trims};
+use shared::signin::code::{self, PER_SOURCE, PER_USER};
+use shared::signin::refusals::resend_too_soon;
+use shared::signin::reserved::Asker;
+use shared::signin::user::known::Origin;
+use shared::signin::user::pending::{self, PendingContact, Wish};
+use shared::signin::user::{Method, User, factor};
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Item, Write};
+use shared::web::http::{Call, Problem, Slug};
+use shared::web::idempotency::IdempotencyKey;
 
 use super::Response;
 use crate::who::Who;

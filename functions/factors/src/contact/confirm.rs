@@ -1,20 +1,21 @@
 //! The steps of taking the code of a new contact: the try is counted before anything is compared; then one transaction puts the contact in
 //! its place, and completes the sign-in where it is a first one.
 
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::challenge::Refusal;
-use shared::code::{self, Verdict};
-use shared::completion::Completion;
-use shared::dynamo::{Failure, Patience, Write, document, keys};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::link;
-use shared::notice::{Changed, Notices};
-use shared::secret;
-use shared::send_budget::Budget;
-use shared::send_budget::credit::Credit;
-use shared::user::pending::{self, PendingContact, TRIES_MAX};
-use shared::user::{Method, User, contact, factor};
+use shared::kernel::contact;
+use shared::kernel::secret;
+use shared::messaging::send_budget::Budget;
+use shared::messaging::send_budget::credit::Credit;
+use shared::signin::challenge::Refusal;
+use shared::signin::code::{self, Verdict};
+use shared::signin::completion::Completion;
+use shared::signin::link;
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::user::pending::{self, PendingContact, TRIES_MAX};
+use shared::signin::user::{Method, User, factor};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Patience, Write, document, keys};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use super::{Confirmed, Typed};
 use crate::State;

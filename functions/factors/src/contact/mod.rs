@@ -2,7 +2,7 @@
 //! and only then does the contact count; `DELETE` takes one away.
 //!
 //! Whoever says that a contact is theirs may be wrong about it, or mean harm: the one who is there has done nothing. So what is said costs
-//! nobody anything but its own windows (`shared::code::counters`), counts for nothing, and ends by itself.
+//! nobody anything but its own windows (`shared::signin::code::counters`), counts for nothing, and ends by itself.
 
 mod begin;
 mod claim;
@@ -10,12 +10,12 @@ mod confirm;
 mod remove;
 
 use serde::{Deserialize, Serialize};
-use shared::http::{Call, Outcome, Problem};
-use shared::ids::FactorId;
-use shared::secret::Secret;
-use shared::sign_in::Answer;
-use shared::user::pending::Wish;
-use shared::user::{Method, fields};
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::Secret;
+use shared::signin::sign_in::Answer;
+use shared::signin::user::pending::Wish;
+use shared::signin::user::{Method, fields};
+use shared::web::http::{Call, Outcome, Problem};
 use utoipa::ToSchema;
 
 use crate::State;

@@ -1,12 +1,12 @@
 //! `DELETE /v1/factors/{sms|email}`: the contact is the user's no more. Whoever else has signed in, or is about to, is out, and what was
 //! mailed to the address opens nothing.
 
-use shared::audit::Action;
-use shared::dynamo::{Patience, Write};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::link;
-use shared::notice::{Changed, Notices};
-use shared::user::{Method, User, pending};
+use shared::signin::link;
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::user::{Method, User, pending};
+use shared::store::audit::Action;
+use shared::store::dynamo::{Patience, Write};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
 use crate::who::Who;

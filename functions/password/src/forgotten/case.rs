@@ -12,23 +12,23 @@
 //! account would fill it for the users of another.
 
 use shared::account::{Account, Foreseen, Locale, Settings};
-use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
-use shared::code::PER_SOURCE;
-use shared::config::source_key;
-use shared::courier::Message;
-use shared::dynamo::{Failure, Item, Key, Write, keys, read};
-use shared::http::{Call, Problem, Reply, refusals};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::AccountId;
-use shared::link::{self, Envelope, FORGOTTEN, Link, Purpose, Token};
-use shared::owed::{self, Mail, Owed};
-use shared::reserved::{Asker, Log};
-use shared::throttle::{Limit, Window};
-use shared::user::credential::Credential;
-use shared::user::known::{Origin, Source};
-use shared::user::subject::Subject;
-use shared::user::{Method, User, username};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::config::source_key;
+use shared::kernel::ids::AccountId;
+use shared::messaging::courier::Message;
+use shared::messaging::owed::{self, Mail, Owed};
+use shared::signin::code::PER_SOURCE;
+use shared::signin::link::{self, Envelope, FORGOTTEN, Link, Purpose, Token};
+use shared::signin::reserved::{Asker, Log};
+use shared::signin::user::credential::Credential;
+use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::subject::Subject;
+use shared::signin::user::{Method, User, username};
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, Key, Write, keys, read};
+use shared::store::throttle::{Limit, Window};
+use shared::web::http::{Call, Problem, Reply, refusals};
+use shared::web::idempotency::IdempotencyKey;
 
 use super::Request;
 use crate::State;

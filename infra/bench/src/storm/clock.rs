@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shared::clock::Timestamp;
+use shared::kernel::clock::Timestamp;
 
 use crate::Fault;
 

@@ -11,10 +11,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use local::{Endpoints, Gateway, Incoming, Options, Relay, Stack, Worker, event_of};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::http::routes::Function;
-use shared::keyring::{Keyring, Keyrings};
-use shared::secret::Secret;
+use shared::kernel::clock::Clock;
+use shared::kernel::keyring::{Keyring, Keyrings};
+use shared::kernel::secret::Secret;
+use shared::web::http::routes::Function;
 
 use super::clock::FakeClock;
 use crate::Fault;

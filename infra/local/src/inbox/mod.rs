@@ -12,8 +12,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use serde::Serialize;
-use shared::clock::Clock;
-use shared::entropy::Entropy;
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
 use tokio::sync::mpsc;
 
 use crate::StartError;
@@ -156,7 +156,7 @@ pub(crate) async fn start(outbox: Outbox, clock: Clock, entropy: Entropy) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::clock::Timestamp;
+    use shared::kernel::clock::Timestamp;
 
     #[test]
     fn the_oldest_messages_go_first() {

@@ -1,5 +1,5 @@
 //! A KBA provider for this machine, on an origin of its own: it opens sessions, asks its questions on its own page, and tells how a
-//! session went with a signed callback. It speaks the interface that `shared::provider` describes.
+//! session went with a signed callback. It speaks the interface that `shared::agreement::provider` describes.
 //!
 //! What a person types here stays here, and only for as long as it takes to make questions of it.
 
@@ -14,14 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::clock::Clock;
-use shared::config::Config;
-use shared::entropy::Entropy;
-use shared::ids::SessionId;
-use shared::kba::webhook;
-use shared::outbound::Outbound;
-use shared::provider::Held;
-use shared::secret::{Secret, encode};
+use shared::agreement::kba::webhook;
+use shared::agreement::provider::Held;
+use shared::kernel::clock::Clock;
+use shared::kernel::config::Config;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::SessionId;
+use shared::kernel::outbound::Outbound;
+use shared::kernel::secret::{Secret, encode};
 use tokio::net::TcpListener;
 
 use crate::serving::Serving;
@@ -42,7 +42,7 @@ pub struct Provider(Arc<Desk>);
 /// What the service has of the provider.
 #[derive(Debug)]
 pub(crate) struct Vendor {
-    pub client: Option<shared::provider::Provider>,
+    pub client: Option<shared::agreement::provider::Provider>,
     pub secrets: Option<Held<webhook::Secrets>>,
 }
 
@@ -78,7 +78,7 @@ impl Provider {
     /// What the service has of it: a client, and the secrets of its callbacks.
     pub(crate) fn vendor(&self, outbound: Outbound, config: &Config) -> Vendor {
         let Secrets { api, webhook } = &self.0.secrets;
-        let client = shared::provider::Provider::new(outbound, config, Held::given(api.clone()));
+        let client = shared::agreement::provider::Provider::new(outbound, config, Held::given(api.clone()));
         Vendor { client, secrets: webhook::Secrets::read([webhook]).map(Held::given) }
     }
 

@@ -2,7 +2,7 @@
 //! the same, and the wrong answers are as likely as the right one.
 
 use serde::Serialize;
-use shared::secret::Fingerprint;
+use shared::kernel::secret::Fingerprint;
 
 /// A question, and which of its choices is right.
 #[derive(Clone, Debug, Serialize)]

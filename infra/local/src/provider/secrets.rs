@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use shared::entropy::Entropy;
-use shared::secret::{Secret, encode};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::secret::{Secret, encode};
 
 use crate::StartError;
 use crate::store::Store;

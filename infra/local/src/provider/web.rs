@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::secret::equal;
+use shared::kernel::secret::equal;
 use url::Url;
 
 use super::session::{Next, Opening, Person, Session};

@@ -41,7 +41,7 @@ async fn forget(desk: &Desk, prey: &Prey, source: std::net::IpAddr) {
 
 /// Tries what nobody was given: everywhere it is unknown.
 async fn make_up(desk: &Desk, source: std::net::IpAddr) {
-    let nobodys = format!("chl_{}", shared::secret::encode(desk.entropy.bytes::<48>()));
+    let nobodys = format!("chl_{}", shared::kernel::secret::encode(desk.entropy.bytes::<48>()));
     let Some(account) = desk.one_of(desk.place.ground.accounts()) else { return };
     let ask = match desk.below(5) {
         0 => Ask::new("POST /v1/codes").with(json!({"challenge": nobodys, "method": "sms"})),

@@ -1,6 +1,6 @@
 //! Time: it passes while others ask, mostly by seconds, now and then by minutes, hours or a day; and the schedule runs the clean-up.
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::operator;
 use crate::desk::Desk;

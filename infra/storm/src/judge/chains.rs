@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use shared::report::verify;
+use shared::agreement::report::verify;
 
 use super::index::{Index, number, text};
 use crate::history::Call;

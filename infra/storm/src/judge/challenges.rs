@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::evidence::digits;
 use super::index::{Index, proves_factor, text};

@@ -1,6 +1,6 @@
 //! Nobody is let in but by a code that was sent for that challenge, in its time, that none newer has taken the place of; and after five wrong ones by none.
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::index::{Code, Index, proves_factor};
 use crate::history::Call;

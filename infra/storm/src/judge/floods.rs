@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use local::{Mode, Service};
 
-use shared::clock::{Span, Timestamp};
+use shared::kernel::clock::{Span, Timestamp};
 
 use super::index::Index;
 use crate::ground::ORGANISATION;

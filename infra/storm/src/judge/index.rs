@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use serde_json::Value;
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use crate::history::{Call, History, Mail};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::index::Index;
 use crate::history::Call;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use local::Channel;
 use serde_json::{Value, json};
-use shared::clock::{Span, Timestamp};
+use shared::kernel::clock::{Span, Timestamp};
 
 use super::{Promise, judge};
 use crate::history::{Answer, Call, History, Mail, Moment};

@@ -1,7 +1,7 @@
 //! What a random sequence meets too seldom to rely on it: short stories, each in a world of its own, held against the same reference.
 
-use shared::clock::{Span, Timestamp};
-use shared::dynamo::{Key, Write, keys};
+use shared::kernel::clock::{Span, Timestamp};
+use shared::store::dynamo::{Key, Write, keys};
 
 use super::Trial;
 use crate::reference::{Channel, Origin, Typed};

@@ -1,6 +1,6 @@
 //! A phone or mail address that is to be the user's: when no code is sent to it, and none taken.
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::super::chains::CONFIRMATIONS;
 use super::{Own, RESEND, Reserved, is_text, is_uncertain, sends};

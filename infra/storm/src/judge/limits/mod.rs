@@ -11,7 +11,7 @@ mod contacts;
 
 use std::collections::HashMap;
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::chains::CONFIRMATIONS;
 use super::evidence::was_wrong;

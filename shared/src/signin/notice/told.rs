@@ -1,0 +1,57 @@
+//! What a destination was told of late, in the name of an account: when, and what waits to be told.
+
+use serde::{Deserialize, Serialize};
+
+use super::held::{Held, Holding};
+use crate::kernel::clock::{Span, Timestamp};
+use crate::messaging::courier::Changed;
+use crate::messaging::owed::Mail;
+use crate::store::dynamo::{Failure, Item, Key, Write, read};
+use crate::store::throttle::{Limit, Window};
+
+/// The notices to a destination in the name of an account: 5 an hour.
+pub const PER_DESTINATION: Window = Window { limits: &[Limit { quota: 5, span: Span::hours(1) }] };
+
+/// The log of a destination's notices, as it is stored.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// When, the newest first.
+    pub moments: Vec<Timestamp>,
+    /// What waits until there is room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// Counts the writes: what was judged is what is written over.
+    pub version: u64,
+}
+
+impl Told {
+    /// The log that stands at an item.
+    pub fn read(item: Item) -> Result<Self, Failure> {
+        read(item)
+    }
+
+    /// When there is room for another.
+    pub fn free_at(&self, now: Timestamp) -> Timestamp {
+        PER_DESTINATION.full_until(&self.moments, now).map_or(now, |(until, _)| until)
+    }
+
+    /// What is held once `changed` is to be told as well, if it has to wait: something waits already, or the hour is full.
+    pub fn hold(&self, mail: &Mail, changed: &[Changed], now: Timestamp) -> Option<Holding> {
+        let free_at = self.free_at(now);
+        let waits = self.held.is_some() || free_at > now;
+        let held = Held::with(self.held.as_ref(), mail, changed);
+        waits.then_some(Holding { held, until: free_at, version: self.version })
+    }
+
+    /// The write that enters a notice that is sent now: blindly, or over what `seen` has shown, where the log is to be trimmed.
+    pub fn enter(key: Key, seen: Option<&Self>, now: Timestamp) -> Write {
+        let entry = PER_DESTINATION.enter(key, now, seen.map(|told| told.moments.as_slice()));
+        counted(entry).when("attribute_not_exists(#held)")
+    }
+}
+
+/// Adds to an update of a log that it is another version from then on.
+pub fn counted(update: Write) -> Write {
+    update.and(", #version = if_not_exists(#version, :first) + :next").value("first", 0_u64).value("next", 1_u64)
+}
