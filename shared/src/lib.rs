@@ -1,4 +1,5 @@
-//! What the functions of Countersign have in common, in layers: each imports from itself and from those above it in this table.
+//! What the functions of Countersign have in common, in layers: each imports from itself and from
+//! those above it in this table.
 //!
 //! | layer | what is in it |
 //! | --- | --- |
@@ -12,15 +13,16 @@
 //! | [`agreement`] | what recipients are asked to see and sign: links, methods, knowledge-based authentication, reports, and whether the ledger agrees with them |
 //!
 //! Invariants that hold everywhere:
-//! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its condition, what the rule assumed: of
-//!    the very copies that it looked at, and of each of them.
+//! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its
+//!    condition, what the rule assumed: of the very copies that it looked at, and of each of them.
 //! 2. An attempt is counted before it is compared.
 //! 3. The audit entry is in the transaction of what it tells of.
 //! 4. Expiry stands in a condition or a comparison; nothing relies on an item having been removed.
 //! 5. What is told by mail is owed in the transaction of what it tells of.
 //! 6. A secret has a type that cannot be printed.
-//! 7. A request is judged by the moment at which it arrived ([`http::Call::arrived_at`]), read once from the clock. What begins for
-//!    somebody later than that, a lease or the time for the provider's questions, begins with a look at the clock of its own.
+//! 7. A request is judged by the moment at which it arrived ([`http::Call::arrived_at`]), read once
+//!    from the clock. What begins for somebody later than that, a lease or the time for the
+//!    provider's questions, begins with a look at the clock of its own.
 
 pub mod account;
 pub mod agreement;

@@ -1,5 +1,5 @@
-//! A step of the ledger by itself, for tests of the ledger alone: planned as the functions plan it, blindly first where they do, and
-//! over a snapshot once its condition has failed.
+//! A step of the ledger by itself, for tests of the ledger alone: planned as the functions plan it,
+//! blindly first where they do, and over a snapshot once its condition has failed.
 
 use shared::account::Account;
 use shared::kernel::entropy::Entropy;
@@ -39,7 +39,11 @@ pub async fn make(
             Err(failure) => {
                 if let Some(stood) = failure.stood_at(0) {
                     let before: Entry = read(stood.clone())?;
-                    return if before.is_same_step(&planned.entry) { Ok(Done::Before(before)) } else { Err(Refusal::Reused) };
+                    return if before.is_same_step(&planned.entry) {
+                        Ok(Done::Before(before))
+                    } else {
+                        Err(Refusal::Reused)
+                    };
                 }
                 match failure {
                     // What was assumed does not hold: look.

@@ -1,5 +1,5 @@
-//! The world that the flows are tried in: a local stack of its own for each test, driven over HTTP, on a clock that only the test
-//! moves.
+//! The world that the flows are tried in: a local stack of its own for each test, driven over HTTP,
+//! on a clock that only the test moves.
 
 pub mod agreements;
 mod authenticator;

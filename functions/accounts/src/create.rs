@@ -20,9 +20,10 @@ use crate::name;
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateAccount)]
 pub struct Request {
-    /// The organisation's name, as messages give it: 1 to 100 characters, none of them a control character. A text, which is of one part,
-    /// has room for 30 of GSM-7: a longer name is cut between words, letters lose their accents, and where a name has others or would be
-    /// cut to less than 8, the text names the host that the code is for.
+    /// The organisation's name, as messages give it: 1 to 100 characters, none of them a control
+    /// character. A text, which is of one part, has room for 30 of GSM-7: a longer name is cut
+    /// between words, letters lose their accents, and where a name has others or would be cut to
+    /// less than 8, the text names the host that the code is for.
     #[schema(example = "Acme Escrow", min_length = 1, max_length = 100)]
     pub name: String,
     /// What the organisation has subscribed to.
@@ -43,15 +44,24 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let id = AccountId::new(now, &app.entropy);
     let (account, writes) = open(id, request, actor, call, now)?;
     match app.table.transact_patiently(writes, &app.entropy).await {
-        // The id was drawn here: where it stands, an earlier try of this request was done after all.
+        // The id was drawn here: where it stands, an earlier try of this request was done after
+        // all.
         Err(failure) if failure.stood_at(ACCOUNT).is_none() => return Err(failure.into()),
         _ => {}
     }
     Ok(Reply::created(&Response::from(&account)).etag(account.version))
 }
 
-fn open(id: AccountId, request: Request, actor: Actor, call: &Call, now: Timestamp) -> Result<(Account, Vec<Write>), Failure> {
-    let event = Event::new(Action::AccountCreated, actor).from(call.source).with("name", request.name.as_str());
+fn open(
+    id: AccountId,
+    request: Request,
+    actor: Actor,
+    call: &Call,
+    now: Timestamp,
+) -> Result<(Account, Vec<Write>), Failure> {
+    let event = Event::new(Action::AccountCreated, actor)
+        .from(call.source)
+        .with("name", request.name.as_str());
     let mut chain = Chain::of(id, id, &Head::default());
     chain.append(event, now)?;
     let account = Account {

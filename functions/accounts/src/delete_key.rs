@@ -19,13 +19,22 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     loop {
         let account = account::find(app, call).await?;
         let key = keys::api_key(Some(account.id), id);
-        let made: ApiKey = read(app.table.get(key.clone()).await?.ok_or_else(|| Problem::new(Slug::NotFound))?)?;
+        let made: ApiKey = read(
+            app.table
+                .get(key.clone())
+                .await?
+                .ok_or_else(|| Problem::new(Slug::NotFound))?,
+        )?;
         let event = Event::new(Action::ApiKeyRevoked, actor).from(call.source);
         let event = event.with("key", id.to_string()).with("name", made.name);
         let mut writes = account.change(account.touch(), event, call.arrived_at)?;
         writes.push(Write::delete(key).when("attribute_exists(#pk)"));
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             return Ok(Reply::empty(204));
         }
     }

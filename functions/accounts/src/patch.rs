@@ -21,7 +21,12 @@ use crate::name;
 pub struct Request {
     /// The organisation's name: 1 to 100 characters, none of them a control character.
     #[serde(default, deserialize_with = "given")]
-    #[schema(example = "Acme Escrow", min_length = 1, max_length = 100, nullable = false)]
+    #[schema(
+        example = "Acme Escrow",
+        min_length = 1,
+        max_length = 100,
+        nullable = false
+    )]
     pub name: Option<String>,
     /// What the organisation has subscribed to.
     #[serde(default, deserialize_with = "given")]
@@ -47,8 +52,15 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         if patched.version == account.version {
             return Ok(Reply::ok(&Response::from(&account)).etag(account.version));
         }
-        let written = app.table.transact(writes(call, actor, &account, &patched)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        let written = app
+            .table
+            .transact(writes(call, actor, &account, &patched)?)
+            .await;
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
         }
     }
@@ -60,14 +72,31 @@ impl Request {
         let name = self.name.as_ref().unwrap_or(&account.name);
         let plan = self.plan.unwrap_or(account.plan);
         let changes = *name != account.name || plan != account.plan;
-        Account { name: name.clone(), plan, version: account.version + u64::from(changes), ..account.clone() }
+        Account {
+            name: name.clone(),
+            plan,
+            version: account.version + u64::from(changes),
+            ..account.clone()
+        }
     }
 }
 
-fn writes(call: &Call, actor: Actor, account: &Account, patched: &Account) -> Result<Vec<Write>, Failure> {
-    let update = account.touch().and(", #name = :name, #plan = :plan, #version = :version");
-    let update = update.value("name", patched.name.as_str()).value("plan", document(&patched.plan)?);
-    let update = update.value("version", patched.version).when("#version = :was").value("was", account.version);
+fn writes(
+    call: &Call,
+    actor: Actor,
+    account: &Account,
+    patched: &Account,
+) -> Result<Vec<Write>, Failure> {
+    let update = account
+        .touch()
+        .and(", #name = :name, #plan = :plan, #version = :version");
+    let update = update
+        .value("name", patched.name.as_str())
+        .value("plan", document(&patched.plan)?);
+    let update = update
+        .value("version", patched.version)
+        .when("#version = :was")
+        .value("was", account.version);
     let mut event = Event::new(Action::AccountChanged, actor).from(call.source);
     if patched.name != account.name {
         event = event.with("name", patched.name.as_str());
@@ -103,11 +132,20 @@ mod tests {
 
     #[test]
     fn a_patch_that_changes_nothing_makes_no_version() {
-        let none = Request { name: None, plan: None };
+        let none = Request {
+            name: None,
+            plan: None,
+        };
         assert_eq!(none.over(&account()).version, 3);
-        let same = Request { name: Some("Acme".into()), plan: Some(Plan::Starter) };
+        let same = Request {
+            name: Some("Acme".into()),
+            plan: Some(Plan::Starter),
+        };
         assert_eq!(same.over(&account()).version, 3);
-        let other = Request { name: None, plan: Some(Plan::Business) };
+        let other = Request {
+            name: None,
+            plan: Some(Plan::Business),
+        };
         assert_eq!(other.over(&account()).version, 4);
     }
 }

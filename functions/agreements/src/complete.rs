@@ -1,4 +1,5 @@
-//! `POST /v1/agreements/{id}/recipients/{recipient}/complete`: the recipient has signed. The last one completes the agreement.
+//! `POST /v1/agreements/{id}/recipients/{recipient}/complete`: the recipient has signed. The last
+//! one completes the agreement.
 
 use shared::account::api_key::Caller;
 use shared::agreement::{Completion, Invitations, Recipient, RecipientStatus, Standing};
@@ -35,9 +36,16 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             (completion.writes(event)?, Vec::new())
         };
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             owed::deliver_all(app, &state.courier, mails).await;
-            let completed = Recipient { status: RecipientStatus::Completed, ..standing.recipient().clone() };
+            let completed = Recipient {
+                status: RecipientStatus::Completed,
+                ..standing.recipient().clone()
+            };
             return Ok(Reply::ok(&shown::Recipient::from(&completed)));
         }
     }
@@ -55,5 +63,13 @@ async fn last(
     let others = standing.others(&app.table).await?;
     let keyring = app.keyrings.current(call.arrived_at).await;
     let base = call.base_url(app.config.base_url.as_deref());
-    completion.last_writes(&others, &Invitations { base: &base, keyring: &keyring, entropy: &app.entropy }, event)
+    completion.last_writes(
+        &others,
+        &Invitations {
+            base: &base,
+            keyring: &keyring,
+            entropy: &app.entropy,
+        },
+        event,
+    )
 }

@@ -1,7 +1,8 @@
 //! Agreements: sent to their recipients, followed, and ended.
 //!
-//! Sending is one transaction: the agreement, its recipients with the mail that each is owed, the ledger's reservation, the audit
-//! entry, and what was asked and answered. Then the mails go; what is left of them, the clean-up sends.
+//! Sending is one transaction: the agreement, its recipients with the mail that each is owed, the
+//! ledger's reservation, the audit entry, and what was asked and answered. Then the mails go; what
+//! is left of them, the clean-up sends.
 
 mod cancel;
 mod choice;
@@ -48,8 +49,12 @@ pub struct State {
 
 /// Answers a request.
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
-    let Authorisation::Scope(scope) = route.authorisation else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
+    let Authorisation::Scope(scope) = route.authorisation else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     let caller = api_key::caller(&state.app, &call, scope).await?;
     call.allow_origins(&caller.account.settings()?.origins);
     match route.operation {

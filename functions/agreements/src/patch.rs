@@ -1,4 +1,5 @@
-//! `PATCH /v1/agreements/{id}/recipients/{recipient}`: another method, until that recipient has completed. The quota follows.
+//! `PATCH /v1/agreements/{id}/recipients/{recipient}`: another method, until that recipient has
+//! completed. The quota follows.
 
 use std::collections::BTreeMap;
 
@@ -55,9 +56,17 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         }
         let settings = send::settings(app, &caller.account, agreement.group.as_deref()).await?;
         permit(caller, &settings, recipient, request.authentication)?;
-        let change = Change { standing: &standing, to: request.authentication, now };
+        let change = Change {
+            standing: &standing,
+            to: request.authentication,
+            now,
+        };
         let watch = Watch::of(&caller.account, &settings);
-        let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &caller.account).await?) } else { None };
+        let seen = if sighted {
+            Some(balance::snapshot(&app.table, &app.entropy, &caller.account).await?)
+        } else {
+            None
+        };
         let plan = match change.plan(caller, &watch, seen.as_ref()) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -65,33 +74,63 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
                 return Err(refusal.into());
             }
         };
-        let event = change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.source));
+        let event =
+            change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.source));
         let writes = change.writes(event, plan.as_ref())?;
         let ledger = writes.len() - plan.as_ref().map_or(0, |plan| plan.writes.len());
         let written = app.table.transact(writes).await;
         if let (Some(plan), Err(failure)) = (&plan, &written) {
             sighted |= plan.failed(failure, ledger);
         }
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
             owed::deliver_all(app, &state.courier, mails).await;
-            return Ok(changed(recipient.clone(), request.authentication, agreement.head.sequence + 1));
+            return Ok(changed(
+                recipient.clone(),
+                request.authentication,
+                agreement.head.sequence + 1,
+            ));
         }
     }
 }
 
 /// The answer where the recipient's method has been changed to this one.
 fn changed(recipient: Recipient, authentication: Authentication, version: u64) -> Reply {
-    let changed = Recipient { authentication, status: RecipientStatus::Pending, ..recipient };
+    let changed = Recipient {
+        authentication,
+        status: RecipientStatus::Pending,
+        ..recipient
+    };
     Reply::ok(&shown::Recipient::from(&changed)).etag(version)
 }
 
-fn permit(caller: &Caller, settings: &Settings, recipient: &Recipient, to: Authentication) -> Result<(), Problem> {
+fn permit(
+    caller: &Caller,
+    settings: &Settings,
+    recipient: &Recipient,
+    to: Authentication,
+) -> Result<(), Problem> {
     if to == Authentication::Sms && recipient.phone.is_none() {
-        return Err(Problem::invalid_field("/authentication", "needs the recipient's phone, which the sender did not give"));
+        return Err(Problem::invalid_field(
+            "/authentication",
+            "needs the recipient's phone, which the sender did not give",
+        ));
     }
     let (name, country) = (recipient.name.as_deref(), recipient.country.as_deref());
-    choice::permit(&caller.account, settings, &[Choice { pointer: "", authentication: to, name, country }])
+    choice::permit(
+        &caller.account,
+        settings,
+        &[Choice {
+            pointer: "",
+            authentication: to,
+            name,
+            country,
+        }],
+    )
 }
 
 /// A change of a recipient's method.
@@ -102,35 +141,64 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// What it does to the quota. A transaction that was consumed is consumed: the same recipient costs no second one.
-    fn plan(&self, caller: &Caller, watch: &Watch, seen: Option<&Snapshot>) -> Result<Option<Plan>, ledger::Refusal> {
-        let (agreement, recipient, now) = (self.standing.agreement(), self.standing.recipient(), self.now);
+    /// What it does to the quota. A transaction that was consumed is consumed: the same recipient
+    /// costs no second one.
+    fn plan(
+        &self,
+        caller: &Caller,
+        watch: &Watch,
+        seen: Option<&Snapshot>,
+    ) -> Result<Option<Plan>, ledger::Refusal> {
+        let (agreement, recipient, now) = (
+            self.standing.agreement(),
+            self.standing.recipient(),
+            self.now,
+        );
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;
         let about = agreement.about(Some(recipient.id));
         if let Some(unit) = self.given_back() {
             let id = EntryId::release(recipient.id, number);
-            return Ok(Some(plan::release(agreement.account, id, &about, &[unit], now).plan()?));
+            return Ok(Some(
+                plan::release(agreement.account, id, &about, &[unit], now).plan()?,
+            ));
         }
         if self.to != Authentication::Kba || recipient.kba.consumed {
             return Ok(None);
         }
         let id = EntryId::reserve_again(recipient.id, number);
-        plan::reserve(&Order { account: &caller.account, id, about, count: 1, watch, at: now }, seen).map(Some)
+        plan::reserve(
+            &Order {
+                account: &caller.account,
+                id,
+                about,
+                count: 1,
+                watch,
+                at: now,
+            },
+            seen,
+        )
+        .map(Some)
     }
 
     /// The reserved transaction that is not needed any more.
     fn given_back(&self) -> Option<Unit> {
-        self.standing.recipient().reserved().filter(|_| self.to != Authentication::Kba)
+        self.standing
+            .recipient()
+            .reserved()
+            .filter(|_| self.to != Authentication::Kba)
     }
 
     fn event(&self, event: Event) -> Event {
         let recipient = self.standing.recipient();
-        let event = event.with("recipient", recipient.id.to_string()).with("from", recipient.authentication.name());
+        let event = event
+            .with("recipient", recipient.id.to_string())
+            .with("from", recipient.authentication.name());
         event.with("to", self.to.name())
     }
 
-    /// Whatever was open for the method before is over: its challenges, and the session that would answer for it.
+    /// Whatever was open for the method before is over: its challenges, and the session that would
+    /// answer for it.
     fn writes(&self, event: Event, plan: Option<&Plan>) -> Result<Vec<Write>, Failure> {
         let Self { standing, to, now } = *self;
         let update = standing
@@ -139,15 +207,23 @@ impl Change<'_> {
             .remove("#kba.#session")
             .value("to", to.name())
             .value("pending", RecipientStatus::Pending.name())
-            .value("no_challenges", document(&BTreeMap::<String, Challenge>::new())?);
+            .value(
+                "no_challenges",
+                document(&BTreeMap::<String, Challenge>::new())?,
+            );
         let unit = plan.and_then(|plan| plan.units.first());
         let update = match unit {
-            Some(unit) => update.and(", #kba.#unit = :unit").value("unit", document(unit)?),
+            Some(unit) => update
+                .and(", #kba.#unit = :unit")
+                .value("unit", document(unit)?),
             None if self.given_back().is_some() => update.remove("#kba.#unit"),
             None => update,
         };
         let mut writes = standing.step(update, [event], now)?;
-        writes.extend(plan.into_iter().flat_map(|plan| plan.writes.iter().cloned()));
+        writes.extend(
+            plan.into_iter()
+                .flat_map(|plan| plan.writes.iter().cloned()),
+        );
         Ok(writes)
     }
 }

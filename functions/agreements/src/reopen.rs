@@ -1,5 +1,5 @@
-//! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient in again who failed too often: to view what they had
-//! signed, or to type the code that was sent to their phone.
+//! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient in again who failed
+//! too often: to view what they had signed, or to type the code that was sent to their phone.
 
 use shared::account::api_key::Caller;
 use shared::agreement::{Recipient, Refusal, Standing};
@@ -36,8 +36,15 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         };
         let writes = locked.lift(&standing, event, now)?;
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            let reopened = Recipient { viewing_locked_at: None, ..recipient.clone() };
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
+            let reopened = Recipient {
+                viewing_locked_at: None,
+                ..recipient.clone()
+            };
             return Ok(Reply::ok(&shown::Recipient::from(&reopened)));
         }
     }
@@ -51,15 +58,26 @@ struct Locked {
 
 impl Locked {
     fn of(recipient: &Recipient) -> Self {
-        Self { viewing: recipient.viewing_locked_at.is_some(), factors: recipient.locked_factors().map(str::to_owned).collect() }
+        Self {
+            viewing: recipient.viewing_locked_at.is_some(),
+            factors: recipient.locked_factors().map(str::to_owned).collect(),
+        }
     }
 
     /// The writes that lift all of it, each with its entry.
-    fn lift(&self, standing: &Standing, event: impl Fn(Action) -> Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    fn lift(
+        &self,
+        standing: &Standing,
+        event: impl Fn(Action) -> Event,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         let mut update = standing.update();
         let mut events = Vec::new();
         if self.viewing {
-            update = update.and(", #kba.#attempts = :none").value("none", 0_u32).remove("#viewing_locked_at");
+            update = update
+                .and(", #kba.#attempts = :none")
+                .value("none", 0_u32)
+                .remove("#viewing_locked_at");
             update = update.when("attribute_exists(#viewing_locked_at)");
             events.push(event(Action::ViewingReopened));
         }

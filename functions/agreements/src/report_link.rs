@@ -1,4 +1,5 @@
-//! `POST /v1/agreements/{id}/audit/links`: a link that opens the audit report of an agreement in a browser.
+//! `POST /v1/agreements/{id}/audit/links`: a link that opens the audit report of an agreement in a
+//! browser.
 
 use serde::Serialize;
 use shared::account::api_key::Caller;
@@ -18,8 +19,8 @@ use crate::find;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ReportLink)]
 pub struct Response {
-    /// The page that shows the report. Whoever has the address reads it: what opens it stands behind the `#`, which a browser sends to
-    /// nobody, and opens this report alone.
+    /// The page that shows the report. Whoever has the address reads it: what opens it stands
+    /// behind the `#`, which a browser sends to nobody, and opens this report alone.
     #[serde(serialize_with = "secret::exposed")]
     #[schema(value_type = String, example = "https://sign.example.com/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab#rpl_…")]
     pub url: Secret<String>,
@@ -39,16 +40,28 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.source);
         let event = event.with("expires_at", link.expires_at.to_rfc3339());
         let written = app.table.transact(agreement.tell([event], now)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             let keyring = app.keyrings.current(now).await;
             let token = link.token(&keyring, now)?;
             let expires_in = link.expires_at.until(app.clock.now()).as_secs();
-            return Ok(Reply::created(&Response { url: address(app, call, &agreement, &token), expires_in }));
+            return Ok(Reply::created(&Response {
+                url: address(app, call, &agreement, &token),
+                expires_in,
+            }));
         }
     }
 }
 
-fn address(app: &App, call: &Call, agreement: &Agreement, token: &Secret<String>) -> Secret<String> {
+fn address(
+    app: &App,
+    call: &Call,
+    agreement: &Agreement,
+    token: &Secret<String>,
+) -> Secret<String> {
     let base = call.base_url(app.config.base_url.as_deref());
     Secret::new(format!("{base}/report/{}#{}", agreement.id, token.expose()))
 }

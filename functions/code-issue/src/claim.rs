@@ -1,4 +1,5 @@
-//! The claim of a send: what the rules say of it, the writes that make it, and those that take it back.
+//! The claim of a send: what the rules say of it, the writes that make it, and those that take it
+//! back.
 
 use shared::account::{Account, Settings};
 use shared::kernel::clock::Timestamp;
@@ -25,7 +26,8 @@ pub enum Denial {
     DestinationNotAllowed,
     /// The challenge was sent a code a moment ago.
     TooSoon(Timestamp),
-    /// The destination, the user or the source address has had its share, or the account's texts have.
+    /// The destination, the user or the source address has had its share, or the account's texts
+    /// have.
     Full(Full),
 }
 
@@ -45,16 +47,29 @@ pub struct Case {
 
 impl Case {
     /// Whether a code may be sent, as far as what was read tells.
-    pub fn decide(&self, config: &Config, sends_of_source: &[Timestamp]) -> Result<&Challenge, Denial> {
-        let challenge = self.ticket.trial(&self.user, self.method, self.origin, self.now).map_err(Denial::Challenge)?;
+    pub fn decide(
+        &self,
+        config: &Config,
+        sends_of_source: &[Timestamp],
+    ) -> Result<&Challenge, Denial> {
+        let challenge = self
+            .ticket
+            .trial(&self.user, self.method, self.origin, self.now)
+            .map_err(Denial::Challenge)?;
         if !challenge.first.leads_on(&self.settings) {
             return Err(Denial::Challenge(Refusal::Expired));
         }
-        if !self.user.can_use(self.method, self.settings.second_factor.methods) || !challenge.first.admits(self.method) {
+        if !self
+            .user
+            .can_use(self.method, self.settings.second_factor.methods)
+            || !challenge.first.admits(self.method)
+        {
             return Err(Denial::MethodNotEnabled);
         }
         let country = self.user.phone_country.as_ref();
-        if self.method == Method::Sms && !country.is_some_and(|country| config.sms_countries.contains(country)) {
+        if self.method == Method::Sms
+            && !country.is_some_and(|country| config.sms_countries.contains(country))
+        {
             return Err(Denial::DestinationNotAllowed);
         }
         if let Some(at) = challenge.sent(self.method).resend_at(self.now) {
@@ -74,13 +89,23 @@ impl Case {
 
     /// Where the code goes, as it is shown.
     pub fn masked(&self) -> String {
-        self.user.masked_destination(self.method).unwrap_or_default()
+        self.user
+            .masked_destination(self.method)
+            .unwrap_or_default()
     }
 
     /// What the code counts in, beside the user's own item.
     pub fn counters(&self, call: &Call) -> Counters<'_> {
-        let country = self.user.phone_country.as_deref().filter(|_| self.method == Method::Sms);
-        let standing = if self.user.is_verified(self.method) { Standing::Verified } else { Standing::Entered };
+        let country = self
+            .user
+            .phone_country
+            .as_deref()
+            .filter(|_| self.method == Method::Sms);
+        let standing = if self.user.is_verified(self.method) {
+            Standing::Verified
+        } else {
+            Standing::Entered
+        };
         Counters {
             account: self.account.id,
             destination: self.destination(),
@@ -100,11 +125,17 @@ impl Case {
         self.challenge_before()?.codes.get(self.method.name())
     }
 
-    /// The update that puts the new code in the place of the one before, and counts it for the challenge and for the user.
+    /// The update that puts the new code in the place of the one before, and counts it for the
+    /// challenge and for the user.
     fn code_update(&self, draft: &Draft) -> Result<Write, Failure> {
         let challenge = self.challenge_before();
-        let sent = challenge.map(|challenge| challenge.sent(self.method)).unwrap_or_default().and_now(self.now);
-        let texts = challenge.map(|challenge| challenge.texts_with(self.method, self.now)).unwrap_or_default();
+        let sent = challenge
+            .map(|challenge| challenge.sent(self.method))
+            .unwrap_or_default()
+            .and_now(self.now);
+        let texts = challenge
+            .map(|challenge| challenge.texts_with(self.method, self.now))
+            .unwrap_or_default();
         let update = self
             .user
             .touch()
@@ -113,17 +144,23 @@ impl Case {
             .value("code", document(&draft.stored)?)
             .value("sent", document(&sent)?)
             .value("texts", texts);
-        let update = self.user.count_sends(update, &PER_USER.entered(&self.user.sends, self.asker, self.now))?;
+        let update = self.user.count_sends(
+            update,
+            &PER_USER.entered(&self.user.sends, self.asker, self.now),
+        )?;
         let update = match self.code_before() {
             Some(before) => update
                 .and(", #challenges.#c.#superseded.#m = list_append(#challenges.#c.#superseded.#m, :superseded)")
                 .value("superseded", document(&[&before.mac])?),
             None => update,
         };
-        Ok(self.ticket.guard_trial(update, &self.user, self.method, self.origin, self.now))
+        Ok(self
+            .ticket
+            .guard_trial(update, &self.user, self.method, self.origin, self.now))
     }
 
-    /// The writes of the claim: the counters', the user's with its entry, and the record's of an idempotency key.
+    /// The writes of the claim: the counters', the user's with its entry, and the record's of an
+    /// idempotency key.
     pub fn claim(
         &self,
         draft: &Draft,
@@ -132,8 +169,13 @@ impl Case {
         key: Option<(&IdempotencyKey, &str)>,
     ) -> Result<Vec<Write>, Failure> {
         let mut writes = self.counters(call).enter(trims);
-        let event = self.event(Action::CodeSent, call).with("reference", draft.stored.reference.as_str());
-        writes.extend(self.user.change(self.code_update(draft)?, [event], self.now)?);
+        let event = self
+            .event(Action::CodeSent, call)
+            .with("reference", draft.stored.reference.as_str());
+        writes.extend(
+            self.user
+                .change(self.code_update(draft)?, [event], self.now)?,
+        );
         if let Some((key, answer)) = key {
             writes.push(key.claim(answer, self.now)?);
         }
@@ -142,7 +184,10 @@ impl Case {
 
     /// The update that gives the send back to the challenge: the wait and the count.
     fn count_restoration(&self, update: Write, draft: &Draft) -> Result<Write, Failure> {
-        let texts = self.challenge_before().map(|challenge| challenge.texts.clone()).unwrap_or_default();
+        let texts = self
+            .challenge_before()
+            .map(|challenge| challenge.texts.clone())
+            .unwrap_or_default();
         let update = update
             .and(", #challenges.#c.#texts = :texts")
             .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
@@ -150,17 +195,25 @@ impl Case {
             .name("m", self.method.name())
             .value("digest", draft.stored.mac.digest.as_str())
             .value("texts", texts);
-        let before = self.challenge_before().and_then(|challenge| challenge.sent.get(self.method.name()));
+        let before = self
+            .challenge_before()
+            .and_then(|challenge| challenge.sent.get(self.method.name()));
         Ok(match before {
-            Some(sent) => update.and(", #challenges.#c.#sent.#m = :sent").value("sent", document(sent)?),
+            Some(sent) => update
+                .and(", #challenges.#c.#sent.#m = :sent")
+                .value("sent", document(sent)?),
             None => update.remove("#challenges.#c.#sent.#m"),
         })
     }
 
     /// Adds to it that the code before is good again.
     fn code_restoration(&self, update: Write) -> Result<Write, Failure> {
-        let Some(before) = self.code_before() else { return Ok(update.remove("#challenges.#c.#codes.#m")) };
-        let superseded = self.challenge_before().and_then(|challenge| challenge.superseded.get(self.method.name()));
+        let Some(before) = self.code_before() else {
+            return Ok(update.remove("#challenges.#c.#codes.#m"));
+        };
+        let superseded = self
+            .challenge_before()
+            .and_then(|challenge| challenge.superseded.get(self.method.name()));
         let place = superseded.map_or(0, Vec::len);
         Ok(update
             .and(", #challenges.#c.#codes.#m = :before")
@@ -171,20 +224,46 @@ impl Case {
     /// Whether the claim stands on the user's item.
     pub fn stands(&self, draft: &Draft, user: &User) -> bool {
         let challenge = user.challenges.get(&self.ticket.name);
-        challenge.and_then(|challenge| challenge.codes.get(self.method.name())).is_some_and(|code| code.mac == draft.stored.mac)
+        challenge
+            .and_then(|challenge| challenge.codes.get(self.method.name()))
+            .is_some_and(|code| code.mac == draft.stored.mac)
     }
 
-    /// The writes that take the claim back: `now` is what stands of it. Where the challenge has ended meanwhile, the counters and the
-    /// key are given back all the same.
-    pub fn undo(&self, draft: &Draft, call: &Call, now: &Left, key: Option<&IdempotencyKey>) -> Result<Vec<Write>, Failure> {
-        let event = self.event(Action::CodeNotSent, call).failed().with("reference", draft.stored.reference.as_str());
-        let update = now.user.count_sends(now.user.touch(), &now.user.sends.without(self.asker, self.now))?;
-        let update =
-            if self.stands(draft, &now.user) { self.code_restoration(self.count_restoration(update, draft)?)? } else { update };
+    /// The writes that take the claim back: `now` is what stands of it. Where the challenge has
+    /// ended meanwhile, the counters and the key are given back all the same.
+    pub fn undo(
+        &self,
+        draft: &Draft,
+        call: &Call,
+        now: &Left,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Vec<Write>, Failure> {
+        let event = self
+            .event(Action::CodeNotSent, call)
+            .failed()
+            .with("reference", draft.stored.reference.as_str());
+        let update = now.user.count_sends(
+            now.user.touch(),
+            &now.user.sends.without(self.asker, self.now),
+        )?;
+        let update = if self.stands(draft, &now.user) {
+            self.code_restoration(self.count_restoration(update, draft)?)?
+        } else {
+            update
+        };
         let mut writes = now.user.change(update, [event], self.now)?;
-        // Who has completed the challenge by this method meanwhile was given back its texts with that. Another factor gives back none.
-        let used = now.user.challenges.get(&self.ticket.name).is_some_and(|challenge| challenge.used_at.is_some());
-        let typed = used && now.user.factor(self.method).was_cleared_since(&self.user.factor(self.method));
+        // Who has completed the challenge by this method meanwhile was given back its texts with
+        // that. Another factor gives back none.
+        let used = now
+            .user
+            .challenges
+            .get(&self.ticket.name)
+            .is_some_and(|challenge| challenge.used_at.is_some());
+        let typed = used
+            && now
+                .user
+                .factor(self.method)
+                .was_cleared_since(&self.user.factor(self.method));
         writes.extend(self.counters(call).withdraw(&now.logs, !typed));
         writes.extend(key.map(IdempotencyKey::free));
         Ok(writes)
@@ -192,7 +271,9 @@ impl Case {
 
     fn event(&self, action: Action, call: &Call) -> Event {
         let event = Event::new(action, Actor::User(self.user.id)).from(call.source);
-        event.with("method", self.method.name()).with("destination", self.masked())
+        event
+            .with("method", self.method.name())
+            .with("destination", self.masked())
     }
 }
 

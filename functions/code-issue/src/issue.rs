@@ -25,27 +25,46 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
     let app = &state.app;
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
-    let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+    let ticket = Ticket::read(request.challenge.expose(), &keyring)
+        .map_err(|refusal| refusal.problem(now))?;
     let key = IdempotencyKey::of(call, &ticket.name)?;
     let mut patience = Patience::default();
     let mut trims = Trims::default();
     loop {
-        let (case, source) = match read_case(state, call, (&ticket, &keyring), request.method.method(), key.as_ref(), now).await?
+        let (case, source) = match read_case(
+            state,
+            call,
+            (&ticket, &keyring),
+            request.method.method(),
+            key.as_ref(),
+            now,
+        )
+        .await?
         {
             Known::Answered(reply) => return Ok(reply),
             Known::Open(case, source) => (case, source),
         };
         if let Err(denial) = case.decide(&app.config, &source) {
-            // The items were not read at one instant: the send that stands in the way may be this very request's.
-            let overtaken = matches!(denial, Denial::TooSoon(_)).then_some(key.as_ref()).flatten();
-            let Some(key) = overtaken else { return Err(denial.problem(now)) };
+            // The items were not read at one instant: the send that stands in the way may be this
+            // very request's.
+            let overtaken = matches!(denial, Denial::TooSoon(_))
+                .then_some(key.as_ref())
+                .flatten();
+            let Some(key) = overtaken else {
+                return Err(denial.problem(now));
+            };
             let answered = key.answer_again(app.table.get(key.record()).await?, now)?;
             return answered.ok_or_else(|| denial.problem(now));
         }
         let draft = code::draw(&ticket, case.method, &keyring, &app.entropy, now)?;
         let answer = answer(&case, &draft);
         let body = serde_json::to_string(&answer).unwrap_or_default();
-        let writes = case.claim(&draft, call, &trims, key.as_ref().map(|key| (key, body.as_str())))?;
+        let writes = case.claim(
+            &draft,
+            call,
+            &trims,
+            key.as_ref().map(|key| (key, body.as_str())),
+        )?;
         match app.table.transact(writes).await {
             Ok(()) => return send(state, call, &case, &draft, key.as_ref(), &answer).await,
             // It may have taken effect all the same: nothing was sent, so nothing may stand.
@@ -54,7 +73,10 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = case.counters(call).lost(&failure).map_err(|full| refused(&case, full))?;
+                trims = case
+                    .counters(call)
+                    .lost(&failure)
+                    .map_err(|full| refused(&case, full))?;
                 patience.wait(&app.entropy).await?;
             }
         }
@@ -86,18 +108,38 @@ async fn read_case(
     let mut next = || items.next().flatten();
     let (user, source) = (next(), next());
     let record = key.map(|key| (key, next()));
-    let (Some(user), Some(account)) = (user, next()) else { return Err(Refusal::Unknown.problem(now)) };
+    let (Some(user), Some(account)) = (user, next()) else {
+        return Err(Refusal::Unknown.problem(now));
+    };
     let (user, account): (User, Account) = (read(user)?, read(account)?);
     let group = ticket.foreseen(next());
-    let settings = account.settings_in(user.group.as_deref(), group, &state.app.table).await?;
+    let settings = account
+        .settings_in(user.group.as_deref(), group, &state.app.table)
+        .await?;
     call.allow_origins(&settings.origins);
     let sends_of_source = source.as_ref().map(Window::moments).unwrap_or_default();
-    if let Some(reply) = record.map(|(key, record)| key.answer_again(record, now)).transpose()?.flatten() {
+    if let Some(reply) = record
+        .map(|(key, record)| key.answer_again(record, now))
+        .transpose()?
+        .flatten()
+    {
         return Ok(Known::Answered(reply));
     }
     let source = Source::of(user.id, call.source, keyring, now)?;
-    let (origin, asker) = (user.known.origin(&source), Asker::of(&user.known, &source, now));
-    let case = Case { ticket: ticket.clone(), method, account, settings, user, origin, asker, now };
+    let (origin, asker) = (
+        user.known.origin(&source),
+        Asker::of(&user.known, &source, now),
+    );
+    let case = Case {
+        ticket: ticket.clone(),
+        method,
+        account,
+        settings,
+        user,
+        origin,
+        asker,
+        now,
+    };
     Ok(Known::Open(Box::new(case), sends_of_source))
 }
 
@@ -126,8 +168,15 @@ async fn send(
         }
     }
     if let Some(key) = key {
-        // Should this fail, the same request is told to wait until its lease is over, which is when its code is.
-        if state.app.table.update_patiently(key.complete(), &state.app.entropy).await.is_err() {
+        // Should this fail, the same request is told to wait until its lease is over, which is when
+        // its code is.
+        if state
+            .app
+            .table
+            .update_patiently(key.complete(), &state.app.entropy)
+            .await
+            .is_err()
+        {
             tracing::warn!("an idempotency record could not be completed");
         }
     }
@@ -151,15 +200,39 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
         NotSent::Refused
     };
     match case.method {
-        Method::Email => state.courier.mail(case.account.id, case.destination(), &message.mail().map_err(rendered)?).await,
+        Method::Email => {
+            state
+                .courier
+                .mail(
+                    case.account.id,
+                    case.destination(),
+                    &message.mail().map_err(rendered)?,
+                )
+                .await
+        }
         _ => state.courier.text(case.destination(), &message.sms()).await,
     }
 }
 
 /// Takes back a claim. Where even that fails, the send stays counted: it errs on the side of fewer.
-async fn undo(state: &State, call: &Call, case: &Case, draft: &Draft, key: Option<&IdempotencyKey>, what: Undo) {
+async fn undo(
+    state: &State,
+    call: &Call,
+    case: &Case,
+    draft: &Draft,
+    key: Option<&IdempotencyKey>,
+    what: Undo,
+) {
     let app = &state.app;
-    if app.table.transact_anew(|| undoing(state, call, case, draft, key, what), &app.entropy).await.is_err() {
+    if app
+        .table
+        .transact_anew(
+            || undoing(state, call, case, draft, key, what),
+            &app.entropy,
+        )
+        .await
+        .is_err()
+    {
         tracing::error!("a send that failed stays counted");
     }
 }
@@ -173,7 +246,9 @@ async fn undoing(
     key: Option<&IdempotencyKey>,
     what: Undo,
 ) -> Result<Option<Vec<Write>>, Failure> {
-    let Some(now) = left(state, call, case).await? else { return Ok(None) };
+    let Some(now) = left(state, call, case).await? else {
+        return Ok(None);
+    };
     if what == Undo::IfClaimed && !case.stands(draft, &now.user) {
         return Ok(None);
     }
@@ -182,15 +257,25 @@ async fn undoing(
 
 /// What stands of the claim; nothing, where the user is gone.
 async fn left(state: &State, call: &Call, case: &Case) -> Result<Option<Left>, Failure> {
-    let wanted = std::iter::once(keys::user(case.user.id)).chain(case.counters(call).logs()).collect();
+    let wanted = std::iter::once(keys::user(case.user.id))
+        .chain(case.counters(call).logs())
+        .collect();
     let mut items = state.app.table.get_all(wanted).await?.into_iter();
-    let Some(user) = items.next().flatten() else { return Ok(None) };
-    Ok(Some(Left { user: read(user)?, logs: items.collect() }))
+    let Some(user) = items.next().flatten() else {
+        return Ok(None);
+    };
+    Ok(Some(Left {
+        user: read(user)?,
+        logs: items.collect(),
+    }))
 }
 
 fn answer(case: &Case, draft: &Draft) -> Response {
     let challenge = case.user.challenges.get(&case.ticket.name);
-    let sent = challenge.map(|challenge| challenge.sent(case.method)).unwrap_or_default().and_now(case.now);
+    let sent = challenge
+        .map(|challenge| challenge.sent(case.method))
+        .unwrap_or_default()
+        .and_now(case.now);
     Response {
         method: case.method,
         destination: case.masked(),

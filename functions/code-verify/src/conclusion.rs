@@ -50,28 +50,55 @@ impl Try {
         }
     }
 
-    /// Whether the challenge that the try was counted on leads anywhere, and by this method: its link may have been spent by another
-    /// challenge, and what the account allows may have changed.
+    /// Whether the challenge that the try was counted on leads anywhere, and by this method: its
+    /// link may have been spent by another challenge, and what the account allows may have changed.
     fn stands_open(&self) -> Result<(), Problem> {
-        let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
+        let challenge = self
+            .ticket
+            .challenge(&self.before, self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
         if !challenge.first.leads_on(&self.settings) {
             return Err(Refusal::Expired.problem(self.now));
         }
-        let usable = self.before.can_use(self.method, self.settings.second_factor.methods) && challenge.first.admits(self.method);
-        if usable { Ok(()) } else { Err(Problem::new(Slug::MethodNotEnabled)) }
+        let usable = self
+            .before
+            .can_use(self.method, self.settings.second_factor.methods)
+            && challenge.first.admits(self.method);
+        if usable {
+            Ok(())
+        } else {
+            Err(Problem::new(Slug::MethodNotEnabled))
+        }
     }
 
-    /// Consumes the code and the challenge, spends the link that opened it, clears the factor, and signs the token: whoever writes first has it.
+    /// Consumes the code and the challenge, spends the link that opened it, clears the factor, and
+    /// signs the token: whoever writes first has it.
     async fn accept(&self, app: &App, call: &Call, evidence: &Evidence) -> Result<Answer, Problem> {
-        let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
-        let completion = Completion::of(&self.ticket, challenge, self.method, &self.source, &app.entropy, self.now);
+        let challenge = self
+            .ticket
+            .challenge(&self.before, self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
+        let completion = Completion::of(
+            &self.ticket,
+            challenge,
+            self.method,
+            &self.source,
+            &app.entropy,
+            self.now,
+        );
         let completion = completion.telling(&self.before, &app.table).await?;
         let mut user = self.before.clone();
         let mut patience = Patience::default();
         let mut credit = Credit::new(self.credit(challenge));
         loop {
-            let event = self.event(call).with("acr", serde_json::to_value(completion.proof.acr).unwrap_or_default());
-            let event = completion.link().into_iter().fold(event, |event, link| event.with("link", link));
+            let event = self.event(call).with(
+                "acr",
+                serde_json::to_value(completion.proof.acr).unwrap_or_default(),
+            );
+            let event = completion
+                .link()
+                .into_iter()
+                .fold(event, |event, link| event.with("link", link));
             let (update, told, others) = completion.consume(&user, self.consumption(evidence))?;
             let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
             let place = writes.len();
@@ -85,7 +112,11 @@ impl Try {
             };
             let too_late = completion.came_too_late(&failure, place);
             user = self.stands(app, failure, &mut patience).await?;
-            let good = if too_late { Err(Refusal::Used.problem(self.now)) } else { self.still_good(&user, evidence) };
+            let good = if too_late {
+                Err(Refusal::Used.problem(self.now))
+            } else {
+                self.still_good(&user, evidence)
+            };
             if let Err(problem) = good {
                 self.record(app, call, problem.slug().name(), true).await?;
                 return Err(problem);
@@ -95,33 +126,58 @@ impl Try {
 
     /// What a sign-in that was completed by SMS gives back to the budget of texts.
     fn credit(&self, challenge: &Challenge) -> Option<Write> {
-        let country = self.before.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
-        Some(Budget { account: self.before.account, country }.verified(&challenge.texts, self.now))
+        let country = self
+            .before
+            .phone_country
+            .as_deref()
+            .filter(|_| self.method == Method::Sms)?;
+        Some(
+            Budget {
+                account: self.before.account,
+                country,
+            }
+            .verified(&challenge.texts, self.now),
+        )
     }
 
-    /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
+    /// The update that consumes the code, under the condition that nothing was since consumed,
+    /// expired or superseded.
     fn consumption(&self, evidence: &Evidence) -> Write {
-        let update = factor::clear(self.before.touch(), "m", self.origin()).name("m", self.method.name());
+        let update =
+            factor::clear(self.before.touch(), "m", self.origin()).name("m", self.method.name());
         let update = self.verified(update);
         // What an administrator reset is over once something was proved.
-        let update = if self.before.reset_at.is_some() { update.remove("#reset_at") } else { update };
-        self.ticket.guard(evidence.consume(update, self.now), self.now)
+        let update = if self.before.reset_at.is_some() {
+            update.remove("#reset_at")
+        } else {
+            update
+        };
+        self.ticket
+            .guard(evidence.consume(update, self.now), self.now)
     }
 
-    /// Adds that the contact which the code went to is verified. Another contact ends the challenges: it is the one that counts.
+    /// Adds that the contact which the code went to is verified. Another contact ends the
+    /// challenges: it is the one that counts.
     fn verified(&self, update: Write) -> Write {
         let name = match self.method {
             Method::Sms => "phone_verified",
             Method::Email => "email_verified",
             Method::Totp | Method::RecoveryCode => return update,
         };
-        update.and(&format!(", #{name} = :verified")).value("verified", true)
+        update
+            .and(&format!(", #{name} = :verified"))
+            .value("verified", true)
     }
 
     /// Whether a right code is still right on the item as it stands now.
     fn still_good(&self, user: &User, evidence: &Evidence) -> Result<(), Problem> {
-        let challenge = self.ticket.challenge(user, self.now).map_err(|refusal| refusal.problem(self.now))?;
-        evidence.holds(user, challenge, self.method).map_err(|slug| self.refused(slug))
+        let challenge = self
+            .ticket
+            .challenge(user, self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
+        evidence
+            .holds(user, challenge, self.method)
+            .map_err(|slug| self.refused(slug))
     }
 
     /// The challenge as it stood before the try.
@@ -129,29 +185,51 @@ impl Try {
         self.before.challenges.get(&self.ticket.name)
     }
 
-    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.
-    async fn record(&self, app: &App, call: &Call, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
+    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back
+    /// in the same transaction.
+    async fn record(
+        &self,
+        app: &App,
+        call: &Call,
+        reason: &'static str,
+        taken_back: bool,
+    ) -> Result<(), Problem> {
         let mut user = self.before.clone();
         let mut patience = Patience::default();
         let mut epoch_holds = taken_back;
         loop {
-            let update = if epoch_holds { self.counted().uncount_factor(user.touch()) } else { user.touch() };
+            let update = if epoch_holds {
+                self.counted().uncount_factor(user.touch())
+            } else {
+                user.touch()
+            };
             let failed = self.event(call).failed().with("reason", reason);
             let lockout = self.counted().lockout().filter(|_| !taken_back);
             let lockout = lockout.map(|event| event.with("addresses", self.origin().name()));
-            let events = std::iter::once(failed).chain(lockout.map(|event| event.from(call.source)));
-            let failure = match app.table.transact(user.change(update, events, self.now)?).await {
+            let events =
+                std::iter::once(failed).chain(lockout.map(|event| event.from(call.source)));
+            let failure = match app
+                .table
+                .transact(user.change(update, events, self.now)?)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             user = self.stands(app, failure, &mut patience).await?;
             // A success has cleared the count meanwhile: there is nothing left to take back.
-            epoch_holds = taken_back && user.factor(self.method).epoch == self.before.factor(self.method).epoch;
+            epoch_holds = taken_back
+                && user.factor(self.method).epoch == self.before.factor(self.method).epoch;
         }
     }
 
     /// The user as it stands after a write that lost a race.
-    async fn stands(&self, app: &App, failure: Failure, patience: &mut Patience) -> Result<User, Problem> {
+    async fn stands(
+        &self,
+        app: &App,
+        failure: Failure,
+        patience: &mut Patience,
+    ) -> Result<User, Problem> {
         if let Failure::Unavailable(_) = failure {
             return Err(failure.into());
         }
@@ -174,6 +252,8 @@ impl Try {
     }
 
     fn event(&self, call: &Call) -> Event {
-        Event::new(Action::CodeVerified, Actor::User(self.ticket.user)).from(call.source).with("method", self.method.name())
+        Event::new(Action::CodeVerified, Actor::User(self.ticket.user))
+            .from(call.source)
+            .with("method", self.method.name())
     }
 }

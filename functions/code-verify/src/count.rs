@@ -1,4 +1,5 @@
-//! A try that was counted: what it brought on, and how the count is taken back where nothing was guessed.
+//! A try that was counted: what it brought on, and how the count is taken back where nothing was
+//! guessed.
 
 use std::collections::BTreeMap;
 
@@ -24,15 +25,24 @@ pub(crate) struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    /// The count of the try `id`, of this origin, at the one called `challenge` of these, which are as they stood before it, as the
-    /// factor is.
+    /// The count of the try `id`, of this origin, at the one called `challenge` of these, which are
+    /// as they stood before it, as the factor is.
     pub fn new(
         (challenge, challenges): (&'a str, &BTreeMap<String, Challenge>),
         (method, factor): (Method, Factor),
         (id, origin): (&'a str, Origin),
     ) -> Self {
-        let tries = challenges.get(challenge).map_or(0, |challenge| challenge.tries.len());
-        Self { challenge, method, origin, id, tries, factor }
+        let tries = challenges
+            .get(challenge)
+            .map_or(0, |challenge| challenge.tries.len());
+        Self {
+            challenge,
+            method,
+            origin,
+            id,
+            tries,
+            factor,
+        }
     }
 
     /// Takes the count on the factor out of an update's item, if no success has cleared it since.
@@ -40,8 +50,8 @@ impl<'a> Count<'a> {
         factor::uncount(update, &self.factor, self.origin).name("m", self.method.name())
     }
 
-    /// Takes back a try that compared nothing: on the challenge and on the factor, in `update`'s item. Where that fails the count
-    /// stands, which errs on the safe side.
+    /// Takes back a try that compared nothing: on the challenge and on the factor, in `update`'s
+    /// item. Where that fails the count stands, which errs on the safe side.
     pub async fn take_back(&self, app: &App, update: Write) {
         let path = format!("#challenges.#c.#tries[{}]", self.tries);
         let update = self
@@ -50,21 +60,36 @@ impl<'a> Count<'a> {
             .when(format!("{path} = :try"))
             .name("c", self.challenge)
             .value("try", self.id);
-        if app.table.update_patiently(update, &app.entropy).await.is_err() {
-            tracing::info!(challenge.method = self.method.name(), "a try that compared nothing stays counted");
+        if app
+            .table
+            .update_patiently(update, &app.entropy)
+            .await
+            .is_err()
+        {
+            tracing::info!(
+                challenge.method = self.method.name(),
+                "a try that compared nothing stays counted"
+            );
         }
     }
 
     /// The entry of the delay or the end that this try, which failed, brought on.
     pub fn lockout(&self) -> Option<Event> {
         let failures = self.factor.count(self.origin).failures + 1;
-        let event = |action| Event::new(action, Actor::System).with("method", self.method.name()).with("failures", failures);
+        let event = |action| {
+            Event::new(action, Actor::System)
+                .with("method", self.method.name())
+                .with("failures", failures)
+        };
         if failures < FACTOR_BACKOFF.free {
             None
         } else if FACTOR_BACKOFF.disabled_at.is_some_and(|at| failures >= at) {
             Some(event(Action::FactorDisabled))
         } else {
-            Some(event(Action::FactorDelayed).with("delay", FACTOR_BACKOFF.delay(failures).as_secs()))
+            Some(
+                event(Action::FactorDelayed)
+                    .with("delay", FACTOR_BACKOFF.delay(failures).as_secs()),
+            )
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/codes/verify`: the second factor.
 //!
-//! Two waits. The try is counted on the user's item, which tells as it stood before, while the account's settings are read; then
-//! the code is compared; then one transaction concludes.
+//! Two waits. The try is counted on the user's item, which tells as it stood before, while the
+//! account's settings are read; then the code is compared; then one transaction concludes.
 
 mod conclusion;
 mod count;
@@ -37,7 +37,8 @@ pub struct Request {
     pub challenge: Secret<String>,
     /// The factor that is proved.
     pub method: Method,
-    /// The code, as ASCII digits; a recovery code as it was shown, in any case. Spaces and hyphens make no difference.
+    /// The code, as ASCII digits; a recovery code as it was shown, in any case. Spaces and hyphens
+    /// make no difference.
     #[schema(value_type = String, example = "048213")]
     pub code: Secret<String>,
 }
@@ -69,22 +70,33 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     if let Some(ticket) = shared::agreement::Ticket::read(request.challenge.expose(), &keyring) {
-        return recipient::verify(&app, &call, (request.method, code.expose()), ticket, keyring, now).await;
+        return recipient::verify(
+            &app,
+            &call,
+            (request.method, code.expose()),
+            ticket,
+            keyring,
+            now,
+        )
+        .await;
     }
     let tried = Try::count(&app, &call, &request).await?;
     let answer = tried.conclude(&app, &call, code.expose()).await?;
     Ok(Reply::ok(&answer))
 }
 
-/// The code that was typed. What can be no code of its method is refused as malformed, and counts as no try.
+/// The code that was typed. What can be no code of its method is refused as malformed, and counts
+/// as no try.
 fn read(request: &Request) -> Result<Secret<String>, Problem> {
     let code = &request.code;
     match request.method {
         Method::RecoveryCode if recovery::is_legible(code.expose()) => Ok(code.clone()),
-        Method::RecoveryCode => Err(Problem::invalid_field("/code", "must be 1 to 64 ASCII letters, digits, hyphens and spaces")),
-        Method::Sms | Method::Email | Method::Totp => {
-            code::typed(code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))
-        }
+        Method::RecoveryCode => Err(Problem::invalid_field(
+            "/code",
+            "must be 1 to 64 ASCII letters, digits, hyphens and spaces",
+        )),
+        Method::Sms | Method::Email | Method::Totp => code::typed(code)
+            .ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits")),
     }
 }
 
@@ -93,33 +105,52 @@ impl Try {
     async fn count(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
         let now = call.arrived_at;
         let keyring = app.keyrings.current(now).await;
-        let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+        let ticket = Ticket::read(request.challenge.expose(), &keyring)
+            .map_err(|refusal| refusal.problem(now))?;
         let source = Source::of(ticket.user, call.source, &keyring, now)?;
         let origin = ticket.origin(&source);
         let id = secret::encode(app.entropy.bytes::<9>());
         let (counted, read_beside) = tokio::join!(
-            app.table.update_patiently(ticket.count_try(request.method, origin, &id, now), &app.entropy),
+            app.table.update_patiently(
+                ticket.count_try(request.method, origin, &id, now),
+                &app.entropy
+            ),
             app.table.get_all(ticket.settings_keys()),
         );
-        let beside = read_beside.map_err(Problem::from).and_then(|items| account_in(items, call, now));
+        let beside = read_beside
+            .map_err(Problem::from)
+            .and_then(|items| account_in(items, call, now));
         let before = match counted_on(counted, &ticket, (request.method, origin), &id, now) {
             Ok(before) => before,
             Err(problem) => return Err(beside.err().unwrap_or(problem)),
         };
         let settings = match beside {
-            Ok((account, group)) => {
-                account.settings_in(before.group.as_deref(), ticket.foreseen(group), &app.table).await.map_err(Problem::from)
-            }
+            Ok((account, group)) => account
+                .settings_in(before.group.as_deref(), ticket.foreseen(group), &app.table)
+                .await
+                .map_err(Problem::from),
             Err(problem) => Err(problem),
         };
         match settings {
             Ok(settings) => {
                 let (token, method) = (request.challenge.clone(), request.method);
-                Ok(Self { ticket, token, method, id, before, settings, source, keyring, now })
+                Ok(Self {
+                    ticket,
+                    token,
+                    method,
+                    id,
+                    before,
+                    settings,
+                    source,
+                    keyring,
+                    now,
+                })
             }
             Err(problem) => {
                 let factor = (request.method, before.factor(request.method));
-                Count::new((&ticket.name, &before.challenges), factor, (&id, origin)).take_back(app, before.touch()).await;
+                Count::new((&ticket.name, &before.challenges), factor, (&id, origin))
+                    .take_back(app, before.touch())
+                    .await;
                 Err(problem)
             }
         }
@@ -133,12 +164,21 @@ impl Try {
     /// The count that was made for the try.
     pub(crate) fn counted(&self) -> Count<'_> {
         let factor = (self.method, self.before.factor(self.method));
-        Count::new((&self.ticket.name, &self.before.challenges), factor, (&self.id, self.origin()))
+        Count::new(
+            (&self.ticket.name, &self.before.challenges),
+            factor,
+            (&self.id, self.origin()),
+        )
     }
 }
 
-/// The account that was read beside the count, and the group's item; its pages may read the answer from here on.
-fn account_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<(Account, Option<Item>), Problem> {
+/// The account that was read beside the count, and the group's item; its pages may read the answer
+/// from here on.
+fn account_in(
+    items: Vec<Option<Item>>,
+    call: &Call,
+    now: Timestamp,
+) -> Result<(Account, Option<Item>), Problem> {
     let mut items = items.into_iter();
     let account: Option<Account> = items.next().flatten().map(dynamo::read).transpose()?;
     let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
@@ -158,13 +198,16 @@ fn counted_on(
         Ok(before) => return Ok(dynamo::read(before)?),
         Err(failure) => failure,
     };
-    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
+    let Some(stood) = failure.stood_at(0) else {
+        return Err(failure.into());
+    };
     if stood.is_empty() {
         return Err(Refusal::Unknown.problem(now));
     }
     let user: User = dynamo::read(stood.clone())?;
     match uncounted(&user, ticket, (method, origin), id) {
-        // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+        // The answer to the first request was lost, and the SDK repeated it: the try is counted
+        // already.
         Some(before) => Ok(before),
         None => match ticket.trial(&user, method, origin, now) {
             Err(refusal) => Err(refusal.problem(now)),
@@ -174,7 +217,12 @@ fn counted_on(
 }
 
 /// The user without the try `id`, if it was counted.
-fn uncounted(user: &User, ticket: &Ticket, (method, origin): (Method, Origin), id: &str) -> Option<User> {
+fn uncounted(
+    user: &User,
+    ticket: &Ticket,
+    (method, origin): (Method, Origin),
+    id: &str,
+) -> Option<User> {
     let mut before = user.clone();
     let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
     let place = tries.iter().position(|tried| tried == id)?;

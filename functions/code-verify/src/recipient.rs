@@ -1,4 +1,5 @@
-//! A recipient's code by SMS: counted before it is compared, on the recipient's item, as a user's is on the user's.
+//! A recipient's code by SMS: counted before it is compared, on the recipient's item, as a user's
+//! is on the user's.
 
 use std::sync::Arc;
 
@@ -50,10 +51,16 @@ pub async fn verify(
     }
     let id = secret::encode(app.entropy.bytes::<9>());
     let (counted, beside) = tokio::join!(
-        app.table.update_patiently(ticket.count_try(METHOD, &id, now), &app.entropy),
-        app.table.get_all(vec![keys::agreement(ticket.agreement), keys::account(ticket.account)]),
+        app.table
+            .update_patiently(ticket.count_try(METHOD, &id, now), &app.entropy),
+        app.table.get_all(vec![
+            keys::agreement(ticket.agreement),
+            keys::account(ticket.account)
+        ]),
     );
-    let beside = beside.map_err(Problem::from).and_then(|items| agreement_in(items, call, now));
+    let beside = beside
+        .map_err(Problem::from)
+        .and_then(|items| agreement_in(items, call, now));
     let before = match counted_on(counted, &ticket, &id, now) {
         Ok(before) => before,
         Err(problem) => return Err(beside.err().unwrap_or(problem)),
@@ -61,18 +68,38 @@ pub async fn verify(
     let agreement = match beside {
         Ok(agreement) => agreement,
         Err(problem) => {
-            count(&ticket, &before, &id).take_back(app, Write::update(ticket.key(), "")).await;
+            count(&ticket, &before, &id)
+                .take_back(app, Write::update(ticket.key(), ""))
+                .await;
             return Err(problem);
         }
     };
-    let tried = Try { app, call, ticket, id, before: Standing::of(agreement, before), keyring, now };
+    let tried = Try {
+        app,
+        call,
+        ticket,
+        id,
+        before: Standing::of(agreement, before),
+        keyring,
+        now,
+    };
     tried.conclude(code).await.map(|answer| Reply::ok(&answer))
 }
 
-/// The agreement that was read beside the count; the account's pages may read the answer from here on.
-fn agreement_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<Agreement, Problem> {
+/// The agreement that was read beside the count; the account's pages may read the answer from here
+/// on.
+fn agreement_in(
+    items: Vec<Option<Item>>,
+    call: &Call,
+    now: Timestamp,
+) -> Result<Agreement, Problem> {
     let mut items = items.into_iter();
-    let agreement = read(items.next().flatten().ok_or_else(|| Refusal::Unknown.problem(now))?)?;
+    let agreement = read(
+        items
+            .next()
+            .flatten()
+            .ok_or_else(|| Refusal::Unknown.problem(now))?,
+    )?;
     if let Some(account) = items.next().flatten() {
         call.allow_origins(&read::<Account>(account)?.settings()?.origins);
     }
@@ -81,22 +108,34 @@ fn agreement_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result
 
 /// The count of the try `id`, made on the recipient as it was `before`.
 fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
-    Count::new((&ticket.name, &before.challenges), (METHOD, before.factor(METHOD)), (id, Origin::Stranger))
+    Count::new(
+        (&ticket.name, &before.challenges),
+        (METHOD, before.factor(METHOD)),
+        (id, Origin::Stranger),
+    )
 }
 
 /// The recipient before the try was counted, or why it was not.
-fn counted_on(counted: Result<Item, Failure>, ticket: &Ticket, id: &str, now: Timestamp) -> Result<Recipient, Problem> {
+fn counted_on(
+    counted: Result<Item, Failure>,
+    ticket: &Ticket,
+    id: &str,
+    now: Timestamp,
+) -> Result<Recipient, Problem> {
     let failure = match counted {
         Ok(before) => return Ok(read(before)?),
         Err(failure) => failure,
     };
-    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
+    let Some(stood) = failure.stood_at(0) else {
+        return Err(failure.into());
+    };
     if stood.is_empty() {
         return Err(Refusal::Unknown.problem(now));
     }
     let recipient: Recipient = read(stood.clone())?;
     match uncounted(&recipient, ticket, id) {
-        // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+        // The answer to the first request was lost, and the SDK repeated it: the try is counted
+        // already.
         Some(before) => Ok(before),
         None => match ticket.trial(&recipient, METHOD, now) {
             Err(refusal) => Err(refusal.problem(now)),
@@ -126,8 +165,19 @@ impl Try<'_> {
             self.take_back().await;
             return Err(problem);
         }
-        let challenge = self.recipient().challenges.get(&self.ticket.name).ok_or_else(|| Refusal::Expired.problem(self.now))?;
-        match code::judge(&self.ticket, challenge, METHOD, code, &self.keyring, self.now) {
+        let challenge = self
+            .recipient()
+            .challenges
+            .get(&self.ticket.name)
+            .ok_or_else(|| Refusal::Expired.problem(self.now))?;
+        match code::judge(
+            &self.ticket,
+            challenge,
+            METHOD,
+            code,
+            &self.keyring,
+            self.now,
+        ) {
             Verdict::Right => self.accept().await,
             Verdict::Wrong => {
                 self.record("wrong-code", false).await?;
@@ -146,9 +196,15 @@ impl Try<'_> {
 
     /// Whether a code by SMS is still what lets this recipient in.
     fn good(&self, standing: &Standing) -> Result<(), Problem> {
-        standing.accessible(self.now).map_err(agreement::Refusal::problem_of_recipient)?;
+        standing
+            .accessible(self.now)
+            .map_err(agreement::Refusal::problem_of_recipient)?;
         let asked = standing.recipient().asked(standing.agreement()) == Authentication::Sms;
-        if asked { Ok(()) } else { Err(Problem::new(Slug::MethodNotEnabled)) }
+        if asked {
+            Ok(())
+        } else {
+            Err(Problem::new(Slug::MethodNotEnabled))
+        }
     }
 
     /// Consumes the code and the challenge, and signs the token: whoever writes first has it.
@@ -158,14 +214,19 @@ impl Try<'_> {
         let mut patience = Patience::default();
         let mut credit = Credit::new(self.credit());
         loop {
-            let verified = self.event(Action::RecipientVerified).with("acr", "two-factor");
+            let verified = self
+                .event(Action::RecipientVerified)
+                .with("acr", "two-factor");
             let mut writes = standing.step(self.consumption(&standing), [verified], self.now)?;
             writes.extend(credit.within());
             let written = self.app.table.transact(writes).await;
             credit.learn(&written);
             if patience.settled(written, &self.app.entropy).await? {
                 credit.give(self.app).await;
-                return Ok(Answer::Authenticated(Authenticated::new(self.token(&proof)?, &proof)));
+                return Ok(Answer::Authenticated(Authenticated::new(
+                    self.token(&proof)?,
+                    &proof,
+                )));
             }
             standing = self.stands().await?;
             if let Err(problem) = self.still_good(&standing) {
@@ -179,11 +240,20 @@ impl Try<'_> {
     fn credit(&self) -> Option<Write> {
         let country = self.recipient().phone_country.as_deref()?;
         let texts = &self.recipient().challenges.get(&self.ticket.name)?.texts;
-        Some(Budget { account: self.ticket.account, country }.verified(texts, self.now))
+        Some(
+            Budget {
+                account: self.ticket.account,
+                country,
+            }
+            .verified(texts, self.now),
+        )
     }
 
     fn consumption(&self, standing: &Standing) -> Write {
-        let digest = self.live().map(|code| code.mac.digest.as_str()).unwrap_or_default();
+        let digest = self
+            .live()
+            .map(|code| code.mac.digest.as_str())
+            .unwrap_or_default();
         let update = factor::clear(standing.update(), "m", Origin::Stranger)
             .and(", #challenges.#c.#used_at = :now, #status = :proved")
             .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
@@ -197,28 +267,52 @@ impl Try<'_> {
     /// Whether a right code is still right on what stands now.
     fn still_good(&self, standing: &Standing) -> Result<(), Problem> {
         self.good(standing)?;
-        let challenge = self.ticket.challenge(standing.recipient(), self.now).map_err(|refusal| refusal.problem(self.now))?;
+        let challenge = self
+            .ticket
+            .challenge(standing.recipient(), self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
         let live = challenge.codes.get(METHOD.name()).map(|code| &code.mac);
-        if live == self.live().map(|code| &code.mac) { Ok(()) } else { Err(self.refused(Slug::CodeSuperseded)) }
+        if live == self.live().map(|code| &code.mac) {
+            Ok(())
+        } else {
+            Err(self.refused(Slug::CodeSuperseded))
+        }
     }
 
     fn live(&self) -> Option<&LiveCode> {
-        self.recipient().challenges.get(&self.ticket.name)?.codes.get(METHOD.name())
+        self.recipient()
+            .challenges
+            .get(&self.ticket.name)?
+            .codes
+            .get(METHOD.name())
     }
 
-    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.
+    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back
+    /// in the same transaction.
     async fn record(&self, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
         let mut standing = self.before.clone();
         let mut patience = Patience::default();
         loop {
-            let failed = self.event(Action::CodeVerified).failed().with("reason", reason);
+            let failed = self
+                .event(Action::CodeVerified)
+                .failed()
+                .with("reason", reason);
             let events = std::iter::once(failed).chain(self.lockout().filter(|_| !taken_back));
             let mut writes = standing.tell(events, self.now)?;
             // A success that has cleared the count meanwhile has left nothing to take back.
-            if taken_back && standing.recipient().factor(METHOD).epoch == self.recipient().factor(METHOD).epoch {
-                writes.push(self.counted().uncount_factor(Write::update(self.ticket.key(), "")));
+            if taken_back
+                && standing.recipient().factor(METHOD).epoch
+                    == self.recipient().factor(METHOD).epoch
+            {
+                writes.push(
+                    self.counted()
+                        .uncount_factor(Write::update(self.ticket.key(), "")),
+                );
             }
-            if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
+            if patience
+                .settled(self.app.table.transact(writes).await, &self.app.entropy)
+                .await?
+            {
                 return Ok(());
             }
             standing = self.stands().await?;
@@ -236,7 +330,9 @@ impl Try<'_> {
     }
 
     async fn take_back(&self) {
-        self.counted().take_back(self.app, Write::update(self.ticket.key(), "")).await;
+        self.counted()
+            .take_back(self.app, Write::update(self.ticket.key(), ""))
+            .await;
     }
 
     /// The agreement and the recipient as they stand after a write that lost a race.
@@ -256,13 +352,31 @@ impl Try<'_> {
     }
 
     fn event(&self, action: Action) -> Event {
-        Event::new(action, Actor::Recipient(self.ticket.recipient)).from(self.call.source).with("method", METHOD.name())
+        Event::new(action, Actor::Recipient(self.ticket.recipient))
+            .from(self.call.source)
+            .with("method", METHOD.name())
     }
 
     fn token(&self, proof: &Proof) -> Result<secret::Secret<String>, Problem> {
-        let Ticket { account, agreement, recipient, .. } = self.ticket;
-        let subject = RecipientSubject { account, agreement, recipient };
+        let Ticket {
+            account,
+            agreement,
+            recipient,
+            ..
+        } = self.ticket;
+        let subject = RecipientSubject {
+            account,
+            agreement,
+            recipient,
+        };
         let issuer = self.call.base_url(self.app.config.base_url.as_deref());
-        Ok(access_token::sign_for_recipient(&subject, proof, &issuer, &self.keyring, &self.app.entropy, self.now)?)
+        Ok(access_token::sign_for_recipient(
+            &subject,
+            proof,
+            &issuer,
+            &self.keyring,
+            &self.app.entropy,
+            self.now,
+        )?)
     }
 }

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::json;
 
-/// OpenID Connect discovery, as far as a token's verifier needs it: API Gateway's JWT authorizer reads the issuer and the keys.
+/// OpenID Connect discovery, as far as a token's verifier needs it: API Gateway's JWT authorizer
+/// reads the issuer and the keys.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Discovery)]
 pub struct Response {

@@ -1,4 +1,5 @@
-//! `GET /health`: that requests are answered. It asks nothing of DynamoDB: its outage is no reason to replace what runs here.
+//! `GET /health`: that requests are answered. It asks nothing of DynamoDB: its outage is no reason
+//! to replace what runs here.
 
 use serde::Serialize;
 use shared::web::http::Reply;

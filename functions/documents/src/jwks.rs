@@ -41,11 +41,20 @@ pub struct Jwk {
 
 pub(crate) async fn handle(app: &App, now: Timestamp) -> Reply {
     let keyring = app.keyrings.current(now).await;
-    json(&Response { keys: keyring.public_keys().map(Jwk::of).collect() })
+    json(&Response {
+        keys: keyring.public_keys().map(Jwk::of).collect(),
+    })
 }
 
 impl Jwk {
     fn of(key: &PublicKey) -> Self {
-        Self { kty: "RSA", r#use: "sig", alg: "RS256", kid: key.id.clone(), n: key.n.clone(), e: key.e.clone() }
+        Self {
+            kty: "RSA",
+            r#use: "sig",
+            alg: "RS256",
+            kid: key.id.clone(),
+            n: key.n.clone(),
+            e: key.e.clone(),
+        }
     }
 }

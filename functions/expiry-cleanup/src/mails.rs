@@ -1,4 +1,5 @@
-//! Mails and texts that are owed: those whose request could not send them, and notices that had to wait for their hour.
+//! Mails and texts that are owed: those whose request could not send them, and notices that had to
+//! wait for their hour.
 
 use shared::kernel::clock::Timestamp;
 use shared::messaging::courier::Courier;
@@ -14,8 +15,15 @@ pub fn stands_at(key: &Key) -> bool {
     key.pk.starts_with("OWED#") || key.sk.starts_with("RECIPIENT#")
 }
 
-/// Tells what a log of notices holds; answers whether it holds anything. What it does not is a counter like others.
-pub async fn tell(app: &App, courier: &Courier, key: &Key, now: Timestamp, report: &mut Report) -> Result<bool, Failure> {
+/// Tells what a log of notices holds; answers whether it holds anything. What it does not is a
+/// counter like others.
+pub async fn tell(
+    app: &App,
+    courier: &Courier,
+    key: &Key,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<bool, Failure> {
     let told = notice::release(app, courier, key, now).await?;
     if let Some(delivery) = told {
         count(delivery, report);
@@ -24,7 +32,12 @@ pub async fn tell(app: &App, courier: &Courier, key: &Key, now: Timestamp, repor
 }
 
 /// Sends it.
-pub async fn send(app: &App, courier: &Courier, key: &Key, report: &mut Report) -> Result<(), Failure> {
+pub async fn send(
+    app: &App,
+    courier: &Courier,
+    key: &Key,
+    report: &mut Report,
+) -> Result<(), Failure> {
     count(owed::deliver(app, courier, key).await?, report);
     Ok(())
 }

@@ -7,8 +7,15 @@ use shared::store::dynamo::{Failure, Key, Write, ends_at, ttl};
 use crate::{Report, put_off};
 
 /// Removes the item at `key`, if it is over; enters it anew in the index, if it is not.
-pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let removal = Write::delete(key.clone()).when("#ttl <= :over").value("over", ttl(now));
+pub async fn remove(
+    app: &App,
+    key: Key,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let removal = Write::delete(key.clone())
+        .when("#ttl <= :over")
+        .value("over", ttl(now));
     match app.table.remove(removal).await {
         Ok(()) => count(&key, report),
         Err(Failure::Condition(stood)) => {

@@ -1,4 +1,5 @@
-//! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good, nor is what anybody else has proved.
+//! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good, nor is what
+//! anybody else has proved.
 
 use serde::Serialize;
 use shared::kernel::secret::{Secret, exposed_all};
@@ -33,16 +34,28 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     loop {
         who.may_change()?;
         // They stand in for an app: without one there is nothing to stand in for.
-        if !who.user.can_use(Method::Totp, who.settings.second_factor.methods) {
+        if !who
+            .user
+            .can_use(Method::Totp, who.settings.second_factor.methods)
+        {
             return Err(Problem::new(Slug::MethodNotEnabled));
         }
         let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
-        let event = who.event(Action::RecoveryCodesMade, call).with("count", recovery_codes.len());
-        let update = who.user.touch().and(", #recovery = :recovery").value("recovery", document(&stored)?);
+        let event = who
+            .event(Action::RecoveryCodesMade, call)
+            .with("count", recovery_codes.len());
+        let update = who
+            .user
+            .touch()
+            .and(", #recovery = :recovery")
+            .value("recovery", document(&stored)?);
         let update = who.end_others(who.guard(update.when("attribute_exists(#app)")))?;
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::RecoveryCodes)?);
-        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
+        if who
+            .settle(app, writes, &mut patience, |written| notices.learn(written))
+            .await?
+        {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::created(&Response { recovery_codes }));
         }

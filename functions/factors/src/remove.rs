@@ -1,4 +1,5 @@
-//! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it. Whoever else has signed in, or is about to, is out.
+//! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it. Whoever else
+//! has signed in, or is about to, is out.
 
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::user::Method;
@@ -18,13 +19,30 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut notices = Notices::default();
     loop {
         who.may_change()?;
-        let id = who.user.app.as_ref().map(|app| app.id).ok_or_else(|| Problem::new(Slug::NotFound))?;
+        let id = who
+            .user
+            .app
+            .as_ref()
+            .map(|app| app.id)
+            .ok_or_else(|| Problem::new(Slug::NotFound))?;
         who.may_remove(Method::Totp)?;
-        let event = who.event(Action::FactorRemoved, call).with("method", "totp").with("factor", id.to_string());
-        let update = who.user.remove_app().when("#app.#id = :factor").value("factor", id.to_string());
-        let mut writes = who.user.change(who.end_others(who.guard(update))?, [event], who.now)?;
+        let event = who
+            .event(Action::FactorRemoved, call)
+            .with("method", "totp")
+            .with("factor", id.to_string());
+        let update = who
+            .user
+            .remove_app()
+            .when("#app.#id = :factor")
+            .value("factor", id.to_string());
+        let mut writes = who
+            .user
+            .change(who.end_others(who.guard(update))?, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppRemoved)?);
-        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
+        if who
+            .settle(app, writes, &mut patience, |written| notices.learn(written))
+            .await?
+        {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }

@@ -15,7 +15,15 @@ async fn main() -> Result<(), lambda_http::Error> {
     let app = App::start_without_keys(&sdk).await;
     let courier = Courier::new(&sdk, &app.config);
     let secrets = secrets(&app, &sdk);
-    http::run(State { app, courier, secrets }, handle).await
+    http::run(
+        State {
+            app,
+            courier,
+            secrets,
+        },
+        handle,
+    )
+    .await
 }
 
 fn secrets(app: &App, sdk: &SdkConfig) -> Option<Held<Secrets>> {

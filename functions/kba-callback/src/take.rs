@@ -14,7 +14,8 @@ use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
 
-/// How often the patience with a busy agreement is renewed: forty recipients may pass at the same moment.
+/// How often the patience with a busy agreement is renewed: forty recipients may pass at the same
+/// moment.
 const PATIENCE: u32 = 3;
 
 /// Carries a message out, once.
@@ -24,22 +25,39 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
     let mut renewed = 0;
     let mut patience = Patience::default();
     loop {
-        let Some(session) = unseen(app, message, answer, now).await? else { return Ok(Reply::empty(204)) };
+        let Some(session) = unseen(app, message, answer, now).await? else {
+            return Ok(Reply::empty(204));
+        };
         let standing = standing(app, &session).await?;
         let over_at = rules::over_at(&session, answer, message.sent_at, now);
-        let effect = rules::decide(&session, standing.agreement(), standing.recipient(), (answer.outcome, over_at), now);
+        let effect = rules::decide(
+            &session,
+            standing.agreement(),
+            standing.recipient(),
+            (answer.outcome, over_at),
+            now,
+        );
         let others = match effect {
             Effect::Cancel(_) => others(app, &standing).await?,
             _ => Vec::new(),
         };
         let (source, others) = (call.source, others.as_slice());
-        let case = Case { message: &message.id, answer, source, session: &session, standing: &standing, others, now };
+        let case = Case {
+            message: &message.id,
+            answer,
+            source,
+            session: &session,
+            standing: &standing,
+            others,
+            now,
+        };
         match app.table.transact(case.writes(effect)?).await {
             Ok(()) => {
                 tell(state, &case, effect).await;
                 return Ok(Reply::empty(204));
             }
-            // The same message, at the same moment or before an answer that was lost: it was carried out.
+            // The same message, at the same moment or before an answer that was lost: it was
+            // carried out.
             Err(failure) if failure.stood_at(MESSAGE).is_some() => return Ok(Reply::empty(204)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(_) => match patience.wait(&app.entropy).await {
@@ -54,9 +72,18 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
     }
 }
 
-/// The session of a message of which anything can come yet: it was not taken before, and the session is there.
-async fn unseen(app: &App, message: &Genuine, answer: &Answer, now: Timestamp) -> Result<Option<Session>, Problem> {
-    let wanted = vec![keys::webhook(&message.id.about(answer.session)), keys::session(answer.session)];
+/// The session of a message of which anything can come yet: it was not taken before, and the
+/// session is there.
+async fn unseen(
+    app: &App,
+    message: &Genuine,
+    answer: &Answer,
+    now: Timestamp,
+) -> Result<Option<Session>, Problem> {
+    let wanted = vec![
+        keys::webhook(&message.id.about(answer.session)),
+        keys::session(answer.session),
+    ];
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let (seen, session) = (items.next().flatten(), items.next().flatten());
     if seen.is_some() {
@@ -86,7 +113,8 @@ async fn others(app: &App, standing: &Standing) -> Result<Vec<Unit>, Failure> {
     Ok(others.iter().filter_map(Recipient::reserved).collect())
 }
 
-/// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up sends it.
+/// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up
+/// sends it.
 async fn tell(state: &State, case: &Case<'_>, effect: Effect) {
     tracing::info!(
         kba.session = %case.session.id,

@@ -1,10 +1,15 @@
-//! A link of an agreement's recipient: proves the mailbox and nothing more. What else is asked depends on the recipient's method.
+//! A link of an agreement's recipient: proves the mailbox and nothing more. What else is asked
+//! depends on the recipient's method.
 //!
-//! Two waits: the agreement, the recipient, the account and the link in one request; one transaction tells of the opening, and opens the
-//! challenge or answers for the proof. What all have signed is viewed without a word of it for a day after it was told.
+//! Two waits: the agreement, the recipient, the account and the link in one request; one
+//! transaction tells of the opening, and opens the challenge or answers for the proof. What all
+//! have signed is viewed without a word of it for a day after it was told.
 
 use shared::account::Account;
-use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Standing, Status, Telling, Ticket};
+use shared::agreement::{
+    Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Standing, Status, Telling,
+    Ticket,
+};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::Secret;
@@ -40,7 +45,9 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     let mut patience = Patience::default();
     loop {
         let standing = Standing::keys(link.agreement, link.recipient).into_iter();
-        let wanted = standing.chain([keys::account(link.account), link.key()]).collect();
+        let wanted = standing
+            .chain([keys::account(link.account), link.key()])
+            .collect();
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let standing = Standing::read(&mut items)?.ok_or_else(unknown)?;
         if let Some(account) = items.next().flatten() {
@@ -50,10 +57,19 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
         if standing.agreement().account != link.account || !mailed {
             return Err(unknown());
         }
-        let case = Case { app, call, keyring: &keyring, standing, now };
+        let case = Case {
+            app,
+            call,
+            keyring: &keyring,
+            standing,
+            now,
+        };
         case.check()?;
         let (writes, answer) = case.open()?;
-        if patience.settled(app.table.transact(writes).await, &app.entropy).await? {
+        if patience
+            .settled(app.table.transact(writes).await, &app.entropy)
+            .await?
+        {
             return Ok(Reply::ok(&answer));
         }
     }
@@ -74,10 +90,19 @@ impl Case<'_> {
 
     /// Whether the link opens anything now.
     fn check(&self) -> Result<(), Problem> {
-        self.standing.accessible(self.now).map_err(Refusal::problem_of_recipient)?;
-        let Some((until, limit)) = OPENINGS.full_until(&self.recipient().openings, self.now) else { return Ok(()) };
-        let policy = Policy { name: "openings", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
-        let problem = Problem::new(Slug::TooManyAttempts).detail("This link was opened too often of late.");
+        self.standing
+            .accessible(self.now)
+            .map_err(Refusal::problem_of_recipient)?;
+        let Some((until, limit)) = OPENINGS.full_until(&self.recipient().openings, self.now) else {
+            return Ok(());
+        };
+        let policy = Policy {
+            name: "openings",
+            quota: u32::try_from(limit.quota).unwrap_or(u32::MAX),
+            window: limit.span,
+        };
+        let problem =
+            Problem::new(Slug::TooManyAttempts).detail("This link was opened too often of late.");
         Err(problem.retry_after(until.until(self.now), &policy))
     }
 
@@ -88,17 +113,31 @@ impl Case<'_> {
         match asked {
             Authentication::None | Authentication::Email => {
                 let proof = Proof::recipients_link(self.now);
-                let update = update.and(", #status = :proved").value("proved", self.recipient().proved().name());
+                let update = update
+                    .and(", #status = :proved")
+                    .value("proved", self.recipient().proved().name());
                 if !self.recipient().views() {
-                    events.push(self.event(Action::RecipientVerified, asked).with("acr", "single-factor"));
+                    events.push(
+                        self.event(Action::RecipientVerified, asked)
+                            .with("acr", "single-factor"),
+                    );
                 }
                 let token = self.token(&proof)?;
-                Ok((self.writes(update, events)?, Answer::Authenticated(Authenticated::new(token, &proof))))
+                Ok((
+                    self.writes(update, events)?,
+                    Answer::Authenticated(Authenticated::new(token, &proof)),
+                ))
             }
             Authentication::Sms => {
                 let (update, challenge) = self.challenge(update)?;
-                let offer = Offer { method: Method::Sms, destination: self.recipient().masked_phone() };
-                Ok((self.writes(update, events)?, Answer::SecondFactorRequired(Owed::new(challenge, vec![offer]))))
+                let offer = Offer {
+                    method: Method::Sms,
+                    destination: self.recipient().masked_phone(),
+                };
+                Ok((
+                    self.writes(update, events)?,
+                    Answer::SecondFactorRequired(Owed::new(challenge, vec![offer])),
+                ))
             }
             Authentication::Kba => {
                 let (update, challenge) = self.challenge(update)?;
@@ -109,20 +148,34 @@ impl Case<'_> {
     }
 
     fn event(&self, action: Action, method: Authentication) -> Event {
-        let event = Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.source);
+        let event =
+            Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.source);
         event.with("method", method.name())
     }
 
     /// The update that notes the opening, and the entry that tells of it, where it has one.
     fn opened(&self, asked: Authentication) -> Result<(Write, Vec<Event>), Failure> {
         let openings = OPENINGS.entered(&self.recipient().openings, self.now);
-        let update = self.standing.update().and(", #openings = :openings").value("openings", openings);
-        let event = self.event(Action::LinkOpened, asked).with("purpose", if self.recipient().views() { "view" } else { "sign" });
+        let update = self
+            .standing
+            .update()
+            .and(", #openings = :openings")
+            .value("openings", openings);
+        let event = self.event(Action::LinkOpened, asked).with(
+            "purpose",
+            if self.recipient().views() {
+                "view"
+            } else {
+                "sign"
+            },
+        );
         if self.agreement().status != Status::Completed {
             return Ok((update, vec![event]));
         }
         let (viewings, telling) = self.recipient().viewings.another(self.now);
-        let update = update.and(", #viewings = :viewings").value("viewings", document(&viewings)?);
+        let update = update
+            .and(", #viewings = :viewings")
+            .value("viewings", document(&viewings)?);
         let events = match telling {
             Telling::Told { untold: 0 } => vec![event],
             Telling::Told { untold } => vec![event.with("viewings_since", untold)],
@@ -134,8 +187,17 @@ impl Case<'_> {
     /// The update with a new challenge.
     fn challenge(&self, update: Write) -> Result<(Write, Secret<String>), Problem> {
         let Agreement { account, id, .. } = *self.agreement();
-        let (ticket, token) = Ticket::issue(account, id, self.recipient().id, self.keyring, &self.app.entropy, self.now)?;
-        let update = update.and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
+        let (ticket, token) = Ticket::issue(
+            account,
+            id,
+            self.recipient().id,
+            self.keyring,
+            &self.app.entropy,
+            self.now,
+        )?;
+        let update = update
+            .and(", #challenges.#c = :challenge")
+            .name("c", ticket.name.as_str());
         let update = update.value("challenge", document(&Challenge::open(self.now))?);
         Ok((self.recipient().prune(update, self.now), token))
     }
@@ -150,8 +212,19 @@ impl Case<'_> {
 
     fn token(&self, proof: &Proof) -> Result<Secret<String>, Problem> {
         let Agreement { account, id, .. } = *self.agreement();
-        let subject = RecipientSubject { account, agreement: id, recipient: self.recipient().id };
+        let subject = RecipientSubject {
+            account,
+            agreement: id,
+            recipient: self.recipient().id,
+        };
         let issuer = self.call.base_url(self.app.config.base_url.as_deref());
-        Ok(access_token::sign_for_recipient(&subject, proof, &issuer, self.keyring, &self.app.entropy, self.now)?)
+        Ok(access_token::sign_for_recipient(
+            &subject,
+            proof,
+            &issuer,
+            self.keyring,
+            &self.app.entropy,
+            self.now,
+        )?)
     }
 }

@@ -1,4 +1,5 @@
-//! A link of a user: proves the mailbox, and owes a second factor, whoever the user is and wherever the request comes from.
+//! A link of a user: proves the mailbox, and owes a second factor, whoever the user is and wherever
+//! the request comes from.
 //!
 //! Three waits: the link; its user and account; one transaction opens the challenge.
 
@@ -36,19 +37,37 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
         let keyring = app.keyrings.current(now).await;
         let source = Source::of(case.user.id, call.source, &keyring, now)?;
         let origin = case.user.known.origin(&source);
-        let (challenge, offers) = match next_after_link(&case.user, &case.first, methods, origin, now) {
-            Next::SecondFactor(offers) => (challenge, offers),
-            Next::Enrolment(offers) => (challenge.to_enrol(), offers),
-            Next::Done(_) | Next::NoUsableFactor => return Err(Problem::new(Slug::NoUsableFactor)),
-        };
+        let (challenge, offers) =
+            match next_after_link(&case.user, &case.first, methods, origin, now) {
+                Next::SecondFactor(offers) => (challenge, offers),
+                Next::Enrolment(offers) => (challenge.to_enrol(), offers),
+                Next::Done(_) | Next::NoUsableFactor => {
+                    return Err(Problem::new(Slug::NoUsableFactor));
+                }
+            };
         let enrols = challenge.enrols;
-        let (update, owed) = opening::open(&case.user, challenge, offers, &source, (&keyring, &app.entropy, now))?;
+        let (update, owed) = opening::open(
+            &case.user,
+            challenge,
+            offers,
+            &source,
+            (&keyring, &app.entropy, now),
+        )?;
         let event = Event::new(Action::LinkOpened, Actor::User(case.user.id)).from(call.source);
-        let event = event.with("link", case.link.id.to_string()).with("purpose", case.link.purpose.name());
+        let event = event
+            .with("link", case.link.id.to_string())
+            .with("purpose", case.link.purpose.name());
         let update = update.when("#disabled = :no").value("no", false);
-        let written = app.table.transact(case.user.change(update, [event], now)?).await;
+        let written = app
+            .table
+            .transact(case.user.change(update, [event], now)?)
+            .await;
         if patience.settled(written, &app.entropy).await? {
-            let answer = if enrols { Answer::EnrolmentRequired(owed) } else { Answer::SecondFactorRequired(owed) };
+            let answer = if enrols {
+                Answer::EnrolmentRequired(owed)
+            } else {
+                Answer::SecondFactorRequired(owed)
+            };
             return Ok(Reply::ok(&answer));
         }
     }
@@ -60,7 +79,11 @@ impl Case {
         let item = app.table.get(token.key()).await?.ok_or(Refusal::Unknown)?;
         let link: Link = read(item)?;
         let mut wanted = vec![keys::user(link.user), keys::account(link.account)];
-        wanted.extend(link.group.as_deref().map(|name| keys::group(link.account, name)));
+        wanted.extend(
+            link.group
+                .as_deref()
+                .map(|name| keys::group(link.account, name)),
+        );
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let user: Option<User> = items.next().flatten().map(read).transpose()?;
         let account: Option<Account> = items.next().flatten().map(read).transpose()?;
@@ -71,10 +94,17 @@ impl Case {
         let first = First::Link(opened);
         let user = user.ok_or(Refusal::Expired)?;
         let group = Foreseen::new(link.group.clone(), items.next().flatten());
-        let settings = account.settings_in(user.group.as_deref(), group, &app.table).await?;
+        let settings = account
+            .settings_in(user.group.as_deref(), group, &app.table)
+            .await?;
         if !first.leads_on(&settings) {
             return Err(Refusal::Expired.into());
         }
-        Ok(Self { link, first, user, settings })
+        Ok(Self {
+            link,
+            first,
+            user,
+            settings,
+        })
     }
 }

@@ -34,9 +34,19 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
             return Ok(reply);
         }
         let user = reachable(user, caller, request, &settings)?;
-        let locale = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale;
+        let locale = account
+            .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+            .await?
+            .locale;
         let token = Token::draw(&app.entropy);
-        let link = Link::new(&user, Purpose::SignIn, request.redirect_uri.clone(), life, &app.entropy, now);
+        let link = Link::new(
+            &user,
+            Purpose::SignIn,
+            request.redirect_uri.clone(),
+            life,
+            &app.entropy,
+            now,
+        );
         let answer = Response {
             id: link.id,
             destination: user.masked_destination(Method::Email).unwrap_or_default(),
@@ -52,15 +62,22 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
         };
         let (mail, owing) = link.owe(&token, &envelope, &keyring, now)?;
         let event = Event::new(Action::LinkCreated, caller.actor).from(call.source);
-        let event = event.with("link", answer.id.to_string()).with("destination", answer.destination.as_str());
-        // What is decided from the user holds while its audit chain has not moved, which is the condition here.
+        let event = event
+            .with("link", answer.id.to_string())
+            .with("destination", answer.destination.as_str());
+        // What is decided from the user holds while its audit chain has not moved, which is the
+        // condition here.
         let mut writes = user.change(user.touch(), [event], now)?;
         writes.extend([link.create(&token)?, owing]);
         if let Some(key) = &key {
             writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);
         }
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             owed::deliver_all(app, &state.courier, [mail]).await;
             return Ok(Reply::json(202, &answer));
         }
@@ -69,21 +86,41 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
 
 /// How long the link is to be good.
 fn life(request: &Request) -> Result<Span, Problem> {
-    let life = request.expires_in.map_or(link::LIFETIME, |seconds| Span::seconds(i64::from(seconds)));
+    let life = request
+        .expires_in
+        .map_or(link::LIFETIME, |seconds| Span::seconds(i64::from(seconds)));
     if (Span::seconds(1)..=link::LIFETIME_MAX).contains(&life) {
         Ok(life)
     } else {
-        Err(Problem::invalid_field("/expires_in", "must be 1 to 86400 seconds"))
+        Err(Problem::invalid_field(
+            "/expires_in",
+            "must be 1 to 86400 seconds",
+        ))
     }
 }
 
 /// The user, if a link can be mailed there that leads where it is to lead.
-fn reachable(item: Option<Item>, caller: &Caller, request: &Request, settings: &Settings) -> Result<User, Problem> {
+fn reachable(
+    item: Option<Item>,
+    caller: &Caller,
+    request: &Request,
+    settings: &Settings,
+) -> Result<User, Problem> {
     let user: Option<User> = item.map(read).transpose()?;
-    let user = user.filter(|user| user.account == caller.account.id).ok_or_else(|| Problem::new(Slug::NotFound))?;
-    // As it was registered, letter by letter: what only means the same may be somebody else's to a browser.
-    if request.redirect_uri.as_ref().is_some_and(|uri| !settings.links.redirect_uris.contains(uri)) {
-        return Err(Problem::invalid_field("/redirect_uri", "is not one of the account's links.redirect_uris"));
+    let user = user
+        .filter(|user| user.account == caller.account.id)
+        .ok_or_else(|| Problem::new(Slug::NotFound))?;
+    // As it was registered, letter by letter: what only means the same may be somebody else's to a
+    // browser.
+    if request
+        .redirect_uri
+        .as_ref()
+        .is_some_and(|uri| !settings.links.redirect_uris.contains(uri))
+    {
+        return Err(Problem::invalid_field(
+            "/redirect_uri",
+            "is not one of the account's links.redirect_uris",
+        ));
     }
     let not_possible = |detail| Err(Problem::new(Slug::LinkNotPossible).field("/user", detail));
     if user.disabled {

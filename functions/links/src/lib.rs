@@ -1,7 +1,8 @@
 //! `POST /v1/links`: a one-time link is mailed to a user.
 //!
-//! Three waits: key and account; the user (and the idempotency record); one transaction makes the link, owes its mail, and keeps the
-//! answer. The mail goes then; where that fails it is owed still, and the clean-up sends it.
+//! Three waits: key and account; the user (and the idempotency record); one transaction makes the
+//! link, owes its mail, and keeps the answer. The mail goes then; where that fails it is owed
+//! still, and the clean-up sends it.
 
 mod create;
 
@@ -32,8 +33,8 @@ pub struct State {
 pub struct Request {
     /// Whom it is mailed to.
     pub user: UserId,
-    /// Where the browser goes with a one-time code once the second factor is proved: exactly one of the account's
-    /// `links.redirect_uris`. Without one it stays on the hosted page.
+    /// Where the browser goes with a one-time code once the second factor is proved: exactly one of
+    /// the account's `links.redirect_uris`. Without one it stays on the hosted page.
     #[serde(default)]
     #[schema(example = "https://portal.example/in")]
     pub redirect_uri: Option<String>,

@@ -82,7 +82,12 @@ struct Found {
 
 impl Found {
     /// Reads it, and refuses the source address where that has had its failures.
-    async fn read(app: &App, call: &Call, account: AccountId, username: &str) -> Result<Self, Problem> {
+    async fn read(
+        app: &App,
+        call: &Call,
+        account: AccountId,
+        username: &str,
+    ) -> Result<Self, Problem> {
         let wanted = vec![
             keys::account(account),
             keys::name(account, username),
@@ -94,32 +99,58 @@ impl Found {
         let mut next = || items.next().flatten();
         let account: Option<Account> = next().map(read).transpose()?;
         let credential: Option<Credential> = next().map(read).transpose()?;
-        call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
+        call.allow_origins(
+            &account
+                .as_ref()
+                .map(Account::settings)
+                .transpose()?
+                .unwrap_or_default()
+                .origins,
+        );
         refuse_source(next().as_ref(), call.arrived_at)?;
-        let (of_strangers, refused) = (next().is_some(), next().map(read).transpose()?.unwrap_or_default());
+        let (of_strangers, refused) = (
+            next().is_some(),
+            next().map(read).transpose()?.unwrap_or_default(),
+        );
         // A name without an account is nobody's, whatever a stale credential says.
         let credential = credential.filter(|_| account.is_some());
-        Ok(Self { account, credential, of_strangers, refused })
+        Ok(Self {
+            account,
+            credential,
+            of_strangers,
+            refused,
+        })
     }
 
     fn id(&self, account: AccountId, username: &str) -> UserId {
-        self.credential.as_ref().map_or_else(|| Subject::nobody(account, username), |credential| credential.user)
+        self.credential.as_ref().map_or_else(
+            || Subject::nobody(account, username),
+            |credential| credential.user,
+        )
     }
 
-    /// Where a request comes from: by the credential, or, on the one day of an address on which it cannot tell, by the user's own item.
+    /// Where a request comes from: by the credential, or, on the one day of an address on which it
+    /// cannot tell, by the user's own item.
     async fn origin(&self, app: &App, source: &Source) -> Result<Origin, Problem> {
-        let Some(credential) = &self.credential else { return Ok(Origin::Stranger) };
+        let Some(credential) = &self.credential else {
+            return Ok(Origin::Stranger);
+        };
         if let Some(origin) = credential.known.origin_by_copy(source) {
             return Ok(origin);
         }
-        let user: Option<User> = app.table.get(keys::user(credential.user)).await?.map(read).transpose()?;
+        let user: Option<User> = app
+            .table
+            .get(keys::user(credential.user))
+            .await?
+            .map(read)
+            .transpose()?;
         Ok(user.map_or(Origin::Stranger, |user| user.known.origin(source)))
     }
 }
 
 impl Attempt {
-    /// Reads what a try at a password needs to know, refuses it where a limit says so, and counts it; answers with the hash to
-    /// compare with, if there is one.
+    /// Reads what a try at a password needs to know, refuses it where a limit says so, and counts
+    /// it; answers with the hash to compare with, if there is one.
     pub async fn begin(
         app: &App,
         call: &Call,
@@ -132,13 +163,24 @@ impl Attempt {
         let found = Found::read(app, call, account, &username).await?;
         let id = found.id(account, &username);
         let keyring = app.keyrings.current(now).await;
-        let origin = found.origin(app, &Source::of(id, call.source, &keyring, now)?).await?;
-        let name = Tried { account, username, origin };
+        let origin = found
+            .origin(app, &Source::of(id, call.source, &keyring, now)?)
+            .await?;
+        let name = Tried {
+            account,
+            username,
+            origin,
+        };
 
         let known = found.credential.is_some();
-        let group = found.credential.as_ref().and_then(|credential| credential.group.clone());
-        let wanted = std::iter::once(Subject::key(id, known)).chain(group.as_deref().map(|name| keys::group(account, name)));
-        let (counted, items) = tokio::join!(name.count(app, now), app.table.get_all(wanted.collect()));
+        let group = found
+            .credential
+            .as_ref()
+            .and_then(|credential| credential.group.clone());
+        let wanted = std::iter::once(Subject::key(id, known))
+            .chain(group.as_deref().map(|name| keys::group(account, name)));
+        let (counted, items) =
+            tokio::join!(name.count(app, now), app.table.get_all(wanted.collect()));
         let counted = counted?;
         let mut items = items?.into_iter();
         let subject = Subject::read(id, known, items.next().flatten())?;
@@ -147,29 +189,59 @@ impl Attempt {
             Counted::Attempt(failures) => failures,
             Counted::Refused(until) => {
                 let problem = refusals::password_refused(until, now);
-                let rejection = Rejection { account, subject, source: call.source, now };
-                return Err(rejection.refused(app, &name, found.refused, problem).await?);
+                let rejection = Rejection {
+                    account,
+                    subject,
+                    source: call.source,
+                    now,
+                };
+                return Err(rejection
+                    .refused(app, &name, found.refused, problem)
+                    .await?);
             }
         };
         let settings = match &found.account {
             Some(account) => {
-                account.settings_in(subject.group(), Foreseen::new(group, items.next().flatten()), &app.table).await?
+                account
+                    .settings_in(
+                        subject.group(),
+                        Foreseen::new(group, items.next().flatten()),
+                        &app.table,
+                    )
+                    .await?
             }
             None => Settings::default(),
         };
         let first = First::Password(Password {
             tried: name,
-            version: found.credential.as_ref().map_or(0, |credential| credential.password_version),
+            version: found
+                .credential
+                .as_ref()
+                .map_or(0, |credential| credential.password_version),
             failures,
             of_strangers: found.of_strangers,
             refused: found.refused,
             suffices: password::suffices_alone(tried),
         });
-        let attempt = Self { account, settings, subject, source: call.source, now, step_up, first };
-        Ok((attempt, found.credential.and_then(|credential| credential.password_hash)))
+        let attempt = Self {
+            account,
+            settings,
+            subject,
+            source: call.source,
+            now,
+            step_up,
+            first,
+        };
+        Ok((
+            attempt,
+            found
+                .credential
+                .and_then(|credential| credential.password_hash),
+        ))
     }
 
-    /// How far a first factor alone goes for internal users here, if it is enough and no more is asked for.
+    /// How far a first factor alone goes for internal users here, if it is enough and no more is
+    /// asked for.
     pub fn waived(&self) -> Option<Acr> {
         let is_short = matches!(&self.first, First::Password(password) if !password.suffices);
         if self.step_up || is_short {

@@ -35,8 +35,14 @@ struct Opened {
 }
 
 impl Attempt {
-    /// Concludes the try, given what the proof told. What lost a race is decided anew, from the read on.
-    pub async fn conclude(mut self, app: &App, call: &Call, mut verdict: Verdict) -> Result<Answer, Problem> {
+    /// Concludes the try, given what the proof told. What lost a race is decided anew, from the
+    /// read on.
+    pub async fn conclude(
+        mut self,
+        app: &App,
+        call: &Call,
+        mut verdict: Verdict,
+    ) -> Result<Answer, Problem> {
         let mut patience = Patience::default();
         loop {
             let user = match self.judged(verdict) {
@@ -62,9 +68,10 @@ impl Attempt {
 
     /// The user, if the try is a success; otherwise why it is none, for the audit alone.
     ///
-    /// What was proved is held against the user as it stands now: a password that was right when its hash was read may have been
-    /// replaced while it was compared, and a subject may have been taken away. Whatever replaces them moves the head of the user's
-    /// chain, which is a condition of the acceptance.
+    /// What was proved is held against the user as it stands now: a password that was right when
+    /// its hash was read may have been replaced while it was compared, and a subject may have been
+    /// taken away. Whatever replaces them moves the head of the user's chain, which is a condition
+    /// of the acceptance.
     fn judged(&self, verdict: Verdict) -> Result<&User, &'static str> {
         let user = match (&self.subject, verdict) {
             (Subject::User(user), Verdict::Right) => user,
@@ -77,23 +84,50 @@ impl Attempt {
         match &self.first {
             First::Password(Password { tried, version, .. }) => {
                 let theirs = user.password_version == *version && user.username == tried.username;
-                if theirs { Ok(user) } else { Err("wrong-password") }
+                if theirs {
+                    Ok(user)
+                } else {
+                    Err("wrong-password")
+                }
             }
             First::IdToken { identity, .. } => {
-                let theirs = identity.as_ref().is_some_and(|identity| is_named(user, identity));
-                if theirs { Ok(user) } else { Err(UNKNOWN_SUBJECT) }
+                let theirs = identity
+                    .as_ref()
+                    .is_some_and(|identity| is_named(user, identity));
+                if theirs {
+                    Ok(user)
+                } else {
+                    Err(UNKNOWN_SUBJECT)
+                }
             }
         }
     }
 
-    /// The writes and the answer of a right password or token. Both tell how many passwords were refused unseen. A right password ends the
-    /// wrong ones in a row, whatever comes next; a token is used up.
-    async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
+    /// The writes and the answer of a right password or token. Both tell how many passwords were
+    /// refused unseen. A right password ends the wrong ones in a row, whatever comes next; a token
+    /// is used up.
+    async fn acceptance(
+        &self,
+        app: &App,
+        call: &Call,
+        user: &User,
+    ) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let keyring = app.keyrings.current(self.now).await;
         let source = Source::of(user.id, self.source, &keyring, self.now)?;
         let origin = user.known.origin(&source);
-        let next = next(user, self.waived(), self.settings.second_factor.methods, origin, self.now);
-        let Opened { update, others, event, answer } = match self.opened(app, call, (user, &source, &keyring), next)? {
+        let next = next(
+            user,
+            self.waived(),
+            self.settings.second_factor.methods,
+            origin,
+            self.now,
+        );
+        let Opened {
+            update,
+            others,
+            event,
+            answer,
+        } = match self.opened(app, call, (user, &source, &keyring), next)? {
             Ok(opened) => opened,
             Err(full) => return Ok((self.unopened(user)?, Err(full))),
         };
@@ -109,7 +143,9 @@ impl Attempt {
         match &self.first {
             First::Password(_) => writes.extend(self.cleared()),
             First::IdToken { identity, .. } => {
-                let Some(identity) = identity else { return Err(Problem::new(Slug::InvalidCredentials)) };
+                let Some(identity) = identity else {
+                    return Err(Problem::new(Slug::InvalidCredentials));
+                };
                 writes.insert(USED, sso::use_up(self.account, identity, user.id)?);
                 writes.extend(bound(user, self.binds(user), &identity.subject)?);
             }
@@ -117,7 +153,8 @@ impl Attempt {
         Ok((writes, answer))
     }
 
-    /// What a right first factor leads to: `Err` where so many challenges are open that no other is.
+    /// What a right first factor leads to: `Err` where so many challenges are open that no other
+    /// is.
     fn opened(
         &self,
         app: &App,
@@ -129,21 +166,58 @@ impl Attempt {
         let (challenge, offers, event) = match next {
             Next::Done(acr) => {
                 let (update, others) = self.remember(user, source)?;
-                let (event, answer) = (event.with("acr", acr_name(acr)), self.token(app, call, (user, keyring), acr));
-                return Ok(Ok(Opened { update, others, event, answer }));
+                let (event, answer) = (
+                    event.with("acr", acr_name(acr)),
+                    self.token(app, call, (user, keyring), acr),
+                );
+                return Ok(Ok(Opened {
+                    update,
+                    others,
+                    event,
+                    answer,
+                }));
             }
             Next::NoUsableFactor => {
                 let event = event.failed().with("reason", "no-usable-factor");
                 let answer = Err(Problem::new(Slug::NoUsableFactor));
-                return Ok(Ok(Opened { update: user.touch(), others: Vec::new(), event, answer }));
+                return Ok(Ok(Opened {
+                    update: user.touch(),
+                    others: Vec::new(),
+                    event,
+                    answer,
+                }));
             }
-            Next::SecondFactor(offers) => (self.challenge(), offers, event.with("next", "second-factor")),
-            Next::Enrolment(offers) => (self.challenge().to_enrol(), offers, event.with("next", "enrolment")),
+            Next::SecondFactor(offers) => (
+                self.challenge(),
+                offers,
+                event.with("next", "second-factor"),
+            ),
+            Next::Enrolment(offers) => (
+                self.challenge().to_enrol(),
+                offers,
+                event.with("next", "enrolment"),
+            ),
         };
         let enrols = challenge.enrols;
-        Ok(opening::open(user, challenge, offers, source, (keyring, &app.entropy, self.now)).map(|(update, owed)| {
-            let answer = if enrols { Answer::EnrolmentRequired(owed) } else { Answer::SecondFactorRequired(owed) };
-            Opened { update, others: Vec::new(), event, answer: Ok(answer) }
+        Ok(opening::open(
+            user,
+            challenge,
+            offers,
+            source,
+            (keyring, &app.entropy, self.now),
+        )
+        .map(|(update, owed)| {
+            let answer = if enrols {
+                Answer::EnrolmentRequired(owed)
+            } else {
+                Answer::SecondFactorRequired(owed)
+            };
+            Opened {
+                update,
+                others: Vec::new(),
+                event,
+                answer: Ok(answer),
+            }
         }))
     }
 
@@ -158,12 +232,21 @@ impl Attempt {
         Ok((update, others))
     }
 
-    /// The writes of what was right and opens nothing. Of a token there are none: it is not used up. A password is none of the wrong ones,
-    /// if it is still the user's: the head of the chain says so, as in every acceptance. That it ended others is told; where there were
-    /// none nothing is, so that nobody who knows the password fills the chain.
+    /// The writes of what was right and opens nothing. Of a token there are none: it is not used
+    /// up. A password is none of the wrong ones, if it is still the user's: the head of the chain
+    /// says so, as in every acceptance. That it ended others is told; where there were none nothing
+    /// is, so that nobody who knows the password fills the chain.
     fn unopened(&self, user: &User) -> Result<Vec<Write>, Failure> {
-        let First::Password(Password { failures, refused, .. }) = &self.first else { return Ok(Vec::new()) };
-        let event = self.event(user.id).failed().with("reason", "too-many-challenges");
+        let First::Password(Password {
+            failures, refused, ..
+        }) = &self.first
+        else {
+            return Ok(Vec::new());
+        };
+        let event = self
+            .event(user.id)
+            .failed()
+            .with("reason", "too-many-challenges");
         let event = (*failures > 1).then_some(event);
         let (update, told) = user.tell_refused(user.touch(), refused, self.now)?;
         let mut writes = user.change(update, told.into_iter().chain(event), self.now)?;
@@ -171,47 +254,74 @@ impl Attempt {
         Ok(writes)
     }
 
-    /// The writes of what was right, whatever it opens: it was no wrong password. Of a token there are none: it is not used up.
+    /// The writes of what was right, whatever it opens: it was no wrong password. Of a token there
+    /// are none: it is not used up.
     fn cleared(&self) -> Vec<Write> {
         match &self.first {
-            First::Password(Password { tried, of_strangers, .. }) => tried.end(*of_strangers),
+            First::Password(Password {
+                tried,
+                of_strangers,
+                ..
+            }) => tried.end(*of_strangers),
             First::IdToken { .. } => Vec::new(),
         }
     }
 
-    /// Whether the token was used before. A second use is not let in, whatever else stood in its way.
+    /// Whether the token was used before. A second use is not let in, whatever else stood in its
+    /// way.
     fn is_used_up(&self, failure: &Failure) -> bool {
         matches!(self.first, First::IdToken { .. }) && failure.stood_at(USED).is_some()
     }
 
     fn challenge(&self) -> Challenge {
         let first = match &self.first {
-            First::IdToken { identity: Some(identity), .. } => challenge::First::IdToken { issuer: identity.issuer.clone() },
+            First::IdToken {
+                identity: Some(identity),
+                ..
+            } => challenge::First::IdToken {
+                issuer: identity.issuer.clone(),
+            },
             First::Password(_) | First::IdToken { .. } => challenge::First::Password,
         };
         Challenge::after(first, self.now)
     }
 
-    /// Adds that the user's subject is one of this issuer from now on, where it was given before the account had one.
+    /// Adds that the user's subject is one of this issuer from now on, where it was given before
+    /// the account had one.
     fn bind(&self, user: &User, update: Write) -> Write {
         match self.binds(user) {
-            Some(issuer) => update.and(", #sso_issuer = :issuer").value("issuer", issuer),
+            Some(issuer) => update
+                .and(", #sso_issuer = :issuer")
+                .value("issuer", issuer),
             None => update,
         }
     }
 
-    /// The issuer that the user's subject is to be bound to, if it is not: another sign-in may have been faster.
+    /// The issuer that the user's subject is to be bound to, if it is not: another sign-in may have
+    /// been faster.
     fn binds(&self, user: &User) -> Option<&str> {
         match &self.first {
-            First::IdToken { identity: Some(identity), unbound: true } if user.sso_issuer.is_none() => Some(&identity.issuer),
+            First::IdToken {
+                identity: Some(identity),
+                unbound: true,
+            } if user.sso_issuer.is_none() => Some(&identity.issuer),
             First::IdToken { .. } | First::Password(_) => None,
         }
     }
 
-    fn token(&self, app: &App, call: &Call, (user, keyring): (&User, &Keyring), acr: Acr) -> Result<Answer, Problem> {
+    fn token(
+        &self,
+        app: &App,
+        call: &Call,
+        (user, keyring): (&User, &Keyring),
+        acr: Acr,
+    ) -> Result<Answer, Problem> {
         let subject = access_token::Subject::of(user);
         let proof = match &self.first {
-            First::IdToken { identity: Some(identity), .. } => Proof::id_token(acr, identity.auth_time),
+            First::IdToken {
+                identity: Some(identity),
+                ..
+            } => Proof::id_token(acr, identity.auth_time),
             First::IdToken { .. } | First::Password(_) => Proof::password(acr, self.now),
         };
         let issuer = call.base_url(app.config.base_url.as_deref());
@@ -221,14 +331,26 @@ impl Attempt {
 
     /// Writes down a try that lets nobody in: the same writes, whoever it was.
     async fn reject(self, app: &App, reason: &'static str) -> Result<Problem, Failure> {
-        let failed = self.event(self.subject.id()).failed().with("reason", reason);
+        let failed = self
+            .event(self.subject.id())
+            .failed()
+            .with("reason", reason);
         let lockout = match &self.first {
-            First::Password(Password { tried, failures, .. }) => lockout(*failures, tried.origin, self.source),
+            First::Password(Password {
+                tried, failures, ..
+            }) => lockout(*failures, tried.origin, self.source),
             First::IdToken { .. } => None,
         };
         let events = std::iter::once(failed).chain(lockout).collect();
-        let rejection = Rejection { account: self.account, subject: self.subject, source: self.source, now: self.now };
-        rejection.judged(app, events, Problem::new(Slug::InvalidCredentials)).await
+        let rejection = Rejection {
+            account: self.account,
+            subject: self.subject,
+            source: self.source,
+            now: self.now,
+        };
+        rejection
+            .judged(app, events, Problem::new(Slug::InvalidCredentials))
+            .await
     }
 
     /// Why nobody is let in. A token's own fault is told before that it names nobody.
@@ -245,23 +367,37 @@ impl Attempt {
             First::Password(_) => "password",
             First::IdToken { .. } => "sso",
         };
-        Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", method)
+        Event::new(Action::SignIn, Actor::User(user))
+            .from(self.source)
+            .with("method", method)
     }
 }
 
 /// Whether this user is who a token names: the subject is still theirs, and of no other issuer.
 fn is_named(user: &User, identity: &Identity) -> bool {
-    let issuer = user.sso_issuer.as_ref().is_none_or(|issuer| *issuer == identity.issuer);
+    let issuer = user
+        .sso_issuer
+        .as_ref()
+        .is_none_or(|issuer| *issuer == identity.issuer);
     issuer && user.sso_subject.as_ref() == Some(&identity.subject)
 }
 
 /// The writes that bind a subject to its issuer, where it is not.
 fn bound(user: &User, issuer: Option<&str>, subject: &str) -> Result<Vec<Write>, Failure> {
-    let Some(issuer) = issuer else { return Ok(Vec::new()) };
-    let stored = sso::Subject { user: user.id, group: user.group.clone() };
-    let unbound =
-        Write::delete(sso::Subject::key(user.account, None, subject)).when("#user = :user").value("user", user.id.to_string());
-    Ok(vec![stored.claim(user.account, Some(issuer), subject)?, unbound])
+    let Some(issuer) = issuer else {
+        return Ok(Vec::new());
+    };
+    let stored = sso::Subject {
+        user: user.id,
+        group: user.group.clone(),
+    };
+    let unbound = Write::delete(sso::Subject::key(user.account, None, subject))
+        .when("#user = :user")
+        .value("user", user.id.to_string());
+    Ok(vec![
+        stored.claim(user.account, Some(issuer), subject)?,
+        unbound,
+    ])
 }
 
 fn acr_name(acr: Acr) -> &'static str {

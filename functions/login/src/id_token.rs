@@ -1,4 +1,5 @@
-//! A try at an ID token, from the first read to the proof. Nothing is counted beforehand: a signature cannot be guessed.
+//! A try at an ID token, from the first read to the proof. Nothing is counted beforehand: a
+//! signature cannot be guessed.
 
 use shared::account::{Account, Foreseen, Settings};
 use shared::kernel::clock::Timestamp;
@@ -34,26 +35,43 @@ impl Attempt {
         let app = &state.app;
         let now = call.arrived_at;
         let said = Said::read(token.expose());
-        let mut wanted = vec![keys::account(account_id), keys::source_failures(&source_key(call.source))];
+        let mut wanted = vec![
+            keys::account(account_id),
+            keys::source_failures(&source_key(call.source)),
+        ];
         if let Some(said) = &said {
-            wanted.push(sso::Subject::key(account_id, Some(said.issuer()), said.subject()));
+            wanted.push(sso::Subject::key(
+                account_id,
+                Some(said.issuer()),
+                said.subject(),
+            ));
             wanted.push(sso::Subject::key(account_id, None, said.subject()));
         }
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let account: Option<Account> = items.next().flatten().map(read).transpose()?;
-        let issuer = account.as_ref().map(Account::settings).transpose()?.unwrap_or_default();
+        let issuer = account
+            .as_ref()
+            .map(Account::settings)
+            .transpose()?
+            .unwrap_or_default();
         call.allow_origins(&issuer.origins);
         refuse_source(items.next().flatten().as_ref(), now)?;
         let bound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
         let unbound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
 
         let proved = prove(state, token, said.clone(), &issuer, nonce, now).await;
-        let proved =
-            proved.map_err(|KeysUnavailable| Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into()))?;
+        let proved = proved.map_err(|KeysUnavailable| {
+            Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into())
+        })?;
         // Only what the issuer has signed names somebody: anybody writes tokens.
-        let is_signed = proved.as_ref().map_or_else(|denied| denied.is_signed, |_| true);
+        let is_signed = proved
+            .as_ref()
+            .map_or_else(|denied| denied.is_signed, |_| true);
         let named = said.filter(|_| is_signed && account.is_some());
-        let id = named.as_ref().map_or_else(|| unproved(account_id, call), |said| unknown(account_id, said));
+        let id = named.as_ref().map_or_else(
+            || unproved(account_id, call),
+            |said| unknown(account_id, said),
+        );
         let owner = named.and_then(|_| owner(bound, unbound));
 
         let (id, group) = match &owner {
@@ -67,7 +85,13 @@ impl Attempt {
         let subject = subject.unwrap_or_else(|| Subject::unheard_of(unproved(account_id, call)));
         let settings = match &account {
             Some(account) => {
-                account.settings_in(subject.group(), Foreseen::new(group, items.next().flatten()), &app.table).await?
+                account
+                    .settings_in(
+                        subject.group(),
+                        Foreseen::new(group, items.next().flatten()),
+                        &app.table,
+                    )
+                    .await?
             }
             None => Settings::default(),
         };
@@ -75,8 +99,22 @@ impl Attempt {
             Ok(_) => Verdict::Right,
             Err(denied) => Verdict::Wrong(denied.reason.reason()),
         };
-        let first = First::IdToken { identity: proved.ok(), unbound: owner.is_some_and(|owner| owner.unbound) };
-        Ok((Self { account: account_id, settings, subject, source: call.source, now, step_up, first }, verdict))
+        let first = First::IdToken {
+            identity: proved.ok(),
+            unbound: owner.is_some_and(|owner| owner.unbound),
+        };
+        Ok((
+            Self {
+                account: account_id,
+                settings,
+                subject,
+                source: call.source,
+                now,
+                step_up,
+                first,
+            },
+            verdict,
+        ))
     }
 }
 
@@ -91,14 +129,24 @@ async fn prove(
     match (said, &settings.sso) {
         (_, None) => Ok(Err(Refused::NotConfigured.into())),
         (None, Some(_)) => Ok(Err(Refused::Malformed.into())),
-        (Some(said), Some(sso)) => sso::verify(token.expose(), said, sso, nonce, &state.issuers, now).await,
+        (Some(said), Some(sso)) => {
+            sso::verify(token.expose(), said, sso, nonce, &state.issuers, now).await
+        }
     }
 }
 
 /// A subject that is bound to the issuer comes before one that was given when the account had none.
 fn owner(bound: Option<sso::Subject>, unbound: Option<sso::Subject>) -> Option<Owner> {
-    let first = bound.map(|subject| Owner { subject, unbound: false });
-    first.or_else(|| unbound.map(|subject| Owner { subject, unbound: true }))
+    let first = bound.map(|subject| Owner {
+        subject,
+        unbound: false,
+    });
+    first.or_else(|| {
+        unbound.map(|subject| Owner {
+            subject,
+            unbound: true,
+        })
+    })
 }
 
 /// Under which the tries of a subject that nobody has are kept.

@@ -9,7 +9,10 @@ use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    if call.route.is_none_or(|route| route.operation != Operation::GetMe) {
+    if call
+        .route
+        .is_none_or(|route| route.operation != Operation::GetMe)
+    {
         return Err(Problem::new(Slug::NotFound));
     }
     let now = call.arrived_at;

@@ -1,14 +1,19 @@
-//! `POST /v1/password/forgotten`: mails a link to whoever has the username, if that is anybody who can be reached.
+//! `POST /v1/password/forgotten`: mails a link to whoever has the username, if that is anybody who
+//! can be reached.
 //!
-//! Whom a link does not lead on, for want of a factor that may follow it, is mailed whom to ask instead.
+//! Whom a link does not lead on, for want of a factor that may follow it, is mailed whom to ask
+//! instead.
 //!
-//! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and it comes when [`FLOOR`] is over:
-//! not when a mail was sent, which takes longer than sending none. A refusal because of the name comes then as well, since what led to it
-//! takes longer for a name that somebody has. Where too little of it is left, the mail is not begun: it is owed, and
-//! the clean-up sends it. One that was begun is never broken off: it would be claimed by nobody who is at it, or go twice.
+//! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and
+//! it comes when [`FLOOR`] is over: not when a mail was sent, which takes longer than sending none.
+//! A refusal because of the name comes then as well, since what led to it takes longer for a name
+//! that somebody has. Where too little of it is left, the mail is not begun: it is owed, and the
+//! clean-up sends it. One that was begun is never broken off: it would be claimed by nobody who is
+//! at it, or go twice.
 //!
-//! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for everybody, in the transaction that counts
-//! the request, so that it tells of nobody more than the answer does; the key is one of those of the source address.
+//! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for
+//! everybody, in the transaction that counts the request, so that it tells of nobody more than the
+//! answer does; the key is one of those of the source address.
 
 mod case;
 
@@ -27,7 +32,8 @@ use utoipa::ToSchema;
 use crate::State;
 use case::{Case, Known, Limits};
 
-/// How long everybody waits for the answer: as long as a mail takes on a cold start, in nearly every case.
+/// How long everybody waits for the answer: as long as a mail takes on a cold start, in nearly
+/// every case.
 const FLOOR: Duration = Duration::from_secs(2);
 /// How much of it has to be left for a mail to be begun.
 const SENDING: Duration = Duration::from_millis(700);
@@ -57,7 +63,9 @@ pub struct Response {
 
 impl Response {
     const fn of_everybody() -> Self {
-        Self { expires_in: link::PASSWORD_LIFETIME.as_secs() }
+        Self {
+            expires_in: link::PASSWORD_LIFETIME.as_secs(),
+        }
     }
 }
 
@@ -74,15 +82,29 @@ enum Done {
 pub async fn handle(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
     let username = &request.username;
-    if username.is_empty() || username.len() > USERNAME_MAX || username.chars().any(char::is_control) {
-        return Err(Problem::invalid_field("/username", "must have 1 to 256 characters, none of them a control character"));
+    if username.is_empty()
+        || username.len() > USERNAME_MAX
+        || username.chars().any(char::is_control)
+    {
+        return Err(Problem::invalid_field(
+            "/username",
+            "must have 1 to 256 characters, none of them a control character",
+        ));
     }
-    #[expect(clippy::disallowed_methods, reason = "how long somebody waits, and not what time it is")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long somebody waits, and not what time it is"
+    )]
     let began = Instant::now();
     let answer = match owe(state, call, &request).await? {
         Done::Before(reply) => return Ok(reply),
         Done::Now(mail) => {
-            owed::deliver_all(&state.app, &state.courier, mail.filter(|_| may_send(began.elapsed()))).await;
+            owed::deliver_all(
+                &state.app,
+                &state.courier,
+                mail.filter(|_| may_send(began.elapsed())),
+            )
+            .await;
             Ok(Reply::json(202, &Response::of_everybody()))
         }
         Done::Full(problem) => Err(problem),
@@ -96,15 +118,24 @@ fn may_send(elapsed: Duration) -> bool {
     elapsed + SENDING <= FLOOR
 }
 
-/// When the answer comes: with the floor, or, where the sending took longer all the same, with the next whole second.
+/// When the answer comes: with the floor, or, where the sending took longer all the same, with the
+/// next whole second.
 fn answered_after(elapsed: Duration) -> Duration {
-    if elapsed <= FLOOR { FLOOR } else { Duration::from_secs(elapsed.as_secs() + 1) }
+    if elapsed <= FLOOR {
+        FLOOR
+    } else {
+        Duration::from_secs(elapsed.as_secs() + 1)
+    }
 }
 
-/// Counts the request, tells of it in the audit, and owes a mail where there is somebody to get one; answers where that stands.
+/// Counts the request, tells of it in the audit, and owes a mail where there is somebody to get
+/// one; answers where that stands.
 async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
     let app = &state.app;
-    let key = IdempotencyKey::of(call, &format!("{}\n{}", request.account, source_key(call.source)))?;
+    let key = IdempotencyKey::of(
+        call,
+        &format!("{}\n{}", request.account, source_key(call.source)),
+    )?;
     let mut patience = Patience::default();
     let mut limits = Limits::default();
     loop {
@@ -119,16 +150,20 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
         };
         let (mail, mut writes) = case.plan(state, call, &limits).await?;
         if let Some(key) = &key {
-            writes.push(key.keep(&serde_json::to_string(&Response::of_everybody()).unwrap_or_default(), case.now)?);
+            writes.push(key.keep(
+                &serde_json::to_string(&Response::of_everybody()).unwrap_or_default(),
+                case.now,
+            )?);
         }
         let failure = match app.table.transact(writes).await {
             Ok(()) => return Ok(Done::Now(mail)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(failure) => failure,
         };
-        // The last write is the record's: where it stood in the way, the same request was faster, and its count is no refusal of this.
-        let same =
-            key.is_some() && matches!(&failure, Failure::Condition(reasons) if reasons.last().is_some_and(Option::is_some));
+        // The last write is the record's: where it stood in the way, the same request was faster,
+        // and its count is no refusal of this.
+        let same = key.is_some()
+            && matches!(&failure, Failure::Condition(reasons) if reasons.last().is_some_and(Option::is_some));
         if !same {
             limits = match case.limits(&failure, &limits) {
                 Ok(limits) => limits,
@@ -154,7 +189,11 @@ mod tests {
             (2001, false, 3000),
             (6200, false, 7000),
         ] {
-            assert_eq!((may_send(millis(elapsed)), answered_after(millis(elapsed))), (begun, millis(answered)), "{elapsed}");
+            assert_eq!(
+                (may_send(millis(elapsed)), answered_after(millis(elapsed))),
+                (begun, millis(answered)),
+                "{elapsed}"
+            );
         }
     }
 }

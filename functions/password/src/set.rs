@@ -1,5 +1,5 @@
-//! `POST /v1/password`: a new password, with the challenge that a link after a forgotten one has opened, once its second factor is
-//! proved.
+//! `POST /v1/password`: a new password, with the challenge that a link after a forgotten one has
+//! opened, once its second factor is proved.
 
 use std::collections::BTreeMap;
 
@@ -27,19 +27,21 @@ pub struct Request {
     /// The challenge that the second factor was proved with.
     #[schema(value_type = String)]
     pub challenge: Secret<String>,
-    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not one of those that are used most, nor
-    /// the username or the organisation's name.
+    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not
+    /// one of those that are used most, nor the username or the organisation's name.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 256)]
     pub password: Secret<String>,
 }
 
 pub async fn handle(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
-    let new = fields::password(&request.password).map_err(|why| Problem::invalid_field("/password", why))?;
+    let new = fields::password(&request.password)
+        .map_err(|why| Problem::invalid_field("/password", why))?;
     let app = &state.app;
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
-    let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+    let ticket = Ticket::read(request.challenge.expose(), &keyring)
+        .map_err(|refusal| refusal.problem(now))?;
     let (mut user, mut account) = find(state, call, &ticket, now).await?;
     // Before the hash, which costs: whoever may not set one is told so at once.
     let _ = grant(&user, &ticket, now)?;
@@ -50,7 +52,10 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     loop {
         let challenge = grant(&user, &ticket, now)?;
         let mut writes = writes(&user, &ticket, challenge, &hash, call, now)?;
-        let locale = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale;
+        let locale = account
+            .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+            .await?
+            .locale;
         let notice = notice::Change {
             before: &user,
             after: &user,
@@ -74,11 +79,23 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
 /// Whether the user, as it was read, may have the password.
 fn may_have(user: &User, account: &Account, password: &Secret<String>) -> Result<(), Problem> {
     let rules = NewPassword::of(&user.username, user.kind, account, &account.settings()?);
-    rules.check(password).map_err(|why| Problem::invalid_field("/password", why))
+    rules
+        .check(password)
+        .map_err(|why| Problem::invalid_field("/password", why))
 }
 
-async fn find(state: &State, call: &Call, ticket: &Ticket, now: Timestamp) -> Result<(User, Account), Problem> {
-    let mut items = state.app.table.get_all(vec![keys::user(ticket.user), keys::account(ticket.account)]).await?.into_iter();
+async fn find(
+    state: &State,
+    call: &Call,
+    ticket: &Ticket,
+    now: Timestamp,
+) -> Result<(User, Account), Problem> {
+    let mut items = state
+        .app
+        .table
+        .get_all(vec![keys::user(ticket.user), keys::account(ticket.account)])
+        .await?
+        .into_iter();
     let (Some(user), Some(account)) = (items.next().flatten(), items.next().flatten()) else {
         return Err(Refusal::Unknown.problem(now));
     };
@@ -89,17 +106,23 @@ async fn find(state: &State, call: &Call, ticket: &Ticket, now: Timestamp) -> Re
 
 /// The challenge, if a new password may be set with it now.
 fn grant<'a>(user: &'a User, ticket: &Ticket, now: Timestamp) -> Result<&'a Challenge, Problem> {
-    let challenge = user.challenges.get(&ticket.name).filter(|_| !user.disabled).ok_or_else(|| Refusal::Expired.problem(now))?;
+    let challenge = user
+        .challenges
+        .get(&ticket.name)
+        .filter(|_| !user.disabled)
+        .ok_or_else(|| Refusal::Expired.problem(now))?;
     match (challenge.password_until, challenge.used_at) {
         (Some(until), _) if until > now => Ok(challenge),
         (Some(_), _) => Err(Refusal::Expired.problem(now)),
         (None, Some(_)) => Err(Refusal::Used.problem(now)),
         (None, None) if challenge.expires_at <= now => Err(Refusal::Expired.problem(now)),
-        (None, None) => Err(Problem::new(Slug::Forbidden).detail("The second factor of this challenge has not been proved yet.")),
+        (None, None) => Err(Problem::new(Slug::Forbidden)
+            .detail("The second factor of this challenge has not been proved yet.")),
     }
 }
 
-/// The writes: the password, the end of everything that was begun with the old one, and of the wrong ones in a row.
+/// The writes: the password, the end of everything that was begun with the old one, and of the
+/// wrong ones in a row.
 fn writes(
     user: &User,
     ticket: &Ticket,
@@ -109,13 +132,24 @@ fn writes(
     now: Timestamp,
 ) -> Result<Vec<Write>, Problem> {
     // The others of its link are kept with it: they lead nowhere, and are told why.
-    let of_its_link =
-        |other: &&Challenge| other.first.link().map(|link| &link.name) == challenge.first.link().map(|link| &link.name);
-    let kept = user.challenges.iter().filter(|(_, other)| of_its_link(other));
-    let spent = |other: &Challenge| Challenge { password_until: None, ..other.clone() };
-    let kept: BTreeMap<&str, Challenge> = kept.map(|(name, other)| (name.as_str(), spent(other))).collect();
+    let of_its_link = |other: &&Challenge| {
+        other.first.link().map(|link| &link.name) == challenge.first.link().map(|link| &link.name)
+    };
+    let kept = user
+        .challenges
+        .iter()
+        .filter(|(_, other)| of_its_link(other));
+    let spent = |other: &Challenge| Challenge {
+        password_until: None,
+        ..other.clone()
+    };
+    let kept: BTreeMap<&str, Challenge> = kept
+        .map(|(name, other)| (name.as_str(), spent(other)))
+        .collect();
     let update =
-        user.end_tokens(user.touch().and(", #challenges = :kept, #version = :version, #password_version = :password_version"));
+        user.end_tokens(user.touch().and(
+            ", #challenges = :kept, #version = :version, #password_version = :password_version",
+        ));
     let update = link::end_all(update)
         .when("#challenges.#c.#password_until > :now AND #disabled = :no")
         .name("c", ticket.name.as_str())
@@ -124,7 +158,9 @@ fn writes(
         .value("password_version", user.password_version + 1)
         .value("now", now)
         .value("no", false);
-    let event = Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).with("reason", "forgotten");
+    let event = Event::new(Action::PasswordChanged, Actor::User(user.id))
+        .from(call.source)
+        .with("reason", "forgotten");
     let mut writes = user.change(update, [event], now)?;
     let name = Write::update(
         keys::name(user.account, &user.username),

@@ -1,4 +1,5 @@
-//! `POST /v1/quota/topups`: the operator enters what an account has bought. Once per `Idempotency-Key`, for ever.
+//! `POST /v1/quota/topups`: the operator enters what an account has bought. Once per
+//! `Idempotency-Key`, for ever.
 
 mod record;
 mod request;
@@ -45,7 +46,10 @@ pub struct Response {
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    if call.route.is_none_or(|route| route.operation != Operation::TopUpQuota) {
+    if call
+        .route
+        .is_none_or(|route| route.operation != Operation::TopUpQuota)
+    {
         return Err(Problem::new(Slug::NotFound));
     }
     let actor = api_key::operator(&app, &call).await?;
@@ -64,11 +68,20 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
     let mut patience = Patience::default();
     let mut tried = 0;
     loop {
-        let mut items = app.table.get_all(vec![named.clone(), keys::account(request.account)]).await?.into_iter();
+        let mut items = app
+            .table
+            .get_all(vec![named.clone(), keys::account(request.account)])
+            .await?
+            .into_iter();
         if let Some(item) = items.next().flatten() {
             return read::<Record>(item)?.answer_again(request, &call.request_id);
         }
-        let account: Account = read(items.next().flatten().ok_or_else(|| Problem::new(Slug::NotFound))?)?;
+        let account: Account = read(
+            items
+                .next()
+                .flatten()
+                .ok_or_else(|| Problem::new(Slug::NotFound))?,
+        )?;
         let watch = Watch::of(&account, &account.settings()?);
         let (seen, notice) = seen(app, &account).await?;
         let (onto, shards) = place(&account, request.transactions.count(), tried);
@@ -82,8 +95,15 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         };
         let Plan { mut writes, .. } = plan::topup(&purchase, onto, &seen, notice)?;
         let answer = request.answer(id, &seen);
-        writes.push(Write::create(named.clone(), &Record::new(&answer, &call.request_id, now))?);
-        writes.extend(account.change(sharded(&account, shards), event(request, id, actor, call), now)?);
+        writes.push(Write::create(
+            named.clone(),
+            &Record::new(&answer, &call.request_id, now),
+        )?);
+        writes.extend(account.change(
+            sharded(&account, shards),
+            event(request, id, actor, call),
+            now,
+        )?);
         let written = app.table.transact(writes).await;
         if patience.settled(written, &app.entropy).await? {
             return Ok(Reply::created(&answer));
@@ -92,8 +112,9 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
     }
 }
 
-/// Where so many go, and how many shards the account has with them: who buys enough gets all in this very transaction, so that nothing is
-/// to be set up for a busy account. Where somebody is always at one of the shards, one of them is to be had: then there become no more.
+/// Where so many go, and how many shards the account has with them: who buys enough gets all in
+/// this very transaction, so that nothing is to be set up for a busy account. Where somebody is
+/// always at one of the shards, one of them is to be had: then there become no more.
 fn place(account: &Account, transactions: u32, tried: u32) -> (Onto, Shards) {
     let stands = account.quota_shards;
     if tried >= EVENLY {
@@ -103,24 +124,40 @@ fn place(account: &Account, transactions: u32, tried: u32) -> (Onto, Shards) {
     (Onto::All(shards), shards)
 }
 
-/// The change of the account that goes with it. Its chain makes sure that it is still as it was read.
+/// The change of the account that goes with it. Its chain makes sure that it is still as it was
+/// read.
 fn sharded(account: &Account, shards: Shards) -> Write {
     if shards == account.quota_shards {
         return account.touch();
     }
-    account.touch().and(", #quota_shards = :shards").value("shards", u32::from(shards.count()))
+    account
+        .touch()
+        .and(", #quota_shards = :shards")
+        .value("shards", u32::from(shards.count()))
 }
 
-/// What stands on the shards and what was told of it, each at a moment of its own: no sending stands in the way of that.
+/// What stands on the shards and what was told of it, each at a moment of its own: no sending
+/// stands in the way of that.
 async fn seen(app: &App, account: &Account) -> Result<(Glimpse, Notice), Failure> {
-    let wanted = std::iter::once(keys::balance_notice(account.id)).chain(Glimpse::keys(account)).collect();
+    let wanted = std::iter::once(keys::balance_notice(account.id))
+        .chain(Glimpse::keys(account))
+        .collect();
     let mut items = app.table.get_all(wanted).await?.into_iter();
-    let notice = items.next().flatten().map(read).transpose()?.unwrap_or_default();
+    let notice = items
+        .next()
+        .flatten()
+        .map(read)
+        .transpose()?
+        .unwrap_or_default();
     Ok((Glimpse::of(items)?, notice))
 }
 
 fn event(request: &Request, id: TopupId, actor: Actor, call: &Call) -> Event {
     let event = Event::new(Action::QuotaToppedUp, actor).from(call.source);
-    let event = event.with("topup", id.to_string()).with("transactions", request.transactions.count());
-    request.reference.iter().fold(event, |event, reference| event.with("reference", reference.as_str()))
+    let event = event
+        .with("topup", id.to_string())
+        .with("transactions", request.transactions.count());
+    request.reference.iter().fold(event, |event, reference| {
+        event.with("reference", reference.as_str())
+    })
 }

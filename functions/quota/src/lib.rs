@@ -1,4 +1,5 @@
-//! `GET /v1/quota` and `GET /v1/quota/entries`: what is left of an account's prepaid transactions, and what became of them.
+//! `GET /v1/quota` and `GET /v1/quota/entries`: what is left of an account's prepaid transactions,
+//! and what became of them.
 
 mod entries;
 mod overview;

@@ -9,7 +9,12 @@ pub(crate) fn handle(call: &Call, account: &Account, settings: &Settings) -> Out
     let reply = match call.query("effective") {
         None | Some("false") => Reply::ok(settings),
         Some("true") => Reply::ok(&account.overrides.effective()?),
-        Some(_) => return Err(Problem::invalid_parameter("effective", "must be true or false")),
+        Some(_) => {
+            return Err(Problem::invalid_parameter(
+                "effective",
+                "must be true or false",
+            ));
+        }
     };
     Ok(reply.etag(account.settings_version))
 }

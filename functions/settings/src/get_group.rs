@@ -15,7 +15,12 @@ pub(crate) async fn handle(app: &App, call: &Call, account: &Account) -> Outcome
     let reply = match call.query("effective") {
         None | Some("false") => Reply::ok(&group.overrides),
         Some("true") => Reply::ok(&account.overrides.effective_with(&group.overrides)?),
-        Some(_) => return Err(Problem::invalid_parameter("effective", "must be true or false")),
+        Some(_) => {
+            return Err(Problem::invalid_parameter(
+                "effective",
+                "must be true or false",
+            ));
+        }
     };
     Ok(reply.etag(group.version))
 }

@@ -19,7 +19,9 @@ pub use shared::account::{Effective, Explanation, Settings};
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     let caller = api_key::caller(&app, &call, Scope::SettingsWrite).await?;
     let settings = caller.account.settings()?;
     call.allow_origins(&settings.origins);

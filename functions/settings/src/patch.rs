@@ -1,4 +1,5 @@
-//! `PATCH /v1/settings`: the patch is held against every rule as a whole before anything is written.
+//! `PATCH /v1/settings`: the patch is held against every rule as a whole before anything is
+//! written.
 
 use serde::Serialize;
 use shared::account::api_key::Caller;
@@ -30,7 +31,13 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         if if_match.is_some_and(|version| version != account.settings_version) {
             return Err(Problem::new(Slug::PreconditionFailed));
         }
-        let (overrides, settings) = account.overrides.patched(&patch, Terms { plan: account.plan, local: app.config.local })?;
+        let (overrides, settings) = account.overrides.patched(
+            &patch,
+            Terms {
+                plan: account.plan,
+                local: app.config.local,
+            },
+        )?;
         let before = account.settings()?;
         let changed = changed(&account.overrides, &overrides);
         if changed.is_empty() {
@@ -39,13 +46,33 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         if before.second_factor.methods != settings.second_factor.methods {
             groups::keep_a_method(app, &account, &overrides).await?;
         }
-        let event = Event::new(Action::SettingsChanged, actor).from(call.source).with("changed", changed);
-        let written = app.table.transact(writes(&account, &overrides, &settings, event, call.arrived_at)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        let event = Event::new(Action::SettingsChanged, actor)
+            .from(call.source)
+            .with("changed", changed);
+        let written = app
+            .table
+            .transact(writes(
+                &account,
+                &overrides,
+                &settings,
+                event,
+                call.arrived_at,
+            )?)
+            .await;
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             call.allow_origins(&settings.origins);
             return Ok(Reply::ok(&settings).etag(account.settings_version + 1));
         }
-        account = read(app.table.get(keys::account(account.id)).await?.ok_or_else(|| Problem::new(Slug::NotFound))?)?;
+        account = read(
+            app.table
+                .get(keys::account(account.id))
+                .await?
+                .ok_or_else(|| Problem::new(Slug::NotFound))?,
+        )?;
     }
 }
 
@@ -56,15 +83,33 @@ fn writes(
     event: Event,
     now: Timestamp,
 ) -> Result<Vec<Write>, Failure> {
-    let update = account.touch().and(", #overrides = :overrides, #settings_version = :version");
-    let update = update.value("overrides", document(overrides)?).value("version", account.settings_version + 1);
-    let update = update.when("#settings_version = :was").value("was", account.settings_version);
+    let update = account
+        .touch()
+        .and(", #overrides = :overrides, #settings_version = :version");
+    let update = update
+        .value("overrides", document(overrides)?)
+        .value("version", account.settings_version + 1);
+    let update = update
+        .when("#settings_version = :was")
+        .value("was", account.settings_version);
     let mut writes = account.change(update, event, now)?;
     let before = account.settings()?.origins;
-    for origin in settings.origins.iter().filter(|origin| !before.contains(origin)) {
-        writes.push(Write::replace(keys::origin(origin, account.id), &Claim { account: account.id })?);
+    for origin in settings
+        .origins
+        .iter()
+        .filter(|origin| !before.contains(origin))
+    {
+        writes.push(Write::replace(
+            keys::origin(origin, account.id),
+            &Claim {
+                account: account.id,
+            },
+        )?);
     }
-    for origin in before.iter().filter(|origin| !settings.origins.contains(origin)) {
+    for origin in before
+        .iter()
+        .filter(|origin| !settings.origins.contains(origin))
+    {
         writes.push(Write::delete(keys::origin(origin, account.id)));
     }
     Ok(writes)

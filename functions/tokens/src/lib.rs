@@ -1,6 +1,8 @@
-//! `POST /v1/tokens`: the portal's back end exchanges the one-time code that its `redirect_uri` was given.
+//! `POST /v1/tokens`: the portal's back end exchanges the one-time code that its `redirect_uri` was
+//! given.
 //!
-//! Four waits: key and account; the code; its user; one transaction uses the code up. The token is made then: it is never stored.
+//! Four waits: key and account; the code; its user; one transaction uses the code up. The token is
+//! made then: it is never stored.
 
 use std::sync::Arc;
 
@@ -47,18 +49,42 @@ async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) 
     let mut patience = Patience::default();
     loop {
         let exchange: Exchange = read(app.table.get(key.clone()).await?.ok_or(Refusal::Unknown)?)?;
-        let user: Option<User> = app.table.get(keys::user(exchange.user)).await?.map(read).transpose()?;
+        let user: Option<User> = app
+            .table
+            .get(keys::user(exchange.user))
+            .await?
+            .map(read)
+            .transpose()?;
         exchange.admits(caller.account.id, user.as_ref(), now)?;
         let user = user.ok_or(Refusal::Expired)?;
-        let event = Event::new(Action::TokenRedeemed, caller.actor).from(call.source).with("link", exchange.link.to_string());
-        let mut writes = user.change(user.touch().when("#disabled = :no").value("no", false), [event], now)?;
+        let event = Event::new(Action::TokenRedeemed, caller.actor)
+            .from(call.source)
+            .with("link", exchange.link.to_string());
+        let mut writes = user.change(
+            user.touch().when("#disabled = :no").value("no", false),
+            [event],
+            now,
+        )?;
         writes.push(exchange.consume(key.clone(), now));
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             let (proof, keyring) = (exchange.proof(), app.keyrings.current(now).await);
             let issuer = call.base_url(app.config.base_url.as_deref());
-            let token = access_token::sign(&Subject::of(&user), &proof, &issuer, &keyring, &app.entropy, now)?;
-            return Ok(Reply::ok(&Answer::Authenticated(Authenticated::new(token, &proof))));
+            let token = access_token::sign(
+                &Subject::of(&user),
+                &proof,
+                &issuer,
+                &keyring,
+                &app.entropy,
+                now,
+            )?;
+            return Ok(Reply::ok(&Answer::Authenticated(Authenticated::new(
+                token, &proof,
+            ))));
         }
     }
 }

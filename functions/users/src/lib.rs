@@ -33,7 +33,9 @@ pub struct State {
 
 /// Answers a request.
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     let app = &state.app;
     let caller = api_key::caller(app, &call, Scope::UsersWrite).await?;
     call.allow_origins(&caller.account.settings()?.origins);

@@ -1,7 +1,7 @@
 //! `DELETE /v1/users/{id}/factors/totp`: an administrator's reset, for who has lost the app.
 //!
-//! The app and its recovery codes are gone, and so are the sign-ins under way and the access tokens: who signed in before may not
-//! enrol another.
+//! The app and its recovery codes are gone, and so are the sign-ins under way and the access
+//! tokens: who signed in before may not enrol another.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +20,17 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let app = &state.app;
     call.only_query(&["account"])?;
     call.no_body()?;
-    let event = Event::new(Action::FactorReset, caller.actor).from(call.source).with("method", "totp");
+    let event = Event::new(Action::FactorReset, caller.actor)
+        .from(call.source)
+        .with("method", "totp");
     let mut patience = Patience::default();
     let mut notices = Notices::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let (now, locale) = (call.arrived_at, user::locale(app, &caller.account, &user).await?);
+        let (now, locale) = (
+            call.arrived_at,
+            user::locale(app, &caller.account, &user).await?,
+        );
         let notice = notice::Change {
             before: &user,
             after: &user,
@@ -38,7 +43,11 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         writes.extend(notices.owe(&notice, now)?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }

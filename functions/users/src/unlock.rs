@@ -22,16 +22,27 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     loop {
         let mut user = user::find(app, call, caller.account.id).await?;
         let written = app.table.transact(writes(&user, event.clone(), now)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            user.factors.values_mut().for_each(|factor| *factor = factor.cleared());
+        if patience
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
+            user.factors
+                .values_mut()
+                .for_each(|factor| *factor = factor.cleared());
             return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
         }
     }
 }
 
 fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let counted = Method::ALL.into_iter().map(Method::name).filter(|name| user.factors.contains_key(*name));
-    let update = counted.fold(user.touch(), |update, name| clear(update, name, Origin::Known));
+    let counted = Method::ALL
+        .into_iter()
+        .map(Method::name)
+        .filter(|name| user.factors.contains_key(*name));
+    let update = counted.fold(user.touch(), |update, name| {
+        clear(update, name, Origin::Known)
+    });
     let mut writes = user.change(update, [event], now)?;
     writes.extend(attempts::end_all(user.account, &user.username));
     Ok(writes)

@@ -7,8 +7,9 @@ use crate::report::Report;
 use crate::world::{CASES, Way, World};
 use crate::{Fault, once};
 
-/// One request of each case through the handlers, with the meter on, and of each route that has no case. Each case has a world of its own:
-/// what others left in the table is no part of what a request costs.
+/// One request of each case through the handlers, with the meter on, and of each route that has no
+/// case. Each case has a world of its own: what others left in the table is no part of what a
+/// request costs.
 pub(crate) async fn measure(report: &mut Report) -> Result<(), Fault> {
     for case in CASES {
         let world = World::build(Bootstraps::none(), false).await?;

@@ -1,4 +1,5 @@
-//! API keys: made once, shown once, kept as a fingerprint, and good for the scopes they were made with.
+//! API keys: made once, shown once, kept as a fingerprint, and good for the scopes they were made
+//! with.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,11 @@ impl ApiKey {
         now: Timestamp,
         entropy: &Entropy,
     ) -> (Self, Secret<String>) {
-        let text = Secret::new(format!("csk_{}_{}", bare(account), secret::encode(entropy.bytes::<32>())));
+        let text = Secret::new(format!(
+            "csk_{}_{}",
+            bare(account),
+            secret::encode(entropy.bytes::<32>())
+        ));
         (Self::of(&text, Some(account), name, scopes, now), text)
     }
 
@@ -57,7 +62,13 @@ impl ApiKey {
         Secret::new(format!("cso_{}", secret::encode(entropy.bytes::<32>())))
     }
 
-    fn of(text: &Secret<String>, account: Option<AccountId>, name: String, scopes: Vec<Scope>, now: Timestamp) -> Self {
+    fn of(
+        text: &Secret<String>,
+        account: Option<AccountId>,
+        name: String,
+        scopes: Vec<Scope>,
+        now: Timestamp,
+    ) -> Self {
         let fingerprint = Fingerprint::of(text.expose().as_bytes());
         Self {
             id: KeyId::from_bytes(fingerprint.short()),
@@ -84,26 +95,53 @@ pub struct Caller {
     pub account: Account,
 }
 
-/// Lets a key through that has `scope` in the account it is used for: its own, or with `?account=` any, for the operator.
+/// Lets a key through that has `scope` in the account it is used for: its own, or with `?account=`
+/// any, for the operator.
 ///
-/// One request to DynamoDB: the key's text says whose it is, so that key and account are read together.
+/// One request to DynamoDB: the key's text says whose it is, so that key and account are read
+/// together.
 pub async fn caller(app: &App, call: &Call, scope: Scope) -> Result<Caller, Problem> {
     let presented = Presented::of(call)?;
-    let asked = call.query("account").map(|text| text.parse::<AccountId>().map_err(|_| Problem::new(Slug::NotFound))).transpose();
-    let Some(about) = asked.as_ref().map_or(None, |asked| *asked).or(presented.account) else {
+    let asked = call
+        .query("account")
+        .map(|text| {
+            text.parse::<AccountId>()
+                .map_err(|_| Problem::new(Slug::NotFound))
+        })
+        .transpose();
+    let Some(about) = asked
+        .as_ref()
+        .map_or(None, |asked| *asked)
+        .or(presented.account)
+    else {
         // An operator without `?account=`, or with one that names nothing.
         presented.authorise(app.table.get(presented.key()).await?, scope)?;
         asked?;
-        return Err(Problem::invalid_parameter("account", "is missing: the operator's key says which account it is used for"));
+        return Err(Problem::invalid_parameter(
+            "account",
+            "is missing: the operator's key says which account it is used for",
+        ));
     };
-    let mut items = app.table.get_all(vec![presented.key(), keys::account(about)]).await?.into_iter();
+    let mut items = app
+        .table
+        .get_all(vec![presented.key(), keys::account(about)])
+        .await?
+        .into_iter();
     let key = presented.authorise(items.next().flatten(), scope)?;
     asked?;
     if key.account.is_some_and(|own| own != about) {
         return Err(Problem::new(Slug::NotFound));
     }
-    let account: Account = read(items.next().flatten().ok_or_else(|| Problem::new(Slug::NotFound))?)?;
-    Ok(Caller { actor: key.actor(), account })
+    let account: Account = read(
+        items
+            .next()
+            .flatten()
+            .ok_or_else(|| Problem::new(Slug::NotFound))?,
+    )?;
+    Ok(Caller {
+        actor: key.actor(),
+        account,
+    })
 }
 
 /// Lets an operator's key through, and nothing else.
@@ -132,18 +170,29 @@ impl Presented {
     fn of(call: &Call) -> Result<Self, Problem> {
         let text = call.bearer()?;
         let text = text.expose().as_str();
-        let account =
-            text.strip_prefix("csk_").and_then(|rest| rest.split_once('_')).map(|(account, _)| format!("acc_{account}"));
-        Ok(Self { account: account.and_then(|id| id.parse().ok()), fingerprint: Fingerprint::of(text.as_bytes()) })
+        let account = text
+            .strip_prefix("csk_")
+            .and_then(|rest| rest.split_once('_'))
+            .map(|(account, _)| format!("acc_{account}"));
+        Ok(Self {
+            account: account.and_then(|id| id.parse().ok()),
+            fingerprint: Fingerprint::of(text.as_bytes()),
+        })
     }
 
     fn key(&self) -> keys::Key {
         keys::api_key(self.account, KeyId::from_bytes(self.fingerprint.short()))
     }
 
-    /// The stored key, if it is this one and has the scope. The operator's scope includes all others.
-    fn authorise(&self, item: Option<crate::store::dynamo::Item>, scope: Scope) -> Result<ApiKey, Problem> {
-        let unauthorized = || Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer".into());
+    /// The stored key, if it is this one and has the scope. The operator's scope includes all
+    /// others.
+    fn authorise(
+        &self,
+        item: Option<crate::store::dynamo::Item>,
+        scope: Scope,
+    ) -> Result<ApiKey, Problem> {
+        let unauthorized =
+            || Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer".into());
         let key: ApiKey = read(item.ok_or_else(unauthorized)?)?;
         if !self.fingerprint.is(&key.fingerprint) {
             return Err(unauthorized());

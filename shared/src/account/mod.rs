@@ -68,11 +68,19 @@ pub struct Account {
 impl Account {
     /// The settings in force for the account as a whole.
     pub fn settings(&self) -> Result<Settings, Failure> {
-        self.overrides.settings().map_err(|_| Failure::unavailable("reading an account's settings", &"they are not valid"))
+        self.overrides.settings().map_err(|_| {
+            Failure::unavailable("reading an account's settings", &"they are not valid")
+        })
     }
 
-    /// The writes that change this account and tell of it: `update` is a `SET` on the account's item.
-    pub fn change(&self, update: Write, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    /// The writes that change this account and tell of it: `update` is a `SET` on the account's
+    /// item.
+    pub fn change(
+        &self,
+        update: Write,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         let mut chain = Chain::of(self.id, self.id, &self.head);
         chain.append(event, now)?;
         let mut writes = vec![chain.advance(update.when("attribute_exists(#pk)"))];

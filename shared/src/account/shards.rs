@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::secret::Fingerprint;
 
-/// The most shards: a reservation that has to take from all of them must still fit in a transaction beside forty recipients.
+/// The most shards: a reservation that has to take from all of them must still fit in a transaction
+/// beside forty recipients.
 pub const SHARDS_MAX: u8 = 8;
-/// Who buys so many at once sells fast: at 200 sends a second they last five seconds, and one shard bears a tenth of that rate well.
+/// Who buys so many at once sells fast: at 200 sends a second they last five seconds, and one shard
+/// bears a tenth of that rate well.
 const BUSY_PURCHASE: u32 = 1_000;
 
-/// How many shards an account's balance has. It only grows: what was written on a shard stays on it.
+/// How many shards an account's balance has. It only grows: what was written on a shard stays on
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Shards(u8);
@@ -23,13 +26,21 @@ impl Default for Shards {
 impl Shards {
     /// So many, if that is 1 to [`SHARDS_MAX`].
     pub const fn new(count: u8) -> Option<Self> {
-        if 1 <= count && count <= SHARDS_MAX { Some(Self(count)) } else { None }
+        if 1 <= count && count <= SHARDS_MAX {
+            Some(Self(count))
+        } else {
+            None
+        }
     }
 
     /// How many an account of so many has once it has bought `transactions` more at once.
     #[must_use]
     pub fn after_buying(self, transactions: u32) -> Self {
-        if transactions >= BUSY_PURCHASE { Self(SHARDS_MAX) } else { self }
+        if transactions >= BUSY_PURCHASE {
+            Self(SHARDS_MAX)
+        } else {
+            self
+        }
     }
 
     /// How many.
@@ -62,14 +73,30 @@ mod tests {
             drawn[usize::from(shards.of(&format!("reserve.agr_{number}")))] += 1;
         }
         // Each is expected a thousand times with a standard deviation of thirty.
-        assert!(drawn.iter().all(|count| count.abs_diff(1_000) < 180), "{drawn:?}");
+        assert!(
+            drawn.iter().all(|count| count.abs_diff(1_000) < 180),
+            "{drawn:?}"
+        );
         assert_eq!(Shards::default().of("anything"), 0);
     }
 
     #[test]
     fn who_buys_a_thousand_at_once_has_all_shards_and_nobody_loses_any() {
-        let bought = |count, transactions| Shards::new(count).unwrap().after_buying(transactions).count();
-        assert_eq!((bought(1, 999), bought(1, 1_000), bought(3, 1), bought(8, 1_000)), (1, 8, 3, 8));
+        let bought = |count, transactions| {
+            Shards::new(count)
+                .unwrap()
+                .after_buying(transactions)
+                .count()
+        };
+        assert_eq!(
+            (
+                bought(1, 999),
+                bought(1, 1_000),
+                bought(3, 1),
+                bought(8, 1_000)
+            ),
+            (1, 8, 3, 8)
+        );
     }
 
     #[test]

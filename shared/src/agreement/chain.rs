@@ -1,4 +1,5 @@
-//! What is written of an agreement: always with its audit entry, always under the condition that nothing of it has changed.
+//! What is written of an agreement: always with its audit entry, always under the condition that
+//! nothing of it has changed.
 
 use super::{Agreement, Closure, Status};
 use crate::kernel::clock::Timestamp;
@@ -11,10 +12,12 @@ impl Agreement {
         Write::update(keys::agreement(self.id), "")
     }
 
-    /// The writes that change this agreement and tell of it: `update` is a `SET` on its item. The item's is the first of them.
+    /// The writes that change this agreement and tell of it: `update` is a `SET` on its item. The
+    /// item's is the first of them.
     ///
-    /// They are made under the condition that the agreement stands where it was read, and that its chain does: as every change of
-    /// a recipient moves the chain, that says the same of all recipients.
+    /// They are made under the condition that the agreement stands where it was read, and that its
+    /// chain does: as every change of a recipient moves the chain, that says the same of all
+    /// recipients.
     pub(super) fn change(
         &self,
         update: Write,
@@ -22,19 +25,28 @@ impl Agreement {
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
         let mut chain = Chain::of(self.account, self.id, &self.head);
-        events.into_iter().try_for_each(|event| chain.append(event, now))?;
-        let update = update.when("#status = :agreement_was").value("agreement_was", self.status.name());
+        events
+            .into_iter()
+            .try_for_each(|event| chain.append(event, now))?;
+        let update = update
+            .when("#status = :agreement_was")
+            .value("agreement_was", self.status.name());
         let mut writes = vec![chain.advance(update)];
         writes.extend(chain.writes()?);
         Ok(writes)
     }
 
     /// The writes that tell of what was decided over the agreement alone.
-    pub fn tell(&self, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    pub fn tell(
+        &self,
+        events: impl IntoIterator<Item = Event>,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         self.change(self.touch(), events, now)
     }
 
-    /// The update that ends it so. What was reserved and not consumed is to be released in the same transaction.
+    /// The update that ends it so. What was reserved and not consumed is to be released in the same
+    /// transaction.
     pub(super) fn end(&self, status: Status, closure: &Closure) -> Result<Write, Failure> {
         Ok(self
             .touch()

@@ -32,7 +32,10 @@ impl Standing {
     pub fn complete(&self, now: Timestamp) -> Result<Completion<'_>, Refusal> {
         self.agreement().open(now)?;
         self.recipient().completable()?;
-        Ok(Completion { standing: self, now })
+        Ok(Completion {
+            standing: self,
+            now,
+        })
     }
 }
 
@@ -44,11 +47,17 @@ impl Completion<'_> {
 
     /// The writes of one recipient who signs, while others are still to.
     pub fn writes(&self, event: Event) -> Result<Vec<Write>, Failure> {
-        self.standing.step_of(self.counted(self.standing.agreement().touch()), self.signed(), [event], self.now)
+        self.standing.step_of(
+            self.counted(self.standing.agreement().touch()),
+            self.signed(),
+            [event],
+            self.now,
+        )
     }
 
-    /// The writes of the last one: the agreement is completed, each recipient is owed the link to it, and what was reserved and not used
-    /// is given back. Answers with where the mails stand as well.
+    /// The writes of the last one: the agreement is completed, each recipient is owed the link to
+    /// it, and what was reserved and not used is given back. Answers with where the mails stand as
+    /// well.
     pub fn last_writes(
         &self,
         others: &[Recipient],
@@ -56,33 +65,72 @@ impl Completion<'_> {
         event: Event,
     ) -> Result<(Vec<Write>, Vec<Key>), Problem> {
         let (agreement, own) = (self.standing.agreement(), self.standing.recipient());
-        let closure = Closure { at: self.now, reason: None, recipient: None, by: None };
+        let closure = Closure {
+            at: self.now,
+            reason: None,
+            recipient: None,
+            by: None,
+        };
         let all = Event::new(Action::AgreementCompleted, Actor::System);
         let update = self.counted(agreement.end(Status::Completed, &closure)?);
-        let mut writes = self.standing.step_of(update, self.owing(own, self.signed(), invitations)?, [event, all], self.now)?;
+        let mut writes = self.standing.step_of(
+            update,
+            self.owing(own, self.signed(), invitations)?,
+            [event, all],
+            self.now,
+        )?;
         for other in others {
             writes.push(self.owing(other, other.touch(), invitations)?);
         }
         let everybody = || std::iter::once(own).chain(others);
         writes.extend(whole::release(agreement, everybody(), self.now)?);
-        Ok((writes, everybody().map(|recipient| keys::recipient(agreement.id, recipient.id)).collect()))
+        Ok((
+            writes,
+            everybody()
+                .map(|recipient| keys::recipient(agreement.id, recipient.id))
+                .collect(),
+        ))
     }
 
     /// The update of the recipient who signs.
     fn signed(&self) -> Write {
-        self.standing.update().and(", #status = :completed").value("completed", RecipientStatus::Completed.name())
+        self.standing
+            .update()
+            .and(", #status = :completed")
+            .value("completed", RecipientStatus::Completed.name())
     }
 
     /// Adds to the agreement's update that one more has signed.
     fn counted(&self, update: Write) -> Write {
-        update.and(", #completed = :count").value("count", self.standing.agreement().completed + 1)
+        update
+            .and(", #completed = :count")
+            .value("count", self.standing.agreement().completed + 1)
     }
 
     /// Adds to a recipient's update that the link to what was signed is owed.
-    fn owing(&self, recipient: &Recipient, update: Write, invitations: &Invitations<'_>) -> Result<Write, Problem> {
-        let Invitations { base, keyring, entropy } = *invitations;
-        let invited = self.standing.agreement().invite(recipient, Occasion::Signed, base, (keyring, entropy), self.now)?;
+    fn owing(
+        &self,
+        recipient: &Recipient,
+        update: Write,
+        invitations: &Invitations<'_>,
+    ) -> Result<Write, Problem> {
+        let Invitations {
+            base,
+            keyring,
+            entropy,
+        } = *invitations;
+        let invited = self.standing.agreement().invite(
+            recipient,
+            Occasion::Signed,
+            base,
+            (keyring, entropy),
+            self.now,
+        )?;
         let links = document(&recipient.links_with(invited.link.fingerprint))?;
-        Ok(owed::on(update.and(", #links = :links").value("links", links), &invited.owed, self.now)?)
+        Ok(owed::on(
+            update.and(", #links = :links").value("links", links),
+            &invited.owed,
+            self.now,
+        )?)
     }
 }

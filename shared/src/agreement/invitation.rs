@@ -1,4 +1,5 @@
-//! The links that recipients are mailed: made with the change that they are mailed for, and owed on the recipient's own item.
+//! The links that recipients are mailed: made with the change that they are mailed for, and owed on
+//! the recipient's own item.
 
 use super::{Agreement, LIFETIME, Link, Recipient, Status};
 use crate::kernel::clock::{Span, Timestamp};
@@ -39,12 +40,29 @@ impl Agreement {
         let (link, token) = Link::issue(self.account, self.id, recipient.id, entropy);
         let good_for = whole(self.expires_at.until(now));
         let pk = keys::recipient(self.id, recipient.id).pk;
-        let link_mail = SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
-        let sender = self.sender.name.clone().unwrap_or_else(|| self.sender.email.clone());
-        let invitation = Invitation { link: link_mail, title: self.title.clone(), sender };
+        let link_mail =
+            SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
+        let sender = self
+            .sender
+            .name
+            .clone()
+            .unwrap_or_else(|| self.sender.email.clone());
+        let invitation = Invitation {
+            link: link_mail,
+            title: self.title.clone(),
+            sender,
+        };
         let (message, status, until) = match occasion {
-            Occasion::Signing => (Message::AgreementLink(invitation), Status::OutForSignature, self.expires_at),
-            Occasion::Signed => (Message::AgreementSigned(invitation), Status::Completed, now.plus(LIFETIME)),
+            Occasion::Signing => (
+                Message::AgreementLink(invitation),
+                Status::OutForSignature,
+                self.expires_at,
+            ),
+            Occasion::Signed => (
+                Message::AgreementSigned(invitation),
+                Status::Completed,
+                now.plus(LIFETIME),
+            ),
         };
         let ends = (occasion == Occasion::Signing).then_some(until);
         let mail = Mail {
@@ -54,11 +72,17 @@ impl Agreement {
             locale: self.locale,
             message,
         };
-        Ok(Invited { link, owed: Owed::new(mail, now).good_until(until).only_while(status.name(), ends) })
+        Ok(Invited {
+            link,
+            owed: Owed::new(mail, now)
+                .good_until(until)
+                .only_while(status.name(), ends),
+        })
     }
 }
 
-/// A span as people are told it: whole days, or whole hours of the last, or whole minutes of the last of these.
+/// A span as people are told it: whole days, or whole hours of the last, or whole minutes of the
+/// last of these.
 fn whole(span: Span) -> Span {
     let seconds = span.as_secs();
     match (seconds / 86_400, seconds / 3_600) {
@@ -75,9 +99,19 @@ mod tests {
     #[test]
     fn nobody_is_told_that_a_link_is_good_for_longer_than_it_is() {
         let told = |seconds| whole(Span::seconds(seconds)).as_secs();
-        for (seconds, expected) in [(60, 60), (3_599, 3_540), (3_600, 3_600), (86_399, 82_800), (200_000, 172_800)] {
+        for (seconds, expected) in [
+            (60, 60),
+            (3_599, 3_540),
+            (3_600, 3_600),
+            (86_399, 82_800),
+            (200_000, 172_800),
+        ] {
             assert_eq!(told(seconds), expected, "{seconds}");
         }
-        assert_eq!(told(59), 60, "what is about to end is said to end in a minute");
+        assert_eq!(
+            told(59),
+            60,
+            "what is about to end is said to end in a minute"
+        );
     }
 }

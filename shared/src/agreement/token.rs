@@ -1,8 +1,10 @@
-//! What a recipient holds: the links that were mailed to them, and the challenge that opening one made.
+//! What a recipient holds: the links that were mailed to them, and the challenge that opening one
+//! made.
 //!
-//! Both carry the ids that address the recipient's item and 256 random bits, and only their fingerprints are kept. A challenge also
-//! carries a MAC, so that what nobody issued is told from what is over without a look at the table. A link carries none: it is good
-//! for as long as its agreement, and no key of the keyring is.
+//! Both carry the ids that address the recipient's item and 256 random bits, and only their
+//! fingerprints are kept. A challenge also carries a MAC, so that what nobody issued is told from
+//! what is over without a look at the table. A link carries none: it is good for as long as its
+//! agreement, and no key of the keyring is.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,12 @@ impl Bearer {
     /// The body of a new token.
     fn draw(self, entropy: &Entropy) -> Vec<u8> {
         let random: [u8; 32] = entropy.bytes();
-        let ids = [self.account.to_bytes(), self.agreement.to_bytes(), self.recipient.to_bytes()].concat();
+        let ids = [
+            self.account.to_bytes(),
+            self.agreement.to_bytes(),
+            self.recipient.to_bytes(),
+        ]
+        .concat();
         [&[OF_RECIPIENT][..], &ids, &random].concat()
     }
 
@@ -50,7 +57,10 @@ impl Bearer {
         if body.len() != BODY || body.first() != Some(&OF_RECIPIENT) {
             return None;
         }
-        let id = |from: usize| body.get(from..from + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        let id = |from: usize| {
+            body.get(from..from + 16)
+                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+        };
         Some(Self {
             account: AccountId::from_bytes(id(1)?),
             agreement: AgreementId::from_bytes(id(17)?),
@@ -86,10 +96,23 @@ impl Link {
         recipient: RecipientId,
         entropy: &Entropy,
     ) -> (Self, Secret<String>) {
-        let body = Bearer { account, agreement, recipient }.draw(entropy);
+        let body = Bearer {
+            account,
+            agreement,
+            recipient,
+        }
+        .draw(entropy);
         let token = format!("{LINK}{}", secret::encode(body));
         let fingerprint = Fingerprint::of(token.as_bytes()).encode();
-        (Self { account, agreement, recipient, fingerprint }, Secret::new(token))
+        (
+            Self {
+                account,
+                agreement,
+                recipient,
+                fingerprint,
+            },
+            Secret::new(token),
+        )
     }
 
     /// Whether `token` says of itself that it is a recipient's link.
@@ -99,8 +122,17 @@ impl Link {
 
     /// Whose link `token` says that it is. Whether it ever was one, [`Recipient::holds`] tells.
     pub fn read(token: &str) -> Option<Self> {
-        let Bearer { account, agreement, recipient } = Bearer::read(&secret::decode(token.strip_prefix(LINK)?)?)?;
-        Some(Self { account, agreement, recipient, fingerprint: Fingerprint::of(token.as_bytes()).encode() })
+        let Bearer {
+            account,
+            agreement,
+            recipient,
+        } = Bearer::read(&secret::decode(token.strip_prefix(LINK)?)?)?;
+        Some(Self {
+            account,
+            agreement,
+            recipient,
+            fingerprint: Fingerprint::of(token.as_bytes()).encode(),
+        })
     }
 
     /// Where it stands, if it was mailed besides those that the recipient's item names.
@@ -110,7 +142,12 @@ impl Link {
 
     /// The write that keeps it on an item of its own: there may be any number of them.
     pub fn create(&self) -> Result<Write, Failure> {
-        Write::create(self.key(), &Held { recipient: self.recipient })
+        Write::create(
+            self.key(),
+            &Held {
+                recipient: self.recipient,
+            },
+        )
     }
 
     /// Whether `item`, which was read at its key, is this link.
@@ -144,25 +181,54 @@ impl Ticket {
         now: Timestamp,
     ) -> Result<(Self, Secret<String>), KeyringError> {
         let (prefix, purpose) = CHALLENGE;
-        let body = Bearer { account, agreement, recipient }.draw(entropy);
+        let body = Bearer {
+            account,
+            agreement,
+            recipient,
+        }
+        .draw(entropy);
         let mac = keyring.mac(&[purpose, &body].concat(), now)?;
-        let token = format!("{prefix}{}.{}.{}", secret::encode(body), mac.key_id, short(&mac.digest));
+        let token = format!(
+            "{prefix}{}.{}.{}",
+            secret::encode(body),
+            mac.key_id,
+            short(&mac.digest)
+        );
         let name = Fingerprint::of(token.as_bytes()).encode();
-        Ok((Self { account, agreement, recipient, name }, Secret::new(token)))
+        Ok((
+            Self {
+                account,
+                agreement,
+                recipient,
+                name,
+            },
+            Secret::new(token),
+        ))
     }
 
     /// Whose challenge `token` is, if it is a recipient's and this service issued it.
     pub fn read(token: &str, keyring: &Keyring) -> Option<Self> {
         let (prefix, purpose) = CHALLENGE;
         let mut parts = token.strip_prefix(prefix)?.split('.');
-        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(body), Some(key_id), Some(digest), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return None;
         };
         let body = secret::decode(body)?;
-        let Bearer { account, agreement, recipient } = Bearer::read(&body)?;
+        let Bearer {
+            account,
+            agreement,
+            recipient,
+        } = Bearer::read(&body)?;
         let made = keyring.mac_by(key_id, &[purpose, &body].concat())?;
         let genuine = secret::equal(short(&made).as_bytes(), digest.as_bytes());
-        genuine.then(|| Self { account, agreement, recipient, name: Fingerprint::of(token.as_bytes()).encode() })
+        genuine.then(|| Self {
+            account,
+            agreement,
+            recipient,
+            name: Fingerprint::of(token.as_bytes()).encode(),
+        })
     }
 
     /// Where the recipient's item stands.
@@ -171,8 +237,15 @@ impl Ticket {
     }
 
     /// The challenge on its recipient's item, if it can be gone on with.
-    pub fn challenge<'a>(&self, recipient: &'a Recipient, now: Timestamp) -> Result<&'a Challenge, Refusal> {
-        let challenge = recipient.challenges.get(&self.name).ok_or(Refusal::Expired)?;
+    pub fn challenge<'a>(
+        &self,
+        recipient: &'a Recipient,
+        now: Timestamp,
+    ) -> Result<&'a Challenge, Refusal> {
+        let challenge = recipient
+            .challenges
+            .get(&self.name)
+            .ok_or(Refusal::Expired)?;
         if challenge.used_at.is_some() {
             Err(Refusal::Used)
         } else if challenge.expires_at <= now {
@@ -183,7 +256,12 @@ impl Ticket {
     }
 
     /// Whether a try may be made, or a code be sent, for `method`.
-    pub fn trial<'a>(&self, recipient: &'a Recipient, method: Method, now: Timestamp) -> Result<&'a Challenge, Refusal> {
+    pub fn trial<'a>(
+        &self,
+        recipient: &'a Recipient,
+        method: Method,
+        now: Timestamp,
+    ) -> Result<&'a Challenge, Refusal> {
         let challenge = self.challenge(recipient, now)?;
         if challenge.tries_left() == 0 {
             return Err(Refusal::TriesSpent(challenge.expires_at));
@@ -206,10 +284,14 @@ impl Ticket {
             .value("alive_at", now)
     }
 
-    /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
+    /// The write that counts a try before anything is compared: on the challenge and on the factor
+    /// at once.
     pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
         let write = Write::update(self.key(), "");
-        self.guard(crate::signin::challenge::counted(write, method, Origin::Stranger, try_id, now), now)
+        self.guard(
+            crate::signin::challenge::counted(write, method, Origin::Stranger, try_id, now),
+            now,
+        )
     }
 }
 
@@ -241,19 +323,35 @@ mod tests {
     }
 
     fn ids() -> (AccountId, AgreementId, RecipientId) {
-        (AccountId::from_bytes([1; 16]), AgreementId::from_bytes([2; 16]), RecipientId::from_bytes([3; 16]))
+        (
+            AccountId::from_bytes([1; 16]),
+            AgreementId::from_bytes([2; 16]),
+            RecipientId::from_bytes([3; 16]),
+        )
     }
 
     #[test]
     fn a_challenge_reads_back_and_a_changed_one_does_not() {
         let (ring, (account, agreement, recipient)) = (ring(), ids());
-        let (ticket, token) = Ticket::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (ticket, token) = Ticket::issue(
+            account,
+            agreement,
+            recipient,
+            &ring,
+            &Entropy::seeded(5),
+            NOW,
+        )
+        .unwrap();
         let token = token.expose();
         assert_eq!(Ticket::read(token, &ring), Some(ticket));
         for place in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-            assert_eq!(Ticket::read(&String::from_utf8(changed).unwrap(), &ring), None, "{place}");
+            assert_eq!(
+                Ticket::read(&String::from_utf8(changed).unwrap(), &ring),
+                None,
+                "{place}"
+            );
         }
     }
 
@@ -268,20 +366,45 @@ mod tests {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
             let read = Link::read(&String::from_utf8(changed).unwrap());
-            assert!(read.is_none_or(|read| read.fingerprint != link.fingerprint), "{place}");
+            assert!(
+                read.is_none_or(|read| read.fingerprint != link.fingerprint),
+                "{place}"
+            );
         }
-        assert_ne!(Link::issue(account, agreement, recipient, &Entropy::seeded(6)).0.fingerprint, link.fingerprint);
+        assert_ne!(
+            Link::issue(account, agreement, recipient, &Entropy::seeded(6))
+                .0
+                .fingerprint,
+            link.fingerprint
+        );
     }
 
     #[test]
     fn a_link_is_no_challenge_and_a_recipients_challenge_no_users() {
         let (ring, (account, agreement, recipient)) = (ring(), ids());
         let (_, link) = Link::issue(account, agreement, recipient, &Entropy::seeded(5));
-        let (ticket, challenge) = Ticket::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (ticket, challenge) = Ticket::issue(
+            account,
+            agreement,
+            recipient,
+            &ring,
+            &Entropy::seeded(5),
+            NOW,
+        )
+        .unwrap();
         assert_eq!(Ticket::read(challenge.expose(), &ring), Some(ticket));
-        assert_eq!(Ticket::read(&link.expose().replace("agl_", "chl_"), &ring), None);
-        assert_eq!(Link::read(&challenge.expose().replace("chl_", "agl_")), None);
-        assert_eq!(crate::signin::challenge::Ticket::read(challenge.expose(), &ring), Err(Refusal::Unknown));
+        assert_eq!(
+            Ticket::read(&link.expose().replace("agl_", "chl_"), &ring),
+            None
+        );
+        assert_eq!(
+            Link::read(&challenge.expose().replace("chl_", "agl_")),
+            None
+        );
+        assert_eq!(
+            crate::signin::challenge::Ticket::read(challenge.expose(), &ring),
+            Err(Refusal::Unknown)
+        );
     }
 
     proptest! {

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-/// What went wrong, by the messages of its chain of causes. Never the `Debug` form: that shows whole answers, and with them items.
+/// What went wrong, by the messages of its chain of causes. Never the `Debug` form: that shows
+/// whole answers, and with them items.
 pub fn cause(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

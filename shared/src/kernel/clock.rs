@@ -1,4 +1,5 @@
-//! The only source of time. Everything that depends on "now" is given a [`Clock`] or a [`Timestamp`].
+//! The only source of time. Everything that depends on "now" is given a [`Clock`] or a
+//! [`Timestamp`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +10,9 @@ use aws_smithy_types::date_time::Format;
 use serde::{Deserialize, Serialize};
 
 /// A moment, in milliseconds since the Unix epoch. Stored as a number, shown as RFC 3339 UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
@@ -44,7 +47,11 @@ impl Timestamp {
     /// Whole seconds from `now` until this moment, rounded up, and none once it has passed.
     pub const fn until(self, now: Self) -> Span {
         let millis = self.0 - now.0;
-        if millis <= 0 { Span(0) } else { Span((millis + 999) / 1000) }
+        if millis <= 0 {
+            Span(0)
+        } else {
+            Span((millis + 999) / 1000)
+        }
     }
 
     /// RFC 3339, UTC, to the second or the millisecond as needed.
@@ -105,7 +112,10 @@ impl Clock {
 
     /// A clock that stands at `now` until it is advanced: for tests.
     pub fn standing_at(now: Timestamp) -> Self {
-        Self { offset_millis: Arc::new(AtomicI64::new(now.as_millis())), fixed: true }
+        Self {
+            offset_millis: Arc::new(AtomicI64::new(now.as_millis())),
+            fixed: true,
+        }
     }
 
     /// The moment it is.
@@ -116,13 +126,19 @@ impl Clock {
 
     /// Moves this clock, and every clone of it, forward.
     pub fn advance(&self, span: Span) {
-        self.offset_millis.fetch_add(span.0 * 1000, Ordering::Relaxed);
+        self.offset_millis
+            .fetch_add(span.0 * 1000, Ordering::Relaxed);
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the system's clock"
+)]
 fn system_millis() -> i64 {
-    let since_epoch = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since_epoch = std::time::SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -132,8 +148,14 @@ mod tests {
 
     #[test]
     fn a_timestamp_is_shown_as_rfc_3339() {
-        assert_eq!(Timestamp::from_millis(1_700_000_000_000).to_rfc3339(), "2023-11-14T22:13:20Z");
-        assert_eq!(Timestamp::from_millis(1_700_000_000_250).to_rfc3339(), "2023-11-14T22:13:20.25Z");
+        assert_eq!(
+            Timestamp::from_millis(1_700_000_000_000).to_rfc3339(),
+            "2023-11-14T22:13:20Z"
+        );
+        assert_eq!(
+            Timestamp::from_millis(1_700_000_000_250).to_rfc3339(),
+            "2023-11-14T22:13:20.25Z"
+        );
     }
 
     #[test]

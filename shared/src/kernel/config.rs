@@ -1,4 +1,5 @@
-//! The deployment's configuration. Every field names its variable; nothing else reads the environment.
+//! The deployment's configuration. Every field names its variable; nothing else reads the
+//! environment.
 
 use std::net::IpAddr;
 
@@ -9,30 +10,37 @@ use crate::kernel::client_ip::TrustedProxies;
 pub struct Config {
     /// `TABLE_NAME`: the one table.
     pub table_name: String,
-    /// `BASE_URL`: the address of the service, where it is not the API's own: the issuer of tokens, the base of links.
+    /// `BASE_URL`: the address of the service, where it is not the API's own: the issuer of tokens,
+    /// the base of links.
     pub base_url: Option<String>,
     /// `KEYRING_SECRET_ID`: the secret that holds the keys.
     pub keyring_secret_id: Option<String>,
-    /// `SMS_COUNTRIES`: to which countries texts are sent, ISO 3166-1 alpha-2, separated by commas. `US,CA` unless set.
+    /// `SMS_COUNTRIES`: to which countries texts are sent, ISO 3166-1 alpha-2, separated by commas.
+    /// `US,CA` unless set.
     pub sms_countries: Vec<String>,
     /// `MAIL_FROM`: the sender of mails, an address that SES has verified.
     pub mail_from: Option<String>,
-    /// `SMS_SENDER_ID`: the alphanumeric sender of texts, where the destination's country knows such.
+    /// `SMS_SENDER_ID`: the alphanumeric sender of texts, where the destination's country knows
+    /// such.
     pub sms_sender_id: Option<String>,
     /// `SES_CONFIGURATION_SET`: SES's configuration set, for bounces and complaints.
     pub ses_configuration_set: Option<String>,
-    /// `TRUSTED_PROXIES`: the networks of the proxies in front of the API, CIDR, separated by commas. None unless set: then
-    /// `X-Forwarded-For` is nobody's word.
+    /// `TRUSTED_PROXIES`: the networks of the proxies in front of the API, CIDR, separated by
+    /// commas. None unless set: then `X-Forwarded-For` is nobody's word.
     pub trusted_proxies: TrustedProxies,
-    /// Whether this is the local stack, which alone may talk to private addresses and by http. No variable sets it.
+    /// Whether this is the local stack, which alone may talk to private addresses and by http. No
+    /// variable sets it.
     pub local: bool,
-    /// `PROVIDER_URL`: where the KBA provider takes requests for sessions; without one, there is no KBA.
+    /// `PROVIDER_URL`: where the KBA provider takes requests for sessions; without one, there is no
+    /// KBA.
     pub provider_url: Option<String>,
-    /// `PROVIDER_FRAME_ORIGIN`: the origin of the pages that the provider asks its questions on, where it is not that of `PROVIDER_URL`.
+    /// `PROVIDER_FRAME_ORIGIN`: the origin of the pages that the provider asks its questions on,
+    /// where it is not that of `PROVIDER_URL`.
     pub provider_frame_origin: Option<String>,
     /// `PROVIDER_API_SECRET_ID`: the secret that holds the key that the provider knows us by.
     pub provider_api_secret_id: Option<String>,
-    /// `PROVIDER_WEBHOOK_SECRET_ID`: the secret that holds the list of secrets that the provider signs its callbacks with.
+    /// `PROVIDER_WEBHOOK_SECRET_ID`: the secret that holds the list of secrets that the provider
+    /// signs its callbacks with.
     pub provider_webhook_secret_id: Option<String>,
 }
 
@@ -50,11 +58,16 @@ impl Config {
             table_name: variable("TABLE_NAME").unwrap_or_else(|| "countersign".into()),
             base_url: variable("BASE_URL"),
             keyring_secret_id: variable("KEYRING_SECRET_ID"),
-            sms_countries: countries.split(',').map(|country| country.trim().to_ascii_uppercase()).collect(),
+            sms_countries: countries
+                .split(',')
+                .map(|country| country.trim().to_ascii_uppercase())
+                .collect(),
             mail_from: variable("MAIL_FROM"),
             sms_sender_id: variable("SMS_SENDER_ID"),
             ses_configuration_set: variable("SES_CONFIGURATION_SET"),
-            trusted_proxies: variable("TRUSTED_PROXIES").map(|text| TrustedProxies::read(&text)).unwrap_or_default(),
+            trusted_proxies: variable("TRUSTED_PROXIES")
+                .map(|text| TrustedProxies::read(&text))
+                .unwrap_or_default(),
             local: false,
             provider_url: variable("PROVIDER_URL"),
             provider_frame_origin: variable("PROVIDER_FRAME_ORIGIN"),
@@ -67,18 +80,27 @@ impl Config {
 impl Config {
     /// The origin of the pages that the provider asks its questions on, if there is a provider.
     pub fn provider_frame_origin(&self) -> Option<String> {
-        let address = self.provider_frame_origin.as_ref().or(self.provider_url.as_ref())?;
-        url::Url::parse(address).ok().map(|url| url.origin().ascii_serialization())
+        let address = self
+            .provider_frame_origin
+            .as_ref()
+            .or(self.provider_url.as_ref())?;
+        url::Url::parse(address)
+            .ok()
+            .map(|url| url.origin().ascii_serialization())
     }
 }
 
 /// A variable of this process, if it is set.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the environment"
+)]
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A source address as limits know it: an IPv4 address, or the /64 of an IPv6 address, which is what one subscriber has.
+/// A source address as limits know it: an IPv4 address, or the /64 of an IPv6 address, which is
+/// what one subscriber has.
 pub fn source_key(source: IpAddr) -> String {
     match source {
         IpAddr::V4(v4) => v4.to_string(),

@@ -16,7 +16,8 @@ pub enum BadContact {
     Malformed,
     /// The form is right, and no such number is given out.
     Unassigned,
-    /// It is given out for something else than texts to one person, or costs who is called or who calls.
+    /// It is given out for something else than texts to one person, or costs who is called or who
+    /// calls.
     NotMobile,
 }
 
@@ -29,11 +30,18 @@ pub struct Phone {
     pub country: String,
 }
 
-/// Reads a mail address. Only plain `local@domain` in ASCII: what SES can send to, and no header can be smuggled into.
+/// Reads a mail address. Only plain `local@domain` in ASCII: what SES can send to, and no header
+/// can be smuggled into.
 pub fn email(text: &str) -> Result<String, BadContact> {
-    let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
-    let plain =
-        text.is_ascii() && text.len() <= EMAIL_MAX && !text.chars().any(|c| c.is_ascii_control() || " \"<>(),;:\\[]".contains(c));
+    let options = Options::default()
+        .with_required_tld()
+        .without_display_text()
+        .without_domain_literal();
+    let plain = text.is_ascii()
+        && text.len() <= EMAIL_MAX
+        && !text
+            .chars()
+            .any(|c| c.is_ascii_control() || " \"<>(),;:\\[]".contains(c));
     if plain && EmailAddress::parse_with_options(text, options).is_ok() {
         Ok(text.to_owned())
     } else {
@@ -41,29 +49,41 @@ pub fn email(text: &str) -> Result<String, BadContact> {
     }
 }
 
-/// Reads a phone number: E.164 exactly as it is dialled from abroad (`+15555550100` has no such number), and its country.
+/// Reads a phone number: E.164 exactly as it is dialled from abroad (`+15555550100` has no such
+/// number), and its country.
 ///
-/// Only what libphonenumber knows as a mobile's, or cannot tell from one: in North America and some other countries a number does not say
-/// whether it is a mobile's. Everything else earns on texts or takes none: premium rate, toll-free, shared cost, landlines, VoIP,
-/// personal numbers, pagers, universal access numbers.
+/// Only what libphonenumber knows as a mobile's, or cannot tell from one: in North America and some
+/// other countries a number does not say whether it is a mobile's. Everything else earns on texts
+/// or takes none: premium rate, toll-free, shared cost, landlines, VoIP, personal numbers, pagers,
+/// universal access numbers.
 pub fn phone(text: &str) -> Result<Phone, BadContact> {
     let digits = text.strip_prefix('+').ok_or(BadContact::Malformed)?;
-    if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.starts_with('0') {
+    if !(7..=15).contains(&digits.len())
+        || !digits.bytes().all(|byte| byte.is_ascii_digit())
+        || digits.starts_with('0')
+    {
         return Err(BadContact::Malformed);
     }
     let number = PhoneNumber::parse(text, None).map_err(|_| BadContact::Malformed)?;
-    // Given out everywhere and of nowhere: a number such as +800 has no country whose rules could hold.
-    let country = number.get_region_code().filter(|&region| region != Region::World).ok_or(BadContact::Unassigned)?;
+    // Given out everywhere and of nowhere: a number such as +800 has no country whose rules could
+    // hold.
+    let country = number
+        .get_region_code()
+        .filter(|&region| region != Region::World)
+        .ok_or(BadContact::Unassigned)?;
     match number.get_type() {
         PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile => {}
         PhoneNumberType::Unknown => return Err(BadContact::Unassigned),
         _ => return Err(BadContact::NotMobile),
     }
-    Ok(Phone { number: text.to_owned(), country: country.to_string() })
+    Ok(Phone {
+        number: text.to_owned(),
+        country: country.to_string(),
+    })
 }
 
-/// Begins to unpack what is known of the world's numbers, on a thread of its own: the first number that is read would wait for it, and the
-/// first request waits for the network meanwhile.
+/// Begins to unpack what is known of the world's numbers, on a thread of its own: the first number
+/// that is read would wait for it, and the first request waits for the network meanwhile.
 pub fn unpack_ahead() {
     // Where no thread is to be had, the first number unpacks it.
     let _ = thread::Builder::new().spawn(|| LazyLock::force(&PHONE_NUMBER_UTIL));
@@ -92,9 +112,9 @@ fn mask(digits: &str, shown_before: usize, shown_after: usize, prefix: &str) -> 
 /// ITU-T E.164: +1 and +7 have one digit, a handful two, the others three.
 fn country_code_length(digits: &str) -> usize {
     const TWO: &[&str] = &[
-        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51", "52",
-        "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90", "91", "92",
-        "93", "94", "95", "98",
+        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46",
+        "47", "48", "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63",
+        "64", "65", "66", "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
     ];
     match digits.get(..2) {
         Some(start) if start.starts_with(['1', '7']) => 1,
@@ -166,7 +186,11 @@ mod tests {
             ("+819012345678", "JP"),
             ("+41781234567", "CH"),
         ] {
-            assert_eq!(phone(text).map(|phone| phone.country), Ok(country.to_owned()), "{text}");
+            assert_eq!(
+                phone(text).map(|phone| phone.country),
+                Ok(country.to_owned()),
+                "{text}"
+            );
         }
     }
 

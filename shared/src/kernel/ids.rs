@@ -1,5 +1,5 @@
-//! Identifiers: a prefix that says what is named, then 26 characters of Crockford's base 32 over a time and 80 random bits
-//! (the ULID layout), so that a listing by id is a listing by age.
+//! Identifiers: a prefix that says what is named, then 26 characters of Crockford's base 32 over a
+//! time and 80 random bits (the ULID layout), so that a listing by id is a listing by age.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -66,7 +66,9 @@ impl<K: Kind> Id<K> {
     /// A new id.
     pub fn new(now: Timestamp, entropy: &Entropy) -> Self {
         let random: [u8; 10] = entropy.bytes();
-        let random = random.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+        let random = random
+            .iter()
+            .fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
         let millis = u128::from(now.as_millis().unsigned_abs() & ((1 << 48) - 1));
         Self::from_raw(millis << 80 | random)
     }
@@ -87,7 +89,10 @@ impl<K: Kind> Id<K> {
     }
 
     const fn from_raw(raw: u128) -> Self {
-        Self { raw, kind: PhantomData }
+        Self {
+            raw,
+            kind: PhantomData,
+        }
     }
 }
 
@@ -111,14 +116,25 @@ impl<K: Kind> FromStr for Id<K> {
     type Err = NotAnId;
 
     fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let digits = text.strip_prefix(K::PREFIX).and_then(|rest| rest.strip_prefix('_')).ok_or(NotAnId)?;
+        let digits = text
+            .strip_prefix(K::PREFIX)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .ok_or(NotAnId)?;
         let (first, _) = digits.as_bytes().split_first().ok_or(NotAnId)?;
         // 26 digits of five bits are 130: the first must fit in the remaining three.
         if digits.len() != LENGTH || *first > b'7' {
             return Err(NotAnId);
         }
-        let digit = |byte: u8| ALPHABET.iter().position(|letter| *letter == byte).ok_or(NotAnId);
-        digits.bytes().try_fold(0_u128, |sum, byte| Ok(sum << 5 | digit(byte)? as u128)).map(Self::from_raw)
+        let digit = |byte: u8| {
+            ALPHABET
+                .iter()
+                .position(|letter| *letter == byte)
+                .ok_or(NotAnId)
+        };
+        digits
+            .bytes()
+            .try_fold(0_u128, |sum, byte| Ok(sum << 5 | digit(byte)? as u128))
+            .map(Self::from_raw)
     }
 }
 
@@ -165,7 +181,12 @@ impl<K: Kind> Serialize for Id<K> {
 impl<'de, K: Kind> Deserialize<'de> for Id<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|NotAnId| serde::de::Error::custom(format_args!("must be an id that begins with `{}_`", K::PREFIX)))
+        text.parse().map_err(|NotAnId| {
+            serde::de::Error::custom(format_args!(
+                "must be an id that begins with `{}_`",
+                K::PREFIX
+            ))
+        })
     }
 }
 
@@ -174,8 +195,14 @@ impl<K: Kind> utoipa::PartialSchema for Id<K> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some(format!("^{}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$", K::PREFIX)))
-            .examples([serde_json::json!(format!("{}_01jd3v7c3kq2m8x5t9r4w6y0ab", K::PREFIX))])
+            .pattern(Some(format!(
+                "^{}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+                K::PREFIX
+            )))
+            .examples([serde_json::json!(format!(
+                "{}_01jd3v7c3kq2m8x5t9r4w6y0ab",
+                K::PREFIX
+            ))])
             .into()
     }
 }

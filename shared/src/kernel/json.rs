@@ -1,7 +1,8 @@
 //! JSON in which each name stands once.
 //!
-//! RFC 8259 (section 4) leaves open what an object means in which a name stands twice. `serde_json::Value` silently keeps the last of the
-//! two, others keep the first: such a text says one thing to one reader and something else to the next. So it says nothing here.
+//! RFC 8259 (section 4) leaves open what an object means in which a name stands twice.
+//! `serde_json::Value` silently keeps the last of the two, others keep the first: such a text says
+//! one thing to one reader and something else to the next. So it says nothing here.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -45,8 +46,15 @@ pub fn read(text: &[u8]) -> Result<Value, Unreadable> {
     let text = str::from_utf8(text).map_err(|_| Unreadable::NotUtf8)?;
     let found = RefCell::new(None);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let whole = Place { above: None, step: Step::Whole, depth: 0, found: &found };
-    let read = whole.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let whole = Place {
+        above: None,
+        step: Step::Whole,
+        depth: 0,
+        found: &found,
+    };
+    let read = whole
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value));
     read.map_err(|error| found.take().unwrap_or_else(|| Unreadable::of(&error)))
 }
 
@@ -60,12 +68,18 @@ pub fn shown(pointer: &str) -> String {
     pointer
         .chars()
         .take(SHOWN_MAX)
-        .map(|c| if c.is_control() || moves_text(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .map(|c| {
+            if c.is_control() || moves_text(c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
-/// Whether a character shows nothing and changes where others stand: the bidirectional marks (Unicode Annex 9, section 2), and what ends a
-/// line or a paragraph.
+/// Whether a character shows nothing and changes where others stand: the bidirectional marks
+/// (Unicode Annex 9, section 2), and what ends a line or a paragraph.
 const fn moves_text(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -74,7 +88,10 @@ impl Unreadable {
     fn of(error: &serde_json::Error) -> Self {
         match error.classify() {
             Category::Eof => Self::EndsEarly,
-            _ => Self::Malformed { line: error.line(), column: error.column() },
+            _ => Self::Malformed {
+                line: error.line(),
+                column: error.column(),
+            },
         }
     }
 }
@@ -111,7 +128,12 @@ enum Step<'a> {
 
 impl<'a> Place<'a> {
     const fn below(&'a self, step: Step<'a>) -> Self {
-        Self { above: Some(self), step, depth: self.depth + 1, found: self.found }
+        Self {
+            above: Some(self),
+            step,
+            depth: self.depth + 1,
+            found: self.found,
+        }
     }
 
     fn pointer(&self) -> String {
@@ -130,7 +152,11 @@ impl<'a> Place<'a> {
     }
 
     fn holds_others<E: Error>(&self) -> Result<(), E> {
-        if self.depth < DEPTH_MAX { Ok(()) } else { Err(self.wrong(Unreadable::TooDeep)) }
+        if self.depth < DEPTH_MAX {
+            Ok(())
+        } else {
+            Err(self.wrong(Unreadable::TooDeep))
+        }
     }
 }
 
@@ -215,17 +241,39 @@ mod tests {
     fn a_name_that_stands_twice_is_found_at_every_depth_however_it_is_written() {
         let twice = |place: &str| Unreadable::Twice(place.to_owned());
         assert_eq!(refused(r#"{"a": 1, "b": 2, "a": 1}"#), twice("/a"));
-        assert_eq!(refused(r#"{"a": [{"b": {"c~/": 1, "c~/": 2}}]}"#), twice("/a/0/b/c~0~1"));
-        assert_eq!(refused(r#"{"a": 1, "\u0061": 1}"#), twice("/a"), "an escape is the letter that it stands for");
+        assert_eq!(
+            refused(r#"{"a": [{"b": {"c~/": 1, "c~/": 2}}]}"#),
+            twice("/a/0/b/c~0~1")
+        );
+        assert_eq!(
+            refused(r#"{"a": 1, "\u0061": 1}"#),
+            twice("/a"),
+            "an escape is the letter that it stands for"
+        );
         assert_eq!(refused(r#"{"": 1, "": 1}"#), twice("/"));
-        assert_eq!(refused("{\"\\u001b[2J\": 1, \"\\u001b[2J\": 1}"), twice("/\u{fffd}[2J"), "what cannot be shown is not");
-        assert_eq!(read(br#"{"a": {"a": [{"a": 1}, {"a": 1}]}}"#).unwrap(), json!({"a": {"a": [{"a": 1}, {"a": 1}]}}));
+        assert_eq!(
+            refused("{\"\\u001b[2J\": 1, \"\\u001b[2J\": 1}"),
+            twice("/\u{fffd}[2J"),
+            "what cannot be shown is not"
+        );
+        assert_eq!(
+            read(br#"{"a": {"a": [{"a": 1}, {"a": 1}]}}"#).unwrap(),
+            json!({"a": {"a": [{"a": 1}, {"a": 1}]}})
+        );
     }
 
     #[test]
     fn no_name_turns_what_is_told_of_it_around() {
-        for mark in "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}\u{1b}\0".chars() {
-            assert_eq!(shown(&format!("/a{mark}b")), "/a\u{fffd}b", "{}", mark.escape_unicode());
+        for mark in
+            "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}\u{1b}\0"
+                .chars()
+        {
+            assert_eq!(
+                shown(&format!("/a{mark}b")),
+                "/a\u{fffd}b",
+                "{}",
+                mark.escape_unicode()
+            );
         }
         assert_eq!(shown("/שלום/é"), "/שלום/é");
     }
@@ -235,12 +283,28 @@ mod tests {
         let at = |line, column| Unreadable::Malformed { line, column };
         assert_eq!(refused("\u{feff}{}"), Unreadable::ByteOrderMark);
         assert_eq!(read(b"{\"a\": \"\xff\"}"), Err(Unreadable::NotUtf8));
-        assert_eq!((refused(""), refused("{\"a\": [1, ")), (Unreadable::EndsEarly, Unreadable::EndsEarly));
-        assert_eq!((refused("{}\n {}"), refused("{} x"), refused("{}\0")), (at(2, 2), at(1, 4), at(1, 3)));
-        for text in
-            ["{'a': 1}", "{\"a\": 01}", "{\"a\": +1}", "{\"a\": NaN}", "{\"a\": 1,}", "[1 2]", "// x\n{}", "{\"a\": \"\\ud800\"}"]
-        {
-            assert!(matches!(refused(text), Unreadable::Malformed { .. }), "{text}");
+        assert_eq!(
+            (refused(""), refused("{\"a\": [1, ")),
+            (Unreadable::EndsEarly, Unreadable::EndsEarly)
+        );
+        assert_eq!(
+            (refused("{}\n {}"), refused("{} x"), refused("{}\0")),
+            (at(2, 2), at(1, 4), at(1, 3))
+        );
+        for text in [
+            "{'a': 1}",
+            "{\"a\": 01}",
+            "{\"a\": +1}",
+            "{\"a\": NaN}",
+            "{\"a\": 1,}",
+            "[1 2]",
+            "// x\n{}",
+            "{\"a\": \"\\ud800\"}",
+        ] {
+            assert!(
+                matches!(refused(text), Unreadable::Malformed { .. }),
+                "{text}"
+            );
         }
     }
 
@@ -248,8 +312,14 @@ mod tests {
     fn what_is_nested_without_end_is_refused() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(read(nested(DEPTH_MAX).as_bytes()).is_ok());
-        assert_eq!(refused(&nested(DEPTH_MAX + 1)), Unreadable::TooDeep("/0".repeat(DEPTH_MAX)));
-        assert!(matches!(refused(&nested(1_000_000)), Unreadable::TooDeep(_)));
+        assert_eq!(
+            refused(&nested(DEPTH_MAX + 1)),
+            Unreadable::TooDeep("/0".repeat(DEPTH_MAX))
+        );
+        assert!(matches!(
+            refused(&nested(1_000_000)),
+            Unreadable::TooDeep(_)
+        ));
     }
 
     proptest! {

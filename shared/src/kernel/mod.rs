@@ -1,4 +1,5 @@
-//! What has no noun of the product in it: time, randomness, names, keys, secrets, the environment, and requests to the outside.
+//! What has no noun of the product in it: time, randomness, names, keys, secrets, the environment,
+//! and requests to the outside.
 
 mod cause;
 pub mod client_ip;

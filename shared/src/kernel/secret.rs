@@ -1,4 +1,5 @@
-//! A value that cannot be printed, and the strings that stand for one: made once, kept only as a hash.
+//! A value that cannot be printed, and the strings that stand for one: made once, kept only as a
+//! hash.
 
 use std::fmt;
 
@@ -75,7 +76,10 @@ impl Fingerprint {
     /// The first 16 bytes: enough to name it by.
     pub fn short(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
-        bytes.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+        bytes
+            .iter_mut()
+            .zip(self.0)
+            .for_each(|(to, from)| *to = from);
         bytes
     }
 
@@ -96,13 +100,17 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
     verify_slices_are_equal(a, b).is_ok()
 }
 
-/// Writes a secret into an answer, for the one it is meant for: with `#[serde(serialize_with = "exposed")]`.
+/// Writes a secret into an answer, for the one it is meant for: with `#[serde(serialize_with =
+/// "exposed")]`.
 pub fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
 }
 
 /// The same for a list.
-pub fn exposed_all<S: Serializer>(secrets: &[Secret<String>], serializer: S) -> Result<S::Ok, S::Error> {
+pub fn exposed_all<S: Serializer>(
+    secrets: &[Secret<String>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(secrets.iter().map(Secret::expose))
 }
 
@@ -122,7 +130,10 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_printed() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "[secret]");
+        assert_eq!(
+            format!("{:?}", Secret::new("hunter2".to_owned())),
+            "[secret]"
+        );
     }
 
     #[test]

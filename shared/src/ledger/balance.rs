@@ -13,7 +13,8 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::AccountId;
 use crate::store::dynamo::{Failure, Item, Key, Patience, Table, keys, read};
 
-/// How often the shards are looked at together, for somebody who is only to be shown them, before each is looked at by itself.
+/// How often the shards are looked at together, for somebody who is only to be shown them, before
+/// each is looked at by itself.
 const LOOKS: u32 = 2;
 
 /// How many groups are read at once.
@@ -63,7 +64,8 @@ impl Sum for Balance {
     }
 }
 
-/// An account's prepaid transactions, as people see them: `purchased` is the sum of the other three.
+/// An account's prepaid transactions, as people see them: `purchased` is the sum of the other
+/// three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = QuotaFigures)]
 pub struct Figures {
@@ -83,12 +85,22 @@ pub struct Figures {
 
 impl From<Balance> for Figures {
     fn from(balance: Balance) -> Self {
-        let Balance { available, reserved, consumed } = balance;
-        Self { available, reserved, consumed, purchased: balance.purchased() }
+        let Balance {
+            available,
+            reserved,
+            consumed,
+        } = balance;
+        Self {
+            available,
+            reserved,
+            consumed,
+            purchased: balance.purchased(),
+        }
     }
 }
 
-/// One reserved transaction: the shard that it came from and goes back to. Kept on the recipient that it is for.
+/// One reserved transaction: the shard that it came from and goes back to. Kept on the recipient
+/// that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Unit(u8);
@@ -161,8 +173,9 @@ impl Snapshot {
     }
 }
 
-/// What an account's shards were seen to hold, each at a moment of its own: good enough to show, and to begin with, and never to refuse
-/// or to tell anybody anything. Unlike a [`Snapshot`], nobody's writes stand in the way of reading it.
+/// What an account's shards were seen to hold, each at a moment of its own: good enough to show,
+/// and to begin with, and never to refuse or to tell anybody anything. Unlike a [`Snapshot`],
+/// nobody's writes stand in the way of reading it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Glimpse {
     /// What stood on each.
@@ -182,13 +195,20 @@ impl Glimpse {
     /// What is to be read for it, in one request with whatever else is.
     pub fn keys(account: &Account) -> impl Iterator<Item = Key> + use<> {
         let id = account.id;
-        account.quota_shards.each().map(move |shard| keys::balance(id, shard))
+        account
+            .quota_shards
+            .each()
+            .map(move |shard| keys::balance(id, shard))
     }
 
     /// What was read.
     pub fn of(items: impl IntoIterator<Item = Option<Item>>) -> Result<Self, Failure> {
-        let shards = items.into_iter().map(|item| Ok(item.map(read).transpose()?.unwrap_or_default()));
-        Ok(Self { shards: shards.collect::<Result<_, Failure>>()? })
+        let shards = items
+            .into_iter()
+            .map(|item| Ok(item.map(read).transpose()?.unwrap_or_default()));
+        Ok(Self {
+            shards: shards.collect::<Result<_, Failure>>()?,
+        })
     }
 
     /// The account's balance.
@@ -197,10 +217,16 @@ impl Glimpse {
     }
 }
 
-/// What stands on the shards of `account` at one instant, in one request (two where the number of shards has just grown).
+/// What stands on the shards of `account` at one instant, in one request (two where the number of
+/// shards has just grown).
 ///
-/// The account's item is read in the same transaction: it says how many shards there are, so that no new one is overlooked.
-pub async fn snapshot(table: &Table, entropy: &Entropy, account: &Account) -> Result<Snapshot, Failure> {
+/// The account's item is read in the same transaction: it says how many shards there are, so that
+/// no new one is overlooked.
+pub async fn snapshot(
+    table: &Table,
+    entropy: &Entropy,
+    account: &Account,
+) -> Result<Snapshot, Failure> {
     let mut patience = Patience::default();
     loop {
         match look(table, account).await {
@@ -210,22 +236,33 @@ pub async fn snapshot(table: &Table, entropy: &Entropy, account: &Account) -> Re
     }
 }
 
-/// What is shown of the balance of `account`: as it stands at one instant, unless others write on it each time that it is looked at. Then
-/// each shard as it stands at a moment of its own: what was bought is available, reserved or consumed on each of them, and so in the sum.
+/// What is shown of the balance of `account`: as it stands at one instant, unless others write on
+/// it each time that it is looked at. Then each shard as it stands at a moment of its own: what was
+/// bought is available, reserved or consumed on each of them, and so in the sum.
 pub async fn shown(table: &Table, account: &Account) -> Result<Shown, Failure> {
     for _ in 0..LOOKS {
         match look(table, account).await {
-            Ok(seen) => return Ok(Shown { count: seen.count, total: seen.total() }),
+            Ok(seen) => {
+                return Ok(Shown {
+                    count: seen.count,
+                    total: seen.total(),
+                });
+            }
             Err(Failure::Conflict) => {}
             Err(failure) => return Err(failure),
         }
     }
     // All that there may be: their number is read at a moment of its own as well.
     let shards = (0..SHARDS_MAX).map(|shard| keys::balance(account.id, shard));
-    let wanted = std::iter::once(keys::account(account.id)).chain(shards).collect();
+    let wanted = std::iter::once(keys::account(account.id))
+        .chain(shards)
+        .collect();
     let mut items = table.get_all(wanted).await?.into_iter();
     let count = stands(account.id, items.next().flatten())?;
-    Ok(Shown { count, total: Glimpse::of(items)?.total() })
+    Ok(Shown {
+        count,
+        total: Glimpse::of(items)?.total(),
+    })
 }
 
 /// One look at all shards together. Where others write on any of them, that is a conflict.
@@ -265,12 +302,23 @@ fn assemble(account: AccountId, count: Shards, items: Vec<Option<Item>>) -> Resu
         return Ok(Read::Grown(stands));
     }
     let notice = next().map(read).transpose()?.unwrap_or_default();
-    let shards = count.each().map(|_| Ok(next().map(read).transpose()?.unwrap_or_default())).collect::<Result<_, Failure>>()?;
-    Ok(Read::All(Snapshot { count, shards, notice }))
+    let shards = count
+        .each()
+        .map(|_| Ok(next().map(read).transpose()?.unwrap_or_default()))
+        .collect::<Result<_, Failure>>()?;
+    Ok(Read::All(Snapshot {
+        count,
+        shards,
+        notice,
+    }))
 }
 
 /// The shares of an account's groups: the sums over the shards.
-pub async fn shares(table: &Table, account: AccountId, count: Shards) -> Result<BTreeMap<String, Share>, Failure> {
+pub async fn shares(
+    table: &Table,
+    account: AccountId,
+    count: Shards,
+) -> Result<BTreeMap<String, Share>, Failure> {
     let parts = try_join_all(count.each().map(|shard| shares_on(table, account, shard))).await?;
     let mut shares = BTreeMap::<String, Share>::new();
     for (group, part) in parts.into_iter().flatten() {
@@ -279,13 +327,21 @@ pub async fn shares(table: &Table, account: AccountId, count: Shards) -> Result<
     Ok(shares)
 }
 
-async fn shares_on(table: &Table, account: AccountId, shard: u8) -> Result<Vec<(String, Share)>, Failure> {
+async fn shares_on(
+    table: &Table,
+    account: AccountId,
+    shard: u8,
+) -> Result<Vec<(String, Share)>, Failure> {
     let mut parts = Vec::new();
     let mut after = None;
     loop {
-        let page = table.query(keys::quota_shares(account, shard), after, SHARES_PAGE).await?;
+        let page = table
+            .query(keys::quota_shares(account, shard), after, SHARES_PAGE)
+            .await?;
         for item in page.items {
-            let group = item.get(keys::SK).and_then(|group| group.as_s().ok().cloned());
+            let group = item
+                .get(keys::SK)
+                .and_then(|group| group.as_s().ok().cloned());
             parts.push((group.unwrap_or_default(), read(item)?));
         }
         after = page.next;

@@ -1,8 +1,10 @@
 //! What entries do to the items that add them up: a shard, and a group's share on it.
 //!
-//! Beside the sum of all entries, each keeps that of the entries of *odd minutes*: those whose own time, in whole minutes since 1970, is an
-//! odd number. So of the two halves one stands still at any time, but for what comes late: it is added to in every other minute alone.
-//! That is what a busy account is reconciled by, see [`super::checkpoint`]. It costs no request, no condition and no unit more.
+//! Beside the sum of all entries, each keeps that of the entries of *odd minutes*: those whose own
+//! time, in whole minutes since 1970, is an odd number. So of the two halves one stands still at
+//! any time, but for what comes late: it is added to in every other minute alone. That is what a
+//! busy account is reconciled by, see [`super::checkpoint`]. It costs no request, no condition and
+//! no unit more.
 
 use super::balance::Balance;
 use super::entry::Entry;
@@ -65,33 +67,62 @@ impl Change {
 
 /// Adds to a shard: nothing of it gets below zero.
 pub(super) fn shard_by(account: AccountId, shard: u8, change: &Change) -> Write {
-    let mut write = Write::update(keys::balance(account, shard), "ADD #entries :entries").value("entries", change.all.entries);
-    let Balance { available, reserved, consumed } = change.all.balance;
-    for (name, by) in [("available", available), ("reserved", reserved), ("consumed", consumed)] {
+    let mut write = Write::update(keys::balance(account, shard), "ADD #entries :entries")
+        .value("entries", change.all.entries);
+    let Balance {
+        available,
+        reserved,
+        consumed,
+    } = change.all.balance;
+    for (name, by) in [
+        ("available", available),
+        ("reserved", reserved),
+        ("consumed", consumed),
+    ] {
         write = added(write, name, by);
         if by < 0 {
-            write = write.when(format!("#{name} >= :least_{name}")).value(&format!("least_{name}"), -by);
+            write = write
+                .when(format!("#{name} >= :least_{name}"))
+                .value(&format!("least_{name}"), -by);
         }
     }
-    let Balance { available, reserved, consumed } = change.odd.balance;
+    let Balance {
+        available,
+        reserved,
+        consumed,
+    } = change.odd.balance;
     let odd = [
         ("odd_entries", change.odd.entries),
         ("odd_available", available),
         ("odd_reserved", reserved),
         ("odd_consumed", consumed),
     ];
-    odd.into_iter().fold(write, |write, (name, by)| added(write, name, by))
+    odd.into_iter()
+        .fold(write, |write, (name, by)| added(write, name, by))
 }
 
 /// Adds to a group's share. Only the sum over the shards means something.
 pub(super) fn share_by(account: AccountId, shard: u8, group: &str, change: &Change) -> Write {
     let (all, odd) = (change.all.balance, change.odd.balance);
-    let write = Write::update(keys::quota_share(account, shard, group), "ADD #reserved :reserved, #consumed :consumed");
-    let write = write.value("reserved", all.reserved).value("consumed", all.consumed);
-    added(added(write, "odd_reserved", odd.reserved), "odd_consumed", odd.consumed)
+    let write = Write::update(
+        keys::quota_share(account, shard, group),
+        "ADD #reserved :reserved, #consumed :consumed",
+    );
+    let write = write
+        .value("reserved", all.reserved)
+        .value("consumed", all.consumed);
+    added(
+        added(write, "odd_reserved", odd.reserved),
+        "odd_consumed",
+        odd.consumed,
+    )
 }
 
 /// Adds to an update that begins with `ADD`, where there is something to add.
 fn added(write: Write, name: &str, by: i64) -> Write {
-    if by == 0 { write } else { write.and(&format!(", #{name} :{name}")).value(name, by) }
+    if by == 0 {
+        write
+    } else {
+        write.and(&format!(", #{name} :{name}")).value(name, by)
+    }
 }

@@ -30,12 +30,14 @@ impl EntryId {
         Self(format!("consume.{recipient}"))
     }
 
-    /// What was released of `whose` (an agreement, or a recipient) because of `cause`, which tells one release from another.
+    /// What was released of `whose` (an agreement, or a recipient) because of `cause`, which tells
+    /// one release from another.
     pub fn release(whose: impl Display, cause: impl Display) -> Self {
         Self(format!("release.{whose}.{cause}"))
     }
 
-    /// What was reserved for one recipient after the sending: `change` tells one change of method from another.
+    /// What was reserved for one recipient after the sending: `change` tells one change of method
+    /// from another.
     pub fn reserve_again(recipient: impl Display, change: impl Display) -> Self {
         Self(format!("reserve.{recipient}.{change}"))
     }
@@ -74,10 +76,26 @@ impl Kind {
     /// What `count` of this kind do to a balance.
     pub const fn effect(self, count: i64) -> Balance {
         match self {
-            Self::Topup | Self::Correction | Self::Move => Balance { available: count, reserved: 0, consumed: 0 },
-            Self::Reserve => Balance { available: -count, reserved: count, consumed: 0 },
-            Self::Consume => Balance { available: 0, reserved: -count, consumed: count },
-            Self::Release => Balance { available: count, reserved: -count, consumed: 0 },
+            Self::Topup | Self::Correction | Self::Move => Balance {
+                available: count,
+                reserved: 0,
+                consumed: 0,
+            },
+            Self::Reserve => Balance {
+                available: -count,
+                reserved: count,
+                consumed: 0,
+            },
+            Self::Consume => Balance {
+                available: 0,
+                reserved: -count,
+                consumed: count,
+            },
+            Self::Release => Balance {
+                available: count,
+                reserved: -count,
+                consumed: 0,
+            },
         }
     }
 
@@ -118,7 +136,8 @@ pub struct Entry {
     /// The group it was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// The first entry of the agreement's audit chain that is written with it: the chain's head says whether it had been made.
+    /// The first entry of the agreement's audit chain that is written with it: the chain's head
+    /// says whether it had been made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     /// The operator's own name for it, or the reason of a correction.
@@ -129,11 +148,20 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether `other` tells of the same step. When it was made and on which shards is no part of what was asked for.
+    /// Whether `other` tells of the same step. When it was made and on which shards is no part of
+    /// what was asked for.
     pub fn is_same_step(&self, other: &Self) -> bool {
-        let said = |entry: &Self| (entry.id.clone(), entry.account, entry.kind, entry.transactions);
+        let said = |entry: &Self| {
+            (
+                entry.id.clone(),
+                entry.account,
+                entry.kind,
+                entry.transactions,
+            )
+        };
         said(self) == said(other)
-            && (&self.agreement, &self.recipient, &self.group) == (&other.agreement, &other.recipient, &other.group)
+            && (&self.agreement, &self.recipient, &self.group)
+                == (&other.agreement, &other.recipient, &other.group)
             && self.reference == other.reference
     }
 
@@ -142,11 +170,16 @@ impl Entry {
         keys::ledger_entry(self.account, self.id.as_str())
     }
 
-    /// The write that creates it: entered in the list of the shard that it began at, unless it is not for people to see.
+    /// The write that creates it: entered in the list of the shard that it began at, unless it is
+    /// not for people to see.
     pub(super) fn create(&self) -> Result<Write, Failure> {
         let write = Write::create(self.key(), self)?;
         let shard = self.parts.first().map_or(0, |part| part.shard);
-        Ok(if self.kind.is_listed() { write.listed(keys::ledger_listing(self.account, shard), self.place()) } else { write })
+        Ok(if self.kind.is_listed() {
+            write.listed(keys::ledger_listing(self.account, shard), self.place())
+        } else {
+            write
+        })
     }
 
     /// Its place in the list: by time, then by name.
@@ -156,6 +189,8 @@ impl Entry {
 
     /// The entry's key, as its place in the list tells it.
     pub fn key_at(account: AccountId, place: &str) -> Option<Key> {
-        place.split_once('#').map(|(_, id)| keys::ledger_entry(account, id))
+        place
+            .split_once('#')
+            .map(|(_, id)| keys::ledger_entry(account, id))
     }
 }

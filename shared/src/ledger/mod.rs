@@ -1,4 +1,5 @@
-//! The ledger of prepaid transactions: what an account bought, what of it is reserved, what is consumed.
+//! The ledger of prepaid transactions: what an account bought, what of it is reserved, what is
+//! consumed.
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -10,13 +11,16 @@
 //! | [`checkpoint`] | the same at a point in time, of an account that never stands still |
 //! | [`upkeep`] | corrections, and more shards for a busy account |
 //!
-//! An account's balance is one item or several (shards), `BALANCE#acc#<n>` with {available, reserved, consumed}; on each of them, and
-//! so in the sum, `purchased = available + reserved + consumed`. Every change is an [`Entry`] whose key is the id that its caller
-//! gave it, created in the same transaction: the same step twice is a failed condition, whatever was lost in between. An entry says
-//! how much it did on which shard, so that every balance can be recomputed from the entries alone.
+//! An account's balance is one item or several (shards), `BALANCE#acc#<n>` with {available,
+//! reserved, consumed}; on each of them, and so in the sum, `purchased = available + reserved +
+//! consumed`. Every change is an [`Entry`] whose key is the id that its caller gave it, created in
+//! the same transaction: the same step twice is a failed condition, whatever was lost in between.
+//! An entry says how much it did on which shard, so that every balance can be recomputed from the
+//! entries alone.
 //!
 //! # In a transaction of one's own
-//! A step is planned as writes; the first is the entry's creation. They go into the caller's transaction, wherever in it:
+//! A step is planned as writes; the first is the entry's creation. They go into the caller's
+//! transaction, wherever in it:
 //!
 //! ```text
 //! let mut sighted = false;                                        // no snapshot is read for the first try
@@ -34,15 +38,19 @@
 //! let mails = watch::tell(plan.crossing.as_ref(), now);           // after the commit; then owed::deliver_all
 //! ```
 //!
-//! - [`plan::reserve`]: n transactions, one [`Unit`] for each: available → reserved. Nothing read: one shard, by the hash of the
-//!   entry's id, under the condition that it stays at or above the mark. With a [`Snapshot`]: from as many shards as it takes.
-//! - [`plan::consume`]: one unit, reserved → consumed. Name the entry by the recipient ([`EntryId::consume`]): it happens once, ever.
-//! - [`plan::release`]: units that were not used, reserved → available, on the shards they came from.
+//! - [`plan::reserve`]: n transactions, one [`Unit`] for each: available → reserved. Nothing read:
+//!   one shard, by the hash of the entry's id, under the condition that it stays at or above the
+//!   mark. With a [`Snapshot`]: from as many shards as it takes.
+//! - [`plan::consume`]: one unit, reserved → consumed. Name the entry by the recipient
+//!   ([`EntryId::consume`]): it happens once, ever.
+//! - [`plan::release`]: units that were not used, reserved → available, on the shards they came
+//!   from.
 //!
 //! The latter two are [`Step`]s: several of them go into one transaction by [`plan::together`].
 //!
-//! A reservation of n transactions is 3 writes at best (entry, shard, the group's share), at most 2 + [`SHARDS_MAX`], and where the
-//! balance crosses its mark all shards, one more, and one for each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
+//! A reservation of n transactions is 3 writes at best (entry, shard, the group's share), at most 2
+//! + [`SHARDS_MAX`], and where the balance crosses its mark all shards, one more, and one for each
+//! contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
 
 pub mod balance;
 pub(crate) mod change;

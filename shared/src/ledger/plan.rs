@@ -1,4 +1,5 @@
-//! Pure: a step of the ledger as the writes of somebody's transaction. The first write is the entry's creation.
+//! Pure: a step of the ledger as the writes of somebody's transaction. The first write is the
+//! entry's creation.
 
 mod adding;
 mod step;
@@ -50,10 +51,14 @@ pub struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// Whether it may be tried blindly, as far as a glimpse tells: its own shard is seen to have enough.
+    /// Whether it may be tried blindly, as far as a glimpse tells: its own shard is seen to have
+    /// enough.
     pub fn may_go_blindly(&self, glimpse: &Glimpse) -> bool {
         let own = self.account.quota_shards.of(self.id.as_str());
-        let stood = glimpse.shards.get(usize::from(own)).map_or(0, |shard| shard.balance.available);
+        let stood = glimpse
+            .shards
+            .get(usize::from(own))
+            .map_or(0, |shard| shard.balance.available);
         self.count == 0 || stood >= i64::from(self.count) + self.watch.mark()
     }
 }
@@ -65,7 +70,8 @@ pub struct Plan {
     pub entry: Entry,
     /// The writes; the entry's creation is the first. None where nothing was asked for.
     pub writes: Vec<Write>,
-    /// The reserved transactions, one for each that was asked for; of other steps than reservations, none.
+    /// The reserved transactions, one for each that was asked for; of other steps than
+    /// reservations, none.
     pub units: Vec<Unit>,
     /// That the balance gets low by this step.
     pub crossing: Option<Crossing>,
@@ -99,59 +105,94 @@ impl From<Failure> for Refusal {
 
 /// Reserves `order.count` transactions.
 ///
-/// With nothing `seen` it is tried on one shard blindly, under a condition that also holds off the balance's mark; where that fails,
-/// plan it again over a [`Snapshot`], and only that can refuse.
+/// With nothing `seen` it is tried on one shard blindly, under a condition that also holds off the
+/// balance's mark; where that fails, plan it again over a [`Snapshot`], and only that can refuse.
 pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refusal> {
     let count = i64::from(order.count);
     let first = order.account.quota_shards.of(order.id.as_str());
     let parts = match seen {
-        None => vec![Part { shard: first, count }],
+        None => vec![Part {
+            shard: first,
+            count,
+        }],
         Some(seen) => take(seen, order.id.as_str(), count)?,
     };
-    let entry = entry(order.account.id, Kind::Reserve, order.id.clone(), &order.about, parts, order.at);
+    let entry = entry(
+        order.account.id,
+        Kind::Reserve,
+        order.id.clone(),
+        &order.about,
+        parts,
+        order.at,
+    );
     let units = units(&entry);
     if count == 0 {
-        return Ok(Plan { writes: Vec::new(), units, crossing: None, entry });
+        return Ok(Plan {
+            writes: Vec::new(),
+            units,
+            crossing: None,
+            entry,
+        });
     }
     let plan = match seen {
         Some(seen) => taken(entry, count, order.watch, seen)?,
         // Above its mark after this, whatever the other shards hold: nobody has to be told.
-        None => planned_under(entry, |write, _| write.when("#available >= :held").value("held", count + order.watch.mark()))?,
+        None => planned_under(entry, |write, _| {
+            write
+                .when("#available >= :held")
+                .value("held", count + order.watch.mark())
+        })?,
     };
     Ok(Plan { units, ..plan })
 }
 
-/// A step that takes `count` of what is available, planned over what was `seen`; where it gets the balance below the mark, that is
-/// told in its transaction.
+/// A step that takes `count` of what is available, planned over what was `seen`; where it gets the
+/// balance below the mark, that is told in its transaction.
 ///
-/// What it says of the mark has to be so when it is written. Below the mark, there may not be more by then than was seen: else this
-/// might be a crossing that nobody takes for one; and where it tells of one, not on any other shard either. Above it, not so much less
-/// that this gets the balance below it untold: on one shard that is exact, on several as far as the shards that it takes from go.
+/// What it says of the mark has to be so when it is written. Below the mark, there may not be more
+/// by then than was seen: else this might be a crossing that nobody takes for one; and where it
+/// tells of one, not on any other shard either. Above it, not so much less that this gets the
+/// balance below it untold: on one shard that is exact, on several as far as the shards that it
+/// takes from go.
 fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Plan, Failure> {
     let mut spare = seen.total().available - count - watch.mark();
     let low = spare < 0;
     let mut plan = planned_under(entry, |write, part| {
-        let stood = seen.shards.get(usize::from(part.shard)).map_or(0, |shard| shard.balance.available);
+        let stood = seen
+            .shards
+            .get(usize::from(part.shard))
+            .map_or(0, |shard| shard.balance.available);
         if low {
             return write.when("#available <= :stood").value("stood", stood);
         }
-        write.when("#available >= :held").value("held", (stood - std::mem::take(&mut spare)).max(part.count.abs()))
+        write.when("#available >= :held").value(
+            "held",
+            (stood - std::mem::take(&mut spare)).max(part.count.abs()),
+        )
     })?;
     let Entry { account, at, .. } = plan.entry;
     plan.crossing = watch.crossing(account, seen, count);
     if plan.crossing.is_some() {
-        plan.writes.extend(no_more(account, seen, &plan.entry.parts));
+        plan.writes
+            .extend(no_more(account, seen, &plan.entry.parts));
     }
-    plan.writes.extend(watch.writes(account, seen, count, plan.crossing.as_ref(), at)?);
+    plan.writes
+        .extend(watch.writes(account, seen, count, plan.crossing.as_ref(), at)?);
     Ok(plan)
 }
 
-/// The transactions of a reservation, in order: the same for the entry that is planned and for the one that is found.
+/// The transactions of a reservation, in order: the same for the entry that is planned and for the
+/// one that is found.
 pub fn units(reservation: &Entry) -> Vec<Unit> {
-    reservation.parts.iter().flat_map(|part| (0..part.count).map(|_| Unit::on(part.shard))).collect()
+    reservation
+        .parts
+        .iter()
+        .flat_map(|part| (0..part.count).map(|_| Unit::on(part.shard)))
+        .collect()
 }
 
-/// Sets right what was bought: `change` more, or fewer where it is negative. Either may get the balance over its mark.
+/// Sets right what was bought: `change` more, or fewer where it is negative. Either may get the
+/// balance over its mark.
 pub fn correct(
     account: AccountId,
     id: EntryId,
@@ -163,12 +204,21 @@ pub fn correct(
 ) -> Result<Plan, Refusal> {
     let taken_away = change < 0;
     let parts = if taken_away {
-        take(seen, id.as_str(), -change)?.into_iter().map(|part| Part { count: -part.count, ..part }).collect()
+        take(seen, id.as_str(), -change)?
+            .into_iter()
+            .map(|part| Part {
+                count: -part.count,
+                ..part
+            })
+            .collect()
     } else {
         spread(seen.count, id.as_str(), change)
     };
     let entry = entry(account, Kind::Correction, id, &About::default(), parts, at);
-    let entry = Entry { reference: Some(reason), ..entry };
+    let entry = Entry {
+        reference: Some(reason),
+        ..entry
+    };
     if taken_away {
         return Ok(taken(entry, -change, watch, seen)?);
     }
@@ -176,22 +226,29 @@ pub fn correct(
 }
 
 impl Plan {
-    /// Whether it was one of its writes that could not be made, in a transaction in which they begin at `place`: what the ledger holds
-    /// is to be looked at. Anything else that stood in the way says nothing of the ledger.
+    /// Whether it was one of its writes that could not be made, in a transaction in which they
+    /// begin at `place`: what the ledger holds is to be looked at. Anything else that stood in the
+    /// way says nothing of the ledger.
     pub fn failed(&self, failure: &Failure, place: usize) -> bool {
         (place..place + self.writes.len()).any(|place| failure.stood_at(place).is_some())
     }
 }
 
-/// `count` from as few shards as it takes: from the one of the id where that has them, else from the fullest on.
+/// `count` from as few shards as it takes: from the one of the id where that has them, else from
+/// the fullest on.
 fn take(seen: &Snapshot, id: &str, count: i64) -> Result<Vec<Part>, Refusal> {
     let available = seen.total().available;
     if available < count {
         let natural = |number: i64| u64::try_from(number).unwrap_or_default();
-        return Err(Refusal::Exhausted(Exhausted { requested: natural(count), available: natural(available) }));
+        return Err(Refusal::Exhausted(Exhausted {
+            requested: natural(count),
+            available: natural(available),
+        }));
     }
     let first = seen.count.of(id);
-    let mut shards: Vec<(u8, i64)> = (0_u8..).zip(seen.shards.iter().map(|shard| shard.balance.available)).collect();
+    let mut shards: Vec<(u8, i64)> = (0_u8..)
+        .zip(seen.shards.iter().map(|shard| shard.balance.available))
+        .collect();
     shards.sort_by_key(|(shard, available)| (*shard != first || *available < count, -available));
     let mut left = count;
     let mut parts = Vec::new();
@@ -211,7 +268,10 @@ fn spread(all: Shards, id: &str, count: i64) -> Vec<Part> {
     let first = i64::from(all.of(id));
     let part = |shard: u8| {
         let odd = (i64::from(shard) - first).rem_euclid(shards) < count % shards;
-        Part { shard, count: count / shards + i64::from(odd) }
+        Part {
+            shard,
+            count: count / shards + i64::from(odd),
+        }
     };
     // The entry is listed by its first part.
     let mut parts: Vec<Part> = all.each().map(part).filter(|part| part.count > 0).collect();
@@ -219,14 +279,38 @@ fn spread(all: Shards, id: &str, count: i64) -> Vec<Part> {
     parts
 }
 
-fn entry(account: AccountId, kind: Kind, id: EntryId, about: &About, parts: Vec<Part>, at: Timestamp) -> Entry {
+fn entry(
+    account: AccountId,
+    kind: Kind,
+    id: EntryId,
+    about: &About,
+    parts: Vec<Part>,
+    at: Timestamp,
+) -> Entry {
     let transactions = if kind == Kind::Move {
         parts.iter().map(|part| part.count.max(0)).sum()
     } else {
         parts.iter().map(|part| part.count).sum()
     };
-    let About { agreement, recipient, group, sequence } = about.clone();
-    Entry { id, account, kind, transactions, parts, agreement, recipient, group, sequence, reference: None, at }
+    let About {
+        agreement,
+        recipient,
+        group,
+        sequence,
+    } = about.clone();
+    Entry {
+        id,
+        account,
+        kind,
+        transactions,
+        parts,
+        agreement,
+        recipient,
+        group,
+        sequence,
+        reference: None,
+        at,
+    }
 }
 
 /// The entry and what it does, with no more to it.
@@ -235,29 +319,43 @@ fn planned(entry: Entry) -> Result<Plan, Failure> {
 }
 
 /// The entry and what it does, with a condition more on each shard.
-fn planned_under(entry: Entry, mut condition: impl FnMut(Write, &Part) -> Write) -> Result<Plan, Failure> {
+fn planned_under(
+    entry: Entry,
+    mut condition: impl FnMut(Write, &Part) -> Write,
+) -> Result<Plan, Failure> {
     let mut writes = Vec::new();
     if !entry.parts.is_empty() {
         writes.push(entry.create()?);
-        let change = |part: &Part| shard_by(entry.account, part.shard, &Change::of(&entry, part.count));
+        let change =
+            |part: &Part| shard_by(entry.account, part.shard, &Change::of(&entry, part.count));
         writes.extend(entry.parts.iter().map(|part| condition(change(part), part)));
         writes.extend(share(&entry));
     }
-    Ok(Plan { entry, writes, units: Vec::new(), crossing: None })
+    Ok(Plan {
+        entry,
+        writes,
+        units: Vec::new(),
+        crossing: None,
+    })
 }
 
 /// What an entry does to its group's share, on the shard that it begins at.
 fn share(entry: &Entry) -> Option<Write> {
     let (group, first) = (entry.group.as_deref()?, entry.parts.first()?);
-    Some(share_by(entry.account, first.shard, group, &Change::of(entry, entry.transactions)))
+    Some(share_by(
+        entry.account,
+        first.shard,
+        group,
+        &Change::of(entry, entry.transactions),
+    ))
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Exhausted(few) => {
-                Self::new(Slug::QuotaExhausted).with("requested", few.requested).with("available", few.available)
-            }
+            Refusal::Exhausted(few) => Self::new(Slug::QuotaExhausted)
+                .with("requested", few.requested)
+                .with("available", few.available),
             Refusal::Reused => Self::new(Slug::IdempotencyKeyReused),
             Refusal::Failure(failure) => failure.into(),
         }

@@ -1,4 +1,5 @@
-//! What operators do to a ledger by hand: set right what was bought, and give a busy account more shards.
+//! What operators do to a ledger by hand: set right what was bought, and give a busy account more
+//! shards.
 
 use super::balance::snapshot;
 use super::entry::{Entry, EntryId};
@@ -36,31 +37,69 @@ pub struct Tools<'a> {
 impl Tools<'_> {
     /// The account, if there is one.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Failure> {
-        self.table.get(keys::account(id)).await?.map(read).transpose()
+        self.table
+            .get(keys::account(id))
+            .await?
+            .map(read)
+            .transpose()
     }
 
-    /// Enters a correction: `change` more transactions were bought than was entered, or fewer. The same id twice is one correction.
+    /// Enters a correction: `change` more transactions were bought than was entered, or fewer. The
+    /// same id twice is one correction.
     ///
-    /// More than is available cannot be taken away: what is reserved belongs to somebody. Where it gets the balance below its mark,
-    /// the mails are owed with it, and the clean-up sends them.
-    pub async fn correct(&self, account: AccountId, id: &EntryId, change: i64, reason: &str) -> Result<Option<Done>, Refusal> {
+    /// More than is available cannot be taken away: what is reserved belongs to somebody. Where it
+    /// gets the balance below its mark, the mails are owed with it, and the clean-up sends them.
+    pub async fn correct(
+        &self,
+        account: AccountId,
+        id: &EntryId,
+        change: i64,
+        reason: &str,
+    ) -> Result<Option<Done>, Refusal> {
         let mut patience = Patience::default();
         loop {
-            let Some(account) = self.account(account).await? else { return Ok(None) };
-            let (seen, now) = (snapshot(self.table, self.entropy, &account).await?, self.clock.now());
-            let before = self.table.get(keys::ledger_entry(account.id, id.as_str())).await?;
+            let Some(account) = self.account(account).await? else {
+                return Ok(None);
+            };
+            let (seen, now) = (
+                snapshot(self.table, self.entropy, &account).await?,
+                self.clock.now(),
+            );
+            let before = self
+                .table
+                .get(keys::ledger_entry(account.id, id.as_str()))
+                .await?;
             if let Some(before) = before {
                 let before: Entry = read(before)?;
-                let same = (before.transactions, before.reference.as_deref()) == (change, Some(reason));
-                return if same { Ok(Some(Done::Before(before))) } else { Err(Refusal::Reused) };
+                let same =
+                    (before.transactions, before.reference.as_deref()) == (change, Some(reason));
+                return if same {
+                    Ok(Some(Done::Before(before)))
+                } else {
+                    Err(Refusal::Reused)
+                };
             }
             let watch = Watch::of(&account, &account.settings()?);
-            let planned = plan::correct(account.id, id.clone(), change, reason.to_owned(), &watch, &seen, now)?;
+            let planned = plan::correct(
+                account.id,
+                id.clone(),
+                change,
+                reason.to_owned(),
+                &watch,
+                &seen,
+                now,
+            )?;
             let event = Event::new(Action::QuotaCorrected, Actor::System);
-            let event = event.with("entry", id.as_str()).with("transactions", change).with("reason", reason);
+            let event = event
+                .with("entry", id.as_str())
+                .with("transactions", change)
+                .with("reason", reason);
             let mut writes = planned.writes.clone();
             writes.extend(account.change(account.touch(), event, now)?);
-            if patience.settled(self.table.transact(writes).await, self.entropy).await? {
+            if patience
+                .settled(self.table.transact(writes).await, self.entropy)
+                .await?
+            {
                 return Ok(Some(Done::Now(planned)));
             }
         }
@@ -68,17 +107,36 @@ impl Tools<'_> {
 
     /// Gives an account `shards` shards, if it has fewer, and spreads what is available over them.
     ///
-    /// It is safe at any moment. Whoever still goes by the smaller number reserves from the shards that it knows, which are shards
-    /// still; only a look at all of them refuses, and that reads their number in the same instant. A run that was cut off is run again.
-    pub async fn grow(&self, account: AccountId, shards: Shards) -> Result<Option<Shards>, Failure> {
-        let Some(account) = self.count(account, shards).await? else { return Ok(None) };
+    /// It is safe at any moment. Whoever still goes by the smaller number reserves from the shards
+    /// that it knows, which are shards still; only a look at all of them refuses, and that reads
+    /// their number in the same instant. A run that was cut off is run again.
+    pub async fn grow(
+        &self,
+        account: AccountId,
+        shards: Shards,
+    ) -> Result<Option<Shards>, Failure> {
+        let Some(account) = self.count(account, shards).await? else {
+            return Ok(None);
+        };
         let mut patience = Patience::default();
         loop {
-            let (seen, now) = (snapshot(self.table, self.entropy, &account).await?, self.clock.now());
-            let id = EntryId::named(format!("move.{}", secret::encode(self.entropy.bytes::<12>())));
-            let Some(step) = plan::level(account.id, id, &seen, now) else { return Ok(Some(account.quota_shards)) };
-            // One levelling is enough: what is reserved meanwhile makes the shards differ again, and does not matter.
-            if patience.settled(self.table.transact(step.writes()?).await, self.entropy).await? {
+            let (seen, now) = (
+                snapshot(self.table, self.entropy, &account).await?,
+                self.clock.now(),
+            );
+            let id = EntryId::named(format!(
+                "move.{}",
+                secret::encode(self.entropy.bytes::<12>())
+            ));
+            let Some(step) = plan::level(account.id, id, &seen, now) else {
+                return Ok(Some(account.quota_shards));
+            };
+            // One levelling is enough: what is reserved meanwhile makes the shards differ again,
+            // and does not matter.
+            if patience
+                .settled(self.table.transact(step.writes()?).await, self.entropy)
+                .await?
+            {
                 return Ok(Some(account.quota_shards));
             }
         }
@@ -88,15 +146,24 @@ impl Tools<'_> {
     async fn count(&self, account: AccountId, shards: Shards) -> Result<Option<Account>, Failure> {
         let mut patience = Patience::default();
         loop {
-            let Some(account) = self.account(account).await? else { return Ok(None) };
+            let Some(account) = self.account(account).await? else {
+                return Ok(None);
+            };
             if account.quota_shards >= shards {
                 return Ok(Some(account));
             }
-            let event = Event::new(Action::AccountChanged, Actor::System).with("quota_shards", shards.count());
-            let update = account.touch().and(", #quota_shards = :shards").value("shards", u32::from(shards.count()));
-            let update = update.when("attribute_not_exists(#quota_shards) OR #quota_shards < :shards");
+            let event = Event::new(Action::AccountChanged, Actor::System)
+                .with("quota_shards", shards.count());
+            let update = account
+                .touch()
+                .and(", #quota_shards = :shards")
+                .value("shards", u32::from(shards.count()));
+            let update =
+                update.when("attribute_not_exists(#quota_shards) OR #quota_shards < :shards");
             let writes = account.change(update, event, self.clock.now())?;
-            patience.settled(self.table.transact(writes).await, self.entropy).await?;
+            patience
+                .settled(self.table.transact(writes).await, self.entropy)
+                .await?;
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The low-balance mail and metric: once per crossing of the mark that the account has set.
 //!
-//! A reservation that keeps its own shard at or above the mark keeps the sum there, and needs to know nothing of it. One that does not
-//! is planned over a [`Snapshot`], which says whether the sum gets below: the notice changes and the mails are owed in the
-//! reservation's transaction, under the condition that nobody has told of this crossing yet. One that stays above the mark, as far as
-//! was seen, is written under the condition that it does. The mails are owed and so told at least once; the metric is at most once.
+//! A reservation that keeps its own shard at or above the mark keeps the sum there, and needs to
+//! know nothing of it. One that does not is planned over a [`Snapshot`], which says whether the sum
+//! gets below: the notice changes and the mails are owed in the reservation's transaction, under
+//! the condition that nobody has told of this crossing yet. One that stays above the mark, as far
+//! as was seen, is written under the condition that it does. The mails are owed and so told at
+//! least once; the metric is at most once.
 
 use serde_json::json;
 
@@ -58,15 +60,29 @@ impl Watch {
         self.mark
     }
 
-    /// The crossing, where taking `count` from what was `seen` gets the balance below the mark, or leaves it there with nobody told.
-    pub(super) fn crossing(&self, account: AccountId, seen: &Snapshot, count: i64) -> Option<Crossing> {
+    /// The crossing, where taking `count` from what was `seen` gets the balance below the mark, or
+    /// leaves it there with nobody told.
+    pub(super) fn crossing(
+        &self,
+        account: AccountId,
+        seen: &Snapshot,
+        count: i64,
+    ) -> Option<Crossing> {
         let before = seen.total().available;
         let available = before - count;
         let untold = before >= self.mark || !seen.notice.told;
         let number = seen.notice.crossings + 1;
         (available < self.mark && untold).then(|| {
-            let mails = (0..self.contacts.len()).map(|place| keys::owed(&mail_id(account, number, place))).collect();
-            Crossing { account, number, available, mark: self.mark, mails }
+            let mails = (0..self.contacts.len())
+                .map(|place| keys::owed(&mail_id(account, number, place)))
+                .collect();
+            Crossing {
+                account,
+                number,
+                available,
+                mark: self.mark,
+                mails,
+            }
         })
     }
 
@@ -81,12 +97,19 @@ impl Watch {
     ) -> Result<Vec<Write>, Failure> {
         let Some(crossing) = crossing else {
             let after = seen.total().available - count;
-            return Ok(self.relief(account, after, seen.notice).into_iter().collect());
+            return Ok(self
+                .relief(account, after, seen.notice)
+                .into_iter()
+                .collect());
         };
         let mut writes = vec![notice(account, true, crossing.number, seen.notice)];
         for (place, contact) in self.contacts.iter().enumerate() {
             let mail = Owed::new(self.mail(crossing, contact), at);
-            writes.push(owed::standalone(&mail_id(account, crossing.number, place), mail, at)?);
+            writes.push(owed::standalone(
+                &mail_id(account, crossing.number, place),
+                mail,
+                at,
+            )?);
         }
         Ok(writes)
     }
@@ -97,27 +120,52 @@ impl Watch {
             organisation: self.organisation.clone(),
             to: contact.to_owned(),
             locale: self.locale,
-            message: Message::LowBalance(LowBalance { available: crossing.available, mark: crossing.mark }),
+            message: Message::LowBalance(LowBalance {
+                available: crossing.available,
+                mark: crossing.mark,
+            }),
         }
     }
 
-    /// That the balance is at or above its mark, where so many are `available`: what follows below it will be told anew.
+    /// That the balance is at or above its mark, where so many are `available`: what follows below
+    /// it will be told anew.
     pub(super) fn relief(&self, account: AccountId, available: i64, seen: Notice) -> Option<Write> {
         (seen.told && available >= self.mark).then(|| notice(account, false, seen.crossings, seen))
     }
 }
 
-/// Tells of a balance below its mark that nobody has been told of, where that comes out: a reservation was refused over what was
-/// `seen`. Two reservations on two shards may have crossed the mark in one instant without seeing each other, and where nothing is left
-/// there is no next one to tell. Answers with the mails, as [`tell`] does.
+/// Tells of a balance below its mark that nobody has been told of, where that comes out: a
+/// reservation was refused over what was `seen`. Two reservations on two shards may have crossed
+/// the mark in one instant without seeing each other, and where nothing is left there is no next
+/// one to tell. Answers with the mails, as [`tell`] does.
 ///
-/// What becomes of this changes nothing of the refusal: who is refused next tells, if this one could not.
-pub async fn overdue(app: &App, watch: &Watch, account: AccountId, seen: &Snapshot, now: Timestamp) -> Vec<Key> {
-    let crossing = watch.crossing(account, seen, 0).filter(|_| seen.total().purchased() > 0);
-    let Some(crossing) = crossing else { return Vec::new() };
+/// What becomes of this changes nothing of the refusal: who is refused next tells, if this one
+/// could not.
+pub async fn overdue(
+    app: &App,
+    watch: &Watch,
+    account: AccountId,
+    seen: &Snapshot,
+    now: Timestamp,
+) -> Vec<Key> {
+    let crossing = watch
+        .crossing(account, seen, 0)
+        .filter(|_| seen.total().purchased() > 0);
+    let Some(crossing) = crossing else {
+        return Vec::new();
+    };
     let written = match watch.writes(account, seen, 0, Some(&crossing), now) {
         // It is told of what is still so: somebody may have bought in this instant.
-        Ok(writes) => app.table.transact(writes.into_iter().chain(plan::no_more(account, seen, &[])).collect()).await,
+        Ok(writes) => {
+            app.table
+                .transact(
+                    writes
+                        .into_iter()
+                        .chain(plan::no_more(account, seen, &[]))
+                        .collect(),
+                )
+                .await
+        }
         Err(failure) => Err(failure),
     };
     match written {
@@ -138,25 +186,38 @@ fn mail_id(account: AccountId, number: u64, place: usize) -> String {
 
 /// The notice as it will stand, where it stands as it was `seen`.
 fn notice(account: AccountId, told: bool, crossings: u64, seen: Notice) -> Write {
-    let update = Write::update(keys::balance_notice(account), "SET #told = :told, #crossings = :crossings");
-    let update = update.value("told", told).value("crossings", crossings).value("seen", seen.crossings);
+    let update = Write::update(
+        keys::balance_notice(account),
+        "SET #told = :told, #crossings = :crossings",
+    );
+    let update = update
+        .value("told", told)
+        .value("crossings", crossings)
+        .value("seen", seen.crossings);
     match seen.crossings {
         0 => update.when("attribute_not_exists(#crossings) OR #crossings = :seen"),
         _ => update.when("#crossings = :seen"),
     }
 }
 
-/// After the transaction: the metric. Answers with the mails that are owed for it, to be delivered at once; what is not, the clean-up
-/// sends.
+/// After the transaction: the metric. Answers with the mails that are owed for it, to be delivered
+/// at once; what is not, the clean-up sends.
 #[must_use]
 pub fn tell(crossing: Option<&Crossing>, now: Timestamp) -> Vec<Key> {
-    let Some(crossing) = crossing else { return Vec::new() };
+    let Some(crossing) = crossing else {
+        return Vec::new();
+    };
     tracing::info!(
         account.id = %crossing.account,
         quota.available = crossing.available,
         quota.low_balance = crossing.mark,
         "the balance is low"
     );
-    metric::emit("LowBalance", 1, &json!({"account": crossing.account, "available": crossing.available}), now);
+    metric::emit(
+        "LowBalance",
+        1,
+        &json!({"account": crossing.account, "available": crossing.available}),
+        now,
+    );
     crossing.mails.clone()
 }

@@ -1,14 +1,19 @@
-//! Mails, and texts, that are owed: written with the change that they tell of, sent after it, and by the clean-up where that failed.
+//! Mails, and texts, that are owed: written with the change that they tell of, sent after it, and
+//! by the clean-up where that failed.
 //!
-//! A mail that is owed stands on an item of its own ([`standalone`]), or on the item that it is about ([`Owed`] as its attribute
-//! `owed`, [`on`]). Whoever sends it claims it first, for as long as a lease: two do not send it at the same time. A crash between
-//! the sending and the settling sends it twice, and never zero times. What cannot be sent is attempted again, later each time, until
-//! nobody has a use for it any more: its time is over, which is told and counted, or the agreement that it is about has ended.
+//! A mail that is owed stands on an item of its own ([`standalone`]), or on the item that it is
+//! about ([`Owed`] as its attribute `owed`, [`on`]). Whoever sends it claims it first, for as long
+//! as a lease: two do not send it at the same time. A crash between the sending and the settling
+//! sends it twice, and never zero times. What cannot be sent is attempted again, later each time,
+//! until nobody has a use for it any more: its time is over, which is told and counted, or the
+//! agreement that it is about has ended.
 //!
-//! A sender that does not answer in time, or answers with a fault of its own, may have taken the mail all the same: SES knows no
-//! message again, and tells of no message whether it has it. It goes once more, as it must, but much later each time ([`UNANSWERED`]): of a
-//! mail that is never answered for, six copies go in the three days for which it is owed, and two in the first hour. What is good for
-//! less is attempted again in half of the time that is left to it: a link must not be given up while it would still be of use.
+//! A sender that does not answer in time, or answers with a fault of its own, may have taken the
+//! mail all the same: SES knows no message again, and tells of no message whether it has it. It
+//! goes once more, as it must, but much later each time ([`UNANSWERED`]): of a mail that is never
+//! answered for, six copies go in the three days for which it is owed, and two in the first hour.
+//! What is good for less is attempted again in half of the time that is left to it: a link must not
+//! be given up while it would still be of use.
 
 use std::time::Duration;
 
@@ -28,15 +33,22 @@ use crate::store::dynamo::{Failure, Key, Write, document, keys, read};
 const LEASE: Span = Span::minutes(1);
 /// The longest wait between two attempts at what was certainly not taken.
 const WAIT_MAX: Span = Span::hours(1);
-/// The waits after each attempt that nobody answered for: the mail may have arrived. None is longer than half of the time that the mail is
-/// still good for, and after as many attempts the last one stays, so that no mail goes more than six times in three days.
-const UNANSWERED: [Span; 4] = [Span::minutes(10), Span::hours(1), Span::hours(6), Span::hours(24)];
+/// The waits after each attempt that nobody answered for: the mail may have arrived. None is longer
+/// than half of the time that the mail is still good for, and after as many attempts the last one
+/// stays, so that no mail goes more than six times in three days.
+const UNANSWERED: [Span; 4] = [
+    Span::minutes(10),
+    Span::hours(1),
+    Span::hours(6),
+    Span::hours(24),
+];
 /// How long a mail is owed, where it says nothing else.
 const OWED_FOR: Span = Span::days(3);
 /// How many are sent at once: SES takes 14 a second from an account that is new.
 const AT_ONCE: usize = 10;
-/// For how long a request begins to send mails. With the six seconds that the last of them may take, and a slow table before, it is
-/// answered before its function is stopped; what was not begun, the clean-up sends.
+/// For how long a request begins to send mails. With the six seconds that the last of them may
+/// take, and a slow table before, it is answered before its function is stopped; what was not
+/// begun, the clean-up sends.
 const BEGUN_WITHIN: Duration = Duration::from_secs(6);
 
 /// A mail to one person, or a text: its message says which.
@@ -75,8 +87,9 @@ pub struct Owed {
     pub claim: String,
 }
 
-/// A mail about an agreement is of use while that stands as it did when the mail was written: of one that was cancelled or has expired no
-/// recipient hears any more; to a completed one nobody is invited.
+/// A mail about an agreement is of use while that stands as it did when the mail was written: of
+/// one that was cancelled or has expired no recipient hears any more; to a completed one nobody is
+/// invited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct While {
     /// The agreement's status.
@@ -120,10 +133,14 @@ impl Owed {
         self
     }
 
-    /// Of use to nobody once the agreement whose recipient it stands on has another status, or this one has ended at `until`.
+    /// Of use to nobody once the agreement whose recipient it stands on has another status, or this
+    /// one has ended at `until`.
     #[must_use]
     pub fn only_while(mut self, status: &str, until: Option<Timestamp>) -> Self {
-        self.only_while = Some(While { status: status.to_owned(), until });
+        self.only_while = Some(While {
+            status: status.to_owned(),
+            until,
+        });
         self
     }
 }
@@ -134,22 +151,28 @@ struct Item {
     owed: Owed,
 }
 
-/// The write that owes a mail on an item of its own. The same `id` is owed once: a second write fails on its condition.
+/// The write that owes a mail on an item of its own. The same `id` is owed once: a second write
+/// fails on its condition.
 pub fn standalone(id: &str, owed: Owed, now: Timestamp) -> Result<Write, Failure> {
     Ok(Write::create(keys::owed(id), &Item { owed })?.look_at(now))
 }
 
-/// Adds to the update of an item that it owes this mail. A new item has an [`Owed`] as its attribute `owed`, and
-/// [`Write::look_at`].
+/// Adds to the update of an item that it owes this mail. A new item has an [`Owed`] as its
+/// attribute `owed`, and [`Write::look_at`].
 pub fn on(update: Write, owed: &Owed, now: Timestamp) -> Result<Write, Failure> {
-    Ok(update.and(", #owed = :owed").value("owed", document(owed)?).look_at(now))
+    Ok(update
+        .and(", #owed = :owed")
+        .value("owed", document(owed)?)
+        .look_at(now))
 }
 
 /// Sends the mail that is owed at `key`, if one is and nobody else is at it.
 pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery, Failure> {
     let now = app.clock.now();
     let claim = secret::encode(app.entropy.bytes::<9>());
-    let Some(owed) = take(app, key, &claim, now).await? else { return Ok(Delivery::Nothing) };
+    let Some(owed) = take(app, key, &claim, now).await? else {
+        return Ok(Delivery::Nothing);
+    };
     let tells = holds(app, key, owed.only_while.as_ref(), now).await?;
     if owed.until <= now || !tells {
         settle(app, key, &claim).await?;
@@ -161,12 +184,14 @@ pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery
     match send(app, courier, key, &owed.mail, now).await {
         Ok(()) => settle(app, key, &claim).await.map(|()| Delivery::Sent),
         Err(NotSent::Refused) => Ok(Delivery::Owed),
-        Err(NotSent::Unknown) => put_off(app, key, &claim, &owed).await.map(|()| Delivery::Owed),
+        Err(NotSent::Unknown) => put_off(app, key, &claim, &owed)
+            .await
+            .map(|()| Delivery::Owed),
     }
 }
 
-/// Sends what is owed at `keys`, as far as it goes: what is left, the clean-up sends. For use after a transaction that owes mails,
-/// which has taken effect whatever comes of them.
+/// Sends what is owed at `keys`, as far as it goes: what is left, the clean-up sends. For use after
+/// a transaction that owes mails, which has taken effect whatever comes of them.
 pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<Item = Key>) {
     let each = keys.into_iter().map(|key| async move {
         if let Err(failure) = deliver(app, courier, &key).await {
@@ -177,8 +202,9 @@ pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<I
     begun.buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
-/// Claims the mail at `key` until the lease ends, when the clean-up looks again; answers with the mail that was claimed. That may
-/// be another than the one that was read: what is owed of a recipient is replaced where there is something newer to tell.
+/// Claims the mail at `key` until the lease ends, when the clean-up looks again; answers with the
+/// mail that was claimed. That may be another than the one that was read: what is owed of a
+/// recipient is replaced where there is something newer to tell.
 ///
 /// The claim's own id lets the SDK repeat the request: it claims once.
 async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Option<Owed>, Failure> {
@@ -203,14 +229,24 @@ async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Optio
     }
 }
 
-/// Whether a mail still tells what is so. It is read once the mail was claimed: what ends an agreement after that finds a mail on its way.
-async fn holds(app: &App, key: &Key, wanted: Option<&While>, now: Timestamp) -> Result<bool, Failure> {
-    let Some(wanted) = wanted else { return Ok(true) };
+/// Whether a mail still tells what is so. It is read once the mail was claimed: what ends an
+/// agreement after that finds a mail on its way.
+async fn holds(
+    app: &App,
+    key: &Key,
+    wanted: Option<&While>,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    let Some(wanted) = wanted else {
+        return Ok(true);
+    };
     if wanted.until.is_some_and(|until| until <= now) {
         return Ok(false);
     }
     let item = app.table.get(keys::agreement_beside(key)).await?;
-    let status = item.as_ref().and_then(|item| item.get("status")?.as_s().ok());
+    let status = item
+        .as_ref()
+        .and_then(|item| item.get("status")?.as_s().ok());
     Ok(status == Some(&wanted.status))
 }
 
@@ -218,24 +254,40 @@ async fn holds(app: &App, key: &Key, wanted: Option<&While>, now: Timestamp) -> 
 fn never_sent(key: &Key, owed: &Owed, now: Timestamp) {
     let (kind, account) = (owed.mail.message.name(), owed.mail.account);
     tracing::error!(mail.kind = kind, mail.tries = owed.tries, %account, item = key.pk, "a mail was never sent, and is given up");
-    metric::emit("MailGivenUp", 1, &serde_json::json!({ "account": account, "kind": kind }), now);
+    metric::emit(
+        "MailGivenUp",
+        1,
+        &serde_json::json!({ "account": account, "kind": kind }),
+        now,
+    );
 }
 
 async fn read_owed(app: &App, key: &Key) -> Result<Option<Owed>, Failure> {
-    let Some(item) = app.table.get(key.clone()).await? else { return Ok(None) };
+    let Some(item) = app.table.get(key.clone()).await? else {
+        return Ok(None);
+    };
     if !item.contains_key("owed") {
         return Ok(None);
     }
     Ok(Some(read::<Item>(item)?.owed))
 }
 
-async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timestamp) -> Result<(), NotSent> {
+async fn send(
+    app: &App,
+    courier: &Courier,
+    key: &Key,
+    mail: &Mail,
+    now: Timestamp,
+) -> Result<(), NotSent> {
     let language = languages::of(mail.locale);
     if let Some(text) = mail.message.text(&mail.organisation, language) {
         return courier.text(&mail.to, &text).await;
     }
     let keyring = app.keyrings.current(now).await;
-    let letter = match mail.message.letter(&mail.organisation, language, &key.pk, &keyring) {
+    let letter = match mail
+        .message
+        .letter(&mail.organisation, language, &key.pk, &keyring)
+    {
         Ok(letter) => letter,
         Err(error) => {
             tracing::error!(%error, "a mail that is owed cannot be opened");
@@ -253,12 +305,15 @@ async fn send(app: &App, courier: &Courier, key: &Key, mail: &Mail, now: Timesta
 async fn put_off(app: &App, key: &Key, claim: &str, owed: &Owed) -> Result<(), Failure> {
     let now = app.clock.now();
     let until = now.plus(wait_unanswered(owed.unanswered, owed.until.until(now)));
-    let update = Write::update(key.clone(), "SET #owed.#leased_until = :until, #owed.#unanswered = :unanswered")
-        .when("#owed.#claim = :claim")
-        .value("claim", claim)
-        .value("until", until)
-        .value("unanswered", owed.unanswered + 1)
-        .look_at(until);
+    let update = Write::update(
+        key.clone(),
+        "SET #owed.#leased_until = :until, #owed.#unanswered = :unanswered",
+    )
+    .when("#owed.#claim = :claim")
+    .value("claim", claim)
+    .value("until", until)
+    .value("unanswered", owed.unanswered + 1)
+    .look_at(until);
     match app.table.update_patiently(update, &app.entropy).await {
         // Another mail took its place.
         Ok(_) | Err(Failure::Condition(_)) => Ok(()),
@@ -266,21 +321,34 @@ async fn put_off(app: &App, key: &Key, claim: &str, owed: &Owed) -> Result<(), F
     }
 }
 
-/// How long a mail is left alone that is good for so long, and of which so many attempts were `unanswered` before this one.
+/// How long a mail is left alone that is good for so long, and of which so many attempts were
+/// `unanswered` before this one.
 fn wait_unanswered(unanswered: u32, left: Span) -> Span {
-    let wait = usize::try_from(unanswered).ok().and_then(|number| UNANSWERED.get(number));
+    let wait = usize::try_from(unanswered)
+        .ok()
+        .and_then(|number| UNANSWERED.get(number));
     let half = Span::seconds(left.as_secs() / 2).max(LEASE);
-    wait.map(|wait| half.min(*wait)).or(UNANSWERED.last().copied()).unwrap_or(WAIT_MAX)
+    wait.map(|wait| half.min(*wait))
+        .or(UNANSWERED.last().copied())
+        .unwrap_or(WAIT_MAX)
 }
 
 /// Nothing is owed any more: the item goes, or what it owed.
 async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
     let mine = |write: Write| write.when("#owed.#claim = :claim").value("claim", claim);
     let settled = if *key == keys::owed(key.pk.trim_start_matches("OWED#")) {
-        app.table.remove_patiently(mine(Write::delete(key.clone())), &app.entropy).await
+        app.table
+            .remove_patiently(mine(Write::delete(key.clone())), &app.entropy)
+            .await
     } else {
-        let update = Write::update(key.clone(), "").remove("#owed").remove("#due_at").remove("#due_shard");
-        app.table.update_patiently(mine(update), &app.entropy).await.map(drop)
+        let update = Write::update(key.clone(), "")
+            .remove("#owed")
+            .remove("#due_at")
+            .remove("#due_shard");
+        app.table
+            .update_patiently(mine(update), &app.entropy)
+            .await
+            .map(drop)
     };
     match settled {
         // The SDK repeated a request that had taken effect, or the lease had ended.
@@ -290,7 +358,12 @@ async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
 }
 
 fn lease(tries: u32) -> Span {
-    Span::seconds(LEASE.as_secs().saturating_mul(1 << tries.min(16)).min(WAIT_MAX.as_secs()))
+    Span::seconds(
+        LEASE
+            .as_secs()
+            .saturating_mul(1 << tries.min(16))
+            .min(WAIT_MAX.as_secs()),
+    )
 }
 
 #[cfg(test)]
@@ -304,7 +377,8 @@ mod tests {
         assert_eq!(lease(u32::MAX), WAIT_MAX);
     }
 
-    /// The seconds after which copies go of a mail that is good for so long, and that nobody answers for.
+    /// The seconds after which copies go of a mail that is good for so long, and that nobody
+    /// answers for.
     fn copies(good_for: Span) -> Vec<i64> {
         let good_for = good_for.as_secs();
         let begun = (0..).scan(0, |at, number| {

@@ -1,18 +1,22 @@
-//! The budget of texts that nobody verified. Who makes a service send texts to numbers that earn from them never types a code; who
-//! signs in does. So unverified texts are what is limited: per account, per country, per hour.
+//! The budget of texts that nobody verified. Who makes a service send texts to numbers that earn
+//! from them never types a code; who signs in does. So unverified texts are what is limited: per
+//! account, per country, per hour.
 //!
-//! The formula, all of it: an hour begins with [`ALLOWANCE`] texts. Each text takes one, to a user or to
-//! a recipient of an agreement. Each sign-in that is completed by SMS, which a recipient's verification is as well, gives
-//! back the texts that it took in this hour, and [`EARNED`] more. What it took in the hour before is not given back: nothing can be
-//! taken from that any more, and it is not this hour's. E-mails take nothing and give nothing back. In any clock hour, then:
+//! The formula, all of it: an hour begins with [`ALLOWANCE`] texts. Each text takes one, to a user
+//! or to a recipient of an agreement. Each sign-in that is completed by SMS, which a recipient's
+//! verification is as well, gives back the texts that it took in this hour, and [`EARNED`] more.
+//! What it took in the hour before is not given back: nothing can be taken from that any more, and
+//! it is not this hour's. E-mails take nothing and give nothing back. In any clock hour, then:
 //!
 //! > texts of the hour that nobody verified ≤ 100 + sign-ins that were completed by SMS in it
 //!
-//! A quiet day does not come near it, a launch earns what it needs as it goes, and an attack is over after a hundred texts, or after
-//! as many as the account's own traffic of that hour. One user cannot use it up for the others: whatever
-//! the destination, a user is sent ten codes an hour (see [`crate::signin::code::counters`]).
+//! A quiet day does not come near it, a launch earns what it needs as it goes, and an attack is
+//! over after a hundred texts, or after as many as the account's own traffic of that hour. One user
+//! cannot use it up for the others: whatever the destination, a user is sent ten codes an hour (see
+//! [`crate::signin::code::counters`]).
 //!
-//! Both writes are blind: an hour is an item of its own, created by whichever comes first. Nothing has to be read before.
+//! Both writes are blind: an hour is an item of its own, created by whichever comes first. Nothing
+//! has to be read before.
 
 pub mod credit;
 
@@ -36,9 +40,13 @@ const fn hour(now: Timestamp) -> i64 {
     now.as_secs().div_euclid(HOUR.as_secs())
 }
 
-/// What a completed sign-in adds to the hour of `now`, given when its texts were sent: those of this hour, and [`EARNED`].
+/// What a completed sign-in adds to the hour of `now`, given when its texts were sent: those of
+/// this hour, and [`EARNED`].
 fn credit(texts: &[Timestamp], now: Timestamp) -> i64 {
-    let of_this_hour = texts.iter().filter(|sent_at| hour(**sent_at) == hour(now)).count();
+    let of_this_hour = texts
+        .iter()
+        .filter(|sent_at| hour(**sent_at) == hour(now))
+        .count();
     i64::try_from(of_this_hour).unwrap_or_default() + i64::from(EARNED)
 }
 
@@ -59,7 +67,9 @@ pub struct Budget<'a> {
 impl Budget<'_> {
     /// The write that takes one text, under the condition that one is left.
     pub fn take(&self, now: Timestamp) -> Write {
-        self.add(now, -TEXT).when("attribute_not_exists(#left) OR #left >= :least").value("least", TEXT)
+        self.add(now, -TEXT)
+            .when("attribute_not_exists(#left) OR #left >= :least")
+            .value("least", TEXT)
     }
 
     /// The write that gives back a text that was not sent.
@@ -67,7 +77,8 @@ impl Budget<'_> {
         self.add(now, TEXT)
     }
 
-    /// The write that credits a sign-in that was completed by SMS, and was sent its texts at these moments.
+    /// The write that credits a sign-in that was completed by SMS, and was sent its texts at these
+    /// moments.
     pub fn verified(&self, texts: &[Timestamp], now: Timestamp) -> Write {
         self.add(now, credit(texts, now))
     }
@@ -83,7 +94,11 @@ impl Budget<'_> {
 
 /// The problem of an account that has sent too many texts to a country that nobody answered.
 pub fn out_of_budget(now: Timestamp) -> Problem {
-    let policy = Policy { name: "budget", quota: ALLOWANCE, window: HOUR };
+    let policy = Policy {
+        name: "budget",
+        quota: ALLOWANCE,
+        window: HOUR,
+    };
     Problem::new(Slug::TooManySends)
         .detail("Too many texts of this account to this country were not answered this hour. Another factor may still be used.")
         .retry_after(renewed_at(now).until(now), &policy)
@@ -99,7 +114,8 @@ mod tests {
     #[derive(Default)]
     struct Hours {
         left: BTreeMap<i64, i64>,
-        /// The texts that were taken in an hour, and those that a completed sign-in accounts for; the sign-ins.
+        /// The texts that were taken in an hour, and those that a completed sign-in accounts for;
+        /// the sign-ins.
         taken: BTreeMap<i64, i64>,
         verified: BTreeMap<i64, i64>,
         completed: BTreeMap<i64, i64>,
@@ -107,7 +123,9 @@ mod tests {
 
     impl Hours {
         fn left(&mut self, now: Timestamp) -> &mut i64 {
-            self.left.entry(hour(now)).or_insert_with(|| i64::from(ALLOWANCE))
+            self.left
+                .entry(hour(now))
+                .or_insert_with(|| i64::from(ALLOWANCE))
         }
 
         fn take(&mut self, now: Timestamp) -> bool {
@@ -135,7 +153,10 @@ mod tests {
             for (hour, taken) in &self.taken {
                 let of = |map: &BTreeMap<i64, i64>| map.get(hour).copied().unwrap_or_default();
                 let unverified = taken - of(&self.verified);
-                assert!(unverified <= i64::from(ALLOWANCE) + of(&self.completed), "hour {hour}: {unverified} unverified");
+                assert!(
+                    unverified <= i64::from(ALLOWANCE) + of(&self.completed),
+                    "hour {hour}: {unverified} unverified"
+                );
             }
         }
     }
@@ -146,13 +167,15 @@ mod tests {
         EIGHT.plus(Span::minutes(minute))
     }
 
-    /// Plays `sends` texts a minute, of which `verified` in a hundred are typed in a minute later, for `hours`; answers with how many
-    /// were sent and how many refused.
+    /// Plays `sends` texts a minute, of which `verified` in a hundred are typed in a minute later,
+    /// for `hours`; answers with how many were sent and how many refused.
     fn played(hours: i64, sends: impl Fn(i64) -> u32, verified: u32) -> (u32, u32) {
         let (mut budget, mut pending, mut sent, mut refused) = (Hours::default(), 0, 0, 0);
         for at in 0..hours * 60 {
             (0..pending).for_each(|_| budget.complete(&[minute(at - 1)], minute(at)));
-            let taken = (0..sends(at)).map(|_| u32::from(budget.take(minute(at)))).sum::<u32>();
+            let taken = (0..sends(at))
+                .map(|_| u32::from(budget.take(minute(at))))
+                .sum::<u32>();
             pending = taken * verified / 100;
             sent += taken;
             refused += sends(at) - taken;
@@ -171,8 +194,20 @@ mod tests {
             expected: (u32, u32),
         }
         let cases = [
-            Case { what: "a night", hours: 12, sends: |_| 0, verified: 90, expected: (0, 0) },
-            Case { what: "a quiet day", hours: 24, sends: |minute| u32::from(minute % 3 == 0), verified: 90, expected: (480, 0) },
+            Case {
+                what: "a night",
+                hours: 12,
+                sends: |_| 0,
+                verified: 90,
+                expected: (0, 0),
+            },
+            Case {
+                what: "a quiet day",
+                hours: 24,
+                sends: |minute| u32::from(minute % 3 == 0),
+                verified: 90,
+                expected: (480, 0),
+            },
             Case {
                 what: "a quiet day on which nothing arrives",
                 hours: 1,
@@ -180,7 +215,13 @@ mod tests {
                 verified: 0,
                 expected: (20, 0),
             },
-            Case { what: "a working day", hours: 8, sends: |_| 20, verified: 85, expected: (9_600, 0) },
+            Case {
+                what: "a working day",
+                hours: 8,
+                sends: |_| 20,
+                verified: 85,
+                expected: (9_600, 0),
+            },
             Case {
                 what: "a launch",
                 hours: 3,
@@ -188,9 +229,27 @@ mod tests {
                 verified: 75,
                 expected: (17_910, 0),
             },
-            Case { what: "a launch from nothing", hours: 1, sends: |_| 100, verified: 70, expected: (6_000, 0) },
-            Case { what: "an attack", hours: 1, sends: |_| 1_000, verified: 0, expected: (100, 59_900) },
-            Case { what: "an attack for a day", hours: 24, sends: |_| 60, verified: 0, expected: (2_400, 84_000) },
+            Case {
+                what: "a launch from nothing",
+                hours: 1,
+                sends: |_| 100,
+                verified: 70,
+                expected: (6_000, 0),
+            },
+            Case {
+                what: "an attack",
+                hours: 1,
+                sends: |_| 1_000,
+                verified: 0,
+                expected: (100, 59_900),
+            },
+            Case {
+                what: "an attack for a day",
+                hours: 24,
+                sends: |_| 60,
+                verified: 0,
+                expected: (2_400, 84_000),
+            },
             Case {
                 what: "an attack that types one code in ten",
                 hours: 1,
@@ -200,13 +259,19 @@ mod tests {
             },
         ];
         for case in cases {
-            assert_eq!(played(case.hours, case.sends, case.verified), case.expected, "{}", case.what);
+            assert_eq!(
+                played(case.hours, case.sends, case.verified),
+                case.expected,
+                "{}",
+                case.what
+            );
         }
     }
 
     #[test]
     fn an_attack_that_verifies_some_is_bounded_by_what_it_verifies() {
-        // `Hours::holds` is asked at every step; here it is asked of every share, over two edges of an hour.
+        // `Hours::holds` is asked at every step; here it is asked of every share, over two edges of
+        // an hour.
         for verified in [0, 10, 30, 49, 50, 51, 99] {
             let (sent, refused) = played(3, |_| 200, verified);
             assert_eq!(sent + refused, 3 * 60 * 200, "{verified}");
@@ -218,7 +283,9 @@ mod tests {
         // Thirty challenges of four texts each before the hour, all completed after it.
         let mut budget = Hours::default();
         let texts: Vec<Timestamp> = [49, 50, 52, 56].map(minute).into();
-        let begun = (0..25).filter(|_| texts.iter().all(|at| budget.take(*at))).count();
+        let begun = (0..25)
+            .filter(|_| texts.iter().all(|at| budget.take(*at)))
+            .count();
         assert_eq!(begun, 25, "a hundred texts");
         assert!(!budget.take(minute(57)));
         (0..25).for_each(|_| budget.complete(&texts, minute(60)));
@@ -239,6 +306,9 @@ mod tests {
     fn a_budget_is_renewed_on_the_hour() {
         assert_eq!(EIGHT.to_rfc3339(), "2027-01-15T08:00:00Z");
         assert_eq!(renewed_at(EIGHT).to_rfc3339(), "2027-01-15T09:00:00Z");
-        assert_eq!(renewed_at(EIGHT.plus(Span::seconds(3599))), renewed_at(EIGHT));
+        assert_eq!(
+            renewed_at(EIGHT.plus(Span::seconds(3599))),
+            renewed_at(EIGHT)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Access tokens: JWTs (RS256) that say who proved themselves, and how.
 //!
-//! They are read with `jsonwebtoken`. They are signed with aws-lc directly: the library would parse the private key anew for every
-//! signature, and checking it costs more than signing.
+//! They are read with `jsonwebtoken`. They are signed with aws-lc directly: the library would parse
+//! the private key anew for every signature, and checking it costs more than signing.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,13 @@ pub enum Acr {
 
 impl Acr {
     /// All of them, as discovery tells them.
-    pub const ALL: [Self; 5] = [Self::SingleFactor, Self::AllowlistedNetwork, Self::TwoFactorEmail, Self::TwoFactor, Self::Kba];
+    pub const ALL: [Self; 5] = [
+        Self::SingleFactor,
+        Self::AllowlistedNetwork,
+        Self::TwoFactorEmail,
+        Self::TwoFactor,
+        Self::Kba,
+    ];
 }
 
 /// What was proved, when.
@@ -57,7 +63,11 @@ pub struct Proof {
 impl Proof {
     /// A password alone.
     pub fn password(acr: Acr, now: Timestamp) -> Self {
-        Self { amr: vec!["pwd"], acr, auth_time: now }
+        Self {
+            amr: vec!["pwd"],
+            acr,
+            auth_time: now,
+        }
     }
 
     /// The first factor of a challenge, then `method`.
@@ -69,9 +79,14 @@ impl Proof {
         }
     }
 
-    /// An ID token alone. RFC 8176 has no word for what another issuer vouches for, so `amr` says nothing of it.
+    /// An ID token alone. RFC 8176 has no word for what another issuer vouches for, so `amr` says
+    /// nothing of it.
     pub fn id_token(acr: Acr, auth_time: Timestamp) -> Self {
-        Self { amr: Vec::new(), acr, auth_time }
+        Self {
+            amr: Vec::new(),
+            acr,
+            auth_time,
+        }
     }
 
     /// An ID token, then a code of `method`.
@@ -81,29 +96,46 @@ impl Proof {
         proof
     }
 
-    /// A mailed link, then a code of `method`. A code that goes to the same mailbox proves nothing more.
+    /// A mailed link, then a code of `method`. A code that goes to the same mailbox proves nothing
+    /// more.
     pub fn link_then(method: Method, now: Timestamp) -> Self {
         let (amr, acr) = match method {
             Method::Sms => (vec!["otp", "sms", "mfa"], Acr::TwoFactor),
             Method::Email => (vec!["otp"], Acr::SingleFactor),
             Method::Totp | Method::RecoveryCode => (vec!["otp", "mfa"], Acr::TwoFactor),
         };
-        Self { amr, acr, auth_time: now }
+        Self {
+            amr,
+            acr,
+            auth_time: now,
+        }
     }
 
     /// The link that was mailed to a recipient: the mailbox, and nothing more.
     pub fn recipients_link(now: Timestamp) -> Self {
-        Self { amr: vec!["otp"], acr: Acr::SingleFactor, auth_time: now }
+        Self {
+            amr: vec!["otp"],
+            acr: Acr::SingleFactor,
+            auth_time: now,
+        }
     }
 
     /// The link, then a code by SMS.
     pub fn recipients_code(now: Timestamp) -> Self {
-        Self { amr: vec!["otp", "sms", "mfa"], acr: Acr::TwoFactor, auth_time: now }
+        Self {
+            amr: vec!["otp", "sms", "mfa"],
+            acr: Acr::TwoFactor,
+            auth_time: now,
+        }
     }
 
     /// The link, then questions about the recipient.
     pub fn recipients_answers(now: Timestamp) -> Self {
-        Self { amr: vec!["otp", "kba", "mfa"], acr: Acr::Kba, auth_time: now }
+        Self {
+            amr: vec!["otp", "kba", "mfa"],
+            acr: Acr::Kba,
+            auth_time: now,
+        }
     }
 
     /// A password, then a code of `method`.
@@ -113,13 +145,20 @@ impl Proof {
             Method::Email => (vec!["pwd", "otp", "mfa"], Acr::TwoFactorEmail),
             Method::Totp | Method::RecoveryCode => (vec!["pwd", "otp", "mfa"], Acr::TwoFactor),
         };
-        Self { amr, acr, auth_time: now }
+        Self {
+            amr,
+            acr,
+            auth_time: now,
+        }
     }
 }
 
 /// The claims of a token: a user's, or that of an agreement's recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are RFC 7519's, OpenID Connect's and the API's")]
+#[expect(
+    missing_docs,
+    reason = "the names are RFC 7519's, OpenID Connect's and the API's"
+)]
 pub struct Claims {
     pub iss: String,
     pub sub: String,
@@ -141,8 +180,21 @@ pub struct Claims {
 
 impl Claims {
     /// Their names, as discovery tells them.
-    pub const NAMES: [&str; 13] =
-        ["iss", "sub", "aud", "exp", "iat", "auth_time", "jti", "acct", "kind", "amr", "acr", "agreement", "generation"];
+    pub const NAMES: [&str; 13] = [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "auth_time",
+        "jti",
+        "acct",
+        "kind",
+        "amr",
+        "acr",
+        "agreement",
+        "generation",
+    ];
 
     /// Whether a second factor was proved, and lately enough to change factors with.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
@@ -157,7 +209,11 @@ impl Claims {
 
     /// What `aud` has to be: the account, and for a recipient its agreements alone.
     fn audience(&self) -> String {
-        if self.is_recipients() { agreements(self.acct) } else { self.acct.to_string() }
+        if self.is_recipients() {
+            agreements(self.acct)
+        } else {
+            self.acct.to_string()
+        }
     }
 }
 
@@ -196,7 +252,12 @@ pub struct Subject {
 impl Subject {
     /// This user, as it stands.
     pub const fn of(user: &User) -> Self {
-        Self { user: user.id, account: user.account, kind: user.kind, generation: user.proof_generation }
+        Self {
+            user: user.id,
+            account: user.account,
+            kind: user.kind,
+            generation: user.proof_generation,
+        }
     }
 }
 
@@ -259,7 +320,11 @@ fn signed(
     }
     let unsigned = |kid: &str| {
         let header = json!({"alg": "RS256", "typ": TYPE, "kid": kid});
-        format!("{}.{}", secret::encode(header.to_string()), secret::encode(claims.to_string()))
+        format!(
+            "{}.{}",
+            secret::encode(header.to_string()),
+            secret::encode(claims.to_string())
+        )
     };
     let (message, signature) = keyring.sign(unsigned, now)?;
     Ok(Secret::new(format!("{message}.{signature}")))
@@ -270,7 +335,12 @@ fn signed(
 pub struct NotGood;
 
 /// Reads a token that `issuer` signed and that is good now.
-pub fn verify(token: &str, issuer: &str, keyring: &Keyring, now: Timestamp) -> Result<Claims, NotGood> {
+pub fn verify(
+    token: &str,
+    issuer: &str,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<Claims, NotGood> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| NotGood)?;
     let known = |key: &&PublicKey| header.kid.as_deref() == Some(key.id.as_str());
     let key = keyring.public_keys().find(known).ok_or(NotGood)?;
@@ -281,10 +351,13 @@ pub fn verify(token: &str, issuer: &str, keyring: &Keyring, now: Timestamp) -> R
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_issuer(&[issuer]);
     validation.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
-    // Audience and time are looked at below: whose audience it is stands in the token, and the time is our clock's.
+    // Audience and time are looked at below: whose audience it is stands in the token, and the time
+    // is our clock's.
     validation.validate_aud = false;
     validation.validate_exp = false;
-    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| NotGood)?.claims;
+    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
+        .map_err(|_| NotGood)?
+        .claims;
     let fits = claims.exp > now.as_secs() && claims.aud == claims.audience();
     if fits { Ok(claims) } else { Err(NotGood) }
 }
@@ -309,7 +382,10 @@ mod tests {
             generation: 7,
         };
         let proof = Proof::password_then(Method::Sms, NOW);
-        sign(&subject, &proof, ISSUER, ring, &Entropy::seeded(9), NOW).unwrap().expose().clone()
+        sign(&subject, &proof, ISSUER, ring, &Entropy::seeded(9), NOW)
+            .unwrap()
+            .expose()
+            .clone()
     }
 
     #[test]
@@ -321,8 +397,14 @@ mod tests {
             "acct": AccountId::from_bytes([1; 16]), "agreement": AgreementId::from_bytes([2; 16]),
             "generation": 7,
         });
-        let claims = serde_json::to_value(serde_json::from_value::<Claims>(claims).unwrap()).unwrap();
-        let mut names: Vec<&str> = claims.as_object().unwrap().keys().map(String::as_str).collect();
+        let claims =
+            serde_json::to_value(serde_json::from_value::<Claims>(claims).unwrap()).unwrap();
+        let mut names: Vec<&str> = claims
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         names.sort_by_key(|name| Claims::NAMES.iter().position(|known| known == name));
         assert_eq!(names, Claims::NAMES);
     }
@@ -346,11 +428,15 @@ mod tests {
             recipient: RecipientId::from_bytes([3; 16]),
         };
         let proof = Proof::recipients_answers(NOW);
-        let token = sign_for_recipient(&subject, &proof, ISSUER, &ring, &Entropy::seeded(9), NOW).unwrap();
+        let token =
+            sign_for_recipient(&subject, &proof, ISSUER, &ring, &Entropy::seeded(9), NOW).unwrap();
         let claims = verify(token.expose(), ISSUER, &ring, NOW).unwrap();
         assert!(claims.is_recipients());
         assert_eq!(claims.aud, format!("{}/agreements", subject.account));
-        assert_eq!((claims.agreement, claims.acr), (Some(subject.agreement), Acr::Kba));
+        assert_eq!(
+            (claims.agreement, claims.acr),
+            (Some(subject.agreement), Acr::Kba)
+        );
         assert_eq!(claims.sub.parse::<UserId>().ok(), None);
     }
 
@@ -361,7 +447,13 @@ mod tests {
         assert!(claims.is_fresh(NOW) && claims.is_fresh(NOW.plus(FRESH)));
         assert!(!claims.is_fresh(NOW.plus(FRESH).plus(Span::seconds(1))));
         for acr in [Acr::SingleFactor, Acr::AllowlistedNetwork] {
-            assert!(!Claims { acr, ..claims.clone() }.is_fresh(NOW));
+            assert!(
+                !Claims {
+                    acr,
+                    ..claims.clone()
+                }
+                .is_fresh(NOW)
+            );
         }
     }
 
@@ -373,7 +465,10 @@ mod tests {
         assert!(verify(&good, ISSUER, &self::ring(2), NOW).is_err());
         assert!(verify(&good, ISSUER, &ring, NOW.plus(LIFETIME)).is_err());
         let (_, rest) = good.split_once('.').unwrap();
-        let none = format!("{}.{rest}", secret::encode(r#"{"alg":"none","typ":"at+jwt"}"#));
+        let none = format!(
+            "{}.{rest}",
+            secret::encode(r#"{"alg":"none","typ":"at+jwt"}"#)
+        );
         assert!(verify(&none, ISSUER, &ring, NOW).is_err());
         let mut changed = good.clone();
         changed.replace_range(good.len() - 3.., "AAA");

@@ -1,7 +1,8 @@
 //! Proof in progress: the first factor is done, the second is owed.
 //!
-//! A challenge stands on its user's item. Its token carries the ids that address that item, 256 random bits, and a MAC, so that
-//! what nobody issued is told from what has expired without a look at the table. Only the token's fingerprint is kept.
+//! A challenge stands on its user's item. Its token carries the ids that address that item, 256
+//! random bits, and a MAC, so that what nobody issued is told from what has expired without a look
+//! at the table. Only the token's fingerprint is kept.
 
 use std::collections::BTreeMap;
 
@@ -53,26 +54,34 @@ impl First {
 
     /// Whether `method` may follow: see [`Purpose::admits`].
     pub fn admits(&self, method: Method) -> bool {
-        self.link().is_none_or(|opened| opened.purpose.admits(method))
+        self.link()
+            .is_none_or(|opened| opened.purpose.admits(method))
     }
 
-    /// Whether setting up a first factor may follow. After a forgotten password it may not: whoever reads the mailbox asks for that
-    /// link themselves, and would set up a factor of their own.
+    /// Whether setting up a first factor may follow. After a forgotten password it may not: whoever
+    /// reads the mailbox asks for that link themselves, and would set up a factor of their own.
     pub fn admits_enrolment(&self) -> bool {
         !self.sets_password()
     }
 
     fn sets_password(&self) -> bool {
-        self.link().is_some_and(|opened| opened.purpose == Purpose::Password)
+        self.link()
+            .is_some_and(|opened| opened.purpose == Purpose::Password)
     }
 
-    /// Whether it still leads somewhere: an address that the account has taken from its list is handed nothing, and what an issuer
-    /// vouched for counts for as long as it is the account's.
+    /// Whether it still leads somewhere: an address that the account has taken from its list is
+    /// handed nothing, and what an issuer vouched for counts for as long as it is the account's.
     pub fn leads_on(&self, settings: &Settings) -> bool {
         match self {
             Self::Password => true,
-            Self::Link(opened) => opened.redirect_uri.as_ref().is_none_or(|uri| settings.links.redirect_uris.contains(uri)),
-            Self::IdToken { issuer } => settings.sso.as_ref().is_some_and(|sso| sso.issuer == *issuer),
+            Self::Link(opened) => opened
+                .redirect_uri
+                .as_ref()
+                .is_none_or(|uri| settings.links.redirect_uris.contains(uri)),
+            Self::IdToken { issuer } => settings
+                .sso
+                .as_ref()
+                .is_some_and(|sso| sso.issuer == *issuer),
         }
     }
 
@@ -94,7 +103,8 @@ pub struct Challenge {
     /// What was proved before it was opened.
     #[serde(default, skip_serializing_if = "First::is_password")]
     pub first: First,
-    /// Until when a new password may be set with it: from its completion on, where that is what its link was for.
+    /// Until when a new password may be set with it: from its completion on, where that is what its
+    /// link was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_until: Option<Timestamp>,
     /// The ids of the tries: a try that the SDK repeats counts once.
@@ -102,7 +112,8 @@ pub struct Challenge {
     /// The codes that were sent, by method.
     #[serde(default)]
     pub sent: BTreeMap<String, Sent>,
-    /// When each of them that was a text was: what its completion gives back to the budget of texts.
+    /// When each of them that was a text was: what its completion gives back to the budget of
+    /// texts.
     #[serde(default)]
     pub texts: Vec<Timestamp>,
     /// The code that is good, by method.
@@ -128,7 +139,11 @@ impl Challenge {
 
     /// A new challenge, after this first factor.
     pub fn after(first: First, now: Timestamp) -> Self {
-        let by_method = || Method::ALL.into_iter().map(|method| (method.name().to_owned(), Vec::new()));
+        let by_method = || {
+            Method::ALL
+                .into_iter()
+                .map(|method| (method.name().to_owned(), Vec::new()))
+        };
         Self {
             opened_at: now,
             expires_at: now.plus(LIFETIME),
@@ -140,7 +155,9 @@ impl Challenge {
             texts: Vec::new(),
             codes: BTreeMap::new(),
             // The lists stand ready, because an update can only append to one that is there.
-            superseded: by_method().filter(|(name, _)| name == "sms" || name == "email").collect(),
+            superseded: by_method()
+                .filter(|(name, _)| name == "sms" || name == "email")
+                .collect(),
             enrols: false,
             opened_from: String::new(),
             opened_by_known: false,
@@ -150,18 +167,29 @@ impl Challenge {
     /// The same, opened from an address.
     #[must_use]
     pub fn opened_from(self, source: &Source, origin: Origin) -> Self {
-        Self { opened_from: source.mark().to_owned(), opened_by_known: origin == Origin::Known, ..self }
+        Self {
+            opened_from: source.mark().to_owned(),
+            opened_by_known: origin == Origin::Known,
+            ..self
+        }
     }
 
     /// From what kind of address a user's was opened.
     pub const fn opener(&self) -> Origin {
-        if self.opened_by_known { Origin::Known } else { Origin::Stranger }
+        if self.opened_by_known {
+            Origin::Known
+        } else {
+            Origin::Stranger
+        }
     }
 
     /// The same, to set up the first factor.
     #[must_use]
     pub fn to_enrol(self) -> Self {
-        Self { enrols: true, ..self }
+        Self {
+            enrols: true,
+            ..self
+        }
     }
 
     /// What is proved once `method` completes it.
@@ -212,9 +240,11 @@ pub struct Ticket {
     pub user: UserId,
     /// The fingerprint of the token.
     pub name: String,
-    /// The user's group when the challenge was opened: its settings can be read beside the account's, before the user is.
+    /// The user's group when the challenge was opened: its settings can be read beside the
+    /// account's, before the user is.
     pub group: Option<String>,
-    /// The addresses that the user was known at when the challenge was opened: a code is counted before the user is read.
+    /// The addresses that the user was known at when the challenge was opened: a code is counted
+    /// before the user is read.
     sketch: Sketch,
 }
 
@@ -241,30 +271,66 @@ impl Ticket {
         let ids = [user.account.to_bytes(), user.id.to_bytes()].concat();
         let body = [&[OF_USER][..], &ids, &secret, &sketch.bytes(), group].concat();
         let mac = keyring.mac(&mac_message(&body), now)?;
-        let token = Secret::new(format!("{PREFIX}{}.{}.{}", secret::encode(body), mac.key_id, short(&mac.digest)));
+        let token = Secret::new(format!(
+            "{PREFIX}{}.{}.{}",
+            secret::encode(body),
+            mac.key_id,
+            short(&mac.digest)
+        ));
         let (account, user, group) = (user.account, user.id, user.group.clone());
-        Ok((Self { account, user, group, sketch, name: name_of(token.expose()) }, token))
+        Ok((
+            Self {
+                account,
+                user,
+                group,
+                sketch,
+                name: name_of(token.expose()),
+            },
+            token,
+        ))
     }
 
     /// Whose challenge `token` is, if this service issued it.
     pub fn read(token: &str, keyring: &Keyring) -> Result<Self, Refusal> {
-        let mut parts = token.strip_prefix(PREFIX).ok_or(Refusal::Unknown)?.split('.');
-        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let mut parts = token
+            .strip_prefix(PREFIX)
+            .ok_or(Refusal::Unknown)?
+            .split('.');
+        let (Some(body), Some(key_id), Some(digest), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(Refusal::Unknown);
         };
-        let bytes = secret::decode(body).filter(|bytes| bytes.len() >= BODY).ok_or(Refusal::Unknown)?;
-        let made = keyring.mac_by(key_id, &mac_message(&bytes)).ok_or(Refusal::Unknown)?;
+        let bytes = secret::decode(body)
+            .filter(|bytes| bytes.len() >= BODY)
+            .ok_or(Refusal::Unknown)?;
+        let made = keyring
+            .mac_by(key_id, &mac_message(&bytes))
+            .ok_or(Refusal::Unknown)?;
         if !secret::equal(short(&made).as_bytes(), digest.as_bytes()) {
             return Err(Refusal::Unknown);
         }
-        let id = |range: std::ops::Range<usize>| bytes.get(range).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        let id = |range: std::ops::Range<usize>| {
+            bytes
+                .get(range)
+                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+        };
         let sketch = bytes.get(SKETCH..BODY).zip(bytes.get(SECRET..SKETCH));
         let sketch = sketch.and_then(|(sketch, secret)| Sketch::read(sketch, secret));
-        let group = bytes.get(BODY..).and_then(|name| String::from_utf8(name.to_vec()).ok()).filter(|name| is_group_name(name));
+        let group = bytes
+            .get(BODY..)
+            .and_then(|name| String::from_utf8(name.to_vec()).ok())
+            .filter(|name| is_group_name(name));
         match (bytes.first(), id(1..17), id(17..SECRET), sketch) {
             (Some(&OF_USER), Some(account), Some(user), Some(sketch)) => {
                 let (account, user) = (AccountId::from_bytes(account), UserId::from_bytes(user));
-                Ok(Self { account, user, group, sketch, name: name_of(token) })
+                Ok(Self {
+                    account,
+                    user,
+                    group,
+                    sketch,
+                    name: name_of(token),
+                })
             }
             _ => Err(Refusal::Unknown),
         }
@@ -275,10 +341,16 @@ impl Ticket {
         self.sketch.origin(source)
     }
 
-    /// The keys of what tells the settings in force, before the user is read: the account's, and the group's where there is one.
+    /// The keys of what tells the settings in force, before the user is read: the account's, and
+    /// the group's where there is one.
     pub fn settings_keys(&self) -> Vec<Key> {
-        let group = self.group.as_deref().map(|group| keys::group(self.account, group));
-        std::iter::once(keys::account(self.account)).chain(group).collect()
+        let group = self
+            .group
+            .as_deref()
+            .map(|group| keys::group(self.account, group));
+        std::iter::once(keys::account(self.account))
+            .chain(group)
+            .collect()
     }
 
     /// The group's item, as it was read by its key among [`Ticket::settings_keys`].
@@ -288,7 +360,11 @@ impl Ticket {
 
     /// The challenge on its user's item, if it can be gone on with.
     pub fn challenge<'a>(&self, user: &'a User, now: Timestamp) -> Result<&'a Challenge, Refusal> {
-        let challenge = user.challenges.get(&self.name).filter(|_| !user.disabled).ok_or(Refusal::Expired)?;
+        let challenge = user
+            .challenges
+            .get(&self.name)
+            .filter(|_| !user.disabled)
+            .ok_or(Refusal::Expired)?;
         if challenge.used_at.is_some() || was_spent_elsewhere(challenge, user) {
             Err(Refusal::Used)
         } else if challenge.expires_at <= now {
@@ -299,7 +375,13 @@ impl Ticket {
     }
 
     /// Whether a try of this origin may be made, or a code be sent to it, for `method`.
-    pub fn trial<'a>(&self, user: &'a User, method: Method, origin: Origin, now: Timestamp) -> Result<&'a Challenge, Refusal> {
+    pub fn trial<'a>(
+        &self,
+        user: &'a User,
+        method: Method,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<&'a Challenge, Refusal> {
         let challenge = self.challenge(user, now)?;
         if challenge.tries_left() == 0 {
             return Err(Refusal::TriesSpent(challenge.expires_at));
@@ -323,23 +405,41 @@ impl Ticket {
             .value("no", false)
     }
 
-    /// Adds the conditions that what [`Ticket::trial`] judged by `user` holds: of the challenge, its tries, and the factor's count of the origin.
-    pub fn guard_trial(&self, write: Write, user: &User, method: Method, origin: Origin, now: Timestamp) -> Write {
+    /// Adds the conditions that what [`Ticket::trial`] judged by `user` holds: of the challenge,
+    /// its tries, and the factor's count of the origin.
+    pub fn guard_trial(
+        &self,
+        write: Write,
+        user: &User,
+        method: Method,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Write {
         let write = factor::unmoved(write.name("m", method.name()), &user.factor(method), origin);
-        let write = write.when("size(#challenges.#c.#tries) < :tries_max").value("tries_max", TRIES_MAX);
+        let write = write
+            .when("size(#challenges.#c.#tries) < :tries_max")
+            .value("tries_max", TRIES_MAX);
         self.guard(write, now)
     }
 
-    /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
+    /// The write that counts a try before anything is compared: on the challenge and on the factor
+    /// at once.
     pub fn count_try(&self, method: Method, origin: Origin, try_id: &str, now: Timestamp) -> Write {
         let write = Write::update(keys::user(self.user), "");
         self.guard(counted(write, method, origin, try_id, now), now)
     }
 }
 
-/// Adds to the update of a holder's item that a try is counted on its challenge `#c` and on its factor: once, however often the SDK
-/// repeats it, and only while there are tries left and the origin may try one.
-pub(crate) fn counted(update: Write, method: Method, origin: Origin, try_id: &str, now: Timestamp) -> Write {
+/// Adds to the update of a holder's item that a try is counted on its challenge `#c` and on its
+/// factor: once, however often the SDK repeats it, and only while there are tries left and the
+/// origin may try one.
+pub(crate) fn counted(
+    update: Write,
+    method: Method,
+    origin: Origin,
+    try_id: &str,
+    now: Timestamp,
+) -> Write {
     let update = update
         .and(", #challenges.#c.#tries = list_append(#challenges.#c.#tries, :tries)")
         .when("size(#challenges.#c.#tries) < :tries_max AND NOT contains(#challenges.#c.#tries, :try)")
@@ -350,11 +450,16 @@ pub(crate) fn counted(update: Write, method: Method, origin: Origin, try_id: &st
     factor::count(update, origin, now)
 }
 
-/// Whether another challenge of the same link was completed. It stays on the item for longer than any that was opened before it.
+/// Whether another challenge of the same link was completed. It stays on the item for longer than
+/// any that was opened before it.
 fn was_spent_elsewhere(challenge: &Challenge, user: &User) -> bool {
-    let Some(link) = challenge.first.link() else { return false };
+    let Some(link) = challenge.first.link() else {
+        return false;
+    };
     let same = |other: &Challenge| other.first.link().is_some_and(|it| it.name == link.name);
-    user.challenges.values().any(|other| other.used_at.is_some() && same(other))
+    user.challenges
+        .values()
+        .any(|other| other.used_at.is_some() && same(other))
 }
 
 fn try_value(try_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {
@@ -396,19 +501,30 @@ mod tests {
             "kind": "external", "disabled": false, "created_at": 0, "version": 1, "group": "escrow",
         });
         let mut user: User = serde_json::from_value(user).unwrap();
-        let source = |address: &str| Source::of(user.id, address.parse().unwrap(), &ring, NOW).unwrap();
+        let source =
+            |address: &str| Source::of(user.id, address.parse().unwrap(), &ring, NOW).unwrap();
         let (home, elsewhere) = (source("203.0.113.7"), source("203.0.113.8"));
         user.known = user.known.with(&home);
         let (ticket, token) = Ticket::issue(&user, &ring, &Entropy::seeded(5), NOW).unwrap();
-        assert_eq!((ticket.user, ticket.group.as_deref()), (user.id, Some("escrow")));
-        assert_eq!([ticket.origin(&home), ticket.origin(&elsewhere)], [Origin::Known, Origin::Stranger]);
+        assert_eq!(
+            (ticket.user, ticket.group.as_deref()),
+            (user.id, Some("escrow"))
+        );
+        assert_eq!(
+            [ticket.origin(&home), ticket.origin(&elsewhere)],
+            [Origin::Known, Origin::Stranger]
+        );
         let token = token.expose();
         assert_eq!(Ticket::read(token, &ring), Ok(ticket));
         for place in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(Ticket::read(&changed, &ring), Err(Refusal::Unknown), "{place}");
+            assert_eq!(
+                Ticket::read(&changed, &ring),
+                Err(Refusal::Unknown),
+                "{place}"
+            );
         }
     }
 

@@ -1,6 +1,7 @@
-//! What the second factor of a challenge brings about, whichever factor it was: the challenge is used, the link that opened it is
-//! spent, the address is one that the user is known at, and the browser is answered with the token, with a one-time code for the
-//! portal, or with leave to set a new password.
+//! What the second factor of a challenge brings about, whichever factor it was: the challenge is
+//! used, the link that opened it is spent, the address is one that the user is known at, and the
+//! browser is answered with the token, with a one-time code for the portal, or with leave to set a
+//! new password.
 //!
 //! The factor's own part (its counts, its codes) is the caller's, in the same transaction.
 
@@ -59,16 +60,36 @@ impl Completion {
         let first = challenge.first.clone();
         let handover = match first.link() {
             Some(link) if link.purpose == Purpose::Password => Handover::NewPassword,
-            Some(link) => link.redirect_uri.clone().map_or(Handover::Token, |uri| Handover::Code(exchange::draw(entropy), uri)),
+            Some(link) => link.redirect_uri.clone().map_or(Handover::Token, |uri| {
+                Handover::Code(exchange::draw(entropy), uri)
+            }),
             None => Handover::Token,
         };
-        let (proof, name, source) = (challenge.proof(method, now), ticket.name.clone(), source.clone());
-        Self { proof, name, first, method, handover, source, refused: Refused::default(), now }
+        let (proof, name, source) = (
+            challenge.proof(method, now),
+            ticket.name.clone(),
+            source.clone(),
+        );
+        Self {
+            proof,
+            name,
+            first,
+            method,
+            handover,
+            source,
+            refused: Refused::default(),
+            now,
+        }
     }
 
-    /// The same, with how many of the user's passwords were refused unseen: a sign-in tells of them.
+    /// The same, with how many of the user's passwords were refused unseen: a sign-in tells of
+    /// them.
     pub async fn telling(self, user: &User, table: &Table) -> Result<Self, Failure> {
-        let refused = if self.is_sign_in() { Refused::untold(user, table, self.now).await? } else { Refused::default() };
+        let refused = if self.is_sign_in() {
+            Refused::untold(user, table, self.now).await?
+        } else {
+            Refused::default()
+        };
         Ok(Self { refused, ..self })
     }
 
@@ -77,12 +98,18 @@ impl Completion {
         !matches!(self.handover, Handover::NewPassword)
     }
 
-    /// Adds to an update of the user's item that the challenge is used, and the user has proved a factor; beside it stand the writes of
-    /// other items, and the entry of what else it tells. Where a link opened the challenge, the first of these writes spends it.
+    /// Adds to an update of the user's item that the challenge is used, and the user has proved a
+    /// factor; beside it stand the writes of other items, and the entry of what else it tells.
+    /// Where a link opened the challenge, the first of these writes spends it.
     ///
-    /// The condition that the challenge can be gone on with is [`Ticket::guard`]'s. What a link opened stays on the item for longer than
-    /// any other challenge of that link: they are told from it that the link is spent.
-    pub fn consume(&self, user: &User, update: Write) -> Result<(Write, Option<Event>, Vec<Write>), Failure> {
+    /// The condition that the challenge can be gone on with is [`Ticket::guard`]'s. What a link
+    /// opened stays on the item for longer than any other challenge of that link: they are told
+    /// from it that the link is spent.
+    pub fn consume(
+        &self,
+        user: &User,
+        update: Write,
+    ) -> Result<(Write, Option<Event>, Vec<Write>), Failure> {
         let update = self.used(update);
         let mut others = self.spending(user)?;
         if !self.is_sign_in() {
@@ -106,20 +133,25 @@ impl Completion {
             .value("yes", true);
         let until = self.now.plus(challenge::LIFETIME);
         let update = match self.first.link() {
-            Some(_) => update.and(", #challenges.#c.#expires_at = :known_until").value("known_until", until),
+            Some(_) => update
+                .and(", #challenges.#c.#expires_at = :known_until")
+                .value("known_until", until),
             None => update,
         };
         match self.handover {
-            Handover::NewPassword => {
-                update.and(", #challenges.#c.#password_until = :password_until").value("password_until", until)
-            }
+            Handover::NewPassword => update
+                .and(", #challenges.#c.#password_until = :password_until")
+                .value("password_until", until),
             Handover::Token | Handover::Code(..) => update,
         }
     }
 
-    /// The write that spends the link, where one opened the challenge, and that of the portal's code.
+    /// The write that spends the link, where one opened the challenge, and that of the portal's
+    /// code.
     fn spending(&self, user: &User) -> Result<Vec<Write>, Failure> {
-        let Some(link) = self.first.link() else { return Ok(Vec::new()) };
+        let Some(link) = self.first.link() else {
+            return Ok(Vec::new());
+        };
         let mut writes = vec![link.spend(self.now)];
         if let Handover::Code(code, _) = &self.handover {
             writes.push(Exchange::new(user, link, self.method, self.now).create(code)?);
@@ -127,7 +159,8 @@ impl Completion {
         Ok(writes)
     }
 
-    /// Whether a transaction failed because the link is spent, where the other items' writes begin at the place `at` of it.
+    /// Whether a transaction failed because the link is spent, where the other items' writes begin
+    /// at the place `at` of it.
     pub fn came_too_late(&self, failure: &Failure, at: usize) -> bool {
         self.first.link().is_some() && failure.stood_at(at).is_some()
     }
@@ -149,11 +182,22 @@ impl Completion {
         Ok(match &self.handover {
             Handover::Token => {
                 let issuer = call.base_url(app.config.base_url.as_deref());
-                let token = access_token::sign(&Subject::of(user), &self.proof, &issuer, keyring, &app.entropy, self.now)?;
+                let token = access_token::sign(
+                    &Subject::of(user),
+                    &self.proof,
+                    &issuer,
+                    keyring,
+                    &app.entropy,
+                    self.now,
+                )?;
                 Answer::Authenticated(Authenticated::new(token, &self.proof))
             }
-            Handover::Code(code, uri) => Answer::Redirect(Redirect::new(exchange::address(uri, code), code.clone())),
-            Handover::NewPassword => Answer::NewPasswordRequired(NewPassword::new(challenge.clone())),
+            Handover::Code(code, uri) => {
+                Answer::Redirect(Redirect::new(exchange::address(uri, code), code.clone()))
+            }
+            Handover::NewPassword => {
+                Answer::NewPasswordRequired(NewPassword::new(challenge.clone()))
+            }
         })
     }
 }

@@ -1,5 +1,6 @@
-//! The one-time code that a link's `redirect_uri` is given: the portal's back end exchanges it for the token, once and within a
-//! minute. So the token is never in an address, and never in the browser that came by the link.
+//! The one-time code that a link's `redirect_uri` is given: the portal's back end exchanges it for
+//! the token, once and within a minute. So the token is never in an address, and never in the
+//! browser that came by the link.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -84,7 +85,16 @@ impl Exchange {
     pub fn new(user: &User, link: &Opened, method: Method, now: Timestamp) -> Self {
         let expires_at = now.plus(LIFETIME);
         let (account, generation) = (user.account, user.proof_generation);
-        Self { account, user: user.id, link: link.id, method, proved_at: now, generation, expires_at, used_at: None }
+        Self {
+            account,
+            user: user.id,
+            link: link.id,
+            method,
+            proved_at: now,
+            generation,
+            expires_at,
+            used_at: None,
+        }
     }
 
     /// The write that stores it.
@@ -94,7 +104,12 @@ impl Exchange {
     }
 
     /// Whether `account` may exchange it, given its user as it stands now.
-    pub fn admits(&self, account: AccountId, user: Option<&User>, now: Timestamp) -> Result<(), Refusal> {
+    pub fn admits(
+        &self,
+        account: AccountId,
+        user: Option<&User>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if self.account != account {
             Err(Refusal::Unknown)
         } else if self.used_at.is_some() {
@@ -151,15 +166,30 @@ mod tests {
     fn a_code_is_for_its_account_once_and_for_a_minute() {
         let (exchange, other) = (exchange(), AccountId::from_bytes([9; 16]));
         let (ann, disabled) = (user(false), user(true));
-        let later = User { proof_generation: 4, ..ann.clone() };
+        let later = User {
+            proof_generation: 4,
+            ..ann.clone()
+        };
         let admits = |exchange: &Exchange, user, now| exchange.admits(exchange.account, user, now);
         assert_eq!(admits(&exchange, Some(&ann), NOW), Ok(()));
-        assert_eq!(exchange.admits(other, Some(&ann), NOW), Err(Refusal::Unknown));
-        assert_eq!(admits(&exchange, Some(&ann), exchange.expires_at), Err(Refusal::Expired));
-        assert_eq!(admits(&exchange, Some(&disabled), NOW), Err(Refusal::Expired));
+        assert_eq!(
+            exchange.admits(other, Some(&ann), NOW),
+            Err(Refusal::Unknown)
+        );
+        assert_eq!(
+            admits(&exchange, Some(&ann), exchange.expires_at),
+            Err(Refusal::Expired)
+        );
+        assert_eq!(
+            admits(&exchange, Some(&disabled), NOW),
+            Err(Refusal::Expired)
+        );
         assert_eq!(admits(&exchange, None, NOW), Err(Refusal::Expired));
         assert_eq!(admits(&exchange, Some(&later), NOW), Err(Refusal::Expired));
-        let used = Exchange { used_at: Some(NOW), ..exchange };
+        let used = Exchange {
+            used_at: Some(NOW),
+            ..exchange
+        };
         assert_eq!(admits(&used, Some(&ann), NOW), Err(Refusal::Used));
     }
 
@@ -167,10 +197,22 @@ mod tests {
     fn an_address_keeps_its_own_query() {
         let code = Secret::new("otc_x".to_owned());
         for (registered, address) in [
-            ("https://portal.example/in", "https://portal.example/in?code=otc_x"),
-            ("https://portal.example/in?tenant=a%20b", "https://portal.example/in?tenant=a%20b&code=otc_x"),
-            ("https://portal.example", "https://portal.example/?code=otc_x"),
-            ("http://127.0.0.1:8080/cb?", "http://127.0.0.1:8080/cb?code=otc_x"),
+            (
+                "https://portal.example/in",
+                "https://portal.example/in?code=otc_x",
+            ),
+            (
+                "https://portal.example/in?tenant=a%20b",
+                "https://portal.example/in?tenant=a%20b&code=otc_x",
+            ),
+            (
+                "https://portal.example",
+                "https://portal.example/?code=otc_x",
+            ),
+            (
+                "http://127.0.0.1:8080/cb?",
+                "http://127.0.0.1:8080/cb?code=otc_x",
+            ),
         ] {
             assert_eq!(super::address(registered, &code), address);
         }

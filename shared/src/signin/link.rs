@@ -1,7 +1,9 @@
-//! One-time links: mailed, good for a day at most, and spent by the second factor that completes what they began.
+//! One-time links: mailed, good for a day at most, and spent by the second factor that completes
+//! what they began.
 //!
-//! Mail scanners open links and click what they find there. So opening a link, or redeeming it, uses nothing up: it opens a
-//! challenge, and the transaction that completes the challenge spends the link under the condition that nothing has.
+//! Mail scanners open links and click what they find there. So opening a link, or redeeming it,
+//! uses nothing up: it opens a challenge, and the transaction that completes the challenge spends
+//! the link under the condition that nothing has.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +27,21 @@ pub const LIFETIME: Span = Span::hours(1);
 pub const LIFETIME_MAX: Span = Span::hours(24);
 /// How long a link after a forgotten password is good: somebody sits and waits for it.
 pub const PASSWORD_LIFETIME: Span = Span::minutes(30);
-/// The links after a forgotten password, for a username, and in the name of an account to a mailbox that its user has not proved: strangers
-/// have 5 in 10 minutes and 10 an hour together, as anybody may ask for them; as many more are kept for known addresses.
-pub const FORGOTTEN: ReservedWindow =
-    ReservedWindow { shares: &[Share { quota: 10, span: Span::minutes(10) }, Share { quota: 20, span: Span::hours(1) }] };
+/// The links after a forgotten password, for a username, and in the name of an account to a mailbox
+/// that its user has not proved: strangers have 5 in 10 minutes and 10 an hour together, as anybody
+/// may ask for them; as many more are kept for known addresses.
+pub const FORGOTTEN: ReservedWindow = ReservedWindow {
+    shares: &[
+        Share {
+            quota: 10,
+            span: Span::minutes(10),
+        },
+        Share {
+            quota: 20,
+            span: Span::hours(1),
+        },
+    ],
+};
 /// How long a link is kept once it is over, so that who opens it late is told so.
 const KEPT: Span = Span::days(7);
 
@@ -56,7 +69,8 @@ impl Purpose {
         }
     }
 
-    /// Whether `method` may follow. A mailbox alone is not to set a password: what is then proved with it would be the mailbox again.
+    /// Whether `method` may follow. A mailbox alone is not to set a password: what is then proved
+    /// with it would be the mailbox again.
     pub fn admits(self, method: Method) -> bool {
         self != Self::Password || method != Method::Email
     }
@@ -90,7 +104,8 @@ pub struct Link {
     pub used_at: Option<Timestamp>,
 }
 
-/// A link that a challenge was opened by: what has to be known of it when the challenge is completed.
+/// A link that a challenge was opened by: what has to be known of it when the challenge is
+/// completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// The link's id.
@@ -122,14 +137,26 @@ pub struct Token(Secret<String>);
 impl Token {
     /// A new token.
     pub fn draw(entropy: &Entropy) -> Self {
-        Self(Secret::new(format!("{PREFIX}{}", secret::encode(entropy.bytes::<32>()))))
+        Self(Secret::new(format!(
+            "{PREFIX}{}",
+            secret::encode(entropy.bytes::<32>())
+        )))
     }
 
     /// Reads a token. What has not its form is no link, and costs no look at the table.
     pub fn read(text: &Secret<String>) -> Result<Self, Refusal> {
-        let rest = text.expose().strip_prefix(PREFIX).filter(|rest| rest.len() == SECRET_LENGTH);
-        let whole = rest.and_then(secret::decode).is_some_and(|bytes| bytes.len() == 32);
-        if whole { Ok(Self(text.clone())) } else { Err(Refusal::Unknown) }
+        let rest = text
+            .expose()
+            .strip_prefix(PREFIX)
+            .filter(|rest| rest.len() == SECRET_LENGTH);
+        let whole = rest
+            .and_then(secret::decode)
+            .is_some_and(|bytes| bytes.len() == 32);
+        if whole {
+            Ok(Self(text.clone()))
+        } else {
+            Err(Refusal::Unknown)
+        }
     }
 
     /// The fingerprint that the link is stored under.
@@ -200,7 +227,14 @@ impl Link {
     ) -> Result<(Key, Write), Problem> {
         let (id, life) = (self.id.to_string(), self.expires_at.until(self.created_at));
         let key = keys::owed(&id);
-        let link = SealedLink::seal(format!("{}/link", envelope.base), token.text(), life, &key.pk, keyring, now)?;
+        let link = SealedLink::seal(
+            format!("{}/link", envelope.base),
+            token.text(),
+            life,
+            &key.pk,
+            keyring,
+            now,
+        )?;
         let message = match self.purpose {
             Purpose::SignIn => Message::SignInLink(link),
             Purpose::Password => Message::PasswordLink(link),
@@ -212,7 +246,10 @@ impl Link {
             locale: envelope.locale,
             message,
         };
-        Ok((key, owed::standalone(&id, Owed::new(mail, now).good_until(self.expires_at), now)?))
+        Ok((
+            key,
+            owed::standalone(&id, Owed::new(mail, now).good_until(self.expires_at), now)?,
+        ))
     }
 
     /// Whether it opens a challenge for its user, as that user stands now.
@@ -220,20 +257,41 @@ impl Link {
         if self.used_at.is_some() || user.is_some_and(|user| self.is_spent_on(user)) {
             return Err(Refusal::Used);
         }
-        let good = |user: &User| !user.disabled && user.account == self.account && user.link_generation == self.generation;
-        if self.expires_at > now && user.is_some_and(good) { Ok(()) } else { Err(Refusal::Expired) }
+        let good = |user: &User| {
+            !user.disabled
+                && user.account == self.account
+                && user.link_generation == self.generation
+        };
+        if self.expires_at > now && user.is_some_and(good) {
+            Ok(())
+        } else {
+            Err(Refusal::Expired)
+        }
     }
 
-    /// Whether a challenge that it opened was completed, as its user's item tells: the user is read after the link, and so it may have been
-    /// spent in between. What is written is written over the user.
+    /// Whether a challenge that it opened was completed, as its user's item tells: the user is read
+    /// after the link, and so it may have been spent in between. What is written is written over
+    /// the user.
     fn is_spent_on(&self, user: &User) -> bool {
-        let is_own = |challenge: &Challenge| challenge.first.link().is_some_and(|link| link.id == self.id);
-        user.challenges.values().any(|challenge| challenge.used_at.is_some() && is_own(challenge))
+        let is_own = |challenge: &Challenge| {
+            challenge
+                .first
+                .link()
+                .is_some_and(|link| link.id == self.id)
+        };
+        user.challenges
+            .values()
+            .any(|challenge| challenge.used_at.is_some() && is_own(challenge))
     }
 
     /// What a challenge keeps of it.
     pub fn opened(&self, token: &Token) -> Opened {
-        Opened { id: self.id, name: token.name(), purpose: self.purpose, redirect_uri: self.redirect_uri.clone() }
+        Opened {
+            id: self.id,
+            name: token.name(),
+            purpose: self.purpose,
+            redirect_uri: self.redirect_uri.clone(),
+        }
     }
 }
 
@@ -268,29 +326,64 @@ mod tests {
             "id": "usr_00000000000000000000000001", "account": "acc_00000000000000000000000001", "username": "ann",
             "kind": "internal", "disabled": false, "created_at": 0, "version": 1, "link_generation": 2,
         });
-        user.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        user.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         serde_json::from_value(user).unwrap()
     }
 
     #[test]
     fn a_link_opens_until_it_ends_is_spent_or_its_user_is_ended() {
         let ann = user(&json!({}));
-        let link = Link::new(&ann, Purpose::SignIn, None, LIFETIME, &Entropy::seeded(1), NOW);
+        let link = Link::new(
+            &ann,
+            Purpose::SignIn,
+            None,
+            LIFETIME,
+            &Entropy::seeded(1),
+            NOW,
+        );
         assert_eq!(link.opens(Some(&ann), NOW), Ok(()));
-        assert_eq!(link.opens(Some(&ann), link.expires_at), Err(Refusal::Expired));
+        assert_eq!(
+            link.opens(Some(&ann), link.expires_at),
+            Err(Refusal::Expired)
+        );
         assert_eq!(link.opens(None, NOW), Err(Refusal::Expired));
-        assert_eq!(link.opens(Some(&user(&json!({"disabled": true}))), NOW), Err(Refusal::Expired));
-        assert_eq!(link.opens(Some(&user(&json!({"link_generation": 3}))), NOW), Err(Refusal::Expired));
-        assert_eq!(link.opens(Some(&user(&json!({"account": "acc_00000000000000000000000002"}))), NOW), Err(Refusal::Expired));
-        let spent = Link { used_at: Some(NOW), ..link };
-        assert_eq!(spent.opens(Some(&ann), spent.expires_at), Err(Refusal::Used));
+        assert_eq!(
+            link.opens(Some(&user(&json!({"disabled": true}))), NOW),
+            Err(Refusal::Expired)
+        );
+        assert_eq!(
+            link.opens(Some(&user(&json!({"link_generation": 3}))), NOW),
+            Err(Refusal::Expired)
+        );
+        assert_eq!(
+            link.opens(
+                Some(&user(&json!({"account": "acc_00000000000000000000000002"}))),
+                NOW
+            ),
+            Err(Refusal::Expired)
+        );
+        let spent = Link {
+            used_at: Some(NOW),
+            ..link
+        };
+        assert_eq!(
+            spent.opens(Some(&ann), spent.expires_at),
+            Err(Refusal::Used)
+        );
     }
 
     #[test]
     fn a_token_reads_back_and_has_256_bits() {
         let token = Token::draw(&Entropy::seeded(1));
         assert_eq!(Token::read(token.text()).unwrap().name(), token.name());
-        assert_eq!(secret::decode(&token.text().expose()[PREFIX.len()..]).unwrap().len(), 32);
+        assert_eq!(
+            secret::decode(&token.text().expose()[PREFIX.len()..])
+                .unwrap()
+                .len(),
+            32
+        );
         assert_ne!(token.name(), Token::draw(&Entropy::seeded(2)).name());
     }
 

@@ -76,9 +76,21 @@ pub struct Factor {
 impl Response {
     /// What `signed_in` sees.
     pub fn of(signed_in: SignedIn) -> Self {
-        let SignedIn { claims, user, settings, .. } = signed_in;
-        let usable = Method::ALL.into_iter().filter(|method| user.can_use(*method, settings.second_factor.methods));
-        let factors = usable.map(|method| Factor { method, destination: user.masked_destination(method) }).collect();
+        let SignedIn {
+            claims,
+            user,
+            settings,
+            ..
+        } = signed_in;
+        let usable = Method::ALL
+            .into_iter()
+            .filter(|method| user.can_use(*method, settings.second_factor.methods));
+        let factors = usable
+            .map(|method| Factor {
+                method,
+                destination: user.masked_destination(method),
+            })
+            .collect();
         Self {
             id: user.id,
             account: user.account,
@@ -94,7 +106,9 @@ impl Response {
             factors,
             acr: claims.acr,
             amr: claims.amr,
-            expires_at: Timestamp::default().plus(Span::seconds(claims.exp)).to_rfc3339(),
+            expires_at: Timestamp::default()
+                .plus(Span::seconds(claims.exp))
+                .to_rfc3339(),
         }
     }
 }

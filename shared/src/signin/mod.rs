@@ -1,4 +1,5 @@
-//! Somebody signs in: who they are, the challenge that is put to them, what they prove it by, and what they get for it.
+//! Somebody signs in: who they are, the challenge that is put to them, what they prove it by, and
+//! what they get for it.
 
 pub mod access_token;
 pub mod challenge;

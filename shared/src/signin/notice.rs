@@ -1,15 +1,19 @@
-//! Notices: whoever's factors, phone, mail address, username or password changed is told of it, at the contact that was theirs before, so
-//! that a change that was not theirs does not go unseen. They are owed with the change and sent after it.
+//! Notices: whoever's factors, phone, mail address, username or password changed is told of it, at
+//! the contact that was theirs before, so that a change that was not theirs does not go unseen.
+//! They are owed with the change and sent after it.
 //!
-//! **Whom.** The mailbox; who has none is told by SMS; and a phone that is replaced or taken away is told itself. A contact that is only
-//! now the user's is told nothing but its code.
+//! **Whom.** The mailbox; who has none is told by SMS; and a phone that is replaced or taken away
+//! is told itself. A contact that is only now the user's is told nothing but its code.
 //!
-//! **How often.** At most [`PER_DESTINATION`] to a destination in the name of an account, whoever made the changes: a notice is a message
-//! that somebody else can cause. What is more is *held*, on the item that counts ([`Told`]), in the transaction of its change, and becomes
-//! one notice that tells all of it, once the window has room ([`release`], by the scheduled clean-up). Nothing is dropped.
+//! **How often.** At most [`PER_DESTINATION`] to a destination in the name of an account, whoever
+//! made the changes: a notice is a message that somebody else can cause. What is more is *held*, on
+//! the item that counts ([`Told`]), in the transaction of its change, and becomes one notice that
+//! tells all of it, once the window has room ([`release`], by the scheduled clean-up). Nothing is
+//! dropped.
 //!
-//! **The budget of texts** does not count them: it is for texts to people who have proved nothing. A notice goes to the phone of a user, for
-//! a change that took a fresh second factor or an administrator, and no more than so often; and nobody can silence it by using up a budget.
+//! **The budget of texts** does not count them: it is for texts to people who have proved nothing.
+//! A notice goes to the phone of a user, for a change that took a fresh second factor or an
+//! administrator, and no more than so often; and nobody can silence it by using up a budget.
 
 mod held;
 mod told;
@@ -47,7 +51,8 @@ pub struct Change<'a> {
     pub sms_countries: &'a [String],
 }
 
-/// The notices of a change: planned anew for each try of its transaction, by what the tries before have shown.
+/// The notices of a change: planned anew for each try of its transaction, by what the tries before
+/// have shown.
 #[derive(Debug, Default)]
 pub struct Notices {
     /// What stands at the logs that refused an entry.
@@ -65,7 +70,8 @@ struct Destination<'a> {
 impl Notices {
     /// The writes that owe them, for the transaction of the change.
     ///
-    /// They are named by the place of the change in the user's chain: a change that is written once owes each of them once.
+    /// They are named by the place of the change in the user's chain: a change that is written once
+    /// owes each of them once.
     pub fn owe(&mut self, change: &Change<'_>, now: Timestamp) -> Result<Vec<Write>, Failure> {
         self.owed.clear();
         let mut writes = Vec::new();
@@ -74,13 +80,24 @@ impl Notices {
         }
         for (place, destination) in change.destinations().into_iter().enumerate() {
             let log = keys::notices(destination.to, change.account.id);
-            let told = self.seen.get(&log).map(|item| Told::read(item.clone())).transpose()?;
+            let told = self
+                .seen
+                .get(&log)
+                .map(|item| Told::read(item.clone()))
+                .transpose()?;
             let mail = change.mail(&destination);
-            if let Some(held) = told.as_ref().and_then(|told| told.hold(&mail, change.changed, now)) {
+            if let Some(held) = told
+                .as_ref()
+                .and_then(|told| told.hold(&mail, change.changed, now))
+            {
                 writes.push(held.write(log)?);
                 continue;
             }
-            let id = format!("{}-{}-{place}", change.before.id, change.before.head.sequence + 1);
+            let id = format!(
+                "{}-{}-{place}",
+                change.before.id,
+                change.before.head.sequence + 1
+            );
             self.owed.push(keys::owed(&id));
             writes.push(Told::enter(log, told.as_ref(), now));
             writes.push(owed::standalone(&id, Owed::new(mail, now), now)?);
@@ -90,9 +107,17 @@ impl Notices {
 
     /// Learns what became of the transaction: a log that refused its entry says what to plan next.
     pub fn learn(&mut self, written: &Result<(), Failure>) {
-        let Err(Failure::Condition(reasons)) = written else { return };
-        let logs = reasons.iter().flatten().filter_map(|item| Some((Key::of(item)?, item)));
-        self.seen.extend(logs.filter(|(key, _)| is_log(key)).map(|(key, item)| (key, item.clone())));
+        let Err(Failure::Condition(reasons)) = written else {
+            return;
+        };
+        let logs = reasons
+            .iter()
+            .flatten()
+            .filter_map(|item| Some((Key::of(item)?, item)));
+        self.seen.extend(
+            logs.filter(|(key, _)| is_log(key))
+                .map(|(key, item)| (key, item.clone())),
+        );
     }
 
     /// Sends them, once the change is written. What cannot be sent now, the clean-up sends.
@@ -104,13 +129,23 @@ impl Notices {
 impl Change<'_> {
     /// Who is told: where the user was reached before.
     fn destinations(&self) -> Vec<Destination<'_>> {
-        let User { email, phone, phone_country, .. } = self.before;
+        let User {
+            email,
+            phone,
+            phone_country,
+            ..
+        } = self.before;
         let reachable = |phone: &&String| {
-            let goes = phone_country.as_ref().is_some_and(|country| self.sms_countries.contains(country));
+            let goes = phone_country
+                .as_ref()
+                .is_some_and(|country| self.sms_countries.contains(country));
             goes && (email.is_none() || self.after.phone.as_ref() != Some(phone))
         };
         let mailbox = email.as_ref().map(|to| Destination { to, by_text: false });
-        let texted = phone.as_ref().filter(reachable).map(|to| Destination { to, by_text: true });
+        let texted = phone
+            .as_ref()
+            .filter(reachable)
+            .map(|to| Destination { to, by_text: true });
         mailbox.into_iter().chain(texted).collect()
     }
 
@@ -121,7 +156,11 @@ impl Change<'_> {
             organisation: self.account.name.clone(),
             to: destination.to.to_owned(),
             locale: self.after.locale.unwrap_or(self.locale),
-            message: if destination.by_text { Message::ChangedText(changed) } else { Message::Changed(changed) },
+            message: if destination.by_text {
+                Message::ChangedText(changed)
+            } else {
+                Message::Changed(changed)
+            },
         }
     }
 }

@@ -1,9 +1,12 @@
-//! Opening a challenge on its user's item, whatever the first factor was, and how many may be opened.
+//! Opening a challenge on its user's item, whatever the first factor was, and how many may be
+//! opened.
 //!
-//! Whoever knows a password, reads a mailbox or holds an ID token opens challenges, and each is a place on the item and, with a code, a
-//! message. So they are limited, per user and per user and source address; half of a user's are kept for known addresses. The rule is
-//! judged by the user's item as it was read, where all those of the last ten minutes stand, and the head of the user's chain, which is a
-//! condition of the write, says that none was opened since. None that is live makes room for another.
+//! Whoever knows a password, reads a mailbox or holds an ID token opens challenges, and each is a
+//! place on the item and, with a code, a message. So they are limited, per user and per user and
+//! source address; half of a user's are kept for known addresses. The rule is judged by the user's
+//! item as it was read, where all those of the last ten minutes stand, and the head of the user's
+//! chain, which is a condition of the write, says that none was opened since. None that is live
+//! makes room for another.
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
@@ -20,13 +23,21 @@ use crate::web::http::Problem;
 /// In which so many may be opened. A challenge stands on the item for as long, however it ends.
 const SPAN: Span = LIFETIME;
 /// The challenges of a user that are opened from one address.
-pub const PER_SOURCE: Limit = Limit { quota: 20, span: SPAN };
+pub const PER_SOURCE: Limit = Limit {
+    quota: 20,
+    span: SPAN,
+};
 /// The challenges of a user, from wherever they are opened.
-pub const PER_USER: Limit = Limit { quota: 60, span: SPAN };
-/// How many challenges that are over are removed with the opening of a new one; the clean-up takes the rest.
+pub const PER_USER: Limit = Limit {
+    quota: 60,
+    span: SPAN,
+};
+/// How many challenges that are over are removed with the opening of a new one; the clean-up takes
+/// the rest.
 const PRUNED_AT_ONCE: usize = 20;
 
-/// The update that opens `challenge` from `source`, and removes some that are over; and what is answered.
+/// The update that opens `challenge` from `source`, and removes some that are over; and what is
+/// answered.
 pub fn open(
     user: &User,
     challenge: Challenge,
@@ -40,25 +51,55 @@ pub fn open(
     }
     let challenge = challenge.opened_from(source, origin);
     let (ticket, token) = Ticket::issue(user, keyring, entropy, now)?;
-    let update = user.touch().and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
-    let update = update.value("challenge", document(&challenge)?).set_due(challenge.expires_at);
-    let over = user.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now).take(PRUNED_AT_ONCE);
+    let update = user
+        .touch()
+        .and(", #challenges.#c = :challenge")
+        .name("c", ticket.name.as_str());
+    let update = update
+        .value("challenge", document(&challenge)?)
+        .set_due(challenge.expires_at);
+    let over = user
+        .challenges
+        .iter()
+        .filter(|(_, challenge)| challenge.expires_at <= now)
+        .take(PRUNED_AT_ONCE);
     let update = over.enumerate().fold(update, |update, (index, (name, _))| {
-        update.remove(format!("#challenges.#old{index}")).name(&format!("old{index}"), name)
+        update
+            .remove(format!("#challenges.#old{index}"))
+            .name(&format!("old{index}"), name)
     });
     Ok((update, Owed::new(token, offers)))
 }
 
-/// Until when no other challenge of `user` may be opened from `source`, if so; and the limit that says it.
-fn full_until(user: &User, source: &Source, origin: Origin, now: Timestamp) -> Option<(Timestamp, Limit)> {
+/// Until when no other challenge of `user` may be opened from `source`, if so; and the limit that
+/// says it.
+fn full_until(
+    user: &User,
+    source: &Source,
+    origin: Origin,
+    now: Timestamp,
+) -> Option<(Timestamp, Limit)> {
     let mut opened: Vec<&Challenge> = user.challenges.values().collect();
     opened.sort_by_key(|challenge| std::cmp::Reverse(challenge.opened_at));
-    let here = opened.iter().filter(|challenge| source.has_mark(&challenge.opened_from));
+    let here = opened
+        .iter()
+        .filter(|challenge| source.has_mark(&challenge.opened_from));
     let here: Vec<Timestamp> = here.map(|challenge| challenge.opened_at).collect();
-    let all: Vec<_> = opened.iter().map(|challenge| (challenge.opened_at, challenge.opener())).collect();
-    let by_source = PER_SOURCE.full_until(&here, now).map(|until| (until, PER_SOURCE));
-    let by_user = user.known.full_until(PER_USER, &all, origin, now).map(|until| (until, PER_USER));
-    by_source.into_iter().chain(by_user).max_by_key(|(until, _)| *until)
+    let all: Vec<_> = opened
+        .iter()
+        .map(|challenge| (challenge.opened_at, challenge.opener()))
+        .collect();
+    let by_source = PER_SOURCE
+        .full_until(&here, now)
+        .map(|until| (until, PER_SOURCE));
+    let by_user = user
+        .known
+        .full_until(PER_USER, &all, origin, now)
+        .map(|until| (until, PER_USER));
+    by_source
+        .into_iter()
+        .chain(by_user)
+        .max_by_key(|(until, _)| *until)
 }
 
 #[cfg(test)]
@@ -82,8 +123,13 @@ mod tests {
                 "id": "usr_00000000000000000000000001", "account": "acc_00000000000000000000000001", "username": "ann",
                 "kind": "external", "disabled": false, "created_at": 0, "version": 1,
             });
-            let ring = Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap();
-            Self { user: serde_json::from_value(user).unwrap(), ring, opened: 0 }
+            let ring =
+                Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap();
+            Self {
+                user: serde_json::from_value(user).unwrap(),
+                ring,
+                opened: 0,
+            }
         }
 
         fn source(&self, address: &str, now: Timestamp) -> Source {
@@ -99,7 +145,9 @@ mod tests {
             }
             self.opened += 1;
             let challenge = Challenge::open(now).opened_from(&source, origin);
-            self.user.challenges.insert(format!("{}", self.opened), challenge);
+            self.user
+                .challenges
+                .insert(format!("{}", self.opened), challenge);
             None
         }
     }
@@ -112,7 +160,10 @@ mod tests {
             assert!(opening.open(address, NOW).is_some());
         }
         let later = NOW.plus(Span::seconds(100));
-        assert_eq!(opening.open("203.0.113.4", later), Some((Span::seconds(500), 60)));
+        assert_eq!(
+            opening.open("203.0.113.4", later),
+            Some((Span::seconds(500), 60))
+        );
         assert_eq!(opening.open("203.0.113.4", NOW.plus(SPAN)), None);
         assert_eq!(opening.open("203.0.113.1", NOW.plus(SPAN)), None);
     }
@@ -132,9 +183,21 @@ mod tests {
     fn strangers_leave_half_for_the_addresses_that_a_user_is_known_at() {
         let mut opening = Opening::new();
         opening.user.known = opening.user.known.with(&opening.source("203.0.113.1", NOW));
-        let strangers: Vec<String> = (0..40).map(|number| format!("198.51.100.{number}")).collect();
-        assert_eq!(strangers.iter().filter(|address| opening.open(address, NOW).is_none()).count(), 30);
+        let strangers: Vec<String> = (0..40)
+            .map(|number| format!("198.51.100.{number}"))
+            .collect();
+        assert_eq!(
+            strangers
+                .iter()
+                .filter(|address| opening.open(address, NOW).is_none())
+                .count(),
+            30
+        );
         assert!((0..20).all(|_| opening.open("203.0.113.1", NOW).is_none()));
-        assert_eq!(opening.open("203.0.113.1", NOW), Some((SPAN, 20)), "its own limit holds for a known address as well");
+        assert_eq!(
+            opening.open("203.0.113.1", NOW),
+            Some((SPAN, 20)),
+            "its own limit holds for a known address as well"
+        );
     }
 }

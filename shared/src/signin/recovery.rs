@@ -1,7 +1,7 @@
 //! Recovery codes: ten at a time, each good once, for whoever has lost the app.
 //!
-//! A code has 120 random bits, so that its plain hash tells nobody anything (ASVS 6.5.2 asks for 112). One that was used is kept, as
-//! used: trying it again is no guess.
+//! A code has 120 random bits, so that its plain hash tells nobody anything (ASVS 6.5.2 asks for
+//! 112). One that was used is kept, as used: trying it again is no guess.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,10 @@ pub const NEVER: Timestamp = Timestamp::from_millis(0);
 impl Codes {
     /// How many are left.
     pub fn remaining(&self) -> usize {
-        self.used.values().filter(|used_at| **used_at == NEVER).count()
+        self.used
+            .values()
+            .filter(|used_at| **used_at == NEVER)
+            .count()
     }
 }
 
@@ -55,14 +58,27 @@ pub enum Verdict {
 
 /// Ten new codes: as they are shown, once, and as they are stored.
 pub fn draw(user: UserId, entropy: &Entropy, now: Timestamp) -> (Vec<Secret<String>>, Codes) {
-    let shown: Vec<Secret<String>> = (0..COUNT).map(|_| Secret::new(text(entropy.bytes()))).collect();
-    let unused = shown.iter().filter_map(|code| Some((digest(user, code.expose())?, NEVER))).collect();
-    (shown, Codes { made_at: now, used: unused })
+    let shown: Vec<Secret<String>> = (0..COUNT)
+        .map(|_| Secret::new(text(entropy.bytes())))
+        .collect();
+    let unused = shown
+        .iter()
+        .filter_map(|code| Some((digest(user, code.expose())?, NEVER)))
+        .collect();
+    (
+        shown,
+        Codes {
+            made_at: now,
+            used: unused,
+        },
+    )
 }
 
 /// Looks for a tried code among those of a user.
 pub fn judge(user: UserId, codes: Option<&Codes>, tried: &str) -> Verdict {
-    let Some(digest) = digest(user, tried) else { return Verdict::Wrong };
+    let Some(digest) = digest(user, tried) else {
+        return Verdict::Wrong;
+    };
     match codes.and_then(|codes| codes.used.get(&digest)) {
         Some(used_at) if *used_at == NEVER => Verdict::Right(digest),
         Some(_) => Verdict::Used,
@@ -72,15 +88,29 @@ pub fn judge(user: UserId, codes: Option<&Codes>, tried: &str) -> Verdict {
 
 /// Whether a text can be taken for a code at all.
 pub fn is_legible(text: &str) -> bool {
-    (1..=TEXT_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b' ')
+    (1..=TEXT_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b' ')
 }
 
 /// The code as people read it: `k3wq-…`, 120 bits in all.
 fn text(random: [u8; 15]) -> String {
-    let raw = random.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
-    let letter = |place: usize| ALPHABET.get((raw >> (place * 5)) as usize & 31).copied().map(char::from);
+    let raw = random
+        .iter()
+        .fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+    let letter = |place: usize| {
+        ALPHABET
+            .get((raw >> (place * 5)) as usize & 31)
+            .copied()
+            .map(char::from)
+    };
     let letters: Vec<char> = (0..LENGTH).rev().filter_map(letter).collect();
-    letters.chunks(GROUP).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+    letters
+        .chunks(GROUP)
+        .map(|group| group.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 /// What is stored of a code, bound to whose it is. Nothing, where the text can be no code.
@@ -90,7 +120,11 @@ fn digest(user: UserId, text: &str) -> Option<String> {
         'i' | 'l' => '1',
         plain => plain,
     };
-    let letters: String = text.chars().filter(|letter| !matches!(letter, '-' | ' ')).map(meant).collect();
+    let letters: String = text
+        .chars()
+        .filter(|letter| !matches!(letter, '-' | ' '))
+        .map(meant)
+        .collect();
     let plain = letters.len() == LENGTH && letters.bytes().all(|byte| ALPHABET.contains(&byte));
     plain.then(|| Fingerprint::of(format!("recovery\n{user}\n{letters}").as_bytes()).encode())
 }
@@ -113,9 +147,17 @@ mod tests {
         for code in &shown {
             let code = code.expose();
             assert_eq!((code.len(), code.split('-').count()), (29, 6), "{code}");
-            for typed in [code.clone(), code.to_uppercase(), code.replace('-', " "), code.replace('-', "").replace('1', "I")] {
+            for typed in [
+                code.clone(),
+                code.to_uppercase(),
+                code.replace('-', " "),
+                code.replace('-', "").replace('1', "I"),
+            ] {
                 assert!(is_legible(&typed));
-                assert!(matches!(judge(user(1), Some(&stored), &typed), Verdict::Right(_)), "{typed}");
+                assert!(
+                    matches!(judge(user(1), Some(&stored), &typed), Verdict::Right(_)),
+                    "{typed}"
+                );
             }
             assert_eq!(judge(user(2), Some(&stored), code), Verdict::Wrong);
             assert_eq!(judge(user(1), None, code), Verdict::Wrong);
@@ -125,11 +167,19 @@ mod tests {
     #[test]
     fn a_used_code_is_told_from_a_wrong_one() {
         let (shown, mut stored) = draw(user(1), &Entropy::seeded(3), NOW);
-        let Verdict::Right(digest) = judge(user(1), Some(&stored), shown[4].expose()) else { panic!("it is right") };
+        let Verdict::Right(digest) = judge(user(1), Some(&stored), shown[4].expose()) else {
+            panic!("it is right")
+        };
         stored.used.insert(digest, NOW);
-        assert_eq!(judge(user(1), Some(&stored), shown[4].expose()), Verdict::Used);
+        assert_eq!(
+            judge(user(1), Some(&stored), shown[4].expose()),
+            Verdict::Used
+        );
         assert_eq!(stored.remaining(), COUNT - 1);
-        assert_eq!(judge(user(1), Some(&stored), "0000-0000-0000-0000-0000-0000"), Verdict::Wrong);
+        assert_eq!(
+            judge(user(1), Some(&stored), "0000-0000-0000-0000-0000-0000"),
+            Verdict::Wrong
+        );
     }
 
     proptest! {

@@ -10,13 +10,29 @@ use crate::web::http::problem::Policy;
 use crate::web::http::{Problem, Slug};
 
 /// The policy that a challenge without tries is refused by.
-const CHALLENGE: Policy = Policy { name: "challenge", quota: challenge::TRIES_MAX, window: challenge::LIFETIME };
+const CHALLENGE: Policy = Policy {
+    name: "challenge",
+    quota: challenge::TRIES_MAX,
+    window: challenge::LIFETIME,
+};
 /// The policy that a locked factor is refused by.
-const FACTOR: Policy = Policy { name: "factor", quota: FACTOR_BACKOFF.free, window: FACTOR_BACKOFF.cap };
+const FACTOR: Policy = Policy {
+    name: "factor",
+    quota: FACTOR_BACKOFF.free,
+    window: FACTOR_BACKOFF.cap,
+};
 /// The policy that a delayed username is refused by.
-const PASSWORD: Policy = Policy { name: "password", quota: attempts::BACKOFF.free, window: attempts::BACKOFF.cap };
+const PASSWORD: Policy = Policy {
+    name: "password",
+    quota: attempts::BACKOFF.free,
+    window: attempts::BACKOFF.cap,
+};
 /// The policy that a username is refused by whose count has reached its end.
-const PASSWORD_END: Policy = Policy { name: "password", quota: attempts::LAST, window: Span::days(1) };
+const PASSWORD_END: Policy = Policy {
+    name: "password",
+    quota: attempts::LAST,
+    window: Span::days(1),
+};
 
 impl Refusal {
     /// The problem, as of `now`.
@@ -31,7 +47,8 @@ impl Refusal {
             Self::FactorDelayed(moment) => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. Another factor may still be used.")
                 .retry_after(moment.until(now), &FACTOR),
-            // Nothing but an administrator helps, or the sender of an agreement; the longest delay keeps a client from asking all the time.
+            // Nothing but an administrator helps, or the sender of an agreement; the longest delay
+            // keeps a client from asking all the time.
             Self::FactorDisabled => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. An administrator can unlock it; for an agreement, its sender can.")
                 .retry_after(FACTOR_BACKOFF.cap, &FACTOR),
@@ -59,8 +76,9 @@ impl From<exchange::Refusal> for Problem {
     }
 }
 
-/// The problem of a password that is refused unseen: until a moment, or until somebody lifts it. Nothing says of the latter when it makes
-/// sense to try again; a day keeps a client from asking all the time.
+/// The problem of a password that is refused unseen: until a moment, or until somebody lifts it.
+/// Nothing says of the latter when it makes sense to try again; a day keeps a client from asking
+/// all the time.
 pub fn password_refused(until: Option<Timestamp>, now: Timestamp) -> Problem {
     let problem = Problem::new(Slug::TooManyAttempts);
     match until {
@@ -78,21 +96,36 @@ pub fn password_refused(until: Option<Timestamp>, now: Timestamp) -> Problem {
 
 /// The problem of a user, or of an address of theirs, with too many challenges of late.
 pub fn too_many_challenges(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
-    let policy = Policy { name: "challenges", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+    let policy = Policy {
+        name: "challenges",
+        quota: u32::try_from(limit.quota).unwrap_or(u32::MAX),
+        window: limit.span,
+    };
     Problem::new(Slug::TooManyAttempts)
         .detail("Too many sign-ins of this user were begun of late. One that was begun can be gone on with.")
         .retry_after(until.until(now), &policy)
 }
 
-/// The problem of a challenge, or of a contact that waits for its code, that was sent one a moment ago.
+/// The problem of a challenge, or of a contact that waits for its code, that was sent one a moment
+/// ago.
 pub fn resend_too_soon(at: Timestamp, now: Timestamp) -> Problem {
-    let policy = Policy { name: "resend", quota: 1, window: code::COOLDOWN };
-    Problem::new(Slug::ResendTooSoon).with("resend_in", at.until(now).as_secs()).retry_after(at.until(now), &policy)
+    let policy = Policy {
+        name: "resend",
+        quota: 1,
+        window: code::COOLDOWN,
+    };
+    Problem::new(Slug::ResendTooSoon)
+        .with("resend_in", at.until(now).as_secs())
+        .retry_after(at.until(now), &policy)
 }
 
 /// The problem of a user who has changed the own phone, or mail address, often enough.
 pub fn too_many_changes(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
-    let policy = Policy { name: "changes", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+    let policy = Policy {
+        name: "changes",
+        quota: u32::try_from(limit.quota).unwrap_or(u32::MAX),
+        window: limit.span,
+    };
     Problem::new(Slug::TooManyChanges).retry_after(until.until(now), &policy)
 }
 

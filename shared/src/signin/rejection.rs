@@ -1,5 +1,6 @@
-//! What a first factor leaves behind that lets nobody in: it counts in the hundred failures of its source address, and its subject's audit
-//! tells of it. It is the same for everybody, and for names that nobody has.
+//! What a first factor leaves behind that lets nobody in: it counts in the hundred failures of its
+//! source address, and its subject's audit tells of it. It is the same for everybody, and for names
+//! that nobody has.
 
 use std::net::IpAddr;
 
@@ -41,9 +42,15 @@ pub fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem>
 }
 
 impl Rejection {
-    /// Writes down something that was judged and is wrong, and answers with `problem`. Where the source address has had its failures
-    /// meanwhile, that is the answer; what was judged is told all the same.
-    pub async fn judged(mut self, app: &App, events: Vec<Event>, problem: Problem) -> Result<Problem, Failure> {
+    /// Writes down something that was judged and is wrong, and answers with `problem`. Where the
+    /// source address has had its failures meanwhile, that is the answer; what was judged is told
+    /// all the same.
+    pub async fn judged(
+        mut self,
+        app: &App,
+        events: Vec<Event>,
+        problem: Problem,
+    ) -> Result<Problem, Failure> {
         let mut patience = Patience::default();
         let (mut trim, mut blocked) = (None, None);
         loop {
@@ -51,9 +58,16 @@ impl Rejection {
             if blocked.is_none() {
                 writes.push(self.enter(trim.as_deref()));
             }
-            writes.extend(self.subject.tell(self.account, None, events.clone(), self.now)?);
+            writes.extend(
+                self.subject
+                    .tell(self.account, None, events.clone(), self.now)?,
+            );
             let failure = match app.table.transact(writes).await {
-                Ok(()) => return Ok(blocked.map_or(problem, |(until, limit)| refusals::source_blocked(until, limit, self.now))),
+                Ok(()) => {
+                    return Ok(blocked.map_or(problem, |(until, limit)| {
+                        refusals::source_blocked(until, limit, self.now)
+                    }));
+                }
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure),
                 Err(failure) => failure,
             };
@@ -65,16 +79,27 @@ impl Rejection {
         }
     }
 
-    /// Writes down a password that was refused unseen, and answers with `problem`: the first of a series is told. `refused` is how many
-    /// there were.
-    pub async fn refused(mut self, app: &App, tried: &Tried, mut refused: Refused, problem: Problem) -> Result<Problem, Failure> {
+    /// Writes down a password that was refused unseen, and answers with `problem`: the first of a
+    /// series is told. `refused` is how many there were.
+    pub async fn refused(
+        mut self,
+        app: &App,
+        tried: &Tried,
+        mut refused: Refused,
+        problem: Problem,
+    ) -> Result<Problem, Failure> {
         let key = keys::name_refused(tried.account, &tried.username);
         let (mut patience, mut trim) = (Patience::default(), None);
         loop {
             let mut writes = vec![self.enter(trim.as_deref())];
             if let Some(told) = self.subject.refusals().first(&refused, self.now) {
                 writes.push(refused.first(key.clone(), self.now));
-                writes.extend(self.subject.tell(self.account, Some(&told), [self.first_refused(tried.origin)], self.now)?);
+                writes.extend(self.subject.tell(
+                    self.account,
+                    Some(&told),
+                    [self.first_refused(tried.origin)],
+                    self.now,
+                )?);
             } else {
                 writes.push(Refused::one_more(key.clone(), self.now));
             }
@@ -90,35 +115,56 @@ impl Rejection {
             trim = trimmed;
             patience.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
-            refused = app.table.get(key.clone()).await?.map(read).transpose()?.unwrap_or_default();
+            refused = app
+                .table
+                .get(key.clone())
+                .await?
+                .map(read)
+                .transpose()?
+                .unwrap_or_default();
         }
     }
 
     fn enter(&self, trim: Option<&[Timestamp]>) -> Write {
-        PER_SOURCE.enter(keys::source_failures(&source_key(self.source)), self.now, trim)
+        PER_SOURCE.enter(
+            keys::source_failures(&source_key(self.source)),
+            self.now,
+            trim,
+        )
     }
 
-    /// What the source address's log has to say to a transaction that failed: it is to be trimmed first, or it is full.
+    /// What the source address's log has to say to a transaction that failed: it is to be trimmed
+    /// first, or it is full.
     fn log(&self, failure: &Failure) -> (Option<Vec<Timestamp>>, Option<(Timestamp, Limit)>) {
-        let Some(moments) = failure.stood_at(SOURCE).map(Window::moments) else { return (None, None) };
+        let Some(moments) = failure.stood_at(SOURCE).map(Window::moments) else {
+            return (None, None);
+        };
         let full = PER_SOURCE.full_until(&moments, self.now);
         (Some(moments), full)
     }
 
     fn first_refused(&self, origin: Origin) -> Event {
-        let event = Event::new(Action::PasswordRefused, Actor::User(self.subject.id())).from(self.source).failed();
+        let event = Event::new(Action::PasswordRefused, Actor::User(self.subject.id()))
+            .from(self.source)
+            .failed();
         event.with("addresses", origin.name())
     }
 }
 
-/// The entry of the delay or the end that a wrong password brought on, the one that made it so many in a row.
+/// The entry of the delay or the end that a wrong password brought on, the one that made it so many
+/// in a row.
 pub fn lockout(failures: u32, origin: Origin, source: IpAddr) -> Option<Event> {
-    let event =
-        |action| Event::new(action, Actor::System).from(source).with("failures", failures).with("addresses", origin.name());
+    let event = |action| {
+        Event::new(action, Actor::System)
+            .from(source)
+            .with("failures", failures)
+            .with("addresses", origin.name())
+    };
     let delay = BACKOFF.delay(failures);
     if failures >= attempts::LAST {
         Some(event(Action::PasswordDisabled))
     } else {
-        (delay > Span::default()).then(|| event(Action::PasswordDelayed).with("delay", delay.as_secs()))
+        (delay > Span::default())
+            .then(|| event(Action::PasswordDelayed).with("delay", delay.as_secs()))
     }
 }

@@ -1,11 +1,15 @@
-//! Windows of which half is kept for known addresses: what a stranger does never uses up all of one.
+//! Windows of which half is kept for known addresses: what a stranger does never uses up all of
+//! one.
 //!
-//! A count that many share has a victim. Whoever knows a user's password, or a number that an account sends to, would otherwise use up
-//! what the user in the right needs. So of each limit a half is *kept*: strangers together have what is not kept, and from a known
-//! address the kept part can be used whoever has used up the rest. Who has no known address yet has all of it, as far as there is any.
+//! A count that many share has a victim. Whoever knows a user's password, or a number that an
+//! account sends to, would otherwise use up what the user in the right needs. So of each limit a
+//! half is *kept*: strangers together have what is not kept, and from a known address the kept part
+//! can be used whoever has used up the rest. Who has no known address yet has all of it, as far as
+//! there is any.
 //!
-//! A log stands on an item of its own ([`ReservedWindow::enter`], which is exact under races as a blind write), or on the item of its
-//! user ([`ReservedWindow::full_until`] and [`Log::entered`], under the condition that the copy that was judged has not changed).
+//! A log stands on an item of its own ([`ReservedWindow::enter`], which is exact under races as a
+//! blind write), or on the item of its user ([`ReservedWindow::full_until`] and [`Log::entered`],
+//! under the condition that the copy that was judged has not changed).
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
@@ -22,11 +26,13 @@ pub enum Asker {
     Known,
     /// Somebody at another address than those that the user is known at.
     Stranger,
-    /// Somebody for a user who is known at no address yet, or a recipient of an agreement, who never is.
+    /// Somebody for a user who is known at no address yet, or a recipient of an agreement, who
+    /// never is.
     Anybody,
 }
 
-/// At most `quota` in any stretch of `span`, of which [half](Share::kept) is kept for known addresses.
+/// At most `quota` in any stretch of `span`, of which [half](Share::kept) is kept for known
+/// addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// How many.
@@ -35,7 +41,8 @@ pub struct Share {
     pub span: Span,
 }
 
-/// The moments of a window, the newest first: all of them, and beside them those of known addresses and those of strangers.
+/// The moments of a window, the newest first: all of them, and beside them those of known addresses
+/// and those of strangers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Log {
@@ -65,7 +72,12 @@ impl Share {
     }
 
     /// Until when the `quota`th of these moments keeps the next one waiting.
-    fn taken_until(&self, moments: &[Timestamp], quota: usize, now: Timestamp) -> Option<Timestamp> {
+    fn taken_until(
+        &self,
+        moments: &[Timestamp],
+        quota: usize,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let until = moments.get(quota.checked_sub(1)?)?.plus(self.span);
         (until > now).then_some(until)
     }
@@ -78,14 +90,20 @@ impl Share {
             // Both have to be over.
             Asker::Stranger => all.max(self.taken_until(&log.strangers, self.strangers(), now)),
             // Either will do.
-            Asker::Known => all.zip(self.taken_until(&log.known, self.kept(), now)).map(|(all, kept)| all.min(kept)),
+            Asker::Known => all
+                .zip(self.taken_until(&log.known, self.kept(), now))
+                .map(|(all, kept)| all.min(kept)),
         }
     }
 }
 
 impl Log {
     fn lists(&self) -> [(&'static str, &[Timestamp]); 3] {
-        [("moments", &self.moments), ("known", &self.known), ("strangers", &self.strangers)]
+        [
+            ("moments", &self.moments),
+            ("known", &self.known),
+            ("strangers", &self.strangers),
+        ]
     }
 
     /// Whether nothing was entered.
@@ -95,25 +113,43 @@ impl Log {
 
     /// The log of an item: empty where there is none.
     pub fn of(item: Option<&Item>) -> Self {
-        let list = |name: &str| item.and_then(|item| moments(item.get(name)?)).unwrap_or_default();
-        Self { moments: list("moments"), known: list("known"), strangers: list("strangers") }
+        let list = |name: &str| {
+            item.and_then(|item| moments(item.get(name)?))
+                .unwrap_or_default()
+        };
+        Self {
+            moments: list("moments"),
+            known: list("known"),
+            strangers: list("strangers"),
+        }
     }
 
     /// The same without what `asker` entered at this moment, if it is in it.
     #[must_use]
     pub fn without(&self, asker: Asker, moment: Timestamp) -> Self {
         let without = |name: &str, list: &[Timestamp]| {
-            let place = list.iter().position(|entry| *entry == moment && asker.lists().any(|entered| entered == name));
-            list.iter().enumerate().filter(|(index, _)| Some(*index) != place).map(|(_, entry)| *entry).collect()
+            let place = list
+                .iter()
+                .position(|entry| *entry == moment && asker.lists().any(|entered| entered == name));
+            list.iter()
+                .enumerate()
+                .filter(|(index, _)| Some(*index) != place)
+                .map(|(_, entry)| *entry)
+                .collect()
         };
         let [moments, known, strangers] = self.lists().map(|(name, list)| without(name, list));
-        Self { moments, known, strangers }
+        Self {
+            moments,
+            known,
+            strangers,
+        }
     }
 }
 
 /// The moments of a list; none where it is something else.
 fn moments(list: &AttributeValue) -> Option<Vec<Timestamp>> {
-    let moment = |value: &AttributeValue| value.as_n().ok()?.parse().ok().map(Timestamp::from_millis);
+    let moment =
+        |value: &AttributeValue| value.as_n().ok()?.parse().ok().map(Timestamp::from_millis);
     list.as_l().ok()?.iter().map(moment).collect()
 }
 
@@ -140,10 +176,21 @@ impl Asker {
 
 impl ReservedWindow {
     /// Until when `asker` is allowed no more, if not one now; and the limit that says so.
-    pub fn full_until(&self, log: &Log, asker: Asker, now: Timestamp) -> Option<(Timestamp, Limit)> {
+    pub fn full_until(
+        &self,
+        log: &Log,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Limit)> {
         let full = self.shares.iter().filter_map(|share| {
             let until = share.full_until(log, asker, now)?;
-            Some((until, Limit { quota: share.quota, span: share.span }))
+            Some((
+                until,
+                Limit {
+                    quota: share.quota,
+                    span: share.span,
+                },
+            ))
         });
         full.max_by_key(|(until, _)| *until)
     }
@@ -151,23 +198,40 @@ impl ReservedWindow {
     /// The log with `now` in it: as much of it as the limits look at.
     #[must_use]
     pub fn entered(&self, log: &Log, asker: Asker, now: Timestamp) -> Log {
-        let longest = self.shares.last().map_or(Span::default(), |share| share.span);
+        let longest = self
+            .shares
+            .last()
+            .map_or(Span::default(), |share| share.span);
         let add = |list: &[Timestamp], enters: bool, most: usize| {
-            let of_use = list.iter().copied().filter(|moment| moment.plus(longest) > now);
-            enters.then_some(now).into_iter().chain(of_use).take(most).collect()
+            let of_use = list
+                .iter()
+                .copied()
+                .filter(|moment| moment.plus(longest) > now);
+            enters
+                .then_some(now)
+                .into_iter()
+                .chain(of_use)
+                .take(most)
+                .collect()
         };
         let most = |of: fn(&Share) -> usize| self.shares.iter().map(of).max().unwrap_or_default();
         Log {
             moments: add(&log.moments, true, most(|share| share.quota)),
             known: add(&log.known, asker == Asker::Known, most(Share::kept)),
-            strangers: add(&log.strangers, asker == Asker::Stranger, most(Share::strangers)),
+            strangers: add(
+                &log.strangers,
+                asker == Asker::Stranger,
+                most(Share::strangers),
+            ),
         }
     }
 
-    /// The write that enters `now` in the log at `key`, under the condition that every limit allows it.
+    /// The write that enters `now` in the log at `key`, under the condition that every limit allows
+    /// it.
     ///
-    /// `trim` rewrites the log. The write appends blindly until the log has grown to twice what is needed; it then fails though no limit
-    /// is reached, and is made again with the log that its failure handed back.
+    /// `trim` rewrites the log. The write appends blindly until the log has grown to twice what is
+    /// needed; it then fails though no limit is reached, and is made again with the log that its
+    /// failure handed back.
     pub fn enter(&self, key: Key, asker: Asker, now: Timestamp, trim: Option<&Log>) -> Write {
         let write = match trim {
             None => self.append(key, asker, now),
@@ -176,16 +240,29 @@ impl ReservedWindow {
         let shares = self.shares.iter().enumerate();
         let write = shares.fold(write, |write, (index, share)| {
             let name = format!("limit{index}");
-            clauses(share, asker, &name).into_iter().fold(write, Write::when).value(&name, now.minus(share.span))
+            clauses(share, asker, &name)
+                .into_iter()
+                .fold(write, Write::when)
+                .value(&name, now.minus(share.span))
         });
-        let longest = self.shares.last().map_or(Span::default(), |share| share.span);
+        let longest = self
+            .shares
+            .last()
+            .map_or(Span::default(), |share| share.span);
         write.set_expiry(now.plus(longest))
     }
 
     fn append(&self, key: Key, asker: Asker, now: Timestamp) -> Write {
-        let most = 2 * self.shares.iter().map(|share| share.quota).max().unwrap_or_default();
+        let most = 2 * self
+            .shares
+            .iter()
+            .map(|share| share.quota)
+            .max()
+            .unwrap_or_default();
         let write = asker.lists().fold(Write::update(key, ""), |write, list| {
-            write.and(&format!(", #{list} = list_append(:moment, if_not_exists(#{list}, :none))"))
+            write.and(&format!(
+                ", #{list} = list_append(:moment, if_not_exists(#{list}, :none))"
+            ))
         });
         write
             .value("moment", vec![now])
@@ -196,21 +273,35 @@ impl ReservedWindow {
     /// Every entry stands in the list of all: while that is as it was, so are the others.
     fn rewrite(&self, key: Key, log: &Log, asker: Asker, now: Timestamp) -> Write {
         let kept = self.entered(log, asker, now);
-        let write = kept.lists().into_iter().fold(Write::update(key, ""), |write, (name, list)| {
-            write.and(&format!(", #{name} = :{name}")).value(name, list.to_vec())
-        });
-        write.when("#moments = :before").value("before", log.moments.clone())
+        let write = kept
+            .lists()
+            .into_iter()
+            .fold(Write::update(key, ""), |write, (name, list)| {
+                write
+                    .and(&format!(", #{name} = :{name}"))
+                    .value(name, list.to_vec())
+            });
+        write
+            .when("#moments = :before")
+            .value("before", log.moments.clone())
     }
 
-    /// The write that takes out of the log at `key` again what `asker` entered at `moment`, given the log as it stands. `None` if it is
-    /// not in it. What another asker entered at the same moment stays.
+    /// The write that takes out of the log at `key` again what `asker` entered at `moment`, given
+    /// the log as it stands. `None` if it is not in it. What another asker entered at the same
+    /// moment stays.
     pub fn withdraw(key: Key, asker: Asker, moment: Timestamp, log: &Log) -> Option<Write> {
         let place = |list: &[Timestamp]| list.iter().position(|entry| *entry == moment);
         let _ = place(&log.moments)?;
-        let entered = log.lists().into_iter().filter(|(name, _)| asker.lists().any(|list| list == *name));
+        let entered = log
+            .lists()
+            .into_iter()
+            .filter(|(name, _)| asker.lists().any(|list| list == *name));
         let places = entered.filter_map(|(name, list)| Some(format!("#{name}[{}]", place(list)?)));
-        let write =
-            places.fold(Write::update(key, ""), |write, path| write.remove(path.as_str()).when(format!("{path} = :moment")));
+        let write = places.fold(Write::update(key, ""), |write, path| {
+            write
+                .remove(path.as_str())
+                .when(format!("{path} = :moment"))
+        });
         Some(write.value("moment", moment))
     }
 }
@@ -234,8 +325,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WINDOW: ReservedWindow =
-        ReservedWindow { shares: &[Share { quota: 5, span: Span::minutes(10) }, Share { quota: 10, span: Span::hours(1) }] };
+    const WINDOW: ReservedWindow = ReservedWindow {
+        shares: &[
+            Share {
+                quota: 5,
+                span: Span::minutes(10),
+            },
+            Share {
+                quota: 10,
+                span: Span::hours(1),
+            },
+        ],
+    };
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
     /// How many of these are allowed one after another at one moment.
@@ -271,7 +372,11 @@ mod tests {
         let mut log = Log::default();
         let _ = allowed(&mut log, Asker::Stranger, NOW);
         let _ = allowed(&mut log, Asker::Known, later);
-        let until = |asker| WINDOW.full_until(&log, asker, later).map(|(until, _)| until);
+        let until = |asker| {
+            WINDOW
+                .full_until(&log, asker, later)
+                .map(|(until, _)| until)
+        };
         for asker in [Asker::Stranger, Asker::Known, Asker::Anybody] {
             assert_eq!(until(asker), Some(NOW.plus(Span::minutes(10))), "{asker:?}");
         }
@@ -285,7 +390,9 @@ mod tests {
         assert_eq!(more.without(Asker::Known, NOW.plus(Span::seconds(1))), log);
         assert_eq!(log.without(Asker::Stranger, NOW.plus(Span::days(1))), log);
         let key = crate::store::dynamo::keys::source_sends("::1");
-        assert!(ReservedWindow::withdraw(key, Asker::Stranger, NOW.plus(Span::days(1)), &log).is_none());
+        assert!(
+            ReservedWindow::withdraw(key, Asker::Stranger, NOW.plus(Span::days(1)), &log).is_none()
+        );
     }
 
     #[test]
@@ -293,8 +400,16 @@ mod tests {
         let by_stranger = WINDOW.entered(&Log::default(), Asker::Stranger, NOW);
         let both = WINDOW.entered(&by_stranger, Asker::Known, NOW);
         assert_eq!(both.without(Asker::Known, NOW), by_stranger);
-        assert_eq!(both.without(Asker::Stranger, NOW), WINDOW.entered(&Log::default(), Asker::Known, NOW));
-        assert_eq!(both.without(Asker::Anybody, NOW).without(Asker::Anybody, NOW).moments, []);
+        assert_eq!(
+            both.without(Asker::Stranger, NOW),
+            WINDOW.entered(&Log::default(), Asker::Known, NOW)
+        );
+        assert_eq!(
+            both.without(Asker::Anybody, NOW)
+                .without(Asker::Anybody, NOW)
+                .moments,
+            []
+        );
     }
 
     fn any_asker() -> impl Strategy<Value = Asker> {

@@ -23,8 +23,8 @@ pub enum Answer {
     SecondFactorRequired(Owed),
     /// A second factor is owed, and has to be set up first.
     EnrolmentRequired(Owed),
-    /// It is finished, and the browser goes on to the portal. The token is for the portal's back end alone, which exchanges the code
-    /// for it.
+    /// It is finished, and the browser goes on to the portal. The token is for the portal's back
+    /// end alone, which exchanges the code for it.
     Redirect(Redirect),
     /// The second factor was proved after a forgotten password: a new one can be set.
     NewPasswordRequired(NewPassword),
@@ -125,8 +125,14 @@ pub enum IdentityMethod {
 impl IdentityOwed {
     /// By knowledge-based authentication.
     pub fn new(challenge: Secret<String>) -> Self {
-        let methods = vec![IdentityOffer { method: IdentityMethod::Kba }];
-        Self { challenge, expires_in: challenge::LIFETIME.as_secs(), methods }
+        let methods = vec![IdentityOffer {
+            method: IdentityMethod::Kba,
+        }];
+        Self {
+            challenge,
+            expires_in: challenge::LIFETIME.as_secs(),
+            methods,
+        }
     }
 }
 
@@ -145,28 +151,45 @@ impl Authenticated {
     /// Over a signed token.
     pub fn new(access_token: Secret<String>, proof: &Proof) -> Self {
         let expires_in = access_token::LIFETIME.as_secs();
-        Self { access_token, token_type: "Bearer", expires_in, amr: proof.amr.clone(), acr: proof.acr }
+        Self {
+            access_token,
+            token_type: "Bearer",
+            expires_in,
+            amr: proof.amr.clone(),
+            acr: proof.acr,
+        }
     }
 }
 
 impl Redirect {
     /// To this address, with this code.
     pub fn new(redirect_uri: String, code: Secret<String>) -> Self {
-        Self { redirect_uri: Secret::new(redirect_uri), code, expires_in: exchange::LIFETIME.as_secs() }
+        Self {
+            redirect_uri: Secret::new(redirect_uri),
+            code,
+            expires_in: exchange::LIFETIME.as_secs(),
+        }
     }
 }
 
 impl NewPassword {
     /// With this challenge.
     pub const fn new(challenge: Secret<String>) -> Self {
-        Self { challenge, expires_in: challenge::LIFETIME.as_secs() }
+        Self {
+            challenge,
+            expires_in: challenge::LIFETIME.as_secs(),
+        }
     }
 }
 
 impl Owed {
     /// With these methods.
     pub fn new(challenge: Secret<String>, methods: Vec<Offer>) -> Self {
-        Self { challenge, expires_in: challenge::LIFETIME.as_secs(), methods }
+        Self {
+            challenge,
+            expires_in: challenge::LIFETIME.as_secs(),
+            methods,
+        }
     }
 }
 
@@ -183,14 +206,21 @@ pub enum Next {
     NoUsableFactor,
 }
 
-/// What a first factor may be, in the order in which they are offered. A mailbox is none: who only has its password would have a second
-/// factor of the kind that a forgotten password is set by.
+/// What a first factor may be, in the order in which they are offered. A mailbox is none: who only
+/// has its password would have a second factor of the kind that a forgotten password is set by.
 const ENROLLED_FIRST: [Method; 2] = [Method::Totp, Method::Sms];
 
 /// What comes after a right first factor.
 ///
-/// `waived` says that the account asks internal users for no second factor here, and how far the proof then goes.
-pub fn next(user: &User, waived: Option<Acr>, methods: Methods, origin: Origin, now: Timestamp) -> Next {
+/// `waived` says that the account asks internal users for no second factor here, and how far the
+/// proof then goes.
+pub fn next(
+    user: &User,
+    waived: Option<Acr>,
+    methods: Methods,
+    origin: Origin,
+    now: Timestamp,
+) -> Next {
     if let (Some(acr), crate::signin::user::Kind::Internal) = (waived, user.kind) {
         return Next::Done(acr);
     }
@@ -200,20 +230,45 @@ pub fn next(user: &User, waived: Option<Acr>, methods: Methods, origin: Origin, 
 fn owed(user: &User, methods: Methods, by_link: bool, origin: Origin, now: Timestamp) -> Next {
     let offers = user.offered_methods(methods, origin, now);
     if !offers.is_empty() {
-        let offer = |method| Offer { method, destination: user.masked_destination(method) };
+        let offer = |method| Offer {
+            method,
+            destination: user.masked_destination(method),
+        };
         return Next::SecondFactor(offers.into_iter().map(offer).collect());
     }
-    let enrolled = ENROLLED_FIRST.into_iter().filter(|method| user.may_enrol(*method, methods, by_link, now));
-    let enrolled: Vec<Offer> = enrolled.map(|method| Offer { method, destination: None }).collect();
-    if enrolled.is_empty() { Next::NoUsableFactor } else { Next::Enrolment(enrolled) }
+    let enrolled = ENROLLED_FIRST
+        .into_iter()
+        .filter(|method| user.may_enrol(*method, methods, by_link, now));
+    let enrolled: Vec<Offer> = enrolled
+        .map(|method| Offer {
+            method,
+            destination: None,
+        })
+        .collect();
+    if enrolled.is_empty() {
+        Next::NoUsableFactor
+    } else {
+        Next::Enrolment(enrolled)
+    }
 }
 
-/// What comes after a mailed link was opened: a second factor, always, whoever the user is and wherever the request comes from.
-pub fn next_after_link(user: &User, first: &First, methods: Methods, origin: Origin, now: Timestamp) -> Next {
+/// What comes after a mailed link was opened: a second factor, always, whoever the user is and
+/// wherever the request comes from.
+pub fn next_after_link(
+    user: &User,
+    first: &First,
+    methods: Methods,
+    origin: Origin,
+    now: Timestamp,
+) -> Next {
     match owed(user, methods, true, origin, now) {
         Next::SecondFactor(mut offers) => {
             offers.retain(|offer| first.admits(offer.method));
-            if offers.is_empty() { Next::NoUsableFactor } else { Next::SecondFactor(offers) }
+            if offers.is_empty() {
+                Next::NoUsableFactor
+            } else {
+                Next::SecondFactor(offers)
+            }
         }
         Next::Enrolment(_) if !first.admits_enrolment() => Next::NoUsableFactor,
         other => other,

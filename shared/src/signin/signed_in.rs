@@ -23,18 +23,35 @@ pub struct SignedIn {
     pub settings: Settings,
 }
 
-/// Reads the token of a request, and whom it names. A token outlives neither its user nor its account, nor what ends the proofs before it.
-pub async fn signed_in(app: &App, call: &Call, keyring: &Keyring, now: Timestamp) -> Result<SignedIn, Problem> {
+/// Reads the token of a request, and whom it names. A token outlives neither its user nor its
+/// account, nor what ends the proofs before it.
+pub async fn signed_in(
+    app: &App,
+    call: &Call,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<SignedIn, Problem> {
     let claims = claims(app, call, keyring, now)?;
     Ok(signed_in_beside(app, call, claims, Vec::new()).await?.0)
 }
 
-/// What the token of a request says, if this service signed it for a user. Whether it is good still, the table tells.
-pub fn claims(app: &App, call: &Call, keyring: &Keyring, now: Timestamp) -> Result<Claims, Problem> {
+/// What the token of a request says, if this service signed it for a user. Whether it is good
+/// still, the table tells.
+pub fn claims(
+    app: &App,
+    call: &Call,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<Claims, Problem> {
     let token = call.bearer()?;
     let issuer = call.base_url(app.config.base_url.as_deref());
-    let claims = access_token::verify(token.expose(), &issuer, keyring, now).map_err(|_| unauthorized())?;
-    if claims.is_recipients() { Err(Problem::new(Slug::Forbidden)) } else { Ok(claims) }
+    let claims =
+        access_token::verify(token.expose(), &issuer, keyring, now).map_err(|_| unauthorized())?;
+    if claims.is_recipients() {
+        Err(Problem::new(Slug::Forbidden))
+    } else {
+        Ok(claims)
+    }
 }
 
 /// Reads whom the claims name, and, in the same request, what stands at `more`.
@@ -45,19 +62,33 @@ pub async fn signed_in_beside(
     more: Vec<Key>,
 ) -> Result<(SignedIn, Vec<Option<Item>>), Problem> {
     let id: UserId = claims.sub.parse().map_err(|_| unauthorized())?;
-    let wanted = [keys::user(id), keys::account(claims.acct)].into_iter().chain(more).collect();
+    let wanted = [keys::user(id), keys::account(claims.acct)]
+        .into_iter()
+        .chain(more)
+        .collect();
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let user: User = read(items.next().flatten().ok_or_else(unauthorized)?)?;
     let account: Account = read(items.next().flatten().ok_or_else(unauthorized)?)?;
     if !user.takes(&claims) || user.account != account.id {
         return Err(unauthorized());
     }
-    let settings = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?;
+    let settings = account
+        .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+        .await?;
     call.allow_origins(&settings.origins);
-    Ok((SignedIn { claims, user, account, settings }, items.collect()))
+    Ok((
+        SignedIn {
+            claims,
+            user,
+            account,
+            settings,
+        },
+        items.collect(),
+    ))
 }
 
 /// The refusal of a token that is good no more, or never was.
 pub fn unauthorized() -> Problem {
-    Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer error=\"invalid_token\"".into())
+    Problem::new(Slug::Unauthorized)
+        .header("www-authenticate", "Bearer error=\"invalid_token\"".into())
 }

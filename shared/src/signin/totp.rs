@@ -1,8 +1,8 @@
 //! Authenticator apps: codes that follow from a shared secret and the time (RFC 6238).
 //!
-//! SHA-1, six digits, thirty seconds, because apps ignore anything else. The code of a step is taken one step early or late, and once:
-//! the step that matched is kept, and only a later one is taken after it. The secret has 160 bits and is kept sealed, bound to the
-//! user and the factor.
+//! SHA-1, six digits, thirty seconds, because apps ignore anything else. The code of a step is
+//! taken one step early or late, and once: the step that matched is kept, and only a later one is
+//! taken after it. The secret has 160 bits and is kept sealed, bound to the user and the factor.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -22,10 +22,15 @@ pub const TRIES_MAX: u32 = 5;
 const STEP: u64 = 30;
 /// 160 bits (RFC 4226, section 4).
 const KEY_LENGTH: usize = 20;
-/// The longest name of an organisation in a URI: an app has one line for it, and a QR code has room for so much.
+/// The longest name of an organisation in a URI: an app has one line for it, and a QR code has room
+/// for so much.
 const ISSUER_MAX: usize = 60;
 /// What stands for itself in a URI (RFC 3986, section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// An app that is set up, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,24 +92,47 @@ impl Key {
     }
 
     /// Seals it, for this user's factor alone.
-    pub fn seal(&self, user: UserId, factor: FactorId, keyring: &Keyring, now: Timestamp) -> Result<String, KeyringError> {
+    pub fn seal(
+        &self,
+        user: UserId,
+        factor: FactorId,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<String, KeyringError> {
         keyring.seal(self.0.expose(), &context(user, factor), now)
     }
 
     /// Opens what [`Key::seal`] sealed.
-    pub fn open(sealed: &str, user: UserId, factor: FactorId, keyring: &Keyring) -> Result<Self, KeyringError> {
+    pub fn open(
+        sealed: &str,
+        user: UserId,
+        factor: FactorId,
+        keyring: &Keyring,
+    ) -> Result<Self, KeyringError> {
         let opened = keyring.open(sealed, &context(user, factor))?;
-        let bytes: [u8; KEY_LENGTH] = opened.expose().as_slice().try_into().map_err(|_| KeyringError::NotOurs)?;
+        let bytes: [u8; KEY_LENGTH] = opened
+            .expose()
+            .as_slice()
+            .try_into()
+            .map_err(|_| KeyringError::NotOurs)?;
         Ok(Self(Secret::new(bytes)))
     }
 
-    /// Compares a code with those of the step before, the current and the next, all of them whatever the first says.
+    /// Compares a code with those of the step before, the current and the next, all of them
+    /// whatever the first says.
     pub fn judge(&self, code: &str, last_step: Option<u64>, now: Timestamp) -> Verdict {
-        let totp = Builder::new().with_secret(*self.0.expose()).with_step_duration(STEP).with_skew(0).build_noncompliant();
+        let totp = Builder::new()
+            .with_secret(*self.0.expose())
+            .with_step_duration(STEP)
+            .with_skew(0)
+            .build_noncompliant();
         let current = u64::try_from(now.as_secs()).unwrap_or_default() / STEP;
         let steps = [current.saturating_sub(1), current, current + 1];
         let matched = steps.map(|step| totp.check(code, step * STEP));
-        let fresh = matched.into_iter().flatten().find(|step| last_step.is_none_or(|last| *step > last));
+        let fresh = matched
+            .into_iter()
+            .flatten()
+            .find(|step| last_step.is_none_or(|last| *step > last));
         match fresh {
             Some(step) => Verdict::Right(step),
             None if matched.iter().any(Option::is_some) => Verdict::Used,
@@ -119,8 +147,15 @@ impl Key {
 
     /// What an app reads from a QR code. A colon would end the organisation's name.
     pub fn uri(&self, organisation: &str, username: &str) -> Secret<String> {
-        let issuer: String = organisation.replace(':', " ").chars().take(ISSUER_MAX).collect();
-        let (issuer, account) = (utf8_percent_encode(issuer.trim(), RESERVED), utf8_percent_encode(username, RESERVED));
+        let issuer: String = organisation
+            .replace(':', " ")
+            .chars()
+            .take(ISSUER_MAX)
+            .collect();
+        let (issuer, account) = (
+            utf8_percent_encode(issuer.trim(), RESERVED),
+            utf8_percent_encode(username, RESERVED),
+        );
         let secret = self.text();
         Secret::new(format!(
             "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}&algorithm=SHA1&digits=6&period={STEP}",
@@ -152,16 +187,25 @@ mod tests {
     }
 
     fn code(step: u64) -> String {
-        let totp = Builder::new().with_secret(*key().0.expose()).build_noncompliant();
+        let totp = Builder::new()
+            .with_secret(*key().0.expose())
+            .build_noncompliant();
         totp.generate(step * STEP).to_string()
     }
 
     #[test]
     fn the_codes_are_those_of_rfc_4226() {
-        let codes = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        let codes = [
+            "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583",
+            "399871", "520489",
+        ];
         for (counter, code) in (0_i64..).zip(codes) {
             let step = u64::try_from(counter).unwrap();
-            assert_eq!(key().judge(code, None, at(counter * 30)), Verdict::Right(step), "{counter}");
+            assert_eq!(
+                key().judge(code, None, at(counter * 30)),
+                Verdict::Right(step),
+                "{counter}"
+            );
         }
     }
 
@@ -175,11 +219,18 @@ mod tests {
             (2_000_000_000, "69279037"),
             (20_000_000_000, "65353130"),
         ] {
-            let totp = Builder::new().with_secret(*key().0.expose()).with_digits(8).build_noncompliant();
+            let totp = Builder::new()
+                .with_secret(*key().0.expose())
+                .with_digits(8)
+                .build_noncompliant();
             let step = u64::try_from(seconds).unwrap() / 30;
             assert_eq!(totp.check(code, step * 30), Some(step));
             // Six digits are the last six of eight.
-            assert_eq!(key().judge(&code[2..], None, at(seconds)), Verdict::Right(step), "{seconds}");
+            assert_eq!(
+                key().judge(&code[2..], None, at(seconds)),
+                Verdict::Right(step),
+                "{seconds}"
+            );
         }
     }
 
@@ -187,10 +238,18 @@ mod tests {
     fn a_code_is_good_one_step_early_or_late_and_no_more() {
         let current = 60_000_000;
         let now = at(1_800_000_000);
-        for (step, good) in
-            [(current - 2, false), (current - 1, true), (current, true), (current + 1, true), (current + 2, false)]
-        {
-            let expected = if good { Verdict::Right(step) } else { Verdict::Wrong };
+        for (step, good) in [
+            (current - 2, false),
+            (current - 1, true),
+            (current, true),
+            (current + 1, true),
+            (current + 2, false),
+        ] {
+            let expected = if good {
+                Verdict::Right(step)
+            } else {
+                Verdict::Wrong
+            };
             assert_eq!(key().judge(&code(step), None, now), expected, "{step}");
         }
     }
@@ -199,22 +258,37 @@ mod tests {
     fn no_code_is_taken_twice_and_no_older_one_after_a_newer() {
         let current = 60_000_000;
         let now = at(1_800_000_000);
-        assert_eq!(key().judge(&code(current), Some(current), now), Verdict::Used);
-        assert_eq!(key().judge(&code(current - 1), Some(current), now), Verdict::Used);
-        assert_eq!(key().judge(&code(current + 1), Some(current), now), Verdict::Right(current + 1));
+        assert_eq!(
+            key().judge(&code(current), Some(current), now),
+            Verdict::Used
+        );
+        assert_eq!(
+            key().judge(&code(current - 1), Some(current), now),
+            Verdict::Used
+        );
+        assert_eq!(
+            key().judge(&code(current + 1), Some(current), now),
+            Verdict::Right(current + 1)
+        );
         assert_eq!(key().judge("", Some(current), now), Verdict::Wrong);
     }
 
     #[test]
     fn a_secret_opens_for_its_user_and_factor_alone() {
-        let ring = Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap();
+        let ring =
+            Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap();
         let (user, factor) = (UserId::from_bytes([1; 16]), FactorId::from_bytes([2; 16]));
         let sealed = key().seal(user, factor, &ring, NOW).unwrap();
-        assert_eq!(Key::open(&sealed, user, factor, &ring).unwrap().text(), key().text());
+        assert_eq!(
+            Key::open(&sealed, user, factor, &ring).unwrap().text(),
+            key().text()
+        );
         assert!(Key::open(&sealed, UserId::from_bytes([3; 16]), factor, &ring).is_err());
         assert!(Key::open(&sealed, user, FactorId::from_bytes([3; 16]), &ring).is_err());
         for length in [0, 19, 21] {
-            let short = ring.seal(&vec![7; length], &context(user, factor), NOW).unwrap();
+            let short = ring
+                .seal(&vec![7; length], &context(user, factor), NOW)
+                .unwrap();
             assert!(Key::open(&short, user, factor, &ring).is_err(), "{length}");
         }
     }

@@ -1,4 +1,5 @@
-//! What every function holds: the sources of time, randomness, keys and configuration, and the table. Made once, at cold start.
+//! What every function holds: the sources of time, randomness, keys and configuration, and the
+//! table. Made once, at cold start.
 
 use aws_config::SdkConfig;
 
@@ -31,13 +32,24 @@ impl App {
     /// The cold start of a function that uses keys: keyring and connection in parallel.
     pub async fn start(sdk: &SdkConfig) -> Result<Self, StartError> {
         let app = Self::unwarmed(sdk);
-        let secret_id = app.config.keyring_secret_id.clone().ok_or("KEYRING_SECRET_ID is not set")?;
+        let secret_id = app
+            .config
+            .keyring_secret_id
+            .clone()
+            .ok_or("KEYRING_SECRET_ID is not set")?;
         let secrets = secrets_manager(sdk);
-        let (keyrings, ()) = tokio::join!(Keyrings::in_secret(secrets, secret_id, app.clock.now()), app.table.warm());
-        Ok(Self { keyrings: keyrings?, ..app })
+        let (keyrings, ()) = tokio::join!(
+            Keyrings::in_secret(secrets, secret_id, app.clock.now()),
+            app.table.warm()
+        );
+        Ok(Self {
+            keyrings: keyrings?,
+            ..app
+        })
     }
 
-    /// The cold start of a function that uses none ([`crate::web::http::routes::Function::holds_keys`]): its role cannot read the keyring.
+    /// The cold start of a function that uses none
+    /// ([`crate::web::http::routes::Function::holds_keys`]): its role cannot read the keyring.
     pub async fn start_without_keys(sdk: &SdkConfig) -> Self {
         let app = Self::unwarmed(sdk);
         app.table.warm().await;
@@ -47,13 +59,26 @@ impl App {
     fn unwarmed(sdk: &SdkConfig) -> Self {
         let config = Config::from_env();
         let entropy = Entropy::system();
-        let table = Table::new(aws_sdk_dynamodb::Client::new(sdk), config.table_name.clone(), entropy.clone());
-        Self { clock: Clock::system(), entropy, config, table, keyrings: Keyrings::none() }
+        let table = Table::new(
+            aws_sdk_dynamodb::Client::new(sdk),
+            config.table_name.clone(),
+            entropy.clone(),
+        );
+        Self {
+            clock: Clock::system(),
+            entropy,
+            config,
+            table,
+            keyrings: Keyrings::none(),
+        }
     }
 
     /// The same without keys, as the function has it that holds none.
     #[must_use]
     pub fn without_keys(&self) -> Self {
-        Self { keyrings: Keyrings::none(), ..self.clone() }
+        Self {
+            keyrings: Keyrings::none(),
+            ..self.clone()
+        }
     }
 }

@@ -1,13 +1,17 @@
-//! The audit: for each subject a chain of entries, each written in the transaction of what it tells of.
+//! The audit: for each subject a chain of entries, each written in the transaction of what it tells
+//! of.
 //!
-//! The chain's head (sequence and hash) stands on an item that the request reads anyway, and moves under the condition that it
-//! stands where it was read: two writers cannot both be number seven. An entry's hash covers its canonical JSON (RFC 8785), in
-//! which the hash of the entry before stands.
+//! The chain's head (sequence and hash) stands on an item that the request reads anyway, and moves
+//! under the condition that it stands where it was read: two writers cannot both be number seven.
+//! An entry's hash covers its canonical JSON (RFC 8785), in which the hash of the entry before
+//! stands.
 //!
-//! What is refused without being judged writes no entry, so that a refusal costs no write: a sign-in while its source address has had its
-//! failures or so many challenges are open, a code for a challenge that is spent or over or for a factor that is delayed or disabled, a
-//! code that is typed after its time (its count is taken back), a send that a limit refuses. The try that brought the delay on is told,
-//! and the delay with it. Of passwords that are refused because of a delay the first is told, and at the next sign-in how many there were.
+//! What is refused without being judged writes no entry, so that a refusal costs no write: a
+//! sign-in while its source address has had its failures or so many challenges are open, a code for
+//! a challenge that is spent or over or for a factor that is delayed or disabled, a code that is
+//! typed after its time (its count is taken back), a send that a limit refuses. The try that
+//! brought the delay on is told, and the delay with it. Of passwords that are refused because of a
+//! delay the first is told, and at the next sign-in how many there were.
 
 use std::net::IpAddr;
 
@@ -79,7 +83,8 @@ pub enum Action {
     PasswordDelayed,
     /// So many that no password from there is looked at any more.
     PasswordDisabled,
-    /// A password was refused unseen, the first since the last sign-in; or so many were, as the next sign-in tells.
+    /// A password was refused unseen, the first since the last sign-in; or so many were, as the
+    /// next sign-in tells.
     PasswordRefused,
     /// So many wrong codes in a row that a delay began, or grew.
     FactorDelayed,
@@ -156,8 +161,9 @@ impl Actor {
     }
 }
 
-/// An entry to be written. It never carries a code; a destination only as it is shown to people, masked. People are named by their
-/// ids: an entry cannot be taken out of its chain again, and is kept when whoever it tells of is deleted.
+/// An entry to be written. It never carries a code; a destination only as it is shown to people,
+/// masked. People are named by their ids: an entry cannot be taken out of its chain again, and is
+/// kept when whoever it tells of is deleted.
 #[derive(Clone, Debug)]
 pub struct Event {
     action: Action,
@@ -170,7 +176,13 @@ pub struct Event {
 impl Event {
     /// `actor` did `action`.
     pub fn new(action: Action, actor: Actor) -> Self {
-        Self { action, outcome: Conclusion::Success, actor, source: None, details: serde_json::Map::new() }
+        Self {
+            action,
+            outcome: Conclusion::Success,
+            actor,
+            source: None,
+            details: serde_json::Map::new(),
+        }
     }
 
     /// It did not succeed.
@@ -211,7 +223,8 @@ pub struct Entry {
     pub action: Action,
     /// How it went.
     pub outcome: Conclusion,
-    /// A user's id, a recipient's, an API key's, `operator/` and a key's id, `provider`, or `system`.
+    /// A user's id, a recipient's, an API key's, `operator/` and a key's id, `provider`, or
+    /// `system`.
     pub actor: String,
     /// The address of the connection it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -233,14 +246,17 @@ impl Entry {
             value.as_object_mut().map(|members| members.remove("hash"));
             value
         });
-        canonical_hash(&unhashed.map_err(|error| Failure::unavailable("hashing an audit entry", &error))?)
+        canonical_hash(
+            &unhashed.map_err(|error| Failure::unavailable("hashing an audit entry", &error))?,
+        )
     }
 }
 
 /// SHA-256 over the canonical JSON (RFC 8785) of `value`, base64url.
 pub fn canonical_hash(value: &serde_json::Value) -> Result<String, Failure> {
     let canonical = serde_json_canonicalizer::to_vec(value);
-    let canonical = canonical.map_err(|error| Failure::unavailable("hashing what is audited", &error))?;
+    let canonical =
+        canonical.map_err(|error| Failure::unavailable("hashing what is audited", &error))?;
     Ok(secret::encode(digest(&SHA256, &canonical)))
 }
 
@@ -257,7 +273,13 @@ pub struct Chain {
 impl Chain {
     /// The chain of `subject`, whose head was read as `head`.
     pub fn of(account: AccountId, subject: impl std::fmt::Display, head: &Head) -> Self {
-        Self { account, subject: subject.to_string(), was: head.sequence, head: head.clone(), entries: Vec::new() }
+        Self {
+            account,
+            subject: subject.to_string(),
+            was: head.sequence,
+            head: head.clone(),
+            entries: Vec::new(),
+        }
     }
 
     /// Adds an entry.
@@ -276,7 +298,10 @@ impl Chain {
             hash: String::new(),
         };
         entry.hash = entry.digest()?;
-        self.head = Head { sequence: entry.sequence, hash: entry.hash.clone() };
+        self.head = Head {
+            sequence: entry.sequence,
+            hash: entry.hash.clone(),
+        };
         self.entries.push(entry);
         Ok(())
     }
@@ -286,11 +311,14 @@ impl Chain {
         &self.head
     }
 
-    /// Adds to the update of the head's item that the head moves, and the condition that it stands where it was read.
+    /// Adds to the update of the head's item that the head moves, and the condition that it stands
+    /// where it was read.
     #[must_use]
     pub fn advance(&self, write: Write) -> Write {
         let write = write.and(", #audit_seq = :audit_seq, #audit_hash = :audit_hash");
-        let write = write.value("audit_seq", self.head.sequence).value("audit_hash", self.head.hash.as_str());
+        let write = write
+            .value("audit_seq", self.head.sequence)
+            .value("audit_hash", self.head.hash.as_str());
         self.unmoved(write)
     }
 
@@ -298,19 +326,30 @@ impl Chain {
     #[must_use]
     pub fn unmoved(&self, write: Write) -> Write {
         match self.was {
-            0 => write.when("attribute_not_exists(#audit_seq) OR #audit_seq = :audit_was").value("audit_was", 0_u64),
-            was => write.when("#audit_seq = :audit_was").value("audit_was", was),
+            0 => write
+                .when("attribute_not_exists(#audit_seq) OR #audit_seq = :audit_was")
+                .value("audit_was", 0_u64),
+            was => write
+                .when("#audit_seq = :audit_was")
+                .value("audit_was", was),
         }
     }
 
     /// The writes of the entries.
     pub fn writes(&self) -> Result<Vec<Write>, Failure> {
-        self.entries.iter().map(|entry| Write::create(self.key(entry), entry)).collect()
+        self.entries
+            .iter()
+            .map(|entry| Write::create(self.key(entry), entry))
+            .collect()
     }
 
     /// The writes of entries that are not kept beyond `until`.
     pub fn passing_writes(&self, until: Timestamp) -> Result<Vec<Write>, Failure> {
-        Ok(self.writes()?.into_iter().map(|write| write.due(until)).collect())
+        Ok(self
+            .writes()?
+            .into_iter()
+            .map(|write| write.due(until))
+            .collect())
     }
 
     fn key(&self, entry: &Entry) -> keys::Key {
@@ -318,7 +357,8 @@ impl Chain {
     }
 }
 
-/// The first entry that does not follow from the one before it, by its place in `entries`, which begin the chain.
+/// The first entry that does not follow from the one before it, by its place in `entries`, which
+/// begin the chain.
 pub fn first_broken(entries: &[Entry]) -> Option<usize> {
     first_broken_after(&Head::default(), entries)
 }
@@ -329,7 +369,10 @@ pub fn first_broken_after(start: &Head, entries: &[Entry]) -> Option<usize> {
     entries.iter().position(|entry| {
         let follows = entry.sequence == before.sequence + 1 && entry.previous == before.hash;
         let sound = entry.digest().is_ok_and(|digest| digest == entry.hash);
-        before = Head { sequence: entry.sequence, hash: entry.hash.clone() };
+        before = Head {
+            sequence: entry.sequence,
+            hash: entry.hash.clone(),
+        };
         !(follows && sound)
     })
 }
@@ -339,10 +382,16 @@ mod tests {
     use super::*;
 
     fn chain(length: usize) -> Vec<Entry> {
-        let mut chain = Chain::of(AccountId::from_bytes([1; 16]), UserId::from_bytes([2; 16]), &Head::default());
+        let mut chain = Chain::of(
+            AccountId::from_bytes([1; 16]),
+            UserId::from_bytes([2; 16]),
+            &Head::default(),
+        );
         for number in 0..length {
             let event = Event::new(Action::SignIn, Actor::System).with("number", number);
-            chain.append(event, Timestamp::from_millis(1_800_000_000_000)).unwrap();
+            chain
+                .append(event, Timestamp::from_millis(1_800_000_000_000))
+                .unwrap();
         }
         chain.entries
     }

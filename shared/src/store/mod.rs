@@ -1,4 +1,5 @@
-//! The table and what stands in it for everybody: keys, writes, rate limits, the audit chain; and the cold start that opens it.
+//! The table and what stands in it for everybody: keys, writes, rate limits, the audit chain; and
+//! the cold start that opens it.
 
 pub mod app;
 pub mod audit;

@@ -1,13 +1,14 @@
 //! Limits that hold under any race, because they are conditions of the write that counts.
 //!
-//! [`Backoff`] delays after failures in a row; [`Window`] allows so many in a span, exactly: over any stretch of that length, and
-//! not over aligned stretches. Both are tables of numbers here, and expressions where they are used.
+//! [`Backoff`] delays after failures in a row; [`Window`] allows so many in a span, exactly: over
+//! any stretch of that length, and not over aligned stretches. Both are tables of numbers here, and
+//! expressions where they are used.
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::store::dynamo::Write;
 
-/// From `free` failures in a row on, a delay of `base` that doubles with each further one, up to `cap`. At `disabled_at`
-/// failures there is no more trying.
+/// From `free` failures in a row on, a delay of `base` that doubles with each further one, up to
+/// `cap`. At `disabled_at` failures there is no more trying.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// The first count that is followed by a delay.
@@ -38,7 +39,10 @@ impl Backoff {
             return Span::default();
         }
         // Long before 32 doublings every cap is reached.
-        let doubled = self.base.as_secs().saturating_mul(1 << (failures - self.free).min(32));
+        let doubled = self
+            .base
+            .as_secs()
+            .saturating_mul(1 << (failures - self.free).min(32));
         Span::seconds(doubled.min(self.cap.as_secs()))
     }
 
@@ -48,22 +52,37 @@ impl Backoff {
             return Allowed::Never;
         }
         let from = failed_at.plus(self.delay(failures));
-        if failures < self.free || from <= now { Allowed::Now } else { Allowed::From(from) }
+        if failures < self.free || from <= now {
+            Allowed::Now
+        } else {
+            Allowed::From(from)
+        }
     }
 
-    /// Adds to `write` the condition that a try may be made now: `count` and `at` are the attributes' paths, in placeholders.
+    /// Adds to `write` the condition that a try may be made now: `count` and `at` are the
+    /// attributes' paths, in placeholders.
     pub fn guard(&self, write: Write, count: &str, at: &str, now: Timestamp) -> Write {
         let mut write = write.value("backoff_free", self.free);
-        let mut clauses = vec![format!("attribute_not_exists({count})"), format!("{count} < :backoff_free")];
+        let mut clauses = vec![
+            format!("attribute_not_exists({count})"),
+            format!("{count} < :backoff_free"),
+        ];
         let mut failures = self.free;
         loop {
             let delay = self.delay(failures);
             let capped = delay == self.cap;
-            let (value, moment) = (format!("backoff_n{failures}"), format!("backoff_t{failures}"));
+            let (value, moment) = (
+                format!("backoff_n{failures}"),
+                format!("backoff_t{failures}"),
+            );
             // At the cap one clause stands for all greater counts.
             let operator = if capped { ">=" } else { "=" };
-            clauses.push(format!("({count} {operator} :{value} AND {at} <= :{moment})"));
-            write = write.value(&value, failures).value(&moment, now.minus(delay));
+            clauses.push(format!(
+                "({count} {operator} :{value} AND {at} <= :{moment})"
+            ));
+            write = write
+                .value(&value, failures)
+                .value(&moment, now.minus(delay));
             if capped {
                 break;
             }
@@ -71,9 +90,11 @@ impl Backoff {
         }
         write = write.when(clauses.join(" OR "));
         match self.disabled_at {
-            Some(at_most) => {
-                write.when(format!("attribute_not_exists({count}) OR {count} < :backoff_end")).value("backoff_end", at_most)
-            }
+            Some(at_most) => write
+                .when(format!(
+                    "attribute_not_exists({count}) OR {count} < :backoff_end"
+                ))
+                .value("backoff_end", at_most),
             None => write,
         }
     }
@@ -91,7 +112,10 @@ pub struct Limit {
 impl Limit {
     /// Until when `moments` (the newest first) allow no more, if they do not allow one now.
     pub fn full_until(&self, moments: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
-        let oldest = self.quota.checked_sub(1).and_then(|place| moments.get(place))?;
+        let oldest = self
+            .quota
+            .checked_sub(1)
+            .and_then(|place| moments.get(place))?;
         Some(oldest.plus(self.span)).filter(|until| *until > now)
     }
 }
@@ -107,59 +131,112 @@ pub struct Window {
 const MOMENTS: &str = "moments";
 
 impl Window {
-    /// Until when `moments` (the newest first) allow no more, if they do not allow one now; and the limit that says so.
+    /// Until when `moments` (the newest first) allow no more, if they do not allow one now; and the
+    /// limit that says so.
     pub fn full_until(&self, moments: &[Timestamp], now: Timestamp) -> Option<(Timestamp, Limit)> {
-        let full = self.limits.iter().filter_map(|limit| Some((limit.full_until(moments, now)?, *limit)));
+        let full = self
+            .limits
+            .iter()
+            .filter_map(|limit| Some((limit.full_until(moments, now)?, *limit)));
         full.max_by_key(|(until, _)| *until)
     }
 
-    /// The write that enters `now` in the log at `key`, under the condition that every limit allows it.
+    /// The write that enters `now` in the log at `key`, under the condition that every limit allows
+    /// it.
     ///
-    /// `trim` rewrites the log, dropping what no limit looks at any more: the write appends blindly until the log has grown to twice
-    /// what is needed; it then fails though no limit is reached, and is made again with the log that its failure handed back.
-    pub fn enter(&self, key: crate::store::dynamo::Key, now: Timestamp, trim: Option<&[Timestamp]>) -> Write {
+    /// `trim` rewrites the log, dropping what no limit looks at any more: the write appends blindly
+    /// until the log has grown to twice what is needed; it then fails though no limit is reached,
+    /// and is made again with the log that its failure handed back.
+    pub fn enter(
+        &self,
+        key: crate::store::dynamo::Key,
+        now: Timestamp,
+        trim: Option<&[Timestamp]>,
+    ) -> Write {
         let write = match trim {
-            None => Write::update(key, format!("SET #{MOMENTS} = list_append(:moment, if_not_exists(#{MOMENTS}, :none))"))
-                .value("moment", vec![now])
-                .value("none", Vec::<Timestamp>::new())
-                .when(format!("attribute_not_exists(#{MOMENTS}[{}])", self.most())),
+            None => Write::update(
+                key,
+                format!("SET #{MOMENTS} = list_append(:moment, if_not_exists(#{MOMENTS}, :none))"),
+            )
+            .value("moment", vec![now])
+            .value("none", Vec::<Timestamp>::new())
+            .when(format!("attribute_not_exists(#{MOMENTS}[{}])", self.most())),
             Some(moments) => {
-                let kept: Vec<Timestamp> = std::iter::once(now).chain(moments.iter().copied().take(self.needed())).collect();
+                let kept: Vec<Timestamp> = std::iter::once(now)
+                    .chain(moments.iter().copied().take(self.needed()))
+                    .collect();
                 Write::update(key, format!("SET #{MOMENTS} = :kept"))
                     .value("kept", kept)
                     .value("before", moments.to_vec())
                     .when(format!("#{MOMENTS} = :before"))
             }
         };
-        let write = self.limits.iter().enumerate().fold(write, |write, (index, limit)| {
-            let (oldest, name) = (format!("#{MOMENTS}[{}]", limit.quota - 1), format!("limit{index}"));
-            write.when(format!("attribute_not_exists({oldest}) OR {oldest} <= :{name}")).value(&name, now.minus(limit.span))
-        });
-        let longest = self.limits.last().map_or(Span::default(), |limit| limit.span);
+        let write = self
+            .limits
+            .iter()
+            .enumerate()
+            .fold(write, |write, (index, limit)| {
+                let (oldest, name) = (
+                    format!("#{MOMENTS}[{}]", limit.quota - 1),
+                    format!("limit{index}"),
+                );
+                write
+                    .when(format!(
+                        "attribute_not_exists({oldest}) OR {oldest} <= :{name}"
+                    ))
+                    .value(&name, now.minus(limit.span))
+            });
+        let longest = self
+            .limits
+            .last()
+            .map_or(Span::default(), |limit| limit.span);
         write.set_expiry(now.plus(longest))
     }
 
-    /// A log that stands on an item of something else, with `now` in it: as much of it as the limits look at.
+    /// A log that stands on an item of something else, with `now` in it: as much of it as the
+    /// limits look at.
     pub fn entered(&self, moments: &[Timestamp], now: Timestamp) -> Vec<Timestamp> {
-        std::iter::once(now).chain(moments.iter().copied()).take(self.needed()).collect()
+        std::iter::once(now)
+            .chain(moments.iter().copied())
+            .take(self.needed())
+            .collect()
     }
 
-    /// The write that takes `moment` out of a log again, given the log as it stands. `None` if it is not in it.
-    pub fn withdraw(key: crate::store::dynamo::Key, moment: Timestamp, moments: &[Timestamp]) -> Option<Write> {
+    /// The write that takes `moment` out of a log again, given the log as it stands. `None` if it
+    /// is not in it.
+    pub fn withdraw(
+        key: crate::store::dynamo::Key,
+        moment: Timestamp,
+        moments: &[Timestamp],
+    ) -> Option<Write> {
         let index = moments.iter().position(|entry| *entry == moment)?;
         let path = format!("#{MOMENTS}[{index}]");
-        Some(Write::update(key, "").remove(path.as_str()).when(format!("{path} = :moment")).value("moment", moment))
+        Some(
+            Write::update(key, "")
+                .remove(path.as_str())
+                .when(format!("{path} = :moment"))
+                .value("moment", moment),
+        )
     }
 
     /// The moments of a log.
     pub fn moments(item: &crate::store::dynamo::Item) -> Vec<Timestamp> {
         let list = item.get(MOMENTS).and_then(|value| value.as_l().ok());
-        let moment = |value: &aws_sdk_dynamodb::types::AttributeValue| value.as_n().ok()?.parse().ok();
-        list.into_iter().flatten().filter_map(moment).map(Timestamp::from_millis).collect()
+        let moment =
+            |value: &aws_sdk_dynamodb::types::AttributeValue| value.as_n().ok()?.parse().ok();
+        list.into_iter()
+            .flatten()
+            .filter_map(moment)
+            .map(Timestamp::from_millis)
+            .collect()
     }
 
     fn needed(&self) -> usize {
-        self.limits.iter().map(|limit| limit.quota).max().unwrap_or_default()
+        self.limits
+            .iter()
+            .map(|limit| limit.quota)
+            .max()
+            .unwrap_or_default()
     }
 
     fn most(&self) -> usize {
@@ -172,12 +249,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PASSWORD: Backoff = Backoff { free: 5, base: Span::seconds(1), cap: Span::minutes(15), disabled_at: None };
+    const PASSWORD: Backoff = Backoff {
+        free: 5,
+        base: Span::seconds(1),
+        cap: Span::minutes(15),
+        disabled_at: None,
+    };
 
     #[test]
     fn a_delay_doubles_up_to_its_cap() {
-        let delays: Vec<i64> = (4..18).map(|failures| PASSWORD.delay(failures).as_secs()).collect();
-        assert_eq!(delays, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
+        let delays: Vec<i64> = (4..18)
+            .map(|failures| PASSWORD.delay(failures).as_secs())
+            .collect();
+        assert_eq!(
+            delays,
+            [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]
+        );
         assert!((15..200).all(|failures| PASSWORD.delay(failures) == Span::minutes(15)));
         assert_eq!(PASSWORD.delay(u32::MAX), Span::minutes(15));
     }
@@ -186,10 +273,22 @@ mod tests {
     fn a_try_is_allowed_once_the_delay_is_over() {
         let failed_at = Timestamp::from_millis(1_000_000);
         assert_eq!(PASSWORD.allowed(4, failed_at, failed_at), Allowed::Now);
-        assert_eq!(PASSWORD.allowed(6, failed_at, failed_at), Allowed::From(failed_at.plus(Span::seconds(2))));
-        assert_eq!(PASSWORD.allowed(6, failed_at, failed_at.plus(Span::seconds(2))), Allowed::Now);
-        let ended = Backoff { disabled_at: Some(7), ..PASSWORD };
-        assert_eq!(ended.allowed(7, failed_at, failed_at.plus(Span::days(9))), Allowed::Never);
+        assert_eq!(
+            PASSWORD.allowed(6, failed_at, failed_at),
+            Allowed::From(failed_at.plus(Span::seconds(2)))
+        );
+        assert_eq!(
+            PASSWORD.allowed(6, failed_at, failed_at.plus(Span::seconds(2))),
+            Allowed::Now
+        );
+        let ended = Backoff {
+            disabled_at: Some(7),
+            ..PASSWORD
+        };
+        assert_eq!(
+            ended.allowed(7, failed_at, failed_at.plus(Span::days(9))),
+            Allowed::Never
+        );
     }
 
     proptest! {

@@ -1,7 +1,8 @@
-//! `Idempotency-Key` (IETF draft-07): the same request again is answered as it was, and is carried out once.
+//! `Idempotency-Key` (IETF draft-07): the same request again is answered as it was, and is carried
+//! out once.
 //!
-//! The record is claimed in the transaction of the effect, completed once the effect is certain, and removed where it failed: only
-//! what succeeded is kept.
+//! The record is claimed in the transaction of the effect, completed once the effect is certain,
+//! and removed where it failed: only what succeeded is kept.
 
 use std::borrow::Cow;
 
@@ -14,8 +15,9 @@ use crate::web::http::{Call, Problem, Reply, Slug};
 
 /// How long an answer is kept.
 pub const KEPT: Span = Span::hours(24);
-/// How long a request may run before another may take its place: longer than a code is good, so that a send whose record could not be
-/// completed is not repeated while its code can still be used.
+/// How long a request may run before another may take its place: longer than a code is good, so
+/// that a send whose record could not be completed is not repeated while its code can still be
+/// used.
 const LEASE: Span = Span::minutes(6);
 /// The longest key taken.
 const KEY_MAX: usize = 255;
@@ -54,26 +56,40 @@ enum Replay {
     Reused,
 }
 
-/// The text of the call's key, which it has to have: for what is kept for ever, under an item of its own.
+/// The text of the call's key, which it has to have: for what is kept for ever, under an item of
+/// its own.
 pub fn required_key(call: &Call) -> Result<String, Problem> {
     given_key(call)?.ok_or_else(|| Problem::new(Slug::IdempotencyKeyRequired))
 }
 
-/// The text of the call's key, if it has one: a String of RFC 8941 (what is in its quotes), or a bare token.
+/// The text of the call's key, if it has one: a String of RFC 8941 (what is in its quotes), or a
+/// bare token.
 fn given_key(call: &Call) -> Result<Option<String>, Problem> {
     if !call.has_header("idempotency-key") {
         return Ok(None);
     }
     let value = call.header("idempotency-key").unwrap_or_default().trim();
-    let key = if value.starts_with('"') { quoted(value) } else { bare(value) };
+    let key = if value.starts_with('"') {
+        quoted(value)
+    } else {
+        bare(value)
+    };
     let key = key.filter(|key| (1..=KEY_MAX).contains(&key.len()));
-    let malformed = || Problem::invalid_parameter("Idempotency-Key", "must be a quoted string (RFC 8941) of 1 to 255 characters");
+    let malformed = || {
+        Problem::invalid_parameter(
+            "Idempotency-Key",
+            "must be a quoted string (RFC 8941) of 1 to 255 characters",
+        )
+    };
     key.map(Some).ok_or_else(malformed)
 }
 
-/// A String of RFC 8941 section 3.3.3: printable ASCII in quotes, blanks included, with `\"` and `\\`. Parameters say nothing.
+/// A String of RFC 8941 section 3.3.3: printable ASCII in quotes, blanks included, with `\"` and
+/// `\\`. Parameters say nothing.
 fn quoted(value: &str) -> Option<String> {
-    let text = sfv::Parser::new(value).parse_item::<Cow<'_, sfv::StringRef>>().ok()?;
+    let text = sfv::Parser::new(value)
+        .parse_item::<Cow<'_, sfv::StringRef>>()
+        .ok()?;
     Some(text.as_str().to_owned())
 }
 
@@ -84,11 +100,18 @@ fn bare(value: &str) -> Option<String> {
 }
 
 impl IdempotencyKey {
-    /// The key of `call`, if it has one, among those of `caller`. What is asked for stands in the path and in the body.
+    /// The key of `call`, if it has one, among those of `caller`. What is asked for stands in the
+    /// path and in the body.
     pub fn of(call: &Call, caller: &str) -> Result<Option<Self>, Problem> {
-        let Some(key) = given_key(call)? else { return Ok(None) };
-        let request = Fingerprint::of(&[call.path.as_bytes(), b"\n", call.raw_body()].concat()).encode();
-        Ok(Some(Self { record: keys::idempotency(caller, &key), request }))
+        let Some(key) = given_key(call)? else {
+            return Ok(None);
+        };
+        let request =
+            Fingerprint::of(&[call.path.as_bytes(), b"\n", call.raw_body()].concat()).encode();
+        Ok(Some(Self {
+            record: keys::idempotency(caller, &key),
+            request,
+        }))
     }
 
     /// Where the record stands.
@@ -98,9 +121,12 @@ impl IdempotencyKey {
 
     /// What the record, if there is one, says.
     fn replay(&self, item: Option<Item>, now: Timestamp) -> Result<Replay, Failure> {
-        let Some(item) = item else { return Ok(Replay::None) };
+        let Some(item) = item else {
+            return Ok(Replay::None);
+        };
         let record: Record = read(item)?;
-        let over = record.kept_until <= now || record.running_until.is_some_and(|until| until <= now);
+        let over =
+            record.kept_until <= now || record.running_until.is_some_and(|until| until <= now);
         Ok(if over {
             Replay::None
         } else if record.request != self.request {
@@ -112,15 +138,24 @@ impl IdempotencyKey {
         })
     }
 
-    /// The answer of the same request before, a 202, if there was one; a refusal where it is another, or still running.
-    pub fn answer_again(&self, item: Option<Item>, now: Timestamp) -> Result<Option<Reply>, Problem> {
+    /// The answer of the same request before, a 202, if there was one; a refusal where it is
+    /// another, or still running.
+    pub fn answer_again(
+        &self,
+        item: Option<Item>,
+        now: Timestamp,
+    ) -> Result<Option<Reply>, Problem> {
         let replay = self.replay(item, now)?;
         if let Some(problem) = replay.refusal() {
             return Err(problem);
         }
-        let Replay::Answer(body) = replay else { return Ok(None) };
+        let Replay::Answer(body) = replay else {
+            return Ok(None);
+        };
         let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-        Ok(Some(Reply::json(202, &body).header("idempotency-replayed", "true".into())))
+        Ok(Some(
+            Reply::json(202, &body).header("idempotency-replayed", "true".into()),
+        ))
     }
 
     /// The write that claims the key for a request that will answer so.
@@ -128,14 +163,27 @@ impl IdempotencyKey {
         self.record_write(answer, Some(now.plus(LEASE)), now)
     }
 
-    fn record_write(&self, answer: &str, running_until: Option<Timestamp>, now: Timestamp) -> Result<Write, Failure> {
+    fn record_write(
+        &self,
+        answer: &str,
+        running_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Write, Failure> {
         let kept_until = now.plus(KEPT);
-        let record = Record { request: self.request.clone(), running_until, kept_until, answer: answer.to_owned() };
+        let record = Record {
+            request: self.request.clone(),
+            running_until,
+            kept_until,
+            answer: answer.to_owned(),
+        };
         let write = Write::replace(self.record(), &record)?.due(kept_until);
-        Ok(write.when("attribute_not_exists(#pk) OR #kept_until <= :now OR #running_until <= :now").value("now", now))
+        Ok(write
+            .when("attribute_not_exists(#pk) OR #kept_until <= :now OR #running_until <= :now")
+            .value("now", now))
     }
 
-    /// The write that claims the key and keeps the answer, for a request that has succeeded with the transaction that this is part of.
+    /// The write that claims the key and keeps the answer, for a request that has succeeded with
+    /// the transaction that this is part of.
     pub fn keep(&self, answer: &str, now: Timestamp) -> Result<Write, Failure> {
         self.record_write(answer, None, now)
     }
@@ -161,7 +209,9 @@ impl Replay {
     fn refusal(&self) -> Option<Problem> {
         match self {
             Self::None | Self::Answer(_) => None,
-            Self::Running => Some(Problem::new(Slug::IdempotencyConflict).header("retry-after", "1".into())),
+            Self::Running => {
+                Some(Problem::new(Slug::IdempotencyConflict).header("retry-after", "1".into()))
+            }
             Self::Reused => Some(Problem::new(Slug::IdempotencyKeyReused)),
         }
     }

@@ -42,7 +42,10 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(mark: i64) -> Self {
-        Self { mark, ..Self::default() }
+        Self {
+            mark,
+            ..Self::default()
+        }
     }
 
     /// Whether the top-up is made; false where its id stands for another.
@@ -85,7 +88,11 @@ impl Ledger {
     }
 
     fn enter(&mut self, kind: &'static str, transactions: i64, about: About) {
-        let About { agreement, recipient, group } = about;
+        let About {
+            agreement,
+            recipient,
+            group,
+        } = about;
         if let Some(group) = group {
             let (reserved, consumed) = self.shares.entry(group).or_default();
             match kind {
@@ -94,13 +101,20 @@ impl Ledger {
                 _ => (*reserved, *consumed) = (*reserved - transactions, *consumed + transactions),
             }
         }
-        self.entries.push(Entry { kind, transactions, agreement, recipient, group });
+        self.entries.push(Entry {
+            kind,
+            transactions,
+            agreement,
+            recipient,
+            group,
+        });
         // Whatever lifts the balance, below the mark again is another crossing.
         self.told &= self.available < self.mark;
     }
 }
 
-/// Where a mail stands while it is owed: one after the other on a recipient, one of an agreement to its sender, one of a crossing.
+/// Where a mail stands while it is owed: one after the other on a recipient, one of an agreement to
+/// its sender, one of a crossing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     Recipient(u8, usize),
@@ -138,13 +152,23 @@ fn lease(tries: u32) -> i64 {
 }
 
 impl Mails {
-    /// A mail is owed from now on, and tried at once. It takes the place of one that is owed there still.
+    /// A mail is owed from now on, and tried at once. It takes the place of one that is owed there
+    /// still.
     pub fn owe(&mut self, slot: Slot, kind: Kind, (now, until): (i64, i64), doubtful: bool) {
         self.owed.remove(&slot);
         let (least, most) = self.sent.entry(kind.clone()).or_default();
         *most += if doubtful { 2 } else { 1 };
         if self.down || doubtful {
-            self.owed.insert(slot, Owed { kind, until, tries: 1, leased_until: now + lease(0), doubtful });
+            self.owed.insert(
+                slot,
+                Owed {
+                    kind,
+                    until,
+                    tries: 1,
+                    leased_until: now + lease(0),
+                    doubtful,
+                },
+            );
         } else {
             *least += 1;
         }
@@ -152,8 +176,9 @@ impl Mails {
 
     /// An agreement has ended: nobody is invited to it any more who was not yet.
     pub fn end(&mut self, key: u8) {
-        let is_invitation =
-            |slot: &Slot, owed: &Owed| matches!(slot, Slot::Recipient(of, _) if *of == key) && owed.kind.1 == INVITATION;
+        let is_invitation = |slot: &Slot, owed: &Owed| {
+            matches!(slot, Slot::Recipient(of, _) if *of == key) && owed.kind.1 == INVITATION
+        };
         self.owed.retain(|slot, owed| !is_invitation(slot, owed));
     }
 
@@ -163,10 +188,16 @@ impl Mails {
             owed.doubtful = true;
             self.sent.entry(owed.kind.clone()).or_default().1 += 1;
         }
-        let due: Vec<Slot> =
-            self.owed.iter().filter(|(_, owed)| owed.leased_until <= now && !owed.doubtful).map(|(slot, _)| *slot).collect();
+        let due: Vec<Slot> = self
+            .owed
+            .iter()
+            .filter(|(_, owed)| owed.leased_until <= now && !owed.doubtful)
+            .map(|(slot, _)| *slot)
+            .collect();
         for slot in due {
-            let Some(owed) = self.owed.get_mut(&slot) else { continue };
+            let Some(owed) = self.owed.get_mut(&slot) else {
+                continue;
+            };
             if owed.until <= now {
                 self.owed.remove(&slot);
             } else if self.down {

@@ -1,4 +1,5 @@
-//! Mails that are owed: sent once where nothing fails, again where something does, and by one at a time.
+//! Mails that are owed: sent once where nothing fails, again where something does, and by one at a
+//! time.
 
 use std::time::Duration;
 
@@ -22,7 +23,15 @@ async fn owed_mail(world: &World, id: &str) -> Owed {
     let token = Secret::new("lnk_0123456789".to_owned());
     let keyring = app.keyrings.current(now).await;
     let pk = keys::owed(id).pk;
-    let link = SealedLink::seal("https://a.example/link", &token, Span::hours(2), &pk, &keyring, now).unwrap();
+    let link = SealedLink::seal(
+        "https://a.example/link",
+        &token,
+        Span::hours(2),
+        &pk,
+        &keyring,
+        now,
+    )
+    .unwrap();
     let mail = owed::Mail {
         account: AccountId::from_bytes([1; 16]),
         organisation: "Alder".into(),
@@ -34,12 +43,19 @@ async fn owed_mail(world: &World, id: &str) -> Owed {
 }
 
 async fn owe(world: &World, id: &str) -> Result<(), Failure> {
-    let write = owed::standalone(id, owed_mail(world, id).await, world.stack.app().clock.now()).unwrap();
+    let write = owed::standalone(
+        id,
+        owed_mail(world, id).await,
+        world.stack.app().clock.now(),
+    )
+    .unwrap();
     world.stack.table().transact(vec![write]).await
 }
 
 async fn deliver(world: &World, key: &Key) -> Delivery {
-    owed::deliver(world.stack.app(), world.stack.courier(), key).await.unwrap()
+    owed::deliver(world.stack.app(), world.stack.courier(), key)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -49,10 +65,21 @@ async fn a_mail_is_owed_once_and_sent_once_however_many_send_it() {
     assert!(first.is_ok() != second.is_ok());
     let key = keys::owed("x");
     let sent = futures_util::future::join_all((0..50).map(|_| deliver(&world, &key))).await;
-    assert_eq!(sent.iter().filter(|delivery| **delivery == Delivery::Sent).count(), 1);
+    assert_eq!(
+        sent.iter()
+            .filter(|delivery| **delivery == Delivery::Sent)
+            .count(),
+        1
+    );
     let outbox = world.outbox().await;
     assert_eq!(outbox.len(), 1);
-    assert!(outbox[0]["text"].as_str().unwrap().ends_with("https://a.example/link#lnk_0123456789"), "{outbox:?}");
+    assert!(
+        outbox[0]["text"]
+            .as_str()
+            .unwrap()
+            .ends_with("https://a.example/link#lnk_0123456789"),
+        "{outbox:?}"
+    );
     assert_eq!(outbox[0]["subject"], "Connexion à Alder");
     assert_eq!(deliver(&world, &key).await, Delivery::Nothing);
     assert_eq!(clean(&world).await["examined"], 0);
@@ -62,7 +89,10 @@ async fn a_mail_is_owed_once_and_sent_once_however_many_send_it() {
 async fn what_the_sender_does_not_take_the_clean_up_sends_later() {
     let world = World::new().await;
     owe(&world, "x").await.unwrap();
-    world.stack.faults().set(Service::Ses, Mode::Refused, 0, 100);
+    world
+        .stack
+        .faults()
+        .set(Service::Ses, Mode::Refused, 0, 100);
     assert_eq!(deliver(&world, &keys::owed("x")).await, Delivery::Owed);
     assert_eq!(clean(&world).await["examined"], 0, "the lease holds");
     world.advance(61);
@@ -78,8 +108,15 @@ async fn a_lost_answer_of_the_table_loses_no_mail() {
     for call in 0..3 {
         let world = World::new().await;
         owe(&world, "x").await.unwrap();
-        world.stack.faults().set(Service::Dynamodb, Mode::Lost, call, 1);
-        assert_eq!(deliver(&world, &keys::owed("x")).await, Delivery::Sent, "{call}");
+        world
+            .stack
+            .faults()
+            .set(Service::Dynamodb, Mode::Lost, call, 1);
+        assert_eq!(
+            deliver(&world, &keys::owed("x")).await,
+            Delivery::Sent,
+            "{call}"
+        );
         assert_eq!(world.outbox().await.len(), 1);
         assert_eq!(clean(&world).await["examined"], 0);
     }
@@ -97,20 +134,44 @@ async fn a_mail_that_nobody_has_a_use_for_any_more_is_dropped() {
 #[tokio::test]
 async fn a_mail_on_an_item_goes_and_the_item_stays() {
     let world = World::new().await;
-    let key = Key { pk: "AGREEMENT#x".into(), sk: "RECIPIENT#y".into() };
+    let key = Key {
+        pk: "AGREEMENT#x".into(),
+        sk: "RECIPIENT#y".into(),
+    };
     let now = world.stack.app().clock.now();
     let mut owed = owed_mail(&world, "x").await;
     let keyring = world.stack.app().keyrings.current(now).await;
     let token = Secret::new("lnk_y".to_owned());
-    let link = SealedLink::seal("https://a.example/link", &token, Span::hours(2), &key.pk, &keyring, now).unwrap();
+    let link = SealedLink::seal(
+        "https://a.example/link",
+        &token,
+        Span::hours(2),
+        &key.pk,
+        &keyring,
+        now,
+    )
+    .unwrap();
     owed.mail.message = Message::SignInLink(link);
     let table = world.stack.table();
-    table.transact(vec![Write::create(key.clone(), &json!({"name": "Ann"})).unwrap()]).await.unwrap();
-    let write = owed::on(Write::update(key.clone(), "SET #seen = :seen").value("seen", true), &owed, now).unwrap();
+    table
+        .transact(vec![
+            Write::create(key.clone(), &json!({"name": "Ann"})).unwrap(),
+        ])
+        .await
+        .unwrap();
+    let write = owed::on(
+        Write::update(key.clone(), "SET #seen = :seen").value("seen", true),
+        &owed,
+        now,
+    )
+    .unwrap();
     table.transact(vec![write]).await.unwrap();
     assert_eq!(clean(&world).await["mails_sent"], 1);
     let item = table.get(key).await.unwrap().unwrap();
-    assert!(item.contains_key("name") && !item.contains_key("owed") && !item.contains_key("due_at"), "{item:?}");
+    assert!(
+        item.contains_key("name") && !item.contains_key("owed") && !item.contains_key("due_at"),
+        "{item:?}"
+    );
 }
 
 /// A mail with this link, as it is owed on the item at `key`.
@@ -118,7 +179,15 @@ async fn owed_on(world: &World, key: &Key, token: &str) -> Owed {
     let (app, now) = (world.stack.app(), world.stack.app().clock.now());
     let keyring = app.keyrings.current(now).await;
     let token = Secret::new(token.to_owned());
-    let link = SealedLink::seal("https://a.example/link", &token, Span::hours(2), &key.pk, &keyring, now).unwrap();
+    let link = SealedLink::seal(
+        "https://a.example/link",
+        &token,
+        Span::hours(2),
+        &key.pk,
+        &keyring,
+        now,
+    )
+    .unwrap();
     let mut owed = owed_mail(world, "x").await;
     owed.mail.message = Message::SignInLink(link);
     owed
@@ -127,13 +196,24 @@ async fn owed_on(world: &World, key: &Key, token: &str) -> Owed {
 #[tokio::test]
 async fn the_mail_that_was_claimed_is_sent_and_not_the_one_that_was_read() {
     // Another mail takes its place once it was read, and once it was claimed.
-    for (held, expected) in [(0, vec!["lnk_second"]), (1, vec!["lnk_first", "lnk_second"])] {
+    for (held, expected) in [
+        (0, vec!["lnk_second"]),
+        (1, vec!["lnk_first", "lnk_second"]),
+    ] {
         let world = World::new().await;
         let now = world.stack.app().clock.now();
-        let key = Key { pk: "AGREEMENT#x".into(), sk: "RECIPIENT#y".into() };
+        let key = Key {
+            pk: "AGREEMENT#x".into(),
+            sk: "RECIPIENT#y".into(),
+        };
         let owe = async |token: &str| {
             let owed = owed_on(&world, &key, token).await;
-            let write = owed::on(Write::update(key.clone(), "SET #seen = :seen").value("seen", true), &owed, now).unwrap();
+            let write = owed::on(
+                Write::update(key.clone(), "SET #seen = :seen").value("seen", true),
+                &owed,
+                now,
+            )
+            .unwrap();
             world.stack.table().transact(vec![write]).await.unwrap();
         };
         owe("lnk_first").await;
@@ -145,10 +225,27 @@ async fn the_mail_that_was_claimed_is_sent_and_not_the_one_that_was_read() {
         });
         // Whoever owes a mail sends it; here that is the clean-up.
         let _ = clean(&world).await;
-        let texts: Vec<String> = world.outbox().await.iter().map(|mail| mail["text"].as_str().unwrap().to_owned()).collect();
-        let sent: Vec<&str> = texts.iter().filter_map(|text| text.rsplit('#').next()).collect();
+        let texts: Vec<String> = world
+            .outbox()
+            .await
+            .iter()
+            .map(|mail| mail["text"].as_str().unwrap().to_owned())
+            .collect();
+        let sent: Vec<&str> = texts
+            .iter()
+            .filter_map(|text| text.rsplit('#').next())
+            .collect();
         assert_eq!(sent, expected, "held at call {held}");
-        assert!(!world.stack.table().get(key).await.unwrap().unwrap().contains_key("owed"));
+        assert!(
+            !world
+                .stack
+                .table()
+                .get(key)
+                .await
+                .unwrap()
+                .unwrap()
+                .contains_key("owed")
+        );
     }
 }
 
@@ -156,38 +253,75 @@ async fn the_mail_that_was_claimed_is_sent_and_not_the_one_that_was_read() {
 async fn a_clean_up_sends_ten_at_once_and_begins_nothing_when_its_time_is_over() {
     let world = World::new().await;
     let (app, courier) = (world.stack.app(), world.stack.courier());
-    let ids: Vec<String> =
-        (0..).map(|number| format!("m{number}")).filter(|id| keys::owed(id).due_shard() == "DUE#0").take(10).collect();
+    let ids: Vec<String> = (0..)
+        .map(|number| format!("m{number}"))
+        .filter(|id| keys::owed(id).due_shard() == "DUE#0")
+        .take(10)
+        .collect();
     for id in &ids {
         owe(&world, id).await.unwrap();
     }
-    let over = Batch { until: app.clock.now(), ..Batch::default() };
+    let over = Batch {
+        until: app.clock.now(),
+        ..Batch::default()
+    };
     let report = sweep(app, courier, over).await;
     assert_eq!((report.examined, report.more), (0, true));
     assert!(world.outbox().await.is_empty());
-    let report = sweep(app, courier, Batch { items_max: 0, ..Batch::default() }).await;
+    let report = sweep(
+        app,
+        courier,
+        Batch {
+            items_max: 0,
+            ..Batch::default()
+        },
+    )
+    .await;
     assert_eq!((report.examined, report.more), (0, true));
 
-    // The sender answers none of them in time, which is six seconds for each: together, and not one after the other.
-    world.stack.faults().follow(Service::Ses, Plan::new(Mode::Slow, 0, 10).lasting(Duration::from_secs(7)));
-    #[expect(clippy::disallowed_methods, reason = "how long it takes, and not what time it is")]
+    // The sender answers none of them in time, which is six seconds for each: together, and not one
+    // after the other.
+    world.stack.faults().follow(
+        Service::Ses,
+        Plan::new(Mode::Slow, 0, 10).lasting(Duration::from_secs(7)),
+    );
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long it takes, and not what time it is"
+    )]
     let began = std::time::Instant::now();
     let report = sweep(app, courier, Batch::default()).await;
-    assert_eq!((report.mails_owed, report.more, world.stack.faults().struck()), (10, false, 10));
+    assert_eq!(
+        (
+            report.mails_owed,
+            report.more,
+            world.stack.faults().struck()
+        ),
+        (10, false, 10)
+    );
     assert!(began.elapsed().as_secs() < 12, "{:?}", began.elapsed());
 }
 
-/// The sender takes nothing for eleven minutes and answers with a fault of its own, after which nobody knows whether the mail went. It
-/// did not; it goes while its link is good.
+/// The sender takes nothing for eleven minutes and answers with a fault of its own, after which
+/// nobody knows whether the mail went. It did not; it goes while its link is good.
 #[tokio::test]
 async fn a_link_that_was_lost_in_a_brown_out_arrives_while_it_is_good() {
     for (path, lifetime) in [("/v1/links", 60), ("/v1/password/forgotten", 30)] {
         let world = World::new().await;
         let ann = world.user("ann", json!({})).await;
-        world.stack.faults().set(Service::Ses, Mode::Failed, 0, u32::MAX);
+        world
+            .stack
+            .faults()
+            .set(Service::Ses, Mode::Failed, 0, u32::MAX);
         let _ = match path {
-            "/v1/links" => world.backend(Method::POST, path, Some(json!({"user": ann.id}))).await.expect(202),
-            _ => world.post(path, json!({"account": world.account, "username": "ann"})).await.expect(202),
+            "/v1/links" => world
+                .backend(Method::POST, path, Some(json!({"user": ann.id})))
+                .await
+                .expect(202),
+            _ => world
+                .post(path, json!({"account": world.account, "username": "ann"}))
+                .await
+                .expect(202),
         };
         let mut arrived_after = None;
         for minute in 1..lifetime {
@@ -202,7 +336,10 @@ async fn a_link_that_was_lost_in_a_brown_out_arrives_while_it_is_good() {
                 arrived_after = Some(minute);
             }
         }
-        assert!(arrived_after.is_some_and(|minute| minute <= lifetime * 2 / 3), "{path}: {arrived_after:?}");
+        assert!(
+            arrived_after.is_some_and(|minute| minute <= lifetime * 2 / 3),
+            "{path}: {arrived_after:?}"
+        );
         assert_eq!(world.outbox().await.len(), 1, "{path}: and once");
     }
 }

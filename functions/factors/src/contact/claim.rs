@@ -1,4 +1,5 @@
-//! The claim of a code for a new contact: what the rules say of it, the writes that make it, and those that take it back.
+//! The claim of a code for a new contact: what the rules say of it, the writes that make it, and
+//! those that take it back.
 
 use shared::kernel::clock::Timestamp;
 use shared::kernel::contact;
@@ -27,10 +28,19 @@ pub struct Case<'a> {
 
 impl Case<'_> {
     /// Whether a code may be sent, as far as what was read tells.
-    pub fn decide(&self, countries: &[String], sends_of_source: &[Timestamp]) -> Result<(), Problem> {
+    pub fn decide(
+        &self,
+        countries: &[String],
+        sends_of_source: &[Timestamp],
+    ) -> Result<(), Problem> {
         let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
         self.who.may_enrol(method, *now)?;
-        if !self.wish.country.as_ref().is_none_or(|country| countries.contains(country)) {
+        if !self
+            .wish
+            .country
+            .as_ref()
+            .is_none_or(|country| countries.contains(country))
+        {
             return Err(Problem::new(Slug::DestinationNotAllowed));
         }
         if self.changes_something() {
@@ -48,7 +58,8 @@ impl Case<'_> {
         }
     }
 
-    /// Whether it is another contact than the user has. The one that an administrator has entered is only proved.
+    /// Whether it is another contact than the user has. The one that an administrator has entered
+    /// is only proved.
     fn changes_something(&self) -> bool {
         self.who.user.destination(self.wish.method) != Some(self.wish.contact.as_str())
     }
@@ -63,7 +74,10 @@ impl Case<'_> {
 
     /// How sure it is that the contact is the user's. One's own is what it is at a sign-in.
     fn standing(&self) -> Standing {
-        match (self.changes_something(), self.who.user.is_verified(self.wish.method)) {
+        match (
+            self.changes_something(),
+            self.who.user.is_verified(self.wish.method),
+        ) {
             (true, _) => Standing::Pending,
             (false, true) => Standing::Verified,
             (false, false) => Standing::Entered,
@@ -95,7 +109,8 @@ impl Case<'_> {
         }
     }
 
-    /// The writes of the claim: the counters', the user's with its entry, and the record's of an idempotency key.
+    /// The writes of the claim: the counters', the user's with its entry, and the record's of an
+    /// idempotency key.
     pub fn claim(
         &self,
         pending: &PendingContact,
@@ -104,7 +119,11 @@ impl Case<'_> {
     ) -> Result<Vec<Write>, Failure> {
         let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
         let update = pending::wait(user.touch(), method, self.before(), pending)?;
-        let update = factor::unmoved(update.name("m", method.name()), &user.factor(method), self.origin());
+        let update = factor::unmoved(
+            update.name("m", method.name()),
+            &user.factor(method),
+            self.origin(),
+        );
         let update = user.count_sends(update, &PER_USER.entered(&user.sends, self.asker, *now))?;
         let update = self.who.guard(update.set_due(pending.expires_at));
         let mut writes = self.counters().enter(trims);
@@ -115,8 +134,9 @@ impl Case<'_> {
         Ok(writes)
     }
 
-    /// The writes that take the claim back, over the user and the counters' logs as they stand: what waited before waits again. Where the
-    /// enrolment has ended meanwhile, the counters and the key are given back all the same.
+    /// The writes that take the claim back, over the user and the counters' logs as they stand:
+    /// what waited before waits again. Where the enrolment has ended meanwhile, the counters and
+    /// the key are given back all the same.
     pub fn undo(
         &self,
         pending: &PendingContact,
@@ -127,12 +147,19 @@ impl Case<'_> {
         let update = user.count_sends(user.touch(), &user.sends.without(self.asker, now))?;
         let (method, before) = (self.wish.method, self.before());
         let stands = self.stands(pending, user);
-        let update = if stands { pending::take_back(update, method, before, pending)? } else { update };
+        let update = if stands {
+            pending::take_back(update, method, before, pending)?
+        } else {
+            update
+        };
         let event = self.event(Action::CodeNotSent, pending).failed();
         let mut writes = user.change(update, [event], now)?;
-        // Whoever has typed the code meanwhile was given back its text with that. That the contact is the user's and verified says nothing
-        // of it: it may have been so before.
-        let typed = !stands && user.factor(method).was_cleared_since(&self.who.user.factor(method));
+        // Whoever has typed the code meanwhile was given back its text with that. That the contact
+        // is the user's and verified says nothing of it: it may have been so before.
+        let typed = !stands
+            && user
+                .factor(method)
+                .was_cleared_since(&self.who.user.factor(method));
         writes.extend(self.counters().withdraw(logs, !typed));
         writes.extend(key.map(IdempotencyKey::free));
         Ok(writes)
@@ -140,7 +167,8 @@ impl Case<'_> {
 
     /// Whether the claim stands on the user's item.
     pub fn stands(&self, pending: &PendingContact, user: &User) -> bool {
-        user.waiting(self.wish, self.who.now).is_some_and(|now| now.code.mac == pending.code.mac)
+        user.waiting(self.wish, self.who.now)
+            .is_some_and(|now| now.code.mac == pending.code.mac)
     }
 
     /// What waited before it.
@@ -156,8 +184,13 @@ impl Case<'_> {
     }
 
     fn event(&self, action: Action, pending: &PendingContact) -> Event {
-        let event = self.who.event(action, self.call).with("method", self.wish.method.name());
-        let event = event.with("factor", pending.id.to_string()).with("destination", self.masked());
+        let event = self
+            .who
+            .event(action, self.call)
+            .with("method", self.wish.method.name());
+        let event = event
+            .with("factor", pending.id.to_string())
+            .with("destination", self.masked());
         event.with("reference", pending.code.reference.as_str())
     }
 }

@@ -1,5 +1,6 @@
-//! The steps of taking the code of a new contact: the try is counted before anything is compared; then one transaction puts the contact in
-//! its place, and completes the sign-in where it is a first one.
+//! The steps of taking the code of a new contact: the try is counted before anything is compared;
+//! then one transaction puts the contact in its place, and completes the sign-in where it is a
+//! first one.
 
 use shared::kernel::contact;
 use shared::kernel::secret;
@@ -23,25 +24,58 @@ use crate::who::Who;
 
 /// Takes the code of a contact that waits.
 pub async fn confirm(state: &State, call: &Call, typed: Typed) -> Outcome {
-    let code = code::typed(&typed.code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
+    let code = code::typed(&typed.code)
+        .ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
     let app = &state.app;
     let mut who = Who::by_either(app, call, typed.challenge.as_ref()).await?;
     let pending = count(app, call, &mut who, &typed).await?;
     // The count answered with a newer user than the one that was asked.
     who.may_enrol(typed.method, pending.begun_at)?;
-    match pending.judge(who.user.id, typed.method, code.expose(), &who.keyring, who.now) {
+    match pending.judge(
+        who.user.id,
+        typed.method,
+        code.expose(),
+        &who.keyring,
+        who.now,
+    ) {
         Verdict::Right => accept(state, call, who, &typed, &pending).await,
-        Verdict::Wrong => refuse(app, call, who, &typed, &pending, ("wrong-code", Slug::CodeInvalid)).await,
-        Verdict::Superseded => refuse(app, call, who, &typed, &pending, ("superseded", Slug::CodeSuperseded)).await,
+        Verdict::Wrong => {
+            refuse(
+                app,
+                call,
+                who,
+                &typed,
+                &pending,
+                ("wrong-code", Slug::CodeInvalid),
+            )
+            .await
+        }
+        Verdict::Superseded => {
+            refuse(
+                app,
+                call,
+                who,
+                &typed,
+                &pending,
+                ("superseded", Slug::CodeSuperseded),
+            )
+            .await
+        }
         Verdict::Expired => Err(Problem::new(Slug::CodeExpired)),
     }
 }
 
 /// The contact that is to be confirmed, if there is one whose code takes a try from who asks.
 fn waiting<'a>(who: &'a Who, call: &Call, typed: &Typed) -> Result<&'a PendingContact, Problem> {
-    let pending = who.user.pending(typed.method, who.now).filter(|pending| pending.id == typed.factor);
+    let pending = who
+        .user
+        .pending(typed.method, who.now)
+        .filter(|pending| pending.id == typed.factor);
     // Who may not set one up at all is told so first.
-    who.may_enrol(typed.method, pending.map_or(who.now, |pending| pending.begun_at))?;
+    who.may_enrol(
+        typed.method,
+        pending.map_or(who.now, |pending| pending.begun_at),
+    )?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
     may_prove(who, call, typed.method, pending)?;
     if pending.tries_left() == 0 {
@@ -49,17 +83,33 @@ fn waiting<'a>(who: &'a Who, call: &Call, typed: &Typed) -> Result<&'a PendingCo
             .problem(who.now)
             .detail("This contact has had its five tries. Have another code sent there."));
     }
-    if pending.code.expires_at <= who.now { Err(Problem::new(Slug::CodeExpired)) } else { Ok(pending) }
+    if pending.code.expires_at <= who.now {
+        Err(Problem::new(Slug::CodeExpired))
+    } else {
+        Ok(pending)
+    }
 }
 
 /// A locked factor answers right and wrong codes alike.
-fn may_prove(who: &Who, call: &Call, method: Method, pending: &PendingContact) -> Result<(), Problem> {
-    let may = who.user.may_prove(method, &pending.contact, who.origin(call)?, who.now);
+fn may_prove(
+    who: &Who,
+    call: &Call,
+    method: Method,
+    pending: &PendingContact,
+) -> Result<(), Problem> {
+    let may = who
+        .user
+        .may_prove(method, &pending.contact, who.origin(call)?, who.now);
     may.map_err(|refusal| refusal.problem(who.now))
 }
 
 /// Counts a try before anything is compared, and answers with what waited before it.
-async fn count(app: &App, call: &Call, who: &mut Who, typed: &Typed) -> Result<PendingContact, Problem> {
+async fn count(
+    app: &App,
+    call: &Call,
+    who: &mut Who,
+    typed: &Typed,
+) -> Result<PendingContact, Problem> {
     let _ = waiting(who, call, typed)?;
     let id = secret::encode(app.entropy.bytes::<9>());
     let write = Write::update(keys::user(who.user.id), "SET #pending.#tries = list_append(#pending.#tries, :tries)")
@@ -71,19 +121,36 @@ async fn count(app: &App, call: &Call, who: &mut Who, typed: &Typed) -> Result<P
         .value("tries_max", TRIES_MAX)
         .value("tries", document(&[&id])?)
         .value("try", id.as_str());
-    let Some(failure) = who.count(app, write).await? else { return waiting(who, call, typed).cloned() };
-    // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+    let Some(failure) = who.count(app, write).await? else {
+        return waiting(who, call, typed).cloned();
+    };
+    // The answer to the first request was lost, and the SDK repeated it: the try is counted
+    // already.
     let pending = who.user.pending(typed.method, who.now);
-    let counted = pending.and_then(|pending| Some((pending, pending.tries.iter().position(|tried| *tried == id)?)));
+    let counted = pending.and_then(|pending| {
+        Some((
+            pending,
+            pending.tries.iter().position(|tried| *tried == id)?,
+        ))
+    });
     if let Some((pending, place)) = counted {
-        return Ok(PendingContact { tries: pending.tries.iter().take(place).cloned().collect(), ..pending.clone() });
+        return Ok(PendingContact {
+            tries: pending.tries.iter().take(place).cloned().collect(),
+            ..pending.clone()
+        });
     }
     let _ = waiting(who, call, typed)?;
     Err(failure.into())
 }
 
 /// Puts the contact in its place: whoever writes first has it.
-async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending: &PendingContact) -> Outcome {
+async fn accept(
+    state: &State,
+    call: &Call,
+    mut who: Who,
+    typed: &Typed,
+    pending: &PendingContact,
+) -> Outcome {
     let app = &state.app;
     let completion = who.completion(typed.method, app, call).await?;
     let end = completion.as_ref().map(|(end, _)| end);
@@ -113,28 +180,43 @@ async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending
         None => None,
     };
     let destination = masked(typed.method, pending);
-    Ok(Reply::ok(&Confirmed { method: typed.method, destination, authenticated }))
+    Ok(Reply::ok(&Confirmed {
+        method: typed.method,
+        destination,
+        authenticated,
+    }))
 }
 
 /// Whether a right code is still right on the user as it stands now: the try itself is counted.
-fn still_good(who: &Who, call: &Call, typed: &Typed, judged: &PendingContact) -> Result<(), Problem> {
+fn still_good(
+    who: &Who,
+    call: &Call,
+    typed: &Typed,
+    judged: &PendingContact,
+) -> Result<(), Problem> {
     who.may_enrol(typed.method, judged.begun_at)?;
-    let stands = who.user.pending(typed.method, who.now).filter(|now| now.id == judged.id);
+    let stands = who
+        .user
+        .pending(typed.method, who.now)
+        .filter(|now| now.id == judged.id);
     let stands = stands.ok_or_else(|| Problem::new(Slug::NotFound))?;
     may_prove(who, call, typed.method, judged)?;
     if stands.code.mac == judged.code.mac {
         return Ok(());
     }
-    Err(Problem::new(Slug::CodeSuperseded).with("attempts_left", judged.tries_left().saturating_sub(1)))
+    Err(Problem::new(Slug::CodeSuperseded)
+        .with("attempts_left", judged.tries_left().saturating_sub(1)))
 }
 
-/// Whether it is another contact than the user has. The one that an administrator has entered is only proved: nothing is changed by it.
+/// Whether it is another contact than the user has. The one that an administrator has entered is
+/// only proved: nothing is changed by it.
 fn changes(user: &User, method: Method, pending: &PendingContact) -> bool {
     user.destination(method) != Some(pending.contact.as_str())
 }
 
-/// The writes that put the contact in its place, under the condition that the code which was judged is the one that waits, and that the factor
-/// is as little locked as it was judged to be; and end the sign-in where it is a first one.
+/// The writes that put the contact in its place, under the condition that the code which was judged
+/// is the one that waits, and that the factor is as little locked as it was judged to be; and end
+/// the sign-in where it is a first one.
 fn placement(
     who: &Who,
     call: &Call,
@@ -150,21 +232,39 @@ fn placement(
         .when("#pending.#id = :factor")
         .value("factor", pending.id.to_string())
         .value("one", 1_u64);
-    // It is the factor from now on, and proved: that ends of its counts what a right code ends at a sign-in.
+    // It is the factor from now on, and proved: that ends of its counts what a right code ends at a
+    // sign-in.
     let origin = who.origin(call)?;
-    let update = factor::unmoved(update.name("m", method.name()), &who.user.factor(method), origin);
+    let update = factor::unmoved(
+        update.name("m", method.name()),
+        &who.user.factor(method),
+        origin,
+    );
     let update = factor::clear(update, method.name(), origin);
-    let update = if changes(&who.user, method, pending) { replaced(who, update, method)? } else { update };
+    let update = if changes(&who.user, method, pending) {
+        replaced(who, update, method)?
+    } else {
+        update
+    };
     who.proved(update, event(who, call, method, pending), end)
 }
 
-/// Adds to the update what another contact ends. It counts as a change, for which there was room when it was begun: whatever else changes
-/// the contact takes away what waits. One that takes the place of another says that the other is no
-/// longer trusted, nor what was proved with it; and what was mailed to another address opens nothing.
+/// Adds to the update what another contact ends. It counts as a change, for which there was room
+/// when it was begun: whatever else changes the contact takes away what waits. One that takes the
+/// place of another says that the other is no longer trusted, nor what was proved with it; and what
+/// was mailed to another address opens nothing.
 fn replaced(who: &Who, update: Write, method: Method) -> Result<Write, Problem> {
     let update = who.user.count_change(update, method, who.now);
-    let update = if method == Method::Email { link::end_all(update) } else { update };
-    Ok(if who.user.destination(method).is_some() { who.end_others(update)? } else { update })
+    let update = if method == Method::Email {
+        link::end_all(update)
+    } else {
+        update
+    };
+    Ok(if who.user.destination(method).is_some() {
+        who.end_others(update)?
+    } else {
+        update
+    })
 }
 
 /// The update that makes the contact the user's, and verified.
@@ -173,28 +273,54 @@ fn placed(who: &Who, method: Method, pending: &PendingContact) -> Write {
     let (since, update) = match method {
         Method::Sms => {
             let country = pending.country.clone().unwrap_or_default();
-            let update = user.touch().and(", #phone = :contact, #phone_country = :country, #phone_verified = :verified");
+            let update = user
+                .touch()
+                .and(", #phone = :contact, #phone_country = :country, #phone_verified = :verified");
             ("#phone_since", update.value("country", country))
         }
-        _ => ("#email_since", user.touch().and(", #email = :contact, #email_verified = :verified")),
+        _ => (
+            "#email_since",
+            user.touch()
+                .and(", #email = :contact, #email_verified = :verified"),
+        ),
     };
-    let update = update.value("contact", pending.contact.as_str()).value("verified", true);
-    if changes(user, method, pending) { update.and(&format!(", {since} = :since")).value("since", who.now) } else { update }
+    let update = update
+        .value("contact", pending.contact.as_str())
+        .value("verified", true);
+    if changes(user, method, pending) {
+        update
+            .and(&format!(", {since} = :since"))
+            .value("since", who.now)
+    } else {
+        update
+    }
 }
 
 /// The user once it is placed.
 fn changed(user: &User, method: Method, pending: &PendingContact) -> User {
     let contact = Some(pending.contact.clone());
     match method {
-        Method::Sms => User { phone: contact, ..user.clone() },
-        _ => User { email: contact, ..user.clone() },
+        Method::Sms => User {
+            phone: contact,
+            ..user.clone()
+        },
+        _ => User {
+            email: contact,
+            ..user.clone()
+        },
     }
 }
 
 /// What a text whose code was typed gives back to the budget of texts.
 fn given_back(who: &Who, pending: &PendingContact) -> Option<Write> {
     let country = pending.country.as_deref()?;
-    Some(Budget { account: who.account.id, country }.verified(&pending.texts, who.now))
+    Some(
+        Budget {
+            account: who.account.id,
+            country,
+        }
+        .verified(&pending.texts, who.now),
+    )
 }
 
 /// Writes down a code that is not the right one.
@@ -208,10 +334,14 @@ async fn refuse(
 ) -> Outcome {
     let mut patience = Patience::default();
     loop {
-        let event = event(&who, call, typed.method, pending).failed().with("reason", reason);
+        let event = event(&who, call, typed.method, pending)
+            .failed()
+            .with("reason", reason);
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
         if who.settle(app, writes, &mut patience, |_| {}).await? {
-            return Err(Problem::new(slug).with("attempts_left", pending.tries_left().saturating_sub(1)));
+            return Err(
+                Problem::new(slug).with("attempts_left", pending.tries_left().saturating_sub(1))
+            );
         }
     }
 }
@@ -225,10 +355,18 @@ fn masked(method: Method, pending: &PendingContact) -> String {
 
 fn told(method: Method, pending: &PendingContact) -> Changed {
     let masked = Some(masked(method, pending));
-    if method == Method::Sms { Changed::Phone(masked) } else { Changed::Email(masked) }
+    if method == Method::Sms {
+        Changed::Phone(masked)
+    } else {
+        Changed::Email(masked)
+    }
 }
 
 fn event(who: &Who, call: &Call, method: Method, pending: &PendingContact) -> Event {
-    let event = who.event(Action::FactorEnrolled, call).with("method", method.name());
-    event.with("factor", pending.id.to_string()).with("destination", masked(method, pending))
+    let event = who
+        .event(Action::FactorEnrolled, call)
+        .with("method", method.name());
+    event
+        .with("factor", pending.id.to_string())
+        .with("destination", masked(method, pending))
 }

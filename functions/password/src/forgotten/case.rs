@@ -1,4 +1,5 @@
-//! What is known of a forgotten password when it is decided, what it counts in, and the writes that owe a mail.
+//! What is known of a forgotten password when it is decided, what it counts in, and the writes that
+//! owe a mail.
 //!
 //! | counter | limit | stands at | who can fill it | who suffers |
 //! | --- | --- | --- | --- | --- |
@@ -6,10 +7,11 @@
 //! | the account's, for a mailbox that its user has not proved | the same | `DESTINATION#…`, `LINKS#<account>` | whoever knows the usernames of those of whom the account says that it is theirs | these, but for the kept part, which is one for all of them |
 //! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `LINKS` | whoever asks from it | who shares it |
 //!
-//! A mailbox is mailed no more than these let through. One that its user has proved is counted by that user's name alone: no other name
-//! uses it up, and its owner has said whose it is. One that nobody has proved is mailed ten times an hour in the name of an account at the
-//! wish of strangers, and twenty times at all, however many of its users are said to have it. There is no count over all accounts: one
-//! account would fill it for the users of another.
+//! A mailbox is mailed no more than these let through. One that its user has proved is counted by
+//! that user's name alone: no other name uses it up, and its owner has said whose it is. One that
+//! nobody has proved is mailed ten times an hour in the name of an account at the wish of
+//! strangers, and twenty times at all, however many of its users are said to have it. There is no
+//! count over all accounts: one account would fill it for the users of another.
 
 use shared::account::{Account, Foreseen, Locale, Settings};
 use shared::kernel::clock::Timestamp;
@@ -62,7 +64,8 @@ pub struct Case {
     pub now: Timestamp,
 }
 
-/// The logs that have to be trimmed before anything is entered, and whether the mailbox has had its share.
+/// The logs that have to be trimmed before anything is entered, and whether the mailbox has had its
+/// share.
 #[derive(Default)]
 pub struct Limits {
     name: Option<Log>,
@@ -105,20 +108,44 @@ impl Found {
         let mut next = || items.next().flatten();
         let account: Option<Account> = next().map(read).transpose()?;
         let credential: Option<Credential> = next().map(read).transpose()?;
-        call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
-        let (sends_of_name, sends_of_source) =
-            (Log::of(next().as_ref()), next().as_ref().map(Window::moments).unwrap_or_default());
+        call.allow_origins(
+            &account
+                .as_ref()
+                .map(Account::settings)
+                .transpose()?
+                .unwrap_or_default()
+                .origins,
+        );
+        let (sends_of_name, sends_of_source) = (
+            Log::of(next().as_ref()),
+            next().as_ref().map(Window::moments).unwrap_or_default(),
+        );
         let credential = credential.filter(|_| account.is_some());
-        Ok(Self { account, credential, sends_of_name, sends_of_source, record: next() })
+        Ok(Self {
+            account,
+            credential,
+            sends_of_name,
+            sends_of_source,
+            record: next(),
+        })
     }
 
-    /// Who has the name, and the group's settings if they are in one; `None` where what was read is not of one moment.
+    /// Who has the name, and the group's settings if they are in one; `None` where what was read is
+    /// not of one moment.
     ///
-    /// The credential was read before its user, and it is the user that is written over. Whatever changes a password, or takes the name
-    /// away, does so on both.
-    async fn subject(&self, state: &State, account: AccountId, username: &str) -> Result<Option<(Subject, Foreseen)>, Problem> {
+    /// The credential was read before its user, and it is the user that is written over. Whatever
+    /// changes a password, or takes the name away, does so on both.
+    async fn subject(
+        &self,
+        state: &State,
+        account: AccountId,
+        username: &str,
+    ) -> Result<Option<(Subject, Foreseen)>, Problem> {
         let credential = self.credential.as_ref();
-        let id = credential.map_or_else(|| Subject::nobody(account, username), |credential| credential.user);
+        let id = credential.map_or_else(
+            || Subject::nobody(account, username),
+            |credential| credential.user,
+        );
         let group = credential.and_then(|credential| credential.group.clone());
         let mut wanted = vec![Subject::key(id, credential.is_some())];
         wanted.extend(group.as_deref().map(|name| keys::group(account, name)));
@@ -131,8 +158,8 @@ impl Found {
     }
 }
 
-/// The refusal of a window that is full; or what was answered to the same request, where that was faster: the items were not read at one
-/// instant.
+/// The refusal of a window that is full; or what was answered to the same request, where that was
+/// faster: the items were not read at one instant.
 async fn refused(
     state: &State,
     key: Option<&IdempotencyKey>,
@@ -143,10 +170,13 @@ async fn refused(
         Some(key) => key.answer_again(state.app.table.get(key.record()).await?, now)?,
         None => None,
     };
-    answered.map(Known::Answered).ok_or_else(|| refusals::too_many_sends(until, limit, now))
+    answered
+        .map(Known::Answered)
+        .ok_or_else(|| refusals::too_many_sends(until, limit, now))
 }
 
-/// Who asks. Who is known nowhere yet is asked for by strangers, as nobody is: what they are left of a window tells nothing of whom they name.
+/// Who asks. Who is known nowhere yet is asked for by strangers, as nobody is: what they are left
+/// of a window tells nothing of whom they name.
 fn asker(subject: &Subject, source: &Source) -> Asker {
     match subject {
         Subject::User(user) if user.known.origin(source) == Origin::Known => Asker::Known,
@@ -155,55 +185,112 @@ fn asker(subject: &Subject, source: &Source) -> Asker {
 }
 
 impl Case {
-    pub async fn read(state: &State, call: &Call, request: &Request, key: Option<&IdempotencyKey>) -> Result<Known, Problem> {
-        let (id, now, username) = (request.account, call.arrived_at, username::looked_up(&request.username));
+    pub async fn read(
+        state: &State,
+        call: &Call,
+        request: &Request,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Known, Problem> {
+        let (id, now, username) = (
+            request.account,
+            call.arrived_at,
+            username::looked_up(&request.username),
+        );
         let mut found = Found::read(state, call, (id, &username), key).await?;
-        if let Some(reply) = key.map(|key| key.answer_again(found.record.take(), now)).transpose()?.flatten() {
+        if let Some(reply) = key
+            .map(|key| key.answer_again(found.record.take(), now))
+            .transpose()?
+            .flatten()
+        {
             return Ok(Known::Answered(reply));
         }
         if let Some(full) = PER_SOURCE.full_until(&found.sends_of_source, now) {
             return refused(state, key, full, now).await;
         }
-        let Some((subject, group)) = found.subject(state, id, &username).await? else { return Ok(Known::Moved) };
+        let Some((subject, group)) = found.subject(state, id, &username).await? else {
+            return Ok(Known::Moved);
+        };
         let keyring = state.app.keyrings.current(now).await;
-        let asker = asker(&subject, &Source::of(subject.id(), call.source, &keyring, now)?);
+        let asker = asker(
+            &subject,
+            &Source::of(subject.id(), call.source, &keyring, now)?,
+        );
         if let Some(full) = FORGOTTEN.full_until(&found.sends_of_name, asker, now) {
-            return refused(state, key, full, now).await.or_else(|problem| Ok(Known::Full(problem)));
+            return refused(state, key, full, now)
+                .await
+                .or_else(|problem| Ok(Known::Full(problem)));
         }
-        let Found { account, credential, .. } = found;
+        let Found {
+            account,
+            credential,
+            ..
+        } = found;
         let settings = match &account {
-            Some(account) => account.settings_in(subject.group(), group, &state.app.table).await?,
+            Some(account) => {
+                account
+                    .settings_in(subject.group(), group, &state.app.table)
+                    .await?
+            }
             None => Settings::default(),
         };
         let has_password = credential.is_some_and(|credential| credential.password_hash.is_some());
-        Ok(Known::Open(Box::new(Self { account, id, settings, username, subject, has_password, asker, now })))
+        Ok(Known::Open(Box::new(Self {
+            account,
+            id,
+            settings,
+            username,
+            subject,
+            has_password,
+            asker,
+            now,
+        })))
     }
 
-    /// The user and the account, if a mail can be sent. Who has no password signs in by other means alone, and cannot have forgotten one.
+    /// The user and the account, if a mail can be sent. Who has no password signs in by other means
+    /// alone, and cannot have forgotten one.
     fn reached(&self, limits: &Limits) -> Option<(&User, &Account)> {
-        let Subject::User(user) = &self.subject else { return None };
-        let reachable = !user.disabled && user.account == self.id && user.email.is_some() && self.has_password;
+        let Subject::User(user) = &self.subject else {
+            return None;
+        };
+        let reachable =
+            !user.disabled && user.account == self.id && user.email.is_some() && self.has_password;
         let reachable = reachable && !(limits.mailbox_full && self.mailbox(user).is_some());
-        self.account.as_ref().filter(|_| reachable).map(|account| (&**user, account))
+        self.account
+            .as_ref()
+            .filter(|_| reachable)
+            .map(|account| (&**user, account))
     }
 
     /// The window of the user's mailbox, where nobody has proved that it is the user's.
     fn mailbox(&self, user: &User) -> Option<Key> {
-        let to = user.destination(Method::Email).filter(|_| !user.is_verified(Method::Email))?;
+        let to = user
+            .destination(Method::Email)
+            .filter(|_| !user.is_verified(Method::Email))?;
         Some(keys::account_links(to, self.id))
     }
 
     /// The writes, and where the mail stands that they owe.
-    pub async fn plan(&self, state: &State, call: &Call, limits: &Limits) -> Result<(Option<Key>, Vec<Write>), Problem> {
+    pub async fn plan(
+        &self,
+        state: &State,
+        call: &Call,
+        limits: &Limits,
+    ) -> Result<(Option<Key>, Vec<Write>), Problem> {
         let name = keys::name_sends(self.id, &self.username);
         let source = keys::source_links(&source_key(call.source));
         let mut writes = vec![
             FORGOTTEN.enter(name, self.asker, self.now, limits.name.as_ref()),
             PER_SOURCE.enter(source, self.now, limits.source.as_deref()),
         ];
-        let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id())).from(call.source);
+        let event =
+            Event::new(Action::PasswordForgotten, Actor::User(self.subject.id())).from(call.source);
         let Some((user, account)) = self.reached(limits) else {
-            writes.extend(self.subject.tell(self.id, None, [event.failed().with("reason", self.reason(limits))], self.now)?);
+            writes.extend(self.subject.tell(
+                self.id,
+                None,
+                [event.failed().with("reason", self.reason(limits))],
+                self.now,
+            )?);
             return Ok((None, writes));
         };
         let owing = if self.is_led_on(user) {
@@ -212,7 +299,10 @@ impl Case {
             self.owe_notice((user, account), event)?
         };
         writes.extend(self.subject.tell(self.id, None, [owing.event], self.now)?);
-        writes.extend(self.mailbox(user).map(|key| FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref())));
+        writes.extend(
+            self.mailbox(user)
+                .map(|key| FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref())),
+        );
         writes.extend(owing.writes);
         Ok((Some(owing.mail), writes))
     }
@@ -228,36 +318,75 @@ impl Case {
         let app = &state.app;
         let base = call.base_url(app.config.base_url.as_deref());
         let token = Token::draw(&app.entropy);
-        let link = Link::new(user, Purpose::Password, None, link::PASSWORD_LIFETIME, &app.entropy, self.now);
+        let link = Link::new(
+            user,
+            Purpose::Password,
+            None,
+            link::PASSWORD_LIFETIME,
+            &app.entropy,
+            self.now,
+        );
         let keyring = app.keyrings.current(self.now).await;
         let (to, locale) = self.addressee(user);
-        let envelope = Envelope { organisation: &account.name, to, locale, base: &base };
+        let envelope = Envelope {
+            organisation: &account.name,
+            to,
+            locale,
+            base: &base,
+        };
         let (mail, owing) = link.owe(&token, &envelope, &keyring, self.now)?;
-        Ok(Owing { mail, event: event.with("link", link.id.to_string()), writes: vec![link.create(&token)?, owing] })
+        Ok(Owing {
+            mail,
+            event: event.with("link", link.id.to_string()),
+            writes: vec![link.create(&token)?, owing],
+        })
     }
 
-    /// The mail that says that no link would lead on. It is named by the place of its entry in the user's chain: it is owed once.
-    fn owe_notice(&self, (user, account): (&User, &Account), event: Event) -> Result<Owing, Problem> {
+    /// The mail that says that no link would lead on. It is named by the place of its entry in the
+    /// user's chain: it is owed once.
+    fn owe_notice(
+        &self,
+        (user, account): (&User, &Account),
+        event: Event,
+    ) -> Result<Owing, Problem> {
         let (to, locale) = self.addressee(user);
         let (organisation, to) = (account.name.clone(), to.to_owned());
-        let mail = Mail { account: account.id, organisation, to, locale, message: Message::NoPasswordLink };
+        let mail = Mail {
+            account: account.id,
+            organisation,
+            to,
+            locale,
+            message: Message::NoPasswordLink,
+        };
         let id = format!("forgotten#{}-{}", user.id, user.head.sequence + 1);
         let owed = Owed::new(mail, self.now).good_until(self.now.plus(link::PASSWORD_LIFETIME));
         let event = event.failed().with("reason", "no-usable-factor");
-        Ok(Owing { mail: keys::owed(&id), event, writes: vec![owed::standalone(&id, owed, self.now)?] })
+        Ok(Owing {
+            mail: keys::owed(&id),
+            event,
+            writes: vec![owed::standalone(&id, owed, self.now)?],
+        })
     }
 
     /// Where the mail goes, and in which language.
     fn addressee<'a>(&self, user: &'a User) -> (&'a str, Locale) {
-        (user.destination(Method::Email).unwrap_or_default(), user.locale.unwrap_or(self.settings.locale))
+        (
+            user.destination(Method::Email).unwrap_or_default(),
+            user.locale.unwrap_or(self.settings.locale),
+        )
     }
 
     /// Whether a link would lead the user on: it takes a factor beside the mailbox.
     fn is_led_on(&self, user: &User) -> bool {
         // From where it will be opened, nobody knows yet.
-        let usable =
-            |method: &Method| user.can_use(*method, self.settings.second_factor.methods) && Purpose::Password.admits(*method);
-        Method::ALL.iter().filter(|method| usable(method)).any(|method| user.factor(*method).is_of_use(self.now))
+        let usable = |method: &Method| {
+            user.can_use(*method, self.settings.second_factor.methods)
+                && Purpose::Password.admits(*method)
+        };
+        Method::ALL
+            .iter()
+            .filter(|method| usable(method))
+            .any(|method| user.factor(*method).is_of_use(self.now))
     }
 
     /// Why no mail is sent, for the audit alone.
@@ -271,8 +400,8 @@ impl Case {
         }
     }
 
-    /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A mailbox that has had its share is told
-    /// to nobody: it gets no mail.
+    /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A
+    /// mailbox that has had its share is told to nobody: it gets no mail.
     pub fn limits(&self, failure: &Failure, before: &Limits) -> Result<Limits, Problem> {
         let log = |place: usize| failure.stood_at(place).map(|item| Log::of(Some(item)));
         let full = |log: &Option<Log>| FORGOTTEN.full_until(log.as_ref()?, self.asker, self.now);
@@ -281,8 +410,16 @@ impl Case {
         if let Some((until, limit)) = full(&name).or_else(source_full) {
             return Err(refusals::too_many_sends(until, limit, self.now));
         }
-        let mailbox = self.reached(before).and_then(|(user, _)| self.mailbox(user)).and_then(|_| log(MAILBOX));
+        let mailbox = self
+            .reached(before)
+            .and_then(|(user, _)| self.mailbox(user))
+            .and_then(|_| log(MAILBOX));
         let mailbox_full = before.mailbox_full || full(&mailbox).is_some();
-        Ok(Limits { name, source, mailbox, mailbox_full })
+        Ok(Limits {
+            name,
+            source,
+            mailbox,
+            mailbox_full,
+        })
     }
 }

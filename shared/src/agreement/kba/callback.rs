@@ -1,4 +1,5 @@
-//! What the provider sends when a session is over. There is nothing of the person in it, and what is in it besides is refused.
+//! What the provider sends when a session is over. There is nothing of the person in it, and what
+//! is in it besides is refused.
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -34,7 +35,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Passed, Self::Failed, Self::TimedOut, Self::NotLocatable, Self::ProviderError];
+    pub const ALL: [Self; 5] = [
+        Self::Passed,
+        Self::Failed,
+        Self::TimedOut,
+        Self::NotLocatable,
+        Self::ProviderError,
+    ];
 
     /// The name in messages, items and the audit.
     pub const fn name(self) -> &'static str {
@@ -97,19 +104,27 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads a message. A field that is none of the message's may hold what must not be here: it is refused, and not read on.
+    /// Reads a message. A field that is none of the message's may hold what must not be here: it is
+    /// refused, and not read on.
     pub fn read(value: Value) -> Result<Self, Problem> {
         let strange = unknown(&value, "", &["type", "timestamp", "data"]);
-        let within = value.get("data").map(|data| unknown(data, "/data", &["session", "outcome", "token"])).unwrap_or_default();
+        let within = value
+            .get("data")
+            .map(|data| unknown(data, "/data", &["session", "outcome", "token"]))
+            .unwrap_or_default();
         let strange: Vec<String> = strange.into_iter().chain(within).collect();
         if !strange.is_empty() {
             let problem = Problem::new(Slug::UnexpectedField);
             // Not which: a name may be as personal as a value.
-            return Err(strange
-                .into_iter()
-                .fold(problem, |problem, pointer| problem.field(pointer, "has a field that is not of this message")));
+            return Err(strange.into_iter().fold(problem, |problem, pointer| {
+                problem.field(pointer, "has a field that is not of this message")
+            }));
         }
-        let Message { kind, timestamp, data } = Body::read(value)?;
+        let Message {
+            kind,
+            timestamp,
+            data,
+        } = Body::read(value)?;
         let mut errors = Vec::new();
         if kind != COMPLETED {
             errors.push(FieldError::new("/type", format!("must be \"{COMPLETED}\"")));
@@ -121,7 +136,10 @@ impl Answer {
         match (&data.token, data.outcome) {
             (None, Outcome::Passed) => errors.push(FieldError::new("/data/token", "is missing")),
             (Some(token), Outcome::Passed) if !is_token(token) => {
-                errors.push(FieldError::new("/data/token", "must be 1 to 200 letters, digits and ._:~+/=-"));
+                errors.push(FieldError::new(
+                    "/data/token",
+                    "must be 1 to 200 letters, digits and ._:~+/=-",
+                ));
             }
             (Some(_), outcome) if outcome != Outcome::Passed => {
                 errors.push(FieldError::new("/data/token", "is a pass's alone"));
@@ -129,7 +147,12 @@ impl Answer {
             _ => {}
         }
         match ended_at.filter(|_| errors.is_empty()) {
-            Some(ended_at) => Ok(Self { session: data.session, outcome: data.outcome, token: data.token, ended_at }),
+            Some(ended_at) => Ok(Self {
+                session: data.session,
+                outcome: data.outcome,
+                token: data.token,
+                ended_at,
+            }),
             None => Err(Problem::invalid(errors)),
         }
     }
@@ -138,11 +161,18 @@ impl Answer {
 /// Where `value` has a member that is not among `known`.
 fn unknown(value: &Value, pointer: &str, known: &[&str]) -> Option<String> {
     let members = value.as_object()?;
-    members.keys().any(|name| !known.contains(&name.as_str())).then(|| pointer.to_owned())
+    members
+        .keys()
+        .any(|name| !known.contains(&name.as_str()))
+        .then(|| pointer.to_owned())
 }
 
 fn moment(text: &str) -> Option<Timestamp> {
-    DateTime::from_str(text, Format::DateTimeWithOffset).ok()?.to_millis().ok().map(Timestamp::from_millis)
+    DateTime::from_str(text, Format::DateTimeWithOffset)
+        .ok()?
+        .to_millis()
+        .ok()
+        .map(Timestamp::from_millis)
 }
 
 fn is_token(token: &str) -> bool {
@@ -173,7 +203,15 @@ mod tests {
             }
             // A quarter of a second after eight.
             let ended_at = Timestamp::from_millis(1_800_000_000_250);
-            assert_eq!(Answer::read(message(&data)).unwrap(), Answer { session: session(), outcome, token, ended_at });
+            assert_eq!(
+                Answer::read(message(&data)).unwrap(),
+                Answer {
+                    session: session(),
+                    outcome,
+                    token,
+                    ended_at
+                }
+            );
         }
     }
 
@@ -199,7 +237,9 @@ mod tests {
             assert_eq!(refused(changed), Slug::InvalidRequest, "{pointer}");
         }
         assert_eq!(refused(json!([])), Slug::InvalidRequest);
-        let token = |token: &str| message(&json!({"session": session(), "outcome": "passed", "token": token}));
+        let token = |token: &str| {
+            message(&json!({"session": session(), "outcome": "passed", "token": token}))
+        };
         for text in ["", "a b", "é", &"x".repeat(201)] {
             assert_eq!(refused(token(text)), Slug::InvalidRequest, "{text}");
         }

@@ -1,4 +1,5 @@
-//! Knowledge-based authentication: a recipient answers questions in the provider's own frame, and the provider tells us how it went.
+//! Knowledge-based authentication: a recipient answers questions in the provider's own frame, and
+//! the provider tells us how it went.
 //!
 //! | module | what it is |
 //! | --- | --- |

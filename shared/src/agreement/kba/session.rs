@@ -1,7 +1,8 @@
 //! A session: one try of one recipient at the provider's questions.
 //!
-//! It stands on an item of its own, because the provider names nothing else. A recipient's item names the latest: opening another
-//! supersedes it. Its one answer is recorded on it, and so a second never counts.
+//! It stands on an item of its own, because the provider names nothing else. A recipient's item
+//! names the latest: opening another supersedes it. Its one answer is recorded on it, and so a
+//! second never counts.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,13 +14,19 @@ use crate::kernel::ids::{AccountId, AgreementId, RecipientId, SessionId};
 use crate::store::dynamo::{Failure, Write, keys};
 use crate::store::throttle::{Limit, Window};
 
-/// How long a session lives, and the challenge with it, from when the provider has opened its own: before that there is nothing that a
-/// browser could show. It is told what is left of it when it is answered.
+/// How long a session lives, and the challenge with it, from when the provider has opened its own:
+/// before that there is nothing that a browser could show. It is told what is left of it when it is
+/// answered.
 pub const LIFETIME: Span = Span::minutes(10);
 /// For how long a person may begin. The rest of [`LIFETIME`] is for who begins at the last moment.
 pub const BEGIN_WITHIN: Span = Span::minutes(8);
 /// How many sessions a recipient may open.
-pub const OPENINGS: Window = Window { limits: &[Limit { quota: 10, span: Span::hours(24) }] };
+pub const OPENINGS: Window = Window {
+    limits: &[Limit {
+        quota: 10,
+        span: Span::hours(24),
+    }],
+};
 /// How long a pass is told together with the access token.
 pub const TOLD_FOR: Span = Span::seconds(60);
 /// How long a session is kept after it was over: longer than the provider goes on telling us of it.
@@ -108,8 +115,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// The next session of a recipient, which opens at `opens_at`: when the provider has opened its own.
-    pub fn open(id: SessionId, ticket: &Ticket, recipient: &Recipient, opens_at: Timestamp) -> Self {
+    /// The next session of a recipient, which opens at `opens_at`: when the provider has opened its
+    /// own.
+    pub fn open(
+        id: SessionId,
+        ticket: &Ticket,
+        recipient: &Recipient,
+        opens_at: Timestamp,
+    ) -> Self {
         Self {
             id,
             account: ticket.account,
@@ -126,7 +139,8 @@ impl Session {
         }
     }
 
-    /// Where it stands at `now`. That a newer one has taken its place stands on its recipient; that its time is over stands nowhere.
+    /// Where it stands at `now`. That a newer one has taken its place stands on its recipient; that
+    /// its time is over stands nowhere.
     pub fn status(&self, recipient: &Recipient, now: Timestamp) -> Status {
         match self.status {
             Status::Pending if !self.is_latest(recipient) => Status::Superseded,
@@ -135,14 +149,18 @@ impl Session {
         }
     }
 
-    /// Whether it is the recipient's latest: no other has taken its place, and no change of the method has ended it.
+    /// Whether it is the recipient's latest: no other has taken its place, and no change of the
+    /// method has ended it.
     pub fn is_latest(&self, recipient: &Recipient) -> bool {
         recipient.kba.session == Some(self.id)
     }
 
     /// How many failures are left before they have their consequence; none where there is no limit.
     pub fn attempts_left(agreement: &Agreement, recipient: &Recipient) -> Option<u32> {
-        agreement.kba.max_attempts.map(|most| u32::from(most).saturating_sub(recipient.kba.attempts))
+        agreement
+            .kba
+            .max_attempts
+            .map(|most| u32::from(most).saturating_sub(recipient.kba.attempts))
     }
 
     /// The write that creates it. The clean-up looks at it when its time is over.

@@ -1,6 +1,7 @@
-//! What an answer comes to, as one transaction: the message's id, the session, the recipient, the agreement with its audit entries, the
-//! ledger, and the mail that is owed. Each write repeats as its condition what the rule looked at: the recipient's version as well where
-//! nothing becomes of the recipient.
+//! What an answer comes to, as one transaction: the message's id, the session, the recipient, the
+//! agreement with its audit entries, the ledger, and the mail that is owed. Each write repeats as
+//! its condition what the rule looked at: the recipient's version as well where nothing becomes of
+//! the recipient.
 
 use std::net::IpAddr;
 
@@ -16,10 +17,12 @@ use crate::messaging::owed::{self, Mail, Owed};
 use crate::store::audit::{Action, Actor, Event};
 use crate::store::dynamo::{Failure, Key, Write, keys};
 
-/// Where in the transaction the message's id is written: that it is there already means that the message was taken.
+/// Where in the transaction the message's id is written: that it is there already means that the
+/// message was taken.
 pub const MESSAGE: usize = 0;
 
-/// For how long it is tried to tell a sender that an agreement was cancelled on account of a recipient: nobody else is told.
+/// For how long it is tried to tell a sender that an agreement was cancelled on account of a
+/// recipient: nobody else is told.
 const NOTICE_FOR: Span = Span::days(30);
 
 /// An answer, and what it was decided over.
@@ -35,7 +38,8 @@ pub struct Case<'a> {
     pub session: &'a Session,
     /// The agreement, and the session's recipient.
     pub standing: &'a Standing,
-    /// The transactions that are reserved for the agreement's other recipients: they matter where it is cancelled.
+    /// The transactions that are reserved for the agreement's other recipients: they matter where
+    /// it is cancelled.
     pub others: &'a [Unit],
     /// When it came.
     pub now: Timestamp,
@@ -49,7 +53,11 @@ impl Case<'_> {
         writes.extend(self.standing_writes(effect)?);
         writes.extend(self.ledger(effect)?);
         if let Effect::Cancel(attempts) = effect {
-            writes.push(owed::standalone(&mail_id(self.agreement()), self.mail(attempts), self.now)?);
+            writes.push(owed::standalone(
+                &mail_id(self.agreement()),
+                self.mail(attempts),
+                self.now,
+            )?);
         }
         Ok(writes)
     }
@@ -74,21 +82,34 @@ impl Case<'_> {
         if let Effect::Nothing(Idle::AnsweredBefore) = effect {
             return self.standing.tell(events, self.now);
         }
-        let recipient = self.recipient_write(effect).unwrap_or_else(|| self.standing.unchanged());
+        let recipient = self
+            .recipient_write(effect)
+            .unwrap_or_else(|| self.standing.unchanged());
         match effect {
-            Effect::Cancel(attempts) => self.standing.end(&self.closure(attempts), recipient, events, self.now),
+            Effect::Cancel(attempts) => {
+                self.standing
+                    .end(&self.closure(attempts), recipient, events, self.now)
+            }
             _ => self.standing.step(recipient, events, self.now),
         }
     }
 
     /// How the last attempt ends the agreement.
     fn closure(&self, attempts: u32) -> Closure {
-        Closure { at: self.now, reason: Some(reason(attempts)), recipient: Some(self.recipient().id), by: None }
+        Closure {
+            at: self.now,
+            reason: Some(reason(attempts)),
+            recipient: Some(self.recipient().id),
+            by: None,
+        }
     }
 
     fn seen(&self) -> Result<Write, Failure> {
         let key = keys::webhook(&self.message.about(self.session.id));
-        Ok(Write::create(key, &serde_json::json!({ "session": self.session.id }))?.due(self.now.plus(REMEMBERED)))
+        Ok(
+            Write::create(key, &serde_json::json!({ "session": self.session.id }))?
+                .due(self.now.plus(REMEMBERED)),
+        )
     }
 
     /// The session keeps the first answer it has, whatever that comes to.
@@ -100,17 +121,33 @@ impl Case<'_> {
             Effect::Nothing(_) => Status::Expired,
             _ => self.answer.outcome.into(),
         };
-        let write = self.session.touch().and(", #answer = :answer, #answered_at = :now, #status = :status");
-        let write = write.value("answer", self.answer.outcome.name()).value("now", self.now);
+        let write = self
+            .session
+            .touch()
+            .and(", #answer = :answer, #answered_at = :now, #status = :status");
+        let write = write
+            .value("answer", self.answer.outcome.name())
+            .value("now", self.now);
         // Its time is no longer waited for: the clean-up next looks when nobody has a use for it.
-        Some(write.value("status", status.name()).look_at(self.session.expires_at.plus(KEPT)))
+        Some(
+            write
+                .value("status", status.name())
+                .look_at(self.session.expires_at.plus(KEPT)),
+        )
     }
 
     fn recipient_write(&self, effect: Effect) -> Option<Write> {
         let attempts = effect.attempts()?;
-        let mut write = self.standing.update().and(", #kba.#attempts = :attempts").value("attempts", attempts);
+        let mut write = self
+            .standing
+            .update()
+            .and(", #kba.#attempts = :attempts")
+            .value("attempts", attempts);
         if self.consumes(effect).is_some() {
-            write = write.and(", #kba.#consumed = :yes").remove("#kba.#unit").value("yes", true);
+            write = write
+                .and(", #kba.#consumed = :yes")
+                .remove("#kba.#unit")
+                .value("yes", true);
         }
         Some(match effect {
             Effect::Pass => self.close_challenge(
@@ -120,16 +157,25 @@ impl Case<'_> {
                     .value("number", self.session.number),
             ),
             Effect::Cancel(_) => write.and(", #status = :failed").value("failed", "failed"),
-            Effect::Lock(_) => write.and(", #viewing_locked_at = :locked").value("locked", self.now),
+            Effect::Lock(_) => write
+                .and(", #viewing_locked_at = :locked")
+                .value("locked", self.now),
             // Whoever was there last did not prove who they are, whatever was proved before.
-            Effect::Attempt(_) => write.and(", #status = :doubted").value("doubted", self.recipient().doubted().name()),
+            Effect::Attempt(_) => write
+                .and(", #status = :doubted")
+                .value("doubted", self.recipient().doubted().name()),
             Effect::Nothing(_) | Effect::Over => write,
         })
     }
 
-    /// A pass ends the challenge: it opens no other session. What has been displaced is gone anyway.
+    /// A pass ends the challenge: it opens no other session. What has been displaced is gone
+    /// anyway.
     fn close_challenge(&self, write: Write) -> Write {
-        if !self.recipient().challenges.contains_key(&self.session.challenge) {
+        if !self
+            .recipient()
+            .challenges
+            .contains_key(&self.session.challenge)
+        {
             return write;
         }
         write
@@ -141,30 +187,45 @@ impl Case<'_> {
 
     fn events(&self, effect: Effect) -> Vec<Event> {
         let told = |action| {
-            let event = Event::new(action, Actor::Provider).from(self.source).with("method", "kba");
-            let event = event.with("recipient", self.recipient().id.to_string()).with("session", self.session.id.to_string());
+            let event = Event::new(action, Actor::Provider)
+                .from(self.source)
+                .with("method", "kba");
+            let event = event
+                .with("recipient", self.recipient().id.to_string())
+                .with("session", self.session.id.to_string());
             event.with("outcome", self.answer.outcome.name())
         };
         let answered = match effect {
             Effect::Pass => {
-                let event = told(Action::RecipientVerified).with("viewing", self.recipient().views());
+                let event =
+                    told(Action::RecipientVerified).with("viewing", self.recipient().views());
                 return vec![event.with("token", self.answer.token.clone().unwrap_or_default())];
             }
-            Effect::Nothing(idle) => told(Action::KbaSessionAnswered).with("effect", "none").with("because", idle.name()),
+            Effect::Nothing(idle) => told(Action::KbaSessionAnswered)
+                .with("effect", "none")
+                .with("because", idle.name()),
             Effect::Over => told(Action::KbaSessionAnswered).failed(),
             Effect::Attempt(attempts) if self.recipient().doubted() != self.recipient().status => {
-                told(Action::KbaSessionAnswered).failed().with("attempts", attempts).with("verified_before", true)
+                told(Action::KbaSessionAnswered)
+                    .failed()
+                    .with("attempts", attempts)
+                    .with("verified_before", true)
             }
             Effect::Attempt(attempts) | Effect::Cancel(attempts) | Effect::Lock(attempts) => {
-                told(Action::KbaSessionAnswered).failed().with("attempts", attempts)
+                told(Action::KbaSessionAnswered)
+                    .failed()
+                    .with("attempts", attempts)
             }
         };
         let consequence = |action, attempts| {
-            let event = Event::new(action, Actor::System).with("recipient", self.recipient().id.to_string());
+            let event = Event::new(action, Actor::System)
+                .with("recipient", self.recipient().id.to_string());
             event.with("reason", reason(attempts))
         };
         match effect {
-            Effect::Cancel(attempts) => vec![answered, consequence(Action::AgreementCancelled, attempts)],
+            Effect::Cancel(attempts) => {
+                vec![answered, consequence(Action::AgreementCancelled, attempts)]
+            }
             Effect::Lock(attempts) => vec![answered, consequence(Action::ViewingLocked, attempts)],
             _ => vec![answered],
         }
@@ -179,9 +240,16 @@ impl Case<'_> {
         let (agreement, recipient) = (self.agreement(), self.recipient());
         let consumed = self.consumes(effect).map(|unit| {
             let about = agreement.about(Some(recipient.id));
-            plan::consume(agreement.account, EntryId::consume(recipient.id), &about, unit, self.now)
+            plan::consume(
+                agreement.account,
+                EntryId::consume(recipient.id),
+                &about,
+                unit,
+                self.now,
+            )
         });
-        let released = matches!(effect, Effect::Cancel(_)).then(|| agreement.release(self.others, self.now));
+        let released =
+            matches!(effect, Effect::Cancel(_)).then(|| agreement.release(self.others, self.now));
         plan::together(consumed.into_iter().chain(released))
     }
 
@@ -210,6 +278,10 @@ fn mail_id(agreement: &Agreement) -> String {
 
 /// As the audit report has it.
 fn reason(attempts: u32) -> String {
-    let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+    let times = if attempts == 1 {
+        "1 attempt".to_owned()
+    } else {
+        format!("{attempts} attempts")
+    };
     format!("the recipient did not pass knowledge-based authentication in {times}")
 }

@@ -1,13 +1,16 @@
-//! What an account's entries add up to at a point in time, held against what its items say of that point: for an account that never stands
-//! still.
+//! What an account's entries add up to at a point in time, held against what its items say of that
+//! point: for an account that never stands still.
 //!
-//! A shard keeps the sum of all entries and that of the entries of odd minutes ([`crate::ledger::change`]), and a group's share does. In an even
-//! minute the odd half stands still once the requests of the minute before are over ([`LATE`]), in an odd minute the other half does. So
-//! two looks in two minutes that follow on each other, each at the half that stands still then, are together what all entries come to
-//! that are older than the end of the first of the two: the point. Entries are never changed: that they are read later, and while others
-//! are made, does not matter. Nobody's writes are held up, and nobody's hold this up.
+//! A shard keeps the sum of all entries and that of the entries of odd minutes
+//! ([`crate::ledger::change`]), and a group's share does. In an even minute the odd half stands
+//! still once the requests of the minute before are over ([`LATE`]), in an odd minute the other
+//! half does. So two looks in two minutes that follow on each other, each at the half that stands
+//! still then, are together what all entries come to that are older than the end of the first of
+//! the two: the point. Entries are never changed: that they are read later, and while others are
+//! made, does not matter. Nobody's writes are held up, and nobody's hold this up.
 //!
-//! What is found not to agree is looked at again at later points ([`POINTS_MAX`]): a write that came later than [`LATE`] is no mistake.
+//! What is found not to agree is looked at again at later points ([`POINTS_MAX`]): a write that
+//! came later than [`LATE`] is no mistake.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +26,9 @@ use crate::ledger::balance::{Balance, Share};
 use crate::ledger::change::{is_odd, minute};
 use crate::store::dynamo::{Failure, Item, Table, keys, read};
 
-/// How long after the end of a minute its last entries may be written: longer than any function takes from reading the clock to its write,
-/// and clocks differ. A request reads it once, and has 28 seconds; the clean-up runs for minutes, and reads it for each item.
+/// How long after the end of a minute its last entries may be written: longer than any function
+/// takes from reading the clock to its write, and clocks differ. A request reads it once, and has
+/// 28 seconds; the clean-up runs for minutes, and reads it for each item.
 const LATE: Span = Span::seconds(40);
 /// At how many points in time what does not agree is looked at before it is believed.
 const POINTS_MAX: u32 = 3;
@@ -61,7 +65,13 @@ struct Look {
 impl<'a> Checkpoint<'a> {
     /// Nothing is known yet.
     pub const fn of(table: &'a Table, entropy: &'a Entropy, account: &'a Account) -> Self {
-        Self { table, entropy, account, first: None, points: 0 }
+        Self {
+            table,
+            entropy,
+            account,
+            first: None,
+            points: 0,
+        }
     }
 
     /// Goes on, at `now`, which is to be the time that [`Progress::Wait`] named or a little later.
@@ -70,7 +80,11 @@ impl<'a> Checkpoint<'a> {
             return Ok(Progress::Wait(later));
         }
         let look = look(self.table, self.account, minute(now)).await?;
-        let Some(first) = self.first.replace(look.clone()).filter(|first| first.minute + 1 == look.minute) else {
+        let Some(first) = self
+            .first
+            .replace(look.clone())
+            .filter(|first| first.minute + 1 == look.minute)
+        else {
             return Ok(Progress::Wait(next(now)));
         };
         self.points += 1;
@@ -95,9 +109,15 @@ impl<'a> Checkpoint<'a> {
         })
         .await?;
         let mut differences = seen.differences(&before);
-        differences.extend(holdings::differences(self.table, self.entropy, self.account.id, &all).await?);
+        differences
+            .extend(holdings::differences(self.table, self.entropy, self.account.id, &all).await?);
         let stands = seen.shards.values().map(|(balance, _)| *balance).sum();
-        Ok(Finding { at: Some(point), stands, entries: before.entries, differences })
+        Ok(Finding {
+            at: Some(point),
+            stands,
+            entries: before.entries,
+            differences,
+        })
     }
 }
 
@@ -120,9 +140,15 @@ const fn start(minute: i64) -> Timestamp {
 async fn look(table: &Table, account: &Account, minute: i64) -> Result<Look, Failure> {
     let of_odd = !is_odd(minute);
     // All that there may be: an account may have been given more since it was read.
-    let keys = (0..SHARDS_MAX).map(|shard| keys::balance(account.id, shard)).collect();
+    let keys = (0..SHARDS_MAX)
+        .map(|shard| keys::balance(account.id, shard))
+        .collect();
     let items = table.get_all(keys).await?;
-    let mut look = Look { minute, shards: BTreeMap::new(), groups: BTreeMap::new() };
+    let mut look = Look {
+        minute,
+        shards: BTreeMap::new(),
+        groups: BTreeMap::new(),
+    };
     for (shard, item) in (0..SHARDS_MAX).zip(items) {
         let halves: ShardHalves = item.map(read).transpose()?.unwrap_or_default();
         look.shards.insert(shard, halves.half(of_odd));
@@ -133,10 +159,17 @@ async fn look(table: &Table, account: &Account, minute: i64) -> Result<Look, Fai
     Ok(look)
 }
 
-async fn shares(table: &Table, account: &Account, shard: u8, of_odd: bool) -> Result<Vec<(String, Share)>, Failure> {
+async fn shares(
+    table: &Table,
+    account: &Account,
+    shard: u8,
+    of_odd: bool,
+) -> Result<Vec<(String, Share)>, Failure> {
     let (mut shares, mut after) = (Vec::new(), None);
     loop {
-        let page = table.query(keys::quota_shares(account.id, shard), after, PAGE).await?;
+        let page = table
+            .query(keys::quota_shares(account.id, shard), after, PAGE)
+            .await?;
         for item in page.items {
             shares.push((group(&item), read::<ShareHalves>(item)?.half(of_odd)));
         }
@@ -148,7 +181,9 @@ async fn shares(table: &Table, account: &Account, shard: u8, of_odd: bool) -> Re
 }
 
 fn group(item: &Item) -> String {
-    item.get(keys::SK).and_then(|group| group.as_s().ok().cloned()).unwrap_or_default()
+    item.get(keys::SK)
+        .and_then(|group| group.as_s().ok().cloned())
+        .unwrap_or_default()
 }
 
 /// A shard as it is stored, both halves of it.
@@ -167,7 +202,11 @@ struct ShardHalves {
 
 impl ShardHalves {
     fn half(self, of_odd: bool) -> (Balance, u64) {
-        let odd = Balance { available: self.odd_available, reserved: self.odd_reserved, consumed: self.odd_consumed };
+        let odd = Balance {
+            available: self.odd_available,
+            reserved: self.odd_reserved,
+            consumed: self.odd_consumed,
+        };
         if of_odd {
             return (odd, self.odd_entries);
         }
@@ -196,7 +235,10 @@ impl ShareHalves {
         if of_odd {
             return Share { reserved, consumed };
         }
-        Share { reserved: self.reserved - reserved, consumed: self.consumed - consumed }
+        Share {
+            reserved: self.reserved - reserved,
+            consumed: self.consumed - consumed,
+        }
     }
 }
 
@@ -210,7 +252,10 @@ impl Look {
         for (group, share) in later.groups {
             *self.groups.entry(group).or_default() += share;
         }
-        Self { minute: later.minute, ..self }
+        Self {
+            minute: later.minute,
+            ..self
+        }
     }
 
     /// What does not agree with these entries.
@@ -229,7 +274,10 @@ mod tests {
     fn a_half_stands_still_from_forty_seconds_after_the_minute_until_its_end() {
         let at = |seconds| Timestamp::from_millis(1_800_000_000_000).plus(Span::seconds(seconds));
         assert_eq!((still(at(0)), still(at(39))), (Err(at(40)), Err(at(40))));
-        assert_eq!((still(at(40)), still(at(59)), still(at(60))), (Ok(()), Ok(()), Err(at(100))));
+        assert_eq!(
+            (still(at(40)), still(at(59)), still(at(60))),
+            (Ok(()), Ok(()), Err(at(100)))
+        );
         assert_eq!((next(at(40)), next(at(59))), (at(100), at(100)));
     }
 
@@ -246,6 +294,16 @@ mod tests {
             odd_entries: 4,
         };
         let ((odd, of_odd), (even, of_even)) = (halves.half(true), halves.half(false));
-        assert_eq!((odd + even, of_odd + of_even), (Balance { available: 5, reserved: 3, consumed: 2 }, 9));
+        assert_eq!(
+            (odd + even, of_odd + of_even),
+            (
+                Balance {
+                    available: 5,
+                    reserved: 3,
+                    consumed: 2
+                },
+                9
+            )
+        );
     }
 }

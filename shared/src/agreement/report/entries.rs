@@ -28,9 +28,15 @@ impl<'a> Entry<'a> {
         let mut unhashed = entry.clone();
         unhashed.as_object_mut()?.remove("hash");
         let own = audit::canonical_hash(&unhashed).is_ok_and(|digest| digest == hash);
-        let ours = text("subject") == Some(&statement.agreement) && text("account") == Some(&statement.account);
+        let ours = text("subject") == Some(&statement.agreement)
+            && text("account") == Some(&statement.account);
         let sequence = entry.get("sequence").and_then(Value::as_u64)?;
-        Some(Self { sequence, hash, previous: text("previous")?, is_sound: own && ours })
+        Some(Self {
+            sequence,
+            hash,
+            previous: text("previous")?,
+            is_sound: own && ours,
+        })
     }
 }
 
@@ -59,9 +65,11 @@ pub(super) fn changes(entries: &[Entry<'_>], statement: &Statement) -> Vec<Findi
     findings
 }
 
-/// The places of a longest run of entries that stand in their order: those beside it are the fewest that can have been moved.
+/// The places of a longest run of entries that stand in their order: those beside it are the fewest
+/// that can have been moved.
 fn in_order(entries: &[Entry<'_>]) -> BTreeSet<usize> {
-    // For each length, where the run of that length ends that ends lowest; and for each entry, which one it follows in its run.
+    // For each length, where the run of that length ends that ends lowest; and for each entry,
+    // which one it follows in its run.
     let mut ends: Vec<(u64, usize)> = Vec::new();
     let mut follows: Vec<Option<usize>> = Vec::with_capacity(entries.len());
     let mut met = BTreeSet::new();
@@ -71,7 +79,12 @@ fn in_order(entries: &[Entry<'_>]) -> BTreeSet<usize> {
             continue;
         }
         let before = ends.partition_point(|(sequence, _)| *sequence < entry.sequence);
-        follows.push(before.checked_sub(1).and_then(|run| ends.get(run)).map(|(_, place)| *place));
+        follows.push(
+            before
+                .checked_sub(1)
+                .and_then(|run| ends.get(run))
+                .map(|(_, place)| *place),
+        );
         match ends.get_mut(before) {
             Some(end) => *end = (entry.sequence, place),
             None => ends.push((entry.sequence, place)),
@@ -83,7 +96,11 @@ fn in_order(entries: &[Entry<'_>]) -> BTreeSet<usize> {
 
 /// The entries of the part that are not there.
 fn missing(entries: &[Entry<'_>], first: u64, last: u64) -> Vec<Finding> {
-    let there: BTreeSet<u64> = entries.iter().map(|entry| entry.sequence).filter(|one| (first..=last).contains(one)).collect();
+    let there: BTreeSet<u64> = entries
+        .iter()
+        .map(|entry| entry.sequence)
+        .filter(|one| (first..=last).contains(one))
+        .collect();
     let reached = there.last().copied();
     let mut wanted = first;
     let mut findings = Vec::new();
@@ -97,20 +114,30 @@ fn missing(entries: &[Entry<'_>], first: u64, last: u64) -> Vec<Finding> {
     findings
 }
 
-/// Entries that have the hash they say, and that what follows does not follow from. An entry whose hash was made anew is found by
-/// the one after it, which names the hash that it had.
+/// Entries that have the hash they say, and that what follows does not follow from. An entry whose
+/// hash was made anew is found by the one after it, which names the hash that it had.
 fn unlinked(entries: &[Entry<'_>], statement: &Statement) -> Vec<u64> {
-    let by_sequence: BTreeMap<u64, &Entry<'_>> = entries.iter().map(|entry| (entry.sequence, entry)).collect();
+    let by_sequence: BTreeMap<u64, &Entry<'_>> = entries
+        .iter()
+        .map(|entry| (entry.sequence, entry))
+        .collect();
     let named = |sequence: u64| {
         if sequence == statement.part.last {
             return Some(statement.part.hash.as_str());
         }
-        by_sequence.get(&(sequence.checked_add(1)?)).filter(|next| next.is_sound).map(|next| next.previous)
+        by_sequence
+            .get(&(sequence.checked_add(1)?))
+            .filter(|next| next.is_sound)
+            .map(|next| next.previous)
     };
-    let differs = |entry: &&&Entry<'_>| named(entry.sequence).is_some_and(|named| named != entry.hash);
+    let differs =
+        |entry: &&&Entry<'_>| named(entry.sequence).is_some_and(|named| named != entry.hash);
     let sound = by_sequence.values().filter(|entry| entry.is_sound);
     let mut found: Vec<u64> = sound.filter(differs).map(|entry| entry.sequence).collect();
-    if by_sequence.get(&1).is_some_and(|first| first.is_sound && !first.previous.is_empty()) {
+    if by_sequence
+        .get(&1)
+        .is_some_and(|first| first.is_sound && !first.previous.is_empty())
+    {
         found.push(1);
     }
     found

@@ -31,28 +31,40 @@ pub enum Finding {
     Moved(u64),
     /// The entry stands there more than once, or the part never had it.
     Added(u64),
-    /// All entries follow from each other, and yet the last, this one, is not the one that was signed.
+    /// All entries follow from each other, and yet the last, this one, is not the one that was
+    /// signed.
     MadeAnew(u64),
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge => f.write_str("this is no audit report: it is larger than any part of one"),
+            Self::TooLarge => {
+                f.write_str("this is no audit report: it is larger than any part of one")
+            }
             Self::Unreadable(Unreadable::Malformed { line, column }) => {
-                write!(f, "this is no audit report: it is no JSON at line {line} column {column}")
+                write!(
+                    f,
+                    "this is no audit report: it is no JSON at line {line} column {column}"
+                )
             }
             Self::Unreadable(why) => write!(f, "this is no audit report: {why}"),
             Self::Missing(place) => write!(f, "this is no audit report: it has no {place}"),
             Self::Unknown(place) => write!(f, "{place} was added: a report has no such member"),
-            Self::Retyped(place, kind) if place.is_empty() => write!(f, "this is no audit report: it is not {kind}"),
+            Self::Retyped(place, kind) if place.is_empty() => {
+                write!(f, "this is no audit report: it is not {kind}")
+            }
             Self::Retyped(place, kind) => write!(f, "{place} was altered: it is not {kind}"),
             Self::Forged(why) => write!(f, "the signature does not hold: {why}"),
             Self::Restated(what) => write!(f, "{what} was altered: it is not what was signed"),
             Self::Altered(sequence) => write!(f, "entry {sequence} was altered"),
             Self::Dropped(sequence) => write!(f, "entry {sequence} was dropped"),
-            Self::CutOff(first, last) if first == last => write!(f, "entry {last}, the last, was cut off"),
-            Self::CutOff(first, last) => write!(f, "entries {first} to {last}, the last ones, were cut off"),
+            Self::CutOff(first, last) if first == last => {
+                write!(f, "entry {last}, the last, was cut off")
+            }
+            Self::CutOff(first, last) => {
+                write!(f, "entries {first} to {last}, the last ones, were cut off")
+            }
             Self::Moved(sequence) => write!(f, "entry {sequence} was moved"),
             Self::Added(sequence) => write!(f, "entry {sequence} was added"),
             Self::MadeAnew(last) => write!(

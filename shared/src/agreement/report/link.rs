@@ -1,7 +1,8 @@
 //! A link to a report: opens that one report in a browser, for five minutes.
 //!
-//! Nothing is kept of it. The token says which report it opens and until when, and carries a MAC of the keyring over that, so that it
-//! opens no other and no longer. It cannot be taken back; its end is near enough.
+//! Nothing is kept of it. The token says which report it opens and until when, and carries a MAC of
+//! the keyring over that, so that it opens no other and no longer. It cannot be taken back; its end
+//! is near enough.
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, AgreementId};
@@ -32,7 +33,11 @@ pub struct ReportLink {
 impl ReportLink {
     /// A link that is good from now on.
     pub const fn new(account: AccountId, agreement: AgreementId, now: Timestamp) -> Self {
-        Self { account, agreement, expires_at: now.plus(LIFETIME) }
+        Self {
+            account,
+            agreement,
+            expires_at: now.plus(LIFETIME),
+        }
     }
 
     /// Whether `token` says of itself that it is a link's.
@@ -44,13 +49,20 @@ impl ReportLink {
     pub fn token(&self, keyring: &Keyring, now: Timestamp) -> Result<Secret<String>, KeyringError> {
         let body = self.body();
         let mac = keyring.mac(&[PURPOSE, &body].concat(), now)?;
-        Ok(Secret::new(format!("{PREFIX}{}.{}.{}", secret::encode(body), mac.key_id, mac.digest)))
+        Ok(Secret::new(format!(
+            "{PREFIX}{}.{}.{}",
+            secret::encode(body),
+            mac.key_id,
+            mac.digest
+        )))
     }
 
     /// The link that `token` is of, if this service made it and it is good now.
     pub fn read(token: &str, keyring: &Keyring, now: Timestamp) -> Option<Self> {
         let mut parts = token.strip_prefix(PREFIX)?.split('.');
-        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(body), Some(key_id), Some(digest), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return None;
         };
         let body = secret::decode(body)?;
@@ -61,15 +73,25 @@ impl ReportLink {
 
     fn body(&self) -> Vec<u8> {
         let end = self.expires_at.as_millis().to_be_bytes();
-        [&self.account.to_bytes()[..], &self.agreement.to_bytes(), &end].concat()
+        [
+            &self.account.to_bytes()[..],
+            &self.agreement.to_bytes(),
+            &end,
+        ]
+        .concat()
     }
 
     fn of_body(body: &[u8]) -> Option<Self> {
         if body.len() != BODY {
             return None;
         }
-        let id = |from: usize| body.get(from..from + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-        let end = body.get(32..).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())?;
+        let id = |from: usize| {
+            body.get(from..from + 16)
+                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+        };
+        let end = body
+            .get(32..)
+            .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())?;
         Some(Self {
             account: AccountId::from_bytes(id(0)?),
             agreement: AgreementId::from_bytes(id(16)?),
@@ -93,20 +115,41 @@ mod tests {
     #[test]
     fn a_token_is_good_for_its_report_for_five_minutes_and_changed_for_none() {
         let ring = ring(1);
-        let link = ReportLink::new(AccountId::from_bytes([1; 16]), AgreementId::from_bytes([2; 16]), NOW);
+        let link = ReportLink::new(
+            AccountId::from_bytes([1; 16]),
+            AgreementId::from_bytes([2; 16]),
+            NOW,
+        );
         let token = link.token(&ring, NOW).unwrap();
         let token = token.expose();
         assert!(ReportLink::is_meant(token));
         let last = Timestamp::from_millis(NOW.plus(LIFETIME).as_millis() - 1);
-        assert_eq!((ReportLink::read(token, &ring, NOW), ReportLink::read(token, &ring, last)), (Some(link), Some(link)));
+        assert_eq!(
+            (
+                ReportLink::read(token, &ring, NOW),
+                ReportLink::read(token, &ring, last)
+            ),
+            (Some(link), Some(link))
+        );
         assert_eq!(ReportLink::read(token, &ring, NOW.plus(LIFETIME)), None);
         assert_eq!(ReportLink::read(token, &self::ring(2), NOW), None);
         for place in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-            assert_eq!(ReportLink::read(&String::from_utf8(changed).unwrap(), &ring, NOW), None, "{place}");
+            assert_eq!(
+                ReportLink::read(&String::from_utf8(changed).unwrap(), &ring, NOW),
+                None,
+                "{place}"
+            );
         }
-        for text in ["", "rpl_", "rpl_..", "rpl_AAAA.x.y", &token[..token.len() - 1], &format!("{token}.")] {
+        for text in [
+            "",
+            "rpl_",
+            "rpl_..",
+            "rpl_AAAA.x.y",
+            &token[..token.len() - 1],
+            &format!("{token}."),
+        ] {
             assert_eq!(ReportLink::read(text, &ring, NOW), None, "{text}");
         }
     }
@@ -114,9 +157,20 @@ mod tests {
     #[test]
     fn the_mac_of_something_else_opens_no_report() {
         let ring = ring(1);
-        let link = ReportLink::new(AccountId::from_bytes([1; 16]), AgreementId::from_bytes([2; 16]), NOW);
-        let mac = ring.mac(&[b"challenge\n".as_slice(), &link.body()].concat(), NOW).unwrap();
-        let token = format!("{PREFIX}{}.{}.{}", secret::encode(link.body()), mac.key_id, mac.digest);
+        let link = ReportLink::new(
+            AccountId::from_bytes([1; 16]),
+            AgreementId::from_bytes([2; 16]),
+            NOW,
+        );
+        let mac = ring
+            .mac(&[b"challenge\n".as_slice(), &link.body()].concat(), NOW)
+            .unwrap();
+        let token = format!(
+            "{PREFIX}{}.{}.{}",
+            secret::encode(link.body()),
+            mac.key_id,
+            mac.digest
+        );
         assert_eq!(ReportLink::read(&token, &ring, NOW), None);
     }
 }

@@ -1,8 +1,10 @@
-//! The audit report of an agreement: what happened, and what it takes to see that nothing of it was changed since.
+//! The audit report of an agreement: what happened, and what it takes to see that nothing of it was
+//! changed since.
 //!
-//! A chain alone says little to somebody outside: whoever can write the table can compute it anew, and a tail that was cut off does
-//! not show. So the report carries a [`Statement`], signed by the service, of how many entries there are and what the hash of the last
-//! is. [`verify`](verify::verify) needs nothing but the report and the public keys.
+//! A chain alone says little to somebody outside: whoever can write the table can compute it anew,
+//! and a tail that was cut off does not show. So the report carries a [`Statement`], signed by the
+//! service, of how many entries there are and what the hash of the last is.
+//! [`verify`](verify::verify) needs nothing but the report and the public keys.
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -56,8 +58,9 @@ pub struct Report {
     /// When the report was made.
     #[schema(example = "2026-11-22T09:45:00Z", format = DateTime)]
     pub issued_at: String,
-    /// A compact JWS (RS256, `typ` `audit-report+jwt`) over `agreement`, `account`, `part`, `count`, `head`, `issued_at`, and `summary`: the
-    /// SHA-256 of the canonical JSON of this report's `agreement` and `recipients`. The keys stand at `/.well-known/jwks.json`.
+    /// A compact JWS (RS256, `typ` `audit-report+jwt`) over `agreement`, `account`, `part`,
+    /// `count`, `head`, `issued_at`, and `summary`: the SHA-256 of the canonical JSON of this
+    /// report's `agreement` and `recipients`. The keys stand at `/.well-known/jwks.json`.
     pub signature: String,
 }
 
@@ -142,14 +145,21 @@ pub struct Section {
     pub cut: Cut,
     /// The entries that were there.
     pub entries: Vec<Entry>,
-    /// What the entry after the last names as the hash before it; the agreement's head, where there is none after it.
+    /// What the entry after the last names as the hash before it; the agreement's head, where there
+    /// is none after it.
     pub hash: String,
 }
 
 impl Report {
-    /// A part of the report of an agreement. What is signed is where the agreement says that its chain stands, and which entries the part
-    /// has to have, whatever was read of them: an entry that somebody took from the table is missed by whoever verifies.
-    pub fn of(whole: &Whole, section: Section, keyring: &Keyring, now: Timestamp) -> Result<Self, NoReport> {
+    /// A part of the report of an agreement. What is signed is where the agreement says that its
+    /// chain stands, and which entries the part has to have, whatever was read of them: an entry
+    /// that somebody took from the table is missed by whoever verifies.
+    pub fn of(
+        whole: &Whole,
+        section: Section,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<Self, NoReport> {
         let agreement = Agreement::of(&whole.agreement, now);
         let recipients: Vec<Recipient> = whole.recipients.iter().map(Recipient::from).collect();
         let Section { cut, entries, hash } = section;
@@ -163,14 +173,32 @@ impl Report {
             summary: summary(&json!(agreement), &json!(recipients)).map_err(NoReport::Hashing)?,
         };
         let signature = statement.sign(keyring, now).map_err(NoReport::Signing)?;
-        let Statement { part, count, head, issued_at, .. } = statement;
-        Ok(Self { agreement, recipients, part, entries, count, head, issued_at, signature })
+        let Statement {
+            part,
+            count,
+            head,
+            issued_at,
+            ..
+        } = statement;
+        Ok(Self {
+            agreement,
+            recipients,
+            part,
+            entries,
+            count,
+            head,
+            issued_at,
+            signature,
+        })
     }
 
     /// What people call a recipient: the name that the sender gave, or the mail address.
     pub fn name_of(&self, id: &str) -> Option<&str> {
         let id: RecipientId = id.parse().ok()?;
-        let named = self.recipients.iter().find(|recipient| recipient.id == id)?;
+        let named = self
+            .recipients
+            .iter()
+            .find(|recipient| recipient.id == id)?;
         Some(named.name.as_deref().unwrap_or(&named.email))
     }
 }
@@ -179,7 +207,11 @@ impl Agreement {
     fn of(agreement: &agreement::Agreement, now: Timestamp) -> Self {
         let status = agreement.status(now);
         let closure = agreement.closure.as_ref();
-        let ended = |so| closure.filter(|_| status == so).map(|closure| closure.at.to_rfc3339());
+        let ended = |so| {
+            closure
+                .filter(|_| status == so)
+                .map(|closure| closure.at.to_rfc3339())
+        };
         Self {
             id: agreement.id,
             account: agreement.account,
@@ -211,6 +243,9 @@ impl From<&agreement::Recipient> for Recipient {
 }
 
 /// The hash of what a report says of its agreement and recipients.
-fn summary(agreement: &serde_json::Value, recipients: &serde_json::Value) -> Result<String, Failure> {
+fn summary(
+    agreement: &serde_json::Value,
+    recipients: &serde_json::Value,
+) -> Result<String, Failure> {
     audit::canonical_hash(&json!({"agreement": agreement, "recipients": recipients}))
 }

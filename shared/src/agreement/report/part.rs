@@ -1,15 +1,16 @@
 //! Parts: how a report of any length is cut.
 //!
-//! Lambda answers with at most 6 MB. So a chain is cut where its sequence says, and nowhere else: part 3 begins at the same entry whenever it is
-//! asked for, and only the last part grows. Parts that were made at different times fit together.
+//! Lambda answers with at most 6 MB. So a chain is cut where its sequence says, and nowhere else:
+//! part 3 begins at the same entry whenever it is asked for, and only the last part grows. Parts
+//! that were made at different times fit together.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// How many entries a part has; the last may have fewer.
 ///
-/// The page is the longest form. Names have at most 100 characters, which stand three times with an entry and in HTML take up to five bytes
-/// each: 2 KB an entry and 5 MB a part, at the very worst.
+/// The page is the longest form. Names have at most 100 characters, which stand three times with an
+/// entry and in HTML take up to five bytes each: 2 KB an entry and 5 MB a part, at the very worst.
 pub const ENTRIES_MAX: u64 = 2_500;
 
 /// Which entries a part has.
@@ -61,20 +62,40 @@ impl Cut {
         }
         let first = (number - 1) * size + 1;
         let last = if number == of { count } else { number * size };
-        Some(Self { number, of, first, last })
+        Some(Self {
+            number,
+            of,
+            first,
+            last,
+        })
     }
 
     /// How many parts a chain of `count` entries has.
     pub const fn parts(count: u64) -> u64 {
-        if count == 0 { 1 } else { count.div_ceil(ENTRIES_MAX) }
+        if count == 0 {
+            1
+        } else {
+            count.div_ceil(ENTRIES_MAX)
+        }
     }
 }
 
 impl Part {
     /// The part that was cut so, whose last entry has this hash.
     pub const fn new(cut: Cut, hash: String) -> Self {
-        let Cut { number, of, first, last } = cut;
-        Self { number, of, first, last, hash }
+        let Cut {
+            number,
+            of,
+            first,
+            last,
+        } = cut;
+        Self {
+            number,
+            of,
+            first,
+            last,
+            hash,
+        }
     }
 }
 
@@ -83,15 +104,26 @@ mod tests {
     use super::*;
 
     const fn cut(number: u64, of: u64, first: u64, last: u64) -> Cut {
-        Cut { number, of, first, last }
+        Cut {
+            number,
+            of,
+            first,
+            last,
+        }
     }
 
     #[test]
     fn a_part_begins_at_the_same_entry_whatever_came_since_and_only_the_last_grows() {
         let of = |number, count| Cut::sized(number, count, 10).unwrap();
         assert_eq!((of(1, 7), of(1, 10)), (cut(1, 1, 1, 7), cut(1, 1, 1, 10)));
-        assert_eq!((of(1, 11), of(2, 11)), (cut(1, 2, 1, 10), cut(2, 2, 11, 11)));
-        assert_eq!((of(1, 35), of(4, 35)), (cut(1, 4, 1, 10), cut(4, 4, 31, 35)));
+        assert_eq!(
+            (of(1, 11), of(2, 11)),
+            (cut(1, 2, 1, 10), cut(2, 2, 11, 11))
+        );
+        assert_eq!(
+            (of(1, 35), of(4, 35)),
+            (cut(1, 4, 1, 10), cut(4, 4, 31, 35))
+        );
         for number in [0, 5, u64::MAX] {
             assert_eq!(Cut::sized(number, 35, 10), None, "{number}");
         }
@@ -100,10 +132,20 @@ mod tests {
     #[test]
     fn the_parts_of_a_chain_are_all_of_it_in_order() {
         for count in [1, ENTRIES_MAX - 1, ENTRIES_MAX, ENTRIES_MAX + 1, 30_000] {
-            let parts: Vec<Cut> = (1..=Cut::parts(count)).map(|number| Cut::part(number, count).unwrap()).collect();
-            assert!(parts.windows(2).all(|pair| pair[0].last + 1 == pair[1].first));
+            let parts: Vec<Cut> = (1..=Cut::parts(count))
+                .map(|number| Cut::part(number, count).unwrap())
+                .collect();
+            assert!(
+                parts
+                    .windows(2)
+                    .all(|pair| pair[0].last + 1 == pair[1].first)
+            );
             assert_eq!((parts[0].first, parts[parts.len() - 1].last), (1, count));
-            assert!(parts.iter().all(|part| part.last - part.first < ENTRIES_MAX));
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| part.last - part.first < ENTRIES_MAX)
+            );
         }
     }
 }

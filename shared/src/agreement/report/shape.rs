@@ -1,15 +1,16 @@
-//! What a report's file may hold: these members and no others, each of its kind, wherever it stands.
+//! What a report's file may hold: these members and no others, each of its kind, wherever it
+//! stands.
 //!
-//! A member that nobody signed could say anything to whoever reads on: `"verdict": "genuine"`. What the details of an entry hold differs by
-//! action; it is under the entry's hash.
+//! A member that nobody signed could say anything to whoever reads on: `"verdict": "genuine"`. What
+//! the details of an entry hold differs by action; it is under the entry's hash.
 
 use serde_json::{Map, Value};
 
 use super::finding::Finding;
 use crate::kernel::json;
 
-/// The largest whole number that every reader of JSON reads exactly (RFC 7493, section 2.2), and that the canonical form keeps apart from
-/// the next: 2^53 - 1.
+/// The largest whole number that every reader of JSON reads exactly (RFC 7493, section 2.2), and
+/// that the canonical form keeps apart from the next: 2^53 - 1.
 const EXACT_MAX: u64 = (1 << 53) - 1;
 /// How many findings are told: a file that is no report at all has no end of them.
 const TOLD_MAX: usize = 100;
@@ -34,11 +35,19 @@ struct Member {
 }
 
 const fn has(name: &'static str, shape: Shape) -> Member {
-    Member { name, is_required: true, shape }
+    Member {
+        name,
+        is_required: true,
+        shape,
+    }
 }
 
 const fn may_have(name: &'static str, shape: Shape) -> Member {
-    Member { name, is_required: false, shape }
+    Member {
+        name,
+        is_required: false,
+        shape,
+    }
 }
 
 const REPORT: &[Member] = &[
@@ -57,7 +66,10 @@ const AGREEMENT: &[Member] = &[
     has("organisation", Shape::Text),
     has("title", Shape::Text),
     may_have("group", Shape::Text),
-    has("sender", Shape::Members(&[has("email", Shape::Text), may_have("name", Shape::Text)])),
+    has(
+        "sender",
+        Shape::Members(&[has("email", Shape::Text), may_have("name", Shape::Text)]),
+    ),
     has("status", Shape::Text),
     has("sent_at", Shape::Text),
     has("expires_at", Shape::Text),
@@ -106,7 +118,12 @@ const fn is_enough(found: &[Finding]) -> bool {
 }
 
 /// Holds each item of a list, until enough was found.
-fn each_item(items: &[Value], place: &str, found: &mut Vec<Finding>, hold: impl Fn(&Value, &str, &mut Vec<Finding>)) {
+fn each_item(
+    items: &[Value],
+    place: &str,
+    found: &mut Vec<Finding>,
+    hold: impl Fn(&Value, &str, &mut Vec<Finding>),
+) {
     for (number, item) in items.iter().enumerate() {
         if is_enough(found) {
             return;
@@ -119,9 +136,13 @@ impl Shape {
     fn hold(self, value: &Value, place: &str, found: &mut Vec<Finding>) {
         let fits = match (self, value) {
             (Self::Text, Value::String(_)) => true,
-            (Self::Number, Value::Number(number)) => number.as_u64().is_some_and(|number| number <= EXACT_MAX),
+            (Self::Number, Value::Number(number)) => {
+                number.as_u64().is_some_and(|number| number <= EXACT_MAX)
+            }
             (Self::List(each), Value::Array(items)) => {
-                each_item(items, place, found, |item, there, found| each.hold(item, there, found));
+                each_item(items, place, found, |item, there, found| {
+                    each.hold(item, there, found)
+                });
                 true
             }
             (Self::Members(known), Value::Object(members)) => {
@@ -149,7 +170,12 @@ impl Shape {
     }
 }
 
-fn hold_members(known: &[Member], members: &Map<String, Value>, place: &str, found: &mut Vec<Finding>) {
+fn hold_members(
+    known: &[Member],
+    members: &Map<String, Value>,
+    place: &str,
+    found: &mut Vec<Finding>,
+) {
     for (name, value) in members {
         if is_enough(found) {
             return;
@@ -160,12 +186,19 @@ fn hold_members(known: &[Member], members: &Map<String, Value>, place: &str, fou
             None => found.push(Finding::Unknown(json::shown(&there))),
         }
     }
-    let missing = known.iter().filter(|member| member.is_required && !members.contains_key(member.name));
+    let missing = known
+        .iter()
+        .filter(|member| member.is_required && !members.contains_key(member.name));
     let room = TOLD_MAX.saturating_sub(found.len());
-    found.extend(missing.take(room).map(|member| Finding::Missing(json::shown(&json::member(place, member.name)))));
+    found.extend(
+        missing
+            .take(room)
+            .map(|member| Finding::Missing(json::shown(&json::member(place, member.name)))),
+    );
 }
 
-/// Of two numbers that differ beyond what a double holds the canonical form is the same, and so is the hash.
+/// Of two numbers that differ beyond what a double holds the canonical form is the same, and so is
+/// the hash.
 fn hold_numbers(value: &Value, place: &str, found: &mut Vec<Finding>) {
     match value {
         Value::Number(_) => Shape::Number.hold(value, place, found),
@@ -193,38 +226,68 @@ mod tests {
     /// The names of the properties of a type, those that are required first.
     fn properties<T: PartialSchema>() -> Vec<(String, bool)> {
         let schema = serde_json::to_value(T::schema()).unwrap();
-        let required: Vec<&str> = schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = schema["required"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         let names = schema["properties"].as_object().unwrap().keys();
-        let mut names: Vec<_> = names.map(|name| (name.clone(), required.contains(&name.as_str()))).collect();
+        let mut names: Vec<_> = names
+            .map(|name| (name.clone(), required.contains(&name.as_str())))
+            .collect();
         names.sort();
         names
     }
 
     fn members(known: &[Member]) -> Vec<(String, bool)> {
-        let mut names: Vec<_> = known.iter().map(|member| (member.name.to_owned(), member.is_required)).collect();
+        let mut names: Vec<_> = known
+            .iter()
+            .map(|member| (member.name.to_owned(), member.is_required))
+            .collect();
         names.sort();
         names
     }
 
     #[test]
     fn what_is_known_is_what_the_service_writes() {
-        assert_eq!(members(REPORT), properties::<crate::agreement::report::Report>());
-        assert_eq!(members(AGREEMENT), properties::<crate::agreement::report::Agreement>());
-        assert_eq!(members(RECIPIENT), properties::<crate::agreement::report::Recipient>());
-        assert_eq!(members(PART), properties::<crate::agreement::report::Part>());
+        assert_eq!(
+            members(REPORT),
+            properties::<crate::agreement::report::Report>()
+        );
+        assert_eq!(
+            members(AGREEMENT),
+            properties::<crate::agreement::report::Agreement>()
+        );
+        assert_eq!(
+            members(RECIPIENT),
+            properties::<crate::agreement::report::Recipient>()
+        );
+        assert_eq!(
+            members(PART),
+            properties::<crate::agreement::report::Part>()
+        );
         let mut entry = properties::<crate::store::audit::Entry>();
         // It is read without a hash from where it is stored, and is always written with one.
-        entry.iter_mut().filter(|(name, _)| name == "hash").for_each(|(_, is_required)| *is_required = true);
+        entry
+            .iter_mut()
+            .filter(|(name, _)| name == "hash")
+            .for_each(|(_, is_required)| *is_required = true);
         assert_eq!(members(ENTRY), entry);
     }
 
     #[test]
     fn a_file_that_is_no_report_at_all_is_looked_at_until_enough_was_found() {
         let many: Vec<usize> = (0..10_000).collect();
-        let named: Map<String, Value> = (0..10_000).map(|number| (format!("m{number}"), json!(1.5))).collect();
+        let named: Map<String, Value> = (0..10_000)
+            .map(|number| (format!("m{number}"), json!(1.5)))
+            .collect();
         for (shape, value) in [
             (Shape::List(&Shape::Text), json!(many)),
-            (Shape::List(&Shape::Members(ENTRY)), json!(vec![json!({}); 1_000])),
+            (
+                Shape::List(&Shape::Members(ENTRY)),
+                json!(vec![json!({}); 1_000]),
+            ),
             (Shape::Members(REPORT), json!(named)),
             (Shape::Details, json!({"list": vec![1.5; 1_000]})),
             (Shape::Details, json!(named)),
@@ -239,14 +302,31 @@ mod tests {
     fn a_number_is_whole_and_the_same_to_every_reader() {
         let odd = |number: &str| {
             let mut found = Vec::new();
-            hold_numbers(&json!({"details": [serde_json::from_str::<Value>(number).unwrap()]}), "", &mut found);
+            hold_numbers(
+                &json!({"details": [serde_json::from_str::<Value>(number).unwrap()]}),
+                "",
+                &mut found,
+            );
             found
         };
         for number in ["0", "7", "9007199254740991"] {
             assert_eq!(odd(number), [], "{number}");
         }
-        for number in ["9007199254740992", "18446744073709551615", "18446744073709551616", "1.0", "1.5", "1e1", "-1", "-0"] {
-            assert_eq!(odd(number), [Finding::Retyped("/details/0".into(), "a whole number")], "{number}");
+        for number in [
+            "9007199254740992",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1.0",
+            "1.5",
+            "1e1",
+            "-1",
+            "-0",
+        ] {
+            assert_eq!(
+                odd(number),
+                [Finding::Retyped("/details/0".into(), "a whole number")],
+                "{number}"
+            );
         }
     }
 }

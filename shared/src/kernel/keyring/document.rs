@@ -30,7 +30,8 @@ pub(super) struct Document {
 pub(super) struct SymmetricEntry {
     pub id: String,
     made_at: Timestamp,
-    /// From when it is used, where it takes the place of one that has leaked: then there is no time to wait.
+    /// From when it is used, where it takes the place of one that has leaked: then there is no time
+    /// to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used_from: Option<Timestamp>,
     pub key: String,
@@ -41,7 +42,8 @@ pub(super) struct SymmetricEntry {
 pub(super) struct SigningEntry {
     pub id: String,
     made_at: Timestamp,
-    /// From when it is used, where it takes the place of one that has leaked: then there is no time to wait.
+    /// From when it is used, where it takes the place of one that has leaked: then there is no time
+    /// to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used_from: Option<Timestamp>,
     pub pkcs8: String,
@@ -80,8 +82,13 @@ pub fn make(now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, Keyring
     })
 }
 
-/// The document with a new key of each kind. The oldest are dropped once [`KEPT`] newer ones stand before them.
-pub fn rotate(document: &str, now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, KeyringError> {
+/// The document with a new key of each kind. The oldest are dropped once [`KEPT`] newer ones stand
+/// before them.
+pub fn rotate(
+    document: &str,
+    now: Timestamp,
+    entropy: &Entropy,
+) -> Result<Secret<String>, KeyringError> {
     let mut document = read(document)?;
     document.mac.insert(0, symmetric("m", now, entropy));
     document.data.insert(0, symmetric("d", now, entropy));
@@ -92,22 +99,46 @@ pub fn rotate(document: &str, now: Timestamp, entropy: &Entropy) -> Result<Secre
     write(&document)
 }
 
-/// The document without the keys `ids`, which are good for nothing from then on. One of each kind that lost a key is made, and used at
-/// once: by environments that have not read it yet it is not known, for as long as they go without reading.
-pub fn revoke(document: &str, ids: &[String], now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, KeyringError> {
+/// The document without the keys `ids`, which are good for nothing from then on. One of each kind
+/// that lost a key is made, and used at once: by environments that have not read it yet it is not
+/// known, for as long as they go without reading.
+pub fn revoke(
+    document: &str,
+    ids: &[String],
+    now: Timestamp,
+    entropy: &Entropy,
+) -> Result<Secret<String>, KeyringError> {
     let mut document = read(document)?;
     let known = |id: &String| document.ids().any(|known| known == id);
     if let Some(unknown) = ids.iter().find(|id| !known(id)) {
         return Err(KeyringError::NoSuchKey(unknown.clone()));
     }
     if without(&mut document.mac, |key| ids.contains(&key.id)) {
-        document.mac.insert(0, SymmetricEntry { used_from: Some(now), ..symmetric("m", now, entropy) });
+        document.mac.insert(
+            0,
+            SymmetricEntry {
+                used_from: Some(now),
+                ..symmetric("m", now, entropy)
+            },
+        );
     }
     if without(&mut document.data, |key| ids.contains(&key.id)) {
-        document.data.insert(0, SymmetricEntry { used_from: Some(now), ..symmetric("d", now, entropy) });
+        document.data.insert(
+            0,
+            SymmetricEntry {
+                used_from: Some(now),
+                ..symmetric("d", now, entropy)
+            },
+        );
     }
     if without(&mut document.signing, |key| ids.contains(&key.id)) {
-        document.signing.insert(0, SigningEntry { used_from: Some(now), ..signing(now, entropy)? });
+        document.signing.insert(
+            0,
+            SigningEntry {
+                used_from: Some(now),
+                ..signing(now, entropy)?
+            },
+        );
     }
     write(&document)
 }
@@ -147,37 +178,69 @@ pub struct Listed {
 
 /// The keys of a document, the newest of each kind first.
 pub fn list(document: &str, now: Timestamp) -> Result<Vec<Listed>, KeyringError> {
-    let Document { mac, data, signing, .. } = read(document)?;
-    let symmetric = |kind, entry: SymmetricEntry| Listed::new(kind, entry.used_from(), entry.made_at, entry.id);
+    let Document {
+        mac, data, signing, ..
+    } = read(document)?;
+    let symmetric =
+        |kind, entry: SymmetricEntry| Listed::new(kind, entry.used_from(), entry.made_at, entry.id);
     let kinds = [
-        mac.into_iter().map(|entry| symmetric(Kind::Mac, entry)).collect::<Vec<_>>(),
-        data.into_iter().map(|entry| symmetric(Kind::Data, entry)).collect(),
-        signing.into_iter().map(|entry| Listed::new(Kind::Signing, entry.used_from(), entry.made_at, entry.id)).collect(),
+        mac.into_iter()
+            .map(|entry| symmetric(Kind::Mac, entry))
+            .collect::<Vec<_>>(),
+        data.into_iter()
+            .map(|entry| symmetric(Kind::Data, entry))
+            .collect(),
+        signing
+            .into_iter()
+            .map(|entry| Listed::new(Kind::Signing, entry.used_from(), entry.made_at, entry.id))
+            .collect(),
     ];
-    let in_use: Vec<String> =
-        kinds.iter().filter_map(|keys| super::current(keys, |key| key.used_from, now)).map(|key| key.id.clone()).collect();
+    let in_use: Vec<String> = kinds
+        .iter()
+        .filter_map(|keys| super::current(keys, |key| key.used_from, now))
+        .map(|key| key.id.clone())
+        .collect();
     let keys = kinds.into_iter().flatten();
-    Ok(keys.map(|key| Listed { in_use: in_use.contains(&key.id), ..key }).collect())
+    Ok(keys
+        .map(|key| Listed {
+            in_use: in_use.contains(&key.id),
+            ..key
+        })
+        .collect())
 }
 
 impl Listed {
     const fn new(kind: Kind, used_from: Timestamp, made_at: Timestamp, id: String) -> Self {
-        Self { id, kind, made_at, used_from, in_use: false }
+        Self {
+            id,
+            kind,
+            made_at,
+            used_from,
+            in_use: false,
+        }
     }
 }
 
 pub(super) fn read(document: &str) -> Result<Document, KeyringError> {
     // serde_json's message may quote the document; only where it broke is told.
-    serde_json::from_str(document)
-        .map_err(|error| KeyringError::Malformed(format!("line {} column {}", error.line(), error.column())))
+    serde_json::from_str(document).map_err(|error| {
+        KeyringError::Malformed(format!("line {} column {}", error.line(), error.column()))
+    })
 }
 
 fn write(document: &Document) -> Result<Secret<String>, KeyringError> {
-    serde_json::to_string(document).map(Secret::new).map_err(|_| KeyringError::BadKey)
+    serde_json::to_string(document)
+        .map(Secret::new)
+        .map_err(|_| KeyringError::BadKey)
 }
 
 fn symmetric(prefix: &str, now: Timestamp, entropy: &Entropy) -> SymmetricEntry {
-    SymmetricEntry { id: key_id(prefix, entropy), made_at: now, used_from: None, key: STANDARD.encode(entropy.bytes::<32>()) }
+    SymmetricEntry {
+        id: key_id(prefix, entropy),
+        made_at: now,
+        used_from: None,
+        key: STANDARD.encode(entropy.bytes::<32>()),
+    }
 }
 
 fn signing(now: Timestamp, entropy: &Entropy) -> Result<SigningEntry, KeyringError> {
@@ -195,5 +258,8 @@ fn signing(now: Timestamp, entropy: &Entropy) -> Result<SigningEntry, KeyringErr
 }
 
 fn key_id(prefix: &str, entropy: &Entropy) -> String {
-    format!("{prefix}{}", secret::encode(entropy.bytes::<6>()).replace(['-', '_'], "0"))
+    format!(
+        "{prefix}{}",
+        secret::encode(entropy.bytes::<6>()).replace(['-', '_'], "0")
+    )
 }

@@ -16,7 +16,10 @@ enum Source {
     /// It was given, and changes only by [`Keyrings::replace`].
     Given,
     /// Secrets Manager.
-    Secret { client: aws_sdk_secretsmanager::Client, id: String },
+    Secret {
+        client: aws_sdk_secretsmanager::Client,
+        id: String,
+    },
 }
 
 /// The keyring in force, read again from time to time.
@@ -29,7 +32,10 @@ pub struct Keyrings {
 impl Keyrings {
     /// This keyring, until it is replaced.
     pub fn given(keyring: Keyring) -> Self {
-        Self { source: Source::Given, read: Arc::new(RwLock::new((Arc::new(keyring), Timestamp::default()))) }
+        Self {
+            source: Source::Given,
+            read: Arc::new(RwLock::new((Arc::new(keyring), Timestamp::default()))),
+        }
     }
 
     /// No keys, for a function that has no use for one. What asks for one all the same fails.
@@ -38,16 +44,29 @@ impl Keyrings {
     }
 
     /// The keyring in the secret `id`.
-    pub async fn in_secret(client: aws_sdk_secretsmanager::Client, id: String, now: Timestamp) -> Result<Self, KeyringError> {
+    pub async fn in_secret(
+        client: aws_sdk_secretsmanager::Client,
+        id: String,
+        now: Timestamp,
+    ) -> Result<Self, KeyringError> {
         let keyring = fetch(&client, &id).await?;
         let read = Arc::new(RwLock::new((Arc::new(keyring), now)));
-        Ok(Self { source: Source::Secret { client, id }, read })
+        Ok(Self {
+            source: Source::Secret { client, id },
+            read,
+        })
     }
 
     /// The keyring in force. Where it cannot be read again, the one that was read stays in force.
     pub async fn current(&self, now: Timestamp) -> Arc<Keyring> {
-        let (keyring, read_at) = self.read.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Source::Secret { client, id } = &self.source else { return keyring };
+        let (keyring, read_at) = self
+            .read
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Source::Secret { client, id } = &self.source else {
+            return keyring;
+        };
         if now < read_at.plus(REREAD_AFTER) {
             return keyring;
         }
@@ -59,7 +78,10 @@ impl Keyrings {
             // The old ring stays in force; it is asked again long before a new key comes into use.
             Err(error) => {
                 tracing::warn!(cause = %error, "the keyring could not be read again");
-                self.store(Arc::clone(&keyring), now.minus(REREAD_AFTER).plus(ASK_AGAIN_AFTER));
+                self.store(
+                    Arc::clone(&keyring),
+                    now.minus(REREAD_AFTER).plus(ASK_AGAIN_AFTER),
+                );
                 keyring
             }
         }

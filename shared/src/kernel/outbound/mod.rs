@@ -1,8 +1,10 @@
-//! Requests to addresses that somebody configured: an account its issuer's keys, a deployment its KBA provider.
+//! Requests to addresses that somebody configured: an account its issuer's keys, a deployment its
+//! KBA provider.
 //!
-//! Such a request is bounded in time and size, follows no redirect, uses no proxy, and goes to the public internet by https alone.
-//! The address is looked at after it was resolved, by the resolver that the connection is made with: a name that changes its mind
-//! between the look and the connection gains nothing. Only the local stack may go by http, and to this machine.
+//! Such a request is bounded in time and size, follows no redirect, uses no proxy, and goes to the
+//! public internet by https alone. The address is looked at after it was resolved, by the resolver
+//! that the connection is made with: a name that changes its mind between the look and the
+//! connection gains nothing. Only the local stack may go by http, and to this machine.
 
 mod address;
 
@@ -14,7 +16,9 @@ use std::time::Duration;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -33,8 +37,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What somebody who waits for an answer of ours can stand, and what a document of keys needs: who is slow is not taken for down.
-    pub const DEFAULT: Self = Self { total: Duration::from_secs(6), body_max: 128 * 1024 };
+    /// What somebody who waits for an answer of ours can stand, and what a document of keys needs:
+    /// who is slow is not taken for down.
+    pub const DEFAULT: Self = Self {
+        total: Duration::from_secs(6),
+        body_max: 128 * 1024,
+    };
 }
 
 /// How long a connection may take.
@@ -52,7 +60,10 @@ pub struct Answer {
 /// A body may hold a secret.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("status", &self.status).field("bytes", &self.body.len()).finish()
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish()
     }
 }
 
@@ -82,25 +93,55 @@ impl Outbound {
         Self::over(Self::connector(config), config)
     }
 
-    /// The connections of [`Outbound::new`]: for a caller that stands between, as the local stack's faults do.
+    /// The connections of [`Outbound::new`]: for a caller that stands between, as the local stack's
+    /// faults do.
     pub fn connector(config: &Config) -> SharedHttpConnector {
-        SharedHttpConnector::new(Lazy { resolver: Guarded { local: config.local }, made: Arc::default() })
+        SharedHttpConnector::new(Lazy {
+            resolver: Guarded {
+                local: config.local,
+            },
+            made: Arc::default(),
+        })
     }
 
     /// The client over these connections.
     pub const fn over(connector: SharedHttpConnector, config: &Config) -> Self {
-        Self { connector, local: config.local }
+        Self {
+            connector,
+            local: config.local,
+        }
     }
 
     /// `GET`.
     pub async fn get(&self, address: &str, limits: Limits) -> Result<Answer, NoAnswer> {
-        self.send("GET", address, &[("accept", "application/json")], SdkBody::empty(), limits).await
+        self.send(
+            "GET",
+            address,
+            &[("accept", "application/json")],
+            SdkBody::empty(),
+            limits,
+        )
+        .await
     }
 
     /// `POST` of a JSON body. Header names are in lower case.
-    pub async fn post(&self, address: &str, headers: &[(&str, &str)], body: Vec<u8>, limits: Limits) -> Result<Answer, NoAnswer> {
-        let all = [&[("accept", "application/json"), ("content-type", "application/json")], headers].concat();
-        self.send("POST", address, &all, SdkBody::from(body), limits).await
+    pub async fn post(
+        &self,
+        address: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+        limits: Limits,
+    ) -> Result<Answer, NoAnswer> {
+        let all = [
+            &[
+                ("accept", "application/json"),
+                ("content-type", "application/json"),
+            ],
+            headers,
+        ]
+        .concat();
+        self.send("POST", address, &all, SdkBody::from(body), limits)
+            .await
     }
 
     async fn send(
@@ -113,11 +154,15 @@ impl Outbound {
     ) -> Result<Answer, NoAnswer> {
         let url = allowed(address, self.local)?;
         let mut request = HttpRequest::new(body);
-        let made = request.set_method(method).and_then(|()| request.set_uri(url.as_str()));
+        let made = request
+            .set_method(method)
+            .and_then(|()| request.set_uri(url.as_str()));
         made.map_err(|_| NoAnswer::NotAllowed)?;
         for (name, value) in headers {
             // Whatever is no header's value cannot have been meant.
-            let set = request.headers_mut().try_insert((*name).to_owned(), (*value).to_owned());
+            let set = request
+                .headers_mut()
+                .try_insert((*name).to_owned(), (*value).to_owned());
             set.map_err(|_| NoAnswer::NotAllowed)?;
         }
         match tokio::time::timeout(limits.total, self.exchange(request, limits.body_max)).await {
@@ -129,7 +174,11 @@ impl Outbound {
     async fn exchange(&self, request: HttpRequest, body_max: usize) -> Result<Answer, NoAnswer> {
         let response = self.connector.call(request).await.map_err(|error| {
             tracing::info!(cause = cause(&error), "no answer from a configured address");
-            if error.is_timeout() { NoAnswer::TooSlow } else { NoAnswer::Unreachable }
+            if error.is_timeout() {
+                NoAnswer::TooSlow
+            } else {
+                NoAnswer::Unreachable
+            }
         })?;
         let status = response.status().as_u16();
         let mut stream = ByteStream::new(response.into_body());
@@ -145,12 +194,14 @@ impl Outbound {
     }
 }
 
-/// Whether an account may configure `address`, as far as its text tells: what a name resolves to is looked at with each connection.
+/// Whether an account may configure `address`, as far as its text tells: what a name resolves to is
+/// looked at with each connection.
 pub fn may_be_configured(address: &str, local: bool) -> bool {
     allowed(address, local).is_ok()
 }
 
-/// The address, if its text is one that may be asked. An address given as a number never meets the resolver: it is judged here.
+/// The address, if its text is one that may be asked. An address given as a number never meets the
+/// resolver: it is judged here.
 fn allowed(address: &str, local: bool) -> Result<Url, NoAnswer> {
     let url = Url::parse(address).map_err(|_| NoAnswer::NotAllowed)?;
     let public = match url.host() {
@@ -161,7 +212,11 @@ fn allowed(address: &str, local: bool) -> Result<Url, NoAnswer> {
     };
     let scheme = url.scheme() == "https" || (local && url.scheme() == "http");
     let bare = url.username().is_empty() && url.password().is_none();
-    if public && scheme && bare { Ok(url) } else { Err(NoAnswer::NotAllowed) }
+    if public && scheme && bare {
+        Ok(url)
+    } else {
+        Err(NoAnswer::NotAllowed)
+    }
 }
 
 /// RFC 6761: such a name is this machine, whatever a resolver says.
@@ -180,7 +235,9 @@ struct Lazy {
 impl HttpConnector for Lazy {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let made = self.made.get_or_init(|| {
-            let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).build();
+            let settings = HttpConnectorSettings::builder()
+                .connect_timeout(CONNECT)
+                .build();
             let builder = Connector::builder().connector_settings(settings);
             let builder = builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc));
             SharedHttpConnector::new(builder.build_with_resolver(self.resolver))
@@ -189,7 +246,8 @@ impl HttpConnector for Lazy {
     }
 }
 
-/// The resolver that hands out public addresses alone. A name that leads anywhere else leads nowhere.
+/// The resolver that hands out public addresses alone. A name that leads anywhere else leads
+/// nowhere.
 #[derive(Clone, Copy, Debug)]
 struct Guarded {
     local: bool,
@@ -198,7 +256,9 @@ struct Guarded {
 impl ResolveDns for Guarded {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
         DnsFuture::new(async move {
-            let found = tokio::net::lookup_host((name, 0)).await.map_err(ResolveDnsError::new)?;
+            let found = tokio::net::lookup_host((name, 0))
+                .await
+                .map_err(ResolveDnsError::new)?;
             self.checked(found.map(|socket| socket.ip()).collect())
         })
     }
@@ -209,7 +269,9 @@ impl Guarded {
         if self.local || found.iter().all(|address| address::is_public(*address)) {
             Ok(found)
         } else {
-            Err(ResolveDnsError::new("the name leads to an address that is not public"))
+            Err(ResolveDnsError::new(
+                "the name leads to an address that is not public",
+            ))
         }
     }
 }

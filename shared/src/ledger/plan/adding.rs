@@ -31,38 +31,74 @@ pub struct Purchase<'a> {
 pub enum Onto {
     /// To so many shards, evenly.
     All(Shards),
-    /// To one of so many, drawn by the entry's id: one item is to be had where all of them at once are not. Whoever finds their own shard
-    /// short takes from the fullest.
+    /// To one of so many, drawn by the entry's id: one item is to be had where all of them at once
+    /// are not. Whoever finds their own shard short takes from the fullest.
     One(Shards),
 }
 
 /// Adds bought transactions.
 ///
-/// What is available already matters to the mark alone, and what was seen of it may be of several moments: what is said of the mark
-/// is made a condition.
-pub fn topup(purchase: &Purchase<'_>, onto: Onto, seen: &Glimpse, notice: Notice) -> Result<Plan, Failure> {
-    let Purchase { account, id, transactions, reference, watch, at } = purchase.clone();
+/// What is available already matters to the mark alone, and what was seen of it may be of several
+/// moments: what is said of the mark is made a condition.
+pub fn topup(
+    purchase: &Purchase<'_>,
+    onto: Onto,
+    seen: &Glimpse,
+    notice: Notice,
+) -> Result<Plan, Failure> {
+    let Purchase {
+        account,
+        id,
+        transactions,
+        reference,
+        watch,
+        at,
+    } = purchase.clone();
     let count = i64::from(transactions);
     let parts = match onto {
         Onto::All(shards) => spread(shards, id.as_str(), count),
-        Onto::One(shards) => vec![Part { shard: shards.of(id.as_str()), count }],
+        Onto::One(shards) => vec![Part {
+            shard: shards.of(id.as_str()),
+            count,
+        }],
     };
-    let entry = Entry { reference, ..entry(account, Kind::Topup, id, &About::default(), parts, at) };
+    let entry = Entry {
+        reference,
+        ..entry(account, Kind::Topup, id, &About::default(), parts, at)
+    };
     added(entry, watch, &seen.shards, notice)
 }
 
-/// A step that adds to what is available. Where that gets the balance to its mark as far as was `seen`, it is noted, under the condition
-/// that what it takes for that is there.
-pub(super) fn added(entry: Entry, watch: &Watch, seen: &[Shard], notice: Notice) -> Result<Plan, Failure> {
+/// A step that adds to what is available. Where that gets the balance to its mark as far as was
+/// `seen`, it is noted, under the condition that what it takes for that is there.
+pub(super) fn added(
+    entry: Entry,
+    watch: &Watch,
+    seen: &[Shard],
+    notice: Notice,
+) -> Result<Plan, Failure> {
     let account = entry.account;
-    let stood = |shard: u8| seen.get(usize::from(shard)).map_or(0, |shard| shard.balance.available);
-    let after = seen.iter().map(|shard| shard.balance.available).sum::<i64>() + entry.transactions;
-    let Some(relief) = watch.relief(account, after, notice) else { return planned(entry) };
+    let stood = |shard: u8| {
+        seen.get(usize::from(shard))
+            .map_or(0, |shard| shard.balance.available)
+    };
+    let after = seen
+        .iter()
+        .map(|shard| shard.balance.available)
+        .sum::<i64>()
+        + entry.transactions;
+    let Some(relief) = watch.relief(account, after, notice) else {
+        return planned(entry);
+    };
     let mut needed = (watch.mark() - entry.transactions).max(0);
     let mut plan = planned_under(entry, |write, part| {
         let held = stood(part.shard).min(needed);
         needed -= held;
-        if held > 0 { write.when("#available >= :held").value("held", held) } else { write }
+        if held > 0 {
+            write.when("#available >= :held").value("held", held)
+        } else {
+            write
+        }
     })?;
     let written = |shard: u8| plan.entry.parts.iter().any(|part| part.shard == shard);
     let mut others = Vec::new();
@@ -70,7 +106,11 @@ pub(super) fn added(entry: Entry, watch: &Watch, seen: &[Shard], notice: Notice)
         let held = stood(shard).min(needed);
         needed -= held;
         if held > 0 {
-            others.push(looked_at(account, shard).when("#available >= :held").value("held", held));
+            others.push(
+                looked_at(account, shard)
+                    .when("#available >= :held")
+                    .value("held", held),
+            );
         }
     }
     plan.writes.extend(others);
@@ -79,8 +119,14 @@ pub(super) fn added(entry: Entry, watch: &Watch, seen: &[Shard], notice: Notice)
 }
 
 /// That no shard holds more than was `seen`, but for those that the `parts` are of.
-pub(in crate::ledger) fn no_more(account: AccountId, seen: &Snapshot, parts: &[Part]) -> Vec<Write> {
-    let others = (0_u8..).zip(&seen.shards).filter(|(shard, _)| parts.iter().all(|part| part.shard != *shard));
+pub(in crate::ledger) fn no_more(
+    account: AccountId,
+    seen: &Snapshot,
+    parts: &[Part],
+) -> Vec<Write> {
+    let others = (0_u8..)
+        .zip(&seen.shards)
+        .filter(|(shard, _)| parts.iter().all(|part| part.shard != *shard));
     let held = |(shard, stood): (u8, &Shard)| {
         let write = looked_at(account, shard).value("stood", stood.balance.available);
         write.when("attribute_not_exists(#available) OR #available <= :stood")

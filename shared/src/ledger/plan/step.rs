@@ -1,6 +1,7 @@
-//! Steps that stand under nothing but what they do: their writes follow from their entries alone, and so several of them can be one
-//! transaction. A reservation or a purchase, whose writes say more than its entry, is a [`Plan`] and no step: it cannot be joined with
-//! others, and so nothing of it can be lost by that.
+//! Steps that stand under nothing but what they do: their writes follow from their entries alone,
+//! and so several of them can be one transaction. A reservation or a purchase, whose writes say
+//! more than its entry, is a [`Plan`] and no step: it cannot be joined with others, and so nothing
+//! of it can be lost by that.
 
 use std::collections::BTreeMap;
 
@@ -29,55 +30,99 @@ impl Step {
     /// The same as a plan.
     pub fn plan(self) -> Result<Plan, Failure> {
         let writes = self.clone().writes()?;
-        Ok(Plan { entry: self.0, writes, units: Vec::new(), crossing: None })
+        Ok(Plan {
+            entry: self.0,
+            writes,
+            units: Vec::new(),
+            crossing: None,
+        })
     }
 }
 
-/// Several steps in one transaction. DynamoDB takes one change of an item in it: what they do to a shard, or to a group's share on it, is
-/// added up.
+/// Several steps in one transaction. DynamoDB takes one change of an item in it: what they do to a
+/// shard, or to a group's share on it, is added up.
 pub fn together(steps: impl IntoIterator<Item = Step>) -> Result<Vec<Write>, Failure> {
     let mut writes = Vec::new();
     let mut shards = BTreeMap::<(AccountId, u8), Change>::new();
     let mut of_groups = BTreeMap::<(AccountId, u8, String), Change>::new();
     for Step(entry) in steps {
-        let Some(first) = entry.parts.first() else { continue };
+        let Some(first) = entry.parts.first() else {
+            continue;
+        };
         writes.push(entry.create()?);
         for part in &entry.parts {
-            shards.entry((entry.account, part.shard)).or_default().add(&entry, part.count);
+            shards
+                .entry((entry.account, part.shard))
+                .or_default()
+                .add(&entry, part.count);
         }
         if let Some(group) = &entry.group {
-            of_groups.entry((entry.account, first.shard, group.clone())).or_default().add(&entry, entry.transactions);
+            of_groups
+                .entry((entry.account, first.shard, group.clone()))
+                .or_default()
+                .add(&entry, entry.transactions);
         }
     }
-    writes.extend(shards.into_iter().map(|((account, shard), change)| shard_by(account, shard, &change)));
-    writes.extend(of_groups.into_iter().map(|((account, shard, group), change)| share_by(account, shard, &group, &change)));
+    writes.extend(
+        shards
+            .into_iter()
+            .map(|((account, shard), change)| shard_by(account, shard, &change)),
+    );
+    writes.extend(
+        of_groups
+            .into_iter()
+            .map(|((account, shard, group), change)| share_by(account, shard, &group, &change)),
+    );
     Ok(writes)
 }
 
 /// Consumes one reserved transaction.
 pub fn consume(account: AccountId, id: EntryId, about: &About, unit: Unit, at: Timestamp) -> Step {
-    Step(entry(account, Kind::Consume, id, about, vec![Part { shard: unit.shard(), count: 1 }], at))
+    Step(entry(
+        account,
+        Kind::Consume,
+        id,
+        about,
+        vec![Part {
+            shard: unit.shard(),
+            count: 1,
+        }],
+        at,
+    ))
 }
 
 /// Gives back reserved transactions that were not used: each to the shard that it came from.
-pub fn release(account: AccountId, id: EntryId, about: &About, units: &[Unit], at: Timestamp) -> Step {
+pub fn release(
+    account: AccountId,
+    id: EntryId,
+    about: &About,
+    units: &[Unit],
+    at: Timestamp,
+) -> Step {
     let mut counts = BTreeMap::<u8, i64>::new();
     for unit in units {
         *counts.entry(unit.shard()).or_default() += 1;
     }
-    let parts = counts.into_iter().map(|(shard, count)| Part { shard, count }).collect();
+    let parts = counts
+        .into_iter()
+        .map(|(shard, count)| Part { shard, count })
+        .collect();
     Step(entry(account, Kind::Release, id, about, parts, at))
 }
 
 /// Moves what is available so that all shards hold about the same; none where they do.
 pub fn level(account: AccountId, id: EntryId, seen: &Snapshot, at: Timestamp) -> Option<Step> {
     let wanted = spread(seen.count, "", seen.total().available);
-    let goal = |shard: usize| wanted.iter().find(|part| usize::from(part.shard) == shard).map_or(0, |part| part.count);
-    let moves = seen
-        .shards
-        .iter()
-        .zip(0_u8..)
-        .map(|(stands, shard)| Part { shard, count: goal(usize::from(shard)) - stands.balance.available });
+    let goal = |shard: usize| {
+        wanted
+            .iter()
+            .find(|part| usize::from(part.shard) == shard)
+            .map_or(0, |part| part.count)
+    };
+    let moves = seen.shards.iter().zip(0_u8..).map(|(stands, shard)| Part {
+        shard,
+        count: goal(usize::from(shard)) - stands.balance.available,
+    });
     let parts: Vec<Part> = moves.filter(|part| part.count != 0).collect();
     (!parts.is_empty()).then(|| Step(entry(account, Kind::Move, id, &About::default(), parts, at)))
 }

@@ -8,9 +8,19 @@ use crate::ledger::balance::{Balance, Notice, Shard};
 use crate::store::dynamo::keys;
 
 fn seen(available: &[i64]) -> Snapshot {
-    let shard = |available: &i64| Shard { balance: Balance { available: *available, ..Balance::default() }, entries: 1 };
+    let shard = |available: &i64| Shard {
+        balance: Balance {
+            available: *available,
+            ..Balance::default()
+        },
+        entries: 1,
+    };
     let count = Shards::new(u8::try_from(available.len()).unwrap()).unwrap();
-    Snapshot { count, shards: available.iter().map(shard).collect(), notice: Notice::default() }
+    Snapshot {
+        count,
+        shards: available.iter().map(shard).collect(),
+        notice: Notice::default(),
+    }
 }
 
 proptest! {
@@ -66,7 +76,13 @@ fn what_takes_nothing_gets_nobody_below_anything() {
         "settings_version": 1, "audit_seq": 0, "audit_hash": "",
     });
     let account: Account = serde_json::from_value(account).unwrap();
-    let (low, settings) = (seen(&[9]), crate::account::Settings { contacts: vec!["a@b.c".into()], ..Default::default() });
+    let (low, settings) = (
+        seen(&[9]),
+        crate::account::Settings {
+            contacts: vec!["a@b.c".into()],
+            ..Default::default()
+        },
+    );
     let watch = Watch::of(&account, &settings);
     let order = |count| Order {
         account: &account,
@@ -85,23 +101,62 @@ fn what_takes_nothing_gets_nobody_below_anything() {
 #[test]
 fn several_steps_change_each_shard_once() {
     let account = AccountId::from_bytes([1; 16]);
-    let about = About { group: Some("sales".into()), ..About::default() };
+    let about = About {
+        group: Some("sales".into()),
+        ..About::default()
+    };
     let (own, others) = (Unit::on(2), [2, 5, 2].map(Unit::on));
-    let consumed = consume(account, EntryId::named("c"), &about, own, Timestamp::default());
-    let released = release(account, EntryId::named("r"), &about, &others, Timestamp::default());
-    let nothing = release(account, EntryId::named("n"), &about, &[], Timestamp::default());
+    let consumed = consume(
+        account,
+        EntryId::named("c"),
+        &about,
+        own,
+        Timestamp::default(),
+    );
+    let released = release(
+        account,
+        EntryId::named("r"),
+        &about,
+        &others,
+        Timestamp::default(),
+    );
+    let nothing = release(
+        account,
+        EntryId::named("n"),
+        &about,
+        &[],
+        Timestamp::default(),
+    );
     let writes = together([consumed, released, nothing]).unwrap();
     let keys: Vec<_> = writes.iter().map(Write::key).collect();
     let entry = |id| keys::ledger_entry(account, id);
     let shard = |shard| keys::balance(account, shard);
-    let expected = [entry("c"), entry("r"), shard(2), shard(5), keys::quota_share(account, 2, "sales")];
+    let expected = [
+        entry("c"),
+        entry("r"),
+        shard(2),
+        shard(5),
+        keys::quota_share(account, 2, "sales"),
+    ];
     assert_eq!(keys.into_iter().cloned().collect::<Vec<_>>(), expected);
 }
 
 #[test]
 fn released_units_go_back_to_where_they_came_from() {
     let units = [3, 0, 3].map(Unit::on);
-    let step = release(AccountId::from_bytes([1; 16]), EntryId::named("x"), &About::default(), &units, Timestamp::default());
-    assert_eq!(step.entry().parts, [Part { shard: 0, count: 1 }, Part { shard: 3, count: 2 }]);
-    assert_eq!((step.entry().transactions, step.writes().unwrap().len()), (3, 3));
+    let step = release(
+        AccountId::from_bytes([1; 16]),
+        EntryId::named("x"),
+        &About::default(),
+        &units,
+        Timestamp::default(),
+    );
+    assert_eq!(
+        step.entry().parts,
+        [Part { shard: 0, count: 1 }, Part { shard: 3, count: 2 }]
+    );
+    assert_eq!(
+        (step.entry().transactions, step.writes().unwrap().len()),
+        (3, 3)
+    );
 }

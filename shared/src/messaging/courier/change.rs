@@ -1,4 +1,5 @@
-//! A change of how somebody signs in, told by SMS: to who has no mailbox, and to a phone that is no longer theirs.
+//! A change of how somebody signs in, told by SMS: to who has no mailbox, and to a phone that is no
+//! longer theirs.
 
 use super::message::Changed;
 use super::{Language, gsm7};
@@ -6,17 +7,21 @@ use super::{Language, gsm7};
 /// The longest name of an organisation in such a text.
 const NAME_MAX: usize = 30;
 
-/// The text, within the basic set of GSM 03.38: one part where one thing was changed, and as many as it takes where it tells all of an hour.
-/// Each kind of change is told once.
+/// The text, within the basic set of GSM 03.38: one part where one thing was changed, and as many
+/// as it takes where it tells all of an hour. Each kind of change is told once.
 pub fn text(organisation: &str, changed: &[Changed], language: &dyn Language) -> String {
-    let words = changed.iter().fold(Vec::new(), |mut words: Vec<String>, change| {
-        let said = plain(&language.changed_words(change));
-        if !words.contains(&said) {
-            words.push(said);
-        }
-        words
-    });
-    let name = gsm7::name(organisation, NAME_MAX).map(|name| format!("{name}: ")).unwrap_or_default();
+    let words = changed
+        .iter()
+        .fold(Vec::new(), |mut words: Vec<String>, change| {
+            let said = plain(&language.changed_words(change));
+            if !words.contains(&said) {
+                words.push(said);
+            }
+            words
+        });
+    let name = gsm7::name(organisation, NAME_MAX)
+        .map(|name| format!("{name}: "))
+        .unwrap_or_default();
     language.changed_text(&name, &words.join(", "))
 }
 
@@ -62,7 +67,11 @@ mod tests {
         for locale in languages::ALL {
             for change in all() {
                 let text = text("Alder & Pine Bank", &[change], languages::of(locale));
-                assert!(gsm7::fits(&text) && text.starts_with("Alder & Pine Bank: "), "{} {text}", text.chars().count());
+                assert!(
+                    gsm7::fits(&text) && text.starts_with("Alder & Pine Bank: "),
+                    "{} {text}",
+                    text.chars().count()
+                );
             }
         }
     }
@@ -72,9 +81,16 @@ mod tests {
         for locale in languages::ALL {
             let twice = [all(), all()].concat();
             let text = text("Альфа Банк", &twice, languages::of(locale));
-            assert!(text.chars().count() <= 4 * gsm7::PART_OF_TWO, "{} {text}", text.chars().count());
+            assert!(
+                text.chars().count() <= 4 * gsm7::PART_OF_TWO,
+                "{} {text}",
+                text.chars().count()
+            );
             assert!(gsm7::is_basic(&text), "{text}");
-            assert!(text.contains("+1*77") && !text.contains("example.com"), "{text}");
+            assert!(
+                text.contains("+1*77") && !text.contains("example.com"),
+                "{text}"
+            );
             assert_eq!(text.matches("+1*77").count(), 1, "{text}");
         }
     }

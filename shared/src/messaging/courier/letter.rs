@@ -1,6 +1,8 @@
-//! The form that every mail has: the organisation's name, what there is to say, one thing to use, and what to mind.
+//! The form that every mail has: the organisation's name, what there is to say, one thing to use,
+//! and what to mind.
 //!
-//! Its two templates, under `shared/templates`, are checked when this crate is compiled. Its words are in [`super::languages`].
+//! Its two templates, under `shared/templates`, are checked when this crate is compiled. Its words
+//! are in [`super::languages`].
 
 use askama::Template;
 
@@ -72,15 +74,26 @@ impl Letter {
     pub fn mail(&self, organisation: &str, language: &dyn Language) -> Result<Mail, askama::Error> {
         Ok(Mail {
             subject: one_line(&self.subject),
-            text: Text { organisation: &one_line(organisation), letter: self }.render()?,
-            html: Html { language: language.tag(), organisation, letter: self }.render()?,
+            text: Text {
+                organisation: &one_line(organisation),
+                letter: self,
+            }
+            .render()?,
+            html: Html {
+                language: language.tag(),
+                organisation,
+                letter: self,
+            }
+            .render()?,
         })
     }
 }
 
 /// What somebody called themselves does not break a line.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -94,16 +107,28 @@ mod tests {
         let letter = Letter {
             subject: "Hello\r\nBcc: x".into(),
             paragraphs: vec!["One <i>thing</i>.".into(), "Another.".into()],
-            point: Point::Link { label: "Go on".into(), url: Secret::new("https://a.example/link#lnk_1".into()) },
+            point: Point::Link {
+                label: "Go on".into(),
+                url: Secret::new("https://a.example/link#lnk_1".into()),
+            },
             notes: vec!["Mind this.".into()],
         };
-        let mail = letter.mail("<b>Bank</b>", languages::of(Locale::De)).unwrap();
+        let mail = letter
+            .mail("<b>Bank</b>", languages::of(Locale::De))
+            .unwrap();
         assert_eq!(mail.subject, "Hello  Bcc: x");
         assert_eq!(
             mail.text,
             "<b>Bank</b>\n\nOne <i>thing</i>.\nAnother.\n\nMind this.\n\nGo on:\n\nhttps://a.example/link#lnk_1"
         );
-        assert!(mail.html.contains(r#"<html lang="de">"#) && mail.html.contains("https://a.example/link#lnk_1"));
-        assert!(!mail.html.contains("<b>") && !mail.html.contains("<i>"), "{}", mail.html);
+        assert!(
+            mail.html.contains(r#"<html lang="de">"#)
+                && mail.html.contains("https://a.example/link#lnk_1")
+        );
+        assert!(
+            !mail.html.contains("<b>") && !mail.html.contains("<i>"),
+            "{}",
+            mail.html
+        );
     }
 }

@@ -19,7 +19,8 @@ pub struct SealedLink {
     good_for: i64,
 }
 
-/// A recipient could not prove who they are, and their agreement was cancelled: what its sender is told, and nobody else.
+/// A recipient could not prove who they are, and their agreement was cancelled: what its sender is
+/// told, and nobody else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotVerified {
     /// What the agreement is called.
@@ -36,7 +37,10 @@ pub struct NotVerified {
 impl NotVerified {
     /// The recipient, by name and address.
     pub fn recipient(&self) -> String {
-        self.name.as_ref().map_or_else(|| self.email.clone(), |name| format!("{name} ({})", self.email))
+        self.name.as_ref().map_or_else(
+            || self.email.clone(),
+            |name| format!("{name} ({})", self.email),
+        )
     }
 }
 
@@ -131,9 +135,18 @@ pub struct AgreementMail<'a> {
 }
 
 impl Invitation {
-    fn open<'a>(&'a self, organisation: &'a str, pk: &str, keyring: &Keyring) -> Result<AgreementMail<'a>, KeyringError> {
+    fn open<'a>(
+        &'a self,
+        organisation: &'a str,
+        pk: &str,
+        keyring: &Keyring,
+    ) -> Result<AgreementMail<'a>, KeyringError> {
         let link = self.link.open(organisation, pk, keyring)?;
-        Ok(AgreementMail { link, title: &self.title, sender: &self.sender })
+        Ok(AgreementMail {
+            link,
+            title: &self.title,
+            sender: &self.sender,
+        })
     }
 }
 
@@ -149,7 +162,8 @@ pub struct LinkMail<'a> {
 }
 
 impl SealedLink {
-    /// Seals `token` for the item at `pk`: what is opened from another item does not open. The mail will say `<base>#<token>`.
+    /// Seals `token` for the item at `pk`: what is opened from another item does not open. The mail
+    /// will say `<base>#<token>`.
     pub fn seal(
         base: impl Into<String>,
         token: &Secret<String>,
@@ -159,14 +173,27 @@ impl SealedLink {
         now: crate::kernel::clock::Timestamp,
     ) -> Result<Self, KeyringError> {
         let token = keyring.seal(token.expose().as_bytes(), context(pk).as_bytes(), now)?;
-        Ok(Self { base: base.into(), token, good_for: good_for.as_secs() })
+        Ok(Self {
+            base: base.into(),
+            token,
+            good_for: good_for.as_secs(),
+        })
     }
 
-    fn open<'a>(&self, organisation: &'a str, pk: &str, keyring: &Keyring) -> Result<LinkMail<'a>, KeyringError> {
+    fn open<'a>(
+        &self,
+        organisation: &'a str,
+        pk: &str,
+        keyring: &Keyring,
+    ) -> Result<LinkMail<'a>, KeyringError> {
         let token = keyring.open(&self.token, context(pk).as_bytes())?;
         let token = std::str::from_utf8(token.expose()).map_err(|_| KeyringError::NotOurs)?;
         let url = Secret::new(format!("{}#{token}", self.base));
-        Ok(LinkMail { organisation, url, good_for: Span::seconds(self.good_for) })
+        Ok(LinkMail {
+            organisation,
+            url,
+            good_for: Span::seconds(self.good_for),
+        })
     }
 }
 
@@ -216,12 +243,23 @@ impl Message {
     ) -> Result<Letter, KeyringError> {
         Ok(match self {
             Self::NotVerified(mail) => language.not_verified(organisation, mail),
-            Self::SignInLink(link) => language.sign_in_link(link.open(organisation, pk, keyring)?),
-            Self::Changed(changed) | Self::ChangedText(changed) => language.changed(&ChangeMail { organisation, changed }),
-            Self::AgreementLink(invitation) => language.agreement_link(invitation.open(organisation, pk, keyring)?),
+            Self::SignInLink(link) => {
+                language.sign_in_link(link.open(organisation, pk, keyring)?)
+            }
+            Self::Changed(changed) | Self::ChangedText(changed) => language.changed(&ChangeMail {
+                organisation,
+                changed,
+            }),
+            Self::AgreementLink(invitation) => {
+                language.agreement_link(invitation.open(organisation, pk, keyring)?)
+            }
             Self::LowBalance(low) => language.low_balance(organisation, *low),
-            Self::AgreementSigned(invitation) => language.agreement_signed(invitation.open(organisation, pk, keyring)?),
-            Self::PasswordLink(link) => language.password_link(link.open(organisation, pk, keyring)?),
+            Self::AgreementSigned(invitation) => {
+                language.agreement_signed(invitation.open(organisation, pk, keyring)?)
+            }
+            Self::PasswordLink(link) => {
+                language.password_link(link.open(organisation, pk, keyring)?)
+            }
             Self::NoPasswordLink => language.no_password_link(organisation),
         })
     }

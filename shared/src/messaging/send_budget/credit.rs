@@ -3,8 +3,9 @@
 use crate::store::app::App;
 use crate::store::dynamo::{Failure, Write};
 
-/// A credit that is given in the transaction which takes the code. The budget's item is one that all sign-ins of an account share, and
-/// nothing hangs on it: once a transaction was in another's way, the credit is given after it.
+/// A credit that is given in the transaction which takes the code. The budget's item is one that
+/// all sign-ins of an account share, and nothing hangs on it: once a transaction was in another's
+/// way, the credit is given after it.
 #[derive(Debug)]
 pub struct Credit {
     write: Option<Write>,
@@ -14,7 +15,10 @@ pub struct Credit {
 impl Credit {
     /// A credit, if there is one to give.
     pub const fn new(write: Option<Write>) -> Self {
-        Self { write, contended: false }
+        Self {
+            write,
+            contended: false,
+        }
     }
 
     /// The part of it in the transaction.
@@ -27,10 +31,13 @@ impl Credit {
         self.contended |= matches!(written, Err(Failure::Conflict));
     }
 
-    /// Gives what was not given in the transaction, which has taken effect. Nothing in the write tells it from itself, so it is asked for
-    /// once: where no answer comes, the account may have those texts fewer for the hour, and never more.
+    /// Gives what was not given in the transaction, which has taken effect. Nothing in the write
+    /// tells it from itself, so it is asked for once: where no answer comes, the account may have
+    /// those texts fewer for the hour, and never more.
     pub async fn give(self, app: &App) {
-        let Some(write) = self.write.filter(|_| self.contended) else { return };
+        let Some(write) = self.write.filter(|_| self.contended) else {
+            return;
+        };
         if app.table.update_once(write, &app.entropy).await.is_err() {
             tracing::info!("texts were not given back to the budget");
         }

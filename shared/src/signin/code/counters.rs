@@ -1,4 +1,5 @@
-//! What a code counts in when it is sent, beside its challenge: whose counts they are, and who can fill them.
+//! What a code counts in when it is sent, beside its challenge: whose counts they are, and who can
+//! fill them.
 //!
 //! | counter | limit | stands at | who can fill it | who suffers |
 //! | --- | --- | --- | --- | --- |
@@ -9,8 +10,9 @@
 //! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `SENDS` | whoever sends from it | who shares it |
 //! | the account's texts to a country | [`crate::messaging::send_budget`] | `BUDGET#…` | who asks and does not answer | the account's users in that country, for the hour |
 //!
-//! All but the user's are blind writes: nothing has to be read before. What was refused or failed does not count: the claim of a send is
-//! one transaction, and a message that was not taken is [withdrawn](Counters::withdraw).
+//! All but the user's are blind writes: nothing has to be read before. What was refused or failed
+//! does not count: the claim of a send is one transaction, and a message that was not taken is
+//! [withdrawn](Counters::withdraw).
 
 use std::net::IpAddr;
 
@@ -73,8 +75,8 @@ pub struct Trims {
     beneath: Option<Vec<Timestamp>>,
 }
 
-/// Where the writes stand, from the first: the account's window, the source address's; then, where there are any, that of all accounts and
-/// the budget.
+/// Where the writes stand, from the first: the account's window, the source address's; then, where
+/// there are any, that of all accounts and the budget.
 const OWN: usize = 0;
 const SOURCE: usize = 1;
 const BENEATH_AT: usize = 2;
@@ -83,10 +85,18 @@ impl Counters<'_> {
     /// The write of each, under the condition that it takes one more.
     pub fn enter(&self, trims: &Trims) -> Vec<Write> {
         let mut writes = vec![
-            PER_DESTINATION.enter(self.own_key(), self.own_asker(), self.now, trims.own.as_ref()),
+            PER_DESTINATION.enter(
+                self.own_key(),
+                self.own_asker(),
+                self.now,
+                trims.own.as_ref(),
+            ),
             PER_SOURCE.enter(self.source_key(), self.now, trims.source.as_deref()),
         ];
-        writes.extend(self.beneath_key().map(|key| BENEATH.enter(key, self.now, trims.beneath.as_deref())));
+        writes.extend(
+            self.beneath_key()
+                .map(|key| BENEATH.enter(key, self.now, trims.beneath.as_deref())),
+        );
         writes.extend(self.budget().map(|budget| budget.take(self.now)));
         writes
     }
@@ -96,67 +106,109 @@ impl Counters<'_> {
         2 + usize::from(self.beneath_key().is_some()) + usize::from(self.country.is_some())
     }
 
-    /// What a transaction that begins with these writes, and failed, says of them: which is full, or which have to be trimmed.
+    /// What a transaction that begins with these writes, and failed, says of them: which is full,
+    /// or which have to be trimmed.
     ///
-    /// Where something behind them failed as well, that has to be looked at first, and nothing is said to be full.
+    /// Where something behind them failed as well, that has to be looked at first, and nothing is
+    /// said to be full.
     pub fn lost(&self, failure: &Failure) -> Result<Trims, Full> {
-        let Failure::Condition(reasons) = failure else { return Ok(Trims::default()) };
+        let Failure::Condition(reasons) = failure else {
+            return Ok(Trims::default());
+        };
         let looked_at_first = reasons.iter().skip(self.count()).any(Option::is_some);
         let own = failure.stood_at(OWN).map(|item| {
             let log = reserved::Log::of(Some(item));
-            (PER_DESTINATION.full_until(&log, self.own_asker(), self.now), log)
+            (
+                PER_DESTINATION.full_until(&log, self.own_asker(), self.now),
+                log,
+            )
         });
         let window = |place, window: &Window| {
             let moments = Window::moments(failure.stood_at(place)?);
             Some((window.full_until(&moments, self.now), moments))
         };
         let source = window(SOURCE, &PER_SOURCE);
-        let beneath = self.beneath_key().and_then(|_| window(BENEATH_AT, &BENEATH));
+        let beneath = self
+            .beneath_key()
+            .and_then(|_| window(BENEATH_AT, &BENEATH));
         let full = [own.as_ref().and_then(|(full, _)| *full)].into_iter();
-        let mut full = full.chain([&source, &beneath].map(|log| log.as_ref().and_then(|(full, _)| *full)));
+        let mut full =
+            full.chain([&source, &beneath].map(|log| log.as_ref().and_then(|(full, _)| *full)));
         match full.find_map(|full| full) {
             Some((until, limit)) if !looked_at_first => return Err(Full::Until(until, limit)),
             None if self.is_out_of_budget(reasons) => return Err(Full::Budget),
             _ => {}
         }
-        let moments =
-            |log: Option<(Option<_>, Vec<Timestamp>)>| log.filter(|(full, _)| full.is_none()).map(|(_, moments)| moments);
+        let moments = |log: Option<(Option<_>, Vec<Timestamp>)>| {
+            log.filter(|(full, _)| full.is_none())
+                .map(|(_, moments)| moments)
+        };
         let own = own.filter(|(full, _)| full.is_none()).map(|(_, log)| log);
-        Ok(Trims { own, source: moments(source), beneath: moments(beneath) })
+        Ok(Trims {
+            own,
+            source: moments(source),
+            beneath: moments(beneath),
+        })
     }
 
-    /// Whether the budget's condition failed and nothing else did: what else failed is read again first.
+    /// Whether the budget's condition failed and nothing else did: what else failed is read again
+    /// first.
     fn is_out_of_budget(&self, reasons: &[Option<Item>]) -> bool {
-        let at_budget = self.country.is_some() && reasons.get(self.count() - 1).is_some_and(Option::is_some);
+        let at_budget =
+            self.country.is_some() && reasons.get(self.count() - 1).is_some_and(Option::is_some);
         at_budget && reasons.iter().flatten().count() == 1
     }
 
     /// The logs: what [`Counters::withdraw`] wants to see, in that order.
     pub fn logs(&self) -> Vec<Key> {
-        [self.own_key(), self.source_key()].into_iter().chain(self.beneath_key()).collect()
+        [self.own_key(), self.source_key()]
+            .into_iter()
+            .chain(self.beneath_key())
+            .collect()
     }
 
-    /// The writes that take a send back, given the logs as they stand. `gives_back` says that its text is still to be given back to the
-    /// budget.
+    /// The writes that take a send back, given the logs as they stand. `gives_back` says that its
+    /// text is still to be given back to the budget.
     pub fn withdraw(&self, logs: &[Option<Item>], gives_back: bool) -> Vec<Write> {
         let at = |place: usize| logs.get(place).and_then(Option::as_ref);
-        let window = |key: Key, place| Window::withdraw(key, self.now, &at(place).map(Window::moments).unwrap_or_default());
-        let own = ReservedWindow::withdraw(self.own_key(), self.own_asker(), self.now, &reserved::Log::of(at(OWN)));
-        let mut writes: Vec<Write> = own.into_iter().chain(window(self.source_key(), SOURCE)).collect();
+        let window = |key: Key, place| {
+            Window::withdraw(
+                key,
+                self.now,
+                &at(place).map(Window::moments).unwrap_or_default(),
+            )
+        };
+        let own = ReservedWindow::withdraw(
+            self.own_key(),
+            self.own_asker(),
+            self.now,
+            &reserved::Log::of(at(OWN)),
+        );
+        let mut writes: Vec<Write> = own
+            .into_iter()
+            .chain(window(self.source_key(), SOURCE))
+            .collect();
         writes.extend(self.beneath_key().and_then(|key| window(key, BENEATH_AT)));
-        writes.extend(self.budget().filter(|_| gives_back).map(|budget| budget.give_back(self.now)));
+        writes.extend(
+            self.budget()
+                .filter(|_| gives_back)
+                .map(|budget| budget.give_back(self.now)),
+        );
         writes
     }
 
     fn own_key(&self) -> Key {
         match self.standing {
-            Standing::Verified | Standing::Entered => keys::account_sends(self.destination, self.account),
+            Standing::Verified | Standing::Entered => {
+                keys::account_sends(self.destination, self.account)
+            }
             Standing::Pending => keys::pending_sends(self.destination, self.account),
         }
     }
 
-    /// Who asks, as the account's window has it. What is kept of one is kept for whose contact it is: of a contact that nobody has proved
-    /// nothing is kept, or every user who says that it is theirs would be sent more than the window has, each from their own address.
+    /// Who asks, as the account's window has it. What is kept of one is kept for whose contact it
+    /// is: of a contact that nobody has proved nothing is kept, or every user who says that it is
+    /// theirs would be sent more than the window has, each from their own address.
     const fn own_asker(&self) -> Asker {
         match self.standing {
             Standing::Verified | Standing::Entered => self.asker,
@@ -168,14 +220,18 @@ impl Counters<'_> {
         keys::source_sends(&source_key(self.source))
     }
 
-    /// The window that all accounts share. It refuses no verified contact that is asked for from a known address, and is not written then.
+    /// The window that all accounts share. It refuses no verified contact that is asked for from a
+    /// known address, and is not written then.
     fn beneath_key(&self) -> Option<Key> {
         let exempt = self.standing == Standing::Verified && self.asker == Asker::Known;
         (!exempt).then(|| keys::destination_sends(self.destination))
     }
 
     fn budget(&self) -> Option<Budget<'_>> {
-        self.country.map(|country| Budget { account: self.account, country })
+        self.country.map(|country| Budget {
+            account: self.account,
+            country,
+        })
     }
 }
 

@@ -30,28 +30,42 @@ pub struct Holding {
 }
 
 impl Held {
-    /// What waits once `changed` is to be told as well, in the words of `mail`. What is told already is told once.
+    /// What waits once `changed` is to be told as well, in the words of `mail`. What is told
+    /// already is told once.
     pub fn with(before: Option<&Self>, mail: &Mail, changed: &[Changed]) -> Self {
-        let told = before.map(|held| held.mail.message.changed().to_vec()).unwrap_or_default();
+        let told = before
+            .map(|held| held.mail.message.changed().to_vec())
+            .unwrap_or_default();
         let told = changed.iter().fold(told, |mut told, change| {
             if told.contains(change) || told.contains(&Changed::More) {
                 return told;
             }
-            told.push(if told.len() < TOLD_MAX { change.clone() } else { Changed::More });
+            told.push(if told.len() < TOLD_MAX {
+                change.clone()
+            } else {
+                Changed::More
+            });
             told
         });
         let message = match mail.message {
             Message::ChangedText(_) => Message::ChangedText(told),
             _ => Message::Changed(told),
         };
-        Self { mail: Mail { message, ..mail.clone() } }
+        Self {
+            mail: Mail {
+                message,
+                ..mail.clone()
+            },
+        }
     }
 }
 
 impl Holding {
-    /// The write that holds it: for the transaction of the change. Nothing takes it until it was told.
+    /// The write that holds it: for the transaction of the change. Nothing takes it until it was
+    /// told.
     pub fn write(self, key: Key) -> Result<Write, Failure> {
-        let update = counted(Write::update(key, ", #held = :held")).value("held", document(&self.held)?);
+        let update =
+            counted(Write::update(key, ", #held = :held")).value("held", document(&self.held)?);
         let update = update.when("#version = :seen").value("seen", self.version);
         Ok(update.look_at(self.until).remove("#ttl"))
     }
@@ -62,23 +76,39 @@ pub fn is_log(key: &Key) -> bool {
     key.sk == keys::NOTICES
 }
 
-/// Tells what is held at `key`, if there is room for it now: the log takes it in, and it is owed like any other notice, in one transaction.
+/// Tells what is held at `key`, if there is room for it now: the log takes it in, and it is owed
+/// like any other notice, in one transaction.
 ///
-/// `None` where nothing is held: then the log is a counter like others. A condition that did not hold, or a conflict, says that somebody
-/// else was at it.
-pub async fn release(app: &App, courier: &Courier, key: &Key, now: Timestamp) -> Result<Option<Delivery>, Failure> {
-    let Some(item) = app.table.get(key.clone()).await? else { return Ok(Some(Delivery::Nothing)) };
+/// `None` where nothing is held: then the log is a counter like others. A condition that did not
+/// hold, or a conflict, says that somebody else was at it.
+pub async fn release(
+    app: &App,
+    courier: &Courier,
+    key: &Key,
+    now: Timestamp,
+) -> Result<Option<Delivery>, Failure> {
+    let Some(item) = app.table.get(key.clone()).await? else {
+        return Ok(Some(Delivery::Nothing));
+    };
     let told = Told::read(item)?;
-    let Some(held) = &told.held else { return Ok(None) };
+    let Some(held) = &told.held else {
+        return Ok(None);
+    };
     let free_at = told.free_at(now);
     if free_at > now {
         return Ok(Some(Delivery::Nothing));
     }
     let id = format!("{}-{}", key.pk.trim_start_matches("OWED#"), told.version);
-    let writes = vec![taken_in(key.clone(), &told, now), owed::standalone(&id, Owed::new(held.mail.clone(), now), now)?];
+    let writes = vec![
+        taken_in(key.clone(), &told, now),
+        owed::standalone(&id, Owed::new(held.mail.clone(), now), now)?,
+    ];
     match app.table.transact_patiently(writes, &app.entropy).await {
-        Ok(()) => owed::deliver(app, courier, &keys::owed(&id)).await.map(Some),
-        // A condition that did not hold: another run was faster, or another change is to be told as well. Whoever asked looks again.
+        Ok(()) => owed::deliver(app, courier, &keys::owed(&id))
+            .await
+            .map(Some),
+        // A condition that did not hold: another run was faster, or another change is to be told as
+        // well. Whoever asked looks again.
         Err(failure) => Err(failure),
     }
 }
@@ -86,7 +116,12 @@ pub async fn release(app: &App, courier: &Courier, key: &Key, now: Timestamp) ->
 /// The write that enters what is held in the log: it is a notice, too.
 fn taken_in(key: Key, told: &Told, now: Timestamp) -> Write {
     let moments = PER_DESTINATION.entered(&told.moments, now);
-    let update = counted(Write::update(key, ", #moments = :moments").value("moments", moments)).remove("#held");
+    let update = counted(Write::update(key, ", #moments = :moments").value("moments", moments))
+        .remove("#held");
     let over_at = now.plus(Span::hours(1));
-    update.when("#version = :seen").value("seen", told.version).look_at(over_at).set_ttl(over_at)
+    update
+        .when("#version = :seen")
+        .value("seen", told.version)
+        .look_at(over_at)
+        .set_ttl(over_at)
 }

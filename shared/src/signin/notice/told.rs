@@ -10,7 +10,12 @@ use crate::store::dynamo::{Failure, Item, Key, Write, read};
 use crate::store::throttle::{Limit, Window};
 
 /// The notices to a destination in the name of an account: 5 an hour.
-pub const PER_DESTINATION: Window = Window { limits: &[Limit { quota: 5, span: Span::hours(1) }] };
+pub const PER_DESTINATION: Window = Window {
+    limits: &[Limit {
+        quota: 5,
+        span: Span::hours(1),
+    }],
+};
 
 /// The log of a destination's notices, as it is stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,18 +38,26 @@ impl Told {
 
     /// When there is room for another.
     pub fn free_at(&self, now: Timestamp) -> Timestamp {
-        PER_DESTINATION.full_until(&self.moments, now).map_or(now, |(until, _)| until)
+        PER_DESTINATION
+            .full_until(&self.moments, now)
+            .map_or(now, |(until, _)| until)
     }
 
-    /// What is held once `changed` is to be told as well, if it has to wait: something waits already, or the hour is full.
+    /// What is held once `changed` is to be told as well, if it has to wait: something waits
+    /// already, or the hour is full.
     pub fn hold(&self, mail: &Mail, changed: &[Changed], now: Timestamp) -> Option<Holding> {
         let free_at = self.free_at(now);
         let waits = self.held.is_some() || free_at > now;
         let held = Held::with(self.held.as_ref(), mail, changed);
-        waits.then_some(Holding { held, until: free_at, version: self.version })
+        waits.then_some(Holding {
+            held,
+            until: free_at,
+            version: self.version,
+        })
     }
 
-    /// The write that enters a notice that is sent now: blindly, or over what `seen` has shown, where the log is to be trimmed.
+    /// The write that enters a notice that is sent now: blindly, or over what `seen` has shown,
+    /// where the log is to be trimmed.
     pub fn enter(key: Key, seen: Option<&Self>, now: Timestamp) -> Write {
         let entry = PER_DESTINATION.enter(key, now, seen.map(|told| told.moments.as_slice()));
         counted(entry).when("attribute_not_exists(#held)")
@@ -53,5 +66,8 @@ impl Told {
 
 /// Adds to an update of a log that it is another version from then on.
 pub fn counted(update: Write) -> Write {
-    update.and(", #version = if_not_exists(#version, :first) + :next").value("first", 0_u64).value("next", 1_u64)
+    update
+        .and(", #version = if_not_exists(#version, :first) + :next")
+        .value("first", 0_u64)
+        .value("next", 1_u64)
 }

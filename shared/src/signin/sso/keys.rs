@@ -1,5 +1,6 @@
-//! The keys of issuers, remembered for an hour. A key that is not known is asked for, at most once a minute: an issuer that changes
-//! its keys is followed at once, and tokens that name keys at random cost it nothing.
+//! The keys of issuers, remembered for an hour. A key that is not known is asked for, at most once
+//! a minute: an issuer that changes its keys is followed at once, and tokens that name keys at
+//! random cost it nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +123,10 @@ impl Slot {
 impl IssuerKeys {
     /// Fetched by this client.
     pub fn new(outbound: Outbound) -> Self {
-        Self { outbound, issuers: Arc::default() }
+        Self {
+            outbound,
+            issuers: Arc::default(),
+        }
     }
 
     /// The key `kid` at `address`. `None`: the issuer has no such key.
@@ -151,10 +155,18 @@ impl IssuerKeys {
     fn slot(&self, address: &str, now: Timestamp) -> Arc<tokio::sync::Mutex<Slot>> {
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
         if !issuers.contains_key(address) && issuers.len() >= ISSUERS_MAX {
-            let oldest = issuers.iter().min_by_key(|(_, issuer)| issuer.used_at).map(|(address, _)| address.clone());
+            let oldest = issuers
+                .iter()
+                .min_by_key(|(_, issuer)| issuer.used_at)
+                .map(|(address, _)| address.clone());
             oldest.and_then(|oldest| issuers.remove(&oldest));
         }
-        let issuer = issuers.entry(address.to_owned()).or_insert_with(|| Remembered { used_at: now, slot: Arc::default() });
+        let issuer = issuers
+            .entry(address.to_owned())
+            .or_insert_with(|| Remembered {
+                used_at: now,
+                slot: Arc::default(),
+            });
         issuer.used_at = now;
         Arc::clone(&issuer.slot)
     }
@@ -165,16 +177,27 @@ impl IssuerKeys {
         struct Set {
             keys: Vec<serde_json::Value>,
         }
-        let answer = self.outbound.get(address, Limits::DEFAULT).await.map_err(|no_answer| {
-            tracing::warn!(?no_answer, "an issuer's keys could not be fetched");
-            KeysUnavailable
-        })?;
-        let set = serde_json::from_slice::<Set>(&answer.body).ok().filter(|_| answer.status == 200);
+        let answer = self
+            .outbound
+            .get(address, Limits::DEFAULT)
+            .await
+            .map_err(|no_answer| {
+                tracing::warn!(?no_answer, "an issuer's keys could not be fetched");
+                KeysUnavailable
+            })?;
+        let set = serde_json::from_slice::<Set>(&answer.body)
+            .ok()
+            .filter(|_| answer.status == 200);
         let Some(set) = set else {
             tracing::warn!(http.status = answer.status, "an issuer's keys are no keys");
             return Err(KeysUnavailable);
         };
-        Ok(set.keys.into_iter().take(KEYS_MAX).filter_map(|key| serde_json::from_value(key).ok()).collect())
+        Ok(set
+            .keys
+            .into_iter()
+            .take(KEYS_MAX)
+            .filter_map(|key| serde_json::from_value(key).ok())
+            .collect())
     }
 }
 
@@ -197,10 +220,19 @@ mod tests {
         assert_eq!(answered.next(false, at(59)), Step::Refuse);
         assert_eq!(answered.next(false, at(60)), Step::Ask);
         let failed = slot(None, Some(0));
-        assert_eq!((failed.next(false, at(4)), failed.next(false, at(5))), (Step::Wait, Step::Ask));
+        assert_eq!(
+            (failed.next(false, at(4)), failed.next(false, at(5))),
+            (Step::Wait, Step::Ask)
+        );
         // A look that failed does not make what was known unknown.
         let failed_later = slot(Some(0), Some(100));
-        assert_eq!((failed_later.next(true, at(101)), failed_later.next(false, at(101))), (Step::Use, Step::Wait));
+        assert_eq!(
+            (
+                failed_later.next(true, at(101)),
+                failed_later.next(false, at(101))
+            ),
+            (Step::Use, Step::Wait)
+        );
         assert_eq!(failed_later.next(false, at(105)), Step::Ask);
     }
 }

@@ -1,9 +1,10 @@
 //! ID tokens of an account's own issuer (OpenID Connect), taken for a password.
 //!
-//! A token is looked at in two steps. What it says of itself, unproved, leads to the item of its subject in the same read as the
-//! account; nothing else is done with that. Then everything is proved: issuer, signature, audience, time, nonce, and that it was
-//! not used before. What fails is told apart in the audit and nowhere else: in that of its user, if the issuer has signed it, otherwise
-//! in that of nobody at its source address.
+//! A token is looked at in two steps. What it says of itself, unproved, leads to the item of its
+//! subject in the same read as the account; nothing else is done with that. Then everything is
+//! proved: issuer, signature, audience, time, nonce, and that it was not used before. What fails is
+//! told apart in the audit and nowhere else: in that of its user, if the issuer has signed it,
+//! otherwise in that of nobody at its source address.
 
 mod keys;
 mod token;
@@ -31,14 +32,20 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Where the subject `subject` of `issuer` stands. Without an issuer: that of a user who was given a subject before the account
-    /// had an issuer. It is bound to the issuer by the first sign-in.
+    /// Where the subject `subject` of `issuer` stands. Without an issuer: that of a user who was
+    /// given a subject before the account had an issuer. It is bound to the issuer by the first
+    /// sign-in.
     pub fn key(account: AccountId, issuer: Option<&str>, subject: &str) -> Key {
         table_keys::sso_subject(account, issuer.unwrap_or_default(), subject)
     }
 
     /// The write that gives the subject to this user, if it is nobody's.
-    pub fn claim(&self, account: AccountId, issuer: Option<&str>, subject: &str) -> Result<Write, Failure> {
+    pub fn claim(
+        &self,
+        account: AccountId,
+        issuer: Option<&str>,
+        subject: &str,
+    ) -> Result<Write, Failure> {
         Write::create(Self::key(account, issuer, subject), self)
     }
 }
@@ -52,5 +59,9 @@ struct Used {
 /// The write that uses a token up: once.
 pub fn use_up(account: AccountId, identity: &Identity, user: UserId) -> Result<Write, Failure> {
     let over: Timestamp = identity.expires_at.plus(SKEW);
-    Ok(Write::create(table_keys::used_id_token(account, &identity.fingerprint), &Used { user })?.due(over))
+    Ok(Write::create(
+        table_keys::used_id_token(account, &identity.fingerprint),
+        &Used { user },
+    )?
+    .due(over))
 }

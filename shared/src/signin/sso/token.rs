@@ -59,14 +59,18 @@ impl Refused {
 pub struct Denied {
     /// Why.
     pub reason: Refused,
-    /// Whether the issuer signed it: only then is it told of whom it names. What anybody could have written names nobody.
+    /// Whether the issuer signed it: only then is it told of whom it names. What anybody could have
+    /// written names nobody.
     pub is_signed: bool,
 }
 
 impl From<Refused> for Denied {
     /// One of which nobody knows who signed it.
     fn from(reason: Refused) -> Self {
-        Self { reason, is_signed: false }
+        Self {
+            reason,
+            is_signed: false,
+        }
     }
 }
 
@@ -81,7 +85,8 @@ pub struct Identity {
     pub auth_time: Timestamp,
     /// When the token is over.
     pub expires_at: Timestamp,
-    /// What the token is remembered by: the bytes that were signed. A signature can be written in more than one way.
+    /// What the token is remembered by: the bytes that were signed. A signature can be written in
+    /// more than one way.
     pub fingerprint: String,
 }
 
@@ -124,12 +129,19 @@ enum Audience {
 impl Said {
     /// Reads a token without believing it.
     pub fn read(token: &str) -> Option<Self> {
-        let (signed, _) = token.rsplit_once('.').filter(|_| token.len() <= TOKEN_MAX)?;
+        let (signed, _) = token
+            .rsplit_once('.')
+            .filter(|_| token.len() <= TOKEN_MAX)?;
         let (header, claims) = signed.split_once('.')?;
         let header: Header = serde_json::from_slice(&secret::decode(header)?).ok()?;
         let claims: Claims = serde_json::from_slice(&secret::decode(claims)?).ok()?;
-        let named = (1..=SUBJECT_MAX).contains(&claims.sub.chars().count()) && !claims.sub.chars().any(char::is_control);
-        named.then(|| Self { header, claims, fingerprint: Fingerprint::of(signed.as_bytes()).encode() })
+        let named = (1..=SUBJECT_MAX).contains(&claims.sub.chars().count())
+            && !claims.sub.chars().any(char::is_control);
+        named.then(|| Self {
+            header,
+            claims,
+            fingerprint: Fingerprint::of(signed.as_bytes()).encode(),
+        })
     }
 
     /// `iss`
@@ -144,8 +156,13 @@ impl Said {
 
     /// The algorithm, if it is one of those that are taken, and the token is of the kind that is.
     fn algorithm(&self) -> Result<Algorithm, Refused> {
-        // An access token of the same issuer is not for us; and what a header calls critical, we do not know.
-        let kind = self.header.typ.as_ref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
+        // An access token of the same issuer is not for us; and what a header calls critical, we do
+        // not know.
+        let kind = self
+            .header
+            .typ
+            .as_ref()
+            .is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
         if !kind || self.header.crit.is_some() {
             return Err(Refused::Malformed);
         }
@@ -163,13 +180,22 @@ impl Said {
         let audience = match &claims.aud {
             Audience::One(one) => *one == sso.audience,
             // A token for several names the one it was given to.
-            Audience::Many(many) => many.contains(&sso.audience) && (many.len() == 1 || claims.azp.is_some()),
+            Audience::Many(many) => {
+                many.contains(&sso.audience) && (many.len() == 1 || claims.azp.is_some())
+            }
         };
         let party = claims.azp.as_ref().is_none_or(|azp| *azp == sso.audience);
         let (expires, skewed) = (moment(claims.exp), now.plus(SKEW));
-        let begun = [Some(claims.iat), claims.nbf].into_iter().flatten().all(|begin| moment(begin) <= skewed);
-        let nonce = nonce
-            .is_none_or(|nonce| claims.nonce.as_deref().is_some_and(|said| secret::equal(said.as_bytes(), nonce.as_bytes())));
+        let begun = [Some(claims.iat), claims.nbf]
+            .into_iter()
+            .flatten()
+            .all(|begin| moment(begin) <= skewed);
+        let nonce = nonce.is_none_or(|nonce| {
+            claims
+                .nonce
+                .as_deref()
+                .is_some_and(|said| secret::equal(said.as_bytes(), nonce.as_bytes()))
+        });
         let verdicts = [
             (audience && party, Refused::Audience),
             (expires > now, Refused::Expired),
@@ -177,7 +203,10 @@ impl Said {
             (expires <= now.plus(LIFE_MAX), Refused::LivesTooLong),
             (nonce, Refused::Nonce),
         ];
-        verdicts.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))
+        verdicts
+            .into_iter()
+            .find(|(holds, _)| !holds)
+            .map_or(Ok(()), |(_, refused)| Err(refused))
     }
 
     fn identity(self, now: Timestamp) -> Identity {
@@ -193,7 +222,10 @@ impl Said {
 }
 
 /// A NumericDate. What lies beyond all times is cut, and then compares as it should.
-#[expect(clippy::cast_possible_truncation, reason = "a float is cut to the range of what it is cast to")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float is cut to the range of what it is cast to"
+)]
 fn moment(seconds: f64) -> Timestamp {
     Timestamp::from_millis((seconds * 1000.0) as i64)
 }
@@ -215,7 +247,10 @@ pub async fn verify(
     if said.claims.iss != sso.issuer {
         return Ok(Err(Refused::Issuer.into()));
     }
-    let Some(key) = keys.find(&sso.jwks_uri, said.header.kid.as_deref(), algorithm, now).await? else {
+    let Some(key) = keys
+        .find(&sso.jwks_uri, said.header.kid.as_deref(), algorithm, now)
+        .await?
+    else {
         return Ok(Err(Refused::UnknownKey.into()));
     };
     if !is_signed(token, &key, algorithm) {
@@ -223,13 +258,19 @@ pub async fn verify(
     }
     Ok(match said.check(sso, nonce, now) {
         Ok(()) => Ok(said.identity(now)),
-        Err(reason) => Err(Denied { reason, is_signed: true }),
+        Err(reason) => Err(Denied {
+            reason,
+            is_signed: true,
+        }),
     })
 }
 
 fn is_signed(token: &str, key: &PublicJwk, algorithm: Algorithm) -> bool {
-    let Some(key): Option<DecodingKey> = key.decoding() else { return false };
-    // The algorithm is pinned by the key's kind; what else there is to check was checked by our clock.
+    let Some(key): Option<DecodingKey> = key.decoding() else {
+        return false;
+    };
+    // The algorithm is pinned by the key's kind; what else there is to check was checked by our
+    // clock.
     let mut validation = Validation::new(algorithm);
     validation.set_required_spec_claims::<&str>(&[]);
     validation.validate_exp = false;

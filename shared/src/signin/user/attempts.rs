@@ -1,11 +1,15 @@
-//! The wrong passwords of a username, counted apart by where they come from: what strangers try never delays who is at a known address.
+//! The wrong passwords of a username, counted apart by where they come from: what strangers try
+//! never delays who is at a known address.
 //!
-//! After the 5th in a row a delay that doubles from 1 s to 15 min; after the 50th no password of that origin is looked at any more, until
-//! the password is set anew, an administrator unlocks the user, or, of strangers, the user signs in from a known address: together the
-//! hundred of NIST SP 800-63B-4 §3.2.2. A right password ends the count of its origin, and one from a known address the strangers' too.
+//! After the 5th in a row a delay that doubles from 1 s to 15 min; after the 50th no password of
+//! that origin is looked at any more, until the password is set anew, an administrator unlocks the
+//! user, or, of strangers, the user signs in from a known address: together the hundred of NIST SP
+//! 800-63B-4 §3.2.2. A right password ends the count of its origin, and one from a known address
+//! the strangers' too.
 //!
-//! The items stand beside the username, for names that nobody has as for others, and for as long: a count that can still grow for
-//! [`REMEMBERED`] after the last, one that has reached its end for ever.
+//! The items stand beside the username, for names that nobody has as for others, and for as long: a
+//! count that can still grow for [`REMEMBERED`] after the last, one that has reached its end for
+//! ever.
 
 use super::known::Origin;
 use crate::kernel::clock::{Span, Timestamp};
@@ -16,11 +20,21 @@ use crate::store::dynamo::{Failure, Item, Key, Patience, Write, keys};
 use crate::store::throttle::{Allowed, Backoff, Limit, Window};
 
 /// Wrong passwords of one origin.
-pub const BACKOFF: Backoff = Backoff { free: 5, base: Span::seconds(1), cap: Span::minutes(15), disabled_at: Some(LAST) };
+pub const BACKOFF: Backoff = Backoff {
+    free: 5,
+    base: Span::seconds(1),
+    cap: Span::minutes(15),
+    disabled_at: Some(LAST),
+};
 /// The count at which there is no more trying.
 pub const LAST: u32 = 50;
 /// Failed sign-ins of a source address, refused ones among them: 100 in 5 minutes.
-pub const PER_SOURCE: Window = Window { limits: &[Limit { quota: 100, span: Span::minutes(5) }] };
+pub const PER_SOURCE: Window = Window {
+    limits: &[Limit {
+        quota: 100,
+        span: Span::minutes(5),
+    }],
+};
 /// How long a count that has not reached its end is remembered after the last wrong password.
 pub const REMEMBERED: Span = Span::days(30);
 
@@ -58,13 +72,20 @@ impl Tried {
         let id = secret::encode(app.entropy.bytes::<9>());
         let (mut patience, mut is_last) = (Patience::default(), false);
         loop {
-            let write = if is_last { self.count_last(&id, now) } else { self.count_one(&id, now) };
+            let write = if is_last {
+                self.count_last(&id, now)
+            } else {
+                self.count_one(&id, now)
+            };
             let failure = match app.table.update_patiently(write, &app.entropy).await {
                 Ok(before) => return Ok(Counted::Attempt(Count::of(&before).failures + 1)),
                 Err(failure) => failure,
             };
-            let Some(stood) = failure.stood_at(0).map(Count::of) else { return Err(failure) };
-            // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
+            let Some(stood) = failure.stood_at(0).map(Count::of) else {
+                return Err(failure);
+            };
+            // The answer to the first request was lost, and the SDK repeated it: the try is counted
+            // already.
             if stood.id == id {
                 return Ok(Counted::Attempt(stood.failures));
             }
@@ -78,44 +99,82 @@ impl Tried {
         }
     }
 
-    /// The write that counts a try, under the condition that one may be made now, and is not the last.
+    /// The write that counts a try, under the condition that one may be made now, and is not the
+    /// last.
     ///
-    /// The try's own id makes it count once, however often the SDK repeats the request: where it stands already, the condition fails
-    /// and shows it.
+    /// The try's own id makes it count once, however often the SDK repeats the request: where it
+    /// stands already, the condition fails and shows it.
     fn count_one(&self, id: &str, now: Timestamp) -> Write {
         let write = Write::update(
             self.key(self.origin),
             "SET #failures = if_not_exists(#failures, :zero) + :one, #failed_at = :now, #try = :try",
         );
-        let write = write.value("zero", 0_u32).value("one", 1_u32).value("now", now).value("try", id);
-        let write = write.when("attribute_not_exists(#try) OR #try <> :try").set_expiry(now.plus(REMEMBERED));
-        Backoff { disabled_at: Some(LAST - 1), ..BACKOFF }.guard(write, "#failures", "#failed_at", now)
+        let write = write
+            .value("zero", 0_u32)
+            .value("one", 1_u32)
+            .value("now", now)
+            .value("try", id);
+        let write = write
+            .when("attribute_not_exists(#try) OR #try <> :try")
+            .set_expiry(now.plus(REMEMBERED));
+        Backoff {
+            disabled_at: Some(LAST - 1),
+            ..BACKOFF
+        }
+        .guard(write, "#failures", "#failed_at", now)
     }
 
-    /// The write that counts the last try: from then on the item is no more than its count, and nothing removes it by its age.
+    /// The write that counts the last try: from then on the item is no more than its count, and
+    /// nothing removes it by its age.
     fn count_last(&self, id: &str, now: Timestamp) -> Write {
-        let write = Write::update(self.key(self.origin), "SET #failures = :last, #failed_at = :now, #try = :try");
+        let write = Write::update(
+            self.key(self.origin),
+            "SET #failures = :last, #failed_at = :now, #try = :try",
+        );
         let write = write.remove("#ttl").remove("#due_at").remove("#due_shard");
-        let write = write.value("last", LAST).value("now", now).value("try", id).when("#failures = :last_but_one");
-        BACKOFF.guard(write.value("last_but_one", LAST - 1), "#failures", "#failed_at", now)
+        let write = write
+            .value("last", LAST)
+            .value("now", now)
+            .value("try", id)
+            .when("#failures = :last_but_one");
+        BACKOFF.guard(
+            write.value("last_but_one", LAST - 1),
+            "#failures",
+            "#failed_at",
+            now,
+        )
     }
 
-    /// The writes that end what a right password ends; `of_strangers` says whether anything of strangers was counted.
+    /// The writes that end what a right password ends; `of_strangers` says whether anything of
+    /// strangers was counted.
     pub fn end(&self, of_strangers: bool) -> Vec<Write> {
-        let strangers = (self.origin == Origin::Known && of_strangers).then(|| self.key(Origin::Stranger));
-        std::iter::once(self.key(self.origin)).chain(strangers).map(Write::delete).collect()
+        let strangers =
+            (self.origin == Origin::Known && of_strangers).then(|| self.key(Origin::Stranger));
+        std::iter::once(self.key(self.origin))
+            .chain(strangers)
+            .map(Write::delete)
+            .collect()
     }
 }
 
 /// The writes that end all counts of a username: it has a new password, or is unlocked.
 pub fn end_all(account: AccountId, username: &str) -> [Write; 2] {
-    [keys::name_failures(account, username), keys::name_known_failures(account, username)].map(Write::delete)
+    [
+        keys::name_failures(account, username),
+        keys::name_known_failures(account, username),
+    ]
+    .map(Write::delete)
 }
 
-/// The writes that end all that stands beside a username which somebody is given: whatever was tried with it before, nobody had it.
+/// The writes that end all that stands beside a username which somebody is given: whatever was
+/// tried with it before, nobody had it.
 pub fn begin_anew(account: AccountId, username: &str) -> [Write; 3] {
     let [strangers, known] = end_all(account, username);
-    [strangers, known, Write::delete(keys::name_refused(account, username))]
+    [
+        strangers,
+        known,
+        Write::delete(keys::name_refused(account, username)),
+    ]
 }
 
 /// A count, as it is stored.
@@ -127,9 +186,22 @@ struct Count {
 
 impl Count {
     fn of(item: &Item) -> Self {
-        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-        let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok()).unwrap_or_default();
+        let text = |name: &str| {
+            item.get(name)
+                .and_then(|value| value.as_s().ok())
+                .cloned()
+                .unwrap_or_default()
+        };
+        let number = |name: &str| {
+            item.get(name)
+                .and_then(|value| value.as_n().ok()?.parse::<i64>().ok())
+                .unwrap_or_default()
+        };
         let failures = u32::try_from(number("failures")).unwrap_or_default();
-        Self { id: text("try"), failures, failed_at: Timestamp::from_millis(number("failed_at")) }
+        Self {
+            id: text("try"),
+            failures,
+            failed_at: Timestamp::from_millis(number("failed_at")),
+        }
     }
 }

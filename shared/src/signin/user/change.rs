@@ -69,7 +69,11 @@ pub struct Change {
 
 impl Change {
     /// Takes the password's hash into the change.
-    pub async fn hash(&mut self, password: Member<Secret<String>>, entropy: &Entropy) -> Result<(), password::Broken> {
+    pub async fn hash(
+        &mut self,
+        password: Member<Secret<String>>,
+        entropy: &Entropy,
+    ) -> Result<(), password::Broken> {
         self.password_hash = match password {
             Member::Untouched => Member::Untouched,
             Member::Removed => Member::Removed,
@@ -80,23 +84,46 @@ impl Change {
 
     /// What comes of `user`. What ends the sign-ins under way ends the access tokens as well.
     ///
-    /// A subject that is given is one of `issuer`, the account's own as it is now: given again, it is the new issuer's.
+    /// A subject that is given is one of `issuer`, the account's own as it is now: given again, it
+    /// is the new issuer's.
     pub fn over(&self, user: &User, issuer: Option<&str>, now: Timestamp) -> User {
-        let before = user.phone.clone().zip(user.phone_country.clone()).map(|(number, country)| Phone { number, country });
-        let (phone, phone_country) = self.phone.clone().over(before).map(|phone| (phone.number, phone.country)).unzip();
+        let before = user
+            .phone
+            .clone()
+            .zip(user.phone_country.clone())
+            .map(|(number, country)| Phone { number, country });
+        let (phone, phone_country) = self
+            .phone
+            .clone()
+            .over(before)
+            .map(|phone| (phone.number, phone.country))
+            .unzip();
         let email = self.email.clone().over(user.email.clone());
         let mut patched = User {
-            username: self.username.clone().unwrap_or_else(|| user.username.clone()),
+            username: self
+                .username
+                .clone()
+                .unwrap_or_else(|| user.username.clone()),
             name: self.name.clone().over(user.name.clone()),
             kind: self.kind.unwrap_or(user.kind),
-            email_since: if email == user.email { user.email_since } else { Some(now) },
-            // What is entered for a user counts at once, and is proved by nobody; what the user was about to prove is over.
+            email_since: if email == user.email {
+                user.email_since
+            } else {
+                Some(now)
+            },
+            // What is entered for a user counts at once, and is proved by nobody; what the user was
+            // about to prove is over.
             email_verified: user.email_verified && email == user.email,
             pending_email: user.pending_email.clone().filter(|_| email == user.email),
             email,
-            // Who once had a phone had a factor: without the phone, the password alone is not to enrol another.
+            // Who once had a phone had a factor: without the phone, the password alone is not to
+            // enrol another.
             had_factor: user.had_factor || (user.phone.is_some() && phone.is_none()),
-            phone_since: if phone == user.phone { user.phone_since } else { Some(now) },
+            phone_since: if phone == user.phone {
+                user.phone_since
+            } else {
+                Some(now)
+            },
             phone_verified: user.phone_verified && phone == user.phone,
             pending_sms: user.pending_sms.clone().filter(|_| phone == user.phone),
             phone,
@@ -126,8 +153,14 @@ impl Change {
     /// The fields that differ, by JSON Pointer: what the audit tells, without the values.
     pub fn names(&self, user: &User, patched: &User) -> Result<Vec<&'static str>, Failure> {
         let (before, after) = (attributes(user)?, attributes(patched)?);
-        let differs = |(name, field): &(&str, &str)| !field.is_empty() && before.get(*name) != after.get(*name);
-        let mut names: Vec<&'static str> = ATTRIBUTES.iter().filter(|entry| differs(entry)).map(|(_, field)| *field).collect();
+        let differs = |(name, field): &(&str, &str)| {
+            !field.is_empty() && before.get(*name) != after.get(*name)
+        };
+        let mut names: Vec<&'static str> = ATTRIBUTES
+            .iter()
+            .filter(|entry| differs(entry))
+            .map(|(_, field)| *field)
+            .collect();
         names.dedup();
         if self.password_hash != Member::Untouched {
             names.push("/password");
@@ -135,9 +168,11 @@ impl Change {
         Ok(names)
     }
 
-    /// The writes. Each attribute is set by itself: the counts of attempts, on the same item, go on meanwhile.
+    /// The writes. Each attribute is set by itself: the counts of attempts, on the same item, go on
+    /// meanwhile.
     ///
-    /// `credential` is what moves to another name, `owed` the mails that tell of the change. The write that takes the name is the last.
+    /// `credential` is what moves to another name, `owed` the mails that tell of the change. The
+    /// write that takes the name is the last.
     pub fn writes(
         &self,
         user: &User,
@@ -147,17 +182,24 @@ impl Change {
         event: Event,
         now: Timestamp,
     ) -> Result<Planned, Failure> {
-        let mut update = user.touch().when("#version = :was").value("was", user.version);
+        let mut update = user
+            .touch()
+            .when("#version = :was")
+            .value("was", user.version);
         let (before, mut after) = (attributes(user)?, attributes(patched)?);
         for (name, _) in ATTRIBUTES {
             update = match after.remove(name) {
                 after if after.as_ref() == before.get(name) => update,
-                Some(value) => update.and(&format!(", #{name} = :{name}")).value(name, value),
+                Some(value) => update
+                    .and(&format!(", #{name} = :{name}"))
+                    .value(name, value),
                 None => update.remove(format!("#{name}")),
             };
         }
         if self.ends_challenges(user, patched) {
-            update = update.and(", #challenges = :none").value("none", document(&BTreeMap::<String, u8>::new())?);
+            update = update
+                .and(", #challenges = :none")
+                .value("none", document(&BTreeMap::<String, u8>::new())?);
         }
         if self.ends_links(user, patched) {
             update = link::end_all(update);
@@ -171,40 +213,64 @@ impl Change {
         Ok(Planned { writes, claim })
     }
 
-    /// A password or a subject that was right no longer is, or a code went where it no longer counts, or more is asked of who is now
-    /// external, or nothing counts any more.
+    /// A password or a subject that was right no longer is, or a code went where it no longer
+    /// counts, or more is asked of who is now external, or nothing counts any more.
     fn ends_challenges(&self, user: &User, patched: &User) -> bool {
         let moved = user.email != patched.email || user.phone != patched.phone;
-        let renamed = (&user.sso_subject, &user.sso_issuer) != (&patched.sso_subject, &patched.sso_issuer);
-        moved || renamed || user.kind != patched.kind || patched.disabled || self.password_hash != Member::Untouched
+        let renamed =
+            (&user.sso_subject, &user.sso_issuer) != (&patched.sso_subject, &patched.sso_issuer);
+        moved
+            || renamed
+            || user.kind != patched.kind
+            || patched.disabled
+            || self.password_hash != Member::Untouched
     }
 
-    /// A link went to a mailbox that no longer counts, or stood in for a password that was since set, or nothing counts any more.
+    /// A link went to a mailbox that no longer counts, or stood in for a password that was since
+    /// set, or nothing counts any more.
     fn ends_links(&self, user: &User, patched: &User) -> bool {
         user.email != patched.email || patched.disabled || self.password_hash != Member::Untouched
     }
 
-    fn name_writes(&self, user: &User, patched: &User, credential: Option<Credential>) -> Result<Vec<Write>, Failure> {
+    fn name_writes(
+        &self,
+        user: &User,
+        patched: &User,
+        credential: Option<Credential>,
+    ) -> Result<Vec<Write>, Failure> {
         let name = keys::name(user.account, &user.username);
-        let own = |write: Write| write.when("#user = :user").value("user", user.id.to_string());
+        let own = |write: Write| {
+            write
+                .when("#user = :user")
+                .value("user", user.id.to_string())
+        };
         if user.username == patched.username {
             let update = match &self.password_hash {
                 Member::Untouched => Write::update(name, ""),
                 Member::Removed => Write::update(name, "").remove("#password_hash"),
-                Member::Set(hash) => Write::update(name, "").and(", #password_hash = :hash").value("hash", hash.as_str()),
+                Member::Set(hash) => Write::update(name, "")
+                    .and(", #password_hash = :hash")
+                    .value("hash", hash.as_str()),
             };
             let update = if self.password_hash == Member::Untouched {
                 update
             } else {
-                update.and(", #password_version = :password_version").value("password_version", patched.password_version)
+                update
+                    .and(", #password_version = :password_version")
+                    .value("password_version", patched.password_version)
             };
             let update = match &patched.group {
                 group if *group == user.group => update,
-                Some(group) => update.and(", #group = :group").value("group", group.as_str()),
+                Some(group) => update
+                    .and(", #group = :group")
+                    .value("group", group.as_str()),
                 None => update.remove("#group"),
             };
             let new_password = self.password_hash != Member::Untouched;
-            let counts = new_password.then(|| attempts::end_all(user.account, &user.username)).into_iter().flatten();
+            let counts = new_password
+                .then(|| attempts::end_all(user.account, &user.username))
+                .into_iter()
+                .flatten();
             let touched = new_password || patched.group != user.group;
             return Ok(counts.chain(touched.then(|| own(update))).collect());
         }
@@ -212,8 +278,17 @@ impl Change {
         let password_hash = self.password_hash.clone().over(before);
         let password_version = patched.password_version;
         let (group, known) = (patched.group.clone(), patched.known.clone());
-        let moved = Credential { user: user.id, password_hash, password_version, group, known };
-        let left = [own(Write::delete(name)), Write::delete(keys::name_known_failures(user.account, &user.username))];
+        let moved = Credential {
+            user: user.id,
+            password_hash,
+            password_version,
+            group,
+            known,
+        };
+        let left = [
+            own(Write::delete(name)),
+            Write::delete(keys::name_known_failures(user.account, &user.username)),
+        ];
         let counts = attempts::begin_anew(user.account, &patched.username);
         let taken = Write::create(keys::name(user.account, &patched.username), &moved)?;
         Ok(left.into_iter().chain(counts).chain([taken]).collect())
@@ -223,13 +298,20 @@ impl Change {
 /// The audit entry of a change. Of the values it tells where codes go now, masked.
 pub fn event(changed: &[&'static str], patched: &User, actor: Actor) -> Event {
     let event = Event::new(Action::UserChanged, actor).with("changed", changed);
-    [("/email", "email", Method::Email), ("/phone", "phone", Method::Sms)].into_iter().fold(
-        event,
-        |event, (field, name, method)| match patched.masked_destination(method).filter(|_| changed.contains(&field)) {
+    [
+        ("/email", "email", Method::Email),
+        ("/phone", "phone", Method::Sms),
+    ]
+    .into_iter()
+    .fold(event, |event, (field, name, method)| {
+        match patched
+            .masked_destination(method)
+            .filter(|_| changed.contains(&field))
+        {
             Some(masked) => event.with(name, masked),
             None => event,
-        },
-    )
+        }
+    })
 }
 
 /// What of a change its user is told: how they sign in, and not what else they are.
@@ -266,7 +348,10 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    #[expect(clippy::needless_pass_by_value, reason = "a patch is written where it is given")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a patch is written where it is given"
+    )]
     fn change(patch: Value) -> Change {
         let member = |name: &str| match patch.get(name) {
             None => Member::Untouched,
@@ -297,17 +382,32 @@ mod tests {
     #[test]
     fn what_is_not_named_or_stays_as_it_was_is_no_change() {
         assert_eq!(names(json!({})), [""; 0]);
-        assert_eq!(names(json!({"username": "ANN", "group": "escrow", "email": null})), [""; 0]);
-        assert_eq!(names(json!({"group": null, "phone": "+14165550100"})), ["/phone", "/group"]);
+        assert_eq!(
+            names(json!({"username": "ANN", "group": "escrow", "email": null})),
+            [""; 0]
+        );
+        assert_eq!(
+            names(json!({"group": null, "phone": "+14165550100"})),
+            ["/phone", "/group"]
+        );
     }
 
     #[test]
     fn who_loses_the_phone_has_had_a_factor() {
         let removed = over(&change(json!({"phone": null})));
-        assert_eq!((removed.phone, removed.phone_country, removed.had_factor), (None, None, true));
+        assert_eq!(
+            (removed.phone, removed.phone_country, removed.had_factor),
+            (None, None, true)
+        );
         let replaced = over(&change(json!({"phone": "+14165550100"})));
-        assert_eq!((replaced.phone_country.as_deref(), replaced.had_factor), (Some("CA"), false));
-        assert_eq!((replaced.phone_since, replaced.email_since), (Some(NOW), None));
+        assert_eq!(
+            (replaced.phone_country.as_deref(), replaced.had_factor),
+            (Some("CA"), false)
+        );
+        assert_eq!(
+            (replaced.phone_since, replaced.email_since),
+            (Some(NOW), None)
+        );
     }
 
     #[test]
@@ -332,16 +432,25 @@ mod tests {
         assert!(ends(json!({"email": "ann@example.com"})));
         assert!(ends(json!({"kind": "external"})));
         assert!(ends(json!({"sso_subject": "00u1"})));
-        assert!(!ends(json!({"group": "sales", "username": "anna", "kind": "internal"})));
+        assert!(!ends(
+            json!({"group": "sales", "username": "anna", "kind": "internal"})
+        ));
     }
 
     #[test]
     fn what_ends_the_sign_ins_ends_the_tokens_and_the_one_that_was_spared() {
-        let signed_in = User { spared: Some("jti".into()), proof_generation: 3, ..user() };
+        let signed_in = User {
+            spared: Some("jti".into()),
+            proof_generation: 3,
+            ..user()
+        };
         let over = |patch| change(patch).over(&signed_in, None, NOW);
         let other = over(json!({"phone": "+14165550100"}));
         assert_eq!((other.proof_generation, other.spared), (4, None));
         let same = over(json!({"group": "sales"}));
-        assert_eq!((same.proof_generation, same.spared.as_deref()), (3, Some("jti")));
+        assert_eq!(
+            (same.proof_generation, same.spared.as_deref()),
+            (3, Some("jti"))
+        );
     }
 }

@@ -1,14 +1,18 @@
-//! The source addresses that a user is known at: where a limit has a part that strangers cannot use up, it is theirs.
+//! The source addresses that a user is known at: where a limit has a part that strangers cannot use
+//! up, it is theirs.
 //!
-//! Known is an address (of IPv6 its /64, see [`source_key`]) from which the user completed a sign-in in the last [`LIFETIME`]; the
-//! latest [`KEPT_MAX`] are kept, as MACs bound to the user: the table tells nobody where somebody was, and the same address is
-//! another entry for another user.
+//! Known is an address (of IPv6 its /64, see [`source_key`]) from which the user completed a
+//! sign-in in the last [`LIFETIME`]; the latest [`KEPT_MAX`] are kept, as MACs bound to the user:
+//! the table tells nobody where somebody was, and the same address is another entry for another
+//! user.
 //!
-//! The list stands on the user's item, and moves in the transaction of every sign-in that is completed ([`User::remember`]: by
-//! [`crate::signin::completion`], and by a first factor that is enough). A copy stands on the credential, for who has to know before the user
-//! is read, which is the password's count alone. The copy is written with the first sign-in from an address on a day (UTC): its
-//! entries may be older than the list's by a day, and where that day decides, [`Known::origin_by_copy`] leaves it to the list. Whoever
-//! writes the credential anew takes the list along.
+//! The list stands on the user's item, and moves in the transaction of every sign-in that is
+//! completed ([`User::remember`]: by [`crate::signin::completion`], and by a first factor that is
+//! enough). A copy stands on the credential, for who has to know before the user is read, which is
+//! the password's count alone. The copy is written with the first sign-in from an address on a day
+//! (UTC): its entries may be older than the list's by a day, and where that day decides,
+//! [`Known::origin_by_copy`] leaves it to the list. Whoever writes the credential anew takes the
+//! list along.
 //!
 //! How it is used:
 //! ```ignore
@@ -17,8 +21,9 @@
 //! let origin = ticket.origin(&source);                          // a challenge was shown, and the user is not read yet
 //! let full = user.known.full_until(limit, &log, origin, now);   // moments, the newest first, each with its origin
 //! ```
-//! A user who has no known address yet (`user.known.is_empty(now)`) is only ever met by strangers, and these have all of a limit. What
-//! is counted is counted by origin; [`Known::full_until`] is the rule.
+//! A user who has no known address yet (`user.known.is_empty(now)`) is only ever met by strangers,
+//! and these have all of a limit. What is counted is counted by origin; [`Known::full_until`] is
+//! the rule.
 //!
 //! [`User::remember`]: super::User::remember
 
@@ -44,8 +49,8 @@ const COPY_LAG: Span = Span::days(1);
 const DIGEST: usize = 22;
 /// The characters of a mark: 66 bits.
 const MARK: usize = 11;
-/// The bytes of a MAC that a sketch has. Four of them are met by chance once in 2^29 addresses, and then lead to no more than the other
-/// of two counts.
+/// The bytes of a MAC that a sketch has. Four of them are met by chance once in 2^29 addresses, and
+/// then lead to no more than the other of two counts.
 const SKETCHED: usize = 4;
 
 /// Where a request comes from, as a user's list tells.
@@ -86,10 +91,19 @@ pub struct Source {
 
 impl Source {
     /// The address that a request comes from, for `user`.
-    pub fn of(user: UserId, address: IpAddr, keyring: &Keyring, now: Timestamp) -> Result<Self, KeyringError> {
+    pub fn of(
+        user: UserId,
+        address: IpAddr,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<Self, KeyringError> {
         let message = format!("known\n{user}\n{}", source_key(address)).into_bytes();
         let every = keyring.mac_by_each(&message).map(shortened).collect();
-        Ok(Self { current: shortened(keyring.mac(&message, now)?), every, now })
+        Ok(Self {
+            current: shortened(keyring.mac(&message, now)?),
+            every,
+            now,
+        })
     }
 
     /// What is kept of it for minutes beside something that happened from it.
@@ -103,8 +117,12 @@ impl Source {
     }
 
     fn is(&self, kept: &Mac) -> bool {
-        let same = |mac: &Mac| mac.key_id == kept.key_id && equal(mac.digest.as_bytes(), kept.digest.as_bytes());
-        self.every.iter().fold(false, |found, mac| found | same(mac))
+        let same = |mac: &Mac| {
+            mac.key_id == kept.key_id && equal(mac.digest.as_bytes(), kept.digest.as_bytes())
+        };
+        self.every
+            .iter()
+            .fold(false, |found, mac| found | same(mac))
     }
 }
 
@@ -130,18 +148,25 @@ impl Known {
 
     /// Where a request comes from.
     pub fn origin(&self, source: &Source) -> Origin {
-        Origin::known_if(self.seen_at(source).is_some_and(|at| at.plus(LIFETIME) > source.now))
+        Origin::known_if(
+            self.seen_at(source)
+                .is_some_and(|at| at.plus(LIFETIME) > source.now),
+        )
     }
 
-    /// The same by the copy on the credential; `None` where only the list on the user's item can tell.
+    /// The same by the copy on the credential; `None` where only the list on the user's item can
+    /// tell.
     pub fn origin_by_copy(&self, source: &Source) -> Option<Origin> {
-        let Some(at) = self.seen_at(source) else { return Some(Origin::Stranger) };
-        let certain = at.plus(LIFETIME) > source.now || at.plus(LIFETIME).plus(COPY_LAG) <= source.now;
+        let Some(at) = self.seen_at(source) else {
+            return Some(Origin::Stranger);
+        };
+        let certain =
+            at.plus(LIFETIME) > source.now || at.plus(LIFETIME).plus(COPY_LAG) <= source.now;
         certain.then(|| self.origin(source))
     }
 
-    /// Of a limit, as much as `origin` may use up: half of it, and of an odd number the greater part, is kept for known addresses, where
-    /// there are any.
+    /// Of a limit, as much as `origin` may use up: half of it, and of an odd number the greater
+    /// part, is kept for known addresses, where there are any.
     fn allotted(&self, whole: usize, origin: Origin, now: Timestamp) -> usize {
         match origin {
             Origin::Stranger if !self.is_empty(now) => whole / 2,
@@ -149,22 +174,40 @@ impl Known {
         }
     }
 
-    /// Until when `origin` has used up its part of `limit`, if it has, given what was counted: the newest first, each with its origin.
+    /// Until when `origin` has used up its part of `limit`, if it has, given what was counted: the
+    /// newest first, each with its origin.
     ///
-    /// Strangers are held against their half, and against the whole; known addresses against the whole, in which strangers never count
-    /// for more than half, also where these took more while no address was known.
-    pub fn full_until(&self, limit: Limit, log: &[(Timestamp, Origin)], origin: Origin, now: Timestamp) -> Option<Timestamp> {
+    /// Strangers are held against their half, and against the whole; known addresses against the
+    /// whole, in which strangers never count for more than half, also where these took more while
+    /// no address was known.
+    pub fn full_until(
+        &self,
+        limit: Limit,
+        log: &[(Timestamp, Origin)],
+        origin: Origin,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let half = limit.quota / 2;
-        let of_strangers = || log.iter().filter(|(_, whose)| *whose == Origin::Stranger).map(|(at, _)| *at);
+        let of_strangers = || {
+            log.iter()
+                .filter(|(_, whose)| *whose == Origin::Stranger)
+                .map(|(at, _)| *at)
+        };
         let all: Vec<Timestamp> = log.iter().map(|(at, _)| *at).collect();
         match origin {
             Origin::Stranger => {
-                let part = Limit { quota: self.allotted(limit.quota, origin, now), ..limit };
+                let part = Limit {
+                    quota: self.allotted(limit.quota, origin, now),
+                    ..limit
+                };
                 let strangers: Vec<Timestamp> = of_strangers().collect();
-                part.full_until(&strangers, now).max(limit.full_until(&all, now))
+                part.full_until(&strangers, now)
+                    .max(limit.full_until(&all, now))
             }
             Origin::Known => {
-                let live = of_strangers().filter(|at| at.plus(limit.span) > now).count();
+                let live = of_strangers()
+                    .filter(|at| at.plus(limit.span) > now)
+                    .count();
                 // The oldest of them are those that count: they are the first to make room.
                 let mut beyond = live.saturating_sub(half);
                 let counted = log.iter().filter(|(_, whose)| {
@@ -181,18 +224,35 @@ impl Known {
     /// The list once a sign-in from `source` is completed.
     #[must_use]
     pub fn with(&self, source: &Source) -> Self {
-        let latest = Address { mac: source.current.clone(), at: source.now };
-        let others = self.0.iter().filter(|address| !source.is(&address.mac) && address.at.plus(LIFETIME) > source.now);
-        Self(std::iter::once(latest).chain(others.cloned()).take(KEPT_MAX).collect())
+        let latest = Address {
+            mac: source.current.clone(),
+            at: source.now,
+        };
+        let others = self
+            .0
+            .iter()
+            .filter(|address| !source.is(&address.mac) && address.at.plus(LIFETIME) > source.now);
+        Self(
+            std::iter::once(latest)
+                .chain(others.cloned())
+                .take(KEPT_MAX)
+                .collect(),
+        )
     }
 
-    /// Whether a sign-in from `source` is the first from there on its day, and is to be copied to the credential.
+    /// Whether a sign-in from `source` is the first from there on its day, and is to be copied to
+    /// the credential.
     pub fn is_to_be_copied(&self, source: &Source) -> bool {
-        self.seen_at(source).is_none_or(|at| day(at) != day(source.now))
+        self.seen_at(source)
+            .is_none_or(|at| day(at) != day(source.now))
     }
 
     fn seen_at(&self, source: &Source) -> Option<Timestamp> {
-        self.0.iter().filter(|address| source.is(&address.mac)).map(|address| address.at).max()
+        self.0
+            .iter()
+            .filter(|address| source.is(&address.mac))
+            .map(|address| address.at)
+            .max()
     }
 }
 
@@ -200,8 +260,9 @@ const fn day(at: Timestamp) -> i64 {
     at.as_secs().div_euclid(Span::days(1).as_secs())
 }
 
-/// What a challenge's token carries of the list, so that a code is counted for the right origin before the user is read. Whoever holds
-/// the token learns nothing from it: each place is hashed anew for each token, and those that are empty are random.
+/// What a challenge's token carries of the list, so that a code is counted for the right origin
+/// before the user is read. Whoever holds the token learns nothing from it: each place is hashed
+/// anew for each token, and those that are empty are random.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sketch {
     salt: [u8; 16],
@@ -215,16 +276,29 @@ impl Sketch {
     /// The sketch of a list for a token with this secret.
     pub fn of(known: &Known, secret: &[u8], entropy: &Entropy, now: Timestamp) -> Self {
         let salt = Fingerprint::of(secret).short();
-        let live = known.0.iter().filter(|address| address.at.plus(LIFETIME) > now);
-        let mut drawn = live.map(|address| place(&salt, &address.mac)).chain(std::iter::repeat_with(|| entropy.bytes()));
-        Self { salt, places: std::array::from_fn(|_| drawn.next().unwrap_or_default()) }
+        let live = known
+            .0
+            .iter()
+            .filter(|address| address.at.plus(LIFETIME) > now);
+        let mut drawn = live
+            .map(|address| place(&salt, &address.mac))
+            .chain(std::iter::repeat_with(|| entropy.bytes()));
+        Self {
+            salt,
+            places: std::array::from_fn(|_| drawn.next().unwrap_or_default()),
+        }
     }
 
     /// Reads what [`Sketch::bytes`] wrote into a token with this secret.
     pub fn read(bytes: &[u8], secret: &[u8]) -> Option<Self> {
         let (places, rest) = bytes.as_chunks();
-        let places = <[[u8; SKETCHED]; KEPT_MAX]>::try_from(places).ok().filter(|_| rest.is_empty())?;
-        Some(Self { salt: Fingerprint::of(secret).short(), places })
+        let places = <[[u8; SKETCHED]; KEPT_MAX]>::try_from(places)
+            .ok()
+            .filter(|_| rest.is_empty())?;
+        Some(Self {
+            salt: Fingerprint::of(secret).short(),
+            places,
+        })
     }
 
     /// As the token has it.
@@ -275,18 +349,48 @@ mod tests {
         let known = Known::default().with(&source(&ring, "203.0.113.7", NOW));
         let origin = |address, now| known.origin(&source(&ring, address, now));
         let last = NOW.plus(LIFETIME).minus(Span::seconds(1));
-        assert_eq!([origin("203.0.113.7", NOW), origin("203.0.113.7", last)], [Origin::Known; 2]);
-        assert_eq!([origin("203.0.113.8", NOW), origin("203.0.113.7", NOW.plus(LIFETIME))], [Origin::Stranger; 2]);
-        assert_eq!((known.is_empty(last), known.is_empty(NOW.plus(LIFETIME))), (false, true));
-        let another = Source::of(UserId::from_bytes([2; 16]), "203.0.113.7".parse().unwrap(), &ring, NOW).unwrap();
-        assert_eq!(known.origin(&another), Origin::Stranger, "one's address is nobody else's entry");
+        assert_eq!(
+            [origin("203.0.113.7", NOW), origin("203.0.113.7", last)],
+            [Origin::Known; 2]
+        );
+        assert_eq!(
+            [
+                origin("203.0.113.8", NOW),
+                origin("203.0.113.7", NOW.plus(LIFETIME))
+            ],
+            [Origin::Stranger; 2]
+        );
+        assert_eq!(
+            (known.is_empty(last), known.is_empty(NOW.plus(LIFETIME))),
+            (false, true)
+        );
+        let another = Source::of(
+            UserId::from_bytes([2; 16]),
+            "203.0.113.7".parse().unwrap(),
+            &ring,
+            NOW,
+        )
+        .unwrap();
+        assert_eq!(
+            known.origin(&another),
+            Origin::Stranger,
+            "one's address is nobody else's entry"
+        );
     }
 
     #[test]
     fn the_latest_eight_are_kept_each_once() {
         let ring = ring();
-        let address = |number: i64| source(&ring, &format!("203.0.113.{number}"), NOW.plus(Span::seconds(number)));
-        let known = (0..10).chain([3]).fold(Known::default(), |known, number| known.with(&address(number)));
+        let address = |number: i64| {
+            source(
+                &ring,
+                &format!("203.0.113.{number}"),
+                NOW.plus(Span::seconds(number)),
+            )
+        };
+        let known = (0..10).chain([3]).fold(Known::default(), |known, number| {
+            known.with(&address(number))
+        });
         assert_eq!(known.0.len(), KEPT_MAX);
         let stranger = |number: &i64| known.origin(&address(*number)) == Origin::Stranger;
         assert_eq!((0..10).filter(stranger).collect::<Vec<_>>(), [0, 1]);
@@ -296,23 +400,44 @@ mod tests {
     fn an_address_of_ipv6_is_its_network() {
         let ring = ring();
         let known = Known::default().with(&source(&ring, "2001:db8::1", NOW));
-        assert_eq!(known.origin(&source(&ring, "2001:db8::ffff:9", NOW)), Origin::Known);
-        assert_eq!(known.origin(&source(&ring, "2001:db8:0:1::1", NOW)), Origin::Stranger);
+        assert_eq!(
+            known.origin(&source(&ring, "2001:db8::ffff:9", NOW)),
+            Origin::Known
+        );
+        assert_eq!(
+            known.origin(&source(&ring, "2001:db8:0:1::1", NOW)),
+            Origin::Stranger
+        );
     }
 
     #[test]
     fn what_an_older_key_made_counts_until_the_key_is_gone() {
         let made = keyring::make(NOW, &Entropy::seeded(1)).unwrap();
-        let known = Known::default().with(&source(&Keyring::parse(made.expose()).unwrap(), "203.0.113.7", NOW));
+        let known = Known::default().with(&source(
+            &Keyring::parse(made.expose()).unwrap(),
+            "203.0.113.7",
+            NOW,
+        ));
         let later = NOW.plus(Span::days(1));
         let rotated = keyring::rotate(made.expose(), later, &Entropy::seeded(2)).unwrap();
         let ring = Keyring::parse(rotated.expose()).unwrap();
         let used = later.plus(Span::days(1));
-        assert_eq!(known.origin(&source(&ring, "203.0.113.7", used)), Origin::Known);
+        assert_eq!(
+            known.origin(&source(&ring, "203.0.113.7", used)),
+            Origin::Known
+        );
         let renewed = known.with(&source(&ring, "203.0.113.7", used));
-        assert_eq!(renewed.0.len(), 1, "it is the same address under another key");
-        let other = Keyring::parse(keyring::make(NOW, &Entropy::seeded(3)).unwrap().expose()).unwrap();
-        assert_eq!(known.origin(&source(&other, "203.0.113.7", used)), Origin::Stranger);
+        assert_eq!(
+            renewed.0.len(),
+            1,
+            "it is the same address under another key"
+        );
+        let other =
+            Keyring::parse(keyring::make(NOW, &Entropy::seeded(3)).unwrap().expose()).unwrap();
+        assert_eq!(
+            known.origin(&source(&other, "203.0.113.7", used)),
+            Origin::Stranger
+        );
     }
 
     #[test]
@@ -325,17 +450,28 @@ mod tests {
         assert!(!copy.is_to_be_copied(&at(NOW.plus(Span::minutes(1)))));
         assert!(copy.is_to_be_copied(&source(&ring, "203.0.113.8", NOW)));
         let over = NOW.plus(LIFETIME);
-        assert_eq!(copy.origin_by_copy(&at(over.minus(Span::seconds(1)))), Some(Origin::Known));
+        assert_eq!(
+            copy.origin_by_copy(&at(over.minus(Span::seconds(1)))),
+            Some(Origin::Known)
+        );
         assert_eq!(copy.origin_by_copy(&at(over)), None);
-        assert_eq!(copy.origin_by_copy(&at(over.plus(COPY_LAG))), Some(Origin::Stranger));
-        assert_eq!(copy.origin_by_copy(&source(&ring, "203.0.113.8", NOW)), Some(Origin::Stranger));
+        assert_eq!(
+            copy.origin_by_copy(&at(over.plus(COPY_LAG))),
+            Some(Origin::Stranger)
+        );
+        assert_eq!(
+            copy.origin_by_copy(&source(&ring, "203.0.113.8", NOW)),
+            Some(Origin::Stranger)
+        );
     }
 
     #[test]
     fn half_is_kept_for_known_addresses_where_there_are_any() {
         let ring = ring();
         let known = Known::default().with(&source(&ring, "203.0.113.7", NOW));
-        let strangers = |known: &Known, now| [60, 10, 5].map(|whole| known.allotted(whole, Origin::Stranger, now));
+        let strangers = |known: &Known, now| {
+            [60, 10, 5].map(|whole| known.allotted(whole, Origin::Stranger, now))
+        };
         assert_eq!(strangers(&known, NOW), [30, 5, 2]);
         assert_eq!(strangers(&known, NOW.plus(LIFETIME)), [60, 10, 5]);
         assert_eq!(strangers(&Known::default(), NOW), [60, 10, 5]);
@@ -345,8 +481,11 @@ mod tests {
     #[test]
     fn a_mark_is_of_its_address_whichever_key_made_it() {
         let made = keyring::make(NOW, &Entropy::seeded(1)).unwrap();
-        let rotated = keyring::rotate(made.expose(), NOW.plus(Span::days(1)), &Entropy::seeded(2)).unwrap();
-        let mark = source(&Keyring::parse(made.expose()).unwrap(), "203.0.113.7", NOW).mark().to_owned();
+        let rotated =
+            keyring::rotate(made.expose(), NOW.plus(Span::days(1)), &Entropy::seeded(2)).unwrap();
+        let mark = source(&Keyring::parse(made.expose()).unwrap(), "203.0.113.7", NOW)
+            .mark()
+            .to_owned();
         let ring = Keyring::parse(rotated.expose()).unwrap();
         let later = NOW.plus(Span::days(2));
         assert_ne!(source(&ring, "203.0.113.7", later).mark(), mark);
@@ -354,35 +493,72 @@ mod tests {
         assert!(!source(&ring, "203.0.113.8", later).has_mark(&mark));
     }
 
-    /// How many of each origin a limit of `quota` lets through at once, when so many were counted before.
-    fn let_through(quota: usize, (strangers, knowns): (usize, usize), origin: Origin, has_known: bool) -> usize {
-        let limit = Limit { quota, span: Span::minutes(10) };
-        let known = if has_known { Known::default().with(&source(&ring(), "203.0.113.7", NOW)) } else { Known::default() };
-        let mut log = [vec![(NOW, Origin::Stranger); strangers], vec![(NOW, Origin::Known); knowns]].concat();
+    /// How many of each origin a limit of `quota` lets through at once, when so many were counted
+    /// before.
+    fn let_through(
+        quota: usize,
+        (strangers, knowns): (usize, usize),
+        origin: Origin,
+        has_known: bool,
+    ) -> usize {
+        let limit = Limit {
+            quota,
+            span: Span::minutes(10),
+        };
+        let known = if has_known {
+            Known::default().with(&source(&ring(), "203.0.113.7", NOW))
+        } else {
+            Known::default()
+        };
+        let mut log = [
+            vec![(NOW, Origin::Stranger); strangers],
+            vec![(NOW, Origin::Known); knowns],
+        ]
+        .concat();
         let before = log.len();
         while known.full_until(limit, &log, origin, NOW).is_none() {
             log.insert(0, (NOW, origin));
         }
-        assert!(known.full_until(limit, &log, origin, NOW.plus(limit.span)).is_none(), "the span is over");
+        assert!(
+            known
+                .full_until(limit, &log, origin, NOW.plus(limit.span))
+                .is_none(),
+            "the span is over"
+        );
         log.len() - before
     }
 
     #[test]
     fn a_limit_is_shared_so_that_strangers_leave_half_of_it() {
         let (known, stranger) = (Origin::Known, Origin::Stranger);
-        assert_eq!(let_through(60, (0, 0), stranger, false), 60, "who has none yet has all");
+        assert_eq!(
+            let_through(60, (0, 0), stranger, false),
+            60,
+            "who has none yet has all"
+        );
         assert_eq!(let_through(60, (0, 0), stranger, true), 30);
         assert_eq!(let_through(60, (30, 0), known, true), 30);
         assert_eq!(let_through(60, (0, 0), known, true), 60);
-        assert_eq!(let_through(60, (0, 45), stranger, true), 15, "both together stay under the whole");
-        assert_eq!(let_through(60, (60, 0), known, true), 30, "also where strangers took all while nothing was known");
+        assert_eq!(
+            let_through(60, (0, 45), stranger, true),
+            15,
+            "both together stay under the whole"
+        );
+        assert_eq!(
+            let_through(60, (60, 0), known, true),
+            30,
+            "also where strangers took all while nothing was known"
+        );
         assert_eq!(let_through(5, (3, 0), known, true), 3);
         assert_eq!(let_through(5, (0, 0), stranger, true), 2);
     }
 
     #[test]
     fn what_makes_room_first_says_until_when() {
-        let limit = Limit { quota: 4, span: Span::minutes(10) };
+        let limit = Limit {
+            quota: 4,
+            span: Span::minutes(10),
+        };
         let known = Known::default().with(&source(&ring(), "203.0.113.7", NOW));
         let at = |second| NOW.plus(Span::seconds(second));
         let log = [
@@ -392,30 +568,65 @@ mod tests {
             (at(2), Origin::Stranger),
             (at(1), Origin::Known),
         ];
-        let until = |origin| known.full_until(limit, &log, origin, at(6)).map(|until| until.until(NOW).as_secs());
-        // Of three strangers the newest is beyond their half: what counts for a known address are the moments 1 to 4.
-        assert_eq!([until(Origin::Known), until(Origin::Stranger)], [Some(601), Some(603)]);
+        let until = |origin| {
+            known
+                .full_until(limit, &log, origin, at(6))
+                .map(|until| until.until(NOW).as_secs())
+        };
+        // Of three strangers the newest is beyond their half: what counts for a known address are
+        // the moments 1 to 4.
+        assert_eq!(
+            [until(Origin::Known), until(Origin::Stranger)],
+            [Some(601), Some(603)]
+        );
     }
 
     #[test]
     fn a_sketch_knows_what_the_list_knows_and_is_another_for_each_token() {
         let (ring, entropy) = (ring(), Entropy::seeded(4));
         let addresses = ["203.0.113.7", "203.0.113.8", "2001:db8::1"];
-        let known = addresses.iter().fold(Known::default(), |known, text| known.with(&source(&ring, text, NOW)));
+        let known = addresses.iter().fold(Known::default(), |known, text| {
+            known.with(&source(&ring, text, NOW))
+        });
         let sketch = Sketch::of(&known, b"secret", &entropy, NOW);
         let read = Sketch::read(&sketch.bytes(), b"secret").unwrap();
         assert_eq!((sketch.bytes().len(), &read), (Sketch::LENGTH, &sketch));
-        assert!(addresses.iter().all(|text| read.origin(&source(&ring, text, NOW)) == Origin::Known));
-        assert_eq!(read.origin(&source(&ring, "203.0.113.9", NOW)), Origin::Stranger);
-        let other = Sketch::of(&known, b"another", &entropy, NOW);
-        assert!(sketch.places.iter().all(|place| !other.places.contains(place)));
+        assert!(
+            addresses
+                .iter()
+                .all(|text| read.origin(&source(&ring, text, NOW)) == Origin::Known)
+        );
         assert_eq!(
-            Sketch::read(&sketch.bytes(), b"another").unwrap().origin(&source(&ring, addresses[0], NOW)),
+            read.origin(&source(&ring, "203.0.113.9", NOW)),
             Origin::Stranger
         );
-        assert_eq!((Sketch::read(b"", b"secret"), Sketch::read(&[0; 33], b"secret")), (None, None));
+        let other = Sketch::of(&known, b"another", &entropy, NOW);
+        assert!(
+            sketch
+                .places
+                .iter()
+                .all(|place| !other.places.contains(place))
+        );
+        assert_eq!(
+            Sketch::read(&sketch.bytes(), b"another")
+                .unwrap()
+                .origin(&source(&ring, addresses[0], NOW)),
+            Origin::Stranger
+        );
+        assert_eq!(
+            (
+                Sketch::read(b"", b"secret"),
+                Sketch::read(&[0; 33], b"secret")
+            ),
+            (None, None)
+        );
         let late = Sketch::of(&known, b"secret", &entropy, NOW.plus(LIFETIME));
-        assert!(addresses.iter().all(|text| late.origin(&source(&ring, text, NOW)) == Origin::Stranger), "of long ago");
+        assert!(
+            addresses
+                .iter()
+                .all(|text| late.origin(&source(&ring, text, NOW)) == Origin::Stranger),
+            "of long ago"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Somebody who signs in: profile, factors, and the challenges that are open.
 //!
-//! All of it stands on one item, because an attempt at a code must count on the challenge and on the factor in one write, and look
-//! at both, and at whether the user is disabled.
+//! All of it stands on one item, because an attempt at a code must count on the challenge and on
+//! the factor in one write, and look at both, and at whether the user is disabled.
 
 pub mod attempts;
 pub mod change;
@@ -54,7 +54,9 @@ pub enum Kind {
 }
 
 /// What a user can prove with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// A code by SMS.
@@ -93,7 +95,10 @@ impl Method {
 
 /// A user as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and stored as one")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and stored as one"
+)]
 pub struct User {
     /// Its id.
     pub id: UserId,
@@ -124,7 +129,8 @@ pub struct User {
     /// Since when it is this mail address, where it was not from the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_since: Option<Timestamp>,
-    /// Whether a code that was sent to the phone was typed. What an administrator enters counts at once, and is not verified.
+    /// Whether a code that was sent to the phone was typed. What an administrator enters counts at
+    /// once, and is not verified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub phone_verified: bool,
     /// Whether a code that was sent to the mail address was typed.
@@ -166,11 +172,13 @@ pub struct User {
     /// When an administrator reset the factors, if none was proved since: a new one may be set up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_at: Option<Timestamp>,
-    /// Counts what has ended all proofs before: an access token of an earlier generation lets nobody in. A count, and no time: what
-    /// was proved in the very second of a reset is told from what was proved after it.
+    /// Counts what has ended all proofs before: an access token of an earlier generation lets
+    /// nobody in. A count, and no time: what was proved in the very second of a reset is told from
+    /// what was proved after it.
     #[serde(default)]
     pub proof_generation: u64,
-    /// The `jti` of the one access token that the user's own change has spared: the one that it was made with.
+    /// The `jti` of the one access token that the user's own change has spared: the one that it was
+    /// made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spared: Option<String>,
     /// Counts the passwords: one that was right when it was compared may have been replaced since.
@@ -191,7 +199,8 @@ pub struct User {
     /// The open challenges, and those lately closed, by the fingerprint of their token.
     #[serde(default)]
     pub challenges: BTreeMap<String, Challenge>,
-    /// Counts what has ended all links that were mailed before: one of an earlier generation opens nothing.
+    /// Counts what has ended all links that were mailed before: one of an earlier generation opens
+    /// nothing.
     #[serde(default)]
     pub link_generation: u64,
     /// The source addresses that the user is known at.
@@ -243,7 +252,10 @@ impl User {
         match method {
             Method::Sms | Method::Email => self.destination(method).is_some(),
             Method::Totp => self.app.is_some(),
-            Method::RecoveryCode => self.recovery.as_ref().is_some_and(|codes| codes.remaining() > 0),
+            Method::RecoveryCode => self
+                .recovery
+                .as_ref()
+                .is_some_and(|codes| codes.remaining() > 0),
         }
     }
 
@@ -252,38 +264,64 @@ impl User {
         self.has(method) && method.is_on(methods)
     }
 
-    /// The methods that can be offered to an origin: a factor that takes no code of it until somebody unlocks it is none.
+    /// The methods that can be offered to an origin: a factor that takes no code of it until
+    /// somebody unlocks it is none.
     pub fn offered_methods(&self, methods: Methods, origin: Origin, now: Timestamp) -> Vec<Method> {
-        let takes_codes = |method: Method| self.factor(method).allowed(origin, now) != Allowed::Never;
+        let takes_codes =
+            |method: Method| self.factor(method).allowed(origin, now) != Allowed::Never;
         let offered = |method: &Method| self.can_use(*method, methods) && takes_codes(*method);
         Method::ALL.into_iter().filter(offered).collect()
     }
 
-    /// Whether the first factor alone lets this user set up `method`: never as a way round a factor that exists.
+    /// Whether the first factor alone lets this user set up `method`: never as a way round a factor
+    /// that exists.
     ///
-    /// Who never had one may; a mail address is one where codes go to it. After an administrator's reset it takes a mailed link, or, for
-    /// who has no mail address, what the first factor otherwise is; a phone that no code goes to then stands in nobody's way. A reset that
-    /// nobody made use of is over after [`RESET_LIFETIME`]: what it lets in is less than what guards everybody else.
-    pub fn may_enrol(&self, method: Method, methods: Methods, by_link: bool, now: Timestamp) -> bool {
-        let reset = self.reset_at.is_some_and(|at| now < at.plus(RESET_LIFETIME));
+    /// Who never had one may; a mail address is one where codes go to it. After an administrator's
+    /// reset it takes a mailed link, or, for who has no mail address, what the first factor
+    /// otherwise is; a phone that no code goes to then stands in nobody's way. A reset that nobody
+    /// made use of is over after [`RESET_LIFETIME`]: what it lets in is less than what guards
+    /// everybody else.
+    pub fn may_enrol(
+        &self,
+        method: Method,
+        methods: Methods,
+        by_link: bool,
+        now: Timestamp,
+    ) -> bool {
+        let reset = self
+            .reset_at
+            .is_some_and(|at| now < at.plus(RESET_LIFETIME));
         let kept_phone = self.phone.is_some() && !reset;
-        let has_one = kept_phone || self.app.is_some() || Method::ALL.iter().any(|method| self.can_use(*method, methods));
+        let has_one = kept_phone
+            || self.app.is_some()
+            || Method::ALL
+                .iter()
+                .any(|method| self.can_use(*method, methods));
         let was_reset = reset && (by_link || self.email.is_none());
         method.is_on(methods) && !has_one && (!self.had_factor || was_reset)
     }
 
-    /// Whether `method` is the last factor that an external user can sign in with: without it there is no way in. Recovery codes go with
-    /// the app that they stand in for.
+    /// Whether `method` is the last factor that an external user can sign in with: without it there
+    /// is no way in. Recovery codes go with the app that they stand in for.
     pub fn is_last(&self, method: Method, methods: Methods) -> bool {
-        let others = [Method::Sms, Method::Totp, Method::Email].into_iter().filter(|other| *other != method);
+        let others = [Method::Sms, Method::Totp, Method::Email]
+            .into_iter()
+            .filter(|other| *other != method);
         let left = others.into_iter().any(|other| self.can_use(other, methods));
         self.kind == Kind::External && self.can_use(method, methods) && !left
     }
 
     /// The writes that change this user and tell of it: `update` is a `SET` on the user's item.
-    pub fn change(&self, update: Write, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    pub fn change(
+        &self,
+        update: Write,
+        events: impl IntoIterator<Item = Event>,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         let mut chain = Chain::of(self.account, self.id, &self.head);
-        events.into_iter().try_for_each(|event| chain.append(event, now))?;
+        events
+            .into_iter()
+            .try_for_each(|event| chain.append(event, now))?;
         let mut writes = vec![chain.advance(update.when("attribute_exists(#pk)"))];
         writes.extend(chain.writes()?);
         Ok(writes)
@@ -297,14 +335,23 @@ impl User {
     /// Whether this user is let in by an access token that says this.
     pub fn takes(&self, claims: &Claims) -> bool {
         let spared = !self.disabled && self.spared.as_deref() == Some(claims.jti.as_str());
-        spared || claims.generation.is_some_and(|generation| self.honours(generation))
+        spared
+            || claims
+                .generation
+                .is_some_and(|generation| self.honours(generation))
     }
 
     /// Since when this user has `method`, if at all.
     pub fn enrolled_at(&self, method: Method) -> Option<Timestamp> {
         match method {
-            Method::Sms => self.phone.as_ref().map(|_| self.phone_since.unwrap_or(self.created_at)),
-            Method::Email => self.email.as_ref().map(|_| self.email_since.unwrap_or(self.created_at)),
+            Method::Sms => self
+                .phone
+                .as_ref()
+                .map(|_| self.phone_since.unwrap_or(self.created_at)),
+            Method::Email => self
+                .email
+                .as_ref()
+                .map(|_| self.email_since.unwrap_or(self.created_at)),
             Method::Totp => self.app.as_ref().map(|app| app.enrolled_at),
             Method::RecoveryCode => self.recovery.as_ref().map(|codes| codes.made_at),
         }
@@ -312,20 +359,38 @@ impl User {
 
     /// An update that takes away the app, whatever stands in for it, and their counts.
     pub fn remove_app(&self) -> Write {
-        let update = self.touch().and(", #version = #version + :one").value("one", 1_u64);
-        let update = update.remove("#app").remove("#recovery").remove("#enrolment");
-        [Method::Totp, Method::RecoveryCode].iter().fold(update, |update, method| clear(update, method.name(), Origin::Known))
+        let update = self
+            .touch()
+            .and(", #version = #version + :one")
+            .value("one", 1_u64);
+        let update = update
+            .remove("#app")
+            .remove("#recovery")
+            .remove("#enrolment");
+        [Method::Totp, Method::RecoveryCode]
+            .iter()
+            .fold(update, |update, method| {
+                clear(update, method.name(), Origin::Known)
+            })
     }
 
-    /// Adds to an update of this user's item that the access tokens that were signed so far are no longer taken.
+    /// Adds to an update of this user's item that the access tokens that were signed so far are no
+    /// longer taken.
     #[must_use]
     pub fn end_tokens(&self, update: Write) -> Write {
-        let update = update.and(", #proof_generation = :next_generation").value("next_generation", self.proof_generation + 1);
-        if self.spared.is_some() { update.remove("#spared") } else { update }
+        let update = update
+            .and(", #proof_generation = :next_generation")
+            .value("next_generation", self.proof_generation + 1);
+        if self.spared.is_some() {
+            update.remove("#spared")
+        } else {
+            update
+        }
     }
 
-    /// Adds to an update of this user's item, which is made with an access token, that this token alone is taken from now on, and that
-    /// the sign-ins under way are over: who changes a factor means to be alone with it.
+    /// Adds to an update of this user's item, which is made with an access token, that this token
+    /// alone is taken from now on, and that the sign-ins under way are over: who changes a factor
+    /// means to be alone with it.
     pub fn end_others(&self, update: Write, own: &Claims) -> Result<Write, Failure> {
         Ok(update
             .and(", #proof_generation = :next_generation, #spared = :jti, #challenges = :none")
@@ -345,20 +410,30 @@ impl User {
             .value("jti", claims.jti.as_str())
     }
 
-    /// Adds to an update of this user's item that a sign-in from `source` is completed: the user is known there from now on. The write
-    /// beside it, where there is one, takes the list to the credential; the head of the user's chain, which moves with the update, says
-    /// for both that the list stands as it was read.
-    pub fn remember(&self, update: Write, source: &Source) -> Result<(Write, Option<Write>), Failure> {
+    /// Adds to an update of this user's item that a sign-in from `source` is completed: the user is
+    /// known there from now on. The write beside it, where there is one, takes the list to the
+    /// credential; the head of the user's chain, which moves with the update, says for both that
+    /// the list stands as it was read.
+    pub fn remember(
+        &self,
+        update: Write,
+        source: &Source,
+    ) -> Result<(Write, Option<Write>), Failure> {
         let known = document(&self.known.with(source))?;
         let copy = self.known.is_to_be_copied(source).then(|| {
-            let name = Write::update(keys::name(self.account, &self.username), "SET #known = :known");
-            name.when("#user = :user").value("user", self.id.to_string()).value("known", known.clone())
+            let name = Write::update(
+                keys::name(self.account, &self.username),
+                "SET #known = :known",
+            );
+            name.when("#user = :user")
+                .value("user", self.id.to_string())
+                .value("known", known.clone())
         });
         Ok((update.and(", #known = :known").value("known", known), copy))
     }
 
-    /// The write that a sign-in from `source` by another way than the password makes beside: from a known address it lets strangers try
-    /// the password again.
+    /// The write that a sign-in from `source` by another way than the password makes beside: from a
+    /// known address it lets strangers try the password again.
     pub fn signed_in_from(&self, source: &Source) -> Option<Write> {
         let is_known = self.known.origin(source) == Origin::Known;
         is_known.then(|| Write::delete(keys::name_failures(self.account, &self.username)))
@@ -366,7 +441,9 @@ impl User {
 
     /// Adds to an update of this user's item that these are the codes which were sent of late.
     pub fn count_sends(&self, update: Write, sends: &reserved::Log) -> Result<Write, Failure> {
-        Ok(update.and(", #sends = :sends").value("sends", document(sends)?))
+        Ok(update
+            .and(", #sends = :sends")
+            .value("sends", document(sends)?))
     }
 
     /// An update of this user's item that changes nothing yet.

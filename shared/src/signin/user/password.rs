@@ -1,4 +1,5 @@
-//! Passwords: argon2id with OWASP's parameters, computed where it blocks nobody, and at the same cost for nobody's password.
+//! Passwords: argon2id with OWASP's parameters, computed where it blocks nobody, and at the same
+//! cost for nobody's password.
 
 use std::borrow::Cow;
 
@@ -24,10 +25,15 @@ pub const SINGLE_FACTOR_MIN: usize = 15;
 #[derive(Debug)]
 pub struct Broken;
 
-/// The normal form in which passwords are compared, stored and counted: NFKC, so that it makes no difference which keyboard typed a letter
-/// with its accent (NIST SP 800-63B-4 §3.1.1.2). ASCII is its own.
+/// The normal form in which passwords are compared, stored and counted: NFKC, so that it makes no
+/// difference which keyboard typed a letter with its accent (NIST SP 800-63B-4 §3.1.1.2). ASCII is
+/// its own.
 pub fn normalised(password: &str) -> Cow<'_, str> {
-    if password.is_ascii() { Cow::Borrowed(password) } else { ComposingNormalizerBorrowed::new_nfkc().normalize(password) }
+    if password.is_ascii() {
+        Cow::Borrowed(password)
+    } else {
+        ComposingNormalizerBorrowed::new_nfkc().normalize(password)
+    }
 }
 
 /// Whether a password is long enough to be all that is asked for.
@@ -42,19 +48,24 @@ pub async fn hash(password: Secret<String>, entropy: &Entropy) -> Result<String,
         let (memory, passes, lanes) = PARAMS;
         let params = Params::new(memory, passes, lanes, None).map_err(|_| Broken)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let hash: PasswordHash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).map_err(|_| Broken)?;
+        let hash: PasswordHash = argon2
+            .hash_password_with_salt(password.expose().as_bytes(), &salt)
+            .map_err(|_| Broken)?;
         Ok(hash.to_string())
     });
     hashed.await.map_err(|_| Broken)?
 }
 
-/// Whether `password` is the one that `stored` was made of. Without a stored hash a decoy takes the same time and says no.
+/// Whether `password` is the one that `stored` was made of. Without a stored hash a decoy takes the
+/// same time and says no.
 pub async fn verify(password: Secret<String>, stored: Option<String>) -> Result<bool, Broken> {
     let verified = tokio::task::spawn_blocking(move || {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| DECOY.to_owned());
         let hash = PasswordHash::new(&stored).map_err(|_| Broken)?;
-        let right = Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok();
+        let right = Argon2::default()
+            .verify_password(password.expose().as_bytes(), &hash)
+            .is_ok();
         Ok(right & known)
     });
     verified.await.map_err(|_| Broken)?
@@ -70,9 +81,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_known_by_its_hash() {
-        let stored = hash(secret("correct horse"), &Entropy::seeded(1)).await.unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        assert!(verify(secret("correct horse"), Some(stored.clone())).await.unwrap());
+        let stored = hash(secret("correct horse"), &Entropy::seeded(1))
+            .await
+            .unwrap();
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{stored}"
+        );
+        assert!(
+            verify(secret("correct horse"), Some(stored.clone()))
+                .await
+                .unwrap()
+        );
         assert!(!verify(secret("correct hors"), Some(stored)).await.unwrap());
     }
 
@@ -80,18 +100,32 @@ mod tests {
     async fn nobody_has_a_password_and_the_decoy_costs_what_a_hash_costs() {
         assert!(!verify(secret("anything"), None).await.unwrap());
         let stored = hash(secret("x"), &Entropy::seeded(1)).await.unwrap();
-        let cost = |phc: &str| phc.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        let cost = |phc: &str| {
+            phc.split('$')
+                .take(4)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(cost(DECOY), cost(&stored));
         assert_eq!(DECOY.len(), stored.len());
     }
 
     #[test]
     fn one_password_has_one_form_however_it_is_typed() {
-        for (typed, form) in [("e\u{301}te\u{301}", "été"), ("ﬁne", "fine"), ("１２３", "123"), ("Å", "Å"), ("plain", "plain")]
-        {
+        for (typed, form) in [
+            ("e\u{301}te\u{301}", "été"),
+            ("ﬁne", "fine"),
+            ("１２３", "123"),
+            ("Å", "Å"),
+            ("plain", "plain"),
+        ] {
             assert_eq!(normalised(typed), form);
             assert_eq!(normalised(&normalised(typed)), form);
         }
-        assert_ne!(normalised("Straße"), normalised("Strasse"), "and another password is another");
+        assert_ne!(
+            normalised("Straße"),
+            normalised("Strasse"),
+            "and another password is another"
+        );
     }
 }

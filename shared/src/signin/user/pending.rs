@@ -1,8 +1,9 @@
-//! A phone number or mail address that its user has yet to prove: it counts for nothing until the code that was sent to it was typed
-//! (NIST SP 800-63B-4 §3.1.3 wants proof of control when an out-of-band authenticator is bound).
+//! A phone number or mail address that its user has yet to prove: it counts for nothing until the
+//! code that was sent to it was typed (NIST SP 800-63B-4 §3.1.3 wants proof of control when an
+//! out-of-band authenticator is bound).
 //!
-//! It stands on its user's item, one of each kind. The code is bound to the user, to this enrolment and to this contact, and is consumed by
-//! the one write that puts the contact in its place.
+//! It stands on its user's item, one of each kind. The code is bound to the user, to this enrolment
+//! and to this contact, and is consumed by the one write that puts the contact in its place.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,12 @@ pub const LIFETIME: Span = Span::minutes(10);
 /// How many wrong codes end it.
 pub const TRIES_MAX: u32 = 5;
 /// How often a user changes the own phone, or mail address: 3 times a day each.
-pub const CHANGES: Window = Window { limits: &[Limit { quota: 3, span: Span::days(1) }] };
+pub const CHANGES: Window = Window {
+    limits: &[Limit {
+        quota: 3,
+        span: Span::days(1),
+    }],
+};
 
 /// A contact that waits for its code, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +66,10 @@ struct Binding {
 
 impl Binding {
     fn new(user: UserId, id: FactorId, contact: &str) -> Self {
-        Self { user, enrolment: format!("{id}\n{contact}") }
+        Self {
+            user,
+            enrolment: format!("{id}\n{contact}"),
+        }
     }
 }
 
@@ -91,8 +100,8 @@ impl PendingContact {
         TRIES_MAX.saturating_sub(u32::try_from(self.tries.len()).unwrap_or(u32::MAX))
     }
 
-    /// What becomes of what waits now once `wish` is asked for: it goes on where it is the same contact, and a new one takes its place
-    /// otherwise. With the code to be sent.
+    /// What becomes of what waits now once `wish` is asked for: it goes on where it is the same
+    /// contact, and a new one takes its place otherwise. With the code to be sent.
     pub fn begin(
         user: &User,
         wish: &Wish,
@@ -101,13 +110,30 @@ impl PendingContact {
         now: Timestamp,
     ) -> Result<(Self, Draft), KeyringError> {
         let waits = user.pending(wish.method, now);
-        let before = waits.filter(|before| before.contact == wish.contact && before.tries_left() > 0);
+        let before =
+            waits.filter(|before| before.contact == wish.contact && before.tries_left() > 0);
         let id = before.map_or(fresh_id, |before| before.id);
-        let draft = code::draw(&Binding::new(user.id, id, &wish.contact), wish.method, keyring, entropy, now)?;
-        // The waits go on also where five wrong codes have ended the one before, or it is another contact: two in turn wait as one does.
+        let draft = code::draw(
+            &Binding::new(user.id, id, &wish.contact),
+            wish.method,
+            keyring,
+            entropy,
+            now,
+        )?;
+        // The waits go on also where five wrong codes have ended the one before, or it is another
+        // contact: two in turn wait as one does.
         let sent = waits.map(|before| before.sent).unwrap_or_default();
-        let superseded = before.map(|before| before.superseded.iter().cloned().chain([before.code.mac.clone()]).collect());
-        let texts = before.map(|before| before.texts.clone()).unwrap_or_default();
+        let superseded = before.map(|before| {
+            before
+                .superseded
+                .iter()
+                .cloned()
+                .chain([before.code.mac.clone()])
+                .collect()
+        });
+        let texts = before
+            .map(|before| before.texts.clone())
+            .unwrap_or_default();
         let another = (wish.method == Method::Sms).then_some(now);
         let pending = Self {
             id,
@@ -119,15 +145,31 @@ impl PendingContact {
             superseded: superseded.unwrap_or_default(),
             sent: sent.and_now(now),
             texts: texts.into_iter().chain(another).collect(),
-            tries: before.map(|before| before.tries.clone()).unwrap_or_default(),
+            tries: before
+                .map(|before| before.tries.clone())
+                .unwrap_or_default(),
         };
         Ok((pending, draft))
     }
 
     /// Compares a tried code with all that were sent to this contact.
-    pub fn judge(&self, user: UserId, method: Method, tried: &str, keyring: &Keyring, now: Timestamp) -> Verdict {
+    pub fn judge(
+        &self,
+        user: UserId,
+        method: Method,
+        tried: &str,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Verdict {
         let binding = Binding::new(user, self.id, &self.contact);
-        code::judge_among(&binding, (Some(&self.code), &self.superseded), method, tried, keyring, now)
+        code::judge_among(
+            &binding,
+            (Some(&self.code), &self.superseded),
+            method,
+            tried,
+            keyring,
+            now,
+        )
     }
 }
 
@@ -144,15 +186,25 @@ impl User {
 
     /// The same, if it is the one that is asked for.
     pub fn waiting(&self, wish: &Wish, now: Timestamp) -> Option<&PendingContact> {
-        self.pending(wish.method, now).filter(|pending| pending.contact == wish.contact)
+        self.pending(wish.method, now)
+            .filter(|pending| pending.contact == wish.contact)
     }
 
-    /// Whether a code may be sent to `contact`, or one that was be taken, at the wish of somebody at such an address: what locks the factor
-    /// of `method` keeps every contact from becoming it, and a delay is one of the contact that the wrong codes were for.
-    pub fn may_prove(&self, method: Method, contact: &str, origin: Origin, now: Timestamp) -> Result<(), Refusal> {
+    /// Whether a code may be sent to `contact`, or one that was be taken, at the wish of somebody
+    /// at such an address: what locks the factor of `method` keeps every contact from becoming it,
+    /// and a delay is one of the contact that the wrong codes were for.
+    pub fn may_prove(
+        &self,
+        method: Method,
+        contact: &str,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         match self.factor(method).allowed(origin, now) {
             Allowed::Never => Err(Refusal::FactorDisabled),
-            Allowed::From(moment) if self.destination(method) == Some(contact) => Err(Refusal::FactorDelayed(moment)),
+            Allowed::From(moment) if self.destination(method) == Some(contact) => {
+                Err(Refusal::FactorDelayed(moment))
+            }
             Allowed::From(_) | Allowed::Now => Ok(()),
         }
     }
@@ -174,25 +226,43 @@ impl User {
     /// Adds to an update that the user changes the own contact of `method` once more.
     #[must_use]
     pub fn count_change(&self, update: Write, method: Method, now: Timestamp) -> Write {
-        let name = if method == Method::Sms { "phone_changes" } else { "email_changes" };
-        update.and(&format!(", #{name} = :changes")).value("changes", CHANGES.entered(self.changes(method), now))
+        let name = if method == Method::Sms {
+            "phone_changes"
+        } else {
+            "email_changes"
+        };
+        update
+            .and(&format!(", #{name} = :changes"))
+            .value("changes", CHANGES.entered(self.changes(method), now))
     }
 }
 
 /// The attribute of a user's item that holds what waits for `method`.
 pub const fn attribute(method: Method) -> &'static str {
-    if matches!(method, Method::Sms) { "pending_sms" } else { "pending_email" }
+    if matches!(method, Method::Sms) {
+        "pending_sms"
+    } else {
+        "pending_email"
+    }
 }
 
-/// Adds to an update of the user's item that `pending` waits, in the place of what does. Where it goes on, the tries are left as they
-/// stand: they are counted by a write of their own, which moves no head. So what another takes the place of is named by its tries too: it may
-/// be [put back](take_back), and then has to have all of them.
-pub fn wait(update: Write, method: Method, before: Option<&PendingContact>, pending: &PendingContact) -> Result<Write, Failure> {
+/// Adds to an update of the user's item that `pending` waits, in the place of what does. Where it
+/// goes on, the tries are left as they stand: they are counted by a write of their own, which moves
+/// no head. So what another takes the place of is named by its tries too: it may be [put
+/// back](take_back), and then has to have all of them.
+pub fn wait(
+    update: Write,
+    method: Method,
+    before: Option<&PendingContact>,
+    pending: &PendingContact,
+) -> Result<Write, Failure> {
     let update = update.name("pending", attribute(method));
     match before {
-        Some(before) if before.id == pending.id => {
-            go_on(update, pending).map(|update| update.value("most", TRIES_MAX).when("size(#pending.#tries) < :most"))
-        }
+        Some(before) if before.id == pending.id => go_on(update, pending).map(|update| {
+            update
+                .value("most", TRIES_MAX)
+                .when("size(#pending.#tries) < :most")
+        }),
         Some(before) => Ok(replace(update, pending)?
             .when("#pending.#id = :before AND #pending.#tries = :tries_before")
             .value("before", before.id.to_string())
@@ -203,7 +273,9 @@ pub fn wait(update: Write, method: Method, before: Option<&PendingContact>, pend
 
 /// Adds to an update that `pending` waits, whatever did.
 fn replace(update: Write, pending: &PendingContact) -> Result<Write, Failure> {
-    Ok(update.and(", #pending = :pending").value("pending", document(pending)?))
+    Ok(update
+        .and(", #pending = :pending")
+        .value("pending", document(pending)?))
 }
 
 /// Adds to an update what a code that is sent, or taken back, changes of what goes on to wait.
@@ -221,7 +293,8 @@ fn go_on(update: Write, pending: &PendingContact) -> Result<Write, Failure> {
         .value("pending_id", pending.id.to_string()))
 }
 
-/// Adds to an update what takes `pending` back again, whose message was certainly not taken: what waited before it waits again.
+/// Adds to an update what takes `pending` back again, whose message was certainly not taken: what
+/// waited before it waits again.
 pub fn take_back(
     update: Write,
     method: Method,
@@ -238,5 +311,7 @@ pub fn take_back(
 
 /// Adds the condition that the code of `pending` is the one that waits.
 pub fn sent_as_drafted(update: Write, pending: &PendingContact) -> Write {
-    update.when("#pending.#code.#mac.#h = :digest").value("digest", pending.code.mac.digest.as_str())
+    update
+        .when("#pending.#code.#mac.#h = :digest")
+        .value("digest", pending.code.mac.digest.as_str())
 }

@@ -1,4 +1,5 @@
-//! The subject of ID tokens by which a user signs in: an item of its own, so that one subject is one user.
+//! The subject of ID tokens by which a user signs in: an item of its own, so that one subject is
+//! one user.
 
 use super::User;
 use crate::account::Settings;
@@ -8,7 +9,10 @@ use crate::web::http::{Problem, Slug};
 
 /// The issuer that a user's subject is one of: the account's, as it is now.
 pub fn issuer(user: &User, settings: &Settings) -> Option<String> {
-    user.sso_subject.as_ref().and(settings.sso.as_ref()).map(|sso| sso.issuer.clone())
+    user.sso_subject
+        .as_ref()
+        .and(settings.sso.as_ref())
+        .map(|sso| sso.issuer.clone())
 }
 
 /// The refusal of a subject that is somebody else's.
@@ -18,7 +22,8 @@ pub fn taken() -> Problem {
 
 /// The write that gives a user the subject.
 pub fn claim(user: &User) -> Result<Option<Write>, Failure> {
-    let claim = |subject: &String| stored(user).claim(user.account, user.sso_issuer.as_deref(), subject);
+    let claim =
+        |subject: &String| stored(user).claim(user.account, user.sso_issuer.as_deref(), subject);
     user.sso_subject.as_ref().map(claim).transpose()
 }
 
@@ -27,7 +32,8 @@ pub fn release(user: &User) -> Option<Write> {
     key(user).map(|key| own(Write::delete(key), user))
 }
 
-/// The writes that make of the subject before what it is after; and which of them, if any, claims a new one.
+/// The writes that make of the subject before what it is after; and which of them, if any, claims a
+/// new one.
 pub fn change(before: &User, after: &User) -> Result<(Vec<Write>, Option<usize>), Failure> {
     let (old, new) = (key(before), key(after));
     if old != new {
@@ -46,13 +52,20 @@ pub fn change(before: &User, after: &User) -> Result<(Vec<Write>, Option<usize>)
 }
 
 fn key(user: &User) -> Option<Key> {
-    user.sso_subject.as_ref().map(|subject| Subject::key(user.account, user.sso_issuer.as_deref(), subject))
+    user.sso_subject
+        .as_ref()
+        .map(|subject| Subject::key(user.account, user.sso_issuer.as_deref(), subject))
 }
 
 fn stored(user: &User) -> Subject {
-    Subject { user: user.id, group: user.group.clone() }
+    Subject {
+        user: user.id,
+        group: user.group.clone(),
+    }
 }
 
 fn own(write: Write, user: &User) -> Write {
-    write.when("#user = :user").value("user", user.id.to_string())
+    write
+        .when("#user = :user")
+        .value("user", user.id.to_string())
 }

@@ -1,4 +1,5 @@
-//! Whom a username stands for, as the audit knows them: a user, or nobody. Both cost the same requests, so that nobody can tell.
+//! Whom a username stands for, as the audit knows them: a user, or nobody. Both cost the same
+//! requests, so that nobody can tell.
 
 use super::User;
 use super::refused::Told;
@@ -16,7 +17,8 @@ const NOBODY_KEPT: Span = Span::days(30);
 pub enum Subject {
     /// A user of the account.
     User(Box<User>),
-    /// Nobody: the name stands for itself, on an item of its own that expires. It is `usr_` like any other, and nobody's id.
+    /// Nobody: the name stands for itself, on an item of its own that expires. It is `usr_` like
+    /// any other, and nobody's id.
     Nobody {
         /// Made of the account and the name.
         id: UserId,
@@ -40,10 +42,18 @@ impl Subject {
     /// The item that holds the subject's chain.
     pub fn key(id: UserId, known: bool) -> Key {
         let key = keys::user(id);
-        if known { key } else { Key { sk: "NOBODY".into(), ..key } }
+        if known {
+            key
+        } else {
+            Key {
+                sk: "NOBODY".into(),
+                ..key
+            }
+        }
     }
 
-    /// What stands at [`Subject::key`]. A credential whose user is gone is in the middle of being deleted, and leads to none.
+    /// What stands at [`Subject::key`]. A credential whose user is gone is in the middle of being
+    /// deleted, and leads to none.
     pub fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Option<Self>, Failure> {
         Ok(match item {
             Some(item) if known => Some(Self::User(Box::new(read(item)?))),
@@ -58,10 +68,15 @@ impl Subject {
 
     /// Nobody, of whom nothing was told.
     pub fn unheard_of(id: UserId) -> Self {
-        Self::Nobody { id, head: Head::default(), refusals: Told::default() }
+        Self::Nobody {
+            id,
+            head: Head::default(),
+            refusals: Told::default(),
+        }
     }
 
-    /// Reads the subject anew, as it stands now. A user who is gone meanwhile leaves nobody behind, under an id of its own.
+    /// Reads the subject anew, as it stands now. A user who is gone meanwhile leaves nobody behind,
+    /// under an id of its own.
     pub async fn again(&self, account: AccountId, table: &Table) -> Result<Self, Failure> {
         let (id, known) = (self.id(), matches!(self, Self::User(_)));
         let stands = Self::read(id, known, table.get(Self::key(id, known)).await?)?;
@@ -83,7 +98,9 @@ impl Subject {
 
     /// The id under which what is tried with a name that nobody has is kept.
     pub fn nobody(account: AccountId, username: &str) -> UserId {
-        UserId::from_bytes(Fingerprint::of(format!("nobody\n{account}\n{username}").as_bytes()).short())
+        UserId::from_bytes(
+            Fingerprint::of(format!("nobody\n{account}\n{username}").as_bytes()).short(),
+        )
     }
 
     /// The subject's id.
@@ -102,8 +119,8 @@ impl Subject {
         }
     }
 
-    /// The writes that tell of what was tried, and change nothing else but what was told of refused passwords, where that is given. They
-    /// are as many, whoever it is.
+    /// The writes that tell of what was tried, and change nothing else but what was told of refused
+    /// passwords, where that is given. They are as many, whoever it is.
     pub fn tell(
         &self,
         account: AccountId,
@@ -119,9 +136,12 @@ impl Subject {
             Self::User(user) => user.change(told(user.touch())?, events, now),
             Self::Nobody { id, head, .. } => {
                 let mut chain = Chain::of(account, id, head);
-                events.into_iter().try_for_each(|event| chain.append(event, now))?;
+                events
+                    .into_iter()
+                    .try_for_each(|event| chain.append(event, now))?;
                 // The head outlives its entries: a chain that began anew would meet them.
-                let head = Write::update(Self::key(*id, false), "").set_expiry(now.plus(NOBODY_KEPT).plus(Span::days(1)));
+                let head = Write::update(Self::key(*id, false), "")
+                    .set_expiry(now.plus(NOBODY_KEPT).plus(Span::days(1)));
                 let mut writes = vec![chain.advance(told(head)?)];
                 writes.extend(chain.passing_writes(now.plus(NOBODY_KEPT))?);
                 Ok(writes)

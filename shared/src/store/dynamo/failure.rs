@@ -1,4 +1,5 @@
-//! What can become of a request to DynamoDB that did not succeed. The only place that looks into the SDK's errors.
+//! What can become of a request to DynamoDB that did not succeed. The only place that looks into
+//! the SDK's errors.
 
 use crate::kernel::cause;
 use std::error::Error;
@@ -12,7 +13,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use super::Item;
 
-/// How the messages of what does not fit begin, serde's and then the adapter's. Most go on with the value.
+/// How the messages of what does not fit begin, serde's and then the adapter's. Most go on with the
+/// value.
 const KINDS: [&str; 13] = [
     "invalid type",
     "invalid value",
@@ -31,8 +33,8 @@ const KINDS: [&str; 13] = [
 
 /// Why a read or a write had no effect that we know of.
 pub enum Failure {
-    /// A condition did not hold. For each write of the request, in order: `Some` where its condition failed, with the item
-    /// that stood there (empty where there was none).
+    /// A condition did not hold. For each write of the request, in order: `Some` where its
+    /// condition failed, with the item that stood there (empty where there was none).
     Condition(Vec<Option<Item>>),
     /// Another transaction held one of the items: to be tried again, from the read on.
     Conflict,
@@ -40,7 +42,8 @@ pub enum Failure {
     Unavailable(Unavailable),
 }
 
-/// What went wrong inside: for the log. It has no `Display`, so that it does not end up in an answer.
+/// What went wrong inside: for the log. It has no `Display`, so that it does not end up in an
+/// answer.
 #[derive(Debug)]
 pub struct Unavailable {
     /// What was being done.
@@ -52,7 +55,10 @@ pub struct Unavailable {
 impl Failure {
     /// The failure of `doing` for a reason that no caller can mend.
     pub fn unavailable(doing: &'static str, cause: &impl fmt::Display) -> Self {
-        Self::Unavailable(Unavailable { doing, cause: cause.to_string() })
+        Self::Unavailable(Unavailable {
+            doing,
+            cause: cause.to_string(),
+        })
     }
 
     /// The failure to read an item as a `wanted`.
@@ -65,7 +71,8 @@ impl Failure {
         Self::unavailable(doing, &kind(error))
     }
 
-    /// The item that stood where write number `index` found its condition unmet, or `None` if that condition held.
+    /// The item that stood where write number `index` found its condition unmet, or `None` if that
+    /// condition held.
     pub fn stood_at(&self, index: usize) -> Option<&Item> {
         match self {
             Self::Condition(reasons) => reasons.get(index).and_then(Option::as_ref),
@@ -105,17 +112,25 @@ impl Failure {
             SdkError::ServiceError(answer) => match answer.into_err() {
                 TransactWriteItemsError::TransactionCanceledException(cancelled) => {
                     let reasons = cancelled.cancellation_reasons.unwrap_or_default();
-                    let code = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+                    let code =
+                        |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
                     if code("ConditionalCheckFailed") {
                         let failed = |reason: &aws_sdk_dynamodb::types::CancellationReason| {
-                            (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned().unwrap_or_default())
+                            (reason.code() == Some("ConditionalCheckFailed"))
+                                .then(|| reason.item().cloned().unwrap_or_default())
                         };
                         Self::Condition(reasons.iter().map(failed).collect())
-                    } else if code("TransactionConflict") || code("ThrottlingError") || code("ProvisionedThroughputExceeded") {
+                    } else if code("TransactionConflict")
+                        || code("ThrottlingError")
+                        || code("ProvisionedThroughputExceeded")
+                    {
                         // The SDK does not repeat a cancelled transaction; nothing of it was done.
                         Self::Conflict
                     } else {
-                        let codes = reasons.iter().filter_map(|reason| reason.code()).collect::<Vec<_>>();
+                        let codes = reasons
+                            .iter()
+                            .filter_map(|reason| reason.code())
+                            .collect::<Vec<_>>();
                         Self::unavailable(DOING, &codes.join(", "))
                     }
                 }
@@ -125,13 +140,22 @@ impl Failure {
         }
     }
 
-    /// The failure of a read of several items at one instant: where a transaction writes one of them, it is to be tried again.
+    /// The failure of a read of several items at one instant: where a transaction writes one of
+    /// them, it is to be tried again.
     pub(super) fn of_reading_together(error: &SdkError<TransactGetItemsError>) -> Self {
         const DOING: &str = "getting items together";
         match error.as_service_error() {
             Some(TransactGetItemsError::TransactionCanceledException(cancelled)) => {
-                let codes: Vec<&str> = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).collect();
-                let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+                let codes: Vec<&str> = cancelled
+                    .cancellation_reasons()
+                    .iter()
+                    .filter_map(|reason| reason.code())
+                    .collect();
+                let passing = [
+                    "TransactionConflict",
+                    "ThrottlingError",
+                    "ProvisionedThroughputExceeded",
+                ];
                 if codes.iter().any(|code| passing.contains(code)) {
                     Self::Conflict
                 } else {
@@ -151,19 +175,29 @@ impl Failure {
     }
 }
 
-/// Whether the very transaction that is asked for is still under way: it may take effect, and its outcome is told to whoever asks again.
+/// Whether the very transaction that is asked for is still under way: it may take effect, and its
+/// outcome is told to whoever asks again.
 pub(super) fn is_under_way(error: &SdkError<TransactWriteItemsError>) -> bool {
-    error.as_service_error().is_some_and(TransactWriteItemsError::is_transaction_in_progress_exception)
+    error
+        .as_service_error()
+        .is_some_and(TransactWriteItemsError::is_transaction_in_progress_exception)
 }
 
-/// Which conditions failed, by number. Never the items that stood there: they hold hashes, MACs, phones and addresses, and this is logged.
+/// Which conditions failed, by number. Never the items that stood there: they hold hashes, MACs,
+/// phones and addresses, and this is logged.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Condition(reasons) => {
-                let failed: Vec<usize> =
-                    reasons.iter().enumerate().filter_map(|(number, reason)| reason.as_ref().map(|_| number)).collect();
-                f.debug_struct("Condition").field("writes", &reasons.len()).field("failed", &failed).finish()
+                let failed: Vec<usize> = reasons
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(number, reason)| reason.as_ref().map(|_| number))
+                    .collect();
+                f.debug_struct("Condition")
+                    .field("writes", &reasons.len())
+                    .field("failed", &failed)
+                    .finish()
             }
             Self::Conflict => f.write_str("Conflict"),
             Self::Unavailable(inner) => inner.fmt(f),
@@ -174,7 +208,10 @@ impl fmt::Debug for Failure {
 /// What kind of error it is. Its message is not told: it may quote the value that did not fit.
 fn kind(error: &serde_dynamo::Error) -> &'static str {
     let message = error.to_string();
-    KINDS.into_iter().find(|kind| message.starts_with(kind)).unwrap_or("a value of another form")
+    KINDS
+        .into_iter()
+        .find(|kind| message.starts_with(kind))
+        .unwrap_or("a value of another form")
 }
 
 #[cfg(test)]
@@ -212,7 +249,10 @@ mod tests {
     }
 
     fn item(tries: AttributeValue, kind: &str) -> Item {
-        Item::from([("tries".into(), tries), ("kind".into(), AttributeValue::S(kind.into()))])
+        Item::from([
+            ("tries".into(), tries),
+            ("kind".into(), AttributeValue::S(kind.into())),
+        ])
     }
 
     #[test]
@@ -226,11 +266,21 @@ mod tests {
             (Item::from([("tries".into(), number("1"))]), "missing field"),
         ];
         for (item, kind) in unreadable {
-            let Err(failure) = read::<Stored>(item) else { panic!("{kind}: it was read") };
+            let Err(failure) = read::<Stored>(item) else {
+                panic!("{kind}: it was read")
+            };
             let shown = format!("{failure:?}");
-            let Failure::Unavailable(inner) = failure else { panic!("{shown}") };
-            assert_eq!(inner.cause, format!("{}: {kind}", std::any::type_name::<Stored>()));
-            assert!(shown.contains(&inner.cause) && !shown.contains(SECRET), "{shown}");
+            let Failure::Unavailable(inner) = failure else {
+                panic!("{shown}")
+            };
+            assert_eq!(
+                inner.cause,
+                format!("{}: {kind}", std::any::type_name::<Stored>())
+            );
+            assert!(
+                shown.contains(&inner.cause) && !shown.contains(SECRET),
+                "{shown}"
+            );
         }
     }
 
@@ -238,18 +288,25 @@ mod tests {
     fn a_failure_shows_numbers_and_no_item() {
         let stood = item(AttributeValue::S(SECRET.into()), "+12025550100");
         let failure = Failure::Condition(vec![None, Some(stood), Some(Item::new())]);
-        assert_eq!(format!("{failure:?}"), "Condition { writes: 3, failed: [1, 2] }");
+        assert_eq!(
+            format!("{failure:?}"),
+            "Condition { writes: 3, failed: [1, 2] }"
+        );
         assert_eq!(format!("{:?}", Failure::Conflict), "Conflict");
     }
 
     #[test]
     fn what_is_logged_of_an_unreadable_item_has_no_value() {
         let log = logged(|| {
-            let failure = read::<Stored>(item(AttributeValue::S(SECRET.into()), "internal")).unwrap_err();
+            let failure =
+                read::<Stored>(item(AttributeValue::S(SECRET.into()), "internal")).unwrap_err();
             tracing::warn!(?failure, "tried");
             drop(Problem::from(failure));
         });
-        assert!(log.contains("invalid type") && log.contains("dynamodb unavailable"), "{log}");
+        assert!(
+            log.contains("invalid type") && log.contains("dynamodb unavailable"),
+            "{log}"
+        );
         assert!(!log.contains(SECRET), "{log}");
     }
 
@@ -257,7 +314,10 @@ mod tests {
     fn logged(act: impl FnOnce()) -> String {
         let log = Log::default();
         let written = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || log.clone())
+            .finish();
         tracing::subscriber::with_default(subscriber, act);
         let bytes = written.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()

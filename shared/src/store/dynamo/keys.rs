@@ -1,6 +1,7 @@
 //! Every key string of the table. `infra/table.md` is the same list, with the reasons.
 //!
-//! The partition key begins with the noun, because IAM's `dynamodb:LeadingKeys` grants by that beginning.
+//! The partition key begins with the noun, because IAM's `dynamodb:LeadingKeys` grants by that
+//! beginning.
 
 use crate::kernel::ids::{AccountId, AgreementId, KeyId, RecipientId, SessionId, UserId};
 use crate::kernel::secret::Fingerprint;
@@ -9,7 +10,8 @@ use crate::kernel::secret::Fingerprint;
 pub const PK: &str = "pk";
 /// The sort key's attribute.
 pub const SK: &str = "sk";
-/// When DynamoDB may delete the item by itself, in seconds. Never what decides whether it is still good.
+/// When DynamoDB may delete the item by itself, in seconds. Never what decides whether it is still
+/// good.
 pub const TTL: &str = "ttl";
 /// The sparse index of what an account lists, by age.
 pub const LISTING: &str = "listing";
@@ -26,7 +28,8 @@ pub const DUE_SK: &str = "due_at";
 /// How many partitions of [`DUE`] there are: what is due is spread, so that no partition is hot.
 pub const DUE_SHARDS: u8 = 8;
 
-/// How many partitions an account's ledger has: a partition takes a thousand units a second. It never changes.
+/// How many partitions an account's ledger has: a partition takes a thousand units a second. It
+/// never changes.
 pub const LEDGER_PARTITIONS: u8 = 8;
 
 /// Where an item stands.
@@ -66,7 +69,10 @@ pub fn api_key(account: Option<AccountId>, key: KeyId) -> Key {
 
 /// The partition of an account's API keys, or of the operators'.
 pub fn api_keys(account: Option<AccountId>) -> String {
-    account.map_or_else(|| "KEYS#operator".to_owned(), |account| format!("KEYS#{account}"))
+    account.map_or_else(
+        || "KEYS#operator".to_owned(),
+        |account| format!("KEYS#{account}"),
+    )
 }
 
 /// A user: profile, factors, open challenges, and the head of the user's audit chain.
@@ -76,27 +82,45 @@ pub fn user(user: UserId) -> Key {
 
 /// A username of an account: whose it is, and the password.
 pub fn name(account: AccountId, username: &str) -> Key {
-    Key::new(format!("NAME#{account}#{}", Fingerprint::of(username.as_bytes()).encode()), "NAME")
+    Key::new(
+        format!(
+            "NAME#{account}#{}",
+            Fingerprint::of(username.as_bytes()).encode()
+        ),
+        "NAME",
+    )
 }
 
 /// Strangers' wrong passwords for a username. It stands for unknown names as well.
 pub fn name_failures(account: AccountId, username: &str) -> Key {
-    Key { sk: "FAILURES".into(), ..name(account, username) }
+    Key {
+        sk: "FAILURES".into(),
+        ..name(account, username)
+    }
 }
 
 /// The wrong passwords for a username from addresses that its user is known at.
 pub fn name_known_failures(account: AccountId, username: &str) -> Key {
-    Key { sk: "KNOWN-FAILURES".into(), ..name(account, username) }
+    Key {
+        sk: "KNOWN-FAILURES".into(),
+        ..name(account, username)
+    }
 }
 
 /// The passwords for a username that were refused unseen. It stands for unknown names as well.
 pub fn name_refused(account: AccountId, username: &str) -> Key {
-    Key { sk: "REFUSED".into(), ..name(account, username) }
+    Key {
+        sk: "REFUSED".into(),
+        ..name(account, username)
+    }
 }
 
 /// The links asked for with a username. It stands for unknown names as well.
 pub fn name_sends(account: AccountId, username: &str) -> Key {
-    Key { sk: "SENDS".into(), ..name(account, username) }
+    Key {
+        sk: "SENDS".into(),
+        ..name(account, username)
+    }
 }
 
 /// The failed sign-ins of a source address.
@@ -122,34 +146,58 @@ pub fn used_id_token(account: AccountId, fingerprint: &str) -> Key {
 
 /// The texts that an account may still send to a country in an hour.
 pub fn send_budget(account: AccountId, country: &str, hour: i64) -> Key {
-    Key::new(format!("BUDGET#{account}#{country}"), format!("HOUR#{hour:012}"))
+    Key::new(
+        format!("BUDGET#{account}#{country}"),
+        format!("HOUR#{hour:012}"),
+    )
 }
 
-/// The codes sent to a destination, in the name of whichever account. In whichever case an address is written, it is one mailbox: of the
-/// domain that is so by rule, of what stands before it nearly everywhere. What is mailed goes to the address as it was given.
+/// The codes sent to a destination, in the name of whichever account. In whichever case an address
+/// is written, it is one mailbox: of the domain that is so by rule, of what stands before it nearly
+/// everywhere. What is mailed goes to the address as it was given.
 pub fn destination_sends(destination: &str) -> Key {
     let one_mailbox = destination.to_ascii_lowercase();
-    Key::new(format!("DESTINATION#{}", Fingerprint::of(one_mailbox.as_bytes()).encode()), "SENDS")
+    Key::new(
+        format!(
+            "DESTINATION#{}",
+            Fingerprint::of(one_mailbox.as_bytes()).encode()
+        ),
+        "SENDS",
+    )
 }
 
 /// The codes sent to a destination in the name of an account.
 pub fn account_sends(destination: &str, account: AccountId) -> Key {
-    Key { sk: format!("SENDS#{account}"), ..destination_sends(destination) }
+    Key {
+        sk: format!("SENDS#{account}"),
+        ..destination_sends(destination)
+    }
 }
 
 /// The codes sent to a contact that waits for its first one, in the name of an account.
 pub fn pending_sends(destination: &str, account: AccountId) -> Key {
-    Key { sk: format!("PENDING#{account}"), ..destination_sends(destination) }
+    Key {
+        sk: format!("PENDING#{account}"),
+        ..destination_sends(destination)
+    }
 }
 
-/// The links after a forgotten password that a source address asked for. Anybody may ask for them: they use up nobody's codes.
+/// The links after a forgotten password that a source address asked for. Anybody may ask for them:
+/// they use up nobody's codes.
 pub fn source_links(source: &str) -> Key {
-    Key { sk: "LINKS".into(), ..source_sends(source) }
+    Key {
+        sk: "LINKS".into(),
+        ..source_sends(source)
+    }
 }
 
-/// The links after a forgotten password that were mailed to a destination in the name of an account.
+/// The links after a forgotten password that were mailed to a destination in the name of an
+/// account.
 pub fn account_links(destination: &str, account: AccountId) -> Key {
-    Key { sk: format!("LINKS#{account}"), ..destination_sends(destination) }
+    Key {
+        sk: format!("LINKS#{account}"),
+        ..destination_sends(destination)
+    }
 }
 
 /// An entry of a subject's audit chain. The subject is a user, or the account itself.
@@ -178,7 +226,8 @@ pub fn exchange(fingerprint: &str) -> Key {
     Key::new(format!("EXCHANGE#{fingerprint}"), "EXCHANGE")
 }
 
-/// An account's claim to a web origin: what a CORS preflight, which names no account, is answered from.
+/// An account's claim to a web origin: what a CORS preflight, which names no account, is answered
+/// from.
 pub fn origin(origin: &str, account: AccountId) -> Key {
     Key::new(origins(origin), account.to_string())
 }
@@ -199,7 +248,13 @@ pub const NOTICES: &str = "NOTICES";
 /// The log of the notices to a destination in the name of an account, and those that are held.
 pub fn notices(destination: &str, account: AccountId) -> Key {
     let one_mailbox = destination.to_ascii_lowercase();
-    Key::new(format!("OWED#notices#{account}#{}", Fingerprint::of(one_mailbox.as_bytes()).encode()), NOTICES)
+    Key::new(
+        format!(
+            "OWED#notices#{account}#{}",
+            Fingerprint::of(one_mailbox.as_bytes()).encode()
+        ),
+        NOTICES,
+    )
 }
 
 /// The listing of an account's users.
@@ -212,20 +267,27 @@ pub fn agreement(agreement: AgreementId) -> Key {
     Key::new(agreement_partition(agreement), "AGREEMENT")
 }
 
-/// What was first asked and answered when the agreement was sent: its idempotency record, kept for ever.
+/// What was first asked and answered when the agreement was sent: its idempotency record, kept for
+/// ever.
 pub fn agreement_request(agreement: AgreementId) -> Key {
     Key::new(agreement_partition(agreement), "REQUEST")
 }
 
 /// A recipient of an agreement.
 pub fn recipient(agreement: AgreementId, recipient: RecipientId) -> Key {
-    Key::new(agreement_partition(agreement), format!("RECIPIENT#{recipient}"))
+    Key::new(
+        agreement_partition(agreement),
+        format!("RECIPIENT#{recipient}"),
+    )
 }
 
-/// A link that was mailed to a recipient besides those that the recipient's item names. Apart from the agreement's own partition, which is
-/// read as a whole.
+/// A link that was mailed to a recipient besides those that the recipient's item names. Apart from
+/// the agreement's own partition, which is read as a whole.
 pub fn agreement_link(agreement: AgreementId, fingerprint: &str) -> Key {
-    Key::new(format!("{}#LINKS", agreement_partition(agreement)), fingerprint)
+    Key::new(
+        format!("{}#LINKS", agreement_partition(agreement)),
+        fingerprint,
+    )
 }
 
 /// The partition of an agreement and its recipients.
@@ -248,7 +310,8 @@ pub fn balance_notice(account: AccountId) -> Key {
     Key::new(format!("BALANCE#{account}#0"), "NOTICE")
 }
 
-/// A group's part in a shard of its account's balance. A partition of its own: the shard's takes a thousand units a second.
+/// A group's part in a shard of its account's balance. A partition of its own: the shard's takes a
+/// thousand units a second.
 pub fn quota_share(account: AccountId, shard: u8, group: &str) -> Key {
     Key::new(quota_shares(account, shard), group)
 }
@@ -258,7 +321,8 @@ pub fn quota_shares(account: AccountId, shard: u8) -> String {
     format!("SHARE#{account}#{shard}")
 }
 
-/// An entry of an account's ledger: where it stands follows from its id alone, so that the same id is found again.
+/// An entry of an account's ledger: where it stands follows from its id alone, so that the same id
+/// is found again.
 pub fn ledger_entry(account: AccountId, id: &str) -> Key {
     let [first, ..] = Fingerprint::of(id.as_bytes()).short();
     Key::new(ledger(account, first % LEDGER_PARTITIONS), id)
@@ -276,7 +340,10 @@ pub fn ledger_listing(account: AccountId, shard: u8) -> String {
 
 /// What was answered to a top-up: kept for ever.
 pub fn topup(key: &str) -> Key {
-    Key::new(format!("TOPUP#{}", Fingerprint::of(key.as_bytes()).encode()), "TOPUP")
+    Key::new(
+        format!("TOPUP#{}", Fingerprint::of(key.as_bytes()).encode()),
+        "TOPUP",
+    )
 }
 
 /// A session of knowledge-based authentication.

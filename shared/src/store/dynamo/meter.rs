@@ -41,5 +41,8 @@ impl Meter {
 }
 
 fn units(consumed: &[ConsumedCapacity]) -> f64 {
-    consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum()
+    consumed
+        .iter()
+        .filter_map(ConsumedCapacity::capacity_units)
+        .sum()
 }

@@ -1,4 +1,5 @@
-//! DynamoDB: the table handle, every key, the writes and their conditions, and the one place that reads an SDK error.
+//! DynamoDB: the table handle, every key, the writes and their conditions, and the one place that
+//! reads an SDK error.
 
 mod failure;
 pub mod keys;
@@ -26,7 +27,9 @@ pub type Item = HashMap<String, AttributeValue>;
 
 /// Reads an item into its type.
 ///
-/// An item that does not fit its type was written by another version or by hand: that is a fault of ours and not of the caller.
+/// An item that does not fit its type was written by another version or by hand: that is a fault of
+/// ours and not of the caller.
 pub fn read<T: DeserializeOwned>(item: Item) -> Result<T, Failure> {
-    serde_dynamo::from_item(item).map_err(|error| Failure::unreadable(std::any::type_name::<T>(), &error))
+    serde_dynamo::from_item(item)
+        .map_err(|error| Failure::unreadable(std::any::type_name::<T>(), &error))
 }

@@ -12,7 +12,8 @@ const FIRST_WAIT: u32 = 8;
 /// No wait is drawn from more.
 const LONGEST_WAIT: u32 = 400;
 
-/// How often a write is tried at once, from the item that its failure handed back: each time somebody else's write went through.
+/// How often a write is tried at once, from the item that its failure handed back: each time
+/// somebody else's write went through.
 const AT_ONCE: u32 = 100;
 
 /// How much patience is left.
@@ -34,19 +35,29 @@ impl Patience {
         Ok(())
     }
 
-    /// Lets a write be tried again at once, or gives up with a conflict. A wait would only let the item that its failure handed back
-    /// grow old.
+    /// Lets a write be tried again at once, or gives up with a conflict. A wait would only let the
+    /// item that its failure handed back grow old.
     pub const fn at_once(&mut self) -> Result<(), Failure> {
         self.at_once += 1;
-        if self.at_once > AT_ONCE { Err(Failure::Conflict) } else { Ok(()) }
+        if self.at_once > AT_ONCE {
+            Err(Failure::Conflict)
+        } else {
+            Ok(())
+        }
     }
 
-    /// What became of a write that was decided from what was read: `true` once it is done; `false` where it lost a race and is to
-    /// be decided anew, from the read on.
-    pub async fn settled(&mut self, written: Result<(), Failure>, entropy: &Entropy) -> Result<bool, Failure> {
+    /// What became of a write that was decided from what was read: `true` once it is done; `false`
+    /// where it lost a race and is to be decided anew, from the read on.
+    pub async fn settled(
+        &mut self,
+        written: Result<(), Failure>,
+        entropy: &Entropy,
+    ) -> Result<bool, Failure> {
         match written {
             Ok(()) => Ok(true),
-            Err(Failure::Condition(_) | Failure::Conflict) => self.wait(entropy).await.map(|()| false),
+            Err(Failure::Condition(_) | Failure::Conflict) => {
+                self.wait(entropy).await.map(|()| false)
+            }
             Err(unavailable) => Err(unavailable),
         }
     }

@@ -1,17 +1,19 @@
-//! The table's definition, as the local stack and the tests create it. `infra/template.yaml` has the same; a test compares them.
+//! The table's definition, as the local stack and the tests create it. `infra/template.yaml` has
+//! the same; a test compares them.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, DisplayErrorContext};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
 };
 
 use super::{Failure, keys};
 
 /// Creates the table where it does not exist yet.
 pub async fn create_table(client: &Client, name: &str) -> Result<(), Failure> {
-    let request = definition(client, name).map_err(|error| Failure::unavailable("defining the table", &error))?;
+    let request = definition(client, name)
+        .map_err(|error| Failure::unavailable("defining the table", &error))?;
     match request.send().await {
         Err(error)
             if !error
@@ -27,7 +29,8 @@ pub async fn create_table(client: &Client, name: &str) -> Result<(), Failure> {
 fn definition(
     client: &Client,
     name: &str,
-) -> Result<aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder, BuildError> {
+) -> Result<aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder, BuildError>
+{
     let text = ScalarAttributeType::S;
     Ok(client
         .create_table()
@@ -46,11 +49,17 @@ fn definition(
 }
 
 fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, BuildError> {
-    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()
+    AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(kind)
+        .build()
 }
 
 fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, BuildError> {
-    KeySchemaElement::builder().attribute_name(name).key_type(kind).build()
+    KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(kind)
+        .build()
 }
 
 /// A sparse index that holds keys alone: what it costs to keep does not grow with the item.
@@ -59,6 +68,10 @@ fn index(name: &str, hash: &str, range: &str) -> Result<GlobalSecondaryIndex, Bu
         .index_name(name)
         .key_schema(key(hash, KeyType::Hash)?)
         .key_schema(key(range, KeyType::Range)?)
-        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
         .build()
 }

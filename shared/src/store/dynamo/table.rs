@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, Get, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, TransactGetItem,
-    TransactWriteItem,
+    AttributeValue, ConsumedCapacity, Get, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue,
+    TransactGetItem, TransactWriteItem,
 };
 
 use super::keys::{self, Key};
@@ -39,7 +39,12 @@ pub struct Page {
 impl Table {
     /// The table `name`, reached by `client`.
     pub const fn new(client: Client, name: String, entropy: Entropy) -> Self {
-        Self { client, name, entropy, meter: None }
+        Self {
+            client,
+            name,
+            entropy,
+            meter: None,
+        }
     }
 
     /// The same, with every request counted.
@@ -61,14 +66,31 @@ impl Table {
 
     /// Opens the connection before the first request needs it. It matters to nobody if that fails.
     pub async fn warm(&self) {
-        let key = Key { pk: "WARM".into(), sk: "WARM".into() };
-        let _ = self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).send().await;
+        let key = Key {
+            pk: "WARM".into(),
+            sk: "WARM".into(),
+        };
+        let _ = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key.into_item()))
+            .send()
+            .await;
     }
 
     /// The item at `key`, as it stands now.
     pub async fn get(&self, key: Key) -> Result<Option<Item>, Failure> {
-        let request = self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
-        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key.into_item()))
+            .consistent_read(true);
+        let sent = request
+            .set_return_consumed_capacity(self.capacity())
+            .send()
+            .await;
         let answer = sent.map_err(|error| Failure::of(&error, "getting an item"))?;
         self.count_read(answer.consumed_capacity.as_slice());
         Ok(answer.item)
@@ -78,54 +100,103 @@ impl Table {
     pub async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
         let mut found = HashMap::new();
         let mut wanted: Vec<Item> = keys.iter().cloned().map(Key::into_item).collect();
-        // What DynamoDB leaves unprocessed under load is asked for again; the SDK backs off between errors, not between these.
+        // What DynamoDB leaves unprocessed under load is asked for again; the SDK backs off between
+        // errors, not between these.
         for _ in 0..5 {
-            let batch = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let batch = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .consistent_read(true)
+                .build();
             let batch = batch.map_err(|error| Failure::unavailable("getting items", &error))?;
-            let request = self.client.batch_get_item().request_items(&self.name, batch);
-            let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
+            let request = self
+                .client
+                .batch_get_item()
+                .request_items(&self.name, batch);
+            let sent = request
+                .set_return_consumed_capacity(self.capacity())
+                .send()
+                .await;
             let answer = sent.map_err(|error| Failure::of(&error, "getting items"))?;
             self.count_read(answer.consumed_capacity());
-            let items = answer.responses.unwrap_or_default().remove(&self.name).unwrap_or_default();
-            found.extend(items.into_iter().filter_map(|item| Some((key_of(&item)?, item))));
-            let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.name);
+            let items = answer
+                .responses
+                .unwrap_or_default()
+                .remove(&self.name)
+                .unwrap_or_default();
+            found.extend(
+                items
+                    .into_iter()
+                    .filter_map(|item| Some((key_of(&item)?, item))),
+            );
+            let left = answer
+                .unprocessed_keys
+                .unwrap_or_default()
+                .remove(&self.name);
             wanted = left.map(|left| left.keys).unwrap_or_default();
             if wanted.is_empty() {
                 return Ok(keys.iter().map(|key| found.remove(key)).collect());
             }
         }
-        Err(Failure::unavailable("getting items", &"some keys were left unprocessed"))
+        Err(Failure::unavailable(
+            "getting items",
+            &"some keys were left unprocessed",
+        ))
     }
 
-    /// The items at `keys` as they stand at one instant, in that order. A conflict is to be tried again.
+    /// The items at `keys` as they stand at one instant, in that order. A conflict is to be tried
+    /// again.
     pub async fn get_together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
         let part = |key: Key| {
-            let get = Get::builder().table_name(&self.name).set_key(Some(key.into_item())).build();
+            let get = Get::builder()
+                .table_name(&self.name)
+                .set_key(Some(key.into_item()))
+                .build();
             get.map(|get| TransactGetItem::builder().get(get).build())
         };
         let parts = keys.into_iter().map(part).collect::<Result<_, _>>();
-        let parts: Vec<_> = parts.map_err(|error| Failure::unavailable("getting items together", &error))?;
-        let request = self.client.transact_get_items().set_transact_items(Some(parts));
-        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
+        let parts: Vec<_> =
+            parts.map_err(|error| Failure::unavailable("getting items together", &error))?;
+        let request = self
+            .client
+            .transact_get_items()
+            .set_transact_items(Some(parts));
+        let sent = request
+            .set_return_consumed_capacity(self.capacity())
+            .send()
+            .await;
         let answer = sent.map_err(|error| Failure::of_reading_together(&error))?;
         self.count_read(answer.consumed_capacity());
-        let items = answer.responses.unwrap_or_default().into_iter().map(|response| response.item);
-        Ok(items.map(|item| item.filter(|item| !item.is_empty())).collect())
+        let items = answer
+            .responses
+            .unwrap_or_default()
+            .into_iter()
+            .map(|response| response.item);
+        Ok(items
+            .map(|item| item.filter(|item| !item.is_empty()))
+            .collect())
     }
 
-    /// Makes one update, and answers with the item as it stood before: what came of it is for the caller's rule to tell.
+    /// Makes one update, and answers with the item as it stood before: what came of it is for the
+    /// caller's rule to tell.
     pub async fn update(&self, write: Write) -> Result<Item, Failure> {
         let sent = self.update_request(write).send().await;
         Ok(self.updated(sent.map_err(Failure::of_update)?))
     }
 
-    /// Makes one update whose condition does not tell it from itself, a sum that is added to: the SDK does not ask again for what has no
-    /// answer, because it may have taken effect. What another transaction has certainly kept from it is tried again.
+    /// Makes one update whose condition does not tell it from itself, a sum that is added to: the
+    /// SDK does not ask again for what has no answer, because it may have taken effect. What
+    /// another transaction has certainly kept from it is tried again.
     pub async fn update_once(&self, write: Write, entropy: &Entropy) -> Result<Item, Failure> {
         let mut patience = Patience::default();
         loop {
-            let asked_once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
-            let sent = self.update_request(write.clone()).customize().config_override(asked_once).send().await;
+            let asked_once =
+                aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
+            let sent = self
+                .update_request(write.clone())
+                .customize()
+                .config_override(asked_once)
+                .send()
+                .await;
             match sent.map_err(Failure::of_update) {
                 Ok(answer) => return Ok(self.updated(answer)),
                 Err(Failure::Conflict) => patience.wait(entropy).await?,
@@ -135,7 +206,9 @@ impl Table {
     }
 
     fn update_request(&self, write: Write) -> UpdateItemFluentBuilder {
-        let request = write.into_update(self.client.update_item().table_name(&self.name)).return_values(ReturnValue::AllOld);
+        let request = write
+            .into_update(self.client.update_item().table_name(&self.name))
+            .return_values(ReturnValue::AllOld);
         request.set_return_consumed_capacity(self.capacity())
     }
 
@@ -158,7 +231,10 @@ impl Table {
     /// Removes one item, under its condition.
     pub async fn remove(&self, write: Write) -> Result<(), Failure> {
         let request = write.into_delete(self.client.delete_item().table_name(&self.name));
-        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
+        let sent = request
+            .set_return_consumed_capacity(self.capacity())
+            .send()
+            .await;
         let answer = sent.map_err(Failure::of_delete)?;
         self.count_write(answer.consumed_capacity.as_slice());
         Ok(())
@@ -175,9 +251,13 @@ impl Table {
         }
     }
 
-    /// Makes all the writes or none, again and again while another transaction holds one of their items: for what is decided from
-    /// nothing that was read, and so does not change by waiting.
-    pub async fn transact_patiently(&self, writes: Vec<Write>, entropy: &Entropy) -> Result<(), Failure> {
+    /// Makes all the writes or none, again and again while another transaction holds one of their
+    /// items: for what is decided from nothing that was read, and so does not change by waiting.
+    pub async fn transact_patiently(
+        &self,
+        writes: Vec<Write>,
+        entropy: &Entropy,
+    ) -> Result<(), Failure> {
         let mut patience = Patience::default();
         loop {
             match self.transact(writes.clone()).await {
@@ -187,16 +267,25 @@ impl Table {
         }
     }
 
-    /// Makes all the writes that `plan` plans from what it reads, or none of them, planned anew while something else was faster. Where it
-    /// plans nothing there is nothing to do.
-    pub async fn transact_anew<F>(&self, plan: impl Fn() -> F, entropy: &Entropy) -> Result<(), Failure>
+    /// Makes all the writes that `plan` plans from what it reads, or none of them, planned anew
+    /// while something else was faster. Where it plans nothing there is nothing to do.
+    pub async fn transact_anew<F>(
+        &self,
+        plan: impl Fn() -> F,
+        entropy: &Entropy,
+    ) -> Result<(), Failure>
     where
         F: Future<Output = Result<Option<Vec<Write>>, Failure>>,
     {
         let mut patience = Patience::default();
         loop {
-            let Some(writes) = plan().await? else { return Ok(()) };
-            if patience.settled(self.transact(writes).await, entropy).await? {
+            let Some(writes) = plan().await? else {
+                return Ok(());
+            };
+            if patience
+                .settled(self.transact(writes).await, entropy)
+                .await?
+            {
                 return Ok(());
             }
         }
@@ -204,19 +293,32 @@ impl Table {
 
     /// Makes all the writes or none.
     ///
-    /// DynamoDB knows a transaction by its client request token for ten minutes, and says `TransactionInProgressException` where the one
-    /// that bears it is still under way. That is no conflict: what holds the items is this very transaction, and whoever decided anew
-    /// would judge what it has itself written. So it is asked for again under the same token, for seconds, until its outcome is told.
+    /// DynamoDB knows a transaction by its client request token for ten minutes, and says
+    /// `TransactionInProgressException` where the one that bears it is still under way. That is no
+    /// conflict: what holds the items is this very transaction, and whoever decided anew would
+    /// judge what it has itself written. So it is asked for again under the same token, for
+    /// seconds, until its outcome is told.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
-        let parts = writes.into_iter().map(|write| self.part(write)).collect::<Result<Vec<_>, _>>()?;
-        let request = self.client.transact_write_items().set_transact_items(Some(parts));
+        let parts = writes
+            .into_iter()
+            .map(|write| self.part(write))
+            .collect::<Result<Vec<_>, _>>()?;
+        let request = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(parts));
         let request = request.client_request_token(secret::encode(self.entropy.bytes::<16>()));
         let request = request.set_return_consumed_capacity(self.capacity());
         let mut patience = Patience::default();
         loop {
             let answer = match request.clone().send().await {
                 Ok(answer) => answer,
-                Err(error) if failure::is_under_way(&error) && patience.wait(&self.entropy).await.is_ok() => continue,
+                Err(error)
+                    if failure::is_under_way(&error)
+                        && patience.wait(&self.entropy).await.is_ok() =>
+                {
+                    continue;
+                }
                 Err(error) => return Err(Failure::of_transaction(error)),
             };
             self.count_write(answer.consumed_capacity());
@@ -224,26 +326,69 @@ impl Table {
         }
     }
 
-    /// The items of the partition `pk` after the sort key `after`, at most `limit`, in ascending order.
-    pub async fn query(&self, pk: String, after: Option<String>, limit: i32) -> Result<Page, Failure> {
+    /// The items of the partition `pk` after the sort key `after`, at most `limit`, in ascending
+    /// order.
+    pub async fn query(
+        &self,
+        pk: String,
+        after: Option<String>,
+        limit: i32,
+    ) -> Result<Page, Failure> {
         let start = after.map(|sk| Key { pk: pk.clone(), sk }.into_item());
-        let request = self.client.query().table_name(&self.name).consistent_read(true);
-        let request = request.key_condition_expression("#pk = :pk").expression_attribute_names("#pk", keys::PK);
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true);
+        let request = request
+            .key_condition_expression("#pk = :pk")
+            .expression_attribute_names("#pk", keys::PK);
         let request = request.expression_attribute_values(":pk", AttributeValue::S(pk));
-        self.page(request.set_exclusive_start_key(start).limit(limit), keys::SK).await
+        self.page(
+            request.set_exclusive_start_key(start).limit(limit),
+            keys::SK,
+        )
+        .await
     }
 
     /// The keys of what stands in the listing `list` after the id `after`, at most `limit`.
-    pub async fn list(&self, list: String, after: Option<Item>, limit: i32) -> Result<Page, Failure> {
-        let request = self.client.query().table_name(&self.name).index_name(keys::LISTING);
-        let request = request.key_condition_expression("#list = :list").expression_attribute_names("#list", keys::LISTING_PK);
+    pub async fn list(
+        &self,
+        list: String,
+        after: Option<Item>,
+        limit: i32,
+    ) -> Result<Page, Failure> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(keys::LISTING);
+        let request = request
+            .key_condition_expression("#list = :list")
+            .expression_attribute_names("#list", keys::LISTING_PK);
         let request = request.expression_attribute_values(":list", AttributeValue::S(list));
-        self.page(request.set_exclusive_start_key(after).limit(limit), keys::LISTING_SK).await
+        self.page(
+            request.set_exclusive_start_key(after).limit(limit),
+            keys::LISTING_SK,
+        )
+        .await
     }
 
-    /// The keys of what stands in the listing `list` before the id `before`, at most `limit`, the last first.
-    pub async fn list_back(&self, list: String, before: Option<String>, limit: i32) -> Result<Page, Failure> {
-        let request = self.client.query().table_name(&self.name).index_name(keys::LISTING).scan_index_forward(false).limit(limit);
+    /// The keys of what stands in the listing `list` before the id `before`, at most `limit`, the
+    /// last first.
+    pub async fn list_back(
+        &self,
+        list: String,
+        before: Option<String>,
+        limit: i32,
+    ) -> Result<Page, Failure> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(keys::LISTING)
+            .scan_index_forward(false)
+            .limit(limit);
         let request = request.expression_attribute_names("#list", keys::LISTING_PK);
         let request = request.expression_attribute_values(":list", AttributeValue::S(list));
         let request = match before {
@@ -256,13 +401,29 @@ impl Table {
         self.page(request, keys::LISTING_SK).await
     }
 
-    /// The keys of what is due in `shard` at `now` after the one `after`, the longest due first, at most `limit`.
-    pub async fn due(&self, shard: String, now: i64, after: Option<Item>, limit: i32) -> Result<Vec<Item>, Failure> {
-        let request = self.client.query().table_name(&self.name).index_name(keys::DUE);
-        let request = request.key_condition_expression("#shard = :shard AND #at <= :now").limit(limit);
-        let request = request.expression_attribute_names("#shard", keys::DUE_PK).expression_attribute_names("#at", keys::DUE_SK);
+    /// The keys of what is due in `shard` at `now` after the one `after`, the longest due first, at
+    /// most `limit`.
+    pub async fn due(
+        &self,
+        shard: String,
+        now: i64,
+        after: Option<Item>,
+        limit: i32,
+    ) -> Result<Vec<Item>, Failure> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(keys::DUE);
+        let request = request
+            .key_condition_expression("#shard = :shard AND #at <= :now")
+            .limit(limit);
+        let request = request
+            .expression_attribute_names("#shard", keys::DUE_PK)
+            .expression_attribute_names("#at", keys::DUE_SK);
         let request = request.expression_attribute_values(":shard", AttributeValue::S(shard));
-        let request = request.expression_attribute_values(":now", AttributeValue::N(now.to_string()));
+        let request =
+            request.expression_attribute_values(":now", AttributeValue::N(now.to_string()));
         let request = request.set_exclusive_start_key(after);
         Ok(self.page(request, keys::DUE_SK).await?.items)
     }
@@ -272,11 +433,19 @@ impl Table {
         request: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
         sort_key: &str,
     ) -> Result<Page, Failure> {
-        let sent = request.set_return_consumed_capacity(self.capacity()).send().await;
+        let sent = request
+            .set_return_consumed_capacity(self.capacity())
+            .send()
+            .await;
         let answer = sent.map_err(|error| Failure::of(&error, "querying"))?;
         self.count_read(answer.consumed_capacity.as_slice());
-        let next = answer.last_evaluated_key.and_then(|key| key.get(sort_key)?.as_s().ok().cloned());
-        Ok(Page { items: answer.items.unwrap_or_default(), next })
+        let next = answer
+            .last_evaluated_key
+            .and_then(|key| key.get(sort_key)?.as_s().ok().cloned());
+        Ok(Page {
+            items: answer.items.unwrap_or_default(),
+            next,
+        })
     }
 
     fn part(&self, write: Write) -> Result<TransactWriteItem, Failure> {
@@ -286,12 +455,17 @@ impl Table {
             part.update.as_mut().map(|update| &mut update.table_name),
             part.delete.as_mut().map(|delete| &mut delete.table_name),
         ];
-        names.into_iter().flatten().for_each(|name| name.clone_from(&self.name));
+        names
+            .into_iter()
+            .flatten()
+            .for_each(|name| name.clone_from(&self.name));
         Ok(part)
     }
 
     fn capacity(&self) -> Option<ReturnConsumedCapacity> {
-        self.meter.is_some().then_some(ReturnConsumedCapacity::Total)
+        self.meter
+            .is_some()
+            .then_some(ReturnConsumedCapacity::Total)
     }
 
     fn count_read(&self, consumed: &[ConsumedCapacity]) {
@@ -310,7 +484,10 @@ impl Table {
 /// Where `item` stands.
 fn key_of(item: &Item) -> Option<Key> {
     let text = |name: &str| item.get(name)?.as_s().ok().cloned();
-    Some(Key { pk: text(keys::PK)?, sk: text(keys::SK)? })
+    Some(Key {
+        pk: text(keys::PK)?,
+        sk: text(keys::SK)?,
+    })
 }
 
 impl Key {

@@ -1,7 +1,8 @@
 //! One write and the condition it stands under.
 //!
-//! In the texts of updates and conditions every attribute is written `#name` and every value `:name`, always: DynamoDB's list of
-//! reserved words grows. The `#name`s that are not given with [`Write::name`] stand for themselves.
+//! In the texts of updates and conditions every attribute is written `#name` and every value
+//! `:name`, always: DynamoDB's list of reserved words grows. The `#name`s that are not given with
+//! [`Write::name`] stand for themselves.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,8 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure,
+    TransactWriteItem, Update,
 };
 use serde::Serialize;
 
@@ -17,7 +19,8 @@ use super::keys::{self, Key};
 use super::{Failure, Item};
 use crate::kernel::clock::{Span, Timestamp};
 
-/// How long after an item is no longer of use DynamoDB's own TTL may take it, should the clean-up not have.
+/// How long after an item is no longer of use DynamoDB's own TTL may take it, should the clean-up
+/// not have.
 const TTL_GRACE: Span = Span::days(2);
 
 /// One write of a transaction, or a write of its own.
@@ -45,13 +48,20 @@ impl Write {
 
     /// Puts an item, whatever stands there unless [`Write::when`] says otherwise.
     pub fn replace(key: Key, item: &impl Serialize) -> Result<Self, Failure> {
-        let item = serde_dynamo::to_item(item).map_err(|error| Failure::unwritable("writing an item", &error))?;
+        let item = serde_dynamo::to_item(item)
+            .map_err(|error| Failure::unwritable("writing an item", &error))?;
         Ok(Self::new(key, Effect::Put(item)))
     }
 
     /// Changes an item: `SET #a = :a ...`.
     pub fn update(key: Key, update: impl Into<String>) -> Self {
-        Self::new(key, Effect::Update { set: update.into(), remove: Vec::new() })
+        Self::new(
+            key,
+            Effect::Update {
+                set: update.into(),
+                remove: Vec::new(),
+            },
+        )
     }
 
     /// Removes an item.
@@ -60,7 +70,13 @@ impl Write {
     }
 
     fn new(key: Key, effect: Effect) -> Self {
-        Self { effect, key, condition: None, names: HashMap::new(), values: HashMap::new() }
+        Self {
+            effect,
+            key,
+            condition: None,
+            names: HashMap::new(),
+            values: HashMap::new(),
+        }
     }
 
     /// Which item it writes.
@@ -133,7 +149,8 @@ impl Write {
         self
     }
 
-    /// Lets the clean-up look at the item at `at`, whenever it was to look at it before; DynamoDB's TTL never takes it.
+    /// Lets the clean-up look at the item at `at`, whenever it was to look at it before; DynamoDB's
+    /// TTL never takes it.
     #[must_use]
     pub fn look_at(mut self, at: Timestamp) -> Self {
         let shard = self.key.due_shard();
@@ -142,11 +159,14 @@ impl Write {
             item.insert(keys::DUE_SK.into(), number(at.as_millis()));
             return self;
         }
-        self.and(", #due_shard = :look_shard, #due_at = :look_at").value("look_shard", shard).value("look_at", at)
+        self.and(", #due_shard = :look_shard, #due_at = :look_at")
+            .value("look_shard", shard)
+            .value("look_at", at)
     }
 
-    /// Adds to an update that the clean-up is to look at the item at `due`, or when it was to look at it already: moving the
-    /// moment each time would cost a write of the index each time, and the clean-up moves it itself where it comes too early.
+    /// Adds to an update that the clean-up is to look at the item at `due`, or when it was to look
+    /// at it already: moving the moment each time would cost a write of the index each time, and
+    /// the clean-up moves it itself where it comes too early.
     #[must_use]
     pub fn set_due(self, due: Timestamp) -> Self {
         let shard = self.key.due_shard();
@@ -155,7 +175,8 @@ impl Write {
             .value("due_at", due)
     }
 
-    /// Adds to an update that the item is of no more use at `due`: the clean-up removes it, or DynamoDB's TTL some days after.
+    /// Adds to an update that the item is of no more use at `due`: the clean-up removes it, or
+    /// DynamoDB's TTL some days after.
     #[must_use]
     pub fn set_expiry(self, due: Timestamp) -> Self {
         self.set_due(due).set_ttl(due)
@@ -170,10 +191,15 @@ impl Write {
     /// The attributes named in the texts of this write.
     fn names(&self) -> HashMap<String, String> {
         let update = self.effect.expression();
-        let texts = [update.as_str(), self.condition.as_deref().unwrap_or_default()];
+        let texts = [
+            update.as_str(),
+            self.condition.as_deref().unwrap_or_default(),
+        ];
         let mut names = self.names.clone();
         for name in texts.iter().flat_map(|text| placeholders(text)) {
-            names.entry(format!("#{name}")).or_insert_with(|| name.to_owned());
+            names
+                .entry(format!("#{name}"))
+                .or_insert_with(|| name.to_owned());
         }
         names
     }
@@ -187,20 +213,38 @@ impl Write {
         let part = match self.effect {
             Effect::Put(mut item) => {
                 item.extend(self.key.into_item());
-                let put = Put::builder().set_item(Some(item)).set_condition_expression(condition);
-                let put = put.set_expression_attribute_names(names).set_expression_attribute_values(values);
-                part.put(built(put.return_values_on_condition_check_failure(OnFailure::AllOld))?)
+                let put = Put::builder()
+                    .set_item(Some(item))
+                    .set_condition_expression(condition);
+                let put = put
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values);
+                part.put(built(
+                    put.return_values_on_condition_check_failure(OnFailure::AllOld),
+                )?)
             }
             Effect::Update { .. } => {
-                let of = Update::builder().set_key(Some(self.key.into_item())).update_expression(update);
-                let of = of.set_condition_expression(condition).set_expression_attribute_names(names);
+                let of = Update::builder()
+                    .set_key(Some(self.key.into_item()))
+                    .update_expression(update);
+                let of = of
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names);
                 let of = of.set_expression_attribute_values(values);
-                part.update(built(of.return_values_on_condition_check_failure(OnFailure::AllOld))?)
+                part.update(built(
+                    of.return_values_on_condition_check_failure(OnFailure::AllOld),
+                )?)
             }
             Effect::Delete => {
-                let delete = Delete::builder().set_key(Some(self.key.into_item())).set_condition_expression(condition);
-                let delete = delete.set_expression_attribute_names(names).set_expression_attribute_values(values);
-                part.delete(built(delete.return_values_on_condition_check_failure(OnFailure::AllOld))?)
+                let delete = Delete::builder()
+                    .set_key(Some(self.key.into_item()))
+                    .set_condition_expression(condition);
+                let delete = delete
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values);
+                part.delete(built(
+                    delete.return_values_on_condition_check_failure(OnFailure::AllOld),
+                )?)
             }
         };
         Ok(part.build())
@@ -235,8 +279,14 @@ impl Effect {
         match self {
             Self::Update { set, remove } => {
                 // An update that only had assignments added to it begins with a comma.
-                let set = set.strip_prefix(", ").map_or_else(|| set.clone(), |rest| format!("SET {rest}"));
-                let remove = if remove.is_empty() { String::new() } else { format!("REMOVE {}", remove.join(", ")) };
+                let set = set
+                    .strip_prefix(", ")
+                    .map_or_else(|| set.clone(), |rest| format!("SET {rest}"));
+                let remove = if remove.is_empty() {
+                    String::new()
+                } else {
+                    format!("REMOVE {}", remove.join(", "))
+                };
                 format!("{set} {remove}").trim().to_owned()
             }
             Self::Put(_) | Self::Delete => String::new(),
@@ -263,12 +313,17 @@ macro_rules! built_by {
 built_by!(PutBuilder Put, UpdateBuilder Update, DeleteBuilder Delete);
 
 fn built<B: Built>(builder: B) -> Result<B::Output, Failure> {
-    builder.finish().map_err(|error| Failure::unavailable("building a write", &error))
+    builder
+        .finish()
+        .map_err(|error| Failure::unavailable("building a write", &error))
 }
 
 impl Key {
     pub(super) fn into_item(self) -> Item {
-        Item::from([(keys::PK.into(), AttributeValue::S(self.pk)), (keys::SK.into(), AttributeValue::S(self.sk))])
+        Item::from([
+            (keys::PK.into(), AttributeValue::S(self.pk)),
+            (keys::SK.into(), AttributeValue::S(self.sk)),
+        ])
     }
 }
 
@@ -334,7 +389,8 @@ impl IntoValue for AttributeValue {
 
 /// A serialisable value as DynamoDB has it: for the maps and lists that an expression sets.
 pub fn document(value: &impl Serialize) -> Result<AttributeValue, Failure> {
-    serde_dynamo::to_attribute_value(value).map_err(|error| Failure::unwritable("writing a value", &error))
+    serde_dynamo::to_attribute_value(value)
+        .map_err(|error| Failure::unwritable("writing a value", &error))
 }
 
 fn number(number: i64) -> AttributeValue {
@@ -356,7 +412,9 @@ pub fn ends_at(item: &Item) -> Option<Timestamp> {
 /// The `#name`s of a text, without the `#`.
 fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     text.split('#').skip(1).map(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
         rest.get(..end).unwrap_or(rest)
     })
 }
@@ -368,9 +426,14 @@ mod tests {
     #[test]
     fn every_attribute_of_the_texts_is_named() {
         let key = keys::source_sends("192.0.2.1");
-        let write = Write::update(key, "SET #challenges.#c.#used_at = :now").when("#status = :open").name("c", "xyz");
+        let write = Write::update(key, "SET #challenges.#c.#used_at = :now")
+            .when("#status = :open")
+            .name("c", "xyz");
         let names = write.names();
-        assert_eq!(names.get("#challenges").map(String::as_str), Some("challenges"));
+        assert_eq!(
+            names.get("#challenges").map(String::as_str),
+            Some("challenges")
+        );
         assert_eq!(names.get("#c").map(String::as_str), Some("xyz"));
         assert_eq!(names.get("#used_at").map(String::as_str), Some("used_at"));
         assert_eq!(names.get("#status").map(String::as_str), Some("status"));
@@ -379,7 +442,12 @@ mod tests {
 
     #[test]
     fn conditions_are_joined() {
-        let write = Write::delete(keys::source_sends("::1")).when("#a = :a OR #b = :b").when("#c = :c");
-        assert_eq!(write.condition.as_deref(), Some("(#a = :a OR #b = :b) AND (#c = :c)"));
+        let write = Write::delete(keys::source_sends("::1"))
+            .when("#a = :a OR #b = :b")
+            .when("#c = :c");
+        assert_eq!(
+            write.condition.as_deref(),
+            Some("(#a = :a OR #b = :b) AND (#c = :c)")
+        );
     }
 }

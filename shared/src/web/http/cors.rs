@@ -1,7 +1,7 @@
 //! CORS: an answer may be read by the origins of the account that it concerns, and by no others.
 //!
-//! A preflight names no account. It is answered for origins that some account claims; whether the answer proper may be read is
-//! decided when the account is known.
+//! A preflight names no account. It is answered for origins that some account claims; whether the
+//! answer proper may be read is decided when the account is known.
 
 use super::Reply;
 
@@ -12,9 +12,9 @@ const EXPOSED: &str = "etag, idempotency-replayed, link, ratelimit, ratelimit-po
 pub fn allow(reply: Reply, origin: Option<String>) -> Reply {
     let reply = reply.header("vary", "origin".into());
     match origin {
-        Some(origin) => {
-            reply.header("access-control-allow-origin", origin).header("access-control-expose-headers", EXPOSED.into())
-        }
+        Some(origin) => reply
+            .header("access-control-allow-origin", origin)
+            .header("access-control-expose-headers", EXPOSED.into()),
         None => reply,
     }
 }

@@ -15,5 +15,7 @@ pub fn after(last: impl Display) -> String {
 pub fn of<T: FromStr>(call: &Call) -> Result<Option<T>, Problem> {
     let read = |text| String::from_utf8(secret::decode(text)?).ok()?.parse().ok();
     let refusal = || Problem::invalid_parameter("cursor", "is not a cursor of this list");
-    call.query("cursor").map(|text| read(text).ok_or_else(refusal)).transpose()
+    call.query("cursor")
+        .map(|text| read(text).ok_or_else(refusal))
+        .transpose()
 }

@@ -8,7 +8,12 @@ pub struct Faults(Vec<FieldError>);
 
 impl Faults {
     /// What `rule` makes of the value at `pointer`; nothing, where it refuses it.
-    pub fn hold<T, U>(&mut self, pointer: &str, value: T, rule: impl FnOnce(T) -> Result<U, &'static str>) -> Option<U> {
+    pub fn hold<T, U>(
+        &mut self,
+        pointer: &str,
+        value: T,
+        rule: impl FnOnce(T) -> Result<U, &'static str>,
+    ) -> Option<U> {
         rule(value).map_err(|detail| self.add(pointer, detail)).ok()
     }
 
@@ -19,7 +24,11 @@ impl Faults {
 
     /// Refuses the request if anything was wrong with it.
     pub fn finish(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.0))
+        }
     }
 }
 
@@ -30,11 +39,24 @@ mod tests {
     #[test]
     fn every_fault_is_told() {
         let mut faults = Faults::default();
-        let not_empty = |text: &'static str| if text.is_empty() { Err("must not be empty") } else { Ok(text) };
+        let not_empty = |text: &'static str| {
+            if text.is_empty() {
+                Err("must not be empty")
+            } else {
+                Ok(text)
+            }
+        };
         assert_eq!(faults.hold("/title", "a", not_empty), Some("a"));
         assert_eq!(faults.hold("/name", "", not_empty), None);
         faults.add("/email", "is missing");
-        assert_eq!(faults.0.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), ["/name", "/email"]);
+        assert_eq!(
+            faults
+                .0
+                .iter()
+                .map(|fault| fault.pointer.as_str())
+                .collect::<Vec<_>>(),
+            ["/name", "/email"]
+        );
         assert!(faults.finish().is_err() && Faults::default().finish().is_ok());
     }
 }

@@ -1,8 +1,10 @@
-//! Members of a JSON Merge Patch: one that is not there is left alone, one that is `null` is taken away.
+//! Members of a JSON Merge Patch: one that is not there is left alone, one that is `null` is taken
+//! away.
 
 use serde::{Deserialize, Deserializer};
 
-/// A member that may be taken away. With `#[serde(default)]`: without it, one that is not there would be missed.
+/// A member that may be taken away. With `#[serde(default)]`: without it, one that is not there
+/// would be missed.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Member<T> {
     /// It is not in the patch.
@@ -40,9 +42,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
     }
 }
 
-/// Reads a member that may be left out and not taken away: for `#[serde(default, deserialize_with = "given")]`. An `Option` alone
-/// would take `null` for a member that is not there.
-pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+/// Reads a member that may be left out and not taken away: for `#[serde(default, deserialize_with =
+/// "given")]`. An `Option` alone would take `null` for a member that is not there.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -61,9 +65,18 @@ mod tests {
     #[test]
     fn what_is_not_there_is_told_from_null() {
         let read = |text| serde_json::from_str::<Patch>(text);
-        assert_eq!(read("{}").unwrap(), Patch { name: None, phone: Member::Untouched });
+        assert_eq!(
+            read("{}").unwrap(),
+            Patch {
+                name: None,
+                phone: Member::Untouched
+            }
+        );
         assert_eq!(read(r#"{"phone":null}"#).unwrap().phone, Member::Removed);
-        assert_eq!(read(r#"{"phone":"1"}"#).unwrap().phone, Member::Set("1".into()));
+        assert_eq!(
+            read(r#"{"phone":"1"}"#).unwrap().phone,
+            Member::Set("1".into())
+        );
         assert!(read(r#"{"name":null}"#).is_err());
     }
 }

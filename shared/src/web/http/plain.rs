@@ -1,4 +1,5 @@
-//! JSON whose enumerations are strings. serde takes `{"sms": null}` for the word `"sms"` as well, which no document of ours says.
+//! JSON whose enumerations are strings. serde takes `{"sms": null}` for the word `"sms"` as well,
+//! which no document of ours says.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
@@ -20,7 +21,9 @@ impl<'de> Deserializer<'de> for Plain {
                 Ok(value)
             }
             Value::Object(members) => {
-                let mut members = MapDeserializer::new(members.into_iter().map(|(name, value)| (name, Self(value))));
+                let mut members = MapDeserializer::new(
+                    members.into_iter().map(|(name, value)| (name, Self(value))),
+                );
                 let value = visitor.visit_map(&mut members)?;
                 members.end()?;
                 Ok(value)
@@ -30,10 +33,18 @@ impl<'de> Deserializer<'de> for Plain {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.0.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -45,7 +56,10 @@ impl<'de> Deserializer<'de> for Plain {
     ) -> Result<V::Value, Self::Error> {
         match self.0 {
             Value::String(name) => visitor.visit_enum(name.into_deserializer()),
-            _ => Err(Error::invalid_type(Unexpected::Other("something else"), &"a string")),
+            _ => Err(Error::invalid_type(
+                Unexpected::Other("something else"),
+                &"a string",
+            )),
         }
     }
 
@@ -89,8 +103,20 @@ mod tests {
     fn an_enumeration_is_a_string() {
         let read = |value| Request::deserialize(Plain(value));
         let good = json!({"word": "sms", "more": ["email"], "count": 3});
-        assert_eq!(read(good).unwrap(), Request { word: Word::Sms, more: Some(vec![Word::Email]), count: 3 });
-        assert_eq!(read(json!({"word": "sms", "more": null, "count": 3})).unwrap().more, None);
+        assert_eq!(
+            read(good).unwrap(),
+            Request {
+                word: Word::Sms,
+                more: Some(vec![Word::Email]),
+                count: 3
+            }
+        );
+        assert_eq!(
+            read(json!({"word": "sms", "more": null, "count": 3}))
+                .unwrap()
+                .more,
+            None
+        );
         for wrong in [
             json!({"word": {"sms": null}, "count": 3}),
             json!({"word": {"sms": {}}, "count": 3}),

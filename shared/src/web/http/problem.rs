@@ -1,4 +1,5 @@
-//! RFC 9457 problems. Every refusal that the API can give is a [`Slug`]; nothing else gives an error a status.
+//! RFC 9457 problems. Every refusal that the API can give is a [`Slug`]; nothing else gives an
+//! error a status.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -158,7 +159,8 @@ pub struct FieldError {
     /// JSON Pointer into the body; empty where it is the body as a whole, or a parameter.
     #[schema(example = "/username")]
     pub pointer: String,
-    /// The name of the query parameter or header that is wrong, where it is one and not a field of the body.
+    /// The name of the query parameter or header that is wrong, where it is one and not a field of
+    /// the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "cursor")]
     pub parameter: Option<String>,
@@ -170,12 +172,20 @@ pub struct FieldError {
 impl FieldError {
     /// The field at `pointer` is wrong because of `detail`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), parameter: None, detail: detail.into() }
+        Self {
+            pointer: pointer.into(),
+            parameter: None,
+            detail: detail.into(),
+        }
     }
 
     /// The query parameter or header `name` is wrong because of `detail`.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: String::new(), parameter: Some(name.into()), detail: detail.into() }
+        Self {
+            pointer: String::new(),
+            parameter: Some(name.into()),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -195,7 +205,13 @@ struct Parts {
 impl Problem {
     /// A problem with nothing to add to its title.
     pub fn new(slug: Slug) -> Self {
-        Self(Box::new(Parts { slug, detail: None, errors: Vec::new(), more: Map::new(), headers: Vec::new() }))
+        Self(Box::new(Parts {
+            slug,
+            detail: None,
+            errors: Vec::new(),
+            more: Map::new(),
+            headers: Vec::new(),
+        }))
     }
 
     /// The request is not valid, for these reasons.
@@ -254,28 +270,51 @@ impl Problem {
         self
     }
 
-    /// When it makes sense to try again, and by which limit (a `RateLimit-Policy` item such as `"login";q=100;w=300`).
+    /// When it makes sense to try again, and by which limit (a `RateLimit-Policy` item such as
+    /// `"login";q=100;w=300`).
     #[must_use]
     pub fn retry_after(self, wait: Span, policy: &Policy) -> Self {
         let wait = wait.as_secs().max(1);
         self.header("retry-after", wait.to_string())
-            .header("ratelimit-policy", format!("\"{}\";q={};w={}", policy.name, policy.quota, policy.window.as_secs()))
+            .header(
+                "ratelimit-policy",
+                format!(
+                    "\"{}\";q={};w={}",
+                    policy.name,
+                    policy.quota,
+                    policy.window.as_secs()
+                ),
+            )
             .header("ratelimit", format!("\"{}\";r=0;t={wait}", policy.name))
     }
 
     /// The response, naming the request as its instance.
     pub fn into_reply(self, instance: &str) -> Reply {
-        let Parts { slug, detail, errors, mut more, headers } = *self.0;
+        let Parts {
+            slug,
+            detail,
+            errors,
+            mut more,
+            headers,
+        } = *self.0;
         more.insert("type".into(), format!("/problems/{}", slug.name()).into());
         more.insert("title".into(), slug.title().into());
         more.insert("status".into(), slug.status().into());
-        more.insert("detail".into(), detail.unwrap_or_else(|| first_sentence(slug.meaning())).into());
+        more.insert(
+            "detail".into(),
+            detail
+                .unwrap_or_else(|| first_sentence(slug.meaning()))
+                .into(),
+        );
         more.insert("instance".into(), instance.into());
         if !errors.is_empty() {
             more.insert("errors".into(), json!(errors));
         }
-        let reply = Reply::json(slug.status(), &Value::Object(more)).content_type("application/problem+json");
-        headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+        let reply = Reply::json(slug.status(), &Value::Object(more))
+            .content_type("application/problem+json");
+        headers
+            .into_iter()
+            .fold(reply, |reply, (name, value)| reply.header(name, value))
     }
 }
 
@@ -293,16 +332,27 @@ pub struct Policy {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Unavailable(inner) => tracing::error!(doing = inner.doing, cause = inner.cause, "dynamodb unavailable"),
-            // A condition that its caller did not look at, or a conflict that outlived the retries: nothing was written.
-            Failure::Condition(_) | Failure::Conflict => tracing::warn!("a write was given up under contention"),
+            Failure::Unavailable(inner) => tracing::error!(
+                doing = inner.doing,
+                cause = inner.cause,
+                "dynamodb unavailable"
+            ),
+            // A condition that its caller did not look at, or a conflict that outlived the retries:
+            // nothing was written.
+            Failure::Condition(_) | Failure::Conflict => {
+                tracing::warn!("a write was given up under contention")
+            }
         }
         Self::new(Slug::ServiceUnavailable).header("retry-after", "1".into())
     }
 }
 
 fn first_sentence(text: &str) -> String {
-    text.split_inclusive(". ").next().unwrap_or(text).trim_end().to_owned()
+    text.split_inclusive(". ")
+        .next()
+        .unwrap_or(text)
+        .trim_end()
+        .to_owned()
 }
 
 /// RFC 9457's members and ours, for the OpenAPI document.
@@ -354,12 +404,22 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_as_the_meaning_says() {
         let meaning = Slug::InvalidRequest.meaning();
-        for problem in [Problem::invalid_field("/username", "is missing"), Problem::invalid_parameter("If-Match", "is wrong")] {
+        for problem in [
+            Problem::invalid_field("/username", "is missing"),
+            Problem::invalid_parameter("If-Match", "is wrong"),
+        ] {
             let body: Value = serde_json::from_slice(problem.into_reply("req").body()).unwrap();
             let error = body["errors"][0].as_object().unwrap();
-            assert_eq!(error["pointer"] == "", error.contains_key("parameter"), "{error:?}");
+            assert_eq!(
+                error["pointer"] == "",
+                error.contains_key("parameter"),
+                "{error:?}"
+            );
             for member in error.keys().filter(|member| *member != "detail") {
-                assert!(meaning.contains(&format!("`{member}`")), "the meaning does not tell of {member}");
+                assert!(
+                    meaning.contains(&format!("`{member}`")),
+                    "the meaning does not tell of {member}"
+                );
             }
         }
     }

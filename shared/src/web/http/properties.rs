@@ -1,4 +1,5 @@
-//! What strangers send, whatever it is: read or refused, and never a panic; and what we gave out ourselves reads back.
+//! What strangers send, whatever it is: read or refused, and never a panic; and what we gave out
+//! ourselves reads back.
 
 use lambda_http::Body;
 use proptest::prelude::*;
@@ -36,7 +37,11 @@ fn with_header(name: &str, value: &str) -> Call {
 
 /// A request that goes on after this.
 fn with_cursor(text: &str) -> Call {
-    let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
+    let escaped: String = text
+        .bytes()
+        .map(|byte| format!("%{byte:02x}"))
+        .collect::<Vec<_>>()
+        .concat();
     call(b"", &json!({}), &format!("cursor={escaped}"))
 }
 
@@ -60,40 +65,56 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// Text that looks like JSON, and mostly is none.
 fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
-    let torn = (any_json(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(value, place, byte)| {
-        let mut text = value.to_string().into_bytes();
-        let place = place.index(text.len());
-        text[place] = byte;
-        text
-    });
+    let torn =
+        (any_json(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(value, place, byte)| {
+            let mut text = value.to_string().into_bytes();
+            let place = place.index(text.len());
+            text[place] = byte;
+            text
+        });
     let letters = prop::sample::select(br#"{}[]:,"\ue0-9.tfn "#.to_vec());
-    prop_oneof![torn, prop::collection::vec(letters, 0..40), prop::collection::vec(any::<u8>(), 0..60)]
+    prop_oneof![
+        torn,
+        prop::collection::vec(letters, 0..40),
+        prop::collection::vec(any::<u8>(), 0..60)
+    ]
 }
 
 /// A header's value as it can come over the wire, from what it is made of.
 fn header(made_of: &'static str) -> impl Strategy<Value = String> {
     prop_oneof![
         "[ -~]{0,40}",
-        prop::collection::vec(prop::sample::select(made_of.chars().collect::<Vec<_>>()), 0..30)
-            .prop_map(|letters| letters.into_iter().collect::<String>())
+        prop::collection::vec(
+            prop::sample::select(made_of.chars().collect::<Vec<_>>()),
+            0..30
+        )
+        .prop_map(|letters| letters.into_iter().collect::<String>())
     ]
 }
 
-/// Whether that is a key of 1 to 255 characters: in quotes, with its own quotes and backslashes escaped, or without any of them.
+/// Whether that is a key of 1 to 255 characters: in quotes, with its own quotes and backslashes
+/// escaped, or without any of them.
 fn is_a_key(value: &str) -> bool {
     let is_plain = |c: char| (' '..='~').contains(&c) && c != '"' && c != '\\';
-    let (text, may_be_blank) = match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+    let (text, may_be_blank) = match value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
         Some(quoted) => (quoted.replace(r"\\", "x").replace(r#"\""#, "x"), true),
         None => (value.to_owned(), false),
     };
-    (1..=255).contains(&text.len()) && text.chars().all(|c| is_plain(c) && (may_be_blank || c != ' '))
+    (1..=255).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| is_plain(c) && (may_be_blank || c != ' '))
 }
 
 proptest! {
     #[test]
     fn what_is_json_is_read_as_everybody_reads_it(value in any_json()) {
         let text = value.to_string();
-        // A number may lose its last digit on its way through the text; what everybody reads is the measure.
+        // A number may lose its last digit on its way through the text; what everybody reads is the
+        // measure.
         let everybodys: Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(document(text.as_bytes()).ok(), Some(everybodys));
     }

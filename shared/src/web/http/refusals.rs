@@ -9,13 +9,21 @@ use crate::store::throttle::Limit;
 
 /// The problem of a destination or a source address that has had its share of messages.
 pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
-    let policy = Policy { name: "sends", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+    let policy = Policy {
+        name: "sends",
+        quota: u32::try_from(limit.quota).unwrap_or(u32::MAX),
+        window: limit.span,
+    };
     Problem::new(Slug::TooManySends).retry_after(until.until(now), &policy)
 }
 
 /// The problem of a source address that has failed too often.
 pub fn source_blocked(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
-    let policy = Policy { name: "source", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
+    let policy = Policy {
+        name: "source",
+        quota: u32::try_from(limit.quota).unwrap_or(u32::MAX),
+        window: limit.span,
+    };
     Problem::new(Slug::TooManyAttempts)
         .detail("There were too many failed sign-ins from this address.")
         .retry_after(until.until(now), &policy)
@@ -24,7 +32,9 @@ pub fn source_blocked(until: Timestamp, limit: Limit, now: Timestamp) -> Problem
 /// The problem of a change to an object that others kept changing until the patience was gone.
 pub fn contended(failure: Failure) -> Problem {
     match failure {
-        Failure::Conflict | Failure::Condition(_) => Problem::new(Slug::Conflict).header("retry-after", "1".into()),
+        Failure::Conflict | Failure::Condition(_) => {
+            Problem::new(Slug::Conflict).header("retry-after", "1".into())
+        }
         unavailable @ Failure::Unavailable(_) => unavailable.into(),
     }
 }

@@ -20,7 +20,12 @@ impl Reply {
     pub fn json(status: u16, body: &impl Serialize) -> Self {
         // Our types are structs, maps and strings: they always serialise.
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Self { status, headers: vec![("content-type", "application/json".into())], body, cache: NO_STORE }
+        Self {
+            status,
+            headers: vec![("content-type", "application/json".into())],
+            body,
+            cache: NO_STORE,
+        }
     }
 
     /// 200 with a JSON body.
@@ -35,18 +40,33 @@ impl Reply {
 
     /// No body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), cache: NO_STORE }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            cache: NO_STORE,
+        }
     }
 
     /// A document that everybody may see, and keep for `cache`.
     pub fn document(content_type: &str, body: impl Into<Vec<u8>>, cache: &'static str) -> Self {
-        Self { status: 200, headers: vec![("content-type", content_type.into())], body: body.into(), cache }
+        Self {
+            status: 200,
+            headers: vec![("content-type", content_type.into())],
+            body: body.into(),
+            cache,
+        }
     }
 
     /// 200 with a text of this content type, that nobody may keep.
     pub fn text(content_type: &str, body: String) -> Self {
         let headers = vec![("content-type", content_type.into())];
-        Self { status: 200, headers, body: body.into_bytes(), cache: NO_STORE }
+        Self {
+            status: 200,
+            headers,
+            body: body.into_bytes(),
+            cache: NO_STORE,
+        }
     }
 
     /// Another content type.
@@ -56,10 +76,15 @@ impl Reply {
         self.header("content-type", content_type.into())
     }
 
-    /// A header more. One that is there already gets both values, as a list: an HTTP API 2.0 answer has each name once.
+    /// A header more. One that is there already gets both values, as a list: an HTTP API 2.0 answer
+    /// has each name once.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: String) -> Self {
-        match self.headers.iter_mut().find(|(present, _)| *present == name) {
+        match self
+            .headers
+            .iter_mut()
+            .find(|(present, _)| *present == name)
+        {
             Some((_, present)) if present.split(", ").any(|one| one == value) => {}
             Some((_, present)) => *present = format!("{present}, {value}"),
             None => self.headers.push((name, value)),
@@ -89,7 +114,10 @@ impl Reply {
             .status(self.status)
             .header("cache-control", self.cache)
             .header("x-content-type-options", "nosniff")
-            .header("strict-transport-security", "max-age=63072000; includeSubDomains");
+            .header(
+                "strict-transport-security",
+                "max-age=63072000; includeSubDomains",
+            );
         for (name, value) in self.headers {
             response = response.header(name, value);
         }
@@ -113,9 +141,18 @@ mod tests {
 
     #[test]
     fn a_header_that_is_there_already_becomes_a_list() {
-        let reply =
-            ["accept", "origin", "origin"].into_iter().fold(Reply::empty(204), |reply, value| reply.header("vary", value.into()));
-        let values: Vec<_> = reply.into_response().headers().get_all("vary").iter().cloned().collect();
+        let reply = ["accept", "origin", "origin"]
+            .into_iter()
+            .fold(Reply::empty(204), |reply, value| {
+                reply.header("vary", value.into())
+            });
+        let values: Vec<_> = reply
+            .into_response()
+            .headers()
+            .get_all("vary")
+            .iter()
+            .cloned()
+            .collect();
         assert_eq!(values, ["accept, origin"]);
     }
 }

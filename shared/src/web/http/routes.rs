@@ -1,5 +1,6 @@
-//! Every route of the API in one table: who may use it, what it writes into the audit, which refusals it knows. The functions
-//! dispatch by it, the OpenAPI document is made from it, and a test holds `infra/template.yaml` against it.
+//! Every route of the API in one table: who may use it, what it writes into the audit, which
+//! refusals it knows. The functions dispatch by it, the OpenAPI document is made from it, and a
+//! test holds `infra/template.yaml` against it.
 
 use super::Slug;
 use super::Slug as S;
@@ -80,7 +81,10 @@ pub enum Idempotency {
 
 /// The function that serves a route: one Lambda, one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each is the folder of that name under functions/")]
+#[expect(
+    missing_docs,
+    reason = "each is the folder of that name under functions/"
+)]
 pub enum Function {
     Accounts,
     Agreements,
@@ -133,7 +137,8 @@ impl Function {
         }
     }
 
-    /// Whether it uses a key of the keyring. Whoever gets code to run in one that does not, signs and opens nothing.
+    /// Whether it uses a key of the keyring. Whoever gets code to run in one that does not, signs
+    /// and opens nothing.
     pub const fn holds_keys(self) -> bool {
         !matches!(
             self,
@@ -438,7 +443,12 @@ impl Route {
         use Operation as O;
         matches!(
             self.operation,
-            O::UnlockUser | O::MakeRecoveryCodes | O::CompleteRecipient | O::ResendLink | O::ReopenViewing | O::LinkReport
+            O::UnlockUser
+                | O::MakeRecoveryCodes
+                | O::CompleteRecipient
+                | O::ResendLink
+                | O::ReopenViewing
+                | O::LinkReport
         )
     }
 
@@ -470,7 +480,10 @@ impl Route {
         let mut given = path.split('/');
         for part in self.path.split('/') {
             let given = given.next()?;
-            match part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            match part
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'))
+            {
                 Some(_) if given.is_empty() => return None,
                 Some(name) => parameters.push((name, given.to_owned())),
                 None if part == given => {}
@@ -484,12 +497,18 @@ impl Route {
 /// The route that API Gateway names `key`.
 pub fn by_key(key: &str) -> Option<&'static Route> {
     let (method, path) = key.split_once(' ')?;
-    ROUTES.iter().find(|route| route.method == method && route.path == path)
+    ROUTES
+        .iter()
+        .find(|route| route.method == method && route.path == path)
 }
 
 /// The methods that `path` takes: none where no route takes it.
 pub fn methods(path: &str) -> Vec<&'static str> {
-    ROUTES.iter().filter(|route| route.matches(path).is_some()).map(|route| route.method).collect()
+    ROUTES
+        .iter()
+        .filter(|route| route.matches(path).is_some())
+        .map(|route| route.method)
+        .collect()
 }
 
 #[cfg(test)]
@@ -508,7 +527,12 @@ mod tests {
     #[test]
     fn what_changes_something_is_audited() {
         for route in ROUTES {
-            assert_eq!(route.audit == Audit::WithEffect, route.method != "GET", "{}", route.key());
+            assert_eq!(
+                route.audit == Audit::WithEffect,
+                route.method != "GET",
+                "{}",
+                route.key()
+            );
         }
     }
 }

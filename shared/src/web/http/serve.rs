@@ -1,4 +1,5 @@
-//! Around every handler: the event becomes a [`Call`], a panic a 500, a refusal a problem, and the log says what was answered.
+//! Around every handler: the event becomes a [`Call`], a panic a 500, a refusal a problem, and the
+//! log says what was answered.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -13,7 +14,10 @@ use crate::kernel::clock::{Clock, Timestamp};
 use crate::kernel::config::Config;
 
 /// Runs a function under the Lambda runtime.
-pub async fn run<S, F>(state: S, handle: fn(Arc<S>, Arc<Call>) -> F) -> Result<(), lambda_http::Error>
+pub async fn run<S, F>(
+    state: S,
+    handle: fn(Arc<S>, Arc<Call>) -> F,
+) -> Result<(), lambda_http::Error>
 where
     S: Send + Sync + 'static,
     F: Future<Output = Outcome> + Send + 'static,
@@ -23,7 +27,11 @@ where
     lambda_http::run(lambda_http::service_fn(move |mut request: Request| {
         let (state, arrived_at) = (Arc::clone(&state), clock.now());
         request.extensions_mut().insert(proxies.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(request, arrived_at, |call| handle(state, call)).await) }
+        async move {
+            Ok::<_, std::convert::Infallible>(
+                answer(request, arrived_at, |call| handle(state, call)).await,
+            )
+        }
     }))
     .await
 }
@@ -42,10 +50,18 @@ where
         Err(problem) => return problem.into_reply("").into_response(),
     };
     let route = call.route.map_or("$default", |route| route.path);
-    let span = tracing::info_span!("request", request.id = call.request_id, http.method = call.method, http.route = route);
+    let span = tracing::info_span!(
+        "request",
+        request.id = call.request_id,
+        http.method = call.method,
+        http.route = route
+    );
     async {
-        // A panic may not take the environment with it, nor answer in another shape than every other fault.
-        let outcome = AssertUnwindSafe(handle(Arc::clone(&call))).catch_unwind().await;
+        // A panic may not take the environment with it, nor answer in another shape than every
+        // other fault.
+        let outcome = AssertUnwindSafe(handle(Arc::clone(&call)))
+            .catch_unwind()
+            .await;
         let outcome = outcome.unwrap_or_else(|_| Err(Problem::new(Slug::InternalError)));
         let reply = outcome.unwrap_or_else(|problem| {
             tracing::info!(problem = problem.slug().name(), "refused");

@@ -4,7 +4,9 @@ use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
 use crate::messaging::courier::letter::{Letter, Point};
-use crate::messaging::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
+use crate::messaging::courier::message::{
+    AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
+};
 
 /// German.
 pub struct German;
@@ -19,11 +21,18 @@ impl Language for German {
     }
 
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation}: Anmeldecode {code} (Ref. {reference}). Geben Sie ihn nicht weiter.")
+        format!(
+            "{organisation}: Anmeldecode {code} (Ref. {reference}). Geben Sie ihn nicht weiter."
+        )
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Ihr Anmeldecode für {organisation} ({reference})"),
             paragraphs: vec![
@@ -39,11 +48,18 @@ impl Language for German {
     }
 
     fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation}: Bestätigungscode {code} (Ref. {reference}). Geben Sie ihn nicht weiter.")
+        format!(
+            "{organisation}: Bestätigungscode {code} (Ref. {reference}). Geben Sie ihn nicht weiter."
+        )
     }
 
     fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Bestätigen Sie diese E-Mail-Adresse für {organisation} ({reference})"),
             paragraphs: vec![
@@ -61,7 +77,11 @@ impl Language for German {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Anmeldung bei {organisation}"),
@@ -76,7 +96,10 @@ impl Language for German {
     }
 
     fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
-        let ChangeMail { organisation, changed } = *mail;
+        let ChangeMail {
+            organisation,
+            changed,
+        } = *mail;
         Letter {
             subject: format!("Ihre Anmeldung bei {organisation} wurde geändert"),
             paragraphs: changed.iter().map(sentence).collect(),
@@ -107,11 +130,22 @@ impl Language for German {
     }
 
     fn changed_text(&self, organisation: &str, words: &str) -> String {
-        format!("{organisation}Ihre Anmeldung wurde geändert: {words}. Waren Sie das nicht? Melden Sie es dort sofort.")
+        format!(
+            "{organisation}Ihre Anmeldung wurde geändert: {words}. Waren Sie das nicht? Melden Sie es dort sofort."
+        )
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let AgreementMail {
+            link:
+                LinkMail {
+                    organisation,
+                    url,
+                    good_for,
+                },
+            title,
+            sender,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("{sender} bittet Sie, {title} zu unterzeichnen"),
@@ -125,7 +159,13 @@ impl Language for German {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        let AgreementMail {
+            link: LinkMail {
+                organisation, url, ..
+            },
+            title,
+            sender,
+        } = mail;
         Letter {
             subject: format!("Unterzeichnet: {title}"),
             paragraphs: vec![format!(
@@ -137,7 +177,11 @@ impl Language for German {
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Neues Passwort für {organisation}"),
@@ -159,7 +203,10 @@ impl Language for German {
                 ),
             ],
             point: Point::None,
-            notes: vec!["Wenn Sie das nicht waren, müssen Sie nichts tun: Ihr Passwort bleibt, wie es ist.".into()],
+            notes: vec![
+                "Wenn Sie das nicht waren, müssen Sie nichts tun: Ihr Passwort bleibt, wie es ist."
+                    .into(),
+            ],
         }
     }
 
@@ -177,8 +224,17 @@ impl Language for German {
     }
 
     fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
-        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
-        let times = if *attempts == 1 { "1 Versuch".to_owned() } else { format!("{attempts} Versuche") };
+        let (
+            who,
+            NotVerified {
+                title, attempts, ..
+            },
+        ) = (mail.recipient(), mail);
+        let times = if *attempts == 1 {
+            "1 Versuch".to_owned()
+        } else {
+            format!("{attempts} Versuche")
+        };
         Letter {
             subject: format!("Abgebrochen: {title}"),
             paragraphs: vec![

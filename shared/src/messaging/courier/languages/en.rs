@@ -4,7 +4,9 @@ use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
 use crate::messaging::courier::letter::{Letter, Point};
-use crate::messaging::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
+use crate::messaging::courier::message::{
+    AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
+};
 
 /// English.
 pub struct English;
@@ -19,11 +21,18 @@ impl Language for English {
     }
 
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation} sign-in code {code} (ref {reference}). Do not share it with anyone.")
+        format!(
+            "{organisation} sign-in code {code} (ref {reference}). Do not share it with anyone."
+        )
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Your sign-in code for {organisation} ({reference})"),
             paragraphs: vec![
@@ -39,11 +48,18 @@ impl Language for English {
     }
 
     fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation} confirmation code {code} (ref {reference}). Do not share it with anyone.")
+        format!(
+            "{organisation} confirmation code {code} (ref {reference}). Do not share it with anyone."
+        )
     }
 
     fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Confirm this mail address for {organisation} ({reference})"),
             paragraphs: vec![
@@ -52,16 +68,26 @@ impl Language for English {
                 ),
                 format!("Compare the reference with the one on the page: {reference}"),
             ],
-            point: Point::Code { label: "Your code:".into(), code: code.clone() },
+            point: Point::Code {
+                label: "Your code:".into(),
+                code: code.clone(),
+            },
             notes: vec![
-                format!("Do not share this code with anyone. {organisation} never asks for it by phone or mail."),
-                "If it was not you, there is nothing to do: without the code nothing is sent here.".into(),
+                format!(
+                    "Do not share this code with anyone. {organisation} never asks for it by phone or mail."
+                ),
+                "If it was not you, there is nothing to do: without the code nothing is sent here."
+                    .into(),
             ],
         }
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Sign in to {organisation}"),
@@ -77,7 +103,10 @@ impl Language for English {
     }
 
     fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
-        let ChangeMail { organisation, changed } = *mail;
+        let ChangeMail {
+            organisation,
+            changed,
+        } = *mail;
         Letter {
             subject: format!("Your sign-in to {organisation} was changed"),
             paragraphs: changed.iter().map(sentence).collect(),
@@ -108,11 +137,22 @@ impl Language for English {
     }
 
     fn changed_text(&self, organisation: &str, words: &str) -> String {
-        format!("{organisation}Your sign-in was changed: {words}. If it was not you, tell your contact there at once.")
+        format!(
+            "{organisation}Your sign-in was changed: {words}. If it was not you, tell your contact there at once."
+        )
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let AgreementMail {
+            link:
+                LinkMail {
+                    organisation,
+                    url,
+                    good_for,
+                },
+            title,
+            sender,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("{sender} asks you to sign {title}"),
@@ -126,19 +166,32 @@ impl Language for English {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        let AgreementMail {
+            link: LinkMail {
+                organisation, url, ..
+            },
+            title,
+            sender,
+        } = mail;
         Letter {
             subject: format!("Signed: {title}"),
             paragraphs: vec![format!(
                 "All recipients have signed {title}, which {sender} ({organisation}) sent. The link leads to the signed agreement."
             )],
-            point: Point::Link { label: "View the signed agreement".into(), url },
+            point: Point::Link {
+                label: "View the signed agreement".into(),
+                url,
+            },
             notes: vec!["Do not forward this mail or share the link: it stands for you.".into()],
         }
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("New password for {organisation}"),
@@ -165,7 +218,9 @@ impl Language for English {
                 ),
             ],
             point: Point::None,
-            notes: vec!["If it was not you, there is nothing to do: your password stays as it is.".into()],
+            notes: vec![
+                "If it was not you, there is nothing to do: your password stays as it is.".into(),
+            ],
         }
     }
 
@@ -183,8 +238,17 @@ impl Language for English {
     }
 
     fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
-        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
-        let times = if *attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+        let (
+            who,
+            NotVerified {
+                title, attempts, ..
+            },
+        ) = (mail.recipient(), mail);
+        let times = if *attempts == 1 {
+            "1 attempt".to_owned()
+        } else {
+            format!("{attempts} attempts")
+        };
         Letter {
             subject: format!("Cancelled: {title}"),
             paragraphs: vec![

@@ -4,7 +4,9 @@ use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
 use crate::messaging::courier::letter::{Letter, Point};
-use crate::messaging::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
+use crate::messaging::courier::message::{
+    AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
+};
 
 /// Spanish.
 pub struct Spanish;
@@ -19,11 +21,18 @@ impl Language for Spanish {
     }
 
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation}: clave de acceso {code} (ref. {reference}). No la comparta con nadie.")
+        format!(
+            "{organisation}: clave de acceso {code} (ref. {reference}). No la comparta con nadie."
+        )
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Su código de acceso a {organisation} ({reference})"),
             paragraphs: vec![
@@ -39,11 +48,18 @@ impl Language for Spanish {
     }
 
     fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation}: clave para validar {code} (ref. {reference}). No la comparta con nadie.")
+        format!(
+            "{organisation}: clave para validar {code} (ref. {reference}). No la comparta con nadie."
+        )
     }
 
     fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Confirme esta dirección de correo para {organisation} ({reference})"),
             paragraphs: vec![
@@ -61,7 +77,11 @@ impl Language for Spanish {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Acceso a {organisation}"),
@@ -76,7 +96,10 @@ impl Language for Spanish {
     }
 
     fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
-        let ChangeMail { organisation, changed } = *mail;
+        let ChangeMail {
+            organisation,
+            changed,
+        } = *mail;
         Letter {
             subject: format!("Su acceso a {organisation} ha cambiado"),
             paragraphs: changed.iter().map(sentence).collect(),
@@ -107,11 +130,22 @@ impl Language for Spanish {
     }
 
     fn changed_text(&self, organisation: &str, words: &str) -> String {
-        format!("{organisation}Su acceso ha cambiado: {words}. Si no ha sido usted, avise de inmediato a su contacto.")
+        format!(
+            "{organisation}Su acceso ha cambiado: {words}. Si no ha sido usted, avise de inmediato a su contacto."
+        )
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let AgreementMail {
+            link:
+                LinkMail {
+                    organisation,
+                    url,
+                    good_for,
+                },
+            title,
+            sender,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("{sender} le pide que firme {title}"),
@@ -125,19 +159,32 @@ impl Language for Spanish {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        let AgreementMail {
+            link: LinkMail {
+                organisation, url, ..
+            },
+            title,
+            sender,
+        } = mail;
         Letter {
             subject: format!("Firmado: {title}"),
             paragraphs: vec![format!(
                 "Todos los destinatarios han firmado {title}, enviado por {sender} ({organisation}). El enlace lleva al acuerdo firmado."
             )],
-            point: Point::Link { label: "Ver el acuerdo firmado".into(), url },
+            point: Point::Link {
+                label: "Ver el acuerdo firmado".into(),
+                url,
+            },
             notes: vec!["No reenvíe este correo ni comparta el enlace: vale por usted.".into()],
         }
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Nueva contraseña de {organisation}"),
@@ -164,7 +211,10 @@ impl Language for Spanish {
                 ),
             ],
             point: Point::None,
-            notes: vec!["Si no fue usted, no tiene que hacer nada: su contraseña sigue siendo la misma.".into()],
+            notes: vec![
+                "Si no fue usted, no tiene que hacer nada: su contraseña sigue siendo la misma."
+                    .into(),
+            ],
         }
     }
 
@@ -182,8 +232,17 @@ impl Language for Spanish {
     }
 
     fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
-        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
-        let times = if *attempts == 1 { "1 intento".to_owned() } else { format!("{attempts} intentos") };
+        let (
+            who,
+            NotVerified {
+                title, attempts, ..
+            },
+        ) = (mail.recipient(), mail);
+        let times = if *attempts == 1 {
+            "1 intento".to_owned()
+        } else {
+            format!("{attempts} intentos")
+        };
         Letter {
             subject: format!("Cancelado: {title}"),
             paragraphs: vec![

@@ -4,7 +4,9 @@ use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
 use crate::messaging::courier::letter::{Letter, Point};
-use crate::messaging::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
+use crate::messaging::courier::message::{
+    AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
+};
 
 /// French.
 pub struct French;
@@ -19,11 +21,18 @@ impl Language for French {
     }
 
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation} : code de connexion {code} (réf. {reference}). Ne le communiquez à personne.")
+        format!(
+            "{organisation} : code de connexion {code} (réf. {reference}). Ne le communiquez à personne."
+        )
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Votre code de connexion à {organisation} ({reference})"),
             paragraphs: vec![
@@ -39,11 +48,18 @@ impl Language for French {
     }
 
     fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation} : code de confirmation {code} (réf. {reference}). Ne le communiquez à personne.")
+        format!(
+            "{organisation} : code de confirmation {code} (réf. {reference}). Ne le communiquez à personne."
+        )
     }
 
     fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Confirmez cette adresse e-mail pour {organisation} ({reference})"),
             paragraphs: vec![
@@ -61,7 +77,11 @@ impl Language for French {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Connexion à {organisation}"),
@@ -76,7 +96,10 @@ impl Language for French {
     }
 
     fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
-        let ChangeMail { organisation, changed } = *mail;
+        let ChangeMail {
+            organisation,
+            changed,
+        } = *mail;
         Letter {
             subject: format!("Votre connexion à {organisation} a été modifiée"),
             paragraphs: changed.iter().map(sentence).collect(),
@@ -107,11 +130,22 @@ impl Language for French {
     }
 
     fn changed_text(&self, organisation: &str, words: &str) -> String {
-        format!("{organisation}Votre connexion a été modifiée : {words}. Ce n'était pas vous ? Prévenez votre contact.")
+        format!(
+            "{organisation}Votre connexion a été modifiée : {words}. Ce n'était pas vous ? Prévenez votre contact."
+        )
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let AgreementMail {
+            link:
+                LinkMail {
+                    organisation,
+                    url,
+                    good_for,
+                },
+            title,
+            sender,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("{sender} vous demande de signer {title}"),
@@ -125,19 +159,35 @@ impl Language for French {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        let AgreementMail {
+            link: LinkMail {
+                organisation, url, ..
+            },
+            title,
+            sender,
+        } = mail;
         Letter {
             subject: format!("Signé : {title}"),
             paragraphs: vec![format!(
                 "Tous les destinataires ont signé {title}, envoyé par {sender} ({organisation}). Le lien mène à l’accord signé."
             )],
-            point: Point::Link { label: "Consulter l’accord signé".into(), url },
-            notes: vec!["Ne transférez pas cet e-mail et ne communiquez pas ce lien : il vaut pour vous.".into()],
+            point: Point::Link {
+                label: "Consulter l’accord signé".into(),
+                url,
+            },
+            notes: vec![
+                "Ne transférez pas cet e-mail et ne communiquez pas ce lien : il vaut pour vous."
+                    .into(),
+            ],
         }
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Nouveau mot de passe pour {organisation}"),
@@ -177,8 +227,17 @@ impl Language for French {
     }
 
     fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
-        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
-        let times = if *attempts == 1 { "1 tentative".to_owned() } else { format!("{attempts} tentatives") };
+        let (
+            who,
+            NotVerified {
+                title, attempts, ..
+            },
+        ) = (mail.recipient(), mail);
+        let times = if *attempts == 1 {
+            "1 tentative".to_owned()
+        } else {
+            format!("{attempts} tentatives")
+        };
         Letter {
             subject: format!("Annulé : {title}"),
             paragraphs: vec![

@@ -4,7 +4,9 @@ use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
 use crate::messaging::courier::letter::{Letter, Point};
-use crate::messaging::courier::message::{AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified};
+use crate::messaging::courier::message::{
+    AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
+};
 
 /// Italian.
 pub struct Italian;
@@ -19,11 +21,18 @@ impl Language for Italian {
     }
 
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation}: codice di accesso {code} (rif. {reference}). Non lo condivida con nessuno.")
+        format!(
+            "{organisation}: codice di accesso {code} (rif. {reference}). Non lo condivida con nessuno."
+        )
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Il suo codice di accesso a {organisation} ({reference})"),
             paragraphs: vec![
@@ -39,11 +48,18 @@ impl Language for Italian {
     }
 
     fn contact_text(&self, organisation: &str, code: &str, reference: &str) -> String {
-        format!("{organisation}: codice di conferma {code} (rif. {reference}). Non lo condivida con nessuno.")
+        format!(
+            "{organisation}: codice di conferma {code} (rif. {reference}). Non lo condivida con nessuno."
+        )
     }
 
     fn contact_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail { organisation, code, reference, minutes } = *mail;
+        let CodeMail {
+            organisation,
+            code,
+            reference,
+            minutes,
+        } = *mail;
         Letter {
             subject: format!("Confermi questo indirizzo e-mail per {organisation} ({reference})"),
             paragraphs: vec![
@@ -61,7 +77,11 @@ impl Language for Italian {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Accesso a {organisation}"),
@@ -77,7 +97,10 @@ impl Language for Italian {
     }
 
     fn changed(&self, mail: &ChangeMail<'_>) -> Letter {
-        let ChangeMail { organisation, changed } = *mail;
+        let ChangeMail {
+            organisation,
+            changed,
+        } = *mail;
         Letter {
             subject: format!("Il suo accesso a {organisation} è stato modificato"),
             paragraphs: changed.iter().map(sentence).collect(),
@@ -108,11 +131,22 @@ impl Language for Italian {
     }
 
     fn changed_text(&self, organisation: &str, words: &str) -> String {
-        format!("{organisation}Il suo accesso è stato modificato: {words}. Se non è stato lei, avvisi subito il suo referente.")
+        format!(
+            "{organisation}Il suo accesso è stato modificato: {words}. Se non è stato lei, avvisi subito il suo referente."
+        )
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, good_for }, title, sender } = mail;
+        let AgreementMail {
+            link:
+                LinkMail {
+                    organisation,
+                    url,
+                    good_for,
+                },
+            title,
+            sender,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("{sender} le chiede di firmare {title}"),
@@ -126,19 +160,32 @@ impl Language for Italian {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail { link: LinkMail { organisation, url, .. }, title, sender } = mail;
+        let AgreementMail {
+            link: LinkMail {
+                organisation, url, ..
+            },
+            title,
+            sender,
+        } = mail;
         Letter {
             subject: format!("Firmato: {title}"),
             paragraphs: vec![format!(
                 "Tutti i destinatari hanno firmato {title}, inviato da {sender} ({organisation}). Il link porta all’accordo firmato."
             )],
-            point: Point::Link { label: "Vedere l’accordo firmato".into(), url },
+            point: Point::Link {
+                label: "Vedere l’accordo firmato".into(),
+                url,
+            },
             notes: vec!["Non inoltri questa e-mail e non condivida il link: vale per lei.".into()],
         }
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail { organisation, url, good_for } = mail;
+        let LinkMail {
+            organisation,
+            url,
+            good_for,
+        } = mail;
         let life = span(good_for);
         Letter {
             subject: format!("Nuova password per {organisation}"),
@@ -165,7 +212,9 @@ impl Language for Italian {
                 ),
             ],
             point: Point::None,
-            notes: vec!["Se non è stato lei, non deve fare nulla: la sua password resta invariata.".into()],
+            notes: vec![
+                "Se non è stato lei, non deve fare nulla: la sua password resta invariata.".into(),
+            ],
         }
     }
 
@@ -183,8 +232,17 @@ impl Language for Italian {
     }
 
     fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter {
-        let (who, NotVerified { title, attempts, .. }) = (mail.recipient(), mail);
-        let times = if *attempts == 1 { "1 tentativo".to_owned() } else { format!("{attempts} tentativi") };
+        let (
+            who,
+            NotVerified {
+                title, attempts, ..
+            },
+        ) = (mail.recipient(), mail);
+        let times = if *attempts == 1 {
+            "1 tentativo".to_owned()
+        } else {
+            format!("{attempts} tentativi")
+        };
         Letter {
             subject: format!("Annullato: {title}"),
             paragraphs: vec![

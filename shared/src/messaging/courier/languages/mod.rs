@@ -1,4 +1,5 @@
-//! What messages say, one file a language. A message that a language has no words for does not compile.
+//! What messages say, one file a language. A message that a language has no words for does not
+//! compile.
 
 mod de;
 mod en;
@@ -13,11 +14,13 @@ use crate::account::Locale;
 
 /// The words of one language.
 ///
-/// A text stays within the basic set of GSM 03.38: one letter outside it makes a text twice as long.
+/// A text stays within the basic set of GSM 03.38: one letter outside it makes a text twice as
+/// long.
 pub trait Language: Sync {
     /// RFC 5646.
     fn tag(&self) -> &'static str;
-    /// What stands in a text that has no room for who sends it: the line with the host says it alone.
+    /// What stands in a text that has no room for who sends it: the line with the host says it
+    /// alone.
     fn nobody(&self) -> &'static str;
     /// A code by SMS: the line before the one that binds it to its origin.
     fn code_text(&self, organisation: &str, code: &str, reference: &str) -> String;
@@ -45,7 +48,8 @@ pub trait Language: Sync {
     fn no_password_link(&self, organisation: &str) -> Letter;
     /// The account is running out of prepaid transactions.
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter;
-    /// A recipient could not prove who they are: to the sender of the agreement, which was cancelled.
+    /// A recipient could not prove who they are: to the sender of the agreement, which was
+    /// cancelled.
     fn not_verified(&self, organisation: &str, mail: &NotVerified) -> Letter;
 }
 
