@@ -4,13 +4,14 @@
 //! | layer | what is in it |
 //! | --- | --- |
 //! | [`kernel`] | what has no noun of the product in it: the only sources of time, randomness, keys and environment; names, secrets, contacts, client addresses, requests to the outside |
-//! | [`store`] | the table: every key, every write, every SDK error; rate limits; the audit chain; the cold start that opens it |
+//! | [`store`] | the table: every key, every write, every SDK error; rate limits; the audit chain; what a function holds of all this |
 //! | [`web`] | event in, problem out; the routes; the same request twice, carried out once |
 //! | [`account`] | a client organisation, its settings and groups, and the keys of its back ends |
 //! | [`messaging`] | SMS and mail, what may be sent, and what is written with the change that it tells of and sent after it |
 //! | [`ledger`] | prepaid transactions: balances in shards, entries, plans, the low balance |
 //! | [`signin`] | somebody signs in: users, first and second factors, challenges, codes, links, tokens |
 //! | [`agreement`] | what recipients are asked to see and sign: links, methods, knowledge-based authentication, reports, and whether the ledger agrees with them |
+//! | [`edge`] | how a function starts and serves |
 //!
 //! Invariants that hold everywhere:
 //! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its
@@ -26,6 +27,7 @@
 
 pub mod account;
 pub mod agreement;
+pub mod edge;
 pub mod kernel;
 pub mod ledger;
 pub mod messaging;

@@ -6,7 +6,7 @@ use shared::kernel::entropy::Entropy;
 use shared::ledger::balance::snapshot;
 use shared::ledger::upkeep::Done;
 use shared::ledger::{Entry, Plan, Refusal, Snapshot};
-use shared::store::dynamo::{Failure, Patience, Table, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Table, read};
 
 /// How a step is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub async fn make(
     begin: Begin,
     plan: impl Fn(Option<&Snapshot>) -> Result<Plan, Refusal>,
 ) -> Result<Done, Refusal> {
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut seen = match begin {
         Begin::Blindly => None,
         Begin::Seeing => Some(snapshot(table, entropy, account).await?),
@@ -48,10 +48,10 @@ pub async fn make(
                 match failure {
                     // What was assumed does not hold: look.
                     Failure::Condition(_) => {
-                        patience.wait(entropy).await?;
+                        retries.wait(entropy).await?;
                         seen = Some(snapshot(table, entropy, account).await?);
                     }
-                    Failure::Conflict => patience.wait(entropy).await?,
+                    Failure::Conflict => retries.wait(entropy).await?,
                     unavailable @ Failure::Unavailable(_) => return Err(unavailable.into()),
                 }
             }

@@ -21,7 +21,7 @@ impl Memory {
             .json()
             .with_writer(move || writer.clone());
         tracing_subscriber::registry()
-            .with(lines.with_filter(shared::store::start::filter("trace")))
+            .with(lines.with_filter(shared::edge::start::filter("trace")))
             .init();
         memory
     }

@@ -12,7 +12,7 @@ use shared::account::Shards;
 use shared::agreement::reconcile;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Snapshot,
+    About, Balance, EntryId, Exhausted, Onto, Order, Plan, Purchase, Refusal, Snapshot, StaleRead,
     Unit, Watch, balance, plan,
 };
 use shared::store::app::App;
@@ -249,10 +249,10 @@ impl Real {
                     } else {
                         Onto::One(seen.count)
                     };
-                    let glimpse = Glimpse {
+                    let stale = StaleRead {
                         shards: seen.shards.clone(),
                     };
-                    Ok(plan::topup(&purchase, onto, &glimpse, seen.notice)?)
+                    Ok(plan::topup(&purchase, onto, &stale, seen.notice)?)
                 };
                 self.desk(Begin::Seeing, plan).await
             }

@@ -147,7 +147,7 @@ fn the_walk_over_a_targets_sources_finds_its_modules_and_their_tests() {
 
 #[test]
 fn every_function_logs_at_the_level_that_is_set_and_nobody_else_does() {
-    let filter = shared::store::start::filter("trace");
+    let filter = shared::edge::start::filter("trace");
     let listed: BTreeSet<String> = filter
         .iter()
         .filter(|(_, level)| level.to_string() == "trace")
@@ -313,9 +313,9 @@ const CLOCK_IS_READ_AT: &[(&str, &str)] = &[
         "shared/src/store/app.rs",
         "a cold start, before any request",
     ),
-    ("shared/src/web/http/serve.rs", "the arrival"),
+    ("shared/src/edge/serve.rs", "the arrival"),
     (
-        "shared/src/messaging/owed.rs",
+        "shared/src/messaging/outbox.rs",
         "a lease holds from when it is taken",
     ),
     (

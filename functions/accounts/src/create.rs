@@ -43,7 +43,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let now = call.arrived_at;
     let id = AccountId::new(now, &app.entropy);
     let (account, writes) = open(id, request, actor, call, now)?;
-    match app.table.transact_patiently(writes, &app.entropy).await {
+    match app.table.transact_with_retries(writes, &app.entropy).await {
         // The id was drawn here: where it stands, an earlier try of this request was done after
         // all.
         Err(failure) if failure.stood_at(ACCOUNT).is_none() => return Err(failure.into()),

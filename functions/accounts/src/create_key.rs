@@ -5,7 +5,7 @@ use shared::account::api_key::{self, ApiKey, KEYS_MAX};
 use shared::kernel::ids::{AccountId, KeyId};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Patience, keys};
+use shared::store::dynamo::{RetryPolicy, keys};
 use shared::web::http::refusals::contended;
 use shared::web::http::routes::Scope;
 use shared::web::http::{Call, FieldError, Outcome, Problem, Reply, Slug};
@@ -64,14 +64,14 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         .with("key", key.id.to_string())
         .with("name", key.name.as_str());
     let event = event.with("scopes", serde_json::json!(key.scopes));
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let account = account::find(app, call).await?;
         room_for_one(app, id).await?;
         let mut writes = account.change(account.touch(), event.clone(), now)?;
         writes.push(key.create()?);
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

@@ -4,7 +4,7 @@ use shared::account::api_key::{self, ApiKey};
 use shared::kernel::ids::KeyId;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Patience, Write, keys, read};
+use shared::store::dynamo::{RetryPolicy, Write, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
@@ -15,7 +15,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     call.only_query(&[])?;
     call.no_body()?;
     let id: KeyId = call.path_id("id")?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let account = account::find(app, call).await?;
         let key = keys::api_key(Some(account.id), id);
@@ -30,7 +30,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         let mut writes = account.change(account.touch(), event, call.arrived_at)?;
         writes.push(Write::delete(key).when("attribute_exists(#pk)"));
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

@@ -5,7 +5,7 @@ use shared::account::api_key;
 use shared::account::{Account, Plan};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Patience, Write, document};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, document};
 use shared::web::http::patch::given;
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
@@ -42,7 +42,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         return Err(Problem::invalid(vec![fault]));
     }
     let if_match = call.if_match()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let account = account::find(app, call).await?;
         if if_match.is_some_and(|version| version != account.version) {
@@ -56,7 +56,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
             .table
             .transact(writes(call, actor, &account, &patched)?)
             .await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

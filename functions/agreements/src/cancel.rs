@@ -6,7 +6,7 @@ use shared::agreement::{Closure, Refusal, Status, Whole};
 use shared::kernel::clock::Timestamp;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::Patience;
+use shared::store::dynamo::RetryPolicy;
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
@@ -32,7 +32,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let key = IdempotencyKey::of(call, &format!("cancel\n{}", caller.account.id))?;
     let by = key.map_or_else(|| call.request_id.clone(), |key| key.record().pk);
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let ending = find::ending(app, call, caller.account.id).await?;
         let agreement = &ending.whole().agreement;
@@ -57,7 +57,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
             .table
             .transact(ending.writes(Status::Cancelled, &closure, event, now)?)
             .await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

@@ -3,9 +3,9 @@
 
 use shared::account::api_key::Caller;
 use shared::agreement::{Completion, Invitations, Recipient, RecipientStatus, Standing};
-use shared::messaging::owed;
+use shared::messaging::outbox;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Key, Patience, Write};
+use shared::store::dynamo::{Key, RetryPolicy, Write};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply};
 
@@ -16,7 +16,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     call.only_query(&["account"])?;
     call.no_body()?;
     let app = &state.app;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut doubt = Doubt::default();
     loop {
         let standing = find::standing(app, call, caller.account.id).await?;
@@ -36,12 +36,12 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             (completion.writes(event)?, Vec::new())
         };
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?
         {
-            owed::deliver_all(app, &state.courier, mails).await;
+            outbox::deliver_all(app, &state.courier, mails).await;
             let completed = Recipient {
                 status: RecipientStatus::Completed,
                 ..standing.recipient().clone()

@@ -10,10 +10,10 @@ use shared::agreement::{Authentication, Recipient, RecipientStatus, Standing};
 use shared::kernel::clock::Timestamp;
 use shared::ledger::plan::{self, Order, Plan};
 use shared::ledger::{self, EntryId, Snapshot, Unit, Watch, balance, watch};
-use shared::messaging::owed;
+use shared::messaging::outbox;
 use shared::signin::challenge::Challenge;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, Patience, Write, document};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, document};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
@@ -37,7 +37,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let request: Request = Body::read(call.merge_patch()?)?;
     let if_match = call.if_match()?;
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut sighted = false;
     let mut doubt = Doubt::default();
     loop {
@@ -82,13 +82,13 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         if let (Some(plan), Err(failure)) = (&plan, &written) {
             sighted |= plan.failed(failure, ledger);
         }
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?
         {
             let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
-            owed::deliver_all(app, &state.courier, mails).await;
+            outbox::deliver_all(app, &state.courier, mails).await;
             return Ok(changed(
                 recipient.clone(),
                 request.authentication,

@@ -8,7 +8,7 @@ use shared::signin::user::factor::clear;
 use shared::signin::user::known::Origin;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, Patience, Write};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
 
@@ -18,7 +18,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let standing = find::standing(app, call, caller.account.id).await?;
         let recipient = standing.recipient();
@@ -36,7 +36,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         };
         let writes = locked.lift(&standing, event, now)?;
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

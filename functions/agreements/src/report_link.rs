@@ -8,7 +8,7 @@ use shared::agreement::report::link::ReportLink;
 use shared::kernel::secret::{self, Secret};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::Patience;
+use shared::store::dynamo::RetryPolicy;
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
@@ -32,7 +32,7 @@ pub struct Response {
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let agreement = find::agreement(app, call, caller.account.id).await?;
         let now = call.arrived_at;
@@ -40,7 +40,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.source);
         let event = event.with("expires_at", link.expires_at.to_rfc3339());
         let written = app.table.transact(agreement.tell([event], now)?).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

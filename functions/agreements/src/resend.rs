@@ -4,9 +4,9 @@
 use shared::account::api_key::Caller;
 use shared::agreement::{Agreement, Occasion, RESENDS, Recipient, Refusal, Status};
 use shared::kernel::clock::Timestamp;
-use shared::messaging::owed;
+use shared::messaging::outbox;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Patience, keys};
+use shared::store::dynamo::{RetryPolicy, keys};
 use shared::web::http::refusals::{contended, too_many_sends};
 use shared::web::http::{Call, Outcome, Problem, Reply};
 use shared::web::idempotency::IdempotencyKey;
@@ -21,7 +21,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let key = IdempotencyKey::of(call, &account.to_string())?;
     let base = call.base_url(app.config.base_url.as_deref());
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let record = key.as_ref().map(IdempotencyKey::record);
         let (standing, record) = find::standing_beside(app, call, account, record).await?;
@@ -44,19 +44,19 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             .update()
             .and(", #resends = :resends")
             .value("resends", RESENDS.entered(&recipient.resends, now));
-        let mut writes = standing.step(owed::on(update, &invited.owed, now)?, [event], now)?;
+        let mut writes = standing.step(outbox::on(update, &invited.owed, now)?, [event], now)?;
         writes.push(invited.link.create()?);
         let answer = shown::Recipient::from(recipient);
         if let Some(key) = &key {
             writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);
         }
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?
         {
-            owed::deliver_all(
+            outbox::deliver_all(
                 app,
                 &state.courier,
                 vec![keys::recipient(agreement.id, recipient.id)],

@@ -15,11 +15,11 @@ use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::Fingerprint;
 use shared::ledger::plan::{self, Order, Plan};
-use shared::ledger::{self, Balance, EntryId, Figures, Glimpse, Snapshot, Watch, balance, watch};
-use shared::messaging::owed::{self, Owed};
+use shared::ledger::{self, Balance, EntryId, Figures, Snapshot, StaleRead, Watch, balance, watch};
+use shared::messaging::outbox::{self, OutboxMessage};
 use shared::store::app::App;
 use shared::store::audit::{Action, Chain, Event};
-use shared::store::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
 use utoipa::ToSchema;
@@ -120,7 +120,7 @@ impl Sending<'_> {
     async fn send(&self, state: &State) -> Outcome {
         let (app, account, now) = (&state.app, &self.caller.account, self.call.arrived_at);
         let keyring = app.keyrings.current(now).await;
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         // What the ledger holds on all shards at one instant is looked at only once it has stood in
         // the way: reading it conflicts with whoever writes any of them.
         let mut sighted = false;
@@ -129,14 +129,14 @@ impl Sending<'_> {
                 self.before(app),
                 settings(app, account, self.draft.group.as_deref())
             );
-            let ((record, glimpse), settings) = (before?, settings?);
+            let ((record, stale), settings) = (before?, settings?);
             if let Some(record) = record {
                 return self.answered(state, record).await;
             }
             self.permit(&settings)?;
             let watch = Watch::of(account, &settings);
             let order = self.order(&watch, now);
-            sighted |= !order.may_go_blindly(&glimpse);
+            sighted |= !order.may_go_blindly(&stale);
             let seen = if sighted {
                 Some(balance::snapshot(&app.table, &app.entropy, account).await?)
             } else {
@@ -151,7 +151,7 @@ impl Sending<'_> {
             assign(&mut recipients, &plan);
             let answer = self.answer(
                 &recipients,
-                seen.map_or_else(|| glimpse.total(), |seen| seen.total()),
+                seen.map_or_else(|| stale.total(), |seen| seen.total()),
             );
             let owed = self.invite(&agreement, &mut recipients, app, &keyring, now)?;
             let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;
@@ -163,19 +163,19 @@ impl Sending<'_> {
                         return self.answered(state, record).await;
                     }
                     sighted |= plan.failed(&failure, ledger);
-                    let _ = patience.settled(Err(failure), &app.entropy).await?;
+                    let _ = retries.settled(Err(failure), &app.entropy).await?;
                 }
             }
         }
     }
 
     /// What the same request was answered before, if it was; and what the account has, at a glance.
-    async fn before(&self, app: &App) -> Result<(Option<Item>, Glimpse), Failure> {
+    async fn before(&self, app: &App) -> Result<(Option<Item>, StaleRead), Failure> {
         let wanted = std::iter::once(keys::agreement_request(self.id))
-            .chain(Glimpse::keys(&self.caller.account))
+            .chain(StaleRead::keys(&self.caller.account))
             .collect();
         let mut items = app.table.get_all(wanted).await?.into_iter();
-        Ok((items.next().flatten(), Glimpse::of(items)?))
+        Ok((items.next().flatten(), StaleRead::of(items)?))
     }
 
     /// The record, where it stood in a transaction's way, or where nobody said what became of the
@@ -210,7 +210,7 @@ impl Sending<'_> {
             .map(|recipient| keys::recipient(self.id, recipient.id))
             .collect();
         mails.extend(watch::tell(plan.crossing.as_ref(), now));
-        owed::deliver_all(&state.app, &state.courier, mails).await;
+        outbox::deliver_all(&state.app, &state.courier, mails).await;
         Reply::created(answer)
     }
 
@@ -226,7 +226,7 @@ impl Sending<'_> {
         if record.made_by != self.call.request_id {
             return Ok(reply.header("idempotency-replayed", "true".into()));
         }
-        owed::deliver_all(&state.app, &state.courier, self.mails(&answer)).await;
+        outbox::deliver_all(&state.app, &state.courier, self.mails(&answer)).await;
         Ok(reply)
     }
 
@@ -330,7 +330,7 @@ impl Sending<'_> {
         app: &App,
         keyring: &Keyring,
         now: Timestamp,
-    ) -> Result<Vec<Owed>, Problem> {
+    ) -> Result<Vec<OutboxMessage>, Problem> {
         let invite = |recipient: &mut Recipient| {
             let invited = agreement.invite(
                 recipient,
@@ -349,7 +349,7 @@ impl Sending<'_> {
         &self,
         agreement: &mut Agreement,
         recipients: &[Recipient],
-        owed: &[Owed],
+        outbox: &[OutboxMessage],
         plan: &Plan,
         answer: &Response,
         now: Timestamp,
@@ -369,8 +369,11 @@ impl Sending<'_> {
                 .listed(keys::agreements(agreement.account), place)
                 .look_at(agreement.expires_at),
         ];
-        for (recipient, owed) in recipients.iter().zip(owed) {
-            let item = Invited { recipient, owed };
+        for (recipient, message) in recipients.iter().zip(outbox) {
+            let item = Invited {
+                recipient,
+                outbox: message,
+            };
             writes.push(Write::create(keys::recipient(self.id, recipient.id), &item)?.look_at(now));
         }
         writes.extend(chain.writes()?);
@@ -406,16 +409,16 @@ pub(crate) async fn tell_overdue(
 ) {
     if let Some(seen) = seen {
         let mails = watch::overdue(&state.app, watch, account, seen, now).await;
-        owed::deliver_all(&state.app, &state.courier, mails).await;
+        outbox::deliver_all(&state.app, &state.courier, mails).await;
     }
 }
 
-/// A new recipient, with the mail that is owed.
+/// A new recipient, with its message of the outbox.
 #[derive(Serialize)]
 struct Invited<'a> {
     #[serde(flatten)]
     recipient: &'a Recipient,
-    owed: &'a Owed,
+    outbox: &'a OutboxMessage,
 }
 
 /// Gives each recipient who is to be verified one of the reserved transactions.

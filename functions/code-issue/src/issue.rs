@@ -12,8 +12,8 @@ use shared::signin::refusals::resend_too_soon;
 use shared::signin::reserved::Asker;
 use shared::signin::user::known::Source;
 use shared::signin::user::{Method, User};
-use shared::store::dynamo::{Failure, Patience, Write, keys, read};
-use shared::store::throttle::Window;
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
+use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
 
@@ -28,7 +28,7 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
     let ticket = Ticket::read(request.challenge.expose(), &keyring)
         .map_err(|refusal| refusal.problem(now))?;
     let key = IdempotencyKey::of(call, &ticket.name)?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut trims = Trims::default();
     loop {
         let (case, source) = match read_case(
@@ -77,7 +77,7 @@ pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
                     .counters(call)
                     .lost(&failure)
                     .map_err(|full| refused(&case, full))?;
-                patience.wait(&app.entropy).await?;
+                retries.wait(&app.entropy).await?;
             }
         }
     }
@@ -173,7 +173,7 @@ async fn send(
         if state
             .app
             .table
-            .update_patiently(key.complete(), &state.app.entropy)
+            .update_with_retries(key.complete(), &state.app.entropy)
             .await
             .is_err()
         {

@@ -16,8 +16,8 @@ use shared::signin::reserved::Asker;
 use shared::signin::user::known::Origin;
 use shared::signin::user::{Method, factor};
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, Patience, Write, document, keys, read};
-use shared::store::throttle::Window;
+use shared::store::dynamo::{Failure, Item, RetryPolicy, Write, document, keys, read};
+use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
 
@@ -51,7 +51,7 @@ pub async fn issue(
         return Err(Problem::new(Slug::MethodNotEnabled));
     }
     let key = IdempotencyKey::of(call, &ticket.name)?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut trims = Trims::default();
     loop {
         let (case, record) = Case::read(state, call, ticket, key.as_ref(), now).await?;
@@ -92,7 +92,7 @@ pub async fn issue(
                     .counters()
                     .lost(&failure)
                     .map_err(|full| case.refused(full))?;
-                patience.wait(&app.entropy).await?;
+                retries.wait(&app.entropy).await?;
             }
         }
     }
@@ -281,7 +281,7 @@ impl<'a> Case<'a> {
                 .state
                 .app
                 .table
-                .update_patiently(key.complete(), &self.state.app.entropy)
+                .update_with_retries(key.complete(), &self.state.app.entropy)
                 .await
                 .is_err()
             {

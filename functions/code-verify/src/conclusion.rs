@@ -8,7 +8,7 @@ use shared::signin::sign_in::Answer;
 use shared::signin::user::{Method, User, factor};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, Patience, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, RetryPolicy, Write, keys, read};
 use shared::web::http::{Call, Problem, Slug};
 
 use crate::Try;
@@ -88,7 +88,7 @@ impl Try {
         );
         let completion = completion.telling(&self.before, &app.table).await?;
         let mut user = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         let mut credit = Credit::new(self.credit(challenge));
         loop {
             let event = self.event(call).with(
@@ -111,7 +111,7 @@ impl Try {
                 return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?);
             };
             let too_late = completion.came_too_late(&failure, place);
-            user = self.stands(app, failure, &mut patience).await?;
+            user = self.stands(app, failure, &mut retries).await?;
             let good = if too_late {
                 Err(Refusal::Used.problem(self.now))
             } else {
@@ -195,7 +195,7 @@ impl Try {
         taken_back: bool,
     ) -> Result<(), Problem> {
         let mut user = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         let mut epoch_holds = taken_back;
         loop {
             let update = if epoch_holds {
@@ -216,7 +216,7 @@ impl Try {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            user = self.stands(app, failure, &mut patience).await?;
+            user = self.stands(app, failure, &mut retries).await?;
             // A success has cleared the count meanwhile: there is nothing left to take back.
             epoch_holds = taken_back
                 && user.factor(self.method).epoch == self.before.factor(self.method).epoch;
@@ -228,16 +228,16 @@ impl Try {
         &self,
         app: &App,
         failure: Failure,
-        patience: &mut Patience,
+        retries: &mut RetryPolicy,
     ) -> Result<User, Problem> {
         if let Failure::Unavailable(_) = failure {
             return Err(failure.into());
         }
         let stood: Option<Item> = if let Some(item) = failure.stood_at(0) {
-            patience.at_once()?;
+            retries.at_once()?;
             Some(item.clone())
         } else {
-            patience.wait(&app.entropy).await?;
+            retries.wait(&app.entropy).await?;
             app.table.get(keys::user(self.ticket.user)).await?
         };
         match stood.filter(|item| !item.is_empty()) {

@@ -62,7 +62,7 @@ impl<'a> Count<'a> {
             .value("try", self.id);
         if app
             .table
-            .update_patiently(update, &app.entropy)
+            .update_with_retries(update, &app.entropy)
             .await
             .is_err()
         {

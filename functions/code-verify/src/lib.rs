@@ -111,7 +111,7 @@ impl Try {
         let origin = ticket.origin(&source);
         let id = secret::encode(app.entropy.bytes::<9>());
         let (counted, read_beside) = tokio::join!(
-            app.table.update_patiently(
+            app.table.update_with_retries(
                 ticket.count_try(request.method, origin, &id, now),
                 &app.entropy
             ),

@@ -18,7 +18,7 @@ use shared::signin::user::known::Origin;
 use shared::signin::user::{Method, factor};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, Patience, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, RetryPolicy, Write, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::count::Count;
@@ -52,7 +52,7 @@ pub async fn verify(
     let id = secret::encode(app.entropy.bytes::<9>());
     let (counted, beside) = tokio::join!(
         app.table
-            .update_patiently(ticket.count_try(METHOD, &id, now), &app.entropy),
+            .update_with_retries(ticket.count_try(METHOD, &id, now), &app.entropy),
         app.table.get_all(vec![
             keys::agreement(ticket.agreement),
             keys::account(ticket.account)
@@ -211,7 +211,7 @@ impl Try<'_> {
     async fn accept(&self) -> Result<Answer, Problem> {
         let proof = Proof::recipients_code(self.now);
         let mut standing = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         let mut credit = Credit::new(self.credit());
         loop {
             let verified = self
@@ -221,7 +221,7 @@ impl Try<'_> {
             writes.extend(credit.within());
             let written = self.app.table.transact(writes).await;
             credit.learn(&written);
-            if patience.settled(written, &self.app.entropy).await? {
+            if retries.settled(written, &self.app.entropy).await? {
                 credit.give(self.app).await;
                 return Ok(Answer::Authenticated(Authenticated::new(
                     self.token(&proof)?,
@@ -291,7 +291,7 @@ impl Try<'_> {
     /// in the same transaction.
     async fn record(&self, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
         let mut standing = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let failed = self
                 .event(Action::CodeVerified)
@@ -309,7 +309,7 @@ impl Try<'_> {
                         .uncount_factor(Write::update(self.ticket.key(), "")),
                 );
             }
-            if patience
+            if retries
                 .settled(self.app.table.transact(writes).await, &self.app.entropy)
                 .await?
             {

@@ -27,7 +27,7 @@ use shared::messaging::courier::Courier;
 use shared::signin::notice;
 use shared::store::app::App;
 use shared::store::dynamo::keys::{DUE_SHARDS, due_shard};
-use shared::store::dynamo::{Failure, Key, Patience, Write};
+use shared::store::dynamo::{Failure, Key, RetryPolicy, Write};
 
 pub use report::Report;
 
@@ -154,12 +154,12 @@ async fn examined(app: &App, courier: &Courier, key: Key) -> Report {
         examined: 1,
         ..Report::default()
     };
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         match deal_with(app, courier, key.clone(), app.clock.now(), &mut report).await {
             Ok(()) => return report,
             Err(Failure::Condition(_) | Failure::Conflict)
-                if patience.wait(&app.entropy).await.is_ok() => {}
+                if retries.wait(&app.entropy).await.is_ok() => {}
             Err(Failure::Condition(_) | Failure::Conflict) => {
                 tracing::warn!(
                     item.pk = key.pk,

@@ -3,7 +3,7 @@
 
 use shared::kernel::clock::Timestamp;
 use shared::messaging::courier::Courier;
-use shared::messaging::owed::{self, Delivery};
+use shared::messaging::outbox::{self, Delivery};
 use shared::signin::notice;
 use shared::store::app::App;
 use shared::store::dynamo::{Failure, Key};
@@ -12,7 +12,7 @@ use crate::Report;
 
 /// Whether what is due at `key` is a mail: on an item of its own, or on a recipient's.
 pub fn stands_at(key: &Key) -> bool {
-    key.pk.starts_with("OWED#") || key.sk.starts_with("RECIPIENT#")
+    key.pk.starts_with("OUTBOX#") || key.sk.starts_with("RECIPIENT#")
 }
 
 /// Tells what a log of notices holds; answers whether it holds anything. What it does not is a
@@ -38,7 +38,7 @@ pub async fn send(
     key: &Key,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    count(owed::deliver(app, courier, key).await?, report);
+    count(outbox::deliver(app, courier, key).await?, report);
     Ok(())
 }
 
@@ -46,7 +46,7 @@ fn count(delivery: Delivery, report: &mut Report) {
     match delivery {
         Delivery::Sent => report.mails_sent += 1,
         Delivery::Dropped => report.mails_dropped += 1,
-        Delivery::Owed => report.mails_owed += 1,
+        Delivery::Pending => report.mails_owed += 1,
         Delivery::Nothing => {}
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use expiry_cleanup::{Batch, Report, run};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::json;
+use shared::edge::start;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::metric;
 use shared::kernel::sdk::sdk_config;
 use shared::messaging::courier::Courier;
 use shared::store::app::App;
-use shared::store::start;
 
 /// What has to be left of the time for anything more to be begun: a mail may take twenty seconds to
 /// send, and the table five before and after.

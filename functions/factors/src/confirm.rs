@@ -19,7 +19,7 @@ use shared::signin::user::factor::clear;
 use shared::signin::user::known::Origin;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Patience, Write, document, keys};
+use shared::store::dynamo::{RetryPolicy, Write, document, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -149,7 +149,7 @@ async fn accept(
         enrolled_at: who.now,
     };
     let completion = who.completion(Method::Totp, app, call).await?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let mut writes = placement(
@@ -161,7 +161,7 @@ async fn accept(
         )?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppEnrolled)?);
         if who
-            .settle(app, writes, &mut patience, |written| notices.learn(written))
+            .settle(app, writes, &mut retries, |written| notices.learn(written))
             .await?
         {
             notices.deliver(app, &state.courier).await;
@@ -222,13 +222,13 @@ fn placement(
 
 /// Writes down a wrong code.
 async fn refuse(app: &App, call: &Call, mut who: Who, enrolment: &Enrolment) -> Outcome {
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let event = event(&who, call, enrolment)
             .failed()
             .with("reason", "wrong-code");
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
-        if who.settle(app, writes, &mut patience, |_| {}).await? {
+        if who.settle(app, writes, &mut retries, |_| {}).await? {
             let left = enrolment.tries_left().saturating_sub(1);
             return Err(Problem::new(Slug::CodeInvalid).with("attempts_left", left));
         }

@@ -15,7 +15,7 @@ use shared::signin::user::subject::Subject;
 use shared::signin::user::{User, password};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Patience, Write, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Problem, Slug};
 
@@ -40,7 +40,7 @@ impl Proved {
     /// is none of them. It does so as long as it is the password of the name that it was tried for;
     /// the head of the chain says so, as in login.
     pub async fn refused(&self, app: &App, call: &Call, problem: &Problem) -> Result<(), Problem> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let user: Option<User> = app
                 .table
@@ -52,7 +52,7 @@ impl Proved {
                 .filter(|user| self.is_password_of(user) && user.username == self.tried.username);
             let Some(user) = theirs else { return Ok(()) };
             let written = app.table.transact(self.ending(&user, call, problem)?).await;
-            if patience
+            if retries
                 .settled(written, &app.entropy)
                 .await
                 .map_err(contended)?

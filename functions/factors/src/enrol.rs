@@ -7,7 +7,7 @@ use shared::kernel::secret::{Secret, exposed};
 use shared::signin::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::{Patience, document};
+use shared::store::dynamo::{RetryPolicy, document};
 use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
@@ -60,7 +60,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     };
     let app = &state.app;
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let (id, key) = (
         FactorId::new(who.now, &app.entropy),
         Key::draw(&app.entropy),
@@ -86,7 +86,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
             .with("method", "totp")
             .with("factor", id.to_string());
         let writes = who.user.change(update, [event], who.now)?;
-        if who.settle(app, writes, &mut patience, |_| {}).await? {
+        if who.settle(app, writes, &mut retries, |_| {}).await? {
             break;
         }
     }

@@ -14,7 +14,7 @@ use shared::signin::user::change::{self, Change};
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{User, fields};
 use shared::store::audit::Actor;
-use shared::store::dynamo::{Failure, Patience, Write};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::patch::{Member, given};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
@@ -102,14 +102,14 @@ impl Asked<'_> {
         mut who: SignedIn,
         current: &Secret<String>,
     ) -> Result<(SignedIn, Proved), Problem> {
-        let (app, mut patience) = (&self.state.app, Patience::default());
+        let (app, mut retries) = (&self.state.app, RetryPolicy::default());
         loop {
             if let Some(proved) =
                 current_password::prove(app, self.call, &who.user, &self.keyring, current).await?
             {
                 return Ok((who, proved));
             }
-            patience.wait(&app.entropy).await.map_err(contended)?;
+            retries.wait(&app.entropy).await.map_err(contended)?;
             who = self.who().await?;
         }
     }
@@ -125,7 +125,7 @@ impl Asked<'_> {
         if let Some(new) = &self.new {
             change.hash(Member::Set(new.clone()), &app.entropy).await?;
         }
-        let (mut notices, mut patience) = (Notices::default(), Patience::default());
+        let (mut notices, mut retries) = (Notices::default(), RetryPolicy::default());
         loop {
             let patched = self.patched(&change, &who);
             let changed = change.names(&who.user, &patched)?;
@@ -135,7 +135,7 @@ impl Asked<'_> {
             let writes = self.writes(&change, &who, (&patched, &changed), &mut notices)?;
             let written = app.table.transact(writes).await;
             notices.learn(&written);
-            if patience
+            if retries
                 .settled(written, &app.entropy)
                 .await
                 .map_err(contended)?
@@ -156,7 +156,7 @@ impl Asked<'_> {
 
     fn patched(&self, change: &Change, who: &SignedIn) -> User {
         let mut patched = change.over(&who.user, None, self.call.arrived_at);
-        if patched.proof_generation != who.user.proof_generation {
+        if patched.token_epoch != who.user.token_epoch {
             // The token that is shown stays good; every other ends, of whatever time: who changes a
             // password means to be alone.
             patched.spared = Some(who.claims.jti.clone());

@@ -7,7 +7,7 @@ use shared::signin::notice::{Changed, Notices};
 use shared::signin::recovery;
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::{Patience, document};
+use shared::store::dynamo::{RetryPolicy, document};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -29,7 +29,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         who.may_change()?;
@@ -53,7 +53,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::RecoveryCodes)?);
         if who
-            .settle(app, writes, &mut patience, |written| notices.learn(written))
+            .settle(app, writes, &mut retries, |written| notices.learn(written))
             .await?
         {
             notices.deliver(app, &state.courier).await;

@@ -4,7 +4,7 @@
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::Patience;
+use shared::store::dynamo::RetryPolicy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
@@ -15,7 +15,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         who.may_change()?;
@@ -40,7 +40,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
             .change(who.end_others(who.guard(update))?, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppRemoved)?);
         if who
-            .settle(app, writes, &mut patience, |written| notices.learn(written))
+            .settle(app, writes, &mut retries, |written| notices.learn(written))
             .await?
         {
             notices.deliver(app, &state.courier).await;

@@ -16,7 +16,7 @@ use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys, read};
 use shared::web::http::{Call, Problem, Slug};
 
 /// Somebody who asks to change a factor, as far as is known now.
@@ -281,7 +281,7 @@ impl Who {
         &mut self,
         app: &App,
         writes: Vec<Write>,
-        patience: &mut Patience,
+        retries: &mut RetryPolicy,
         mut learn: impl FnMut(&Result<(), Failure>),
     ) -> Result<bool, Problem> {
         // A link that is spent stays so: what it opened is over, whatever else stands.
@@ -297,7 +297,7 @@ impl Who {
         }) {
             return Err(Refusal::Used.problem(self.now));
         }
-        if patience.settled(written, &app.entropy).await? {
+        if retries.settled(written, &app.entropy).await? {
             return Ok(true);
         }
         let stands = app.table.get(keys::user(self.user.id)).await?;
@@ -310,7 +310,7 @@ impl Who {
     pub async fn count(&mut self, app: &App, write: Write) -> Result<Option<Failure>, Problem> {
         let (before, failure) = match app
             .table
-            .update_patiently(self.guard(write), &app.entropy)
+            .update_with_retries(self.guard(write), &app.entropy)
             .await
         {
             Ok(before) => (before, None),

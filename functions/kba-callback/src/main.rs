@@ -3,10 +3,10 @@
 use kba_callback::{State, handle};
 use shared::agreement::kba::webhook::Secrets;
 use shared::agreement::provider::Held;
+use shared::edge::{serve, start};
 use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
 use shared::messaging::courier::Courier;
 use shared::store::app::App;
-use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -15,7 +15,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let app = App::start_without_keys(&sdk).await;
     let courier = Courier::new(&sdk, &app.config);
     let secrets = secrets(&app, &sdk);
-    http::run(
+    serve::run(
         State {
             app,
             courier,

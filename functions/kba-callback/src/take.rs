@@ -7,14 +7,14 @@ use shared::agreement::kba::{Answer, Effect, Session, rules};
 use shared::agreement::{Recipient, Standing};
 use shared::kernel::clock::Timestamp;
 use shared::ledger::Unit;
-use shared::messaging::owed;
+use shared::messaging::outbox;
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, Patience, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
 
-/// How often the patience with a busy agreement is renewed: forty recipients may pass at the same
+/// How often the retries over a busy agreement begin anew: forty recipients may pass at the same
 /// moment.
 const PATIENCE: u32 = 3;
 
@@ -23,7 +23,7 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
     let app = &state.app;
     let now = call.arrived_at;
     let mut renewed = 0;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let Some(session) = unseen(app, message, answer, now).await? else {
             return Ok(Reply::empty(204));
@@ -60,11 +60,11 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
             // carried out.
             Err(failure) if failure.stood_at(MESSAGE).is_some() => return Ok(Reply::empty(204)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
-            Err(_) => match patience.wait(&app.entropy).await {
+            Err(_) => match retries.wait(&app.entropy).await {
                 Ok(()) => {}
                 Err(_) if renewed < PATIENCE => {
                     renewed += 1;
-                    patience = Patience::default();
+                    retries = RetryPolicy::default();
                 }
                 Err(failure) => return Err(failure.into()),
             },
@@ -123,6 +123,6 @@ async fn tell(state: &State, case: &Case<'_>, effect: Effect) {
         "the provider has answered"
     );
     if let Effect::Cancel(_) = effect {
-        owed::deliver_all(&state.app, &state.courier, [case.mail_key()]).await;
+        outbox::deliver_all(&state.app, &state.courier, [case.mail_key()]).await;
     }
 }

@@ -2,10 +2,10 @@
 
 use kba_session::{State, handle};
 use shared::agreement::provider::{Held, Provider};
+use shared::edge::{serve, start};
 use shared::kernel::outbound::Outbound;
 use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
 use shared::store::app::App;
-use shared::{store::start, web::http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let sdk = sdk_config();
     let app = App::start(&sdk).await?;
     let provider = provider(&app, &sdk);
-    http::run(State { app, provider }, handle).await
+    serve::run(State { app, provider }, handle).await
 }
 
 fn provider(app: &App, sdk: &SdkConfig) -> Option<Provider> {

@@ -12,7 +12,7 @@ use shared::kernel::secret::Secret;
 use shared::signin::challenge::Refusal;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys, read};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
@@ -130,7 +130,7 @@ impl Case {
         id: SessionId,
         opens_at: Timestamp,
     ) -> Result<(), Problem> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             match app.table.transact(self.writes(id, call, opens_at)?).await {
                 Ok(()) => return Ok(()),
@@ -144,7 +144,7 @@ impl Case {
                         Err(failure.into())
                     };
                 }
-                Err(_) => patience.wait(&app.entropy).await?,
+                Err(_) => retries.wait(&app.entropy).await?,
             }
             *self = Self::read(app, call, &self.ticket, self.now).await?;
             self.decide()?;

@@ -15,11 +15,11 @@ use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::Secret;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
 use shared::signin::challenge::Challenge;
-use shared::signin::sign_in::{Answer, Authenticated, IdentityOwed, Offer, Owed};
+use shared::signin::sign_in::{Answer, Authenticated, IdentityCheck, Offer, SecondFactor};
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys, read};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
@@ -42,7 +42,7 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let link = Link::read(token.expose()).ok_or_else(unknown)?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let standing = Standing::keys(link.agreement, link.recipient).into_iter();
         let wanted = standing
@@ -66,7 +66,7 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
         };
         case.check()?;
         let (writes, answer) = case.open()?;
-        if patience
+        if retries
             .settled(app.table.transact(writes).await, &app.entropy)
             .await?
         {
@@ -136,12 +136,12 @@ impl Case<'_> {
                 };
                 Ok((
                     self.writes(update, events)?,
-                    Answer::SecondFactorRequired(Owed::new(challenge, vec![offer])),
+                    Answer::SecondFactorRequired(SecondFactor::new(challenge, vec![offer])),
                 ))
             }
             Authentication::Kba => {
                 let (update, challenge) = self.challenge(update)?;
-                let answer = Answer::IdentityVerificationRequired(IdentityOwed::new(challenge));
+                let answer = Answer::IdentityVerificationRequired(IdentityCheck::new(challenge));
                 Ok((self.writes(update, events)?, answer))
             }
         }

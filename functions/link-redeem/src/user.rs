@@ -14,7 +14,7 @@ use shared::signin::user::User;
 use shared::signin::user::known::Source;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Patience, keys, read};
+use shared::store::dynamo::{RetryPolicy, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 /// A link, and what it leads to as that stands now.
@@ -29,7 +29,7 @@ struct Case {
 pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
     let now = call.arrived_at;
     let token = Token::read(text)?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let case = Case::read(app, call, &token, now).await?;
         let methods = case.settings.second_factor.methods;
@@ -62,7 +62,7 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
             .table
             .transact(case.user.change(update, [event], now)?)
             .await;
-        if patience.settled(written, &app.entropy).await? {
+        if retries.settled(written, &app.entropy).await? {
             let answer = if enrols {
                 Answer::EnrolmentRequired(owed)
             } else {

@@ -3,11 +3,11 @@
 use shared::account::api_key::Caller;
 use shared::account::{Foreseen, Settings};
 use shared::kernel::clock::Span;
-use shared::messaging::owed;
+use shared::messaging::outbox;
 use shared::signin::link::{self, Envelope, Link, Purpose, Token};
 use shared::signin::user::{Method, User};
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Item, Patience, keys, read};
+use shared::store::dynamo::{Item, RetryPolicy, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
@@ -22,7 +22,7 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
     let life = life(request)?;
     let key = IdempotencyKey::of(call, &account.id.to_string())?;
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let mut wanted = vec![keys::user(request.user)];
         wanted.extend(key.as_ref().map(IdempotencyKey::record));
@@ -73,12 +73,12 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
             writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);
         }
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?
         {
-            owed::deliver_all(app, &state.courier, [mail]).await;
+            outbox::deliver_all(app, &state.courier, [mail]).await;
             return Ok(Reply::json(202, &answer));
         }
     }

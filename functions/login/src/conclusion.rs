@@ -14,7 +14,7 @@ use shared::signin::user::refused::Refused;
 use shared::signin::user::subject::Subject;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Patience, Write};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::{Call, Problem, Slug};
 
 use crate::attempt::{Attempt, First, Password, Verdict};
@@ -43,7 +43,7 @@ impl Attempt {
         call: &Call,
         mut verdict: Verdict,
     ) -> Result<Answer, Problem> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let user = match self.judged(verdict) {
                 Ok(user) => user,
@@ -61,7 +61,7 @@ impl Attempt {
             if self.is_used_up(&failure) {
                 verdict = Verdict::Wrong(sso::Refused::Used.reason());
             }
-            patience.wait(&app.entropy).await?;
+            retries.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
         }
     }

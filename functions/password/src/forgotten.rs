@@ -22,10 +22,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared::kernel::config::source_key;
 use shared::kernel::ids::AccountId;
-use shared::store::dynamo::{Failure, Key, Patience};
+use shared::store::dynamo::{Failure, Key, RetryPolicy};
 use shared::web::http::{Call, Outcome, Problem, Reply};
 use shared::web::idempotency::IdempotencyKey;
-use shared::{messaging::owed, signin::link};
+use shared::{messaging::outbox, signin::link};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -99,7 +99,7 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let answer = match owe(state, call, &request).await? {
         Done::Before(reply) => return Ok(reply),
         Done::Now(mail) => {
-            owed::deliver_all(
+            outbox::deliver_all(
                 &state.app,
                 &state.courier,
                 mail.filter(|_| may_send(began.elapsed())),
@@ -136,7 +136,7 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
         call,
         &format!("{}\n{}", request.account, source_key(call.source)),
     )?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut limits = Limits::default();
     loop {
         let case = match Case::read(state, call, request, key.as_ref()).await? {
@@ -144,7 +144,7 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
             Known::Open(case) => case,
             Known::Full(problem) => return Ok(Done::Full(problem)),
             Known::Moved => {
-                patience.wait(&app.entropy).await?;
+                retries.wait(&app.entropy).await?;
                 continue;
             }
         };
@@ -170,7 +170,7 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
                 Err(problem) => return Ok(Done::Full(problem)),
             };
         }
-        patience.wait(&app.entropy).await?;
+        retries.wait(&app.entropy).await?;
     }
 }
 

@@ -13,7 +13,7 @@ use shared::signin::notice::{self, Changed, Notices};
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{User, attempts, fields, password};
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Patience, Write, document, keys, read};
+use shared::store::dynamo::{RetryPolicy, Write, document, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -47,7 +47,7 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let _ = grant(&user, &ticket, now)?;
     may_have(&user, &account, &new)?;
     let hash = password::hash(new.clone(), &app.entropy).await?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let challenge = grant(&user, &ticket, now)?;
@@ -67,7 +67,7 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
         writes.extend(notices.owe(&notice, now)?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
-        if patience.settled(written, &app.entropy).await? {
+        if retries.settled(written, &app.entropy).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }

@@ -11,10 +11,10 @@ use shared::account::Account;
 use shared::account::Shards;
 use shared::kernel::ids::{AccountId, TopupId};
 use shared::kernel::secret::Fingerprint;
-use shared::ledger::{EntryId, Figures, Glimpse, Notice, Onto, Plan, Purchase, Watch, plan};
+use shared::ledger::{EntryId, Figures, Notice, Onto, Plan, Purchase, StaleRead, Watch, plan};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Patience, Write, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
 use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 use shared::{account::api_key, web::idempotency};
 use utoipa::ToSchema;
@@ -65,7 +65,7 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
     let named = keys::topup(key);
     let id = TopupId::from_bytes(Fingerprint::of(format!("topup\n{key}").as_bytes()).short());
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut tried = 0;
     loop {
         let mut items = app
@@ -105,7 +105,7 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
             now,
         )?);
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await? {
+        if retries.settled(written, &app.entropy).await? {
             return Ok(Reply::created(&answer));
         }
         tried += 1;
@@ -138,9 +138,9 @@ fn sharded(account: &Account, shards: Shards) -> Write {
 
 /// What stands on the shards and what was told of it, each at a moment of its own: no sending
 /// stands in the way of that.
-async fn seen(app: &App, account: &Account) -> Result<(Glimpse, Notice), Failure> {
+async fn seen(app: &App, account: &Account) -> Result<(StaleRead, Notice), Failure> {
     let wanted = std::iter::once(keys::balance_notice(account.id))
-        .chain(Glimpse::keys(account))
+        .chain(StaleRead::keys(account))
         .collect();
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let notice = items
@@ -149,7 +149,7 @@ async fn seen(app: &App, account: &Account) -> Result<(Glimpse, Notice), Failure
         .map(read)
         .transpose()?
         .unwrap_or_default();
-    Ok((Glimpse::of(items)?, notice))
+    Ok((StaleRead::of(items)?, notice))
 }
 
 fn event(request: &Request, id: TopupId, actor: Actor, call: &Call) -> Event {

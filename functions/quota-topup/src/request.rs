@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use shared::kernel::ids::{AccountId, TopupId};
-use shared::ledger::{Balance, Glimpse};
+use shared::ledger::{Balance, StaleRead};
 use shared::web::http::{FieldError, Problem};
 use utoipa::ToSchema;
 
@@ -95,7 +95,7 @@ impl Request {
     }
 
     /// The answer, where this is what stood before.
-    pub fn answer(&self, id: TopupId, seen: &Glimpse) -> Response {
+    pub fn answer(&self, id: TopupId, seen: &StaleRead) -> Response {
         let bought = Balance {
             available: i64::from(self.transactions.count()),
             ..Balance::default()

@@ -4,7 +4,7 @@ use shared::agreement::Agreement;
 use shared::agreement::report::{Cut, Section};
 use shared::store::app::App;
 use shared::store::audit::{Entry, Head, first_broken_after};
-use shared::store::dynamo::{Failure, Patience, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
 
 /// How many entries are asked for at once: DynamoDB answers with 1 MB at most, whatever is asked.
 const PAGE: u64 = 1_000;
@@ -20,7 +20,7 @@ pub async fn section(app: &App, agreement: &Agreement, cut: Cut) -> Result<Secti
     {
         // The last entry was written with the head that counts it; one may be seen a moment before
         // the other.
-        Patience::default().wait(&app.entropy).await?;
+        RetryPolicy::default().wait(&app.entropy).await?;
         section = read_section(app, agreement, cut).await?;
     }
     if !is_whole(&section) {

@@ -8,7 +8,7 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::AccountId;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, Patience, Write, document, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
@@ -26,7 +26,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
     let patch = call.merge_patch()?;
     let if_match = call.if_match()?;
     let Caller { actor, mut account } = caller;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         if if_match.is_some_and(|version| version != account.settings_version) {
             return Err(Problem::new(Slug::PreconditionFailed));
@@ -59,7 +59,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
                 call.arrived_at,
             )?)
             .await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

@@ -6,7 +6,7 @@ use shared::account::api_key::Caller;
 use shared::account::{Account, Group, Terms};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Patience, keys, read};
+use shared::store::dynamo::{RetryPolicy, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
@@ -20,7 +20,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
     let if_match = call.if_match()?;
     let Caller { actor, mut account } = caller;
     let mut group = Group::of(app.table.get(keys::group(account.id, &name)).await?)?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         if if_match.is_some_and(|version| version != group.version) {
             return Err(Problem::new(Slug::PreconditionFailed));
@@ -46,7 +46,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         )?;
         writes.push(group.set(account.id, &name, &overrides)?);
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

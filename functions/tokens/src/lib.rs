@@ -15,7 +15,7 @@ use shared::signin::sign_in::{Answer, Authenticated};
 use shared::signin::user::User;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Patience, keys, read};
+use shared::store::dynamo::{RetryPolicy, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::routes::Scope;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
@@ -46,7 +46,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) -> Outcome {
     let key = exchange::key(code).ok_or(Refusal::Unknown)?;
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let exchange: Exchange = read(app.table.get(key.clone()).await?.ok_or(Refusal::Unknown)?)?;
         let user: Option<User> = app
@@ -67,7 +67,7 @@ async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) 
         )?;
         writes.push(exchange.consume(key.clone(), now));
         let written = app.table.transact(writes).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

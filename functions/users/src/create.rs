@@ -74,7 +74,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         .from(call.source)
         .with("kind", serde_json::json!(user.kind));
     let writes = writes(&mut user, password_hash, event, now)?;
-    if let Err(failure) = app.table.transact_patiently(writes, &app.entropy).await {
+    if let Err(failure) = app.table.transact_with_retries(writes, &app.entropy).await {
         match (
             failure.stood_at(USER),
             failure.stood_at(NAME),
@@ -157,7 +157,7 @@ impl Request {
             version: 1,
             had_factor: false,
             reset_at: None,
-            proof_generation: 0,
+            token_epoch: 0,
             spared: None,
             password_version: 0,
             app: None,

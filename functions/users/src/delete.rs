@@ -6,7 +6,7 @@ use shared::kernel::clock::Timestamp;
 use shared::signin::user::{User, sso_subject};
 use shared::store::app::App;
 use shared::store::audit::{Action, Chain, Event};
-use shared::store::dynamo::{Failure, Patience, Write, keys};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
 
@@ -15,7 +15,7 @@ use crate::user;
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
         let event = Event::new(Action::UserDeleted, caller.actor).from(call.source);
@@ -23,7 +23,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
             .table
             .transact(writes(&user, event, call.arrived_at)?)
             .await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

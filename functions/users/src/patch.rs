@@ -11,7 +11,7 @@ use shared::signin::user::fields;
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{Kind, User, sso_subject};
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, Patience, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
 use shared::web::http::patch::{Member, given};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
@@ -92,7 +92,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     change.hash(password, &app.entropy).await?;
     let issuer = settings.sso.as_ref().map(|sso| sso.issuer.clone());
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let patched = change.over(&user, issuer.as_deref(), now);
@@ -130,7 +130,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         {
             return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
         }
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

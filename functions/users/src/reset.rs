@@ -10,7 +10,7 @@ use shared::kernel::clock::Timestamp;
 use shared::signin::notice::{self, Changed, Notices};
 use shared::signin::user::User;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, Patience, Write, document};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, document};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
 
@@ -23,7 +23,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let event = Event::new(Action::FactorReset, caller.actor)
         .from(call.source)
         .with("method", "totp");
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         writes.extend(notices.owe(&notice, now)?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

@@ -7,7 +7,7 @@ use shared::signin::user::known::Origin;
 use shared::signin::user::{Method, User, attempts};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, Patience, Write};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
 
@@ -18,11 +18,11 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.no_body()?;
     let event = Event::new(Action::UserUnlocked, caller.actor).from(call.source);
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let mut user = user::find(app, call, caller.account.id).await?;
         let written = app.table.transact(writes(&user, event.clone(), now)?).await;
-        if patience
+        if retries
             .settled(written, &app.entropy)
             .await
             .map_err(contended)?

@@ -8,7 +8,7 @@ use shared::signin::user::known::Origin;
 use shared::signin::user::{Kind, Method, User};
 use shared::store::app::App;
 use shared::store::dynamo::{keys, read};
-use shared::store::throttle::Allowed;
+use shared::store::rate_limit::Allowed;
 use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
 

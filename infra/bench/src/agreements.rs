@@ -216,7 +216,7 @@ pub(crate) async fn overdue(way: &mut Way<'_>) -> Result<(), Fault> {
         if (key.pk == expired && key.sk == "AGREEMENT") || key.pk == session {
             return Some("SET #expires_at = :past, #due_at = :past");
         }
-        (key.pk == owed || key.pk.starts_with("OWED#")).then_some("SET #due_at = :past")
+        (key.pk == owed || key.pk.starts_with("OUTBOX#")).then_some("SET #due_at = :past")
     };
     make_due(way.world(), over).await
 }

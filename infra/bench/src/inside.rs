@@ -78,7 +78,7 @@ where
     F: Future<Output = Outcome>,
 {
     let request = lambda_http::request::from_str(&event.json().to_string())?;
-    let answer = shared::web::http::answer(request, Clock::system().now(), handle).await;
+    let answer = shared::edge::serve::answer(request, Clock::system().now(), handle).await;
     Ok((
         answer.status().as_u16(),
         serde_json::from_slice(answer.body().as_ref())?,

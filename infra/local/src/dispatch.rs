@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lambda_http::{Body, Request, Response};
+use shared::edge::serve::answer;
 use shared::messaging::courier::Courier;
 use shared::signin::sso::IssuerKeys;
 use shared::store::app::App;
-use shared::web::http::answer;
 use shared::web::http::routes::Function;
 
 use crate::provider::Vendor;

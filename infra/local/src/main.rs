@@ -59,12 +59,12 @@ async fn run(command_line: CommandLine) -> Result<(), Box<dyn std::error::Error>
 /// business.
 fn logs() {
     let wanted = shared::kernel::config::env("RUST_LOG").unwrap_or_else(|| "warn".into());
-    let filter = shared::store::start::filter(&wanted).with_target("dynoxide", LevelFilter::ERROR);
+    let filter = shared::edge::start::filter(&wanted).with_target("dynoxide", LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer()
         .compact()
         .with_writer(io::stderr);
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .init();
-    shared::store::start::panics();
+    shared::edge::start::panics();
 }

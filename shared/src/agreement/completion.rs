@@ -4,7 +4,7 @@ use super::{Closure, Occasion, Recipient, RecipientStatus, Refusal, Standing, St
 use crate::kernel::clock::Timestamp;
 use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::Keyring;
-use crate::messaging::owed;
+use crate::messaging::outbox;
 use crate::store::audit::{Action, Actor, Event};
 use crate::store::dynamo::{Failure, Key, Write, document, keys};
 use crate::web::http::Problem;
@@ -127,7 +127,7 @@ impl Completion<'_> {
             self.now,
         )?;
         let links = document(&recipient.links_with(invited.link.fingerprint))?;
-        Ok(owed::on(
+        Ok(outbox::on(
             update.and(", #links = :links").value("links", links),
             &invited.owed,
             self.now,

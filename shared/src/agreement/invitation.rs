@@ -6,7 +6,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::{Keyring, KeyringError};
 use crate::messaging::courier::{Invitation, Message, SealedLink};
-use crate::messaging::owed::{Mail, Owed};
+use crate::messaging::outbox::{Mail, OutboxMessage};
 use crate::store::dynamo::keys;
 
 /// What a link is mailed for.
@@ -24,7 +24,7 @@ pub struct Invited {
     /// The link.
     pub link: Link,
     /// The mail.
-    pub owed: Owed,
+    pub owed: OutboxMessage,
 }
 
 impl Agreement {
@@ -74,7 +74,7 @@ impl Agreement {
         };
         Ok(Invited {
             link,
-            owed: Owed::new(mail, now)
+            owed: OutboxMessage::new(mail, now)
                 .good_until(until)
                 .only_while(status.name(), ends),
         })

@@ -18,7 +18,7 @@ use crate::ledger::Unit;
 use crate::signin::challenge::Challenge;
 use crate::signin::user::{FACTOR_BACKOFF, Factor, Method};
 use crate::store::dynamo::{Write, keys};
-use crate::store::throttle::{Limit, Window};
+use crate::store::rate_limit::{Limit, Window};
 
 /// How often a recipient's link may be opened. Each opening is an audit entry until all have
 /// signed.

@@ -18,7 +18,7 @@ use crate::signin::code::Bound;
 use crate::signin::user::Method;
 use crate::signin::user::known::Origin;
 use crate::store::dynamo::{Failure, Item, Key, Write, keys, read};
-use crate::store::throttle::Allowed;
+use crate::store::rate_limit::Allowed;
 
 use super::Recipient;
 

@@ -6,7 +6,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AgreementId, RecipientId};
 use crate::ledger::plan::{self, About, Step};
 use crate::ledger::{EntryId, Unit};
-use crate::store::dynamo::{Failure, Item, Key, Patience, Table, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Table, Write, keys, read};
 
 /// How many items of an agreement's partition are asked for at once: all of them, unless they are
 /// large.
@@ -46,11 +46,11 @@ impl Whole {
             .into_iter()
             .chain(recipients)
             .collect();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             match table.get_together(wanted.clone()).await {
                 Ok(items) => return Self::of(id, items.into_iter().flatten()),
-                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(Failure::Conflict) => retries.wait(entropy).await?,
                 Err(failure) => return Err(failure),
             }
         }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::account::{Account, SHARDS_MAX, Shards};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Failure, Item, Key, Patience, Table, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Table, keys, read};
 
 /// How often the shards are looked at together, for somebody who is only to be shown them, before
 /// each is looked at by itself.
@@ -177,7 +177,7 @@ impl Snapshot {
 /// and to begin with, and never to refuse or to tell anybody anything. Unlike a [`Snapshot`],
 /// nobody's writes stand in the way of reading it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Glimpse {
+pub struct StaleRead {
     /// What stood on each.
     pub shards: Vec<Shard>,
 }
@@ -191,7 +191,7 @@ pub struct Shown {
     pub total: Balance,
 }
 
-impl Glimpse {
+impl StaleRead {
     /// What is to be read for it, in one request with whatever else is.
     pub fn keys(account: &Account) -> impl Iterator<Item = Key> + use<> {
         let id = account.id;
@@ -227,10 +227,10 @@ pub async fn snapshot(
     entropy: &Entropy,
     account: &Account,
 ) -> Result<Snapshot, Failure> {
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         match look(table, account).await {
-            Err(Failure::Conflict) => patience.wait(entropy).await?,
+            Err(Failure::Conflict) => retries.wait(entropy).await?,
             seen => return seen,
         }
     }
@@ -261,7 +261,7 @@ pub async fn shown(table: &Table, account: &Account) -> Result<Shown, Failure> {
     let count = stands(account.id, items.next().flatten())?;
     Ok(Shown {
         count,
-        total: Glimpse::of(items)?.total(),
+        total: StaleRead::of(items)?.total(),
     })
 }
 

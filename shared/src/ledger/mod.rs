@@ -32,10 +32,10 @@
 //!     match app.table.transact(writes).await {
 //!         Ok(()) => break,
 //!         Err(Failure::Unavailable(_)) => return Err(…),          // may have taken effect: the same ids find out
-//!         Err(failure) => { sighted |= plan.failed(&failure, first); patience.wait(&app.entropy).await?; }
+//!         Err(failure) => { sighted |= plan.failed(&failure, first); retries.wait(&app.entropy).await?; }
 //!     }
 //! }
-//! let mails = watch::tell(plan.crossing.as_ref(), now);           // after the commit; then owed::deliver_all
+//! let mails = watch::tell(plan.crossing.as_ref(), now);           // after the commit; then outbox::deliver_all
 //! ```
 //!
 //! - [`plan::reserve`]: n transactions, one [`Unit`] for each: available → reserved. Nothing read:
@@ -59,7 +59,7 @@ pub mod plan;
 pub mod upkeep;
 pub mod watch;
 
-pub use balance::{Balance, Figures, Glimpse, Notice, Share, Snapshot, Unit};
+pub use balance::{Balance, Figures, Notice, Share, Snapshot, StaleRead, Unit};
 pub use entry::{Entry, EntryId, Kind};
 pub use plan::{About, Exhausted, Onto, Order, Plan, Purchase, Refusal, Step};
 pub use watch::{Crossing, Watch};

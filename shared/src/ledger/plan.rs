@@ -4,7 +4,7 @@
 mod adding;
 mod step;
 
-use super::balance::{Glimpse, Snapshot, Unit};
+use super::balance::{Snapshot, StaleRead, Unit};
 use super::change::{Change, shard_by, share_by};
 use super::entry::{Entry, EntryId, Kind, Part};
 use super::watch::{Crossing, Watch};
@@ -51,11 +51,11 @@ pub struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// Whether it may be tried blindly, as far as a glimpse tells: its own shard is seen to have
+    /// Whether it may be tried blindly, as far as a stale read tells: its own shard is seen to have
     /// enough.
-    pub fn may_go_blindly(&self, glimpse: &Glimpse) -> bool {
+    pub fn may_go_blindly(&self, stale: &StaleRead) -> bool {
         let own = self.account.quota_shards.of(self.id.as_str());
-        let stood = glimpse
+        let stood = stale
             .shards
             .get(usize::from(own))
             .map_or(0, |shard| shard.balance.available);

@@ -12,7 +12,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::AccountId;
 use crate::kernel::secret;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Patience, Table, keys, read};
+use crate::store::dynamo::{Failure, RetryPolicy, Table, keys, read};
 
 /// What came of a step.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Tools<'_> {
         change: i64,
         reason: &str,
     ) -> Result<Option<Done>, Refusal> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let Some(account) = self.account(account).await? else {
                 return Ok(None);
@@ -96,7 +96,7 @@ impl Tools<'_> {
                 .with("reason", reason);
             let mut writes = planned.writes.clone();
             writes.extend(account.change(account.touch(), event, now)?);
-            if patience
+            if retries
                 .settled(self.table.transact(writes).await, self.entropy)
                 .await?
             {
@@ -118,7 +118,7 @@ impl Tools<'_> {
         let Some(account) = self.count(account, shards).await? else {
             return Ok(None);
         };
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let (seen, now) = (
                 snapshot(self.table, self.entropy, &account).await?,
@@ -133,7 +133,7 @@ impl Tools<'_> {
             };
             // One levelling is enough: what is reserved meanwhile makes the shards differ again,
             // and does not matter.
-            if patience
+            if retries
                 .settled(self.table.transact(step.writes()?).await, self.entropy)
                 .await?
             {
@@ -144,7 +144,7 @@ impl Tools<'_> {
 
     /// The account, once it has at least so many shards.
     async fn count(&self, account: AccountId, shards: Shards) -> Result<Option<Account>, Failure> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let Some(account) = self.account(account).await? else {
                 return Ok(None);
@@ -161,7 +161,7 @@ impl Tools<'_> {
             let update =
                 update.when("attribute_not_exists(#quota_shards) OR #quota_shards < :shards");
             let writes = account.change(update, event, self.clock.now())?;
-            patience
+            retries
                 .settled(self.table.transact(writes).await, self.entropy)
                 .await?;
         }

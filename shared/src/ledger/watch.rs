@@ -16,7 +16,7 @@ use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
 use crate::kernel::metric;
 use crate::messaging::courier::{LowBalance, Message};
-use crate::messaging::owed::{self, Mail, Owed};
+use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::store::app::App;
 use crate::store::dynamo::{Failure, Key, Write, keys};
 
@@ -74,7 +74,7 @@ impl Watch {
         let number = seen.notice.crossings + 1;
         (available < self.mark && untold).then(|| {
             let mails = (0..self.contacts.len())
-                .map(|place| keys::owed(&mail_id(account, number, place)))
+                .map(|place| keys::outbox(&mail_id(account, number, place)))
                 .collect();
             Crossing {
                 account,
@@ -104,8 +104,8 @@ impl Watch {
         };
         let mut writes = vec![notice(account, true, crossing.number, seen.notice)];
         for (place, contact) in self.contacts.iter().enumerate() {
-            let mail = Owed::new(self.mail(crossing, contact), at);
-            writes.push(owed::standalone(
+            let mail = OutboxMessage::new(self.mail(crossing, contact), at);
+            writes.push(outbox::standalone(
                 &mail_id(account, crossing.number, place),
                 mail,
                 at,

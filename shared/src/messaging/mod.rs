@@ -2,5 +2,5 @@
 //! of and sent after it, and how much of it there may be.
 
 pub mod courier;
-pub mod owed;
+pub mod outbox;
 pub mod send_budget;

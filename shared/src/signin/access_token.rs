@@ -256,7 +256,7 @@ impl Subject {
             user: user.id,
             account: user.account,
             kind: user.kind,
-            generation: user.proof_generation,
+            generation: user.token_epoch,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::signin::link::{Opened, Purpose};
 use crate::signin::user::known::{Origin, Sketch, Source};
 use crate::signin::user::{Method, User, factor};
 use crate::store::dynamo::{Item, Key, Write, keys};
-use crate::store::throttle::Allowed;
+use crate::store::rate_limit::Allowed;
 
 /// How long a challenge lives.
 pub const LIFETIME: Span = Span::minutes(10);

@@ -15,7 +15,7 @@ use crate::kernel::secret::Secret;
 use crate::signin::challenge::{Challenge, Ticket};
 use crate::signin::reserved::{ReservedWindow, Share};
 use crate::signin::user::Method;
-use crate::store::throttle::{Limit, Window};
+use crate::store::rate_limit::{Limit, Window};
 
 /// How long a code is good (NIST SP 800-63B-4 §3.1.3.2 allows ten minutes).
 pub const LIFETIME: Span = Span::minutes(5);

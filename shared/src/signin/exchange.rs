@@ -84,7 +84,7 @@ impl Exchange {
     /// What the completion of a challenge that `link` opened stands for.
     pub fn new(user: &User, link: &Opened, method: Method, now: Timestamp) -> Self {
         let expires_at = now.plus(LIFETIME);
-        let (account, generation) = (user.account, user.proof_generation);
+        let (account, generation) = (user.account, user.token_epoch);
         Self {
             account,
             user: user.id,
@@ -157,7 +157,7 @@ mod tests {
     fn user(disabled: bool) -> User {
         let user = json!({
             "id": "usr_00000000000000000000000001", "account": "acc_00000000000000000000000001", "username": "ann",
-            "kind": "internal", "disabled": disabled, "created_at": 0, "version": 1, "proof_generation": 3,
+            "kind": "internal", "disabled": disabled, "created_at": 0, "version": 1, "token_epoch": 3,
         });
         serde_json::from_value(user).unwrap()
     }
@@ -167,7 +167,7 @@ mod tests {
         let (exchange, other) = (exchange(), AccountId::from_bytes([9; 16]));
         let (ann, disabled) = (user(false), user(true));
         let later = User {
-            proof_generation: 4,
+            token_epoch: 4,
             ..ann.clone()
         };
         let admits = |exchange: &Exchange, user, now| exchange.admits(exchange.account, user, now);

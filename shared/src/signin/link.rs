@@ -14,7 +14,7 @@ use crate::kernel::ids::{AccountId, LinkId, UserId};
 use crate::kernel::keyring::Keyring;
 use crate::kernel::secret::{self, Fingerprint, Secret};
 use crate::messaging::courier::{Message, SealedLink};
-use crate::messaging::owed::{self, Mail, Owed};
+use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::signin::challenge::Challenge;
 use crate::signin::reserved::{ReservedWindow, Share};
 use crate::signin::user::{Method, User};
@@ -226,7 +226,7 @@ impl Link {
         now: Timestamp,
     ) -> Result<(Key, Write), Problem> {
         let (id, life) = (self.id.to_string(), self.expires_at.until(self.created_at));
-        let key = keys::owed(&id);
+        let key = keys::outbox(&id);
         let link = SealedLink::seal(
             format!("{}/link", envelope.base),
             token.text(),
@@ -248,7 +248,11 @@ impl Link {
         };
         Ok((
             key,
-            owed::standalone(&id, Owed::new(mail, now).good_until(self.expires_at), now)?,
+            outbox::standalone(
+                &id,
+                OutboxMessage::new(mail, now).good_until(self.expires_at),
+                now,
+            )?,
         ))
     }
 

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use crate::account::{Account, Locale};
 use crate::kernel::clock::Timestamp;
 use crate::messaging::courier::{Courier, Message};
-use crate::messaging::owed::{self, Mail, Owed};
+use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::signin::user::User;
 use crate::store::app::App;
 use crate::store::dynamo::{Failure, Item, Key, Write, keys};
@@ -98,9 +98,9 @@ impl Notices {
                 change.before.id,
                 change.before.head.sequence + 1
             );
-            self.owed.push(keys::owed(&id));
+            self.owed.push(keys::outbox(&id));
             writes.push(Told::enter(log, told.as_ref(), now));
-            writes.push(owed::standalone(&id, Owed::new(mail, now), now)?);
+            writes.push(outbox::standalone(&id, OutboxMessage::new(mail, now), now)?);
         }
         Ok(writes)
     }
@@ -122,7 +122,7 @@ impl Notices {
 
     /// Sends them, once the change is written. What cannot be sent now, the clean-up sends.
     pub async fn deliver(self, app: &App, courier: &Courier) {
-        owed::deliver_all(app, courier, self.owed).await;
+        outbox::deliver_all(app, courier, self.owed).await;
     }
 }
 

@@ -13,11 +13,11 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::Keyring;
 use crate::signin::challenge::{Challenge, LIFETIME, Ticket};
 use crate::signin::refusals;
-use crate::signin::sign_in::{Offer, Owed};
+use crate::signin::sign_in::{Offer, SecondFactor};
 use crate::signin::user::User;
 use crate::signin::user::known::{Origin, Source};
 use crate::store::dynamo::{Write, document};
-use crate::store::throttle::Limit;
+use crate::store::rate_limit::Limit;
 use crate::web::http::Problem;
 
 /// In which so many may be opened. A challenge stands on the item for as long, however it ends.
@@ -44,7 +44,7 @@ pub fn open(
     offers: Vec<Offer>,
     source: &Source,
     (keyring, entropy, now): (&Keyring, &Entropy, Timestamp),
-) -> Result<(Write, Owed), Problem> {
+) -> Result<(Write, SecondFactor), Problem> {
     let origin = user.known.origin(source);
     if let Some((until, limit)) = full_until(user, source, origin, now) {
         return Err(refusals::too_many_challenges(until, limit, now));
@@ -68,7 +68,7 @@ pub fn open(
             .remove(format!("#challenges.#old{index}"))
             .name(&format!("old{index}"), name)
     });
-    Ok((update, Owed::new(token, offers)))
+    Ok((update, SecondFactor::new(token, offers)))
 }
 
 /// Until when no other challenge of `user` may be opened from `source`, if so; and the limit that

@@ -5,7 +5,7 @@ use crate::signin::challenge::{self, Refusal};
 use crate::signin::code;
 use crate::signin::user::{FACTOR_BACKOFF, attempts, password};
 use crate::signin::{exchange, link};
-use crate::store::throttle::Limit;
+use crate::store::rate_limit::Limit;
 use crate::web::http::problem::Policy;
 use crate::web::http::{Problem, Slug};
 

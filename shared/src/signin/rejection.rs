@@ -13,8 +13,8 @@ use crate::signin::user::refused::Refused;
 use crate::signin::user::subject::Subject;
 use crate::store::app::App;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Item, Patience, Write, keys, read};
-use crate::store::throttle::{Limit, Window};
+use crate::store::dynamo::{Failure, Item, RetryPolicy, Write, keys, read};
+use crate::store::rate_limit::{Limit, Window};
 use crate::web::http::{Problem, refusals};
 
 /// The place of the source address's write, where it is counted.
@@ -51,7 +51,7 @@ impl Rejection {
         events: Vec<Event>,
         problem: Problem,
     ) -> Result<Problem, Failure> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         let (mut trim, mut blocked) = (None, None);
         loop {
             let mut writes = Vec::new();
@@ -74,7 +74,7 @@ impl Rejection {
             if blocked.is_none() {
                 (trim, blocked) = self.log(&failure);
             }
-            patience.wait(&app.entropy).await?;
+            retries.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
         }
     }
@@ -89,7 +89,7 @@ impl Rejection {
         problem: Problem,
     ) -> Result<Problem, Failure> {
         let key = keys::name_refused(tried.account, &tried.username);
-        let (mut patience, mut trim) = (Patience::default(), None);
+        let (mut retries, mut trim) = (RetryPolicy::default(), None);
         loop {
             let mut writes = vec![self.enter(trim.as_deref())];
             if let Some(told) = self.subject.refusals().first(&refused, self.now) {
@@ -113,7 +113,7 @@ impl Rejection {
                 return Ok(refusals::source_blocked(until, limit, self.now));
             }
             trim = trimmed;
-            patience.wait(&app.entropy).await?;
+            retries.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
             refused = app
                 .table

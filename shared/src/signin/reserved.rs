@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::signin::user::known::{Known, Origin, Source};
 use crate::store::dynamo::{Item, Key, Write};
-use crate::store::throttle::Limit;
+use crate::store::rate_limit::Limit;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,16 +20,16 @@ pub enum Answer {
     /// It is finished.
     Authenticated(Authenticated),
     /// A second factor is owed.
-    SecondFactorRequired(Owed),
+    SecondFactorRequired(SecondFactor),
     /// A second factor is owed, and has to be set up first.
-    EnrolmentRequired(Owed),
+    EnrolmentRequired(SecondFactor),
     /// It is finished, and the browser goes on to the portal. The token is for the portal's back
     /// end alone, which exchanges the code for it.
     Redirect(Redirect),
     /// The second factor was proved after a forgotten password: a new one can be set.
     NewPasswordRequired(NewPassword),
     /// A recipient of an agreement has to prove who they are.
-    IdentityVerificationRequired(IdentityOwed),
+    IdentityVerificationRequired(IdentityCheck),
 }
 
 /// A finished sign-in.
@@ -53,7 +53,7 @@ pub struct Authenticated {
 
 /// An unfinished sign-in.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Owed {
+pub struct SecondFactor {
     /// What the next step is asked with.
     #[serde(serialize_with = "exposed")]
     #[schema(value_type = String)]
@@ -95,7 +95,7 @@ pub struct NewPassword {
 
 /// A recipient's identity is still to be proved.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct IdentityOwed {
+pub struct IdentityCheck {
     /// What a session of knowledge-based authentication is opened with.
     #[serde(serialize_with = "exposed")]
     #[schema(value_type = String)]
@@ -122,7 +122,7 @@ pub enum IdentityMethod {
     Kba,
 }
 
-impl IdentityOwed {
+impl IdentityCheck {
     /// By knowledge-based authentication.
     pub fn new(challenge: Secret<String>) -> Self {
         let methods = vec![IdentityOffer {
@@ -182,7 +182,7 @@ impl NewPassword {
     }
 }
 
-impl Owed {
+impl SecondFactor {
     /// With these methods.
     pub fn new(challenge: Secret<String>, methods: Vec<Offer>) -> Self {
         Self {

@@ -63,7 +63,7 @@ async fn a_good_body_in_base64_is_as_good_as_in_plain() {
     let asked = |body: Vec<u8>| {
         let app = Arc::clone(&app);
         async move {
-            shared::web::http::answer(in_base64(&body), now, |call| accounts::handle(app, call))
+            shared::edge::serve::answer(in_base64(&body), now, |call| accounts::handle(app, call))
                 .await
         }
     };

@@ -31,7 +31,7 @@ async fn send(world: &World, request_id: &str, body: &Value) -> Response<Body> {
         app.clock.now(),
         Arc::new(agreements::State { app, courier }),
     );
-    shared::web::http::answer(event(world, request_id, body), now, |call| {
+    shared::edge::serve::answer(event(world, request_id, body), now, |call| {
         agreements::handle(state, call)
     })
     .await

@@ -6,10 +6,10 @@ use shared::account::Shards;
 use shared::agreement::reconcile;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, Balance, EntryId, Exhausted, Glimpse, Onto, Order, Plan, Purchase, Refusal, Snapshot,
+    About, Balance, EntryId, Exhausted, Onto, Order, Plan, Purchase, Refusal, Snapshot, StaleRead,
     Unit, Watch, balance, plan,
 };
-use shared::messaging::owed;
+use shared::messaging::outbox;
 use shared::store::app::App;
 use shared::store::dynamo::{Write, keys, read};
 use tests::World;
@@ -45,7 +45,7 @@ async fn topup(app: &App, account: &Account, id: &str, transactions: u32) -> Res
         Ok(plan::topup(
             &purchase,
             Onto::All(seen.count),
-            &Glimpse {
+            &StaleRead {
                 shards: seen.shards.clone(),
             },
             seen.notice,
@@ -414,7 +414,7 @@ async fn a_low_balance_is_told_once_for_each_crossing() {
         crossing(&now(reserve(app, &account, "agr_3", 1).await)),
         None
     );
-    owed::deliver_all(app, world.stack.courier(), low.crossing.unwrap().mails).await;
+    outbox::deliver_all(app, world.stack.courier(), low.crossing.unwrap().mails).await;
     let sent = world.outbox().await;
     let to: Vec<_> = sent
         .iter()

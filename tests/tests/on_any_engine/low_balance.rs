@@ -9,7 +9,7 @@ use shared::account::Shards;
 use shared::kernel::clock::Timestamp;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, EntryId, Glimpse, Onto, Order, Purchase, Snapshot, Watch, balance, plan, watch,
+    About, EntryId, Onto, Order, Purchase, Snapshot, StaleRead, Watch, balance, plan, watch,
 };
 use shared::store::dynamo::{Failure, Write, keys, read};
 use tests::agreements::{
@@ -332,7 +332,7 @@ fn bought(
     plan::topup(
         &purchase,
         onto,
-        &Glimpse {
+        &StaleRead {
             shards: seen.shards.clone(),
         },
         seen.notice,
@@ -459,10 +459,10 @@ async fn a_crossing_is_not_told_of_once_there_is_more_on_another_shard() {
         watch: &watch,
         at: app.clock.now(),
     };
-    let glimpse = Glimpse {
+    let stale = StaleRead {
         shards: seen.shards.clone(),
     };
-    let bought = plan::topup(&purchase, Onto::One(seen.count), &glimpse, seen.notice).unwrap();
+    let bought = plan::topup(&purchase, Onto::One(seen.count), &stale, seen.notice).unwrap();
     app.table.transact(bought.writes).await.unwrap();
     let refused = app.table.transact(crossing.writes).await;
     assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");

@@ -37,7 +37,7 @@ mod low_balance;
 mod method_races;
 mod notices;
 mod numbers;
-mod owed;
+mod outbox;
 mod password_attempts;
 mod password_rules;
 mod passwords;

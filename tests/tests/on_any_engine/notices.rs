@@ -390,7 +390,7 @@ async fn what_waits_is_taken_by_nothing_before_it_is_told_and_bounded() {
     let log = |content: &BTreeMap<String, Value>| {
         let logs = content
             .iter()
-            .filter(|(key, _)| key.starts_with("OWED#notices#") && key.ends_with(" NOTICES"));
+            .filter(|(key, _)| key.starts_with("OUTBOX#notices#") && key.ends_with(" NOTICES"));
         logs.map(|(_, item)| item.clone())
             .max_by_key(|item| item["version"].as_u64())
             .unwrap()
@@ -430,7 +430,7 @@ async fn what_waits_is_taken_by_nothing_before_it_is_told_and_bounded() {
             .content()
             .await
             .keys()
-            .any(|key| key.starts_with("OWED#"))
+            .any(|key| key.starts_with("OUTBOX#"))
     );
 }
 

@@ -662,7 +662,7 @@ async fn forty_recipients_complete_at_once_and_each_is_mailed_once() {
             .expect(200);
     }
     let answers = join_all((0..40).map(|place| complete(&world, &sent, place))).await;
-    // Patience has an end: whoever was told of a conflict asks again.
+    // RetryPolicy has an end: whoever was told of a conflict asks again.
     for (place, answer) in answers.iter().enumerate() {
         assert!(
             answer.status == 200 || answer.slug() == "conflict",

@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::kernel::clock::{Span, Timestamp};
 use shared::signin::reserved::{Asker, Log, ReservedWindow, Share};
 use shared::store::dynamo::{Failure, Key, keys};
-use shared::store::throttle::{Limit, Window};
+use shared::store::rate_limit::{Limit, Window};
 use tests::World;
 
 /// At most two in a minute: a log of up to five is kept before it is trimmed to what is looked at.

@@ -14,8 +14,8 @@ use shared::signin::user::Method;
 use shared::signin::user::known::Source;
 use shared::signin::user::pending::{PendingContact, Wish};
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, Key, Patience, Write, keys, read};
-use shared::store::throttle::Window;
+use shared::store::dynamo::{Failure, Key, RetryPolicy, Write, keys, read};
+use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
 
@@ -41,7 +41,7 @@ pub async fn begin(
 ) -> Outcome {
     let app = &state.app;
     let id = FactorId::new(call.arrived_at, &app.entropy);
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut trims = Trims::default();
     loop {
         let Known {
@@ -85,7 +85,7 @@ pub async fn begin(
                     .counters()
                     .lost(&failure)
                     .map_err(|full| refused(&case, full))?;
-                patience.wait(&app.entropy).await?;
+                retries.wait(&app.entropy).await?;
             }
         }
     }
@@ -183,7 +183,7 @@ async fn send(
     if state
         .app
         .table
-        .update_patiently(key.complete(), &state.app.entropy)
+        .update_with_retries(key.complete(), &state.app.entropy)
         .await
         .is_err()
     {

@@ -15,7 +15,7 @@ use shared::signin::user::pending::{self, PendingContact, TRIES_MAX};
 use shared::signin::user::{Method, User, factor};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, Patience, Write, document, keys};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use super::{Confirmed, Typed};
@@ -154,7 +154,7 @@ async fn accept(
     let app = &state.app;
     let completion = who.completion(typed.method, app, call).await?;
     let end = completion.as_ref().map(|(end, _)| end);
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     let mut credit = Credit::new(given_back(&who, pending));
     loop {
@@ -168,7 +168,7 @@ async fn accept(
             notices.learn(written);
             credit.learn(written);
         };
-        if who.settle(app, writes, &mut patience, learn).await? {
+        if who.settle(app, writes, &mut retries, learn).await? {
             break;
         }
         still_good(&who, call, typed, pending)?;
@@ -332,13 +332,13 @@ async fn refuse(
     pending: &PendingContact,
     (reason, slug): (&'static str, Slug),
 ) -> Outcome {
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let event = event(&who, call, typed.method, pending)
             .failed()
             .with("reason", reason);
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
-        if who.settle(app, writes, &mut patience, |_| {}).await? {
+        if who.settle(app, writes, &mut retries, |_| {}).await? {
             return Err(
                 Problem::new(slug).with("attempts_left", pending.tries_left().saturating_sub(1))
             );

@@ -5,7 +5,7 @@ use shared::signin::link;
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::user::{Method, User, pending};
 use shared::store::audit::Action;
-use shared::store::dynamo::{Patience, Write};
+use shared::store::dynamo::{RetryPolicy, Write};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
@@ -16,7 +16,7 @@ pub async fn remove(state: &State, call: &Call, method: Method) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let masked = who
@@ -37,7 +37,7 @@ pub async fn remove(state: &State, call: &Call, method: Method) -> Outcome {
             .change(who.end_others(who.guard(update))?, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &without(&who.user, method), told(method))?);
         if who
-            .settle(app, writes, &mut patience, |written| notices.learn(written))
+            .settle(app, writes, &mut retries, |written| notices.learn(written))
             .await?
         {
             notices.deliver(app, &state.courier).await;

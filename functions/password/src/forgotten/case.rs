@@ -18,7 +18,7 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::config::source_key;
 use shared::kernel::ids::AccountId;
 use shared::messaging::courier::Message;
-use shared::messaging::owed::{self, Mail, Owed};
+use shared::messaging::outbox::{self, Mail, OutboxMessage};
 use shared::signin::code::PER_SOURCE;
 use shared::signin::link::{self, Envelope, FORGOTTEN, Link, Purpose, Token};
 use shared::signin::reserved::{Asker, Log};
@@ -28,7 +28,7 @@ use shared::signin::user::subject::Subject;
 use shared::signin::user::{Method, User, username};
 use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, Item, Key, Write, keys, read};
-use shared::store::throttle::{Limit, Window};
+use shared::store::rate_limit::{Limit, Window};
 use shared::web::http::{Call, Problem, Reply, refusals};
 use shared::web::idempotency::IdempotencyKey;
 
@@ -359,12 +359,13 @@ impl Case {
             message: Message::NoPasswordLink,
         };
         let id = format!("forgotten#{}-{}", user.id, user.head.sequence + 1);
-        let owed = Owed::new(mail, self.now).good_until(self.now.plus(link::PASSWORD_LIFETIME));
+        let owed =
+            OutboxMessage::new(mail, self.now).good_until(self.now.plus(link::PASSWORD_LIFETIME));
         let event = event.failed().with("reason", "no-usable-factor");
         Ok(Owing {
-            mail: keys::owed(&id),
+            mail: keys::outbox(&id),
             event,
-            writes: vec![owed::standalone(&id, owed, self.now)?],
+            writes: vec![outbox::standalone(&id, owed, self.now)?],
         })
     }
 

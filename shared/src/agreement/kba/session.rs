@@ -12,7 +12,7 @@ use crate::agreement::{Agreement, Recipient, Ticket};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, AgreementId, RecipientId, SessionId};
 use crate::store::dynamo::{Failure, Write, keys};
-use crate::store::throttle::{Limit, Window};
+use crate::store::rate_limit::{Limit, Window};
 
 /// How long a session lives, and the challenge with it, from when the provider has opened its own:
 /// before that there is nothing that a browser could show. It is told what is left of it when it is

@@ -13,7 +13,7 @@ use crate::agreement::{Agreement, Closure, Recipient, Standing};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::ledger::{EntryId, Unit, plan};
 use crate::messaging::courier::{Message, NotVerified};
-use crate::messaging::owed::{self, Mail, Owed};
+use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::store::audit::{Action, Actor, Event};
 use crate::store::dynamo::{Failure, Key, Write, keys};
 
@@ -53,7 +53,7 @@ impl Case<'_> {
         writes.extend(self.standing_writes(effect)?);
         writes.extend(self.ledger(effect)?);
         if let Effect::Cancel(attempts) = effect {
-            writes.push(owed::standalone(
+            writes.push(outbox::standalone(
                 &mail_id(self.agreement()),
                 self.mail(attempts),
                 self.now,
@@ -64,7 +64,7 @@ impl Case<'_> {
 
     /// Where the mail to the sender is owed.
     pub fn mail_key(&self) -> Key {
-        keys::owed(&mail_id(self.agreement()))
+        keys::outbox(&mail_id(self.agreement()))
     }
 
     const fn agreement(&self) -> &Agreement {
@@ -253,7 +253,7 @@ impl Case<'_> {
         plan::together(consumed.into_iter().chain(released))
     }
 
-    fn mail(&self, attempts: u32) -> Owed {
+    fn mail(&self, attempts: u32) -> OutboxMessage {
         let message = Message::NotVerified(NotVerified {
             title: self.agreement().title.clone(),
             name: self.recipient().name.clone(),
@@ -267,7 +267,7 @@ impl Case<'_> {
             locale: self.agreement().locale,
             message,
         };
-        Owed::new(mail, self.now).good_until(self.now.plus(NOTICE_FOR))
+        OutboxMessage::new(mail, self.now).good_until(self.now.plus(NOTICE_FOR))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{About, Part, Plan, entry, planned, planned_under, spread};
 use crate::account::Shards;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
-use crate::ledger::balance::{Glimpse, Notice, Shard, Snapshot};
+use crate::ledger::balance::{Notice, Shard, Snapshot, StaleRead};
 use crate::ledger::entry::{Entry, EntryId, Kind};
 use crate::ledger::watch::Watch;
 use crate::store::dynamo::{Failure, Write, keys};
@@ -43,7 +43,7 @@ pub enum Onto {
 pub fn topup(
     purchase: &Purchase<'_>,
     onto: Onto,
-    seen: &Glimpse,
+    seen: &StaleRead,
     notice: Notice,
 ) -> Result<Plan, Failure> {
     let Purchase {

@@ -24,7 +24,7 @@ use crate::messaging::send_budget::Budget;
 use crate::messaging::send_budget::out_of_budget;
 use crate::signin::reserved::{self, Asker, ReservedWindow};
 use crate::store::dynamo::{Failure, Item, Key, Write, keys};
-use crate::store::throttle::{Limit, Window};
+use crate::store::rate_limit::{Limit, Window};
 use crate::web::http::Problem;
 use crate::web::http::refusals::too_many_sends;
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::told::{Told, counted};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::messaging::courier::{Changed, Courier, Message};
-use crate::messaging::owed::{self, Delivery, Mail, Owed};
+use crate::messaging::outbox::{self, Delivery, Mail, OutboxMessage};
 use crate::store::app::App;
 use crate::store::dynamo::{Failure, Key, Write, document, keys};
 
@@ -98,13 +98,13 @@ pub async fn release(
     if free_at > now {
         return Ok(Some(Delivery::Nothing));
     }
-    let id = format!("{}-{}", key.pk.trim_start_matches("OWED#"), told.version);
+    let id = format!("{}-{}", key.pk.trim_start_matches("OUTBOX#"), told.version);
     let writes = vec![
         taken_in(key.clone(), &told, now),
-        owed::standalone(&id, Owed::new(held.mail.clone(), now), now)?,
+        outbox::standalone(&id, OutboxMessage::new(held.mail.clone(), now), now)?,
     ];
-    match app.table.transact_patiently(writes, &app.entropy).await {
-        Ok(()) => owed::deliver(app, courier, &keys::owed(&id))
+    match app.table.transact_with_retries(writes, &app.entropy).await {
+        Ok(()) => outbox::deliver(app, courier, &keys::outbox(&id))
             .await
             .map(Some),
         // A condition that did not hold: another run was faster, or another change is to be told as

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::held::{Held, Holding};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::messaging::courier::Changed;
-use crate::messaging::owed::Mail;
+use crate::messaging::outbox::Mail;
 use crate::store::dynamo::{Failure, Item, Key, Write, read};
-use crate::store::throttle::{Limit, Window};
+use crate::store::rate_limit::{Limit, Window};
 
 /// The notices to a destination in the name of an account: 5 an hour.
 pub const PER_DESTINATION: Window = Window {

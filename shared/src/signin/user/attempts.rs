@@ -16,8 +16,8 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::AccountId;
 use crate::kernel::secret;
 use crate::store::app::App;
-use crate::store::dynamo::{Failure, Item, Key, Patience, Write, keys};
-use crate::store::throttle::{Allowed, Backoff, Limit, Window};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys};
+use crate::store::rate_limit::{Allowed, Backoff, Limit, Window};
 
 /// Wrong passwords of one origin.
 pub const BACKOFF: Backoff = Backoff {
@@ -70,14 +70,14 @@ impl Tried {
     /// Counts a try.
     pub async fn count(&self, app: &App, now: Timestamp) -> Result<Counted, Failure> {
         let id = secret::encode(app.entropy.bytes::<9>());
-        let (mut patience, mut is_last) = (Patience::default(), false);
+        let (mut retries, mut is_last) = (RetryPolicy::default(), false);
         loop {
             let write = if is_last {
                 self.count_last(&id, now)
             } else {
                 self.count_one(&id, now)
             };
-            let failure = match app.table.update_patiently(write, &app.entropy).await {
+            let failure = match app.table.update_with_retries(write, &app.entropy).await {
                 Ok(before) => return Ok(Counted::Attempt(Count::of(&before).failures + 1)),
                 Err(failure) => failure,
             };
@@ -93,7 +93,7 @@ impl Tried {
                 Allowed::From(moment) => return Ok(Counted::Refused(Some(moment))),
                 Allowed::Never => return Ok(Counted::Refused(None)),
                 // It stands before the last, or something has moved it meanwhile.
-                Allowed::Now => patience.at_once()?,
+                Allowed::Now => retries.at_once()?,
             }
             is_last = stood.failures + 1 == LAST;
         }

@@ -45,7 +45,7 @@ const ATTRIBUTES: [(&str, &str); 22] = [
     ("sso_subject", "/sso_subject"),
     ("sso_issuer", "/sso_subject"),
     ("disabled", "/disabled"),
-    ("proof_generation", ""),
+    ("token_epoch", ""),
     ("spared", ""),
     ("password_version", ""),
     ("version", ""),
@@ -144,7 +144,7 @@ impl Change {
             patched.password_version += 1;
         }
         if self.ends_challenges(user, &patched) {
-            patched.proof_generation += 1;
+            patched.token_epoch += 1;
             patched.spared = None;
         }
         patched
@@ -441,16 +441,13 @@ mod tests {
     fn what_ends_the_sign_ins_ends_the_tokens_and_the_one_that_was_spared() {
         let signed_in = User {
             spared: Some("jti".into()),
-            proof_generation: 3,
+            token_epoch: 3,
             ..user()
         };
         let over = |patch| change(patch).over(&signed_in, None, NOW);
         let other = over(json!({"phone": "+14165550100"}));
-        assert_eq!((other.proof_generation, other.spared), (4, None));
+        assert_eq!((other.token_epoch, other.spared), (4, None));
         let same = over(json!({"group": "sales"}));
-        assert_eq!(
-            (same.proof_generation, same.spared.as_deref()),
-            (3, Some("jti"))
-        );
+        assert_eq!((same.token_epoch, same.spared.as_deref()), (3, Some("jti")));
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::known::Origin;
 use crate::kernel::clock::{Span, Timestamp};
 use crate::store::dynamo::Write;
-use crate::store::throttle::{Allowed, Backoff};
+use crate::store::rate_limit::{Allowed, Backoff};
 
 /// Wrong codes of one origin.
 pub const FACTOR_BACKOFF: Backoff = Backoff {

@@ -37,7 +37,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::UserId;
 use crate::kernel::keyring::{Keyring, KeyringError, Mac};
 use crate::kernel::secret::{Fingerprint, equal};
-use crate::store::throttle::Limit;
+use crate::store::rate_limit::Limit;
 
 /// How many addresses of a user are kept.
 pub const KEPT_MAX: usize = 8;

@@ -31,7 +31,7 @@ use crate::signin::access_token::Claims;
 use crate::signin::challenge::Challenge;
 use crate::store::audit::{Chain, Event, Head};
 use crate::store::dynamo::{Failure, Write, document, keys};
-use crate::store::throttle::Allowed;
+use crate::store::rate_limit::Allowed;
 use crate::{signin::recovery, signin::reserved, signin::totp};
 use factor::clear;
 use known::{Known, Origin, Source};
@@ -176,7 +176,7 @@ pub struct User {
     /// nobody in. A count, and no time: what was proved in the very second of a reset is told from
     /// what was proved after it.
     #[serde(default)]
-    pub proof_generation: u64,
+    pub token_epoch: u64,
     /// The `jti` of the one access token that the user's own change has spared: the one that it was
     /// made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -329,7 +329,7 @@ impl User {
 
     /// Whether this user is let in by what was proved in this generation.
     pub const fn honours(&self, generation: u64) -> bool {
-        !self.disabled && generation == self.proof_generation
+        !self.disabled && generation == self.token_epoch
     }
 
     /// Whether this user is let in by an access token that says this.
@@ -379,8 +379,8 @@ impl User {
     #[must_use]
     pub fn end_tokens(&self, update: Write) -> Write {
         let update = update
-            .and(", #proof_generation = :next_generation")
-            .value("next_generation", self.proof_generation + 1);
+            .and(", #token_epoch = :next_generation")
+            .value("next_generation", self.token_epoch + 1);
         if self.spared.is_some() {
             update.remove("#spared")
         } else {
@@ -393,8 +393,8 @@ impl User {
     /// means to be alone with it.
     pub fn end_others(&self, update: Write, own: &Claims) -> Result<Write, Failure> {
         Ok(update
-            .and(", #proof_generation = :next_generation, #spared = :jti, #challenges = :none")
-            .value("next_generation", self.proof_generation + 1)
+            .and(", #token_epoch = :next_generation, #spared = :jti, #challenges = :none")
+            .value("next_generation", self.token_epoch + 1)
             .value("jti", own.jti.as_str())
             .value("none", document(&BTreeMap::<String, u8>::new())?))
     }
@@ -403,7 +403,7 @@ impl User {
     #[must_use]
     pub fn guard_token(update: Write, claims: &Claims) -> Write {
         update
-            .when("#disabled = :no AND (#proof_generation = :generation OR #spared = :jti)")
+            .when("#disabled = :no AND (#token_epoch = :generation OR #spared = :jti)")
             .value("no", false)
             // Without a generation it is of none that there is.
             .value("generation", claims.generation.unwrap_or(u64::MAX))

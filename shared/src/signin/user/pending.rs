@@ -16,7 +16,7 @@ use crate::kernel::keyring::{Keyring, KeyringError, Mac};
 use crate::signin::challenge::Refusal;
 use crate::signin::code::{self, Bound, Draft, LiveCode, Sent, Verdict};
 use crate::store::dynamo::{Failure, Write, document};
-use crate::store::throttle::{Allowed, Limit, Window};
+use crate::store::rate_limit::{Allowed, Limit, Window};
 
 /// How long a contact waits to be proved.
 pub const LIFETIME: Span = Span::minutes(10);

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::store::audit::{Action, Actor, Event};
 use crate::store::dynamo::{Failure, Key, Table, Write, document, keys, read};
-use crate::store::throttle::Limit;
+use crate::store::rate_limit::Limit;
 
 use super::User;
 use super::attempts::REMEMBERED;

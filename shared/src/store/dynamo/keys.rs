@@ -237,9 +237,9 @@ pub fn origins(origin: &str) -> String {
     format!("ORIGIN#{origin}")
 }
 
-/// A mail that is owed, on an item of its own.
-pub fn owed(id: &str) -> Key {
-    Key::new(format!("OWED#{id}"), "MAIL")
+/// A message of the outbox, on an item of its own.
+pub fn outbox(id: &str) -> Key {
+    Key::new(format!("OUTBOX#{id}"), "MAIL")
 }
 
 /// The sort key of a log of notices.
@@ -250,7 +250,7 @@ pub fn notices(destination: &str, account: AccountId) -> Key {
     let one_mailbox = destination.to_ascii_lowercase();
     Key::new(
         format!(
-            "OWED#notices#{account}#{}",
+            "OUTBOX#notices#{account}#{}",
             Fingerprint::of(one_mailbox.as_bytes()).encode()
         ),
         NOTICES,

@@ -4,7 +4,7 @@
 mod failure;
 pub mod keys;
 pub mod meter;
-mod patience;
+mod retry;
 mod schema;
 mod table;
 mod write;
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 pub use failure::{Failure, Unavailable};
 pub use keys::Key;
 pub use meter::Meter;
-pub use patience::Patience;
+pub use retry::RetryPolicy;
 pub use schema::create_table;
 pub use table::{Page, Table};
 pub use write::{IntoValue, Write, document, ends_at, ttl};

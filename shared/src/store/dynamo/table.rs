@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::keys::{self, Key};
 use super::meter::Meter;
-use super::{Failure, Item, Patience, Write, failure};
+use super::{Failure, Item, RetryPolicy, Write, failure};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::secret;
 
@@ -187,7 +187,7 @@ impl Table {
     /// SDK does not ask again for what has no answer, because it may have taken effect. What
     /// another transaction has certainly kept from it is tried again.
     pub async fn update_once(&self, write: Write, entropy: &Entropy) -> Result<Item, Failure> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let asked_once =
                 aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
@@ -199,7 +199,7 @@ impl Table {
                 .await;
             match sent.map_err(Failure::of_update) {
                 Ok(answer) => return Ok(self.updated(answer)),
-                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(Failure::Conflict) => retries.wait(entropy).await?,
                 Err(failure) => return Err(failure),
             }
         }
@@ -218,11 +218,15 @@ impl Table {
     }
 
     /// Makes one update, again and again while another transaction holds the item.
-    pub async fn update_patiently(&self, write: Write, entropy: &Entropy) -> Result<Item, Failure> {
-        let mut patience = Patience::default();
+    pub async fn update_with_retries(
+        &self,
+        write: Write,
+        entropy: &Entropy,
+    ) -> Result<Item, Failure> {
+        let mut retries = RetryPolicy::default();
         loop {
             match self.update(write.clone()).await {
-                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(Failure::Conflict) => retries.wait(entropy).await?,
                 settled => return settled,
             }
         }
@@ -241,11 +245,15 @@ impl Table {
     }
 
     /// Removes one item, under its condition, again and again while another transaction holds it.
-    pub async fn remove_patiently(&self, write: Write, entropy: &Entropy) -> Result<(), Failure> {
-        let mut patience = Patience::default();
+    pub async fn remove_with_retries(
+        &self,
+        write: Write,
+        entropy: &Entropy,
+    ) -> Result<(), Failure> {
+        let mut retries = RetryPolicy::default();
         loop {
             match self.remove(write.clone()).await {
-                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(Failure::Conflict) => retries.wait(entropy).await?,
                 settled => return settled,
             }
         }
@@ -253,15 +261,15 @@ impl Table {
 
     /// Makes all the writes or none, again and again while another transaction holds one of their
     /// items: for what is decided from nothing that was read, and so does not change by waiting.
-    pub async fn transact_patiently(
+    pub async fn transact_with_retries(
         &self,
         writes: Vec<Write>,
         entropy: &Entropy,
     ) -> Result<(), Failure> {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             match self.transact(writes.clone()).await {
-                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(Failure::Conflict) => retries.wait(entropy).await?,
                 settled => return settled,
             }
         }
@@ -277,12 +285,12 @@ impl Table {
     where
         F: Future<Output = Result<Option<Vec<Write>>, Failure>>,
     {
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let Some(writes) = plan().await? else {
                 return Ok(());
             };
-            if patience
+            if retries
                 .settled(self.transact(writes).await, entropy)
                 .await?
             {
@@ -309,13 +317,13 @@ impl Table {
             .set_transact_items(Some(parts));
         let request = request.client_request_token(secret::encode(self.entropy.bytes::<16>()));
         let request = request.set_return_consumed_capacity(self.capacity());
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
             let answer = match request.clone().send().await {
                 Ok(answer) => answer,
                 Err(error)
                     if failure::is_under_way(&error)
-                        && patience.wait(&self.entropy).await.is_ok() =>
+                        && retries.wait(&self.entropy).await.is_ok() =>
                 {
                     continue;
                 }

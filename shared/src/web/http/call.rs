@@ -240,7 +240,7 @@ impl Call {
     }
 
     /// The request's origin, if it may read the answer.
-    pub(super) fn allowed_origin(&self) -> Option<String> {
+    pub(crate) fn allowed_origin(&self) -> Option<String> {
         let origin = self.header("origin")?;
         let origins = self
             .origins

@@ -13,14 +13,12 @@ mod properties;
 pub mod refusals;
 mod reply;
 pub mod routes;
-mod serve;
 
 pub use call::{Body, Call};
 pub use faults::Faults;
 pub use problem::{FieldError, Problem, Slug};
 pub use reply::Reply;
 pub use routes::{Operation, Route};
-pub use serve::{answer, run};
 
 /// What a handler comes back with.
 pub type Outcome = Result<Reply, Problem>;

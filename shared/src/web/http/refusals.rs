@@ -5,7 +5,7 @@ use super::{Problem, Slug};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::keyring::KeyringError;
 use crate::store::dynamo::Failure;
-use crate::store::throttle::Limit;
+use crate::store::rate_limit::Limit;
 
 /// The problem of a destination or a source address that has had its share of messages.
 pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
@@ -29,7 +29,7 @@ pub fn source_blocked(until: Timestamp, limit: Limit, now: Timestamp) -> Problem
         .retry_after(until.until(now), &policy)
 }
 
-/// The problem of a change to an object that others kept changing until the patience was gone.
+/// The problem of a change to an object that others kept changing until the retries were used up.
 pub fn contended(failure: Failure) -> Problem {
     match failure {
         Failure::Conflict | Failure::Condition(_) => {

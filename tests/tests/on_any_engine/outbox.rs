@@ -12,17 +12,17 @@ use shared::kernel::clock::Span;
 use shared::kernel::ids::AccountId;
 use shared::kernel::secret::Secret;
 use shared::messaging::courier::{Message, SealedLink};
-use shared::messaging::owed::{self, Delivery, Owed};
+use shared::messaging::outbox::{self, Delivery, OutboxMessage};
 use shared::store::dynamo::{Failure, Key, Write, keys};
 use tests::World;
 use tests::agreements::clean;
 
-async fn owed_mail(world: &World, id: &str) -> Owed {
+async fn owed_mail(world: &World, id: &str) -> OutboxMessage {
     let app = world.stack.app();
     let now = app.clock.now();
     let token = Secret::new("lnk_0123456789".to_owned());
     let keyring = app.keyrings.current(now).await;
-    let pk = keys::owed(id).pk;
+    let pk = keys::outbox(id).pk;
     let link = SealedLink::seal(
         "https://a.example/link",
         &token,
@@ -32,18 +32,18 @@ async fn owed_mail(world: &World, id: &str) -> Owed {
         now,
     )
     .unwrap();
-    let mail = owed::Mail {
+    let mail = outbox::Mail {
         account: AccountId::from_bytes([1; 16]),
         organisation: "Alder".into(),
         to: "ann@example.com".into(),
         locale: Locale::Fr,
         message: Message::SignInLink(link),
     };
-    Owed::new(mail, now)
+    OutboxMessage::new(mail, now)
 }
 
 async fn owe(world: &World, id: &str) -> Result<(), Failure> {
-    let write = owed::standalone(
+    let write = outbox::standalone(
         id,
         owed_mail(world, id).await,
         world.stack.app().clock.now(),
@@ -53,7 +53,7 @@ async fn owe(world: &World, id: &str) -> Result<(), Failure> {
 }
 
 async fn deliver(world: &World, key: &Key) -> Delivery {
-    owed::deliver(world.stack.app(), world.stack.courier(), key)
+    outbox::deliver(world.stack.app(), world.stack.courier(), key)
         .await
         .unwrap()
 }
@@ -63,7 +63,7 @@ async fn a_mail_is_owed_once_and_sent_once_however_many_send_it() {
     let world = World::new().await;
     let (first, second) = tokio::join!(owe(&world, "x"), owe(&world, "x"));
     assert!(first.is_ok() != second.is_ok());
-    let key = keys::owed("x");
+    let key = keys::outbox("x");
     let sent = futures_util::future::join_all((0..50).map(|_| deliver(&world, &key))).await;
     assert_eq!(
         sent.iter()
@@ -93,7 +93,7 @@ async fn what_the_sender_does_not_take_the_clean_up_sends_later() {
         .stack
         .faults()
         .set(Service::Ses, Mode::Refused, 0, 100);
-    assert_eq!(deliver(&world, &keys::owed("x")).await, Delivery::Owed);
+    assert_eq!(deliver(&world, &keys::outbox("x")).await, Delivery::Pending);
     assert_eq!(clean(&world).await["examined"], 0, "the lease holds");
     world.advance(61);
     assert_eq!(clean(&world).await["mails_owed"], 1);
@@ -113,7 +113,7 @@ async fn a_lost_answer_of_the_table_loses_no_mail() {
             .faults()
             .set(Service::Dynamodb, Mode::Lost, call, 1);
         assert_eq!(
-            deliver(&world, &keys::owed("x")).await,
+            deliver(&world, &keys::outbox("x")).await,
             Delivery::Sent,
             "{call}"
         );
@@ -159,7 +159,7 @@ async fn a_mail_on_an_item_goes_and_the_item_stays() {
         ])
         .await
         .unwrap();
-    let write = owed::on(
+    let write = outbox::on(
         Write::update(key.clone(), "SET #seen = :seen").value("seen", true),
         &owed,
         now,
@@ -169,13 +169,13 @@ async fn a_mail_on_an_item_goes_and_the_item_stays() {
     assert_eq!(clean(&world).await["mails_sent"], 1);
     let item = table.get(key).await.unwrap().unwrap();
     assert!(
-        item.contains_key("name") && !item.contains_key("owed") && !item.contains_key("due_at"),
+        item.contains_key("name") && !item.contains_key("outbox") && !item.contains_key("due_at"),
         "{item:?}"
     );
 }
 
 /// A mail with this link, as it is owed on the item at `key`.
-async fn owed_on(world: &World, key: &Key, token: &str) -> Owed {
+async fn owed_on(world: &World, key: &Key, token: &str) -> OutboxMessage {
     let (app, now) = (world.stack.app(), world.stack.app().clock.now());
     let keyring = app.keyrings.current(now).await;
     let token = Secret::new(token.to_owned());
@@ -208,7 +208,7 @@ async fn the_mail_that_was_claimed_is_sent_and_not_the_one_that_was_read() {
         };
         let owe = async |token: &str| {
             let owed = owed_on(&world, &key, token).await;
-            let write = owed::on(
+            let write = outbox::on(
                 Write::update(key.clone(), "SET #seen = :seen").value("seen", true),
                 &owed,
                 now,
@@ -244,7 +244,7 @@ async fn the_mail_that_was_claimed_is_sent_and_not_the_one_that_was_read() {
                 .await
                 .unwrap()
                 .unwrap()
-                .contains_key("owed")
+                .contains_key("outbox")
         );
     }
 }
@@ -255,7 +255,7 @@ async fn a_clean_up_sends_ten_at_once_and_begins_nothing_when_its_time_is_over()
     let (app, courier) = (world.stack.app(), world.stack.courier());
     let ids: Vec<String> = (0..)
         .map(|number| format!("m{number}"))
-        .filter(|id| keys::owed(id).due_shard() == "DUE#0")
+        .filter(|id| keys::outbox(id).due_shard() == "DUE#0")
         .take(10)
         .collect();
     for id in &ids {

@@ -1,8 +1,8 @@
-//! Mails, and texts, that are owed: written with the change that they tell of, sent after it, and
+//! Mails and SMS in the outbox: written with the change that they tell of, sent after it, and
 //! by the clean-up where that failed.
 //!
-//! A mail that is owed stands on an item of its own ([`standalone`]), or on the item that it is
-//! about ([`Owed`] as its attribute `owed`, [`on`]). Whoever sends it claims it first, for as long
+//! A message of the outbox stands on an item of its own ([`standalone`]), or on the item that it is
+//! about ([`OutboxMessage`] as its attribute `outbox`, [`on`]). Whoever sends it claims it first, for as long
 //! as a lease: two do not send it at the same time. A crash between the sending and the settling
 //! sends it twice, and never zero times. What cannot be sent is attempted again, later each time,
 //! until nobody has a use for it any more: its time is over, which is told and counted, or the
@@ -11,7 +11,7 @@
 //! A sender that does not answer in time, or answers with a fault of its own, may have taken the
 //! mail all the same: SES knows no message again, and tells of no message whether it has it. It
 //! goes once more, as it must, but much later each time ([`UNANSWERED`]): of a mail that is never
-//! answered for, six copies go in the three days for which it is owed, and two in the first hour.
+//! answered for, six copies go in the three days for which it stays in the outbox, and two in the first hour.
 //! What is good for less is attempted again in half of the time that is left to it: a link must not
 //! be given up while it would still be of use.
 
@@ -42,8 +42,8 @@ const UNANSWERED: [Span; 4] = [
     Span::hours(6),
     Span::hours(24),
 ];
-/// How long a mail is owed, where it says nothing else.
-const OWED_FOR: Span = Span::days(3);
+/// How long a message stays in the outbox, where it says nothing else.
+const KEPT_FOR: Span = Span::days(3);
 /// How many are sent at once: SES takes 14 a second from an account that is new.
 const AT_ONCE: usize = 10;
 /// For how long a request begins to send mails. With the six seconds that the last of them may
@@ -66,9 +66,9 @@ pub struct Mail {
     pub message: Message,
 }
 
-/// A mail that is owed, as it stands on an item.
+/// A message of the outbox, as it stands on an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owed {
+pub struct OutboxMessage {
     /// The mail.
     pub mail: Mail,
     /// When nobody has a use for it any more.
@@ -99,25 +99,25 @@ pub struct While {
     pub until: Option<Timestamp>,
 }
 
-/// What came of a mail that was owed.
+/// What came of a message of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// It was sent.
     Sent,
-    /// It could not be sent, and is owed still.
-    Owed,
+    /// It could not be sent, and stays in the outbox.
+    Pending,
     /// It is of no use any more, and was dropped.
     Dropped,
-    /// Nothing is owed there, or somebody else is at it.
+    /// There is none, or somebody else is at it.
     Nothing,
 }
 
-impl Owed {
-    /// A mail that is owed from now on.
+impl OutboxMessage {
+    /// A message that is in the outbox from now on.
     pub fn new(mail: Mail, now: Timestamp) -> Self {
         Self {
             mail,
-            until: now.plus(OWED_FOR),
+            until: now.plus(KEPT_FOR),
             only_while: None,
             tries: 0,
             unanswered: 0,
@@ -148,54 +148,57 @@ impl Owed {
 /// The item of a mail that stands by itself, or the part of another item that is about its mail.
 #[derive(Debug, Serialize, Deserialize)]
 struct Item {
-    owed: Owed,
+    outbox: OutboxMessage,
 }
 
-/// The write that owes a mail on an item of its own. The same `id` is owed once: a second write
+/// The write of a message on an item of its own. The same `id` is written once: a second write
 /// fails on its condition.
-pub fn standalone(id: &str, owed: Owed, now: Timestamp) -> Result<Write, Failure> {
-    Ok(Write::create(keys::owed(id), &Item { owed })?.look_at(now))
+pub fn standalone(id: &str, message: OutboxMessage, now: Timestamp) -> Result<Write, Failure> {
+    Ok(Write::create(keys::outbox(id), &Item { outbox: message })?.look_at(now))
 }
 
-/// Adds to the update of an item that it owes this mail. A new item has an [`Owed`] as its
-/// attribute `owed`, and [`Write::look_at`].
-pub fn on(update: Write, owed: &Owed, now: Timestamp) -> Result<Write, Failure> {
+/// Adds to the update of an item that it owes this mail. A new item has an [`OutboxMessage`] as its
+/// attribute `outbox`, and [`Write::look_at`].
+pub fn on(update: Write, message: &OutboxMessage, now: Timestamp) -> Result<Write, Failure> {
     Ok(update
-        .and(", #owed = :owed")
-        .value("owed", document(owed)?)
+        .and(", #outbox = :message")
+        .value("message", document(message)?)
         .look_at(now))
 }
 
-/// Sends the mail that is owed at `key`, if one is and nobody else is at it.
+/// Sends the message of the outbox at `key`, if one is and nobody else is at it.
 pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery, Failure> {
     let now = app.clock.now();
     let claim = secret::encode(app.entropy.bytes::<9>());
-    let Some(owed) = take(app, key, &claim, now).await? else {
+    let Some(message) = take(app, key, &claim, now).await? else {
         return Ok(Delivery::Nothing);
     };
-    let tells = holds(app, key, owed.only_while.as_ref(), now).await?;
-    if owed.until <= now || !tells {
+    let tells = holds(app, key, message.only_while.as_ref(), now).await?;
+    if message.until <= now || !tells {
         settle(app, key, &claim).await?;
         if tells {
-            never_sent(key, &owed, now);
+            never_sent(key, &message, now);
         }
         return Ok(Delivery::Dropped);
     }
-    match send(app, courier, key, &owed.mail, now).await {
+    match send(app, courier, key, &message.mail, now).await {
         Ok(()) => settle(app, key, &claim).await.map(|()| Delivery::Sent),
-        Err(NotSent::Refused) => Ok(Delivery::Owed),
-        Err(NotSent::Unknown) => put_off(app, key, &claim, &owed)
+        Err(NotSent::Refused) => Ok(Delivery::Pending),
+        Err(NotSent::Unknown) => put_off(app, key, &claim, &message)
             .await
-            .map(|()| Delivery::Owed),
+            .map(|()| Delivery::Pending),
     }
 }
 
-/// Sends what is owed at `keys`, as far as it goes: what is left, the clean-up sends. For use after
+/// Sends what is in the outbox at `keys`, as far as it goes: what is left, the clean-up sends. For use after
 /// a transaction that owes mails, which has taken effect whatever comes of them.
 pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<Item = Key>) {
     let each = keys.into_iter().map(|key| async move {
         if let Err(failure) = deliver(app, courier, &key).await {
-            tracing::warn!(?failure, "a mail is owed still");
+            tracing::warn!(
+                ?failure,
+                "a message was not sent and stays in the outbox; the clean-up sends it"
+            );
         }
     });
     let begun = futures_util::stream::iter(each).take_until(tokio::time::sleep(BEGUN_WITHIN));
@@ -203,26 +206,31 @@ pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<I
 }
 
 /// Claims the mail at `key` until the lease ends, when the clean-up looks again; answers with the
-/// mail that was claimed. That may be another than the one that was read: what is owed of a
+/// mail that was claimed. That may be another than the one that was read: the message of a
 /// recipient is replaced where there is something newer to tell.
 ///
 /// The claim's own id lets the SDK repeat the request: it claims once.
-async fn take(app: &App, key: &Key, claim: &str, now: Timestamp) -> Result<Option<Owed>, Failure> {
-    let owed = match read_owed(app, key).await? {
-        Some(owed) if owed.leased_until <= now => owed,
+async fn take(
+    app: &App,
+    key: &Key,
+    claim: &str,
+    now: Timestamp,
+) -> Result<Option<OutboxMessage>, Failure> {
+    let message = match read_message(app, key).await? {
+        Some(message) if message.leased_until <= now => message,
         _ => return Ok(None),
     };
-    let until = now.plus(lease(owed.tries));
-    let update = Write::update(key.clone(), "SET #owed.#claim = :claim, #owed.#leased_until = :until, #owed.#tries = :tries")
-        .when("attribute_exists(#owed) AND ((#owed.#tries = :before AND #owed.#leased_until <= :now) OR #owed.#claim = :claim)")
+    let until = now.plus(lease(message.tries));
+    let update = Write::update(key.clone(), "SET #outbox.#claim = :claim, #outbox.#leased_until = :until, #outbox.#tries = :tries")
+        .when("attribute_exists(#outbox) AND ((#outbox.#tries = :before AND #outbox.#leased_until <= :now) OR #outbox.#claim = :claim)")
         .value("claim", claim)
         .value("until", until)
-        .value("tries", owed.tries + 1)
-        .value("before", owed.tries)
+        .value("tries", message.tries + 1)
+        .value("before", message.tries)
         .value("now", now)
         .look_at(until);
-    match app.table.update_patiently(update, &app.entropy).await {
-        Ok(claimed) => Ok(Some(read::<Item>(claimed)?.owed)),
+    match app.table.update_with_retries(update, &app.entropy).await {
+        Ok(claimed) => Ok(Some(read::<Item>(claimed)?.outbox)),
         // Somebody else has claimed it.
         Err(Failure::Condition(_)) => Ok(None),
         Err(failure) => Err(failure),
@@ -251,9 +259,9 @@ async fn holds(
 }
 
 /// Somebody was to be told, and never was: that is for the people who run this to know.
-fn never_sent(key: &Key, owed: &Owed, now: Timestamp) {
-    let (kind, account) = (owed.mail.message.name(), owed.mail.account);
-    tracing::error!(mail.kind = kind, mail.tries = owed.tries, %account, item = key.pk, "a mail was never sent, and is given up");
+fn never_sent(key: &Key, message: &OutboxMessage, now: Timestamp) {
+    let (kind, account) = (message.mail.message.name(), message.mail.account);
+    tracing::error!(mail.kind = kind, mail.tries = message.tries, %account, item = key.pk, "a mail was never sent, and is given up");
     metric::emit(
         "MailGivenUp",
         1,
@@ -262,14 +270,14 @@ fn never_sent(key: &Key, owed: &Owed, now: Timestamp) {
     );
 }
 
-async fn read_owed(app: &App, key: &Key) -> Result<Option<Owed>, Failure> {
+async fn read_message(app: &App, key: &Key) -> Result<Option<OutboxMessage>, Failure> {
     let Some(item) = app.table.get(key.clone()).await? else {
         return Ok(None);
     };
-    if !item.contains_key("owed") {
+    if !item.contains_key("outbox") {
         return Ok(None);
     }
-    Ok(Some(read::<Item>(item)?.owed))
+    Ok(Some(read::<Item>(item)?.outbox))
 }
 
 async fn send(
@@ -290,7 +298,7 @@ async fn send(
     {
         Ok(letter) => letter,
         Err(error) => {
-            tracing::error!(%error, "a mail that is owed cannot be opened");
+            tracing::error!(%error, "a message of the outbox cannot be opened with the keyring");
             return Err(NotSent::Refused);
         }
     };
@@ -302,19 +310,27 @@ async fn send(
 }
 
 /// Leaves a mail that may have arrived alone for a good while.
-async fn put_off(app: &App, key: &Key, claim: &str, owed: &Owed) -> Result<(), Failure> {
+async fn put_off(
+    app: &App,
+    key: &Key,
+    claim: &str,
+    message: &OutboxMessage,
+) -> Result<(), Failure> {
     let now = app.clock.now();
-    let until = now.plus(wait_unanswered(owed.unanswered, owed.until.until(now)));
+    let until = now.plus(wait_unanswered(
+        message.unanswered,
+        message.until.until(now),
+    ));
     let update = Write::update(
         key.clone(),
-        "SET #owed.#leased_until = :until, #owed.#unanswered = :unanswered",
+        "SET #outbox.#leased_until = :until, #outbox.#unanswered = :unanswered",
     )
-    .when("#owed.#claim = :claim")
+    .when("#outbox.#claim = :claim")
     .value("claim", claim)
     .value("until", until)
-    .value("unanswered", owed.unanswered + 1)
+    .value("unanswered", message.unanswered + 1)
     .look_at(until);
-    match app.table.update_patiently(update, &app.entropy).await {
+    match app.table.update_with_retries(update, &app.entropy).await {
         // Another mail took its place.
         Ok(_) | Err(Failure::Condition(_)) => Ok(()),
         Err(failure) => Err(failure),
@@ -333,20 +349,20 @@ fn wait_unanswered(unanswered: u32, left: Span) -> Span {
         .unwrap_or(WAIT_MAX)
 }
 
-/// Nothing is owed any more: the item goes, or what it owed.
+/// The message is done with: its item goes, or its attribute.
 async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
-    let mine = |write: Write| write.when("#owed.#claim = :claim").value("claim", claim);
-    let settled = if *key == keys::owed(key.pk.trim_start_matches("OWED#")) {
+    let mine = |write: Write| write.when("#outbox.#claim = :claim").value("claim", claim);
+    let settled = if *key == keys::outbox(key.pk.trim_start_matches("OUTBOX#")) {
         app.table
-            .remove_patiently(mine(Write::delete(key.clone())), &app.entropy)
+            .remove_with_retries(mine(Write::delete(key.clone())), &app.entropy)
             .await
     } else {
         let update = Write::update(key.clone(), "")
-            .remove("#owed")
+            .remove("#outbox")
             .remove("#due_at")
             .remove("#due_shard");
         app.table
-            .update_patiently(mine(update), &app.entropy)
+            .update_with_retries(mine(update), &app.entropy)
             .await
             .map(drop)
     };
@@ -390,9 +406,9 @@ mod tests {
     }
 
     #[test]
-    fn of_a_mail_that_nobody_answers_for_six_copies_go_while_it_is_owed() {
-        assert_eq!(copies(OWED_FOR), [0, 600, 4_200, 25_800, 112_200, 198_600]);
-        assert_eq!(wait_unanswered(u32::MAX, OWED_FOR), Span::hours(24));
+    fn of_a_mail_that_nobody_answers_for_six_copies_go_while_it_is_in_the_outbox() {
+        assert_eq!(copies(KEPT_FOR), [0, 600, 4_200, 25_800, 112_200, 198_600]);
+        assert_eq!(wait_unanswered(u32::MAX, KEPT_FOR), Span::hours(24));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use lambda_http::{Request, Response};
 use tracing::Instrument;
 
-use super::{Call, Outcome, Problem, Slug, cors};
 use crate::kernel::clock::{Clock, Timestamp};
 use crate::kernel::config::Config;
+use crate::web::http::{Call, Outcome, Problem, Slug, cors};
 
 /// Runs a function under the Lambda runtime.
 pub async fn run<S, F>(

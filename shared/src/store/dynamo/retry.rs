@@ -16,14 +16,14 @@ const LONGEST_WAIT: u32 = 400;
 /// somebody else's write went through.
 const AT_ONCE: u32 = 100;
 
-/// How much patience is left.
+/// How often a write may still be tried again.
 #[derive(Debug, Default)]
-pub struct Patience {
+pub struct RetryPolicy {
     tried: u32,
     at_once: u32,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// Waits a little before the next try, or gives up with a conflict.
     pub async fn wait(&mut self, entropy: &Entropy) -> Result<(), Failure> {
         if self.tried >= TRIES {
