@@ -79,7 +79,7 @@ impl World {
             let (ticket, token) =
                 Ticket::issue(account, id, recipient, &ring, entropy, now).unwrap();
             let state = KbaState {
-                unit: serde_json::from_value(json!(0)).unwrap(),
+                hold: serde_json::from_value(json!(0)).unwrap(),
                 ..KbaState::default()
             };
             let item = Recipient {

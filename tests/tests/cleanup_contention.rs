@@ -1,5 +1,5 @@
 //! The clean-up where others are at what is due: in the transaction that it meets, in the item that
-//! it read, or in every one of its tries.
+//! it read, or in every one of its attempts.
 //!
 //! What a run says is held against the index: a run that says that nothing is left has left nothing
 //! that was due, and whatever it says, the sums are those of what stands.

@@ -48,7 +48,7 @@ async fn zelda(world: &World) -> Person {
     world.user("zelda.quillfeather", data).await
 }
 
-/// Signs in by every method, each with a wrong try first, and sets up an app.
+/// Signs in by every method, each with a wrong attempt first, and sets up an app.
 async fn signs_in(world: &World, zelda: &Person) {
     let _ = world
         .login(&zelda.username, "wrong password")

@@ -12,8 +12,8 @@ use shared::account::Shards;
 use shared::agreement::reconcile;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, Balance, EntryId, Exhausted, Onto, Order, Plan, Purchase, Refusal, Snapshot, StaleRead,
-    Unit, Watch, balance, plan,
+    About, Balance, EntryId, Exhausted, Hold, Onto, Order, Plan, Purchase, Refusal, Snapshot,
+    StaleRead, Watch, balance, plan,
 };
 use shared::store::app::App;
 use shared::store::dynamo::{keys, read};
@@ -64,7 +64,7 @@ fn luck() -> impl Strategy<Value = Luck> {
 enum Said {
     Made,
     Before,
-    /// It stands, and of the tries before this one nobody heard: made by one of them, or before.
+    /// It stands, and of the attempts before this one nobody heard: made by one of them, or before.
     Known,
     Reused,
     TooFew(Exhausted),
@@ -196,9 +196,9 @@ struct Real {
     world: World,
     account: Account,
     /// Of each agreement, what its recipients hold, as it would stand on their items.
-    units: BTreeMap<u8, Vec<Unit>>,
+    holds: BTreeMap<u8, Vec<Hold>>,
     /// Of each agreement, what was released: a repetition asks for the same.
-    released: BTreeMap<u8, Vec<Unit>>,
+    released: BTreeMap<u8, Vec<Hold>>,
 }
 
 impl Real {
@@ -208,7 +208,7 @@ impl Real {
         Self {
             world,
             account,
-            units: BTreeMap::new(),
+            holds: BTreeMap::new(),
             released: BTreeMap::new(),
         }
     }
@@ -302,10 +302,10 @@ impl Real {
                     group: group(agreement),
                     sequence: None,
                 };
-                let unit = self.units[&agreement][usize::from(recipient)];
+                let hold = self.holds[&agreement][usize::from(recipient)];
                 self.desk(Begin::Blindly, |_| {
                     Ok(
-                        plan::consume(account.id, EntryId::consume(&named), &about, unit, now)
+                        plan::consume(account.id, EntryId::consume(&named), &about, hold, now)
                             .plan()?,
                     )
                 })
@@ -318,10 +318,10 @@ impl Real {
                     group: group(agreement),
                     sequence: None,
                 };
-                let units = self.released[&agreement].clone();
+                let holds = self.released[&agreement].clone();
                 let id = EntryId::release(agreement, "over");
                 self.desk(Begin::Blindly, |_| {
-                    Ok(plan::release(account.id, id.clone(), &about, &units, now).plan()?)
+                    Ok(plan::release(account.id, id.clone(), &about, &holds, now).plan()?)
                 })
                 .await
             }
@@ -342,12 +342,12 @@ impl Real {
             let done = self.make(step).await;
             let said = match &done {
                 Ok(Done::Now(plan)) => {
-                    self.keep(step, plan.units.clone());
+                    self.keep(step, plan.holds.clone());
                     Said::Made
                 }
                 Ok(Done::Before(entry)) => {
-                    self.keep(step, plan::units(entry));
-                    // Made by the try before, of which nobody heard, or before that.
+                    self.keep(step, plan::holds(entry));
+                    // Made by the attempt before, of which nobody heard, or before that.
                     if tried > 0 { Said::Known } else { Said::Before }
                 }
                 Err(Refusal::Exhausted(few)) => Said::TooFew(*few),
@@ -360,9 +360,9 @@ impl Real {
         panic!("{step:?} was never answered")
     }
 
-    fn keep(&mut self, step: Step, units: Vec<Unit>) {
+    fn keep(&mut self, step: Step, holds: Vec<Hold>) {
         if let Step::Reserve { agreement, .. } = step {
-            self.units.entry(agreement).or_insert(units);
+            self.holds.entry(agreement).or_insert(holds);
         }
     }
 }
@@ -406,10 +406,10 @@ async fn run(steps: Vec<(Step, Luck)>) {
                 if unused.is_empty() {
                     continue;
                 }
-                let units = &real.units[&agreement];
+                let holds = &real.holds[&agreement];
                 let left = unused
                     .iter()
-                    .map(|recipient| units[usize::from(*recipient)])
+                    .map(|recipient| holds[usize::from(*recipient)])
                     .collect();
                 real.released.entry(agreement).or_insert(left);
                 reference.release(agreement)

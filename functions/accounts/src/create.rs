@@ -44,7 +44,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let id = AccountId::new(now, &app.entropy);
     let (account, writes) = open(id, request, actor, call, now)?;
     match app.table.transact_with_retries(writes, &app.entropy).await {
-        // The id was drawn here: where it stands, an earlier try of this request was done after
+        // The id was drawn here: where it stands, an earlier attempt of this request was done after
         // all.
         Err(failure) if failure.stood_at(ACCOUNT).is_none() => return Err(failure.into()),
         _ => {}
@@ -60,7 +60,7 @@ fn open(
     now: Timestamp,
 ) -> Result<(Account, Vec<Write>), Failure> {
     let event = Event::new(Action::AccountCreated, actor)
-        .from(call.source)
+        .from(call.client_ip)
         .with("name", request.name.as_str());
     let mut chain = Chain::of(id, id, &Head::default());
     chain.append(event, now)?;

@@ -59,7 +59,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let now = call.arrived_at;
     let id: AccountId = call.path_id("account")?;
     let (key, text) = ApiKey::generate(id, request.name, request.scopes, now, &app.entropy);
-    let event = Event::new(Action::ApiKeyCreated, actor).from(call.source);
+    let event = Event::new(Action::ApiKeyCreated, actor).from(call.client_ip);
     let event = event
         .with("key", key.id.to_string())
         .with("name", key.name.as_str());

@@ -25,7 +25,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
                 .await?
                 .ok_or_else(|| Problem::new(Slug::NotFound))?,
         )?;
-        let event = Event::new(Action::ApiKeyRevoked, actor).from(call.source);
+        let event = Event::new(Action::ApiKeyRevoked, actor).from(call.client_ip);
         let event = event.with("key", id.to_string()).with("name", made.name);
         let mut writes = account.change(account.touch(), event, call.arrived_at)?;
         writes.push(Write::delete(key).when("attribute_exists(#pk)"));

@@ -97,7 +97,7 @@ fn writes(
         .value("version", patched.version)
         .when("#version = :was")
         .value("was", account.version);
-    let mut event = Event::new(Action::AccountChanged, actor).from(call.source);
+    let mut event = Event::new(Action::AccountChanged, actor).from(call.client_ip);
     if patched.name != account.name {
         event = event.with("name", patched.name.as_str());
     }

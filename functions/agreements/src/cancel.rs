@@ -45,7 +45,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         }
         agreement.open(now).map_err(Refusal::problem)?;
         let event = Event::new(Action::AgreementCancelled, caller.actor)
-            .from(call.source)
+            .from(call.client_ip)
             .with("reason", reason.as_str());
         let closure = Closure {
             at: now,

@@ -28,7 +28,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             Err(_) if doubt.is_raised() => continue,
             Err(refusal) => return Err(refusal.problem()),
         };
-        let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.source);
+        let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.client_ip);
         let event = event.with("recipient", standing.recipient().id.to_string());
         let (writes, mails) = if completion.is_last() {
             last(state, call, &standing, &completion, event).await?

@@ -9,7 +9,7 @@ use shared::account::api_key::Caller;
 use shared::agreement::{Authentication, Recipient, RecipientStatus, Standing};
 use shared::kernel::clock::Timestamp;
 use shared::ledger::plan::{self, Order, Plan};
-use shared::ledger::{self, EntryId, Snapshot, Unit, Watch, balance, watch};
+use shared::ledger::{self, EntryId, Hold, Snapshot, Watch, balance, watch};
 use shared::messaging::outbox;
 use shared::signin::challenge::Challenge;
 use shared::store::audit::{Action, Event};
@@ -75,7 +75,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             }
         };
         let event =
-            change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.source));
+            change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.client_ip));
         let writes = change.writes(event, plan.as_ref())?;
         let ledger = writes.len() - plan.as_ref().map_or(0, |plan| plan.writes.len());
         let written = app.table.transact(writes).await;
@@ -157,10 +157,10 @@ impl Change<'_> {
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;
         let about = agreement.about(Some(recipient.id));
-        if let Some(unit) = self.given_back() {
+        if let Some(hold) = self.given_back() {
             let id = EntryId::release(recipient.id, number);
             return Ok(Some(
-                plan::release(agreement.account, id, &about, &[unit], now).plan()?,
+                plan::release(agreement.account, id, &about, &[hold], now).plan()?,
             ));
         }
         if self.to != Authentication::Kba || recipient.kba.consumed {
@@ -182,7 +182,7 @@ impl Change<'_> {
     }
 
     /// The reserved transaction that is not needed any more.
-    fn given_back(&self) -> Option<Unit> {
+    fn given_back(&self) -> Option<Hold> {
         self.standing
             .recipient()
             .reserved()
@@ -211,12 +211,12 @@ impl Change<'_> {
                 "no_challenges",
                 document(&BTreeMap::<String, Challenge>::new())?,
             );
-        let unit = plan.and_then(|plan| plan.units.first());
-        let update = match unit {
-            Some(unit) => update
-                .and(", #kba.#unit = :unit")
-                .value("unit", document(unit)?),
-            None if self.given_back().is_some() => update.remove("#kba.#unit"),
+        let hold = plan.and_then(|plan| plan.holds.first());
+        let update = match hold {
+            Some(hold) => update
+                .and(", #kba.#hold = :hold")
+                .value("hold", document(hold)?),
+            None if self.given_back().is_some() => update.remove("#kba.#hold"),
             None => update,
         };
         let mut writes = standing.step(update, [event], now)?;

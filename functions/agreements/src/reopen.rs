@@ -31,7 +31,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
             return Err(ended.problem());
         }
         let event = |action| {
-            let event = Event::new(action, caller.actor).from(call.source);
+            let event = Event::new(action, caller.actor).from(call.client_ip);
             event.with("recipient", recipient.id.to_string())
         };
         let writes = locked.lift(&standing, event, now)?;

@@ -37,7 +37,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         let agreement = find::agreement(app, call, caller.account.id).await?;
         let now = call.arrived_at;
         let link = ReportLink::new(agreement.account, agreement.id, now);
-        let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.source);
+        let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.client_ip);
         let event = event.with("expires_at", link.expires_at.to_rfc3339());
         let written = app.table.transact(agreement.tell([event], now)?).await;
         if retries

@@ -38,7 +38,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let keyring = app.keyrings.current(now).await;
         let invited =
             agreement.invite(recipient, occasion, &base, (&keyring, &app.entropy), now)?;
-        let event = Event::new(Action::LinkResent, caller.actor).from(call.source);
+        let event = Event::new(Action::LinkResent, caller.actor).from(call.client_ip);
         let event = event.with("recipient", recipient.id.to_string());
         let update = standing
             .update()

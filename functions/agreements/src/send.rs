@@ -179,8 +179,8 @@ impl Sending<'_> {
     }
 
     /// The record, where it stood in a transaction's way, or where nobody said what became of the
-    /// transaction and there is one by now: an earlier try of this very request may have made it.
-    /// Who the recipients are stands there, and not in what this try has drawn.
+    /// transaction and there is one by now: an earlier attempt of this very request may have made it.
+    /// Who the recipients are stands there, and not in what this attempt has drawn.
     async fn taken(&self, app: &App, failure: &Failure) -> Option<Item> {
         if let Failure::Unavailable(_) = failure {
             return app
@@ -214,7 +214,7 @@ impl Sending<'_> {
         Reply::created(answer)
     }
 
-    /// What the same request was answered before. Where that was this very request, in a try of
+    /// What the same request was answered before. Where that was this very request, in an attempt of
     /// which no answer came, it goes on from there: the mails go, and it is no replay.
     async fn answered(&self, state: &State, record: Item) -> Outcome {
         let record: Record = read(record)?;
@@ -387,7 +387,7 @@ impl Sending<'_> {
             serde_json::json!({"id": recipient.id, "email": recipient.masked_email(), "authentication": method})
         });
         let event = Event::new(Action::AgreementSent, self.caller.actor)
-            .from(self.call.source)
+            .from(self.call.client_ip)
             .with("title", agreement.title.as_str())
             .with("expires_at", agreement.expires_at.to_rfc3339())
             .with("recipients", told.collect::<Vec<_>>());
@@ -427,6 +427,6 @@ fn assign(recipients: &mut [Recipient], plan: &Plan) {
         .iter_mut()
         .filter(|recipient| recipient.authentication == Authentication::Kba);
     premium
-        .zip(&plan.units)
-        .for_each(|(recipient, unit)| recipient.kba.unit = Some(*unit));
+        .zip(&plan.holds)
+        .for_each(|(recipient, hold)| recipient.kba.hold = Some(*hold));
 }

@@ -112,7 +112,7 @@ impl Case {
             country,
             standing,
             asker: self.asker,
-            source: call.source,
+            source: call.client_ip,
             now: self.now,
         }
     }
@@ -270,7 +270,7 @@ impl Case {
     }
 
     fn event(&self, action: Action, call: &Call) -> Event {
-        let event = Event::new(action, Actor::User(self.user.id)).from(call.source);
+        let event = Event::new(action, Actor::User(self.user.id)).from(call.client_ip);
         event
             .with("method", self.method.name())
             .with("destination", self.masked())

@@ -1,8 +1,8 @@
 //! The steps of a send.
 
 use shared::account::Account;
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
-use shared::kernel::config::source_key;
 use shared::kernel::keyring::Keyring;
 use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
 use shared::signin::challenge::{Refusal, Ticket};
@@ -100,7 +100,7 @@ async fn read_case(
     key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<Known, Problem> {
-    let source = keys::source_sends(&source_key(call.source));
+    let source = keys::client_ip_sends(&client_ip_key(call.client_ip));
     let mut wanted = vec![keys::user(ticket.user), source];
     wanted.extend(key.map(IdempotencyKey::record));
     wanted.extend(ticket.settings_keys());
@@ -125,7 +125,7 @@ async fn read_case(
     {
         return Ok(Known::Answered(reply));
     }
-    let source = Source::of(user.id, call.source, keyring, now)?;
+    let source = Source::of(user.id, call.client_ip, keyring, now)?;
     let (origin, asker) = (
         user.known.origin(&source),
         Asker::of(&user.known, &source, now),
@@ -210,7 +210,7 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
                 )
                 .await
         }
-        _ => state.courier.text(case.destination(), &message.sms()).await,
+        _ => state.courier.sms(case.destination(), &message.sms()).await,
     }
 }
 

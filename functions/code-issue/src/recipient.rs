@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use shared::account::Account;
 use shared::agreement::{self, Agreement, Authentication, Recipient, Standing, Ticket};
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
-use shared::kernel::config::source_key;
 use shared::kernel::keyring::Keyring;
 use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
 use shared::signin::challenge::{Challenge, Refusal};
@@ -107,7 +107,7 @@ impl<'a> Case<'a> {
         key: Option<&IdempotencyKey>,
         now: Timestamp,
     ) -> Result<(Self, Option<Item>), Problem> {
-        let source = keys::source_sends(&source_key(call.source));
+        let source = keys::client_ip_sends(&client_ip_key(call.client_ip));
         let mut wanted = Standing::keys(ticket.agreement, ticket.recipient).to_vec();
         wanted.extend([keys::account(ticket.account), source]);
         wanted.extend(key.map(IdempotencyKey::record));
@@ -194,7 +194,7 @@ impl<'a> Case<'a> {
             ),
             standing: counters::Standing::Entered,
             asker: Asker::Anybody,
-            source: self.call.source,
+            source: self.call.client_ip,
             now: self.now,
         }
     }
@@ -306,7 +306,7 @@ impl<'a> Case<'a> {
             expires_in: code::LIFETIME,
             host: &host,
         };
-        self.state.courier.text(self.phone(), &message.sms()).await
+        self.state.courier.sms(self.phone(), &message.sms()).await
     }
 
     /// Takes back a claim whose message was not taken, or one that may have been made: the code,
@@ -407,7 +407,7 @@ impl<'a> Case<'a> {
 
     fn event(&self, action: Action) -> Event {
         let event =
-            Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.source);
+            Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.client_ip);
         event.with("method", METHOD.name()).with(
             "destination",
             self.recipient().masked_phone().unwrap_or_default(),

@@ -1,8 +1,8 @@
-//! What comes of a counted try: one transaction, and the answer.
+//! What comes of a counted attempt: one transaction, and the answer.
 
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
-use shared::signin::challenge::{Challenge, Refusal, TRIES_MAX};
+use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, Refusal};
 use shared::signin::completion::Completion;
 use shared::signin::sign_in::Answer;
 use shared::signin::user::{Method, User, factor};
@@ -15,7 +15,7 @@ use crate::Try;
 use crate::evidence::{Evidence, Verdict};
 
 impl Try {
-    /// Concludes the try of `code`.
+    /// Concludes the attempt of `code`.
     pub async fn conclude(self, app: &App, call: &Call, code: &str) -> Result<Answer, Problem> {
         if let Err(problem) = self.stands_open() {
             self.counted().take_back(app, self.before.touch()).await;
@@ -50,7 +50,7 @@ impl Try {
         }
     }
 
-    /// Whether the challenge that the try was counted on leads anywhere, and by this method: its
+    /// Whether the challenge that the attempt was counted on leads anywhere, and by this method: its
     /// link may have been spent by another challenge, and what the account allows may have changed.
     fn stands_open(&self) -> Result<(), Problem> {
         let challenge = self
@@ -180,12 +180,12 @@ impl Try {
             .map_err(|slug| self.refused(slug))
     }
 
-    /// The challenge as it stood before the try.
+    /// The challenge as it stood before the attempt.
     fn challenge(&self) -> Option<&Challenge> {
         self.before.challenges.get(&self.ticket.name)
     }
 
-    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back
+    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken back
     /// in the same transaction.
     async fn record(
         &self,
@@ -207,7 +207,7 @@ impl Try {
             let lockout = self.counted().lockout().filter(|_| !taken_back);
             let lockout = lockout.map(|event| event.with("addresses", self.origin().name()));
             let events =
-                std::iter::once(failed).chain(lockout.map(|event| event.from(call.source)));
+                std::iter::once(failed).chain(lockout.map(|event| event.from(call.client_ip)));
             let failure = match app
                 .table
                 .transact(user.change(update, events, self.now)?)
@@ -247,13 +247,15 @@ impl Try {
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before = self.challenge().map_or(TRIES_MAX, Challenge::tries_left);
+        let before = self
+            .challenge()
+            .map_or(ATTEMPTS_MAX, Challenge::attempts_left);
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 
     fn event(&self, call: &Call) -> Event {
         Event::new(Action::CodeVerified, Actor::User(self.ticket.user))
-            .from(call.source)
+            .from(call.client_ip)
             .with("method", self.method.name())
     }
 }

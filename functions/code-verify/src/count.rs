@@ -1,4 +1,4 @@
-//! A try that was counted: what it brought on, and how the count is taken back where nothing was
+//! An attempt that was counted: what it brought on, and how the count is taken back where nothing was
 //! guessed.
 
 use std::collections::BTreeMap;
@@ -10,37 +10,37 @@ use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::Write;
 
-/// One count: on the challenge, by the try's id, and on the factor.
+/// One count: on the challenge, by the attempt's id, and on the factor.
 pub(crate) struct Count<'a> {
     /// The challenge's name.
     challenge: &'a str,
     method: Method,
     origin: Origin,
-    /// The try's.
+    /// The attempt's.
     id: &'a str,
-    /// The tries at the challenge before it.
-    tries: usize,
+    /// The attempts at the challenge before it.
+    attempts: usize,
     /// The factor before it.
     factor: Factor,
 }
 
 impl<'a> Count<'a> {
-    /// The count of the try `id`, of this origin, at the one called `challenge` of these, which are
+    /// The count of the attempt `id`, of this origin, at the one called `challenge` of these, which are
     /// as they stood before it, as the factor is.
     pub fn new(
         (challenge, challenges): (&'a str, &BTreeMap<String, Challenge>),
         (method, factor): (Method, Factor),
         (id, origin): (&'a str, Origin),
     ) -> Self {
-        let tries = challenges
+        let attempts = challenges
             .get(challenge)
-            .map_or(0, |challenge| challenge.tries.len());
+            .map_or(0, |challenge| challenge.attempts.len());
         Self {
             challenge,
             method,
             origin,
             id,
-            tries,
+            attempts,
             factor,
         }
     }
@@ -50,16 +50,16 @@ impl<'a> Count<'a> {
         factor::uncount(update, &self.factor, self.origin).name("m", self.method.name())
     }
 
-    /// Takes back a try that compared nothing: on the challenge and on the factor, in `update`'s
+    /// Takes back an attempt that compared nothing: on the challenge and on the factor, in `update`'s
     /// item. Where that fails the count stands, which errs on the safe side.
     pub async fn take_back(&self, app: &App, update: Write) {
-        let path = format!("#challenges.#c.#tries[{}]", self.tries);
+        let path = format!("#challenges.#c.#attempts[{}]", self.attempts);
         let update = self
             .uncount_factor(update)
             .remove(path.as_str())
-            .when(format!("{path} = :try"))
+            .when(format!("{path} = :attempt"))
             .name("c", self.challenge)
-            .value("try", self.id);
+            .value("attempt", self.id);
         if app
             .table
             .update_with_retries(update, &app.entropy)
@@ -68,12 +68,12 @@ impl<'a> Count<'a> {
         {
             tracing::info!(
                 challenge.method = self.method.name(),
-                "a try that compared nothing stays counted"
+                "an attempt that compared nothing stays counted"
             );
         }
     }
 
-    /// The entry of the delay or the end that this try, which failed, brought on.
+    /// The entry of the delay or the end that this attempt, which failed, brought on.
     pub fn lockout(&self) -> Option<Event> {
         let failures = self.factor.count(self.origin).failures + 1;
         let event = |action| {

@@ -47,7 +47,7 @@ pub enum Evidence {
 }
 
 impl Try {
-    /// Compares the code with what stood before the try was counted.
+    /// Compares the code with what stood before the attempt was counted.
     pub(crate) fn judge(&self, code: &str) -> Result<Verdict, Problem> {
         match self.method {
             Method::Sms | Method::Email => self.judge_sent(code),

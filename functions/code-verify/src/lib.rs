@@ -1,6 +1,6 @@
 //! `POST /v1/codes/verify`: the second factor.
 //!
-//! Two waits. The try is counted on the user's item, which tells as it stood before, while the
+//! Two waits. The attempt is counted on the user's item, which tells as it stood before, while the
 //! account's settings are read; then the code is compared; then one transaction concludes.
 
 mod conclusion;
@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 
 use crate::count::Count;
 
-/// A try at a code.
+/// An attempt at a code.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = VerifyCodeRequest)]
@@ -43,14 +43,14 @@ pub struct Request {
     pub code: Secret<String>,
 }
 
-/// A try that was counted, and what it was counted on.
+/// An attempt that was counted, and what it was counted on.
 pub(crate) struct Try {
     pub(crate) ticket: Ticket,
     /// The challenge's token, as it was sent.
     pub(crate) token: Secret<String>,
     pub(crate) method: Method,
     pub(crate) id: String,
-    /// The user before the try was counted.
+    /// The user before the attempt was counted.
     pub(crate) before: User,
     pub(crate) settings: Settings,
     /// Where it comes from.
@@ -86,7 +86,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 }
 
 /// The code that was typed. What can be no code of its method is refused as malformed, and counts
-/// as no try.
+/// as no attempt.
 fn read(request: &Request) -> Result<Secret<String>, Problem> {
     let code = &request.code;
     match request.method {
@@ -101,18 +101,18 @@ fn read(request: &Request) -> Result<Secret<String>, Problem> {
 }
 
 impl Try {
-    /// Counts a try, and reads what it is judged by.
+    /// Counts an attempt, and reads what it is judged by.
     async fn count(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
         let now = call.arrived_at;
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(request.challenge.expose(), &keyring)
             .map_err(|refusal| refusal.problem(now))?;
-        let source = Source::of(ticket.user, call.source, &keyring, now)?;
+        let source = Source::of(ticket.user, call.client_ip, &keyring, now)?;
         let origin = ticket.origin(&source);
         let id = secret::encode(app.entropy.bytes::<9>());
         let (counted, read_beside) = tokio::join!(
             app.table.update_with_retries(
-                ticket.count_try(request.method, origin, &id, now),
+                ticket.count_attempt(request.method, origin, &id, now),
                 &app.entropy
             ),
             app.table.get_all(ticket.settings_keys()),
@@ -161,7 +161,7 @@ impl Try {
         self.ticket.origin(&self.source)
     }
 
-    /// The count that was made for the try.
+    /// The count that was made for the attempt.
     pub(crate) fn counted(&self) -> Count<'_> {
         let factor = (self.method, self.before.factor(self.method));
         Count::new(
@@ -186,7 +186,7 @@ fn account_in(
     Ok((account, items.next().flatten()))
 }
 
-/// The user before the try was counted, or why it was not.
+/// The user before the attempt was counted, or why it was not.
 fn counted_on(
     counted: Result<Item, Failure>,
     ticket: &Ticket,
@@ -206,7 +206,7 @@ fn counted_on(
     }
     let user: User = dynamo::read(stood.clone())?;
     match uncounted(&user, ticket, (method, origin), id) {
-        // The answer to the first request was lost, and the SDK repeated it: the try is counted
+        // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
         // already.
         Some(before) => Ok(before),
         None => match ticket.trial(&user, method, origin, now) {
@@ -216,7 +216,7 @@ fn counted_on(
     }
 }
 
-/// The user without the try `id`, if it was counted.
+/// The user without the attempt `id`, if it was counted.
 fn uncounted(
     user: &User,
     ticket: &Ticket,
@@ -224,9 +224,9 @@ fn uncounted(
     id: &str,
 ) -> Option<User> {
     let mut before = user.clone();
-    let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
-    let place = tries.iter().position(|tried| tried == id)?;
-    tries.truncate(place);
+    let attempts = &mut before.challenges.get_mut(&ticket.name)?.attempts;
+    let place = attempts.iter().position(|tried| tried == id)?;
+    attempts.truncate(place);
     let factor = before.factors.get_mut(method.name())?;
     *factor = factor.clone().without_one(origin);
     Some(before)

@@ -11,7 +11,7 @@ use shared::kernel::secret;
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::{Refusal, TRIES_MAX};
+use shared::signin::challenge::{ATTEMPTS_MAX, Refusal};
 use shared::signin::code::{self, LiveCode, Verdict};
 use shared::signin::sign_in::{Answer, Authenticated};
 use shared::signin::user::known::Origin;
@@ -25,13 +25,13 @@ use crate::count::Count;
 
 const METHOD: Method = Method::Sms;
 
-/// A try that was counted, and what it was counted on.
+/// An attempt that was counted, and what it was counted on.
 struct Try<'a> {
     app: &'a App,
     call: &'a Call,
     ticket: Ticket,
     id: String,
-    /// The agreement, and the recipient before the try was counted.
+    /// The agreement, and the recipient before the attempt was counted.
     before: Standing,
     keyring: Arc<Keyring>,
     now: Timestamp,
@@ -52,7 +52,7 @@ pub async fn verify(
     let id = secret::encode(app.entropy.bytes::<9>());
     let (counted, beside) = tokio::join!(
         app.table
-            .update_with_retries(ticket.count_try(METHOD, &id, now), &app.entropy),
+            .update_with_retries(ticket.count_attempt(METHOD, &id, now), &app.entropy),
         app.table.get_all(vec![
             keys::agreement(ticket.agreement),
             keys::account(ticket.account)
@@ -106,7 +106,7 @@ fn agreement_in(
     Ok(agreement)
 }
 
-/// The count of the try `id`, made on the recipient as it was `before`.
+/// The count of the attempt `id`, made on the recipient as it was `before`.
 fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
     Count::new(
         (&ticket.name, &before.challenges),
@@ -115,7 +115,7 @@ fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
     )
 }
 
-/// The recipient before the try was counted, or why it was not.
+/// The recipient before the attempt was counted, or why it was not.
 fn counted_on(
     counted: Result<Item, Failure>,
     ticket: &Ticket,
@@ -134,7 +134,7 @@ fn counted_on(
     }
     let recipient: Recipient = read(stood.clone())?;
     match uncounted(&recipient, ticket, id) {
-        // The answer to the first request was lost, and the SDK repeated it: the try is counted
+        // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
         // already.
         Some(before) => Ok(before),
         None => match ticket.trial(&recipient, METHOD, now) {
@@ -144,12 +144,12 @@ fn counted_on(
     }
 }
 
-/// The recipient without the try `id`, if it was counted.
+/// The recipient without the attempt `id`, if it was counted.
 fn uncounted(recipient: &Recipient, ticket: &Ticket, id: &str) -> Option<Recipient> {
     let mut before = recipient.clone();
-    let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
-    let place = tries.iter().position(|tried| tried == id)?;
-    tries.truncate(place);
+    let attempts = &mut before.challenges.get_mut(&ticket.name)?.attempts;
+    let place = attempts.iter().position(|tried| tried == id)?;
+    attempts.truncate(place);
     let factor = before.factors.get_mut(METHOD.name())?;
     *factor = factor.clone().without_one(Origin::Stranger);
     Some(before)
@@ -287,7 +287,7 @@ impl Try<'_> {
             .get(METHOD.name())
     }
 
-    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back
+    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken back
     /// in the same transaction.
     async fn record(&self, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
         let mut standing = self.before.clone();
@@ -321,7 +321,7 @@ impl Try<'_> {
 
     /// The entry of the delay or the end that this failure brought on.
     fn lockout(&self) -> Option<Event> {
-        let event = self.counted().lockout()?.from(self.call.source);
+        let event = self.counted().lockout()?.from(self.call.client_ip);
         Some(event.with("recipient", self.ticket.recipient.to_string()))
     }
 
@@ -343,17 +343,16 @@ impl Try<'_> {
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before = self
-            .recipient()
-            .challenges
-            .get(&self.ticket.name)
-            .map_or(TRIES_MAX, shared::signin::challenge::Challenge::tries_left);
+        let before = self.recipient().challenges.get(&self.ticket.name).map_or(
+            ATTEMPTS_MAX,
+            shared::signin::challenge::Challenge::attempts_left,
+        );
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 
     fn event(&self, action: Action) -> Event {
         Event::new(action, Actor::Recipient(self.ticket.recipient))
-            .from(self.call.source)
+            .from(self.call.client_ip)
             .with("method", METHOD.name())
     }
 

@@ -24,7 +24,7 @@ pub struct Response {
     pub status: u16,
     /// What it means and what to do. Words between backticks are names.
     #[schema(
-        example = "The code is wrong or was used before. `attempts_left` says how many tries this challenge still has."
+        example = "The code is wrong or was used before. `attempts_left` says how many attempts this challenge still has."
     )]
     pub meaning: &'static str,
 }

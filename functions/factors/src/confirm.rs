@@ -1,6 +1,6 @@
 //! `POST /v1/factors/totp/confirm`: the app shows a code, and is a factor from then on.
 //!
-//! Three waits: what the rules look at is read; the try is counted, before anything is compared;
+//! Three waits: what the rules look at is read; the attempt is counted, before anything is compared;
 //! one transaction puts the app in its place, with ten recovery codes, and completes the sign-in
 //! where it is a first one.
 
@@ -13,7 +13,7 @@ use shared::signin::completion::Completion;
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::recovery::{self, Codes};
 use shared::signin::sign_in::Answer;
-use shared::signin::totp::{App as Authenticator, Enrolment, Key, TRIES_MAX, Verdict};
+use shared::signin::totp::{ATTEMPTS_MAX, App as Authenticator, Enrolment, Key, Verdict};
 use shared::signin::user::Method;
 use shared::signin::user::factor::clear;
 use shared::signin::user::known::Origin;
@@ -62,7 +62,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         .ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
     let app = &state.app;
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
-    // Before the try is counted: where the key that sealed the secret is gone, nothing can be
+    // Before the attempt is counted: where the key that sealed the secret is gone, nothing can be
     // compared.
     let sealed = &pending(&who, request.factor)?.sealed;
     let key = Key::open(sealed, who.user.id, request.factor, &who.keyring)?;
@@ -82,7 +82,7 @@ fn may_confirm(who: &Who, pending: Option<&Enrolment>) -> Result<(), Problem> {
     who.may_enrol(Method::Totp, pending.map_or(who.now, Enrolment::begun_at))
 }
 
-/// The enrolment that is to be confirmed, if there is one that takes a try from who asks.
+/// The enrolment that is to be confirmed, if there is one that takes an attempt from who asks.
 fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
     let pending = who
         .user
@@ -92,39 +92,39 @@ fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
     // Who may not set one up at all is told so first.
     may_confirm(who, pending)?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
-    if pending.tries_left() == 0 {
-        return Err(Refusal::TriesSpent(pending.expires_at)
+    if pending.attempts_left() == 0 {
+        return Err(Refusal::AttemptsSpent(pending.expires_at)
             .problem(who.now)
-            .detail("This app has had its five tries. Begin to set it up again."));
+            .detail("This app has had its five attempts. Begin to set it up again."));
     }
     Ok(pending)
 }
 
-/// Counts a try before anything is compared, and answers with the enrolment as it stood before.
+/// Counts an attempt before anything is compared, and answers with the enrolment as it stood before.
 async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, Problem> {
     pending(who, factor)?;
     let id = secret::encode(app.entropy.bytes::<9>());
-    let write = Write::update(keys::user(who.user.id), "SET #enrolment.#tries = list_append(#enrolment.#tries, :tries)")
-        .when("#enrolment.#id = :factor AND #enrolment.#expires_at > :now AND size(#enrolment.#tries) < :tries_max")
-        .when("NOT contains(#enrolment.#tries, :try)")
+    let write = Write::update(keys::user(who.user.id), "SET #enrolment.#attempts = list_append(#enrolment.#attempts, :attempts)")
+        .when("#enrolment.#id = :factor AND #enrolment.#expires_at > :now AND size(#enrolment.#attempts) < :attempts_max")
+        .when("NOT contains(#enrolment.#attempts, :attempt)")
         .value("factor", factor.to_string())
         .value("now", who.now)
-        .value("tries_max", TRIES_MAX)
-        .value("tries", document(&[&id])?)
-        .value("try", id.as_str());
+        .value("attempts_max", ATTEMPTS_MAX)
+        .value("attempts", document(&[&id])?)
+        .value("attempt", id.as_str());
     let Some(failure) = who.count(app, write).await? else {
         return pending(who, factor).cloned();
     };
-    // The answer to the first request was lost, and the SDK repeated it: the try is counted
+    // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
     // already.
     let repeated = who
         .user
         .enrolment
         .as_ref()
-        .and_then(|pending| pending.tries.iter().position(|tried| *tried == id));
+        .and_then(|pending| pending.attempts.iter().position(|tried| *tried == id));
     if let (Some(place), Some(pending)) = (repeated, who.user.enrolment.clone()) {
         return Ok(Enrolment {
-            tries: pending.tries.into_iter().take(place).collect(),
+            attempts: pending.attempts.into_iter().take(place).collect(),
             ..pending
         });
     }
@@ -168,7 +168,7 @@ async fn accept(
             break;
         }
         may_confirm(&who, Some(enrolment))?;
-        // The try itself is counted: what matters is that it is still the one to be confirmed.
+        // The attempt itself is counted: what matters is that it is still the one to be confirmed.
         if who
             .user
             .enrolment
@@ -229,7 +229,7 @@ async fn refuse(app: &App, call: &Call, mut who: Who, enrolment: &Enrolment) -> 
             .with("reason", "wrong-code");
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
         if who.settle(app, writes, &mut retries, |_| {}).await? {
-            let left = enrolment.tries_left().saturating_sub(1);
+            let left = enrolment.attempts_left().saturating_sub(1);
             return Err(Problem::new(Slug::CodeInvalid).with("attempts_left", left));
         }
     }

@@ -1,7 +1,7 @@
 //! The password that somebody shows who sets another: counted, compared and told like one that is
 //! typed to sign in.
 
-use shared::kernel::config::source_key;
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::ids::UserId;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::Secret;
@@ -89,7 +89,7 @@ pub async fn prove(
     let now = call.arrived_at;
     let wanted = vec![
         keys::name(user.account, &user.username),
-        keys::source_failures(&source_key(call.source)),
+        keys::client_ip_failures(&client_ip_key(call.client_ip)),
         keys::name_refused(user.account, &user.username),
     ];
     let mut items = app.table.get_all(wanted).await?.into_iter();
@@ -113,7 +113,7 @@ pub async fn prove(
 
     let origin = user
         .known
-        .origin(&Source::of(user.id, call.source, keyring, now)?);
+        .origin(&Source::of(user.id, call.client_ip, keyring, now)?);
     let tried = Tried {
         account: user.account,
         username: user.username.clone(),
@@ -122,7 +122,7 @@ pub async fn prove(
     let rejection = Rejection {
         account: user.account,
         subject: Subject::User(Box::new(user.clone())),
-        source: call.source,
+        source: call.client_ip,
         now,
     };
     let failures = match tried.count(app, now).await? {
@@ -143,13 +143,13 @@ pub async fn prove(
         }));
     }
     let wrong = attempted(user, call).with("reason", "wrong-password");
-    let events = std::iter::once(wrong).chain(lockout(failures, origin, call.source));
+    let events = std::iter::once(wrong).chain(lockout(failures, origin, call.client_ip));
     let problem = Problem::new(Slug::InvalidCredentials).detail("The current password is wrong.");
     Err(rejection.judged(app, events.collect(), problem).await?)
 }
 
 fn attempted(user: &User, call: &Call) -> Event {
     Event::new(Action::PasswordChanged, Actor::User(user.id))
-        .from(call.source)
+        .from(call.client_ip)
         .failed()
 }

@@ -70,7 +70,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         id,
         sealed,
         expires_at: who.now.plus(ENROLMENT_LIFETIME),
-        tries: Vec::new(),
+        attempts: Vec::new(),
     };
     loop {
         who.may_enrol(Method::Totp, who.now)?;

@@ -180,7 +180,8 @@ impl Asked<'_> {
             changed: &change::told(changed, patched),
             sms_countries: &self.state.app.config.sms_countries,
         };
-        let event = change::event(changed, patched, Actor::User(patched.id)).from(self.call.source);
+        let event =
+            change::event(changed, patched, Actor::User(patched.id)).from(self.call.client_ip);
         Ok(change
             .writes(
                 &who.user,

@@ -197,8 +197,8 @@ impl Who {
         if !challenge.first.leads_on(&self.settings) {
             return Err(Refusal::Expired.problem(self.now));
         }
-        if challenge.tries_left() == 0 {
-            return Err(Refusal::TriesSpent(challenge.expires_at).problem(self.now));
+        if challenge.attempts_left() == 0 {
+            return Err(Refusal::AttemptsSpent(challenge.expires_at).problem(self.now));
         }
         Ok(Some(challenge))
     }
@@ -225,7 +225,7 @@ impl Who {
     pub fn origin(&self, call: &Call) -> Result<Origin, KeyringError> {
         Ok(self.user.known.origin(&Source::of(
             self.user.id,
-            call.source,
+            call.client_ip,
             &self.keyring,
             self.now,
         )?))
@@ -242,7 +242,7 @@ impl Who {
         else {
             return Ok(None);
         };
-        let source = Source::of(self.user.id, call.source, &self.keyring, self.now)?;
+        let source = Source::of(self.user.id, call.client_ip, &self.keyring, self.now)?;
         let completion = Completion::of(ticket, challenge, method, &source, &app.entropy, self.now);
         Ok(Some((
             completion.telling(&self.user, &app.table).await?,
@@ -271,7 +271,7 @@ impl Who {
 
     /// An entry of what this user does.
     pub fn event(&self, action: Action, call: &Call) -> Event {
-        Event::new(action, Actor::User(self.user.id)).from(call.source)
+        Event::new(action, Actor::User(self.user.id)).from(call.client_ip)
     }
 
     /// Makes a change that is decided from the user as it was read: `false` where something else
@@ -305,7 +305,7 @@ impl Who {
         Ok(false)
     }
 
-    /// Counts a try on the user's item, before anything is compared, and goes on with the user as
+    /// Counts an attempt on the user's item, before anything is compared, and goes on with the user as
     /// it stood before: `Some` where it could not be counted on that one.
     pub async fn count(&mut self, app: &App, write: Write) -> Result<Option<Failure>, Problem> {
         let (before, failure) = match app

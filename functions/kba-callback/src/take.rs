@@ -6,7 +6,7 @@ use shared::agreement::kba::writes::{Case, MESSAGE};
 use shared::agreement::kba::{Answer, Effect, Session, rules};
 use shared::agreement::{Recipient, Standing};
 use shared::kernel::clock::Timestamp;
-use shared::ledger::Unit;
+use shared::ledger::Hold;
 use shared::messaging::outbox;
 use shared::store::app::App;
 use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
@@ -41,7 +41,7 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
             Effect::Cancel(_) => others(app, &standing).await?,
             _ => Vec::new(),
         };
-        let (source, others) = (call.source, others.as_slice());
+        let (source, others) = (call.client_ip, others.as_slice());
         let case = Case {
             message: &message.id,
             answer,
@@ -108,7 +108,7 @@ async fn standing(app: &App, session: &Session) -> Result<Standing, Problem> {
 }
 
 /// What is reserved for the other recipients.
-async fn others(app: &App, standing: &Standing) -> Result<Vec<Unit>, Failure> {
+async fn others(app: &App, standing: &Standing) -> Result<Vec<Hold>, Failure> {
     let others = standing.others(&app.table).await?;
     Ok(others.iter().filter_map(Recipient::reserved).collect())
 }

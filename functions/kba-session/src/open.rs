@@ -205,8 +205,8 @@ impl Case {
             )
             .value("number", session.number)
             .value("lives_until", session.expires_at);
-        let event =
-            Event::new(Action::KbaSessionOpened, Actor::Recipient(recipient.id)).from(call.source);
+        let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(recipient.id))
+            .from(call.client_ip);
         let event = event
             .with("method", "kba")
             .with("session", id.to_string())

@@ -149,7 +149,7 @@ impl Case<'_> {
 
     fn event(&self, action: Action, method: Authentication) -> Event {
         let event =
-            Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.source);
+            Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.client_ip);
         event.with("method", method.name())
     }
 

@@ -6,7 +6,7 @@
 use shared::account::{Account, Foreseen, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::secret::Secret;
-use shared::signin::challenge::{Challenge, First};
+use shared::signin::challenge::{Challenge, PrimaryFactor};
 use shared::signin::link::{Link, Opened, Refusal, Token};
 use shared::signin::opening;
 use shared::signin::sign_in::{Answer, Next, next_after_link};
@@ -20,7 +20,7 @@ use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 /// A link, and what it leads to as that stands now.
 struct Case {
     link: Link,
-    first: First,
+    first: PrimaryFactor,
     user: User,
     settings: Settings,
 }
@@ -35,7 +35,7 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
         let methods = case.settings.second_factor.methods;
         let challenge = Challenge::after(case.first.clone(), now);
         let keyring = app.keyrings.current(now).await;
-        let source = Source::of(case.user.id, call.source, &keyring, now)?;
+        let source = Source::of(case.user.id, call.client_ip, &keyring, now)?;
         let origin = case.user.known.origin(&source);
         let (challenge, offers) =
             match next_after_link(&case.user, &case.first, methods, origin, now) {
@@ -53,7 +53,7 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
             &source,
             (&keyring, &app.entropy, now),
         )?;
-        let event = Event::new(Action::LinkOpened, Actor::User(case.user.id)).from(call.source);
+        let event = Event::new(Action::LinkOpened, Actor::User(case.user.id)).from(call.client_ip);
         let event = event
             .with("link", case.link.id.to_string())
             .with("purpose", case.link.purpose.name());
@@ -91,7 +91,7 @@ impl Case {
         call.allow_origins(&account.settings()?.origins);
         link.opens(user.as_ref(), now)?;
         let opened: Opened = link.opened(token);
-        let first = First::Link(opened);
+        let first = PrimaryFactor::Link(opened);
         let user = user.ok_or(Refusal::Expired)?;
         let group = Foreseen::new(link.group.clone(), items.next().flatten());
         let settings = account

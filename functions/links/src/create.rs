@@ -61,7 +61,7 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
             base: &base,
         };
         let (mail, owing) = link.owe(&token, &envelope, &keyring, now)?;
-        let event = Event::new(Action::LinkCreated, caller.actor).from(call.source);
+        let event = Event::new(Action::LinkCreated, caller.actor).from(call.client_ip);
         let event = event
             .with("link", answer.id.to_string())
             .with("destination", answer.destination.as_str());

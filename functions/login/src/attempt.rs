@@ -1,10 +1,10 @@
-//! A try at a password, from the first read to the count that precedes the comparison.
+//! An attempt at a password, from the first read to the count that precedes the comparison.
 
 use std::net::IpAddr;
 
 use shared::account::{self, Account, Foreseen, Settings};
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
-use shared::kernel::config::source_key;
 use shared::kernel::ids::{AccountId, UserId};
 use shared::kernel::secret::Secret;
 use shared::signin::access_token::Acr;
@@ -21,7 +21,7 @@ use shared::store::app::App;
 use shared::store::dynamo::{keys, read};
 use shared::web::http::{Call, Problem};
 
-/// A counted try.
+/// A counted attempt.
 pub struct Attempt {
     pub(crate) account: AccountId,
     pub(crate) settings: Settings,
@@ -31,11 +31,11 @@ pub struct Attempt {
     /// Whether a second factor is asked for even where the account waives it.
     pub(crate) step_up: bool,
     /// What is tried.
-    pub(crate) first: First,
+    pub(crate) first: PrimaryFactor,
 }
 
 /// What is tried: the first factor.
-pub enum First {
+pub enum PrimaryFactor {
     /// A password.
     Password(Password),
     /// An ID token.
@@ -53,7 +53,7 @@ pub struct Password {
     pub tried: Tried,
     /// Which of the user's passwords it is compared with.
     pub version: u64,
-    /// The wrong passwords in a row, this try counted as one.
+    /// The wrong passwords in a row, this attempt counted as one.
     pub failures: u32,
     /// Whether wrong passwords of strangers are counted.
     pub of_strangers: bool,
@@ -63,7 +63,7 @@ pub struct Password {
     pub suffices: bool,
 }
 
-/// What became of a try, as far as the proof tells.
+/// What became of an attempt, as far as the proof tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is right.
@@ -91,7 +91,7 @@ impl Found {
         let wanted = vec![
             keys::account(account),
             keys::name(account, username),
-            keys::source_failures(&source_key(call.source)),
+            keys::client_ip_failures(&client_ip_key(call.client_ip)),
             keys::name_failures(account, username),
             keys::name_refused(account, username),
         ];
@@ -124,7 +124,7 @@ impl Found {
 
     fn id(&self, account: AccountId, username: &str) -> UserId {
         self.credential.as_ref().map_or_else(
-            || Subject::nobody(account, username),
+            || Subject::decoy(account, username),
             |credential| credential.user,
         )
     }
@@ -149,7 +149,7 @@ impl Found {
 }
 
 impl Attempt {
-    /// Reads what a try at a password needs to know, refuses it where a limit says so, and counts
+    /// Reads what an attempt at a password needs to know, refuses it where a limit says so, and counts
     /// it; answers with the hash to compare with, if there is one.
     pub async fn begin(
         app: &App,
@@ -164,7 +164,7 @@ impl Attempt {
         let id = found.id(account, &username);
         let keyring = app.keyrings.current(now).await;
         let origin = found
-            .origin(app, &Source::of(id, call.source, &keyring, now)?)
+            .origin(app, &Source::of(id, call.client_ip, &keyring, now)?)
             .await?;
         let name = Tried {
             account,
@@ -184,7 +184,7 @@ impl Attempt {
         let counted = counted?;
         let mut items = items?.into_iter();
         let subject = Subject::read(id, known, items.next().flatten())?;
-        let subject = subject.unwrap_or_else(|| Subject::new_nobody(account, &name.username));
+        let subject = subject.unwrap_or_else(|| Subject::new_decoy(account, &name.username));
         let failures = match counted {
             Counted::Attempt(failures) => failures,
             Counted::Refused(until) => {
@@ -192,7 +192,7 @@ impl Attempt {
                 let rejection = Rejection {
                     account,
                     subject,
-                    source: call.source,
+                    source: call.client_ip,
                     now,
                 };
                 return Err(rejection
@@ -212,7 +212,7 @@ impl Attempt {
             }
             None => Settings::default(),
         };
-        let first = First::Password(Password {
+        let first = PrimaryFactor::Password(Password {
             tried: name,
             version: found
                 .credential
@@ -227,7 +227,7 @@ impl Attempt {
             account,
             settings,
             subject,
-            source: call.source,
+            source: call.client_ip,
             now,
             step_up,
             first,
@@ -243,7 +243,8 @@ impl Attempt {
     /// How far a first factor alone goes for internal users here, if it is enough and no more is
     /// asked for.
     pub fn waived(&self) -> Option<Acr> {
-        let is_short = matches!(&self.first, First::Password(password) if !password.suffices);
+        let is_short =
+            matches!(&self.first, PrimaryFactor::Password(password) if !password.suffices);
         if self.step_up || is_short {
             None
         } else if account::explain(&self.settings.ip_allowlist, self.source).allowed {

@@ -1,4 +1,4 @@
-//! What comes of a try: one transaction, and the answer.
+//! What comes of an attempt: one transaction, and the answer.
 
 use shared::kernel::ids::UserId;
 use shared::kernel::keyring::Keyring;
@@ -17,7 +17,7 @@ use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::{Call, Problem, Slug};
 
-use crate::attempt::{Attempt, First, Password, Verdict};
+use crate::attempt::{Attempt, Password, PrimaryFactor, Verdict};
 
 /// Why a token that is good lets nobody in.
 const UNKNOWN_SUBJECT: &str = "unknown-subject";
@@ -35,7 +35,7 @@ struct Opened {
 }
 
 impl Attempt {
-    /// Concludes the try, given what the proof told. What lost a race is decided anew, from the
+    /// Concludes the attempt, given what the proof told. What lost a race is decided anew, from the
     /// read on.
     pub async fn conclude(
         mut self,
@@ -66,7 +66,7 @@ impl Attempt {
         }
     }
 
-    /// The user, if the try is a success; otherwise why it is none, for the audit alone.
+    /// The user, if the attempt is a success; otherwise why it is none, for the audit alone.
     ///
     /// What was proved is held against the user as it stands now: a password that was right when
     /// its hash was read may have been replaced while it was compared, and a subject may have been
@@ -76,13 +76,13 @@ impl Attempt {
         let user = match (&self.subject, verdict) {
             (Subject::User(user), Verdict::Right) => user,
             (Subject::User(_), Verdict::Wrong(reason)) => return Err(reason),
-            (Subject::Nobody { .. }, _) => return Err(self.unknown(verdict)),
+            (Subject::Decoy { .. }, _) => return Err(self.unknown(verdict)),
         };
         if user.disabled || user.account != self.account {
             return Err("disabled");
         }
         match &self.first {
-            First::Password(Password { tried, version, .. }) => {
+            PrimaryFactor::Password(Password { tried, version, .. }) => {
                 let theirs = user.password_version == *version && user.username == tried.username;
                 if theirs {
                     Ok(user)
@@ -90,7 +90,7 @@ impl Attempt {
                     Err("wrong-password")
                 }
             }
-            First::IdToken { identity, .. } => {
+            PrimaryFactor::IdToken { identity, .. } => {
                 let theirs = identity
                     .as_ref()
                     .is_some_and(|identity| is_named(user, identity));
@@ -132,8 +132,8 @@ impl Attempt {
             Err(full) => return Ok((self.unopened(user)?, Err(full))),
         };
         let refused = match &self.first {
-            First::Password(Password { refused, .. }) => *refused,
-            First::IdToken { .. } => Refused::untold(user, &app.table, self.now).await?,
+            PrimaryFactor::Password(Password { refused, .. }) => *refused,
+            PrimaryFactor::IdToken { .. } => Refused::untold(user, &app.table, self.now).await?,
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, update.when("#disabled = :no").value("no", false));
@@ -141,8 +141,8 @@ impl Attempt {
         let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
         writes.extend(others);
         match &self.first {
-            First::Password(_) => writes.extend(self.cleared()),
-            First::IdToken { identity, .. } => {
+            PrimaryFactor::Password(_) => writes.extend(self.cleared()),
+            PrimaryFactor::IdToken { identity, .. } => {
                 let Some(identity) = identity else {
                     return Err(Problem::new(Slug::InvalidCredentials));
                 };
@@ -226,7 +226,7 @@ impl Attempt {
         let (update, copy) = user.remember(user.touch(), source)?;
         let mut others: Vec<Write> = copy.into_iter().collect();
         // A password ends the counts by itself.
-        if let First::IdToken { .. } = self.first {
+        if let PrimaryFactor::IdToken { .. } = self.first {
             others.extend(user.signed_in_from(source));
         }
         Ok((update, others))
@@ -237,7 +237,7 @@ impl Attempt {
     /// says so, as in every acceptance. That it ended others is told; where there were none nothing
     /// is, so that nobody who knows the password fills the chain.
     fn unopened(&self, user: &User) -> Result<Vec<Write>, Failure> {
-        let First::Password(Password {
+        let PrimaryFactor::Password(Password {
             failures, refused, ..
         }) = &self.first
         else {
@@ -258,30 +258,32 @@ impl Attempt {
     /// are none: it is not used up.
     fn cleared(&self) -> Vec<Write> {
         match &self.first {
-            First::Password(Password {
+            PrimaryFactor::Password(Password {
                 tried,
                 of_strangers,
                 ..
             }) => tried.end(*of_strangers),
-            First::IdToken { .. } => Vec::new(),
+            PrimaryFactor::IdToken { .. } => Vec::new(),
         }
     }
 
     /// Whether the token was used before. A second use is not let in, whatever else stood in its
     /// way.
     fn is_used_up(&self, failure: &Failure) -> bool {
-        matches!(self.first, First::IdToken { .. }) && failure.stood_at(USED).is_some()
+        matches!(self.first, PrimaryFactor::IdToken { .. }) && failure.stood_at(USED).is_some()
     }
 
     fn challenge(&self) -> Challenge {
         let first = match &self.first {
-            First::IdToken {
+            PrimaryFactor::IdToken {
                 identity: Some(identity),
                 ..
-            } => challenge::First::IdToken {
+            } => challenge::PrimaryFactor::IdToken {
                 issuer: identity.issuer.clone(),
             },
-            First::Password(_) | First::IdToken { .. } => challenge::First::Password,
+            PrimaryFactor::Password(_) | PrimaryFactor::IdToken { .. } => {
+                challenge::PrimaryFactor::Password
+            }
         };
         Challenge::after(first, self.now)
     }
@@ -301,11 +303,11 @@ impl Attempt {
     /// been faster.
     fn binds(&self, user: &User) -> Option<&str> {
         match &self.first {
-            First::IdToken {
+            PrimaryFactor::IdToken {
                 identity: Some(identity),
                 unbound: true,
             } if user.sso_issuer.is_none() => Some(&identity.issuer),
-            First::IdToken { .. } | First::Password(_) => None,
+            PrimaryFactor::IdToken { .. } | PrimaryFactor::Password(_) => None,
         }
     }
 
@@ -318,28 +320,30 @@ impl Attempt {
     ) -> Result<Answer, Problem> {
         let subject = access_token::Subject::of(user);
         let proof = match &self.first {
-            First::IdToken {
+            PrimaryFactor::IdToken {
                 identity: Some(identity),
                 ..
             } => Proof::id_token(acr, identity.auth_time),
-            First::IdToken { .. } | First::Password(_) => Proof::password(acr, self.now),
+            PrimaryFactor::IdToken { .. } | PrimaryFactor::Password(_) => {
+                Proof::password(acr, self.now)
+            }
         };
         let issuer = call.base_url(app.config.base_url.as_deref());
         let token = access_token::sign(&subject, &proof, &issuer, keyring, &app.entropy, self.now)?;
         Ok(Answer::Authenticated(Authenticated::new(token, &proof)))
     }
 
-    /// Writes down a try that lets nobody in: the same writes, whoever it was.
+    /// Writes down an attempt that lets nobody in: the same writes, whoever it was.
     async fn reject(self, app: &App, reason: &'static str) -> Result<Problem, Failure> {
         let failed = self
             .event(self.subject.id())
             .failed()
             .with("reason", reason);
         let lockout = match &self.first {
-            First::Password(Password {
+            PrimaryFactor::Password(Password {
                 tried, failures, ..
             }) => lockout(*failures, tried.origin, self.source),
-            First::IdToken { .. } => None,
+            PrimaryFactor::IdToken { .. } => None,
         };
         let events = std::iter::once(failed).chain(lockout).collect();
         let rejection = Rejection {
@@ -356,16 +360,16 @@ impl Attempt {
     /// Why nobody is let in. A token's own fault is told before that it names nobody.
     const fn unknown(&self, verdict: Verdict) -> &'static str {
         match (&self.first, verdict) {
-            (First::IdToken { .. }, Verdict::Wrong(reason)) => reason,
-            (First::IdToken { .. }, Verdict::Right) => UNKNOWN_SUBJECT,
-            (First::Password(_), _) => "unknown-user",
+            (PrimaryFactor::IdToken { .. }, Verdict::Wrong(reason)) => reason,
+            (PrimaryFactor::IdToken { .. }, Verdict::Right) => UNKNOWN_SUBJECT,
+            (PrimaryFactor::Password(_), _) => "unknown-user",
         }
     }
 
     fn event(&self, user: UserId) -> Event {
         let method = match self.first {
-            First::Password(_) => "password",
-            First::IdToken { .. } => "sso",
+            PrimaryFactor::Password(_) => "password",
+            PrimaryFactor::IdToken { .. } => "sso",
         };
         Event::new(Action::SignIn, Actor::User(user))
             .from(self.source)

@@ -1,9 +1,9 @@
-//! A try at an ID token, from the first read to the proof. Nothing is counted beforehand: a
+//! An attempt at an ID token, from the first read to the proof. Nothing is counted beforehand: a
 //! signature cannot be guessed.
 
 use shared::account::{Account, Foreseen, Settings};
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
-use shared::kernel::config::source_key;
 use shared::kernel::ids::{AccountId, UserId};
 use shared::kernel::secret::Secret;
 use shared::signin::rejection::refuse_source;
@@ -13,7 +13,7 @@ use shared::store::dynamo::{keys, read};
 use shared::web::http::{Call, Problem, Slug};
 
 use crate::State;
-use crate::attempt::{Attempt, First, Verdict};
+use crate::attempt::{Attempt, PrimaryFactor, Verdict};
 
 /// Whose the subject is that a token names, as far as is known.
 struct Owner {
@@ -23,7 +23,7 @@ struct Owner {
 }
 
 impl Attempt {
-    /// Reads what a try needs to know, refuses it where a limit says so, and proves the token.
+    /// Reads what an attempt needs to know, refuses it where a limit says so, and proves the token.
     pub async fn begin_by_token(
         state: &State,
         call: &Call,
@@ -37,7 +37,7 @@ impl Attempt {
         let said = Said::read(token.expose());
         let mut wanted = vec![
             keys::account(account_id),
-            keys::source_failures(&source_key(call.source)),
+            keys::client_ip_failures(&client_ip_key(call.client_ip)),
         ];
         if let Some(said) = &said {
             wanted.push(sso::Subject::key(
@@ -99,7 +99,7 @@ impl Attempt {
             Ok(_) => Verdict::Right,
             Err(denied) => Verdict::Wrong(denied.reason.reason()),
         };
-        let first = First::IdToken {
+        let first = PrimaryFactor::IdToken {
             identity: proved.ok(),
             unbound: owner.is_some_and(|owner| owner.unbound),
         };
@@ -108,7 +108,7 @@ impl Attempt {
                 account: account_id,
                 settings,
                 subject,
-                source: call.source,
+                source: call.client_ip,
                 now,
                 step_up,
                 first,
@@ -149,12 +149,12 @@ fn owner(bound: Option<sso::Subject>, unbound: Option<sso::Subject>) -> Option<O
     })
 }
 
-/// Under which the tries of a subject that nobody has are kept.
+/// Under which the attempts of a subject that nobody has are kept.
 fn unknown(account: AccountId, said: &Said) -> UserId {
-    Subject::nobody(account, &format!("{}\n{}", said.issuer(), said.subject()))
+    Subject::decoy(account, &format!("{}\n{}", said.issuer(), said.subject()))
 }
 
 /// Under which those of tokens that nobody vouches for are kept: by where they come from.
 fn unproved(account: AccountId, call: &Call) -> UserId {
-    Subject::nobody(account, &format!("\n{}", source_key(call.source)))
+    Subject::decoy(account, &format!("\n{}", client_ip_key(call.client_ip)))
 }

@@ -20,7 +20,7 @@ mod case;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::kernel::config::source_key;
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::ids::AccountId;
 use shared::store::dynamo::{Failure, Key, RetryPolicy};
 use shared::web::http::{Call, Outcome, Problem, Reply};
@@ -134,7 +134,7 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
     let app = &state.app;
     let key = IdempotencyKey::of(
         call,
-        &format!("{}\n{}", request.account, source_key(call.source)),
+        &format!("{}\n{}", request.account, client_ip_key(call.client_ip)),
     )?;
     let mut retries = RetryPolicy::default();
     let mut limits = Limits::default();

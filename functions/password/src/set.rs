@@ -159,7 +159,7 @@ fn writes(
         .value("now", now)
         .value("no", false);
     let event = Event::new(Action::PasswordChanged, Actor::User(user.id))
-        .from(call.source)
+        .from(call.client_ip)
         .with("reason", "forgotten");
     let mut writes = user.change(update, [event], now)?;
     let name = Write::update(

@@ -153,7 +153,7 @@ async fn seen(app: &App, account: &Account) -> Result<(StaleRead, Notice), Failu
 }
 
 fn event(request: &Request, id: TopupId, actor: Actor, call: &Call) -> Event {
-    let event = Event::new(Action::QuotaToppedUp, actor).from(call.source);
+    let event = Event::new(Action::QuotaToppedUp, actor).from(call.client_ip);
     let event = event
         .with("topup", id.to_string())
         .with("transactions", request.transactions.count());

@@ -47,7 +47,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
             groups::keep_a_method(app, &account, &overrides).await?;
         }
         let event = Event::new(Action::SettingsChanged, actor)
-            .from(call.source)
+            .from(call.client_ip)
             .with("changed", changed);
         let written = app
             .table

@@ -37,7 +37,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
             return Ok(Reply::ok(&group.overrides).etag(group.version));
         }
         let event = Event::new(Action::SettingsChanged, actor)
-            .from(call.source)
+            .from(call.client_ip)
             .with("group", name.as_str());
         let mut writes = account.change(
             account.touch(),

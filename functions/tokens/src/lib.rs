@@ -58,7 +58,7 @@ async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) 
         exchange.admits(caller.account.id, user.as_ref(), now)?;
         let user = user.ok_or(Refusal::Expired)?;
         let event = Event::new(Action::TokenRedeemed, caller.actor)
-            .from(call.source)
+            .from(call.client_ip)
             .with("link", exchange.link.to_string());
         let mut writes = user.change(
             user.touch().when("#disabled = :no").value("no", false),

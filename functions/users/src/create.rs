@@ -71,7 +71,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         None => None,
     };
     let event = Event::new(Action::UserCreated, caller.actor)
-        .from(call.source)
+        .from(call.client_ip)
         .with("kind", serde_json::json!(user.kind));
     let writes = writes(&mut user, password_hash, event, now)?;
     if let Err(failure) = app.table.transact_with_retries(writes, &app.entropy).await {
@@ -80,7 +80,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
             failure.stood_at(NAME),
             failure.stood_at(SUBJECT),
         ) {
-            // The id was drawn here: an earlier try of this request was done after all.
+            // The id was drawn here: an earlier attempt of this request was done after all.
             (Some(_), ..) => {}
             (None, Some(_), _) => {
                 return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));

@@ -18,7 +18,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let mut retries = RetryPolicy::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let event = Event::new(Action::UserDeleted, caller.actor).from(call.source);
+        let event = Event::new(Action::UserDeleted, caller.actor).from(call.client_ip);
         let written = app
             .table
             .transact(writes(&user, event, call.arrived_at)?)

@@ -101,7 +101,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
         }
         let credential = credential(app, &user, &patched).await?;
-        let event = change::event(&changed, &patched, caller.actor).from(call.source);
+        let event = change::event(&changed, &patched, caller.actor).from(call.client_ip);
         let told = change::told(&changed, &patched);
         let locale = user::locale(app, &caller.account, &patched).await?;
         let notice = notice::Change {

@@ -21,7 +21,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     call.only_query(&["account"])?;
     call.no_body()?;
     let event = Event::new(Action::FactorReset, caller.actor)
-        .from(call.source)
+        .from(call.client_ip)
         .with("method", "totp");
     let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();

@@ -16,7 +16,7 @@ use crate::user::{self, Response};
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let event = Event::new(Action::UserUnlocked, caller.actor).from(call.source);
+    let event = Event::new(Action::UserUnlocked, caller.actor).from(call.client_ip);
     let now = call.arrived_at;
     let mut retries = RetryPolicy::default();
     loop {

@@ -199,7 +199,7 @@ async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
         .map_err(|_| "the account's id is none")?;
     let user = keys::user(person.id.parse().map_err(|_| "the user's id is none")?);
     let over = [
-        keys::source_sends("198.18.255.1"),
+        keys::client_ip_sends("198.18.255.1"),
         keys::destination_sends("+12025550199"),
         keys::idempotency("nobody", "one"),
         keys::name(account, "nobody"),

@@ -22,7 +22,7 @@ use crate::{Fault, inside};
 const SUBJECT: &str = "00u5f6g7h8";
 const AUDIENCE: &str = "countersign";
 
-/// Signs somebody in by an ID token, and tries the same token again.
+/// Signs somebody in by an ID token, and attempts the same token again.
 pub(crate) async fn signed_in(way: &mut Way<'_>) -> Result<(), Fault> {
     let world = way.world();
     let person = world.person().await?;

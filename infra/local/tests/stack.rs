@@ -263,7 +263,7 @@ async fn a_message_arrives_unless_its_sender_fails() {
     ] {
         stack.faults().set(service, mode, 0, TRIES);
         assert_eq!(
-            courier.text("+12025550123", "Hello").await,
+            courier.sms("+12025550123", "Hello").await,
             Err(NotSent::Refused),
             "{mode:?}"
         );

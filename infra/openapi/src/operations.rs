@@ -75,7 +75,7 @@ fn description(route: &Route) -> Option<String> {
 const fn notes(operation: Operation) -> Option<&'static str> {
     Some(match operation {
         Operation::Login => {
-            "A try counts for its username before the password is compared, and a right one is taken back after. So right passwords of one \
+            "An attempt counts for its username before the password is compared, and a right one is taken back after. So right passwords of one \
              username that are under way at once count until then: up to five are let through where none was wrong before, and of more some may be answered with \
              429 and a `Retry-After` of a second or two (of eight at once we have seen three, of 32 twenty-two). One after the other, right \
              passwords count for nothing."
@@ -99,7 +99,7 @@ const fn notes(operation: Operation) -> Option<&'static str> {
         Operation::ReadAudit => {
             "What is refused without being judged writes no entry: a password while its username is delayed or its source address has had \
              its failures, a code for a challenge that is spent or over, for a factor that is delayed or disabled, or that is typed after its time, \
-             a send that a limit refuses, and what has not the form of a request. The try that brought a delay on is told, with the delay."
+             a send that a limit refuses, and what has not the form of a request. The attempt that brought a delay on is told, with the delay."
         }
         _ => return None,
     })

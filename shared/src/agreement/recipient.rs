@@ -1,7 +1,7 @@
 //! A recipient of an agreement: who they are, what they have proved, and the challenges that are
 //! open.
 //!
-//! As on a user's item, a try at a code counts on the challenge and on the factor in one write, and
+//! As on a user's item, an attempt at a code counts on the challenge and on the factor in one write, and
 //! so both stand here.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::contact;
 use crate::kernel::ids::{AgreementId, RecipientId, SessionId};
 use crate::kernel::secret;
-use crate::ledger::Unit;
+use crate::ledger::Hold;
 use crate::signin::challenge::Challenge;
 use crate::signin::user::{FACTOR_BACKOFF, Factor, Method};
 use crate::store::dynamo::{Write, keys};
@@ -115,7 +115,7 @@ pub struct KbaState {
     /// The transaction that is reserved for the recipient, while it is neither consumed nor
     /// released.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<Unit>,
+    pub hold: Option<Hold>,
     /// Whether the recipient's transaction was consumed: the same recipient never costs a second
     /// one.
     pub consumed: bool,
@@ -228,11 +228,11 @@ impl Recipient {
 
     /// The transaction that is reserved for this recipient and not consumed, while the agreement is
     /// open.
-    pub const fn reserved(&self) -> Option<Unit> {
+    pub const fn reserved(&self) -> Option<Hold> {
         if self.kba.consumed {
             None
         } else {
-            self.kba.unit
+            self.kba.hold
         }
     }
 
@@ -247,7 +247,7 @@ impl Recipient {
     }
 
     /// The names of the factors whose wrong codes have brought on a delay, or the end of any more
-    /// tries.
+    /// attempts.
     pub fn locked_factors(&self) -> impl Iterator<Item = &str> {
         let locked = |(_, factor): &(&String, &Factor)| factor.failures >= FACTOR_BACKOFF.free;
         self.factors
@@ -300,7 +300,7 @@ impl Recipient {
     /// It raises the version, and whatever a rule decides of a recipient is written with it: so the
     /// version that was read says that all stands there that the rule looked at. The agreement's
     /// chain does not say it, where the two items were not read at one instant: the recipient may
-    /// be older than the agreement that it was read beside. What counts tries, and what is owed by
+    /// be older than the agreement that it was read beside. What counts attempts, and what is owed by
     /// mail, changes without it, under conditions of its own.
     pub(super) fn touch(&self) -> Write {
         self.under_version(self.version + 1)

@@ -255,7 +255,7 @@ impl Ticket {
         }
     }
 
-    /// Whether a try may be made, or a code be sent, for `method`.
+    /// Whether an attempt may be made, or a code be sent, for `method`.
     pub fn trial<'a>(
         &self,
         recipient: &'a Recipient,
@@ -263,8 +263,8 @@ impl Ticket {
         now: Timestamp,
     ) -> Result<&'a Challenge, Refusal> {
         let challenge = self.challenge(recipient, now)?;
-        if challenge.tries_left() == 0 {
-            return Err(Refusal::TriesSpent(challenge.expires_at));
+        if challenge.attempts_left() == 0 {
+            return Err(Refusal::AttemptsSpent(challenge.expires_at));
         }
         match recipient.factor(method).allowed(Origin::Stranger, now) {
             Allowed::Now => Ok(challenge),
@@ -284,12 +284,12 @@ impl Ticket {
             .value("alive_at", now)
     }
 
-    /// The write that counts a try before anything is compared: on the challenge and on the factor
+    /// The write that counts an attempt before anything is compared: on the challenge and on the factor
     /// at once.
-    pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
+    pub fn count_attempt(&self, method: Method, attempt_id: &str, now: Timestamp) -> Write {
         let write = Write::update(self.key(), "");
         self.guard(
-            crate::signin::challenge::counted(write, method, Origin::Stranger, try_id, now),
+            crate::signin::challenge::counted(write, method, Origin::Stranger, attempt_id, now),
             now,
         )
     }

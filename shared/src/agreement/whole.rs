@@ -5,7 +5,7 @@ use crate::kernel::clock::Timestamp;
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AgreementId, RecipientId};
 use crate::ledger::plan::{self, About, Step};
-use crate::ledger::{EntryId, Unit};
+use crate::ledger::{EntryId, Hold};
 use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Table, Write, keys, read};
 
 /// How many items of an agreement's partition are asked for at once: all of them, unless they are
@@ -106,21 +106,21 @@ pub(super) fn release<'a>(
     recipients: impl IntoIterator<Item = &'a Recipient>,
     now: Timestamp,
 ) -> Result<Vec<Write>, Failure> {
-    let units: Vec<Unit> = recipients
+    let holds: Vec<Hold> = recipients
         .into_iter()
         .filter_map(Recipient::reserved)
         .collect();
-    agreement.release(&units, now).writes()
+    agreement.release(&holds, now).writes()
 }
 
 impl Agreement {
     /// The step of the ledger that gives back these transactions when the agreement ends.
-    pub fn release(&self, units: &[Unit], now: Timestamp) -> Step {
+    pub fn release(&self, holds: &[Hold], now: Timestamp) -> Step {
         plan::release(
             self.account,
             EntryId::release(self.id, "end"),
             &self.about(None),
-            units,
+            holds,
             now,
         )
     }

@@ -44,14 +44,14 @@ impl TrustedProxies {
     /// The address that a request comes from, canonical: the peer, or what the chain of our proxies
     /// says, read from the right. Each proxy added whom it was talking to; what stands left of the
     /// first that is not ours is anybody's word.
-    pub fn source<'a>(
+    pub fn client_ip<'a>(
         &self,
         peer: IpAddr,
         forwarded: impl DoubleEndedIterator<Item = &'a str>,
     ) -> IpAddr {
-        let mut source = peer.to_canonical();
+        let mut client_ip = peer.to_canonical();
         for entry in forwarded.rev() {
-            if !self.include(source) {
+            if !self.include(client_ip) {
                 break;
             }
             // What cannot be read ends the chain at the proxy that passed it on: an address that
@@ -59,9 +59,9 @@ impl TrustedProxies {
             let Some(address) = address(entry.trim()) else {
                 break;
             };
-            source = address;
+            client_ip = address;
         }
-        source
+        client_ip
     }
 }
 
@@ -101,14 +101,26 @@ fn address(entry: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
+/// A client IP as rate limits know it: an IPv4 address, or the /64 of an IPv6 address, which is
+/// what one subscriber has.
+pub fn client_ip_key(client_ip: IpAddr) -> String {
+    match client_ip {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn source(proxies: &str, peer: &str, forwarded: &str) -> String {
+    fn client_ip(proxies: &str, peer: &str, forwarded: &str) -> String {
         TrustedProxies::read(proxies)
-            .source(
+            .client_ip(
                 peer.parse().unwrap(),
                 forwarded.split(',').filter(|entry| !entry.is_empty()),
             )
@@ -117,9 +129,9 @@ mod tests {
 
     #[test]
     fn without_proxies_the_peer_is_the_source_whatever_it_says() {
-        assert_eq!(source("", "198.51.100.9", "203.0.113.7"), "198.51.100.9");
+        assert_eq!(client_ip("", "198.51.100.9", "203.0.113.7"), "198.51.100.9");
         assert_eq!(
-            source("10.0.0.0/8", "198.51.100.9", "203.0.113.7, 10.0.0.1"),
+            client_ip("10.0.0.0/8", "198.51.100.9", "203.0.113.7, 10.0.0.1"),
             "198.51.100.9"
         );
     }
@@ -127,50 +139,50 @@ mod tests {
     #[test]
     fn the_chain_is_read_from_the_right_over_our_proxies_alone() {
         let proxies = "10.0.0.0/8, 2001:db8:ffff::/48";
-        assert_eq!(source(proxies, "10.0.0.1", "203.0.113.7"), "203.0.113.7");
+        assert_eq!(client_ip(proxies, "10.0.0.1", "203.0.113.7"), "203.0.113.7");
         assert_eq!(
-            source(proxies, "10.0.0.1", "192.0.2.1, 203.0.113.7"),
+            client_ip(proxies, "10.0.0.1", "192.0.2.1, 203.0.113.7"),
             "203.0.113.7"
         );
         assert_eq!(
-            source(proxies, "10.0.0.1", "192.0.2.1, 203.0.113.7, 10.9.9.9"),
+            client_ip(proxies, "10.0.0.1", "192.0.2.1, 203.0.113.7, 10.9.9.9"),
             "203.0.113.7"
         );
         assert_eq!(
-            source(proxies, "2001:db8:ffff::1", "203.0.113.7, 10.0.0.1"),
+            client_ip(proxies, "2001:db8:ffff::1", "203.0.113.7, 10.0.0.1"),
             "203.0.113.7"
         );
         // API Gateway repeats the peer at the end.
         assert_eq!(
-            source(proxies, "10.0.0.1", "203.0.113.7, 10.0.0.1"),
+            client_ip(proxies, "10.0.0.1", "203.0.113.7, 10.0.0.1"),
             "203.0.113.7"
         );
         // Somebody within: the leftmost of ours.
-        assert_eq!(source(proxies, "10.0.0.1", "10.0.0.7"), "10.0.0.7");
-        assert_eq!(source(proxies, "10.0.0.1", ""), "10.0.0.1");
+        assert_eq!(client_ip(proxies, "10.0.0.1", "10.0.0.7"), "10.0.0.7");
+        assert_eq!(client_ip(proxies, "10.0.0.1", ""), "10.0.0.1");
     }
 
     #[test]
     fn addresses_are_read_as_proxies_write_them() {
         assert_eq!(
-            source("10.0.0.1", "10.0.0.1", "203.0.113.7:4711"),
+            client_ip("10.0.0.1", "10.0.0.1", "203.0.113.7:4711"),
             "203.0.113.7"
         );
         assert_eq!(
-            source("10.0.0.1", "10.0.0.1", "[2001:db8::7]:4711"),
+            client_ip("10.0.0.1", "10.0.0.1", "[2001:db8::7]:4711"),
             "2001:db8::7"
         );
         assert_eq!(
-            source("10.0.0.1", "10.0.0.1", "[2001:db8::7]"),
+            client_ip("10.0.0.1", "10.0.0.1", "[2001:db8::7]"),
             "2001:db8::7"
         );
         assert_eq!(
-            source("10.0.0.1", "::ffff:10.0.0.1", "::ffff:203.0.113.7"),
+            client_ip("10.0.0.1", "::ffff:10.0.0.1", "::ffff:203.0.113.7"),
             "203.0.113.7"
         );
         for garbage in ["unknown", "_hidden", "203.0.113", "203.0.113.7 , x"] {
             assert_eq!(
-                source("10.0.0.1", "10.0.0.1", garbage),
+                client_ip("10.0.0.1", "10.0.0.1", garbage),
                 "10.0.0.1",
                 "{garbage}"
             );
@@ -201,17 +213,17 @@ mod tests {
                 "{wide}"
             );
             assert_eq!(
-                source(wide, "10.0.0.1", "203.0.113.7"),
+                client_ip(wide, "10.0.0.1", "203.0.113.7"),
                 "10.0.0.1",
                 "{wide}"
             );
         }
         assert_eq!(
-            source("::ffff:10.0.0.0/104", "10.0.0.1", "203.0.113.7"),
+            client_ip("::ffff:10.0.0.0/104", "10.0.0.1", "203.0.113.7"),
             "203.0.113.7"
         );
         assert_eq!(
-            source("10.0.0.0/8, 2600:9000::/28", "2600:9001::1", "203.0.113.7"),
+            client_ip("10.0.0.0/8, 2600:9000::/28", "2600:9001::1", "203.0.113.7"),
             "203.0.113.7"
         );
     }
@@ -219,8 +231,16 @@ mod tests {
     proptest! {
         #[test]
         fn no_header_makes_a_stranger_somebody_else(header in "\\PC{0,80}") {
-            prop_assert_eq!(source("10.0.0.0/8", "198.51.100.9", &header), "198.51.100.9");
-            let _ = source("10.0.0.0/8", "10.0.0.1", &header);
+            prop_assert_eq!(client_ip("10.0.0.0/8", "198.51.100.9", &header), "198.51.100.9");
+            let _ = client_ip("10.0.0.0/8", "10.0.0.1", &header);
         }
+    }
+
+    #[test]
+    fn a_v6_subscriber_is_one_source() {
+        let key = |text: &str| client_ip_key(text.parse().unwrap());
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("203.0.113.7"), "203.0.113.7");
     }
 }

@@ -1,8 +1,6 @@
 //! The deployment's configuration. Every field names its variable; nothing else reads the
 //! environment.
 
-use std::net::IpAddr;
-
 use crate::kernel::client_ip::TrustedProxies;
 
 /// What a deployment decides once, for all accounts.
@@ -99,18 +97,6 @@ pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A source address as limits know it: an IPv4 address, or the /64 of an IPv6 address, which is
-/// what one subscriber has.
-pub fn source_key(source: IpAddr) -> String {
-    match source {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,13 +107,5 @@ mod tests {
         assert_eq!(config.table_name, "countersign");
         assert_eq!(config.sms_countries, ["US", "CA"]);
         assert_eq!(config.base_url, None);
-    }
-
-    #[test]
-    fn a_v6_subscriber_is_one_source() {
-        let key = |text: &str| source_key(text.parse().unwrap());
-        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
-        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
-        assert_eq!(key("203.0.113.7"), "203.0.113.7");
     }
 }

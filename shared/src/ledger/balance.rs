@@ -103,9 +103,9 @@ impl From<Balance> for Figures {
 /// that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Unit(u8);
+pub struct Hold(u8);
 
-impl Unit {
+impl Hold {
     pub(crate) const fn on(shard: u8) -> Self {
         Self(shard)
     }
@@ -136,10 +136,10 @@ impl AddAssign for Share {
 /// What was told of the balance being low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Notice {
-    /// Whether it was told since the balance was last seen at or above its mark.
+    /// Whether it was told since the balance was last seen at or above its threshold.
     #[serde(default)]
     pub told: bool,
-    /// How often the mark was crossed.
+    /// How often the threshold was crossed.
     #[serde(default)]
     pub crossings: u64,
 }

@@ -23,12 +23,12 @@
 //! transaction, wherever in it:
 //!
 //! ```text
-//! let mut sighted = false;                                        // no snapshot is read for the first try
+//! let mut sighted = false;                                        // no snapshot is read for the first attempt
 //! loop {
 //!     let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &account).await?) } else { None };
 //!     let plan = plan::reserve(&order, seen.as_ref())?;           // Err(Refusal::Exhausted) only over what was seen
 //!     let first = writes.len();                                   // place of the ledger entry in the transaction
-//!     writes.extend(plan.writes.iter().cloned());                 // plan.units[i]: keep it on the i-th recipient
+//!     writes.extend(plan.writes.iter().cloned());                 // plan.holds[i]: keep it on the i-th recipient
 //!     match app.table.transact(writes).await {
 //!         Ok(()) => break,
 //!         Err(Failure::Unavailable(_)) => return Err(…),          // may have taken effect: the same ids find out
@@ -38,18 +38,18 @@
 //! let mails = watch::tell(plan.crossing.as_ref(), now);           // after the commit; then outbox::deliver_all
 //! ```
 //!
-//! - [`plan::reserve`]: n transactions, one [`Unit`] for each: available → reserved. Nothing read:
+//! - [`plan::reserve`]: n transactions, one [`Hold`] for each: available → reserved. Nothing read:
 //!   one shard, by the hash of the entry's id, under the condition that it stays at or above the
-//!   mark. With a [`Snapshot`]: from as many shards as it takes.
-//! - [`plan::consume`]: one unit, reserved → consumed. Name the entry by the recipient
+//!   threshold. With a [`Snapshot`]: from as many shards as it takes.
+//! - [`plan::consume`]: one hold, reserved → consumed. Name the entry by the recipient
 //!   ([`EntryId::consume`]): it happens once, ever.
-//! - [`plan::release`]: units that were not used, reserved → available, on the shards they came
+//! - [`plan::release`]: holds that were not used, reserved → available, on the shards they came
 //!   from.
 //!
 //! The latter two are [`Step`]s: several of them go into one transaction by [`plan::together`].
 //!
 //! A reservation of n transactions is 3 writes at best (entry, shard, the group's share), at most 2
-//! + [`SHARDS_MAX`], and where the balance crosses its mark all shards, one more, and one for each
+//! + [`SHARDS_MAX`], and where the balance crosses its threshold all shards, one more, and one for each
 //! contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
 
 pub mod balance;
@@ -59,7 +59,7 @@ pub mod plan;
 pub mod upkeep;
 pub mod watch;
 
-pub use balance::{Balance, Figures, Notice, Share, Snapshot, StaleRead, Unit};
+pub use balance::{Balance, Figures, Hold, Notice, Share, Snapshot, StaleRead};
 pub use entry::{Entry, EntryId, Kind};
 pub use plan::{About, Exhausted, Onto, Order, Plan, Purchase, Refusal, Step};
 pub use watch::{Crossing, Watch};

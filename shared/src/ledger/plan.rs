@@ -4,7 +4,7 @@
 mod adding;
 mod step;
 
-use super::balance::{Snapshot, StaleRead, Unit};
+use super::balance::{Hold, Snapshot, StaleRead};
 use super::change::{Change, shard_by, share_by};
 use super::entry::{Entry, EntryId, Kind, Part};
 use super::watch::{Crossing, Watch};
@@ -59,7 +59,7 @@ impl Order<'_> {
             .shards
             .get(usize::from(own))
             .map_or(0, |shard| shard.balance.available);
-        self.count == 0 || stood >= i64::from(self.count) + self.watch.mark()
+        self.count == 0 || stood >= i64::from(self.count) + self.watch.threshold()
     }
 }
 
@@ -72,7 +72,7 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// The reserved transactions, one for each that was asked for; of other steps than
     /// reservations, none.
-    pub units: Vec<Unit>,
+    pub holds: Vec<Hold>,
     /// That the balance gets low by this step.
     pub crossing: Option<Crossing>,
 }
@@ -106,7 +106,7 @@ impl From<Failure> for Refusal {
 /// Reserves `order.count` transactions.
 ///
 /// With nothing `seen` it is tried on one shard blindly, under a condition that also holds off the
-/// balance's mark; where that fails, plan it again over a [`Snapshot`], and only that can refuse.
+/// balance's threshold; where that fails, plan it again over a [`Snapshot`], and only that can refuse.
 pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refusal> {
     let count = i64::from(order.count);
     let first = order.account.quota_shards.of(order.id.as_str());
@@ -125,37 +125,37 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
         parts,
         order.at,
     );
-    let units = units(&entry);
+    let holds = holds(&entry);
     if count == 0 {
         return Ok(Plan {
             writes: Vec::new(),
-            units,
+            holds,
             crossing: None,
             entry,
         });
     }
     let plan = match seen {
         Some(seen) => taken(entry, count, order.watch, seen)?,
-        // Above its mark after this, whatever the other shards hold: nobody has to be told.
+        // Above its threshold after this, whatever the other shards hold: nobody has to be told.
         None => planned_under(entry, |write, _| {
             write
                 .when("#available >= :held")
-                .value("held", count + order.watch.mark())
+                .value("held", count + order.watch.threshold())
         })?,
     };
-    Ok(Plan { units, ..plan })
+    Ok(Plan { holds, ..plan })
 }
 
 /// A step that takes `count` of what is available, planned over what was `seen`; where it gets the
-/// balance below the mark, that is told in its transaction.
+/// balance below the threshold, that is told in its transaction.
 ///
-/// What it says of the mark has to be so when it is written. Below the mark, there may not be more
+/// What it says of the threshold has to be so when it is written. Below the threshold, there may not be more
 /// by then than was seen: else this might be a crossing that nobody takes for one; and where it
 /// tells of one, not on any other shard either. Above it, not so much less that this gets the
 /// balance below it untold: on one shard that is exact, on several as far as the shards that it
 /// takes from go.
 fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Plan, Failure> {
-    let mut spare = seen.total().available - count - watch.mark();
+    let mut spare = seen.total().available - count - watch.threshold();
     let low = spare < 0;
     let mut plan = planned_under(entry, |write, part| {
         let stood = seen
@@ -183,16 +183,16 @@ fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Pla
 
 /// The transactions of a reservation, in order: the same for the entry that is planned and for the
 /// one that is found.
-pub fn units(reservation: &Entry) -> Vec<Unit> {
+pub fn holds(reservation: &Entry) -> Vec<Hold> {
     reservation
         .parts
         .iter()
-        .flat_map(|part| (0..part.count).map(|_| Unit::on(part.shard)))
+        .flat_map(|part| (0..part.count).map(|_| Hold::on(part.shard)))
         .collect()
 }
 
 /// Sets right what was bought: `change` more, or fewer where it is negative. Either may get the
-/// balance over its mark.
+/// balance over its threshold.
 pub fn correct(
     account: AccountId,
     id: EntryId,
@@ -334,7 +334,7 @@ fn planned_under(
     Ok(Plan {
         entry,
         writes,
-        units: Vec::new(),
+        holds: Vec::new(),
         crossing: None,
     })
 }

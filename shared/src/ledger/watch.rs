@@ -1,9 +1,9 @@
-//! The low-balance mail and metric: once per crossing of the mark that the account has set.
+//! The low-balance mail and metric: once per crossing of the threshold that the account has set.
 //!
-//! A reservation that keeps its own shard at or above the mark keeps the sum there, and needs to
+//! A reservation that keeps its own shard at or above the threshold keeps the sum there, and needs to
 //! know nothing of it. One that does not is planned over a [`Snapshot`], which says whether the sum
 //! gets below: the notice changes and the mails are owed in the reservation's transaction, under
-//! the condition that nobody has told of this crossing yet. One that stays above the mark, as far
+//! the condition that nobody has told of this crossing yet. One that stays above the threshold, as far
 //! as was seen, is written under the condition that it does. The mails are owed and so told at
 //! least once; the metric is at most once.
 
@@ -23,13 +23,13 @@ use crate::store::dynamo::{Failure, Key, Write, keys};
 /// Who is told when an account's balance gets low, and where that is.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    mark: i64,
+    threshold: i64,
     organisation: String,
     locale: Locale,
     contacts: Vec<String>,
 }
 
-/// The balance of an account got below its mark.
+/// The balance of an account got below its threshold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
     /// Whose.
@@ -38,8 +38,8 @@ pub struct Crossing {
     pub number: u64,
     /// What is left.
     pub available: i64,
-    /// The mark.
-    pub mark: i64,
+    /// The threshold.
+    pub threshold: i64,
     /// Where the mails stand that are owed for it.
     pub mails: Vec<Key>,
 }
@@ -48,7 +48,7 @@ impl Watch {
     /// What `settings` say of `account`'s balance.
     pub fn of(account: &Account, settings: &Settings) -> Self {
         Self {
-            mark: i64::from(settings.quota.low_balance),
+            threshold: i64::from(settings.quota.low_balance),
             organisation: account.name.clone(),
             locale: settings.locale,
             contacts: settings.contacts.clone(),
@@ -56,11 +56,11 @@ impl Watch {
     }
 
     /// Below so many the balance is low.
-    pub const fn mark(&self) -> i64 {
-        self.mark
+    pub const fn threshold(&self) -> i64 {
+        self.threshold
     }
 
-    /// The crossing, where taking `count` from what was `seen` gets the balance below the mark, or
+    /// The crossing, where taking `count` from what was `seen` gets the balance below the threshold, or
     /// leaves it there with nobody told.
     pub(super) fn crossing(
         &self,
@@ -70,9 +70,9 @@ impl Watch {
     ) -> Option<Crossing> {
         let before = seen.total().available;
         let available = before - count;
-        let untold = before >= self.mark || !seen.notice.told;
+        let untold = before >= self.threshold || !seen.notice.told;
         let number = seen.notice.crossings + 1;
-        (available < self.mark && untold).then(|| {
+        (available < self.threshold && untold).then(|| {
             let mails = (0..self.contacts.len())
                 .map(|place| keys::outbox(&mail_id(account, number, place)))
                 .collect();
@@ -80,13 +80,13 @@ impl Watch {
                 account,
                 number,
                 available,
-                mark: self.mark,
+                threshold: self.threshold,
                 mails,
             }
         })
     }
 
-    /// The writes that tell of `crossing`, or that the balance is above its mark again.
+    /// The writes that tell of `crossing`, or that the balance is above its threshold again.
     pub(super) fn writes(
         &self,
         account: AccountId,
@@ -122,21 +122,22 @@ impl Watch {
             locale: self.locale,
             message: Message::LowBalance(LowBalance {
                 available: crossing.available,
-                mark: crossing.mark,
+                threshold: crossing.threshold,
             }),
         }
     }
 
-    /// That the balance is at or above its mark, where so many are `available`: what follows below
+    /// That the balance is at or above its threshold, where so many are `available`: what follows below
     /// it will be told anew.
     pub(super) fn relief(&self, account: AccountId, available: i64, seen: Notice) -> Option<Write> {
-        (seen.told && available >= self.mark).then(|| notice(account, false, seen.crossings, seen))
+        (seen.told && available >= self.threshold)
+            .then(|| notice(account, false, seen.crossings, seen))
     }
 }
 
-/// Tells of a balance below its mark that nobody has been told of, where that comes out: a
+/// Tells of a balance below its threshold that nobody has been told of, where that comes out: a
 /// reservation was refused over what was `seen`. Two reservations on two shards may have crossed
-/// the mark in one instant without seeing each other, and where nothing is left there is no next
+/// the threshold in one instant without seeing each other, and where nothing is left there is no next
 /// one to tell. Answers with the mails, as [`tell`] does.
 ///
 /// What becomes of this changes nothing of the refusal: who is refused next tells, if this one
@@ -210,7 +211,7 @@ pub fn tell(crossing: Option<&Crossing>, now: Timestamp) -> Vec<Key> {
     tracing::info!(
         account.id = %crossing.account,
         quota.available = crossing.available,
-        quota.low_balance = crossing.mark,
+        quota.low_balance = crossing.threshold,
         "the balance is low"
     );
     metric::emit(

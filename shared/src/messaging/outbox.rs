@@ -77,7 +77,7 @@ pub struct OutboxMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_while: Option<While>,
     /// How often it was attempted.
-    pub tries: u32,
+    pub attempts: u32,
     /// How many of the attempts nobody answered for.
     #[serde(default)]
     pub unanswered: u32,
@@ -119,7 +119,7 @@ impl OutboxMessage {
             mail,
             until: now.plus(KEPT_FOR),
             only_while: None,
-            tries: 0,
+            attempts: 0,
             unanswered: 0,
             leased_until: Timestamp::default(),
             claim: String::new(),
@@ -220,13 +220,13 @@ async fn take(
         Some(message) if message.leased_until <= now => message,
         _ => return Ok(None),
     };
-    let until = now.plus(lease(message.tries));
-    let update = Write::update(key.clone(), "SET #outbox.#claim = :claim, #outbox.#leased_until = :until, #outbox.#tries = :tries")
-        .when("attribute_exists(#outbox) AND ((#outbox.#tries = :before AND #outbox.#leased_until <= :now) OR #outbox.#claim = :claim)")
+    let until = now.plus(lease(message.attempts));
+    let update = Write::update(key.clone(), "SET #outbox.#claim = :claim, #outbox.#leased_until = :until, #outbox.#attempts = :attempts")
+        .when("attribute_exists(#outbox) AND ((#outbox.#attempts = :before AND #outbox.#leased_until <= :now) OR #outbox.#claim = :claim)")
         .value("claim", claim)
         .value("until", until)
-        .value("tries", message.tries + 1)
-        .value("before", message.tries)
+        .value("attempts", message.attempts + 1)
+        .value("before", message.attempts)
         .value("now", now)
         .look_at(until);
     match app.table.update_with_retries(update, &app.entropy).await {
@@ -261,7 +261,7 @@ async fn holds(
 /// Somebody was to be told, and never was: that is for the people who run this to know.
 fn never_sent(key: &Key, message: &OutboxMessage, now: Timestamp) {
     let (kind, account) = (message.mail.message.name(), message.mail.account);
-    tracing::error!(mail.kind = kind, mail.tries = message.tries, %account, item = key.pk, "a mail was never sent, and is given up");
+    tracing::error!(mail.kind = kind, mail.attempts = message.attempts, %account, item = key.pk, "a mail was never sent, and is given up");
     metric::emit(
         "MailGivenUp",
         1,
@@ -289,7 +289,7 @@ async fn send(
 ) -> Result<(), NotSent> {
     let language = languages::of(mail.locale);
     if let Some(text) = mail.message.text(&mail.organisation, language) {
-        return courier.text(&mail.to, &text).await;
+        return courier.sms(&mail.to, &text).await;
     }
     let keyring = app.keyrings.current(now).await;
     let letter = match mail
@@ -373,11 +373,11 @@ async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
     }
 }
 
-fn lease(tries: u32) -> Span {
+fn lease(attempts: u32) -> Span {
     Span::seconds(
         LEASE
             .as_secs()
-            .saturating_mul(1 << tries.min(16))
+            .saturating_mul(1 << attempts.min(16))
             .min(WAIT_MAX.as_secs()),
     )
 }
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn each_try_waits_longer_up_to_an_hour() {
-        let waits: Vec<i64> = (0..9).map(|tries| lease(tries).as_secs()).collect();
+        let waits: Vec<i64> = (0..9).map(|attempts| lease(attempts).as_secs()).collect();
         assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
         assert_eq!(lease(u32::MAX), WAIT_MAX);
     }

@@ -12,7 +12,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AccountId, AgreementId, RecipientId, UserId};
 use crate::kernel::keyring::{Keyring, KeyringError, PublicKey};
 use crate::kernel::secret::{self, Secret};
-use crate::signin::challenge::First;
+use crate::signin::challenge::PrimaryFactor;
 use crate::signin::user::{Kind, Method, User};
 
 /// How long a token is good.
@@ -71,11 +71,11 @@ impl Proof {
     }
 
     /// The first factor of a challenge, then `method`.
-    pub fn of(first: &First, method: Method, now: Timestamp) -> Self {
+    pub fn of(first: &PrimaryFactor, method: Method, now: Timestamp) -> Self {
         match first {
-            First::Password => Self::password_then(method, now),
-            First::Link(_) => Self::link_then(method, now),
-            First::IdToken { .. } => Self::id_token_then(method, now),
+            PrimaryFactor::Password => Self::password_then(method, now),
+            PrimaryFactor::Link(_) => Self::link_then(method, now),
+            PrimaryFactor::IdToken { .. } => Self::id_token_then(method, now),
         }
     }
 

@@ -24,13 +24,13 @@ use crate::store::rate_limit::Allowed;
 
 /// How long a challenge lives.
 pub const LIFETIME: Span = Span::minutes(10);
-/// How many wrong tries a challenge takes.
-pub const TRIES_MAX: u32 = 5;
+/// How many wrong attempts a challenge takes.
+pub const ATTEMPTS_MAX: u32 = 5;
 
 /// What was proved before: the first factor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
-pub enum First {
+pub enum PrimaryFactor {
     /// The password.
     #[default]
     Password,
@@ -43,7 +43,7 @@ pub enum First {
     },
 }
 
-impl First {
+impl PrimaryFactor {
     /// The link that was opened, if it was one.
     pub const fn link(&self) -> Option<&Opened> {
         match self {
@@ -101,14 +101,14 @@ pub struct Challenge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_at: Option<Timestamp>,
     /// What was proved before it was opened.
-    #[serde(default, skip_serializing_if = "First::is_password")]
-    pub first: First,
+    #[serde(default, skip_serializing_if = "PrimaryFactor::is_password")]
+    pub first: PrimaryFactor,
     /// Until when a new password may be set with it: from its completion on, where that is what its
     /// link was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_until: Option<Timestamp>,
-    /// The ids of the tries: a try that the SDK repeats counts once.
-    pub tries: Vec<String>,
+    /// The ids of the attempts: an attempt that the SDK repeats counts once.
+    pub attempts: Vec<String>,
     /// The codes that were sent, by method.
     #[serde(default)]
     pub sent: BTreeMap<String, Sent>,
@@ -134,11 +134,11 @@ pub struct Challenge {
 impl Challenge {
     /// A new challenge, after a password.
     pub fn open(now: Timestamp) -> Self {
-        Self::after(First::Password, now)
+        Self::after(PrimaryFactor::Password, now)
     }
 
     /// A new challenge, after this first factor.
-    pub fn after(first: First, now: Timestamp) -> Self {
+    pub fn after(first: PrimaryFactor, now: Timestamp) -> Self {
         let by_method = || {
             Method::ALL
                 .into_iter()
@@ -150,7 +150,7 @@ impl Challenge {
             used_at: None,
             first,
             password_until: None,
-            tries: Vec::new(),
+            attempts: Vec::new(),
             sent: BTreeMap::new(),
             texts: Vec::new(),
             codes: BTreeMap::new(),
@@ -208,9 +208,9 @@ impl Challenge {
         self.texts.iter().copied().chain(another).collect()
     }
 
-    /// How many tries are left.
-    pub fn tries_left(&self) -> u32 {
-        TRIES_MAX.saturating_sub(u32::try_from(self.tries.len()).unwrap_or(u32::MAX))
+    /// How many attempts are left.
+    pub fn attempts_left(&self) -> u32 {
+        ATTEMPTS_MAX.saturating_sub(u32::try_from(self.attempts.len()).unwrap_or(u32::MAX))
     }
 }
 
@@ -223,11 +223,11 @@ pub enum Refusal {
     Expired,
     /// It was completed.
     Used,
-    /// It has seen too many wrong tries; it ends then.
-    TriesSpent(Timestamp),
-    /// The factor takes no try, and is sent nothing, until then.
+    /// It has seen too many wrong attempts; it ends then.
+    AttemptsSpent(Timestamp),
+    /// The factor takes no attempt, and is sent nothing, until then.
     FactorDelayed(Timestamp),
-    /// The factor takes no try until an administrator unlocks it, or the sender of the agreement.
+    /// The factor takes no attempt until an administrator unlocks it, or the sender of the agreement.
     FactorDisabled,
 }
 
@@ -374,7 +374,7 @@ impl Ticket {
         }
     }
 
-    /// Whether a try of this origin may be made, or a code be sent to it, for `method`.
+    /// Whether an attempt of this origin may be made, or a code be sent to it, for `method`.
     pub fn trial<'a>(
         &self,
         user: &'a User,
@@ -383,8 +383,8 @@ impl Ticket {
         now: Timestamp,
     ) -> Result<&'a Challenge, Refusal> {
         let challenge = self.challenge(user, now)?;
-        if challenge.tries_left() == 0 {
-            return Err(Refusal::TriesSpent(challenge.expires_at));
+        if challenge.attempts_left() == 0 {
+            return Err(Refusal::AttemptsSpent(challenge.expires_at));
         }
         match user.factor(method).allowed(origin, now) {
             Allowed::Now => Ok(challenge),
@@ -406,7 +406,7 @@ impl Ticket {
     }
 
     /// Adds the conditions that what [`Ticket::trial`] judged by `user` holds: of the challenge,
-    /// its tries, and the factor's count of the origin.
+    /// its attempts, and the factor's count of the origin.
     pub fn guard_trial(
         &self,
         write: Write,
@@ -417,36 +417,42 @@ impl Ticket {
     ) -> Write {
         let write = factor::unmoved(write.name("m", method.name()), &user.factor(method), origin);
         let write = write
-            .when("size(#challenges.#c.#tries) < :tries_max")
-            .value("tries_max", TRIES_MAX);
+            .when("size(#challenges.#c.#attempts) < :attempts_max")
+            .value("attempts_max", ATTEMPTS_MAX);
         self.guard(write, now)
     }
 
-    /// The write that counts a try before anything is compared: on the challenge and on the factor
+    /// The write that counts an attempt before anything is compared: on the challenge and on the factor
     /// at once.
-    pub fn count_try(&self, method: Method, origin: Origin, try_id: &str, now: Timestamp) -> Write {
+    pub fn count_attempt(
+        &self,
+        method: Method,
+        origin: Origin,
+        attempt_id: &str,
+        now: Timestamp,
+    ) -> Write {
         let write = Write::update(keys::user(self.user), "");
-        self.guard(counted(write, method, origin, try_id, now), now)
+        self.guard(counted(write, method, origin, attempt_id, now), now)
     }
 }
 
-/// Adds to the update of a holder's item that a try is counted on its challenge `#c` and on its
-/// factor: once, however often the SDK repeats it, and only while there are tries left and the
+/// Adds to the update of a holder's item that an attempt is counted on its challenge `#c` and on its
+/// factor: once, however often the SDK repeats it, and only while there are attempts left and the
 /// origin may try one.
 pub(crate) fn counted(
     update: Write,
     method: Method,
     origin: Origin,
-    try_id: &str,
+    attempt_id: &str,
     now: Timestamp,
 ) -> Write {
     let update = update
-        .and(", #challenges.#c.#tries = list_append(#challenges.#c.#tries, :tries)")
-        .when("size(#challenges.#c.#tries) < :tries_max AND NOT contains(#challenges.#c.#tries, :try)")
+        .and(", #challenges.#c.#attempts = list_append(#challenges.#c.#attempts, :attempts)")
+        .when("size(#challenges.#c.#attempts) < :attempts_max AND NOT contains(#challenges.#c.#attempts, :attempt)")
         .name("m", method.name())
-        .value("tries", aws_sdk_dynamodb::types::AttributeValue::L(vec![try_value(try_id)]))
-        .value("try", try_id)
-        .value("tries_max", TRIES_MAX);
+        .value("attempts", aws_sdk_dynamodb::types::AttributeValue::L(vec![try_value(attempt_id)]))
+        .value("attempt", attempt_id)
+        .value("attempts_max", ATTEMPTS_MAX);
     factor::count(update, origin, now)
 }
 
@@ -462,8 +468,8 @@ fn was_spent_elsewhere(challenge: &Challenge, user: &User) -> bool {
         .any(|other| other.used_at.is_some() && same(other))
 }
 
-fn try_value(try_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {
-    aws_sdk_dynamodb::types::AttributeValue::S(try_id.to_owned())
+fn try_value(attempt_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {
+    aws_sdk_dynamodb::types::AttributeValue::S(attempt_id.to_owned())
 }
 
 /// What a challenge is called on its user's item.

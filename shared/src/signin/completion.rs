@@ -10,7 +10,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::{Keyring, KeyringError};
 use crate::kernel::secret::Secret;
 use crate::signin::access_token::{self, Proof, Subject};
-use crate::signin::challenge::{self, Challenge, First, Ticket};
+use crate::signin::challenge::{self, Challenge, PrimaryFactor, Ticket};
 use crate::signin::exchange::{self, Exchange};
 use crate::signin::link::Purpose;
 use crate::signin::sign_in::{Answer, Authenticated, NewPassword, Redirect};
@@ -28,7 +28,7 @@ pub struct Completion {
     /// What was proved.
     pub proof: Proof,
     name: String,
-    first: First,
+    first: PrimaryFactor,
     method: Method,
     handover: Handover,
     source: Source,
@@ -119,7 +119,7 @@ impl Completion {
         let (update, copy) = user.remember(update, &self.source)?;
         others.extend(copy);
         // A password has ended its counts when it opened the challenge.
-        if self.first != First::Password {
+        if self.first != PrimaryFactor::Password {
             others.extend(user.signed_in_from(&self.source));
         }
         Ok((update, told, others))

@@ -51,7 +51,7 @@ pub struct Change<'a> {
     pub sms_countries: &'a [String],
 }
 
-/// The notices of a change: planned anew for each try of its transaction, by what the tries before
+/// The notices of a change: planned anew for each attempt of its transaction, by what the attempts before
 /// have shown.
 #[derive(Debug, Default)]
 pub struct Notices {
@@ -64,7 +64,7 @@ pub struct Notices {
 /// Somebody to tell: a mailbox or a phone.
 struct Destination<'a> {
     to: &'a str,
-    by_text: bool,
+    by_sms: bool,
 }
 
 impl Notices {
@@ -141,11 +141,11 @@ impl Change<'_> {
                 .is_some_and(|country| self.sms_countries.contains(country));
             goes && (email.is_none() || self.after.phone.as_ref() != Some(phone))
         };
-        let mailbox = email.as_ref().map(|to| Destination { to, by_text: false });
+        let mailbox = email.as_ref().map(|to| Destination { to, by_sms: false });
         let texted = phone
             .as_ref()
             .filter(reachable)
-            .map(|to| Destination { to, by_text: true });
+            .map(|to| Destination { to, by_sms: true });
         mailbox.into_iter().chain(texted).collect()
     }
 
@@ -156,8 +156,8 @@ impl Change<'_> {
             organisation: self.account.name.clone(),
             to: destination.to.to_owned(),
             locale: self.after.locale.unwrap_or(self.locale),
-            message: if destination.by_text {
-                Message::ChangedText(changed)
+            message: if destination.by_sms {
+                Message::ChangedSms(changed)
             } else {
                 Message::Changed(changed)
             },

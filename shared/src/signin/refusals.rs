@@ -9,10 +9,10 @@ use crate::store::rate_limit::Limit;
 use crate::web::http::problem::Policy;
 use crate::web::http::{Problem, Slug};
 
-/// The policy that a challenge without tries is refused by.
+/// The policy that a challenge without attempts is refused by.
 const CHALLENGE: Policy = Policy {
     name: "challenge",
-    quota: challenge::TRIES_MAX,
+    quota: challenge::ATTEMPTS_MAX,
     window: challenge::LIFETIME,
 };
 /// The policy that a locked factor is refused by.
@@ -41,8 +41,8 @@ impl Refusal {
             Self::Unknown => Problem::new(Slug::ChallengeUnknown),
             Self::Expired => Problem::new(Slug::ChallengeExpired),
             Self::Used => Problem::new(Slug::ChallengeUsed),
-            Self::TriesSpent(until) => Problem::new(Slug::TooManyAttempts)
-                .detail("This challenge has had its five tries. Sign in again.")
+            Self::AttemptsSpent(until) => Problem::new(Slug::TooManyAttempts)
+                .detail("This challenge has had its five attempts. Sign in again.")
                 .retry_after(until.until(now), &CHALLENGE),
             Self::FactorDelayed(moment) => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. Another factor may still be used.")

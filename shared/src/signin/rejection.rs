@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
+use crate::kernel::client_ip::client_ip_key;
 use crate::kernel::clock::{Span, Timestamp};
-use crate::kernel::config::source_key;
 use crate::kernel::ids::AccountId;
 use crate::signin::user::attempts::{self, BACKOFF, PER_SOURCE, Tried};
 use crate::signin::user::known::Origin;
@@ -36,7 +36,7 @@ pub struct Rejection {
 pub fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
     let moments = item.map(Window::moments).unwrap_or_default();
     match PER_SOURCE.full_until(&moments, now) {
-        Some((until, limit)) => Err(refusals::source_blocked(until, limit, now)),
+        Some((until, limit)) => Err(refusals::client_ip_blocked(until, limit, now)),
         None => Ok(()),
     }
 }
@@ -65,7 +65,7 @@ impl Rejection {
             let failure = match app.table.transact(writes).await {
                 Ok(()) => {
                     return Ok(blocked.map_or(problem, |(until, limit)| {
-                        refusals::source_blocked(until, limit, self.now)
+                        refusals::client_ip_blocked(until, limit, self.now)
                     }));
                 }
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure),
@@ -110,7 +110,7 @@ impl Rejection {
             };
             let (trimmed, blocked) = self.log(&failure);
             if let Some((until, limit)) = blocked {
-                return Ok(refusals::source_blocked(until, limit, self.now));
+                return Ok(refusals::client_ip_blocked(until, limit, self.now));
             }
             trim = trimmed;
             retries.wait(&app.entropy).await?;
@@ -127,7 +127,7 @@ impl Rejection {
 
     fn enter(&self, trim: Option<&[Timestamp]>) -> Write {
         PER_SOURCE.enter(
-            keys::source_failures(&source_key(self.source)),
+            keys::client_ip_failures(&client_ip_key(self.source)),
             self.now,
             trim,
         )

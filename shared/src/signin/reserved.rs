@@ -389,7 +389,7 @@ mod tests {
         let more = WINDOW.entered(&log, Asker::Known, NOW.plus(Span::seconds(1)));
         assert_eq!(more.without(Asker::Known, NOW.plus(Span::seconds(1))), log);
         assert_eq!(log.without(Asker::Stranger, NOW.plus(Span::days(1))), log);
-        let key = crate::store::dynamo::keys::source_sends("::1");
+        let key = crate::store::dynamo::keys::client_ip_sends("::1");
         assert!(
             ReservedWindow::withdraw(key, Asker::Stranger, NOW.plus(Span::days(1)), &log).is_none()
         );

@@ -7,7 +7,7 @@ use crate::account::Methods;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::secret::{Secret, exposed};
 use crate::signin::access_token::{self, Acr, Proof};
-use crate::signin::challenge::{self, First};
+use crate::signin::challenge::{self, PrimaryFactor};
 use crate::signin::exchange;
 use crate::signin::user::known::Origin;
 use crate::signin::user::{Method, User};
@@ -256,7 +256,7 @@ fn owed(user: &User, methods: Methods, by_link: bool, origin: Origin, now: Times
 /// wherever the request comes from.
 pub fn next_after_link(
     user: &User,
-    first: &First,
+    first: &PrimaryFactor,
     methods: Methods,
     origin: Origin,
     now: Timestamp,

@@ -17,7 +17,7 @@ use crate::kernel::secret::Secret;
 /// How long an app that was not confirmed can be.
 pub const ENROLMENT_LIFETIME: Span = Span::minutes(10);
 /// How many wrong codes it is confirmed with.
-pub const TRIES_MAX: u32 = 5;
+pub const ATTEMPTS_MAX: u32 = 5;
 /// How long a code is shown, in seconds.
 const STEP: u64 = 30;
 /// 160 bits (RFC 4226, section 4).
@@ -54,8 +54,8 @@ pub struct Enrolment {
     pub sealed: String,
     /// When it is over.
     pub expires_at: Timestamp,
-    /// The ids of the tries: a try that the SDK repeats counts once.
-    pub tries: Vec<String>,
+    /// The ids of the attempts: an attempt that the SDK repeats counts once.
+    pub attempts: Vec<String>,
 }
 
 impl Enrolment {
@@ -64,9 +64,9 @@ impl Enrolment {
         self.expires_at.minus(ENROLMENT_LIFETIME)
     }
 
-    /// How many tries are left.
-    pub fn tries_left(&self) -> u32 {
-        TRIES_MAX.saturating_sub(u32::try_from(self.tries.len()).unwrap_or(u32::MAX))
+    /// How many attempts are left.
+    pub fn attempts_left(&self) -> u32 {
+        ATTEMPTS_MAX.saturating_sub(u32::try_from(self.attempts.len()).unwrap_or(u32::MAX))
     }
 }
 

@@ -25,7 +25,7 @@ pub struct App {
     pub keyrings: Keyrings,
 }
 
-/// A cold start that failed. The runtime reports it and tries again.
+/// A cold start that failed. The runtime reports it and attempts again.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 impl App {

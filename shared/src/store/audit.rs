@@ -9,7 +9,7 @@
 //! What is refused without being judged writes no entry, so that a refusal costs no write: a
 //! sign-in while its source address has had its failures or so many challenges are open, a code for
 //! a challenge that is spent or over or for a factor that is delayed or disabled, a code that is
-//! typed after its time (its count is taken back), a send that a limit refuses. The try that
+//! typed after its time (its count is taken back), a send that a limit refuses. The attempt that
 //! brought the delay on is told, and the delay with it. Of passwords that are refused because of a
 //! delay the first is told, and at the next sign-in how many there were.
 

@@ -21,7 +21,7 @@ pub struct Backoff {
     pub disabled_at: Option<u32>,
 }
 
-/// When another try may be made.
+/// When another attempt may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
     /// Now.
@@ -46,7 +46,7 @@ impl Backoff {
         Span::seconds(doubled.min(self.cap.as_secs()))
     }
 
-    /// When a try may be made after `failures` in a row, the last of them at `failed_at`.
+    /// When an attempt may be made after `failures` in a row, the last of them at `failed_at`.
     pub fn allowed(&self, failures: u32, failed_at: Timestamp, now: Timestamp) -> Allowed {
         if self.disabled_at.is_some_and(|at| failures >= at) {
             return Allowed::Never;
@@ -59,7 +59,7 @@ impl Backoff {
         }
     }
 
-    /// Adds to `write` the condition that a try may be made now: `count` and `at` are the
+    /// Adds to `write` the condition that an attempt may be made now: `count` and `at` are the
     /// attributes' paths, in placeholders.
     pub fn guard(&self, write: Write, count: &str, at: &str, now: Timestamp) -> Write {
         let mut write = write.value("backoff_free", self.free);

@@ -92,7 +92,7 @@ async fn a_sending_that_gets_the_balance_low_tells_each_contact_once() {
             &["one@alder.example", "r1@example.com", "two@alder.example"],
         )
         .await;
-        // Back at the mark, so that the next one crosses it again.
+        // Back at the threshold, so that the next one crosses it again.
         let _ = cancel(&world, &sent).await.expect(200);
         struck
     })

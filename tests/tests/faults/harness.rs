@@ -252,7 +252,7 @@ pub async fn mailed_once(world: &World, fault: Fault, expected: &[&str]) {
         "{fault:?}: {mails:?}"
     );
     let repeated = mails.values().filter(|count| **count > 1).count();
-    // The SDK's three tries at one request to the table; mails go ten at once, and none is tried
+    // The SDK's three attempts at one request to the table; mails go ten at once, and none is tried
     // twice.
     let struck = if fault.service == Service::Ses {
         fault.count as usize

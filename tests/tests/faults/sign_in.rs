@@ -1,4 +1,4 @@
-//! A sign-in from the password to the code: each try is counted once, told of once, and a right one
+//! A sign-in from the password to the code: each attempt is counted once, told of once, and a right one
 //! is taken once.
 
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// What the mark is where there is one.
-pub const MARK: i64 = 5;
+/// What the threshold is where there is one.
+pub const THRESHOLD: i64 = 5;
 /// The account's one contact.
 pub const CONTACT: &str = "ops@alder.example";
 
@@ -29,7 +29,7 @@ pub struct About {
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Below so many the contacts are told.
-    mark: i64,
+    threshold: i64,
     pub available: i64,
     pub reserved: i64,
     pub consumed: i64,
@@ -41,9 +41,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(mark: i64) -> Self {
+    pub fn new(threshold: i64) -> Self {
         Self {
-            mark,
+            threshold,
             ..Self::default()
         }
     }
@@ -67,7 +67,7 @@ impl Ledger {
         let before = self.available;
         self.available -= count;
         self.reserved += count;
-        let tells = self.available < self.mark && (before >= self.mark || !self.told);
+        let tells = self.available < self.threshold && (before >= self.threshold || !self.told);
         self.told |= tells;
         self.enter("reserve", count, about);
         tells
@@ -108,8 +108,8 @@ impl Ledger {
             recipient,
             group,
         });
-        // Whatever lifts the balance, below the mark again is another crossing.
-        self.told &= self.available < self.mark;
+        // Whatever lifts the balance, below the threshold again is another crossing.
+        self.told &= self.available < self.threshold;
     }
 }
 
@@ -132,7 +132,7 @@ pub type Kind = (String, &'static str);
 struct Owed {
     kind: Kind,
     until: i64,
-    tries: u32,
+    attempts: u32,
     leased_until: i64,
     /// A fault struck while it was made or sent: it may have gone already.
     doubtful: bool,
@@ -147,8 +147,8 @@ pub struct Mails {
     pub down: bool,
 }
 
-fn lease(tries: u32) -> i64 {
-    (60_i64 << tries.min(10)).min(3_600)
+fn lease(attempts: u32) -> i64 {
+    (60_i64 << attempts.min(10)).min(3_600)
 }
 
 impl Mails {
@@ -164,7 +164,7 @@ impl Mails {
                 Owed {
                     kind,
                     until,
-                    tries: 1,
+                    attempts: 1,
                     leased_until: now + lease(0),
                     doubtful,
                 },
@@ -201,8 +201,8 @@ impl Mails {
             if owed.until <= now {
                 self.owed.remove(&slot);
             } else if self.down {
-                owed.leased_until = now + lease(owed.tries);
-                owed.tries += 1;
+                owed.leased_until = now + lease(owed.attempts);
+                owed.attempts += 1;
             } else {
                 self.sent.entry(owed.kind.clone()).or_default().0 += 1;
                 self.owed.remove(&slot);

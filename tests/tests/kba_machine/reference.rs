@@ -40,11 +40,11 @@ pub fn full(moments: &[i64], now: i64, most: usize, span: i64) -> bool {
 }
 
 impl Reference {
-    pub fn new(settings: Settings, mark: i64) -> Self {
+    pub fn new(settings: Settings, threshold: i64) -> Self {
         Self {
             now: 0,
             settings,
-            ledger: Ledger::new(mark),
+            ledger: Ledger::new(threshold),
             mails: Mails::default(),
             agreements: BTreeMap::new(),
             challenges: Vec::new(),

@@ -13,7 +13,7 @@ use shared::store::dynamo::{keys, read};
 use tests::agreements::{clean, links};
 use tests::{Answer, OPERATOR, World};
 
-use crate::books::{CONTACT, MARK};
+use crate::books::{CONTACT, THRESHOLD};
 use crate::nouns::{Expected, Method, Outcome, Request, Settings};
 use crate::reference::{Reference, email, sender};
 use crate::{Luck, reached};
@@ -46,7 +46,7 @@ pub struct Trial {
 
 impl Trial {
     /// The account's balance is kept in so many shards. Which of them a sending takes from is not
-    /// the reference's to know, and with it the moment when the mark is passed: where there are
+    /// the reference's to know, and with it the moment when the threshold is passed: where there are
     /// several, nobody asked to be told.
     pub async fn begin(shards: u8) -> Self {
         let world = World::new().await;
@@ -56,9 +56,9 @@ impl Trial {
             max_attempts: Some(3),
             on_view: true,
         };
-        let mark = if shards == 1 { MARK } else { 0 };
+        let threshold = if shards == 1 { THRESHOLD } else { 0 };
         let _ = world
-            .settings(json!({"contacts": [CONTACT], "quota": {"low_balance": mark}}))
+            .settings(json!({"contacts": [CONTACT], "quota": {"low_balance": threshold}}))
             .await;
         let app = world.stack.app();
         let tools = Tools {
@@ -72,7 +72,7 @@ impl Trial {
             .unwrap();
         let trial = Self {
             world,
-            reference: Reference::new(settings, mark),
+            reference: Reference::new(settings, threshold),
             sent: BTreeMap::new(),
             challenges: Vec::new(),
             sessions: Vec::new(),

@@ -174,7 +174,7 @@ const RULES: [&str; 57] = [
     "login: source blocked",
     "challenge: over",
     "challenge: used",
-    "challenge: five tries",
+    "challenge: five attempts",
     "factor delayed: sms",
     "factor delayed: email",
     "factor delayed: totp",

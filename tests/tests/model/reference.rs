@@ -100,7 +100,7 @@ pub struct Challenge {
     pub person: usize,
     /// The link that opened it, if one did.
     pub link: Option<usize>,
-    pub tries: u64,
+    pub attempts: u64,
     pub codes: BTreeMap<Channel, Vec<String>>,
     enrols: bool,
     /// Where it was opened, and where its person was known then.
@@ -458,8 +458,8 @@ impl Reference {
         if used {
             return Some(Expected::refused(410, "challenge-used", "challenge: used"));
         }
-        (challenge.tries >= 5)
-            .then(|| Expected::refused(429, "too-many-attempts", "challenge: five tries"))
+        (challenge.attempts >= 5)
+            .then(|| Expected::refused(429, "too-many-attempts", "challenge: five attempts"))
     }
 
     /// Why nothing can be done with a challenge and a channel by this origin, if so.
@@ -554,7 +554,7 @@ impl Reference {
         }
     }
 
-    /// A try at a code.
+    /// An attempt at a code.
     pub fn verify(&mut self, which: usize, channel: Channel, typed: Typed) -> Expected {
         // Who is known is told by the challenge, as it was when it was opened.
         let known = self.challenges[which].known.contains(&self.here);
@@ -598,9 +598,9 @@ impl Reference {
             }
         };
         let challenge = &mut self.challenges[which];
-        challenge.tries += 1;
+        challenge.attempts += 1;
         Expected {
-            attempts_left: Some(5 - challenge.tries),
+            attempts_left: Some(5 - challenge.attempts),
             ..Expected::refused(401, slug, rule)
         }
     }

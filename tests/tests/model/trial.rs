@@ -362,7 +362,7 @@ impl Trial {
     async fn guess(&mut self, who: usize, channel: Channel, times: usize) {
         let mut open = None;
         for _ in 0..times {
-            if open.is_none_or(|which: usize| self.reference.challenges[which].tries >= 5) {
+            if open.is_none_or(|which: usize| self.reference.challenges[which].attempts >= 5) {
                 open = self.login(who, true, true).await;
             }
             let Some(which) = open else { return };

@@ -259,9 +259,9 @@ async fn the_contacts_are_mailed_at_once_when_the_balance_gets_low_and_not_by_wh
     assert_eq!(
         (quota(&world).await.0, told().await.len()),
         (10, 0),
-        "at the mark is not below it"
+        "at the threshold is not below it"
     );
-    // A change of method gets it below the mark, which is told before it is answered.
+    // A change of method gets it below the threshold, which is told before it is answered.
     let change = json!({"authentication": "kba"});
     let _ = world
         .backend(Method::PATCH, &recipient_path(&first, 2), Some(change))
@@ -280,7 +280,7 @@ async fn the_contacts_are_mailed_at_once_when_the_balance_gets_low_and_not_by_wh
         .await
         .expect(201);
     assert_eq!(told().await.len(), 2, "it is told once for each crossing");
-    // Back at the mark, and below it by a sending.
+    // Back at the threshold, and below it by a sending.
     let _ = world
         .backend(
             Method::POST,

@@ -1,5 +1,5 @@
-//! A request of which an earlier try takes effect later than anybody could tell: it is answered
-//! from what was written down, and never from what this try had drawn.
+//! A request of which an earlier attempt takes effect later than anybody could tell: it is answered
+//! from what was written down, and never from what this attempt had drawn.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ async fn whatever_try_took_effect_the_recipients_that_are_answered_exist() {
         assert_eq!(
             replayed,
             request_ids[0] != request_ids[1],
-            "a request's own try is no replay"
+            "a request's own attempt is no replay"
         );
         let path = format!("/v1/agreements/{}", read(&first)["id"].as_str().unwrap());
         for recipient in read(&first)["recipients"].as_array().unwrap() {

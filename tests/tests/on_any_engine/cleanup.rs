@@ -84,7 +84,7 @@ async fn items_that_cannot_be_dealt_with_keep_no_others_from_it_and_alone_are_a_
     let world = World::new().await;
     let (app, courier) = (world.stack.app(), world.stack.courier());
     let past = app.clock.now().minus(Span::hours(1));
-    let counter = keys::source_sends("198.18.255.1");
+    let counter = keys::client_ip_sends("198.18.255.1");
     let unreadable = (0..).map(|number| Key {
         pk: format!("SESSION#{number}"),
         sk: "SESSION".into(),
@@ -152,7 +152,7 @@ async fn what_could_not_be_dealt_with_is_told_as_more_to_do() {
 async fn counters_in(world: &World, shard: &str, count: usize) {
     let past = world.stack.clock().now().minus(Span::hours(1));
     let all = (0..)
-        .map(|number| keys::source_sends(&format!("198.18.{}.{}", number / 256, number % 256)));
+        .map(|number| keys::client_ip_sends(&format!("198.18.{}.{}", number / 256, number % 256)));
     let some = all.filter(|key| key.due_shard() == shard).take(count);
     let writes = some
         .map(|key| Write::replace(key, &json!({})).unwrap().due(past))

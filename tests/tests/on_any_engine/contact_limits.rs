@@ -1,4 +1,4 @@
-//! What limits a contact that is to be one's own: the wait between two codes, the tries, the lock
+//! What limits a contact that is to be one's own: the wait between two codes, the attempts, the lock
 //! of the factor, and the windows it counts in.
 
 use futures_util::future::join_all;
@@ -187,8 +187,8 @@ async fn five_guesses_are_five_whatever_else_is_begun_meanwhile() {
             .stack
             .faults()
             .set(Service::Sns, Mode::Refused, 0, 1_000);
-        let tries = || join_all((0..5).map(|_| confirm(&world, &token, "sms", &factor, &wrong)));
-        let (_, answers) = tokio::join!(begin(&world, &token, "sms", OTHER), tries());
+        let attempts = || join_all((0..5).map(|_| confirm(&world, &token, "sms", &factor, &wrong)));
+        let (_, answers) = tokio::join!(begin(&world, &token, "sms", OTHER), attempts());
         world.stack.faults().clear();
         let judged = answers
             .iter()
@@ -255,7 +255,7 @@ async fn locked_meanwhile(is_compared: bool) -> (Answer, Option<u32>) {
             held.arrived().await;
             assert!(
                 !held.is_a_read(),
-                "the try is counted, and the code is right"
+                "the attempt is counted, and the code is right"
             );
         }
         has_failed(&world, &ann, 50, 86_400).await;

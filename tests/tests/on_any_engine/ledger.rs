@@ -6,8 +6,8 @@ use shared::account::Shards;
 use shared::agreement::reconcile;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, Balance, EntryId, Exhausted, Onto, Order, Plan, Purchase, Refusal, Snapshot, StaleRead,
-    Unit, Watch, balance, plan,
+    About, Balance, EntryId, Exhausted, Hold, Onto, Order, Plan, Purchase, Refusal, Snapshot,
+    StaleRead, Watch, balance, plan,
 };
 use shared::messaging::outbox;
 use shared::store::app::App;
@@ -78,7 +78,7 @@ async fn consume(
     app: &App,
     account: &Account,
     recipient: &str,
-    unit: Unit,
+    hold: Hold,
 ) -> Result<Done, Refusal> {
     let about = About {
         recipient: Some(recipient.into()),
@@ -90,7 +90,7 @@ async fn consume(
             account.id,
             EntryId::consume(recipient),
             &about,
-            unit,
+            hold,
             app.clock.now(),
         )
         .plan()?)
@@ -102,7 +102,7 @@ async fn release(
     app: &App,
     account: &Account,
     whose: &str,
-    units: &[Unit],
+    holds: &[Hold],
 ) -> Result<Done, Refusal> {
     let about = About {
         agreement: Some(whose.into()),
@@ -112,7 +112,7 @@ async fn release(
     };
     let id = EntryId::release(whose, "cancelled");
     let make = |_: Option<&_>| {
-        Ok(plan::release(account.id, id.clone(), &about, units, app.clock.now()).plan()?)
+        Ok(plan::release(account.id, id.clone(), &about, holds, app.clock.now()).plan()?)
     };
     desk::make((&app.table, &app.entropy), account, Begin::Blindly, make).await
 }
@@ -139,8 +139,8 @@ async fn what_is_reserved_is_consumed_or_goes_back() {
     let world = World::new().await;
     let (app, account) = (world.stack.app(), account(&world).await);
     now(topup(app, &account, "top_1", 10).await);
-    let units = now(reserve(app, &account, "agr_1", 4).await).units;
-    assert_eq!(units.len(), 4);
+    let holds = now(reserve(app, &account, "agr_1", 4).await).holds;
+    assert_eq!(holds.len(), 4);
     assert_eq!(
         agreed(app, &account).await,
         Balance {
@@ -149,8 +149,8 @@ async fn what_is_reserved_is_consumed_or_goes_back() {
             consumed: 0
         }
     );
-    now(consume(app, &account, "rcp_1", units[0]).await);
-    now(release(app, &account, "agr_1", &units[1..]).await);
+    now(consume(app, &account, "rcp_1", holds[0]).await);
+    now(release(app, &account, "agr_1", &holds[1..]).await);
     assert_eq!(
         agreed(app, &account).await,
         Balance {
@@ -177,14 +177,14 @@ async fn the_same_step_twice_is_one_and_another_under_its_id_is_refused() {
         topup(app, &account, "top_1", 11).await,
         Err(Refusal::Reused)
     ));
-    let units = now(reserve(app, &account, "agr_1", 2).await).units;
+    let holds = now(reserve(app, &account, "agr_1", 2).await).holds;
     assert!(matches!(
         reserve(app, &account, "agr_1", 2).await,
         Ok(Done::Before(_))
     ));
-    now(consume(app, &account, "rcp_1", units[0]).await);
+    now(consume(app, &account, "rcp_1", holds[0]).await);
     assert!(matches!(
-        consume(app, &account, "rcp_1", units[1]).await,
+        consume(app, &account, "rcp_1", holds[1]).await,
         Ok(Done::Before(_))
     ));
     assert_eq!(
@@ -305,7 +305,7 @@ async fn more_shards_change_no_sum_and_who_goes_by_the_old_number_is_refused_not
     let world = World::new().await;
     let (app, before) = (world.stack.app(), account(&world).await);
     now(topup(app, &before, "top_1", 100).await);
-    let units = now(reserve(app, &before, "agr_1", 5).await).units;
+    let holds = now(reserve(app, &before, "agr_1", 5).await).holds;
     assert_eq!(
         tools(app)
             .grow(before.id, Shards::new(8).unwrap())
@@ -333,13 +333,13 @@ async fn more_shards_change_no_sum_and_who_goes_by_the_old_number_is_refused_not
     );
     // Two that have not heard of it: one for more than its shard has, one for all that is left.
     now(reserve(app, &before, "agr_2", 40).await);
-    let all = now(reserve(app, &before, "agr_3", 55).await).units;
+    let all = now(reserve(app, &before, "agr_3", 55).await).holds;
     assert!(matches!(
         reserve(app, &before, "agr_4", 1).await,
         Err(Refusal::Exhausted(_))
     ));
     // What was reserved before goes back to where it came from.
-    now(release(app, &after, "agr_1", &units).await);
+    now(release(app, &after, "agr_1", &holds).await);
     now(release(app, &before, "agr_3", &all).await);
     assert_eq!(
         agreed(app, &after).await,
@@ -406,8 +406,12 @@ async fn a_low_balance_is_told_once_for_each_crossing() {
             .map(|crossing| (crossing.number, crossing.available))
     };
     let at_the_mark = now(reserve(app, &account, "agr_1", 2).await);
-    assert_eq!(crossing(&at_the_mark), None, "at the mark is not below it");
-    let first = at_the_mark.units;
+    assert_eq!(
+        crossing(&at_the_mark),
+        None,
+        "at the threshold is not below it"
+    );
+    let first = at_the_mark.holds;
     let low = now(reserve(app, &account, "agr_2", 1).await);
     assert_eq!(crossing(&low), Some((1, 9)));
     assert_eq!(
@@ -429,7 +433,7 @@ async fn a_low_balance_is_told_once_for_each_crossing() {
         "{}",
         sent[0]
     );
-    // Back at the mark by a release, and by a top-up: below it again is another crossing.
+    // Back at the threshold by a release, and by a top-up: below it again is another crossing.
     now(release(app, &account, "agr_1", &first).await);
     assert_eq!(
         crossing(&now(reserve(app, &account, "agr_4", 1).await)),

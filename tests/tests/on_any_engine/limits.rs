@@ -595,7 +595,7 @@ async fn a_try_that_nothing_was_compared_for_counts_for_nothing() {
         let world = World::new().await;
         let (challenge, code) = sent_a_code(&world, is_recipient).await;
         for _ in 0..6 {
-            // The try is counted; what is read beside it is refused, as often as the SDK asks.
+            // The attempt is counted; what is read beside it is refused, as often as the SDK asks.
             world
                 .stack
                 .faults()

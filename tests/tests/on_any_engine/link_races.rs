@@ -70,13 +70,13 @@ async fn fifty_redemptions_and_two_devices_that_complete_make_one_token() {
     let here = opened(&world, &token).await;
     world.advance(60);
     let there = opened(&world, &token).await;
-    let tries = (0..MANY).map(|number| {
+    let attempts = (0..MANY).map(|number| {
         let (challenge, code) = if number % 2 == 0 { &here } else { &there };
         world.verify(challenge, "sms", code)
     });
     let (redeemed, tried) = tokio::join!(
         join_all((0..MANY).map(|_| redeem(&world, &token))),
-        join_all(tries)
+        join_all(attempts)
     );
     assert_eq!(count(&tried, 200, ""), 1, "{tried:?}");
     let lost = [

@@ -116,7 +116,7 @@ async fn what_was_planned_below_the_mark_is_planned_anew_where_there_is_more_by_
     };
     let planned = plan::reserve(&order, Some(&seen)).unwrap();
     assert!(planned.crossing.is_none(), "it was told of");
-    // Above the mark by a top-up, which says so: to get below it again is another crossing.
+    // Above the threshold by a top-up, which says so: to get below it again is another crossing.
     buy(&world, 4).await;
     assert!(matches!(
         app.table.transact(planned.writes).await,
@@ -166,7 +166,7 @@ async fn a_correction_knows_the_mark_from_both_sides() {
     assert_eq!(
         correct("correction.1", -2).await,
         None,
-        "at the mark is not below it"
+        "at the threshold is not below it"
     );
     assert_eq!(correct("correction.2", -1).await, Some((1, 9)));
     assert_eq!(correct("correction.3", -1).await, None, "it was told");
@@ -180,7 +180,7 @@ async fn a_correction_knows_the_mark_from_both_sides() {
 #[tokio::test]
 async fn who_is_refused_tells_of_a_crossing_that_nobody_told_of() {
     let world = watched(5).await;
-    // Bought below the mark: nobody has crossed it, and nobody was told.
+    // Bought below the threshold: nobody has crossed it, and nobody was told.
     assert_eq!(told(&world).await, 0);
     let _ = send(&world, "k1", 6).await.refused(402, "quota-exhausted");
     assert_eq!(told(&world).await, 2);
@@ -190,7 +190,7 @@ async fn who_is_refused_tells_of_a_crossing_that_nobody_told_of() {
         ((5, 0, 0), 2),
         "once"
     );
-    // A change of method that is refused tells just so: here, of a mark that was set when all was
+    // A change of method that is refused tells just so: here, of a threshold that was set when all was
     // used.
     let other = watched(1).await;
     let _ = other.settings(json!({"quota": {"low_balance": 0}})).await;
@@ -362,7 +362,7 @@ async fn who_buys_too_little_by_then_does_not_say_that_the_balance_is_high_again
         let seen = balance::snapshot(&app.table, &app.entropy, &account)
             .await
             .unwrap();
-        // Six and five would be above the mark of ten, on whichever shard; but three more are gone
+        // Six and five would be above the threshold of ten, on whichever shard; but three more are gone
         // by then.
         let one = bought(&account, &watch, &seen, (5, Onto::One(seen.count)));
         let all = bought(&account, &watch, &seen, (5, Onto::All(seen.count)));

@@ -169,7 +169,7 @@ async fn what_is_decided_over_an_older_recipient_is_not_written() {
         let event = Event::new(Action::RecipientChanged, Actor::System);
         let torn = Standing::of(agreement.clone(), before.clone());
         let mut writes = torn
-            .step(torn.update().remove("#kba.#unit"), [event], now)
+            .step(torn.update().remove("#kba.#hold"), [event], now)
             .unwrap();
         let about = agreement.about(Some(before.id));
         let id = EntryId::release(before.id, agreement.head.sequence + 1);

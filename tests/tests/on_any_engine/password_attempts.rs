@@ -731,7 +731,7 @@ async fn fifty_that_are_refused_while_their_user_signs_in_are_told_once_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_while_a_number_is_told_is_told_at_the_next_sign_in_and_the_next_series_begins_with_its_first()
  {
-    // Once the count is read: before the try is counted, and before the sign-in is written.
+    // Once the count is read: before the attempt is counted, and before the sign-in is written.
     for held in [1, 2] {
         let (world, ann) = ann_at_home().await;
         flood(&world, "ann", 1).await;
@@ -844,13 +844,13 @@ async fn a_wrong_password_that_was_compared_is_told_though_its_address_is_blocke
     let world = World::of_many_places().await;
     let ann = world.user("ann", json!({})).await;
     for username in ["ann", "nobody"] {
-        // What is read first shows an address that may try; it has its hundred before the try is
+        // What is read first shows an address that may try; it has its hundred before the attempt is
         // counted.
         let gate = world.stack.faults().hold(local::Service::Dynamodb, 0);
         let others = async {
             gate.arrived().await;
             let moments = vec![world.stack.clock().now(); 100];
-            let log = Write::update(keys::source_failures(AWAY), "SET #moments = :moments")
+            let log = Write::update(keys::client_ip_failures(AWAY), "SET #moments = :moments")
                 .value("moments", moments);
             // Past the device: its own request would be counted.
             world.stack.table().clone().update(log).await.unwrap();
@@ -862,7 +862,7 @@ async fn a_wrong_password_that_was_compared_is_told_though_its_address_is_blocke
             "\"source\";q=100;w=300"
         );
         world.stack.faults().clear();
-        let log = keys::source_failures(AWAY);
+        let log = keys::client_ip_failures(AWAY);
         world
             .stack
             .table()

@@ -54,7 +54,7 @@ async fn overtaken(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_that_is_replaced_while_it_is_compared_lets_nobody_in() {
-    // The credential is read; the try is counted, and beside it the user is read.
+    // The credential is read; the attempt is counted, and beside it the user is read.
     for held in 0..3 {
         for kind in ["external", "internal"] {
             let world = World::new().await;

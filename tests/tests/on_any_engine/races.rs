@@ -38,7 +38,7 @@ async fn fifty_right_codes_make_one_token() {
         1
     );
 
-    // The tries that lost took their count back from the factor: nine wrong codes do not yet delay
+    // The attempts that lost took their count back from the factor: nine wrong codes do not yet delay
     // it.
     for _ in 0..2 {
         let (challenge, code) = world.challenge_and_code(&ann).await;
@@ -192,7 +192,7 @@ async fn a_request_that_sees_half_of_the_same_one_is_not_told_to_wait_for_a_code
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_wrong_passwords_are_five_tries() {
+async fn fifty_wrong_passwords_are_five_attempts() {
     let world = World::new().await;
     let _ = world.user("ann", json!({})).await;
     let answers = join_all((0..MANY).map(|_| world.login("ann", "wrong password"))).await;

@@ -213,7 +213,7 @@ async fn a_superseded_a_late_and_a_guessed_code_are_refused_as_a_users_are() {
     let answers = join_all((0..50).map(|_| world.verify(&challenge, "sms", "000000"))).await;
     // A code whose time is over is compared with nothing: no answer tells a guess from the code,
     // and what is taken back at the same moment as others may stay counted, but never more than the
-    // challenge has tries. One went to the superseded code.
+    // challenge has attempts. One went to the superseded code.
     assert!(
         answers
             .iter()
@@ -224,13 +224,13 @@ async fn a_superseded_a_late_and_a_guessed_code_are_refused_as_a_users_are() {
     let counted = recipient
         .challenges
         .values()
-        .map(|challenge| challenge.tries.len())
+        .map(|challenge| challenge.attempts.len())
         .max()
         .unwrap();
     let failures = recipient.factors["sms"].failures;
     assert!(
         (1..=5).contains(&counted) && failures <= 4,
-        "{counted} tries, {failures} failures"
+        "{counted} attempts, {failures} failures"
     );
     assert_eq!(statuses(&world, &sent).await, ["pending"]);
     world.advance(600);
@@ -241,7 +241,7 @@ async fn a_superseded_a_late_and_a_guessed_code_are_refused_as_a_users_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_right_codes_of_a_recipient_make_one_token_and_fifty_wrong_ones_are_five_tries() {
+async fn fifty_right_codes_of_a_recipient_make_one_token_and_fifty_wrong_ones_are_five_attempts() {
     let world = World::new().await;
     let sent = send_with(
         &world,

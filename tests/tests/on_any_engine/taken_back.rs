@@ -19,14 +19,14 @@ enum Holder {
     Recipient(Answer),
 }
 
-/// A code that is no guess: whoever tries it had it from us.
+/// A code that is no guess: whoever attempts it had it from us.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum NoGuess {
     Superseded,
     Expired,
 }
 
-/// What clears the counts while the try is under way.
+/// What clears the counts while the attempt is under way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cleared {
     ByARightCode,
@@ -49,7 +49,7 @@ impl Case {
             )
         } else {
             let ann = world.user("ann", json!({})).await;
-            // Where the tries come from, somebody has signed in before.
+            // Where the attempts come from, somebody has signed in before.
             let _ = world.token(&ann).await;
             world.advance(3_600);
             Holder::User(ann)
@@ -129,12 +129,12 @@ impl Case {
     }
 }
 
-/// Holds the answers of what a try begins with: its count, and what is read beside it.
+/// Holds the answers of what an attempt begins with: its count, and what is read beside it.
 fn hold_the_count(world: &World) -> [Held; 2] {
     [0, 1].map(|after| world.stack.faults().hold(Service::Dynamodb, after))
 }
 
-/// Waits until a try is counted, does something, and lets the try go on.
+/// Waits until an attempt is counted, does something, and lets the attempt go on.
 async fn once_counted(held: [Held; 2], meanwhile: impl AsyncFnOnce()) {
     for each in &held {
         each.arrived().await;
@@ -152,7 +152,7 @@ async fn a_wrong_code_after_the_counts_were_cleared_is_counted_whatever_is_taken
                 let (challenge, code) = case.no_guess(why).await;
                 let (right, other) = (case.open().await, case.open().await);
                 let right_code = case.code(&right).await;
-                // The try that is no guess is one more: as many as it takes to be locked, where
+                // The attempt that is no guess is one more: as many as it takes to be locked, where
                 // somebody is to unlock.
                 case.guesses(if cleared == Cleared::ByARightCode {
                     3
@@ -353,7 +353,7 @@ async fn what_is_taken_back_of_a_challenge_is_the_try_itself() {
             .refused(401, "code-invalid");
         assert_eq!(wrong.body["attempts_left"], left);
     };
-    // Two tries compare nothing, and are taken back; between the second and its end somebody
+    // Two attempts compare nothing, and are taken back; between the second and its end somebody
     // guesses.
     let first = hold_the_count(&world);
     let then = async {
@@ -366,7 +366,7 @@ async fn what_is_taken_back_of_a_challenge_is_the_try_itself() {
             once_counted(second, async || {
                 guess(2).await;
                 first.iter().for_each(Held::let_go);
-                while tries(&world, &ann).await > 2 {
+                while attempts(&world, &ann).await > 2 {
                     tokio::task::yield_now().await;
                 }
             })
@@ -379,8 +379,8 @@ async fn what_is_taken_back_of_a_challenge_is_the_try_itself() {
     guess(2).await;
 }
 
-/// How many tries stand counted on the challenge of somebody who has one.
-async fn tries(world: &World, person: &Person) -> usize {
+/// How many attempts stand counted on the challenge of somebody who has one.
+async fn attempts(world: &World, person: &Person) -> usize {
     let item = world
         .stack
         .table()
@@ -392,7 +392,7 @@ async fn tries(world: &World, person: &Person) -> usize {
     user.challenges
         .values()
         .filter(|challenge| challenge.used_at.is_none())
-        .map(|challenge| challenge.tries.len())
+        .map(|challenge| challenge.attempts.len())
         .max()
         .unwrap()
 }
@@ -441,10 +441,10 @@ async fn a_code_of_an_app_whose_key_is_gone_is_no_try() {
         let challenges = user
             .challenges
             .values()
-            .map(|challenge| challenge.tries.len())
+            .map(|challenge| challenge.attempts.len())
             .sum::<usize>();
         let factor = &user.factors["totp"];
-        let enrolment = user.enrolment.map(|enrolment| enrolment.tries.len());
+        let enrolment = user.enrolment.map(|enrolment| enrolment.attempts.len());
         (
             challenges,
             factor.failures,

@@ -42,11 +42,11 @@ enum Counter {
     IdTokens,
     /// A user's challenges.
     Challenges,
-    /// The tries of a challenge.
+    /// The attempts of a challenge.
     Tries,
     /// A factor's wrong codes.
     Codes,
-    /// The tries of an app that is to be set up.
+    /// The attempts of an app that is to be set up.
     Enrolment,
     /// What the audit tells of passwords that were refused.
     Told,

@@ -19,7 +19,7 @@ const TWO: Window = Window {
 };
 
 fn key() -> Key {
-    keys::source_sends("198.51.100.7")
+    keys::client_ip_sends("198.51.100.7")
 }
 
 async fn log(world: &World) -> Vec<Timestamp> {
@@ -277,7 +277,7 @@ fn a_log_of_which_a_part_is_kept_lets_in_what_its_sentence_says_however_often_it
         &prop::collection::vec((0_i64..120, asker), 60..90),
         |asked| {
             let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let key = keys::source_sends(&format!("log-{number}"));
+            let key = keys::client_ip_sends(&format!("log-{number}"));
             let ran =
                 std::panic::AssertUnwindSafe(|| runtime.block_on(are_let_in(&world, &key, &asked)));
             std::panic::catch_unwind(ran)

@@ -365,7 +365,7 @@ pub async fn an_agreement_is_over() -> Scene {
     scene
 }
 
-/// One transaction is left, and a mark above it.
+/// One transaction is left, and a threshold above it.
 pub async fn little_is_left() -> Scene {
     let world = with_kba(2).await;
     let sent = send_with(

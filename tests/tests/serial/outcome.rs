@@ -12,10 +12,10 @@ const DRAWN: &str = "*";
 /// Members whose values are drawn, however short they are.
 const ALWAYS_DRAWN: [&str; 8] = [
     "reference",
-    "tries",
+    "attempts",
     "due_shard",
     "instance",
-    "try",
+    "attempt",
     "claim",
     "k",
     "qr_svg",
@@ -24,7 +24,7 @@ const ALWAYS_DRAWN: [&str; 8] = [
 const GLIMPSED: &str = "quota";
 /// Members that count, or that move with every entry.
 const COUNTS: [&str; 8] = [
-    "tries",
+    "attempts",
     "failures",
     "failed_at",
     "epoch",

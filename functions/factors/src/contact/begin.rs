@@ -2,8 +2,8 @@
 //! read in one request, one transaction claims the send, and then the message goes. What the sender
 //! does not take is undone, as if nobody had asked.
 
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
-use shared::kernel::config::source_key;
 use shared::kernel::ids::FactorId;
 use shared::kernel::secret::Secret;
 use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
@@ -103,7 +103,7 @@ async fn known<'a>(
         key = IdempotencyKey::of(call, caller)?;
         let record = key.as_ref().map(IdempotencyKey::record);
         Ok(
-            std::iter::once(keys::source_sends(&source_key(call.source)))
+            std::iter::once(keys::client_ip_sends(&client_ip_key(call.client_ip)))
                 .chain(record)
                 .collect(),
         )
@@ -121,7 +121,7 @@ async fn known<'a>(
         .map(|key| key.answer_again(items.next().flatten(), who.now))
         .transpose()?
         .flatten();
-    let source = Source::of(who.user.id, call.source, &who.keyring, who.now)?;
+    let source = Source::of(who.user.id, call.client_ip, &who.keyring, who.now)?;
     let asker = Asker::of(&who.user.known, &source, who.now);
     Ok(Known {
         case: Case {
@@ -210,7 +210,7 @@ async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), No
         locale: user.locale.unwrap_or(settings.locale),
     };
     if case.wish.method == Method::Sms {
-        return state.courier.text(&case.wish.contact, &message.sms()).await;
+        return state.courier.sms(&case.wish.contact, &message.sms()).await;
     }
     let mail = message.mail().map_err(|_| {
         tracing::error!("a message could not be rendered");

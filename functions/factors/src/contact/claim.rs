@@ -92,7 +92,7 @@ impl Case<'_> {
             country: self.wish.country.as_deref(),
             standing: self.standing(),
             asker: self.asker,
-            source: self.call.source,
+            source: self.call.client_ip,
             now: self.who.now,
         }
     }

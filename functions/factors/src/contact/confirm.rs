@@ -1,4 +1,4 @@
-//! The steps of taking the code of a new contact: the try is counted before anything is compared;
+//! The steps of taking the code of a new contact: the attempt is counted before anything is compared;
 //! then one transaction puts the contact in its place, and completes the sign-in where it is a
 //! first one.
 
@@ -11,7 +11,7 @@ use shared::signin::code::{self, Verdict};
 use shared::signin::completion::Completion;
 use shared::signin::link;
 use shared::signin::notice::{Changed, Notices};
-use shared::signin::user::pending::{self, PendingContact, TRIES_MAX};
+use shared::signin::user::pending::{self, ATTEMPTS_MAX, PendingContact};
 use shared::signin::user::{Method, User, factor};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
@@ -65,7 +65,7 @@ pub async fn confirm(state: &State, call: &Call, typed: Typed) -> Outcome {
     }
 }
 
-/// The contact that is to be confirmed, if there is one whose code takes a try from who asks.
+/// The contact that is to be confirmed, if there is one whose code takes an attempt from who asks.
 fn waiting<'a>(who: &'a Who, call: &Call, typed: &Typed) -> Result<&'a PendingContact, Problem> {
     let pending = who
         .user
@@ -78,10 +78,10 @@ fn waiting<'a>(who: &'a Who, call: &Call, typed: &Typed) -> Result<&'a PendingCo
     )?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
     may_prove(who, call, typed.method, pending)?;
-    if pending.tries_left() == 0 {
-        return Err(Refusal::TriesSpent(pending.expires_at)
+    if pending.attempts_left() == 0 {
+        return Err(Refusal::AttemptsSpent(pending.expires_at)
             .problem(who.now)
-            .detail("This contact has had its five tries. Have another code sent there."));
+            .detail("This contact has had its five attempts. Have another code sent there."));
     }
     if pending.code.expires_at <= who.now {
         Err(Problem::new(Slug::CodeExpired))
@@ -103,7 +103,7 @@ fn may_prove(
     may.map_err(|refusal| refusal.problem(who.now))
 }
 
-/// Counts a try before anything is compared, and answers with what waited before it.
+/// Counts an attempt before anything is compared, and answers with what waited before it.
 async fn count(
     app: &App,
     call: &Call,
@@ -112,30 +112,30 @@ async fn count(
 ) -> Result<PendingContact, Problem> {
     let _ = waiting(who, call, typed)?;
     let id = secret::encode(app.entropy.bytes::<9>());
-    let write = Write::update(keys::user(who.user.id), "SET #pending.#tries = list_append(#pending.#tries, :tries)")
-        .when("#pending.#id = :factor AND #pending.#expires_at > :now AND size(#pending.#tries) < :tries_max")
-        .when("NOT contains(#pending.#tries, :try)")
+    let write = Write::update(keys::user(who.user.id), "SET #pending.#attempts = list_append(#pending.#attempts, :attempts)")
+        .when("#pending.#id = :factor AND #pending.#expires_at > :now AND size(#pending.#attempts) < :attempts_max")
+        .when("NOT contains(#pending.#attempts, :attempt)")
         .name("pending", pending::attribute(typed.method))
         .value("factor", typed.factor.to_string())
         .value("now", who.now)
-        .value("tries_max", TRIES_MAX)
-        .value("tries", document(&[&id])?)
-        .value("try", id.as_str());
+        .value("attempts_max", ATTEMPTS_MAX)
+        .value("attempts", document(&[&id])?)
+        .value("attempt", id.as_str());
     let Some(failure) = who.count(app, write).await? else {
         return waiting(who, call, typed).cloned();
     };
-    // The answer to the first request was lost, and the SDK repeated it: the try is counted
+    // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
     // already.
     let pending = who.user.pending(typed.method, who.now);
     let counted = pending.and_then(|pending| {
         Some((
             pending,
-            pending.tries.iter().position(|tried| *tried == id)?,
+            pending.attempts.iter().position(|tried| *tried == id)?,
         ))
     });
     if let Some((pending, place)) = counted {
         return Ok(PendingContact {
-            tries: pending.tries.iter().take(place).cloned().collect(),
+            attempts: pending.attempts.iter().take(place).cloned().collect(),
             ..pending.clone()
         });
     }
@@ -187,7 +187,7 @@ async fn accept(
     }))
 }
 
-/// Whether a right code is still right on the user as it stands now: the try itself is counted.
+/// Whether a right code is still right on the user as it stands now: the attempt itself is counted.
 fn still_good(
     who: &Who,
     call: &Call,
@@ -205,7 +205,7 @@ fn still_good(
         return Ok(());
     }
     Err(Problem::new(Slug::CodeSuperseded)
-        .with("attempts_left", judged.tries_left().saturating_sub(1)))
+        .with("attempts_left", judged.attempts_left().saturating_sub(1)))
 }
 
 /// Whether it is another contact than the user has. The one that an administrator has entered is
@@ -340,7 +340,7 @@ async fn refuse(
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
         if who.settle(app, writes, &mut retries, |_| {}).await? {
             return Err(
-                Problem::new(slug).with("attempts_left", pending.tries_left().saturating_sub(1))
+                Problem::new(slug).with("attempts_left", pending.attempts_left().saturating_sub(1))
             );
         }
     }

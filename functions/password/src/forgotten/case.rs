@@ -14,8 +14,8 @@
 //! count over all accounts: one account would fill it for the users of another.
 
 use shared::account::{Account, Foreseen, Locale, Settings};
+use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
-use shared::kernel::config::source_key;
 use shared::kernel::ids::AccountId;
 use shared::messaging::courier::Message;
 use shared::messaging::outbox::{self, Mail, OutboxMessage};
@@ -101,7 +101,7 @@ impl Found {
             keys::account(account),
             keys::name(account, username),
             keys::name_sends(account, username),
-            keys::source_links(&source_key(call.source)),
+            keys::client_ip_links(&client_ip_key(call.client_ip)),
         ];
         wanted.extend(key.map(IdempotencyKey::record));
         let mut items = state.app.table.get_all(wanted).await?.into_iter();
@@ -143,7 +143,7 @@ impl Found {
     ) -> Result<Option<(Subject, Foreseen)>, Problem> {
         let credential = self.credential.as_ref();
         let id = credential.map_or_else(
-            || Subject::nobody(account, username),
+            || Subject::decoy(account, username),
             |credential| credential.user,
         );
         let group = credential.and_then(|credential| credential.group.clone());
@@ -151,7 +151,7 @@ impl Found {
         wanted.extend(group.as_deref().map(|name| keys::group(account, name)));
         let mut items = state.app.table.get_all(wanted).await?.into_iter();
         let subject = Subject::read(id, credential.is_some(), items.next().flatten())?;
-        let subject = subject.unwrap_or_else(|| Subject::new_nobody(account, username));
+        let subject = subject.unwrap_or_else(|| Subject::new_decoy(account, username));
         let version = credential.map(|credential| credential.password_version);
         let moved = matches!(&subject, Subject::User(user) if (Some(user.password_version), user.username.as_str()) != (version, username));
         Ok((!moved).then(|| (subject, Foreseen::new(group, items.next().flatten()))))
@@ -180,7 +180,7 @@ async fn refused(
 fn asker(subject: &Subject, source: &Source) -> Asker {
     match subject {
         Subject::User(user) if user.known.origin(source) == Origin::Known => Asker::Known,
-        Subject::User(_) | Subject::Nobody { .. } => Asker::Stranger,
+        Subject::User(_) | Subject::Decoy { .. } => Asker::Stranger,
     }
 }
 
@@ -213,7 +213,7 @@ impl Case {
         let keyring = state.app.keyrings.current(now).await;
         let asker = asker(
             &subject,
-            &Source::of(subject.id(), call.source, &keyring, now)?,
+            &Source::of(subject.id(), call.client_ip, &keyring, now)?,
         );
         if let Some(full) = FORGOTTEN.full_until(&found.sends_of_name, asker, now) {
             return refused(state, key, full, now)
@@ -277,13 +277,13 @@ impl Case {
         limits: &Limits,
     ) -> Result<(Option<Key>, Vec<Write>), Problem> {
         let name = keys::name_sends(self.id, &self.username);
-        let source = keys::source_links(&source_key(call.source));
+        let source = keys::client_ip_links(&client_ip_key(call.client_ip));
         let mut writes = vec![
             FORGOTTEN.enter(name, self.asker, self.now, limits.name.as_ref()),
             PER_SOURCE.enter(source, self.now, limits.source.as_deref()),
         ];
-        let event =
-            Event::new(Action::PasswordForgotten, Actor::User(self.subject.id())).from(call.source);
+        let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id()))
+            .from(call.client_ip);
         let Some((user, account)) = self.reached(limits) else {
             writes.extend(self.subject.tell(
                 self.id,
@@ -393,7 +393,7 @@ impl Case {
     /// Why no mail is sent, for the audit alone.
     fn reason(&self, limits: &Limits) -> &'static str {
         match &self.subject {
-            Subject::Nobody { .. } => "unknown-user",
+            Subject::Decoy { .. } => "unknown-user",
             Subject::User(user) if user.disabled => "disabled",
             Subject::User(_) if !self.has_password => "no-password",
             Subject::User(_) if limits.mailbox_full => "too-many-sends",
@@ -407,8 +407,8 @@ impl Case {
         let log = |place: usize| failure.stood_at(place).map(|item| Log::of(Some(item)));
         let full = |log: &Option<Log>| FORGOTTEN.full_until(log.as_ref()?, self.asker, self.now);
         let (name, source) = (log(NAME), failure.stood_at(SOURCE).map(Window::moments));
-        let source_full = || PER_SOURCE.full_until(source.as_ref()?, self.now);
-        if let Some((until, limit)) = full(&name).or_else(source_full) {
+        let client_ip_full = || PER_SOURCE.full_until(source.as_ref()?, self.now);
+        if let Some((until, limit)) = full(&name).or_else(client_ip_full) {
             return Err(refusals::too_many_sends(until, limit, self.now));
         }
         let mailbox = self

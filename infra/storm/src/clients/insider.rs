@@ -10,7 +10,7 @@ use crate::ground::{Prey, address};
 
 /// How many sign-ins are begun: more than are kept.
 const CROWD: u32 = 64;
-/// How many at once: a try counts as a failure until it turns out to be right, and too many of
+/// How many at once: an attempt counts as a failure until it turns out to be right, and too many of
 /// those bring on a delay.
 const AT_ONCE: u32 = 4;
 

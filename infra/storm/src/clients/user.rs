@@ -289,7 +289,7 @@ impl Person {
         (self.token, self.signed_in_at) = (token, self.now());
     }
 
-    /// Notes a new password. Where nobody knows whether it was set, the person tries the new one
+    /// Notes a new password. Where nobody knows whether it was set, the person attempts the new one
     /// first the next time, and is somebody else soon.
     fn has_password(&mut self, told: &Told, password: String) {
         if told.status() / 100 == 2 {

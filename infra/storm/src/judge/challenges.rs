@@ -13,7 +13,7 @@ use crate::history::Call;
 /// How long a challenge lives, and a code.
 const CHALLENGE: Span = Span::minutes(10);
 const CODE: Span = Span::minutes(5);
-const TRIES_MAX: usize = 5;
+const ATTEMPTS_MAX: usize = 5;
 /// What ends the sign-ins of a user that are under way, or may.
 const ENDS: [&str; 12] = [
     "DELETE /v1/users/{id}",
@@ -145,7 +145,7 @@ fn was_good(index: &Index<'_>, call: &Call) -> bool {
             && !other.precedes(code.call)
             && other.may_have_succeeded()
     };
-    let tries = others()
+    let attempts = others()
         .filter(|other| other.route == "POST /v1/codes/verify" && !other.lets_in())
         .count();
     // Where it was said that the code could not be sent, it is not good, whether it arrived or not.
@@ -153,7 +153,7 @@ fn was_good(index: &Index<'_>, call: &Call) -> bool {
     was_said
         && code.call.asked.at.plus(CODE) > call.latest()
         && !others().any(is_newer)
-        && tries < TRIES_MAX
+        && attempts < ATTEMPTS_MAX
         && asks_for(index, call, Some(method))
 }
 
@@ -187,7 +187,7 @@ fn would_be_first(index: &Index<'_>, call: &Call) -> bool {
         .mails
         .iter()
         .any(|mail| mail.call == Some(begun.number) && mail.code() == Some(typed.as_str()));
-    let tries = earlier()
+    let attempts = earlier()
         .filter(|other| other.route == call.route && other.sent("/factor") == call.sent("/factor"))
         .count();
     call.sent("/challenge").is_some()
@@ -195,7 +195,7 @@ fn would_be_first(index: &Index<'_>, call: &Call) -> bool {
         && begun.asked.at.plus(CODE) > call.latest()
         && begun.precedes(call)
         && was_sent
-        && tries < TRIES_MAX
+        && attempts < ATTEMPTS_MAX
         && lives(index, call, Some("sms"))
 }
 

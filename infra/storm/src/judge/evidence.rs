@@ -11,7 +11,7 @@ const CODE: Span = Span::minutes(5);
 /// What makes who has proved a factor begin anew, or may.
 const RESETS: [&str; 1] = ["DELETE /v1/users/{id}/factors/totp"];
 /// How many wrong codes a challenge takes.
-const TRIES_MAX: usize = 5;
+const ATTEMPTS_MAX: usize = 5;
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
@@ -118,7 +118,7 @@ fn why(index: &Index<'_>, call: &Call) -> Option<&'static str> {
         .iter()
         .filter(|other| was_wrong(other) && other.precedes(call))
         .count();
-    if wrong >= TRIES_MAX {
+    if wrong >= ATTEMPTS_MAX {
         return Some("a code was taken after five wrong ones");
     }
     let method = call

@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`session`] | one try of one recipient, as it is stored |
+//! | [`session`] | one attempt of one recipient, as it is stored |
 //! | [`rules`] | pure: what an answer of the provider comes to |
 //! | [`writes`] | what it comes to, as one transaction |
 //! | [`callback`] | what the provider sends |

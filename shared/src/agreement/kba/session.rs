@@ -1,4 +1,4 @@
-//! A session: one try of one recipient at the provider's questions.
+//! A session: one attempt of one recipient at the provider's questions.
 //!
 //! It stands on an item of its own, because the provider names nothing else. A recipient's item
 //! names the latest: opening another supersedes it. Its one answer is recorded on it, and so a

@@ -11,7 +11,7 @@ use super::session::{KEPT, Session, Status};
 use super::webhook::{MessageId, REMEMBERED};
 use crate::agreement::{Agreement, Closure, Recipient, Standing};
 use crate::kernel::clock::{Span, Timestamp};
-use crate::ledger::{EntryId, Unit, plan};
+use crate::ledger::{EntryId, Hold, plan};
 use crate::messaging::courier::{Message, NotVerified};
 use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::store::audit::{Action, Actor, Event};
@@ -40,7 +40,7 @@ pub struct Case<'a> {
     pub standing: &'a Standing,
     /// The transactions that are reserved for the agreement's other recipients: they matter where
     /// it is cancelled.
-    pub others: &'a [Unit],
+    pub others: &'a [Hold],
     /// When it came.
     pub now: Timestamp,
 }
@@ -146,7 +146,7 @@ impl Case<'_> {
         if self.consumes(effect).is_some() {
             write = write
                 .and(", #kba.#consumed = :yes")
-                .remove("#kba.#unit")
+                .remove("#kba.#hold")
                 .value("yes", true);
         }
         Some(match effect {
@@ -232,19 +232,19 @@ impl Case<'_> {
     }
 
     /// The recipient's transaction, where this answer consumes it.
-    fn consumes(&self, effect: Effect) -> Option<Unit> {
+    fn consumes(&self, effect: Effect) -> Option<Hold> {
         self.recipient().reserved().filter(|_| effect.consumes())
     }
 
     fn ledger(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
         let (agreement, recipient) = (self.agreement(), self.recipient());
-        let consumed = self.consumes(effect).map(|unit| {
+        let consumed = self.consumes(effect).map(|hold| {
             let about = agreement.about(Some(recipient.id));
             plan::consume(
                 agreement.account,
                 EntryId::consume(recipient.id),
                 &about,
-                unit,
+                hold,
                 self.now,
             )
         });

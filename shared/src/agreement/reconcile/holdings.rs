@@ -101,8 +101,8 @@ fn of(agreement: &str, whole: Option<&Whole>, sums: &Sums) -> Vec<Difference> {
         .map(|whole| whole.recipients.as_slice())
         .unwrap_or_default();
     if whole.is_some_and(|whole| whole.agreement.status == Status::OutForSignature) {
-        for unit in recipients.iter().filter_map(Recipient::reserved) {
-            *left.entry(unit.shard()).or_default() -= 1;
+        for hold in recipients.iter().filter_map(Recipient::reserved) {
+            *left.entry(hold.shard()).or_default() -= 1;
         }
     }
     for (shard, over) in left.into_iter().filter(|(_, over)| *over != 0) {
@@ -152,7 +152,7 @@ mod tests {
     use crate::agreement::tests::{agreement, recipient};
     use crate::agreement::{Authentication, RecipientStatus};
     use crate::kernel::ids::{AccountId, RecipientId};
-    use crate::ledger::{About, Entry, EntryId, Kind, Unit};
+    use crate::ledger::{About, Entry, EntryId, Hold, Kind};
 
     fn entry(kind: Kind, recipient: Option<u8>, count: i64) -> Entry {
         let about = agreement().about(recipient.map(|id| RecipientId::from_bytes([id; 16])));
@@ -184,10 +184,10 @@ mod tests {
         }
     }
 
-    fn asked(id: u8, unit: bool, consumed: bool) -> Recipient {
+    fn asked(id: u8, hold: bool, consumed: bool) -> Recipient {
         let mut asked = recipient(Authentication::Kba, RecipientStatus::Pending);
         asked.id = RecipientId::from_bytes([id; 16]);
-        (asked.kba.unit, asked.kba.consumed) = (unit.then_some(Unit::on(0)), consumed);
+        (asked.kba.hold, asked.kba.consumed) = (hold.then_some(Hold::on(0)), consumed);
         asked
     }
 

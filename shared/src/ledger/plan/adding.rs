@@ -1,4 +1,4 @@
-//! What adds to what is available, and what that says of the mark.
+//! What adds to what is available, and what that says of the threshold.
 
 use super::{About, Part, Plan, entry, planned, planned_under, spread};
 use crate::account::Shards;
@@ -38,8 +38,8 @@ pub enum Onto {
 
 /// Adds bought transactions.
 ///
-/// What is available already matters to the mark alone, and what was seen of it may be of several
-/// moments: what is said of the mark is made a condition.
+/// What is available already matters to the threshold alone, and what was seen of it may be of several
+/// moments: what is said of the threshold is made a condition.
 pub fn topup(
     purchase: &Purchase<'_>,
     onto: Onto,
@@ -69,7 +69,7 @@ pub fn topup(
     added(entry, watch, &seen.shards, notice)
 }
 
-/// A step that adds to what is available. Where that gets the balance to its mark as far as was
+/// A step that adds to what is available. Where that gets the balance to its threshold as far as was
 /// `seen`, it is noted, under the condition that what it takes for that is there.
 pub(super) fn added(
     entry: Entry,
@@ -90,7 +90,7 @@ pub(super) fn added(
     let Some(relief) = watch.relief(account, after, notice) else {
         return planned(entry);
     };
-    let mut needed = (watch.mark() - entry.transactions).max(0);
+    let mut needed = (watch.threshold() - entry.transactions).max(0);
     let mut plan = planned_under(entry, |write, part| {
         let held = stood(part.shard).min(needed);
         needed -= held;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{About, Part, Plan, Snapshot, Unit, entry, spread};
+use super::{About, Hold, Part, Plan, Snapshot, entry, spread};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
 use crate::ledger::change::{Change, shard_by, share_by};
@@ -33,7 +33,7 @@ impl Step {
         Ok(Plan {
             entry: self.0,
             writes,
-            units: Vec::new(),
+            holds: Vec::new(),
             crossing: None,
         })
     }
@@ -77,14 +77,14 @@ pub fn together(steps: impl IntoIterator<Item = Step>) -> Result<Vec<Write>, Fai
 }
 
 /// Consumes one reserved transaction.
-pub fn consume(account: AccountId, id: EntryId, about: &About, unit: Unit, at: Timestamp) -> Step {
+pub fn consume(account: AccountId, id: EntryId, about: &About, hold: Hold, at: Timestamp) -> Step {
     Step(entry(
         account,
         Kind::Consume,
         id,
         about,
         vec![Part {
-            shard: unit.shard(),
+            shard: hold.shard(),
             count: 1,
         }],
         at,
@@ -96,12 +96,12 @@ pub fn release(
     account: AccountId,
     id: EntryId,
     about: &About,
-    units: &[Unit],
+    holds: &[Hold],
     at: Timestamp,
 ) -> Step {
     let mut counts = BTreeMap::<u8, i64>::new();
-    for unit in units {
-        *counts.entry(unit.shard()).or_default() += 1;
+    for hold in holds {
+        *counts.entry(hold.shard()).or_default() += 1;
     }
     let parts = counts
         .into_iter()

@@ -105,7 +105,7 @@ fn several_steps_change_each_shard_once() {
         group: Some("sales".into()),
         ..About::default()
     };
-    let (own, others) = (Unit::on(2), [2, 5, 2].map(Unit::on));
+    let (own, others) = (Hold::on(2), [2, 5, 2].map(Hold::on));
     let consumed = consume(
         account,
         EntryId::named("c"),
@@ -143,12 +143,12 @@ fn several_steps_change_each_shard_once() {
 
 #[test]
 fn released_units_go_back_to_where_they_came_from() {
-    let units = [3, 0, 3].map(Unit::on);
+    let holds = [3, 0, 3].map(Hold::on);
     let step = release(
         AccountId::from_bytes([1; 16]),
         EntryId::named("x"),
         &About::default(),
-        &units,
+        &holds,
         Timestamp::default(),
     );
     assert_eq!(

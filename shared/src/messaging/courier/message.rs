@@ -59,7 +59,7 @@ pub enum Message {
     /// How the person signs in was changed.
     Changed(Vec<Changed>),
     /// The same by SMS, for who has no mailbox, and for a phone that is no longer theirs.
-    ChangedText(Vec<Changed>),
+    ChangedSms(Vec<Changed>),
     /// A link to an agreement that is to be signed.
     AgreementLink(Invitation),
     /// A link to the signed agreement.
@@ -73,8 +73,8 @@ pub enum Message {
 pub struct LowBalance {
     /// How many are left.
     pub available: i64,
-    /// The mark that the account has set.
-    pub mark: i64,
+    /// The threshold that the account has set.
+    pub threshold: i64,
 }
 
 /// What was changed about how somebody signs in. Destinations are masked.
@@ -210,7 +210,7 @@ impl Message {
             Self::PasswordLink(_) => "password_link",
             Self::NoPasswordLink => "no_password_link",
             Self::Changed(_) => "changed",
-            Self::ChangedText(_) => "changed_text",
+            Self::ChangedSms(_) => "changed_sms",
             Self::AgreementLink(_) => "agreement_link",
             Self::AgreementSigned(_) => "agreement_signed",
             Self::LowBalance(_) => "low_balance",
@@ -220,7 +220,7 @@ impl Message {
     /// What was changed, where that is what it tells.
     pub fn changed(&self) -> &[Changed] {
         match self {
-            Self::Changed(changed) | Self::ChangedText(changed) => changed,
+            Self::Changed(changed) | Self::ChangedSms(changed) => changed,
             _ => &[],
         }
     }
@@ -228,7 +228,7 @@ impl Message {
     /// The words of a text, in `language`; `None` where it is a mail.
     pub fn text(&self, organisation: &str, language: &dyn Language) -> Option<String> {
         match self {
-            Self::ChangedText(changed) => Some(change::text(organisation, changed, language)),
+            Self::ChangedSms(changed) => Some(change::text(organisation, changed, language)),
             _ => None,
         }
     }
@@ -246,7 +246,7 @@ impl Message {
             Self::SignInLink(link) => {
                 language.sign_in_link(link.open(organisation, pk, keyring)?)
             }
-            Self::Changed(changed) | Self::ChangedText(changed) => language.changed(&ChangeMail {
+            Self::Changed(changed) | Self::ChangedSms(changed) => language.changed(&ChangeMail {
                 organisation,
                 changed,
             }),

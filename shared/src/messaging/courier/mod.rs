@@ -108,7 +108,7 @@ impl Courier {
 
     /// Sends a text, as SNS's transactional kind: it goes before promotions, and to those who take
     /// none.
-    pub async fn text(&self, number: &str, text: &str) -> Result<(), NotSent> {
+    pub async fn sms(&self, number: &str, text: &str) -> Result<(), NotSent> {
         let mut attributes = HashMap::from([(
             "AWS.SNS.SMS.SMSType".to_owned(),
             attribute("Transactional")?,

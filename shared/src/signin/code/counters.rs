@@ -17,8 +17,8 @@
 use std::net::IpAddr;
 
 use super::{BENEATH, PER_DESTINATION, PER_SOURCE};
+use crate::kernel::client_ip::client_ip_key;
 use crate::kernel::clock::Timestamp;
-use crate::kernel::config::source_key;
 use crate::kernel::ids::AccountId;
 use crate::messaging::send_budget::Budget;
 use crate::messaging::send_budget::out_of_budget;
@@ -91,7 +91,7 @@ impl Counters<'_> {
                 self.now,
                 trims.own.as_ref(),
             ),
-            PER_SOURCE.enter(self.source_key(), self.now, trims.source.as_deref()),
+            PER_SOURCE.enter(self.client_ip_key(), self.now, trims.source.as_deref()),
         ];
         writes.extend(
             self.beneath_key()
@@ -161,7 +161,7 @@ impl Counters<'_> {
 
     /// The logs: what [`Counters::withdraw`] wants to see, in that order.
     pub fn logs(&self) -> Vec<Key> {
-        [self.own_key(), self.source_key()]
+        [self.own_key(), self.client_ip_key()]
             .into_iter()
             .chain(self.beneath_key())
             .collect()
@@ -186,7 +186,7 @@ impl Counters<'_> {
         );
         let mut writes: Vec<Write> = own
             .into_iter()
-            .chain(window(self.source_key(), SOURCE))
+            .chain(window(self.client_ip_key(), SOURCE))
             .collect();
         writes.extend(self.beneath_key().and_then(|key| window(key, BENEATH_AT)));
         writes.extend(
@@ -216,8 +216,8 @@ impl Counters<'_> {
         }
     }
 
-    fn source_key(&self) -> Key {
-        keys::source_sends(&source_key(self.source))
+    fn client_ip_key(&self) -> Key {
+        keys::client_ip_sends(&client_ip_key(self.source))
     }
 
     /// The window that all accounts share. It refuses no verified contact that is asked for from a

@@ -48,7 +48,7 @@ impl Held {
             told
         });
         let message = match mail.message {
-            Message::ChangedText(_) => Message::ChangedText(told),
+            Message::ChangedSms(_) => Message::ChangedSms(told),
             _ => Message::Changed(told),
         };
         Self {

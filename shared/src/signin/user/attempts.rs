@@ -38,7 +38,7 @@ pub const PER_SOURCE: Window = Window {
 /// How long a count that has not reached its end is remembered after the last wrong password.
 pub const REMEMBERED: Span = Span::days(30);
 
-/// What came of counting a try, which is done before anything is compared.
+/// What came of counting an attempt, which is done before anything is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     /// It may be compared: the wrong ones in a row, this one counted as one.
@@ -59,7 +59,7 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Where the tries of an origin are counted.
+    /// Where the attempts of an origin are counted.
     fn key(&self, origin: Origin) -> Key {
         match origin {
             Origin::Stranger => keys::name_failures(self.account, &self.username),
@@ -67,7 +67,7 @@ impl Tried {
         }
     }
 
-    /// Counts a try.
+    /// Counts an attempt.
     pub async fn count(&self, app: &App, now: Timestamp) -> Result<Counted, Failure> {
         let id = secret::encode(app.entropy.bytes::<9>());
         let (mut retries, mut is_last) = (RetryPolicy::default(), false);
@@ -84,7 +84,7 @@ impl Tried {
             let Some(stood) = failure.stood_at(0).map(Count::of) else {
                 return Err(failure);
             };
-            // The answer to the first request was lost, and the SDK repeated it: the try is counted
+            // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
             // already.
             if stood.id == id {
                 return Ok(Counted::Attempt(stood.failures));
@@ -99,23 +99,23 @@ impl Tried {
         }
     }
 
-    /// The write that counts a try, under the condition that one may be made now, and is not the
+    /// The write that counts an attempt, under the condition that one may be made now, and is not the
     /// last.
     ///
-    /// The try's own id makes it count once, however often the SDK repeats the request: where it
+    /// The attempt's own id makes it count once, however often the SDK repeats the request: where it
     /// stands already, the condition fails and shows it.
     fn count_one(&self, id: &str, now: Timestamp) -> Write {
         let write = Write::update(
             self.key(self.origin),
-            "SET #failures = if_not_exists(#failures, :zero) + :one, #failed_at = :now, #try = :try",
+            "SET #failures = if_not_exists(#failures, :zero) + :one, #failed_at = :now, #attempt = :attempt",
         );
         let write = write
             .value("zero", 0_u32)
             .value("one", 1_u32)
             .value("now", now)
-            .value("try", id);
+            .value("attempt", id);
         let write = write
-            .when("attribute_not_exists(#try) OR #try <> :try")
+            .when("attribute_not_exists(#attempt) OR #attempt <> :attempt")
             .set_expiry(now.plus(REMEMBERED));
         Backoff {
             disabled_at: Some(LAST - 1),
@@ -124,18 +124,18 @@ impl Tried {
         .guard(write, "#failures", "#failed_at", now)
     }
 
-    /// The write that counts the last try: from then on the item is no more than its count, and
+    /// The write that counts the last attempt: from then on the item is no more than its count, and
     /// nothing removes it by its age.
     fn count_last(&self, id: &str, now: Timestamp) -> Write {
         let write = Write::update(
             self.key(self.origin),
-            "SET #failures = :last, #failed_at = :now, #try = :try",
+            "SET #failures = :last, #failed_at = :now, #attempt = :attempt",
         );
         let write = write.remove("#ttl").remove("#due_at").remove("#due_shard");
         let write = write
             .value("last", LAST)
             .value("now", now)
-            .value("try", id)
+            .value("attempt", id)
             .when("#failures = :last_but_one");
         BACKOFF.guard(
             write.value("last_but_one", LAST - 1),
@@ -199,7 +199,7 @@ impl Count {
         };
         let failures = u32::try_from(number("failures")).unwrap_or_default();
         Self {
-            id: text("try"),
+            id: text("attempt"),
             failures,
             failed_at: Timestamp::from_millis(number("failed_at")),
         }

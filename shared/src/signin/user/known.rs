@@ -1,7 +1,7 @@
 //! The source addresses that a user is known at: where a limit has a part that strangers cannot use
 //! up, it is theirs.
 //!
-//! Known is an address (of IPv6 its /64, see [`source_key`]) from which the user completed a
+//! Known is an address (of IPv6 its /64, see [`client_ip_key`]) from which the user completed a
 //! sign-in in the last [`LIFETIME`]; the latest [`KEPT_MAX`] are kept, as MACs bound to the user:
 //! the table tells nobody where somebody was, and the same address is another entry for another
 //! user.
@@ -16,7 +16,7 @@
 //!
 //! How it is used:
 //! ```ignore
-//! let source = Source::of(user.id, call.source, &keyring, now)?; // a MAC for each key of the ring: make it once for a request
+//! let source = Source::of(user.id, call.client_ip, &keyring, now)?; // a MAC for each key of the ring: make it once for a request
 //! let origin = user.known.origin(&source);                      // the user was read
 //! let origin = ticket.origin(&source);                          // a challenge was shown, and the user is not read yet
 //! let full = user.known.full_until(limit, &log, origin, now);   // moments, the newest first, each with its origin
@@ -31,8 +31,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::client_ip::client_ip_key;
 use crate::kernel::clock::{Span, Timestamp};
-use crate::kernel::config::source_key;
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::UserId;
 use crate::kernel::keyring::{Keyring, KeyringError, Mac};
@@ -97,7 +97,7 @@ impl Source {
         keyring: &Keyring,
         now: Timestamp,
     ) -> Result<Self, KeyringError> {
-        let message = format!("known\n{user}\n{}", source_key(address)).into_bytes();
+        let message = format!("known\n{user}\n{}", client_ip_key(address)).into_bytes();
         let every = keyring.mac_by_each(&message).map(shortened).collect();
         Ok(Self {
             current: shortened(keyring.mac(&message, now)?),

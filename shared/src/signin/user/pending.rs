@@ -21,7 +21,7 @@ use crate::store::rate_limit::{Allowed, Limit, Window};
 /// How long a contact waits to be proved.
 pub const LIFETIME: Span = Span::minutes(10);
 /// How many wrong codes end it.
-pub const TRIES_MAX: u32 = 5;
+pub const ATTEMPTS_MAX: u32 = 5;
 /// How often a user changes the own phone, or mail address: 3 times a day each.
 pub const CHANGES: Window = Window {
     limits: &[Limit {
@@ -54,8 +54,8 @@ pub struct PendingContact {
     /// When each of them that was a text was: what is given back to the budget of texts.
     #[serde(default)]
     pub texts: Vec<Timestamp>,
-    /// The ids of the tries: a try that the SDK repeats counts once.
-    pub tries: Vec<String>,
+    /// The ids of the attempts: an attempt that the SDK repeats counts once.
+    pub attempts: Vec<String>,
 }
 
 /// What the code of a contact is good for.
@@ -95,9 +95,9 @@ pub struct Wish {
 }
 
 impl PendingContact {
-    /// How many tries are left.
-    pub fn tries_left(&self) -> u32 {
-        TRIES_MAX.saturating_sub(u32::try_from(self.tries.len()).unwrap_or(u32::MAX))
+    /// How many attempts are left.
+    pub fn attempts_left(&self) -> u32 {
+        ATTEMPTS_MAX.saturating_sub(u32::try_from(self.attempts.len()).unwrap_or(u32::MAX))
     }
 
     /// What becomes of what waits now once `wish` is asked for: it goes on where it is the same
@@ -111,7 +111,7 @@ impl PendingContact {
     ) -> Result<(Self, Draft), KeyringError> {
         let waits = user.pending(wish.method, now);
         let before =
-            waits.filter(|before| before.contact == wish.contact && before.tries_left() > 0);
+            waits.filter(|before| before.contact == wish.contact && before.attempts_left() > 0);
         let id = before.map_or(fresh_id, |before| before.id);
         let draft = code::draw(
             &Binding::new(user.id, id, &wish.contact),
@@ -145,8 +145,8 @@ impl PendingContact {
             superseded: superseded.unwrap_or_default(),
             sent: sent.and_now(now),
             texts: texts.into_iter().chain(another).collect(),
-            tries: before
-                .map(|before| before.tries.clone())
+            attempts: before
+                .map(|before| before.attempts.clone())
                 .unwrap_or_default(),
         };
         Ok((pending, draft))
@@ -247,8 +247,8 @@ pub const fn attribute(method: Method) -> &'static str {
 }
 
 /// Adds to an update of the user's item that `pending` waits, in the place of what does. Where it
-/// goes on, the tries are left as they stand: they are counted by a write of their own, which moves
-/// no head. So what another takes the place of is named by its tries too: it may be [put
+/// goes on, the attempts are left as they stand: they are counted by a write of their own, which moves
+/// no head. So what another takes the place of is named by its attempts too: it may be [put
 /// back](take_back), and then has to have all of them.
 pub fn wait(
     update: Write,
@@ -260,13 +260,13 @@ pub fn wait(
     match before {
         Some(before) if before.id == pending.id => go_on(update, pending).map(|update| {
             update
-                .value("most", TRIES_MAX)
-                .when("size(#pending.#tries) < :most")
+                .value("most", ATTEMPTS_MAX)
+                .when("size(#pending.#attempts) < :most")
         }),
         Some(before) => Ok(replace(update, pending)?
-            .when("#pending.#id = :before AND #pending.#tries = :tries_before")
+            .when("#pending.#id = :before AND #pending.#attempts = :attempts_before")
             .value("before", before.id.to_string())
-            .value("tries_before", document(&before.tries)?)),
+            .value("attempts_before", document(&before.attempts)?)),
         None => replace(update, pending),
     }
 }

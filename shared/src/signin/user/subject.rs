@@ -1,4 +1,4 @@
-//! Whom a username stands for, as the audit knows them: a user, or nobody. Both cost the same
+//! Whom a username stands for, as the audit knows them: a user, or a decoy. Both cost the same
 //! requests, so that nobody can tell.
 
 use super::User;
@@ -11,7 +11,7 @@ use crate::store::dynamo::{Failure, Item, Key, Table, Write, keys, read};
 use serde::Deserialize;
 
 /// How long what was tried with names that nobody has is kept in the audit.
-const NOBODY_KEPT: Span = Span::days(30);
+const DECOY_KEPT: Span = Span::days(30);
 
 /// Whom a username stands for.
 pub enum Subject {
@@ -19,7 +19,7 @@ pub enum Subject {
     User(Box<User>),
     /// Nobody: the name stands for itself, on an item of its own that expires. It is `usr_` like
     /// any other, and nobody's id.
-    Nobody {
+    Decoy {
         /// Made of the account and the name.
         id: UserId,
         /// The head of its passing chain.
@@ -29,9 +29,9 @@ pub enum Subject {
     },
 }
 
-/// The item that stands for a name that nobody has.
+/// The decoy: the item that stands for a name that nobody has.
 #[derive(Deserialize)]
-struct Nobody {
+struct Decoy {
     #[serde(flatten)]
     head: Head,
     #[serde(default)]
@@ -46,7 +46,7 @@ impl Subject {
             key
         } else {
             Key {
-                sk: "NOBODY".into(),
+                sk: "DECOY".into(),
                 ..key
             }
         }
@@ -58,8 +58,8 @@ impl Subject {
         Ok(match item {
             Some(item) if known => Some(Self::User(Box::new(read(item)?))),
             Some(item) => {
-                let Nobody { head, refusals } = read(item)?;
-                Some(Self::Nobody { id, head, refusals })
+                let Decoy { head, refusals } = read(item)?;
+                Some(Self::Decoy { id, head, refusals })
             }
             None if known => None,
             None => Some(Self::unheard_of(id)),
@@ -68,7 +68,7 @@ impl Subject {
 
     /// Nobody, of whom nothing was told.
     pub fn unheard_of(id: UserId) -> Self {
-        Self::Nobody {
+        Self::Decoy {
             id,
             head: Head::default(),
             refusals: Told::default(),
@@ -80,24 +80,24 @@ impl Subject {
     pub async fn again(&self, account: AccountId, table: &Table) -> Result<Self, Failure> {
         let (id, known) = (self.id(), matches!(self, Self::User(_)));
         let stands = Self::read(id, known, table.get(Self::key(id, known)).await?)?;
-        Ok(stands.unwrap_or_else(|| Self::new_nobody(account, &id.to_string())))
+        Ok(stands.unwrap_or_else(|| Self::new_decoy(account, &id.to_string())))
     }
 
     /// The group of a user who is in one.
     pub fn group(&self) -> Option<&str> {
         match self {
             Self::User(user) => user.group.as_deref(),
-            Self::Nobody { .. } => None,
+            Self::Decoy { .. } => None,
         }
     }
 
     /// Nobody, as far as is known.
-    pub fn new_nobody(account: AccountId, username: &str) -> Self {
-        Self::unheard_of(Self::nobody(account, username))
+    pub fn new_decoy(account: AccountId, username: &str) -> Self {
+        Self::unheard_of(Self::decoy(account, username))
     }
 
     /// The id under which what is tried with a name that nobody has is kept.
-    pub fn nobody(account: AccountId, username: &str) -> UserId {
+    pub fn decoy(account: AccountId, username: &str) -> UserId {
         UserId::from_bytes(
             Fingerprint::of(format!("nobody\n{account}\n{username}").as_bytes()).short(),
         )
@@ -107,7 +107,7 @@ impl Subject {
     pub fn id(&self) -> UserId {
         match self {
             Self::User(user) => user.id,
-            Self::Nobody { id, .. } => *id,
+            Self::Decoy { id, .. } => *id,
         }
     }
 
@@ -115,7 +115,7 @@ impl Subject {
     pub fn refusals(&self) -> &Told {
         match self {
             Self::User(user) => &user.refusals,
-            Self::Nobody { refusals, .. } => refusals,
+            Self::Decoy { refusals, .. } => refusals,
         }
     }
 
@@ -134,16 +134,16 @@ impl Subject {
         };
         match self {
             Self::User(user) => user.change(told(user.touch())?, events, now),
-            Self::Nobody { id, head, .. } => {
+            Self::Decoy { id, head, .. } => {
                 let mut chain = Chain::of(account, id, head);
                 events
                     .into_iter()
                     .try_for_each(|event| chain.append(event, now))?;
                 // The head outlives its entries: a chain that began anew would meet them.
                 let head = Write::update(Self::key(*id, false), "")
-                    .set_expiry(now.plus(NOBODY_KEPT).plus(Span::days(1)));
+                    .set_expiry(now.plus(DECOY_KEPT).plus(Span::days(1)));
                 let mut writes = vec![chain.advance(told(head)?)];
-                writes.extend(chain.passing_writes(now.plus(NOBODY_KEPT))?);
+                writes.extend(chain.passing_writes(now.plus(DECOY_KEPT))?);
                 Ok(writes)
             }
         }

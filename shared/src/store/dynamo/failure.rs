@@ -239,7 +239,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[expect(dead_code, reason = "only reading it is tried")]
     struct Count {
-        tries: u32,
+        attempts: u32,
     }
 
     #[derive(Debug, Deserialize)]
@@ -248,9 +248,9 @@ mod tests {
         Internal,
     }
 
-    fn item(tries: AttributeValue, kind: &str) -> Item {
+    fn item(attempts: AttributeValue, kind: &str) -> Item {
         Item::from([
-            ("tries".into(), tries),
+            ("attempts".into(), attempts),
             ("kind".into(), AttributeValue::S(kind.into())),
         ])
     }
@@ -263,7 +263,10 @@ mod tests {
             (item(text(SECRET), "internal"), "invalid type"),
             (item(number("1"), SECRET), "unknown variant"),
             (item(number(SECRET), "internal"), "Failed to parse"),
-            (Item::from([("tries".into(), number("1"))]), "missing field"),
+            (
+                Item::from([("attempts".into(), number("1"))]),
+                "missing field",
+            ),
         ];
         for (item, kind) in unreadable {
             let Err(failure) = read::<Stored>(item) else {

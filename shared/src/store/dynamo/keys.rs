@@ -124,12 +124,12 @@ pub fn name_sends(account: AccountId, username: &str) -> Key {
 }
 
 /// The failed sign-ins of a source address.
-pub fn source_failures(source: &str) -> Key {
+pub fn client_ip_failures(source: &str) -> Key {
     Key::new(format!("SOURCE#{source}"), "FAILURES")
 }
 
 /// The codes sent at the wish of a source address.
-pub fn source_sends(source: &str) -> Key {
+pub fn client_ip_sends(source: &str) -> Key {
     Key::new(format!("SOURCE#{source}"), "SENDS")
 }
 
@@ -184,10 +184,10 @@ pub fn pending_sends(destination: &str, account: AccountId) -> Key {
 
 /// The links after a forgotten password that a source address asked for. Anybody may ask for them:
 /// they use up nobody's codes.
-pub fn source_links(source: &str) -> Key {
+pub fn client_ip_links(source: &str) -> Key {
     Key {
         sk: "LINKS".into(),
-        ..source_sends(source)
+        ..client_ip_sends(source)
     }
 }
 

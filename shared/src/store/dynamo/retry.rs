@@ -24,7 +24,7 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Waits a little before the next try, or gives up with a conflict.
+    /// Waits a little before the next attempt, or gives up with a conflict.
     pub async fn wait(&mut self, entropy: &Entropy) -> Result<(), Failure> {
         if self.tried >= TRIES {
             return Err(Failure::Conflict);

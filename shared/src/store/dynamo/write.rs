@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn every_attribute_of_the_texts_is_named() {
-        let key = keys::source_sends("192.0.2.1");
+        let key = keys::client_ip_sends("192.0.2.1");
         let write = Write::update(key, "SET #challenges.#c.#used_at = :now")
             .when("#status = :open")
             .name("c", "xyz");
@@ -442,7 +442,7 @@ mod tests {
 
     #[test]
     fn conditions_are_joined() {
-        let write = Write::delete(keys::source_sends("::1"))
+        let write = Write::delete(keys::client_ip_sends("::1"))
             .when("#a = :a OR #b = :b")
             .when("#c = :c");
         assert_eq!(

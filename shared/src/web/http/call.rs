@@ -29,7 +29,7 @@ pub struct Call {
     /// The address that the request comes from, canonical: the connection's peer, or, where that is
     /// a proxy which the deployment names, whom it was talking to. Never what anybody else writes
     /// into `X-Forwarded-For`.
-    pub source: IpAddr,
+    pub client_ip: IpAddr,
     /// When it arrived, by this service's own clock: the `now` of every rule that the request is
     /// held against, however long it then waits for the keyring, for the table or for others.
     /// Whoever was in time is not too late because we were slow.
@@ -78,7 +78,7 @@ impl Call {
             route: context.route_key.as_deref().and_then(routes::by_key),
             method: context.http.method.to_string(),
             path: context.http.path.unwrap_or_default(),
-            source: origin_of(&request, source),
+            client_ip: origin_of(&request, source),
             arrived_at,
             request_id: context.request_id.unwrap_or_default(),
             domain: context.domain_name.unwrap_or_default(),
@@ -298,7 +298,7 @@ fn origin_of(request: &Request, peer: IpAddr) -> IpAddr {
         .extensions()
         .get::<TrustedProxies>()
         .unwrap_or(&none)
-        .source(peer, entries.into_iter())
+        .client_ip(peer, entries.into_iter())
 }
 
 /// Reading a body into its type, with errors that name the field.

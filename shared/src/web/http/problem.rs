@@ -56,9 +56,9 @@ slugs! {
     ChallengeUnknown "challenge-unknown" 401 "Nobody issued this challenge"
         "The challenge was not issued by this service, or its user is gone. Sign in again.";
     CodeInvalid "code-invalid" 401 "The code is not right"
-        "The code is wrong or was used before. `attempts_left` says how many tries this challenge still has.";
+        "The code is wrong or was used before. `attempts_left` says how many attempts this challenge still has.";
     CodeSuperseded "code-superseded" 401 "A newer code was sent"
-        "The code was right once, but a newer one was sent since: use the message whose `reference` is the latest. `attempts_left` says how many tries are left.";
+        "The code was right once, but a newer one was sent since: use the message whose `reference` is the latest. `attempts_left` says how many attempts are left.";
     SignatureInvalid "signature-invalid" 401 "The message is not signed as it has to be"
         "The Standard Webhooks headers are missing or malformed, the signature is by no secret that is live, or the time is more than five minutes from ours.";
     QuotaExhausted "quota-exhausted" 402 "There are too few prepaid transactions"
@@ -134,7 +134,7 @@ slugs! {
     IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key was used for another request"
         "The key stands for another request. Use a new one.";
     TooManyAttempts "too-many-attempts" 429 "Too many attempts"
-        "Wrong passwords or codes came too fast. `Retry-After` says when to try again. Where a challenge has had its tries, a new sign-in helps at once; where a factor is disabled, an administrator does.";
+        "Wrong passwords or codes came too fast. `Retry-After` says when to try again. Where a challenge has had its attempts, a new sign-in helps at once; where a factor is disabled, an administrator does.";
     TooManySessions "too-many-sessions" 429 "Too many sessions were opened"
         "A recipient may open ten sessions of knowledge-based authentication in 24 hours. `Retry-After` says when the next one can be opened.";
     ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
@@ -373,7 +373,7 @@ pub struct ProblemDocument {
     instance: String,
     /// The fields that were refused.
     errors: Option<Vec<FieldError>>,
-    /// With `code-invalid` and `code-superseded`: how many tries the challenge still has.
+    /// With `code-invalid` and `code-superseded`: how many attempts the challenge still has.
     attempts_left: Option<u32>,
     /// With `quota-exhausted`: how many transactions the request needs.
     requested: Option<u64>,

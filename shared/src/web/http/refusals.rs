@@ -18,7 +18,7 @@ pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem
 }
 
 /// The problem of a source address that has failed too often.
-pub fn source_blocked(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
+pub fn client_ip_blocked(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
     let policy = Policy {
         name: "source",
         quota: u32::try_from(limit.quota).unwrap_or(u32::MAX),

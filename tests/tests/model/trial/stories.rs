@@ -196,7 +196,7 @@ impl Trial {
     /// The last but one that the address may have: the next is answered, and the one after it is
     /// not.
     async fn a_source_is_blocked(&mut self) {
-        self.was_here(keys::source_failures(HERE), FAILURES_HERE - 1)
+        self.was_here(keys::client_ip_failures(HERE), FAILURES_HERE - 1)
             .await;
         self.reference.failures[0] = Moments::at_once(FAILURES_HERE - 1, self.reference.now);
         for who in [ANN, BEN] {
@@ -208,7 +208,7 @@ impl Trial {
     }
 
     async fn a_source_is_sent_no_more(&mut self) {
-        self.was_here(keys::source_sends(HERE), SENDS_HERE - 1)
+        self.was_here(keys::client_ip_sends(HERE), SENDS_HERE - 1)
             .await;
         self.reference.sends[0] = Moments::at_once(SENDS_HERE - 1, self.reference.now);
         for _ in 0..2 {

@@ -123,8 +123,8 @@ impl<'a> Own<'a> {
         self.within(self.of_user(), span).filter(changes).count() >= most
     }
 
-    /// Whether what waits has had its tries.
-    pub(super) fn tries(&self) -> bool {
+    /// Whether what waits has had its attempts.
+    pub(super) fn attempts(&self) -> bool {
         let factor = self.call.sent("/factor");
         let tried = |other: &&Call| {
             CONFIRMATIONS.contains(&other.route)

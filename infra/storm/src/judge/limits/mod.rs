@@ -126,7 +126,7 @@ fn explained(index: &Index<'_>, call: &Call) -> bool {
         ("PATCH /v1/me", _) => own.passwords() || own.failures_here(),
         ("POST /v1/factors/sms" | "POST /v1/factors/email", slug) => own.contact(slug),
         ("DELETE /v1/factors/sms" | "DELETE /v1/factors/email", _) => own.changes(),
-        (confirm, _) if CONFIRMATIONS.contains(&confirm) => own.tries() || own.wrong_codes(),
+        (confirm, _) if CONFIRMATIONS.contains(&confirm) => own.attempts() || own.wrong_codes(),
         // No other route has a limit.
         _ => false,
     }
@@ -215,12 +215,12 @@ impl<'a> Own<'a> {
     }
 
     fn passwords(&self) -> bool {
-        if !tries_password(self.call) {
+        if !attempts_password(self.call) {
             return false;
         }
         let logins: Vec<&Call> = self
             .known(Span::days(90))
-            .filter(|other| tries_password(other))
+            .filter(|other| attempts_password(other))
             .collect();
         let cleared = logins
             .iter()
@@ -346,7 +346,7 @@ fn is_text(call: &Call) -> bool {
 }
 
 /// A password is tried at a sign-in, and where a new one takes its place.
-fn tries_password(call: &Call) -> bool {
+fn attempts_password(call: &Call) -> bool {
     let signs_in = call.route == "POST /v1/login" && call.sent("/password").is_some();
     signs_in || (call.route == "PATCH /v1/me" && call.sent("/current_password").is_some())
 }

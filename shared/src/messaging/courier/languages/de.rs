@@ -211,11 +211,14 @@ impl Language for German {
     }
 
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
-        let LowBalance { available, mark } = low;
+        let LowBalance {
+            available,
+            threshold,
+        } = low;
         Letter {
             subject: format!("{organisation}: noch {available} Identitätsprüfungen"),
             paragraphs: vec![
-                format!("{organisation} hat noch {available} im Voraus bezahlte Identitätsprüfungen. Sie wollten unterhalb von {mark} benachrichtigt werden."),
+                format!("{organisation} hat noch {available} im Voraus bezahlte Identitätsprüfungen. Sie wollten unterhalb von {threshold} benachrichtigt werden."),
                 "Wenn keine mehr da ist, können keine Vereinbarungen mehr verschickt werden, die einem Empfänger Identitätsfragen stellen. Schon verschickte sind nicht betroffen.".into(),
             ],
             point: Point::None,

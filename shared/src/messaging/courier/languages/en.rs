@@ -225,11 +225,14 @@ impl Language for English {
     }
 
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
-        let LowBalance { available, mark } = low;
+        let LowBalance {
+            available,
+            threshold,
+        } = low;
         Letter {
             subject: format!("{organisation}: {available} identity verifications left"),
             paragraphs: vec![
-                format!("{organisation} has {available} prepaid identity verifications left. You asked to be told below {mark}."),
+                format!("{organisation} has {available} prepaid identity verifications left. You asked to be told below {threshold}."),
                 "When none are left, agreements that ask a recipient to answer identity questions can no longer be sent. Those that were sent are not affected.".into(),
             ],
             point: Point::None,

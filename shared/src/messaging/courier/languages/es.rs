@@ -219,11 +219,14 @@ impl Language for Spanish {
     }
 
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
-        let LowBalance { available, mark } = low;
+        let LowBalance {
+            available,
+            threshold,
+        } = low;
         Letter {
             subject: format!("{organisation}: quedan {available} verificaciones de identidad"),
             paragraphs: vec![
-                format!("A {organisation} le quedan {available} verificaciones de identidad prepagadas. Pidió que se le avisara por debajo de {mark}."),
+                format!("A {organisation} le quedan {available} verificaciones de identidad prepagadas. Pidió que se le avisara por debajo de {threshold}."),
                 "Cuando no quede ninguna, no se podrán enviar acuerdos que hagan preguntas de identidad a un destinatario. Los ya enviados no se ven afectados.".into(),
             ],
             point: Point::None,

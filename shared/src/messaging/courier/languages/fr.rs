@@ -214,11 +214,14 @@ impl Language for French {
     }
 
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
-        let LowBalance { available, mark } = low;
+        let LowBalance {
+            available,
+            threshold,
+        } = low;
         Letter {
             subject: format!("{organisation} : il reste {available} vérifications d’identité"),
             paragraphs: vec![
-                format!("Il reste à {organisation} {available} vérifications d’identité prépayées. Vous avez demandé à être averti en dessous de {mark}."),
+                format!("Il reste à {organisation} {available} vérifications d’identité prépayées. Vous avez demandé à être averti en dessous de {threshold}."),
                 "Quand il n’y en aura plus, il ne sera plus possible d’envoyer d’accords qui posent des questions d’identité à un destinataire. Ceux qui ont été envoyés ne sont pas touchés.".into(),
             ],
             point: Point::None,

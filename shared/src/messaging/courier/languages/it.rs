@@ -219,11 +219,14 @@ impl Language for Italian {
     }
 
     fn low_balance(&self, organisation: &str, low: LowBalance) -> Letter {
-        let LowBalance { available, mark } = low;
+        let LowBalance {
+            available,
+            threshold,
+        } = low;
         Letter {
             subject: format!("{organisation}: restano {available} verifiche dell’identità"),
             paragraphs: vec![
-                format!("A {organisation} restano {available} verifiche dell’identità prepagate. Ha chiesto di essere avvisato sotto le {mark}."),
+                format!("A {organisation} restano {available} verifiche dell’identità prepagate. Ha chiesto di essere avvisato sotto le {threshold}."),
                 "Quando non ne resterà nessuna, non sarà più possibile inviare accordi che pongono domande sull’identità a un destinatario. Quelli già inviati non cambiano.".into(),
             ],
             point: Point::None,
