@@ -37,7 +37,7 @@ pub async fn make(
         match table.transact(planned.writes.clone()).await {
             Ok(()) => return Ok(Done::Now(planned)),
             Err(failure) => {
-                if let Some(stood) = failure.stood_at(0) {
+                if let Some(stood) = failure.stood_at(planned.writes[0].key()) {
                     let before: Entry = read(stood.clone())?;
                     return if before.is_same_step(&planned.entry) {
                         Ok(Done::Before(before))

@@ -30,9 +30,6 @@ pub struct Request {
     pub plan: Plan,
 }
 
-/// The place of the account's own item among the writes.
-const ACCOUNT: usize = 0;
-
 pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let actor = api_key::operator(app, call).await?;
     call.only_query(&[])?;
@@ -46,7 +43,9 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     match app.table.transact_with_retries(writes, &app.entropy).await {
         // The id was drawn here: where it stands, an earlier attempt of this request was done after
         // all.
-        Err(failure) if failure.stood_at(ACCOUNT).is_none() => return Err(failure.into()),
+        Err(failure) if failure.stood_at(&keys::account(id)).is_none() => {
+            return Err(failure.into());
+        }
         _ => {}
     }
     Ok(Reply::created(&Response::from(&account)).etag(account.version))

@@ -77,10 +77,9 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let event =
             change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.client_ip));
         let writes = change.writes(event, plan.as_ref())?;
-        let ledger = writes.len() - plan.as_ref().map_or(0, |plan| plan.writes.len());
         let written = app.table.transact(writes).await;
         if let (Some(plan), Err(failure)) = (&plan, &written) {
-            sighted |= plan.failed(failure, ledger);
+            sighted |= plan.failed(failure);
         }
         if retries
             .settled(written, &app.entropy)

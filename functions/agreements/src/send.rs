@@ -69,9 +69,6 @@ struct Record {
     made_by: String,
 }
 
-/// The place of the record among the writes.
-const RECORD: usize = 0;
-
 /// A sending that is under way.
 struct Sending<'a> {
     call: &'a Call,
@@ -155,14 +152,13 @@ impl Sending<'_> {
             );
             let owed = self.invite(&agreement, &mut recipients, app, &keyring, now)?;
             let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;
-            let ledger = writes.len() - plan.writes.len();
             match app.table.transact(writes).await {
                 Ok(()) => return Ok(self.sent(state, &recipients, &plan, &answer, now).await),
                 Err(failure) => {
                     if let Some(record) = self.taken(app, &failure).await {
                         return self.answered(state, record).await;
                     }
-                    sighted |= plan.failed(&failure, ledger);
+                    sighted |= plan.failed(&failure);
                     let _ = retries.settled(Err(failure), &app.entropy).await?;
                 }
             }
@@ -191,7 +187,7 @@ impl Sending<'_> {
                 .flatten();
         }
         failure
-            .stood_at(RECORD)
+            .stood_at(&keys::agreement_request(self.id))
             .filter(|item| !item.is_empty())
             .cloned()
     }

@@ -101,7 +101,6 @@ impl Try {
                 .fold(event, |event, link| event.with("link", link));
             let (update, told, others) = completion.consume(&user, self.consumption(evidence))?;
             let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
-            let place = writes.len();
             writes.extend(others);
             writes.extend(credit.within());
             let written = app.table.transact(writes).await;
@@ -110,7 +109,7 @@ impl Try {
                 credit.give(app).await;
                 return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?);
             };
-            let too_late = completion.came_too_late(&failure, place);
+            let too_late = completion.came_too_late(&failure);
             user = self.stands(app, failure, &mut retries).await?;
             let good = if too_late {
                 Err(Refusal::Used.problem(self.now))
@@ -233,13 +232,14 @@ impl Try {
         if let Failure::Unavailable(_) = failure {
             return Err(failure.into());
         }
-        let stood: Option<Item> = if let Some(item) = failure.stood_at(0) {
-            retries.at_once()?;
-            Some(item.clone())
-        } else {
-            retries.wait(&app.entropy).await?;
-            app.table.get(keys::user(self.ticket.user)).await?
-        };
+        let stood: Option<Item> =
+            if let Some(item) = failure.stood_at(&keys::user(self.ticket.user)) {
+                retries.at_once()?;
+                Some(item.clone())
+            } else {
+                retries.wait(&app.entropy).await?;
+                app.table.get(keys::user(self.ticket.user)).await?
+            };
         match stood.filter(|item| !item.is_empty()) {
             Some(item) => Ok(read(item)?),
             None => Err(Refusal::Unknown.problem(self.now)),

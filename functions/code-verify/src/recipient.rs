@@ -126,7 +126,7 @@ fn counted_on(
         Ok(before) => return Ok(read(before)?),
         Err(failure) => failure,
     };
-    let Some(stood) = failure.stood_at(0) else {
+    let Some(stood) = failure.stood() else {
         return Err(failure.into());
     };
     if stood.is_empty() {

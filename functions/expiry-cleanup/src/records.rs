@@ -18,8 +18,8 @@ pub async fn remove(
         .value("over", ttl(now));
     match app.table.remove(removal).await {
         Ok(()) => count(&key, report),
-        Err(Failure::Condition(stood)) => {
-            if let Some(later) = stood.first().and_then(Option::as_ref).and_then(ends_at) {
+        Err(failure @ Failure::Condition(_)) => {
+            if let Some(later) = failure.stood().and_then(ends_at) {
                 put_off(app, key, later, report).await?;
             }
         }

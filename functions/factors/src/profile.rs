@@ -182,16 +182,8 @@ impl Asked<'_> {
         };
         let event =
             change::event(changed, patched, Actor::User(patched.id)).from(self.call.client_ip);
-        Ok(change
-            .writes(
-                &who.user,
-                patched,
-                None,
-                notices.owe(&notice, now)?,
-                event,
-                now,
-            )?
-            .writes)
+        let owed = notices.owe(&notice, now)?;
+        Ok(change.writes(&who.user, patched, None, owed, event, now)?)
     }
 }
 

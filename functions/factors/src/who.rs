@@ -285,16 +285,9 @@ impl Who {
         mut learn: impl FnMut(&Result<(), Failure>),
     ) -> Result<bool, Problem> {
         // A link that is spent stays so: what it opened is over, whatever else stands.
-        let spends = writes
-            .iter()
-            .position(|write| write.key().pk.starts_with("LINK#"));
         let written = app.table.transact(writes).await;
         learn(&written);
-        if spends.is_some_and(|place| {
-            written
-                .as_ref()
-                .is_err_and(|failure| failure.stood_at(place).is_some())
-        }) {
+        if written.as_ref().is_err_and(is_spent) {
             return Err(Refusal::Used.problem(self.now));
         }
         if retries.settled(written, &app.entropy).await? {
@@ -314,10 +307,7 @@ impl Who {
             .await
         {
             Ok(before) => (before, None),
-            Err(failure) => (
-                failure.stood_at(0).cloned().unwrap_or_default(),
-                Some(failure),
-            ),
+            Err(failure) => (failure.stood().cloned().unwrap_or_default(), Some(failure)),
         };
         match failure {
             Some(failure) if before.is_empty() => Err(failure.into()),
@@ -363,4 +353,9 @@ impl Who {
             Shown::Token(_) | Shown::Challenge(..) => Ok(()),
         }
     }
+}
+
+/// Whether a link that the transaction was to spend stood in its way.
+fn is_spent(failure: &Failure) -> bool {
+    matches!(failure, Failure::Condition(stood) if stood.each().any(|(key, _)| key.noun() == "LINK"))
 }

@@ -2,7 +2,7 @@
 
 use shared::agreement::kba::session::{KEPT, LIFETIME};
 use shared::agreement::kba::webhook::Genuine;
-use shared::agreement::kba::writes::{Case, MESSAGE};
+use shared::agreement::kba::writes::Case;
 use shared::agreement::kba::{Answer, Effect, Session, rules};
 use shared::agreement::{Recipient, Standing};
 use shared::kernel::clock::Timestamp;
@@ -56,9 +56,7 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
                 tell(state, &case, effect).await;
                 return Ok(Reply::empty(204));
             }
-            // The same message, at the same moment or before an answer that was lost: it was
-            // carried out.
-            Err(failure) if failure.stood_at(MESSAGE).is_some() => return Ok(Reply::empty(204)),
+            Err(failure) if case.was_taken(&failure) => return Ok(Reply::empty(204)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(_) => match retries.wait(&app.entropy).await {
                 Ok(()) => {}

@@ -21,8 +21,6 @@ use crate::attempt::{Attempt, Password, PrimaryFactor, Verdict};
 
 /// Why a token that is good lets nobody in.
 const UNKNOWN_SUBJECT: &str = "unknown-subject";
-/// The place of the write that uses a token up, in an acceptance.
-const USED: usize = 0;
 
 /// What a right first factor has led to.
 struct Opened {
@@ -146,7 +144,7 @@ impl Attempt {
                 let Some(identity) = identity else {
                     return Err(Problem::new(Slug::InvalidCredentials));
                 };
-                writes.insert(USED, sso::use_up(self.account, identity, user.id)?);
+                writes.push(sso::use_up(self.account, identity, user.id)?);
                 writes.extend(bound(user, self.binds(user), &identity.subject)?);
             }
         }
@@ -270,7 +268,16 @@ impl Attempt {
     /// Whether the token was used before. A second use is not let in, whatever else stood in its
     /// way.
     fn is_used_up(&self, failure: &Failure) -> bool {
-        matches!(self.first, PrimaryFactor::IdToken { .. }) && failure.stood_at(USED).is_some()
+        let PrimaryFactor::IdToken {
+            identity: Some(identity),
+            ..
+        } = &self.first
+        else {
+            return false;
+        };
+        failure
+            .stood_at(&sso::used_key(self.account, identity))
+            .is_some()
     }
 
     fn challenge(&self) -> Challenge {

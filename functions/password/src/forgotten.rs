@@ -160,10 +160,10 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(failure) => failure,
         };
-        // The last write is the record's: where it stood in the way, the same request was faster,
-        // and its count is no refusal of this.
-        let same = key.is_some()
-            && matches!(&failure, Failure::Condition(reasons) if reasons.last().is_some_and(Option::is_some));
+        // Where the record stood in the way, the same request was faster, and its count is no
+        // refusal of this.
+        let is_kept = |key: &IdempotencyKey| failure.stood_at(&key.record()).is_some();
+        let same = key.as_ref().is_some_and(is_kept);
         if !same {
             limits = match case.limits(&failure, &limits) {
                 Ok(limits) => limits,

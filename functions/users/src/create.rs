@@ -17,7 +17,7 @@ use shared::signin::user::refused::Told;
 use shared::signin::user::{Factor, Kind, Method, User, attempts, password, sso_subject};
 use shared::store::app::App;
 use shared::store::audit::{Action, Chain, Event, Head};
-use shared::store::dynamo::{Failure, Write, keys};
+use shared::store::dynamo::{Failure, Key, Write, keys};
 use shared::web::http::{Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -75,21 +75,25 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         .with("kind", serde_json::json!(user.kind));
     let writes = writes(&mut user, password_hash, event, now)?;
     if let Err(failure) = app.table.transact_with_retries(writes, &app.entropy).await {
-        match (
-            failure.stood_at(USER),
-            failure.stood_at(NAME),
-            failure.stood_at(SUBJECT),
-        ) {
-            // The id was drawn here: an earlier attempt of this request was done after all.
-            (Some(_), ..) => {}
-            (None, Some(_), _) => {
-                return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
-            }
-            (None, None, Some(_)) => return Err(sso_subject::taken()),
-            (None, None, None) => return Err(failure.into()),
-        }
+        taken(&user, failure)?;
     }
     Ok(Reply::created(&Response::of(&user, now)).etag(user.version))
+}
+
+/// What stood in the way of a new user. The id was drawn here: where that stands, an earlier attempt
+/// of this request was done after all.
+fn taken(user: &User, failure: Failure) -> Result<(), Problem> {
+    let stood = |key: &Key| failure.stood_at(key).is_some();
+    if stood(&keys::user(user.id)) {
+        return Ok(());
+    }
+    if stood(&keys::name(user.account, &user.username)) {
+        return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
+    }
+    if sso_subject::key(user).is_some_and(|subject| stood(&subject)) {
+        return Err(sso_subject::taken());
+    }
+    Err(failure.into())
 }
 
 impl Request {
@@ -177,14 +181,6 @@ impl Request {
         Ok((user, password))
     }
 }
-
-/// The place of the user's own item among the writes.
-const USER: usize = 0;
-/// The place of the username's.
-const NAME: usize = 1;
-/// The place of the subject's, where there is one. The audit entry's condition never fails: the
-/// user is new.
-const SUBJECT: usize = 3;
 
 fn writes(
     user: &mut User,

@@ -5,7 +5,7 @@ use shared::account::api_key::Caller;
 use shared::account::{Locale, Settings};
 use shared::kernel::secret::Secret;
 use shared::signin::notice::{self, Notices};
-use shared::signin::user::change::{self, Change, Planned};
+use shared::signin::user::change::{self, Change};
 use shared::signin::user::credential::Credential;
 use shared::signin::user::fields;
 use shared::signin::user::new_password::NewPassword;
@@ -113,20 +113,16 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             sms_countries: &app.config.sms_countries,
         };
         let owed = notices.owe(&notice, now)?;
-        let Planned { writes, claim } =
-            change.writes(&user, &patched, credential, owed, event, now)?;
+        let writes = change.writes(&user, &patched, credential, owed, event, now)?;
         let written = app.table.transact(writes).await;
         notices.learn(&written);
-        if claim.is_some_and(|claim| {
-            written
-                .as_ref()
-                .is_err_and(|failure| failure.stood_at(claim).is_some())
-        }) {
+        let is_claimed = |failure: &Failure| sso_subject::is_claimed(&user, &patched, failure);
+        if written.as_ref().is_err_and(is_claimed) {
             return Err(sso_subject::taken());
         }
         if written
             .as_ref()
-            .is_err_and(|failure| is_taken(failure, &user))
+            .is_err_and(|failure| is_taken(failure, &patched))
         {
             return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
         }
@@ -237,14 +233,10 @@ async fn credential(app: &App, user: &User, patched: &User) -> Result<Option<Cre
     item.map(read).transpose()
 }
 
-/// Whether the last of the writes, the one that takes the new name, found somebody else's.
+/// Whether the write that takes the new name found somebody else's.
 fn is_taken(failure: &Failure, user: &User) -> bool {
-    let Failure::Condition(reasons) = failure else {
-        return false;
-    };
-    let stood = reasons
-        .last()
-        .and_then(Option::as_ref)
+    let stood = failure
+        .stood_at(&keys::name(user.account, &user.username))
         .and_then(|item| item.get("user")?.as_s().ok());
     stood.is_some_and(|owner| *owner != user.id.to_string())
 }

@@ -197,7 +197,7 @@ impl History {
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let calls = self.calls.iter().map(|call| {
             json!({
-                "call": call.number, "who": call.who, "source": call.client_ip, "about": call.about, "route": call.route, "path": call.path,
+                "call": call.number, "who": call.who, "source": call.source, "about": call.about, "route": call.route, "path": call.path,
                 "key": call.key, "body": call.body, "asked": line_of(call.asked), "answered": call.answered.map(line_of),
                 "status": call.status(), "answer": call.answer.as_ref().map(|answer| &answer.body), "died": call.died,
                 "struck": call.struck.iter().map(|struck| format!("{struck:?}")).collect::<Vec<_>>(),

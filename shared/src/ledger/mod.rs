@@ -27,12 +27,11 @@
 //! loop {
 //!     let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &account).await?) } else { None };
 //!     let plan = plan::reserve(&order, seen.as_ref())?;           // Err(Refusal::Exhausted) only over what was seen
-//!     let first = writes.len();                                   // place of the ledger entry in the transaction
 //!     writes.extend(plan.writes.iter().cloned());                 // plan.holds[i]: keep it on the i-th recipient
 //!     match app.table.transact(writes).await {
 //!         Ok(()) => break,
 //!         Err(Failure::Unavailable(_)) => return Err(…),          // may have taken effect: the same ids find out
-//!         Err(failure) => { sighted |= plan.failed(&failure, first); retries.wait(&app.entropy).await?; }
+//!         Err(failure) => { sighted |= plan.failed(&failure); retries.wait(&app.entropy).await?; }
 //!     }
 //! }
 //! let mails = watch::tell(plan.crossing.as_ref(), now);           // after the commit; then outbox::deliver_all

@@ -226,11 +226,11 @@ pub fn correct(
 }
 
 impl Plan {
-    /// Whether it was one of its writes that could not be made, in a transaction in which they
-    /// begin at `place`: what the ledger holds is to be looked at. Anything else that stood in the
-    /// way says nothing of the ledger.
-    pub fn failed(&self, failure: &Failure, place: usize) -> bool {
-        (place..place + self.writes.len()).any(|place| failure.stood_at(place).is_some())
+    /// Whether it was one of its writes that could not be made: what the ledger holds is to be
+    /// looked at. Anything else that stood in the way says nothing of the ledger.
+    pub fn failed(&self, failure: &Failure) -> bool {
+        let stood = |write: &Write| failure.stood_at(write.key()).is_some();
+        self.writes.iter().any(stood)
     }
 }
 

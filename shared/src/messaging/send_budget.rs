@@ -22,7 +22,7 @@ pub mod credit;
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Write, keys};
+use crate::store::dynamo::{Key, Write, keys};
 use crate::web::http::problem::Policy;
 use crate::web::http::{Problem, Slug};
 
@@ -65,6 +65,11 @@ pub struct Budget<'a> {
 }
 
 impl Budget<'_> {
+    /// The item of the hour of `now`.
+    pub fn key(&self, now: Timestamp) -> Key {
+        keys::send_budget(self.account, self.country, hour(now))
+    }
+
     /// The write that takes one text, under the condition that one is left.
     pub fn take(&self, now: Timestamp) -> Write {
         self.add(now, -TEXT)
@@ -84,7 +89,7 @@ impl Budget<'_> {
     }
 
     fn add(&self, now: Timestamp, texts: i64) -> Write {
-        let key = keys::send_budget(self.account, self.country, hour(now));
+        let key = self.key(now);
         Write::update(key, "SET #left = if_not_exists(#left, :allowance) + :texts")
             .value("allowance", ALLOWANCE)
             .value("texts", texts)

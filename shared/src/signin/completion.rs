@@ -12,7 +12,7 @@ use crate::kernel::secret::Secret;
 use crate::signin::access_token::{self, Proof, Subject};
 use crate::signin::challenge::{self, Challenge, PrimaryFactor, Ticket};
 use crate::signin::exchange::{self, Exchange};
-use crate::signin::link::Purpose;
+use crate::signin::link::{self, Purpose};
 use crate::signin::sign_in::{Answer, Authenticated, NewPassword, Redirect};
 use crate::signin::user::known::Source;
 use crate::signin::user::refused::Refused;
@@ -159,10 +159,10 @@ impl Completion {
         Ok(writes)
     }
 
-    /// Whether a transaction failed because the link is spent, where the other items' writes begin
-    /// at the place `at` of it.
-    pub fn came_too_late(&self, failure: &Failure, at: usize) -> bool {
-        self.first.link().is_some() && failure.stood_at(at).is_some()
+    /// Whether a transaction failed because the link is spent.
+    pub fn came_too_late(&self, failure: &Failure) -> bool {
+        let spent = |link: &link::Opened| failure.stood_at(&link.key()).is_some();
+        self.first.link().is_some_and(spent)
     }
 
     /// The link that was spent, as the audit names it.

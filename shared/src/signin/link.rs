@@ -300,9 +300,14 @@ impl Link {
 }
 
 impl Opened {
+    /// The link's item.
+    pub fn key(&self) -> Key {
+        keys::link(&self.name)
+    }
+
     /// The write that spends the link, under the condition that nothing has.
     pub fn spend(&self, now: Timestamp) -> Write {
-        Write::update(keys::link(&self.name), "SET #used_at = :now")
+        Write::update(self.key(), "SET #used_at = :now")
             .when("attribute_exists(#pk) AND attribute_not_exists(#used_at)")
             .value("now", now)
     }

@@ -107,17 +107,14 @@ impl Notices {
 
     /// Learns what became of the transaction: a log that refused its entry says what to plan next.
     pub fn learn(&mut self, written: &Result<(), Failure>) {
-        let Err(Failure::Condition(reasons)) = written else {
+        let Err(Failure::Condition(stood)) = written else {
             return;
         };
-        let logs = reasons
-            .iter()
-            .flatten()
-            .filter_map(|item| Some((Key::of(item)?, item)));
-        self.seen.extend(
-            logs.filter(|(key, _)| is_log(key))
-                .map(|(key, item)| (key, item.clone())),
-        );
+        let logs = stood
+            .each()
+            .filter(|(key, item)| is_log(key) && !item.is_empty());
+        self.seen
+            .extend(logs.map(|(key, item)| (key.clone(), item.clone())));
     }
 
     /// Sends them, once the change is written. What cannot be sent now, the clean-up sends.

@@ -13,12 +13,9 @@ use crate::signin::user::refused::Refused;
 use crate::signin::user::subject::Subject;
 use crate::store::app::App;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Item, RetryPolicy, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys, read};
 use crate::store::rate_limit::{Limit, Window};
 use crate::web::http::{Problem, refusals};
-
-/// The place of the source address's write, where it is counted.
-const SOURCE: usize = 0;
 
 /// Something that was tried as a first factor.
 pub struct Rejection {
@@ -126,17 +123,17 @@ impl Rejection {
     }
 
     fn enter(&self, trim: Option<&[Timestamp]>) -> Write {
-        PER_SOURCE.enter(
-            keys::client_ip_failures(&client_ip_key(self.source)),
-            self.now,
-            trim,
-        )
+        PER_SOURCE.enter(self.log_key(), self.now, trim)
+    }
+
+    fn log_key(&self) -> Key {
+        keys::client_ip_failures(&client_ip_key(self.source))
     }
 
     /// What the source address's log has to say to a transaction that failed: it is to be trimmed
     /// first, or it is full.
     fn log(&self, failure: &Failure) -> (Option<Vec<Timestamp>>, Option<(Timestamp, Limit)>) {
-        let Some(moments) = failure.stood_at(SOURCE).map(Window::moments) else {
+        let Some(moments) = failure.stood_at(&self.log_key()).map(Window::moments) else {
             return (None, None);
         };
         let full = PER_SOURCE.full_until(&moments, self.now);

@@ -85,7 +85,7 @@ async fn two_who_each_stay_above_the_mark_by_what_they_saw_do_not_pass_it_togeth
     app.table.transact(first.writes).await.unwrap();
     let refused = app.table.transact(second.writes.clone()).await;
     assert!(
-        matches!(&refused, Err(failure @ Failure::Condition(_)) if plan("agr_2").failed(failure, 0)),
+        matches!(&refused, Err(failure @ Failure::Condition(_)) if plan("agr_2").failed(failure)),
         "{refused:?}"
     );
 }

@@ -215,7 +215,7 @@ async fn is_let_in(world: &World, key: &Key, asker: Asker, now: Timestamp) -> bo
             .transact(vec![SHARED.enter(key.clone(), asker, now, trim.as_ref())])
             .await;
         let Err(failure) = written else { return true };
-        let log = Log::of(failure.stood_at(0));
+        let log = Log::of(failure.stood());
         if SHARED.full_until(&log, asker, now).is_some() {
             return false;
         }

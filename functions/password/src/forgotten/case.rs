@@ -35,11 +35,6 @@ use shared::web::idempotency::IdempotencyKey;
 use super::Request;
 use crate::State;
 
-/// Where the counts stand in the transaction; the subject's two writes stand between them.
-const NAME: usize = 0;
-const SOURCE: usize = 1;
-const MAILBOX: usize = 4;
-
 /// What is known of a request before it is decided.
 pub enum Known {
     /// It was carried out before, and this was the answer.
@@ -61,6 +56,8 @@ pub struct Case {
     subject: Subject,
     has_password: bool,
     asker: Asker,
+    /// Where the requests of the client IP are counted.
+    source: Key,
     pub now: Timestamp,
 }
 
@@ -242,6 +239,7 @@ impl Case {
             subject,
             has_password,
             asker,
+            source: keys::client_ip_links(&client_ip_key(call.client_ip)),
             now,
         })))
     }
@@ -277,10 +275,9 @@ impl Case {
         limits: &Limits,
     ) -> Result<(Option<Key>, Vec<Write>), Problem> {
         let name = keys::name_sends(self.id, &self.username);
-        let source = keys::client_ip_links(&client_ip_key(call.client_ip));
         let mut writes = vec![
             FORGOTTEN.enter(name, self.asker, self.now, limits.name.as_ref()),
-            PER_SOURCE.enter(source, self.now, limits.source.as_deref()),
+            PER_SOURCE.enter(self.source.clone(), self.now, limits.source.as_deref()),
         ];
         let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id()))
             .from(call.client_ip);
@@ -404,9 +401,10 @@ impl Case {
     /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A
     /// mailbox that has had its share is told to nobody: it gets no mail.
     pub fn limits(&self, failure: &Failure, before: &Limits) -> Result<Limits, Problem> {
-        let log = |place: usize| failure.stood_at(place).map(|item| Log::of(Some(item)));
+        let log = |key: &Key| failure.stood_at(key).map(|item| Log::of(Some(item)));
         let full = |log: &Option<Log>| FORGOTTEN.full_until(log.as_ref()?, self.asker, self.now);
-        let (name, source) = (log(NAME), failure.stood_at(SOURCE).map(Window::moments));
+        let name = log(&keys::name_sends(self.id, &self.username));
+        let source = failure.stood_at(&self.source).map(Window::moments);
         let client_ip_full = || PER_SOURCE.full_until(source.as_ref()?, self.now);
         if let Some((until, limit)) = full(&name).or_else(client_ip_full) {
             return Err(refusals::too_many_sends(until, limit, self.now));
@@ -414,7 +412,7 @@ impl Case {
         let mailbox = self
             .reached(before)
             .and_then(|(user, _)| self.mailbox(user))
-            .and_then(|_| log(MAILBOX));
+            .and_then(|mailbox| log(&mailbox));
         let mailbox_full = before.mailbox_full || full(&mailbox).is_some();
         Ok(Limits {
             name,

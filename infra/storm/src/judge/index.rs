@@ -83,7 +83,7 @@ impl<'a> Index<'a> {
             self.opened.insert(challenge, call);
         }
         self.by_source
-            .entry(network(call.client_ip))
+            .entry(network(call.source))
             .or_default()
             .push(call);
         match (call.route, call.about.as_deref(), call.status()) {
@@ -146,7 +146,7 @@ impl<'a> Index<'a> {
     /// The calls from the same address, or the same network of IPv6.
     pub fn at_source_of(&self, call: &Call) -> &[&'a Call] {
         self.by_source
-            .get(&network(call.client_ip))
+            .get(&network(call.source))
             .map(Vec::as_slice)
             .unwrap_or_default()
     }
@@ -175,7 +175,7 @@ impl<'a> Index<'a> {
             latest.push((network(other.source), other));
         }
         let kept = latest.iter().rev().take(KNOWN_MAX);
-        let own = network(call.client_ip);
+        let own = network(call.source);
         kept.into_iter().any(|(network, other)| {
             *network == own
                 && other.precedes(judged)
@@ -207,7 +207,7 @@ impl<'a> Index<'a> {
         let Some(user) = call.about.as_deref() else {
             return true;
         };
-        let same = |other: &&&Call| network(other.source) == network(call.client_ip);
+        let same = |other: &&&Call| network(other.source) == network(call.source);
         self.about(user).iter().filter(same).any(|other| {
             completes(other) && (other.lets_in() || other.status() == 0 || other.status() >= 500)
         })

@@ -17,10 +17,6 @@ use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::store::audit::{Action, Actor, Event};
 use crate::store::dynamo::{Failure, Key, Write, keys};
 
-/// Where in the transaction the message's id is written: that it is there already means that the
-/// message was taken.
-pub const MESSAGE: usize = 0;
-
 /// For how long it is tried to tell a sender that an agreement was cancelled on account of a
 /// recipient: nobody else is told.
 const NOTICE_FOR: Span = Span::days(30);
@@ -104,12 +100,22 @@ impl Case<'_> {
         }
     }
 
+    /// Whether a transaction failed because the message was taken before: at the same moment, or
+    /// before an answer that was lost.
+    pub fn was_taken(&self, failure: &Failure) -> bool {
+        failure.stood_at(&self.message_key()).is_some()
+    }
+
+    fn message_key(&self) -> Key {
+        keys::webhook(&self.message.about(self.session.id))
+    }
+
     fn seen(&self) -> Result<Write, Failure> {
-        let key = keys::webhook(&self.message.about(self.session.id));
-        Ok(
-            Write::create(key, &serde_json::json!({ "session": self.session.id }))?
-                .due(self.now.plus(REMEMBERED)),
-        )
+        Ok(Write::create(
+            self.message_key(),
+            &serde_json::json!({ "session": self.session.id }),
+        )?
+        .due(self.now.plus(REMEMBERED)))
     }
 
     /// The session keeps the first answer it has, whatever that comes to.

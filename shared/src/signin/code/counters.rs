@@ -23,7 +23,7 @@ use crate::kernel::ids::AccountId;
 use crate::messaging::send_budget::Budget;
 use crate::messaging::send_budget::out_of_budget;
 use crate::signin::reserved::{self, Asker, ReservedWindow};
-use crate::store::dynamo::{Failure, Item, Key, Write, keys};
+use crate::store::dynamo::{Failure, Item, Key, Stood, Write, keys};
 use crate::store::rate_limit::{Limit, Window};
 use crate::web::http::Problem;
 use crate::web::http::refusals::too_many_sends;
@@ -75,12 +75,6 @@ pub struct Trims {
     beneath: Option<Vec<Timestamp>>,
 }
 
-/// Where the writes stand, from the first: the account's window, the source address's; then, where
-/// there are any, that of all accounts and the budget.
-const OWN: usize = 0;
-const SOURCE: usize = 1;
-const BENEATH_AT: usize = 2;
-
 impl Counters<'_> {
     /// The write of each, under the condition that it takes one more.
     pub fn enter(&self, trims: &Trims) -> Vec<Write> {
@@ -101,42 +95,41 @@ impl Counters<'_> {
         writes
     }
 
-    /// How many they are.
-    fn count(&self) -> usize {
-        2 + usize::from(self.beneath_key().is_some()) + usize::from(self.country.is_some())
+    /// Whether an item is one of those that they count on.
+    fn owns(&self, key: &Key) -> bool {
+        let budget = self.budget().map(|budget| budget.key(self.now));
+        self.logs().contains(key) || budget.as_ref() == Some(key)
     }
 
-    /// What a transaction that begins with these writes, and failed, says of them: which is full,
-    /// or which have to be trimmed.
+    /// What a transaction that has these writes, and failed, says of them: which is full, or which
+    /// have to be trimmed.
     ///
-    /// Where something behind them failed as well, that has to be looked at first, and nothing is
-    /// said to be full.
+    /// Where something else failed as well, that has to be looked at first, and nothing is said to
+    /// be full.
     pub fn lost(&self, failure: &Failure) -> Result<Trims, Full> {
-        let Failure::Condition(reasons) = failure else {
+        let Failure::Condition(stood) = failure else {
             return Ok(Trims::default());
         };
-        let looked_at_first = reasons.iter().skip(self.count()).any(Option::is_some);
-        let own = failure.stood_at(OWN).map(|item| {
+        let looked_at_first = stood.each().any(|(key, _)| !self.owns(key));
+        let own = stood.at(&self.own_key()).map(|item| {
             let log = reserved::Log::of(Some(item));
             (
                 PER_DESTINATION.full_until(&log, self.own_asker(), self.now),
                 log,
             )
         });
-        let window = |place, window: &Window| {
-            let moments = Window::moments(failure.stood_at(place)?);
+        let window = |key: &Key, window: &Window| {
+            let moments = Window::moments(stood.at(key)?);
             Some((window.full_until(&moments, self.now), moments))
         };
-        let source = window(SOURCE, &PER_SOURCE);
-        let beneath = self
-            .beneath_key()
-            .and_then(|_| window(BENEATH_AT, &BENEATH));
+        let source = window(&self.client_ip_key(), &PER_SOURCE);
+        let beneath = self.beneath_key().and_then(|key| window(&key, &BENEATH));
         let full = [own.as_ref().and_then(|(full, _)| *full)].into_iter();
         let mut full =
             full.chain([&source, &beneath].map(|log| log.as_ref().and_then(|(full, _)| *full)));
         match full.find_map(|full| full) {
             Some((until, limit)) if !looked_at_first => return Err(Full::Until(until, limit)),
-            None if self.is_out_of_budget(reasons) => return Err(Full::Budget),
+            None if self.is_out_of_budget(stood) => return Err(Full::Budget),
             _ => {}
         }
         let moments = |log: Option<(Option<_>, Vec<Timestamp>)>| {
@@ -153,10 +146,9 @@ impl Counters<'_> {
 
     /// Whether the budget's condition failed and nothing else did: what else failed is read again
     /// first.
-    fn is_out_of_budget(&self, reasons: &[Option<Item>]) -> bool {
-        let at_budget =
-            self.country.is_some() && reasons.get(self.count() - 1).is_some_and(Option::is_some);
-        at_budget && reasons.iter().flatten().count() == 1
+    fn is_out_of_budget(&self, stood: &Stood) -> bool {
+        let at_budget = |budget: Budget<'_>| stood.at(&budget.key(self.now)).is_some();
+        self.budget().is_some_and(at_budget) && stood.each().count() == 1
     }
 
     /// The logs: what [`Counters::withdraw`] wants to see, in that order.
@@ -170,25 +162,23 @@ impl Counters<'_> {
     /// The writes that take a send back, given the logs as they stand. `gives_back` says that its
     /// text is still to be given back to the budget.
     pub fn withdraw(&self, logs: &[Option<Item>], gives_back: bool) -> Vec<Write> {
-        let at = |place: usize| logs.get(place).and_then(Option::as_ref);
-        let window = |key: Key, place| {
-            Window::withdraw(
-                key,
-                self.now,
-                &at(place).map(Window::moments).unwrap_or_default(),
-            )
+        let read: Vec<(Key, &Option<Item>)> = self.logs().into_iter().zip(logs).collect();
+        let at = |key: &Key| read.iter().find(|(of, _)| of == key)?.1.as_ref();
+        let window = |key: Key| {
+            let moments = at(&key).map(Window::moments).unwrap_or_default();
+            Window::withdraw(key, self.now, &moments)
         };
         let own = ReservedWindow::withdraw(
             self.own_key(),
             self.own_asker(),
             self.now,
-            &reserved::Log::of(at(OWN)),
+            &reserved::Log::of(at(&self.own_key())),
         );
         let mut writes: Vec<Write> = own
             .into_iter()
-            .chain(window(self.client_ip_key(), SOURCE))
+            .chain(window(self.client_ip_key()))
             .collect();
-        writes.extend(self.beneath_key().and_then(|key| window(key, BENEATH_AT)));
+        writes.extend(self.beneath_key().and_then(window));
         writes.extend(
             self.budget()
                 .filter(|_| gives_back)

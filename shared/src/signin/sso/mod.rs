@@ -56,12 +56,13 @@ struct Used {
     user: UserId,
 }
 
+/// The item that says that a token was used.
+pub fn used_key(account: AccountId, identity: &Identity) -> Key {
+    table_keys::used_id_token(account, &identity.fingerprint)
+}
+
 /// The write that uses a token up: once.
 pub fn use_up(account: AccountId, identity: &Identity, user: UserId) -> Result<Write, Failure> {
     let over: Timestamp = identity.expires_at.plus(SKEW);
-    Ok(Write::create(
-        table_keys::used_id_token(account, &identity.fingerprint),
-        &Used { user },
-    )?
-    .due(over))
+    Ok(Write::create(used_key(account, identity), &Used { user })?.due(over))
 }

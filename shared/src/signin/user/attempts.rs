@@ -81,7 +81,7 @@ impl Tried {
                 Ok(before) => return Ok(Counted::Attempt(Count::of(&before).failures + 1)),
                 Err(failure) => failure,
             };
-            let Some(stood) = failure.stood_at(0).map(Count::of) else {
+            let Some(stood) = failure.stood().map(Count::of) else {
                 return Err(failure);
             };
             // The answer to the first request was lost, and the SDK repeated it: the attempt is counted

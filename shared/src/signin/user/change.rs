@@ -16,15 +16,6 @@ use crate::store::audit::{Action, Actor, Event};
 use crate::store::dynamo::{Failure, Item, Write, document, keys};
 use crate::web::http::patch::Member;
 
-/// The writes of a change.
-#[derive(Debug)]
-pub struct Planned {
-    /// All of them, the one that takes a new name last.
-    pub writes: Vec<Write>,
-    /// The place of the one that claims a subject.
-    pub claim: Option<usize>,
-}
-
 /// The attributes of a user's item that a patch may change, and the field that each belongs to.
 const ATTRIBUTES: [(&str, &str); 22] = [
     ("username", "/username"),
@@ -181,7 +172,7 @@ impl Change {
         owed: Vec<Write>,
         event: Event,
         now: Timestamp,
-    ) -> Result<Planned, Failure> {
+    ) -> Result<Vec<Write>, Failure> {
         let mut update = user
             .touch()
             .when("#version = :was")
@@ -205,12 +196,10 @@ impl Change {
             update = link::end_all(update);
         }
         let mut writes = user.change(update, [event], now)?;
-        let (subject, claimed) = sso_subject::change(user, patched)?;
-        let claim = claimed.map(|place| writes.len() + place);
-        writes.extend(subject);
+        writes.extend(sso_subject::change(user, patched)?);
         writes.extend(owed);
         writes.extend(self.name_writes(user, patched, credential)?);
-        Ok(Planned { writes, claim })
+        Ok(writes)
     }
 
     /// A password or a subject that was right no longer is, or a code went where it no longer

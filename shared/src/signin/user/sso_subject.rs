@@ -32,14 +32,17 @@ pub fn release(user: &User) -> Option<Write> {
     key(user).map(|key| own(Write::delete(key), user))
 }
 
-/// The writes that make of the subject before what it is after; and which of them, if any, claims a
-/// new one.
-pub fn change(before: &User, after: &User) -> Result<(Vec<Write>, Option<usize>), Failure> {
+/// Whether a change failed because the subject that it claims is somebody else's.
+pub fn is_claimed(before: &User, after: &User, failure: &Failure) -> bool {
+    let new = key(after).filter(|new| key(before).as_ref() != Some(new));
+    new.is_some_and(|new| failure.stood_at(&new).is_some())
+}
+
+/// The writes that make of the subject before what it is after.
+pub fn change(before: &User, after: &User) -> Result<Vec<Write>, Failure> {
     let (old, new) = (key(before), key(after));
     if old != new {
-        let writes: Vec<Write> = release(before).into_iter().chain(claim(after)?).collect();
-        let claimed = new.and(writes.len().checked_sub(1));
-        return Ok((writes, claimed));
+        return Ok(release(before).into_iter().chain(claim(after)?).collect());
     }
     let moved = new.filter(|_| before.group != after.group).map(|key| {
         let update = match &after.group {
@@ -48,10 +51,11 @@ pub fn change(before: &User, after: &User) -> Result<(Vec<Write>, Option<usize>)
         };
         own(update, after)
     });
-    Ok((moved.into_iter().collect(), None))
+    Ok(moved.into_iter().collect())
 }
 
-fn key(user: &User) -> Option<Key> {
+/// The item of the user's subject.
+pub fn key(user: &User) -> Option<Key> {
     user.sso_subject
         .as_ref()
         .map(|subject| Subject::key(user.account, user.sso_issuer.as_deref(), subject))

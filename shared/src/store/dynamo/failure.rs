@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
-use super::Item;
+use super::{Item, Key};
 
 /// How the messages of what does not fit begin, serde's and then the adapter's. Most go on with the
 /// value.
@@ -33,13 +33,37 @@ const KINDS: [&str; 13] = [
 
 /// Why a read or a write had no effect that we know of.
 pub enum Failure {
-    /// A condition did not hold. For each write of the request, in order: `Some` where its
-    /// condition failed, with the item that stood there (empty where there was none).
-    Condition(Vec<Option<Item>>),
+    /// Conditions did not hold: those of the writes to these items.
+    Condition(Stood),
     /// Another transaction held one of the items: to be tried again, from the read on.
     Conflict,
     /// DynamoDB did not answer, refused to, or answered what we cannot read.
     Unavailable(Unavailable),
+}
+
+/// The items that stood where the conditions of a request's writes did not hold, by their keys, which
+/// are one each within a request. An item is empty where there was none.
+#[derive(Clone)]
+pub struct Stood(Vec<(Key, Item)>);
+
+impl Stood {
+    /// Of one write.
+    pub(super) fn of(key: Key, item: Option<Item>) -> Self {
+        Self(vec![(key, item.unwrap_or_default())])
+    }
+
+    /// What stood at `key`, where that condition did not hold.
+    pub fn at(&self, key: &Key) -> Option<&Item> {
+        self.0
+            .iter()
+            .find(|(at, _)| at == key)
+            .map(|(_, item)| item)
+    }
+
+    /// Each of them.
+    pub fn each(&self) -> impl Iterator<Item = (&Key, &Item)> {
+        self.0.iter().map(|(key, item)| (key, item))
+    }
 }
 
 /// What went wrong inside: for the log. It has no `Display`, so that it does not end up in an
@@ -71,20 +95,28 @@ impl Failure {
         Self::unavailable(doing, &kind(error))
     }
 
-    /// The item that stood where write number `index` found its condition unmet, or `None` if that
-    /// condition held.
-    pub fn stood_at(&self, index: usize) -> Option<&Item> {
+    /// The item that stood where the one write of a request found its condition unmet.
+    pub fn stood(&self) -> Option<&Item> {
         match self {
-            Self::Condition(reasons) => reasons.get(index).and_then(Option::as_ref),
+            Self::Condition(stood) => stood.each().next().map(|(_, item)| item),
             Self::Conflict | Self::Unavailable(_) => None,
         }
     }
 
-    pub(super) fn of_update(error: SdkError<UpdateItemError>) -> Self {
+    /// The item that stood at `key` where a write found its condition unmet, or `None` if that
+    /// condition held, or none stood in the way.
+    pub fn stood_at(&self, key: &Key) -> Option<&Item> {
+        match self {
+            Self::Condition(stood) => stood.at(key),
+            Self::Conflict | Self::Unavailable(_) => None,
+        }
+    }
+
+    pub(super) fn of_update(key: Key, error: SdkError<UpdateItemError>) -> Self {
         match error {
             SdkError::ServiceError(answer) => match answer.into_err() {
                 UpdateItemError::ConditionalCheckFailedException(failed) => {
-                    Self::Condition(vec![Some(failed.item.unwrap_or_default())])
+                    Self::Condition(Stood::of(key, failed.item))
                 }
                 UpdateItemError::TransactionConflictException(_) => Self::Conflict,
                 other => Self::unavailable("updating an item", &cause(&other)),
@@ -93,11 +125,11 @@ impl Failure {
         }
     }
 
-    pub(super) fn of_delete(error: SdkError<DeleteItemError>) -> Self {
+    pub(super) fn of_delete(key: Key, error: SdkError<DeleteItemError>) -> Self {
         match error {
             SdkError::ServiceError(answer) => match answer.into_err() {
                 DeleteItemError::ConditionalCheckFailedException(failed) => {
-                    Self::Condition(vec![Some(failed.item.unwrap_or_default())])
+                    Self::Condition(Stood::of(key, failed.item))
                 }
                 DeleteItemError::TransactionConflictException(_) => Self::Conflict,
                 other => Self::unavailable("removing an item", &cause(&other)),
@@ -106,7 +138,8 @@ impl Failure {
         }
     }
 
-    pub(super) fn of_transaction(error: SdkError<TransactWriteItemsError>) -> Self {
+    /// `keys` are those of the writes, in order, as DynamoDB tells its reasons.
+    pub(super) fn of_transaction(keys: Vec<Key>, error: SdkError<TransactWriteItemsError>) -> Self {
         const DOING: &str = "writing a transaction";
         match error {
             SdkError::ServiceError(answer) => match answer.into_err() {
@@ -115,11 +148,13 @@ impl Failure {
                     let code =
                         |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
                     if code("ConditionalCheckFailed") {
-                        let failed = |reason: &aws_sdk_dynamodb::types::CancellationReason| {
-                            (reason.code() == Some("ConditionalCheckFailed"))
-                                .then(|| reason.item().cloned().unwrap_or_default())
-                        };
-                        Self::Condition(reasons.iter().map(failed).collect())
+                        let failed = keys
+                            .into_iter()
+                            .zip(reasons)
+                            .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"));
+                        let stood =
+                            failed.map(|(key, reason)| (key, reason.item.unwrap_or_default()));
+                        Self::Condition(Stood(stood.collect()))
                     } else if code("TransactionConflict")
                         || code("ThrottlingError")
                         || code("ProvisionedThroughputExceeded")
@@ -183,21 +218,14 @@ pub(super) fn is_under_way(error: &SdkError<TransactWriteItemsError>) -> bool {
         .is_some_and(TransactWriteItemsError::is_transaction_in_progress_exception)
 }
 
-/// Which conditions failed, by number. Never the items that stood there: they hold hashes, MACs,
-/// phones and addresses, and this is logged.
+/// Which conditions failed, by the noun of the item. Never the items that stood there, nor their whole
+/// keys: they hold hashes, MACs, phones and addresses, and this is logged.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Condition(reasons) => {
-                let failed: Vec<usize> = reasons
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(number, reason)| reason.as_ref().map(|_| number))
-                    .collect();
-                f.debug_struct("Condition")
-                    .field("writes", &reasons.len())
-                    .field("failed", &failed)
-                    .finish()
+            Self::Condition(stood) => {
+                let nouns: Vec<&str> = stood.each().map(|(key, _)| key.noun()).collect();
+                f.debug_struct("Condition").field("failed", &nouns).finish()
             }
             Self::Conflict => f.write_str("Conflict"),
             Self::Unavailable(inner) => inner.fmt(f),
@@ -288,13 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_shows_numbers_and_no_item() {
+    fn a_failure_shows_nouns_and_no_item() {
         let stood = item(AttributeValue::S(SECRET.into()), "+12025550100");
-        let failure = Failure::Condition(vec![None, Some(stood), Some(Item::new())]);
-        assert_eq!(
-            format!("{failure:?}"),
-            "Condition { writes: 3, failed: [1, 2] }"
-        );
+        let name = Key::new(format!("NAME#{SECRET}"), "FAILURES");
+        let failure = Failure::Condition(Stood::of(name, Some(stood)));
+        assert_eq!(format!("{failure:?}"), "Condition { failed: [\"NAME\"] }");
         assert_eq!(format!("{:?}", Failure::Conflict), "Conflict");
     }
 

@@ -42,8 +42,13 @@ pub struct Key {
 }
 
 impl Key {
-    fn new(pk: String, sk: impl Into<String>) -> Self {
+    pub(super) fn new(pk: String, sk: impl Into<String>) -> Self {
         Self { pk, sk: sk.into() }
+    }
+
+    /// What kind of item it is: the first part of its partition key.
+    pub fn noun(&self) -> &str {
+        self.pk.split('#').next().unwrap_or_default()
     }
 
     /// The partition of [`DUE`] in which this item is entered.

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
-pub use failure::{Failure, Unavailable};
+pub use failure::{Failure, Stood, Unavailable};
 pub use keys::Key;
 pub use meter::Meter;
 pub use retry::RetryPolicy;

@@ -179,8 +179,9 @@ impl Table {
     /// Makes one update, and answers with the item as it stood before: what came of it is for the
     /// caller's rule to tell.
     pub async fn update(&self, write: Write) -> Result<Item, Failure> {
+        let key = write.key().clone();
         let sent = self.update_request(write).send().await;
-        Ok(self.updated(sent.map_err(Failure::of_update)?))
+        Ok(self.updated(sent.map_err(|error| Failure::of_update(key, error))?))
     }
 
     /// Makes one update whose condition does not tell it from itself, a sum that is added to: the
@@ -197,7 +198,7 @@ impl Table {
                 .config_override(asked_once)
                 .send()
                 .await;
-            match sent.map_err(Failure::of_update) {
+            match sent.map_err(|error| Failure::of_update(write.key().clone(), error)) {
                 Ok(answer) => return Ok(self.updated(answer)),
                 Err(Failure::Conflict) => retries.wait(entropy).await?,
                 Err(failure) => return Err(failure),
@@ -234,12 +235,13 @@ impl Table {
 
     /// Removes one item, under its condition.
     pub async fn remove(&self, write: Write) -> Result<(), Failure> {
+        let key = write.key().clone();
         let request = write.into_delete(self.client.delete_item().table_name(&self.name));
         let sent = request
             .set_return_consumed_capacity(self.capacity())
             .send()
             .await;
-        let answer = sent.map_err(Failure::of_delete)?;
+        let answer = sent.map_err(|error| Failure::of_delete(key, error))?;
         self.count_write(answer.consumed_capacity.as_slice());
         Ok(())
     }
@@ -307,6 +309,7 @@ impl Table {
     /// judge what it has itself written. So it is asked for again under the same token, for
     /// seconds, until its outcome is told.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
+        let keys: Vec<Key> = writes.iter().map(|write| write.key().clone()).collect();
         let parts = writes
             .into_iter()
             .map(|write| self.part(write))
@@ -327,7 +330,7 @@ impl Table {
                 {
                     continue;
                 }
-                Err(error) => return Err(Failure::of_transaction(error)),
+                Err(error) => return Err(Failure::of_transaction(keys, error)),
             };
             self.count_write(answer.consumed_capacity());
             return Ok(());
