@@ -180,7 +180,7 @@ impl Table {
     /// caller's rule to tell.
     pub async fn update(&self, write: Write) -> Result<Item, Failure> {
         let key = write.key().clone();
-        let sent = self.update_request(write).send().await;
+        let sent = self.update_request(write)?.send().await;
         Ok(self.updated(sent.map_err(|error| Failure::of_update(key, error))?))
     }
 
@@ -193,7 +193,7 @@ impl Table {
             let asked_once =
                 aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
             let sent = self
-                .update_request(write.clone())
+                .update_request(write.clone())?
                 .customize()
                 .config_override(asked_once)
                 .send()
@@ -206,11 +206,12 @@ impl Table {
         }
     }
 
-    fn update_request(&self, write: Write) -> UpdateItemFluentBuilder {
+    fn update_request(&self, write: Write) -> Result<UpdateItemFluentBuilder, Failure> {
         let request = write
+            .checked()?
             .into_update(self.client.update_item().table_name(&self.name))
             .return_values(ReturnValue::AllOld);
-        request.set_return_consumed_capacity(self.capacity())
+        Ok(request.set_return_consumed_capacity(self.capacity()))
     }
 
     fn updated(&self, answer: UpdateItemOutput) -> Item {
@@ -236,7 +237,8 @@ impl Table {
     /// Removes one item, under its condition.
     pub async fn remove(&self, write: Write) -> Result<(), Failure> {
         let key = write.key().clone();
-        let request = write.into_delete(self.client.delete_item().table_name(&self.name));
+        let client = self.client.delete_item().table_name(&self.name);
+        let request = write.checked()?.into_delete(client);
         let sent = request
             .set_return_consumed_capacity(self.capacity())
             .send()
@@ -460,7 +462,7 @@ impl Table {
     }
 
     fn part(&self, write: Write) -> Result<TransactWriteItem, Failure> {
-        let mut part = write.into_transaction()?;
+        let mut part = write.checked()?.into_transaction()?;
         let names = [
             part.put.as_mut().map(|put| &mut put.table_name),
             part.update.as_mut().map(|update| &mut update.table_name),

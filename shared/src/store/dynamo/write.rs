@@ -31,6 +31,8 @@ pub struct Write {
     condition: Option<String>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
+    /// A placeholder that was given two meanings: one of the two authors would be overruled, in silence.
+    clash: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +78,7 @@ impl Write {
             condition: None,
             names: HashMap::new(),
             values: HashMap::new(),
+            clash: None,
         }
     }
 
@@ -113,18 +116,46 @@ impl Write {
         self
     }
 
-    /// What `:name` stands for.
+    /// What `:name` stands for: one value. A write in which it is given another is not made.
     #[must_use]
     pub fn value(mut self, name: &str, value: impl IntoValue) -> Self {
-        self.values.insert(format!(":{name}"), value.into_value());
+        let (name, value) = (format!(":{name}"), value.into_value());
+        if self
+            .values
+            .get(&name)
+            .is_some_and(|before| *before != value)
+        {
+            self.clash = Some(name.clone());
+        }
+        self.values.insert(name, value);
         self
     }
 
-    /// What `#name` stands for, where that is not `name`.
+    /// What `#name` stands for, where that is not `name`: one attribute. A write in which it is given
+    /// another is not made.
     #[must_use]
     pub fn name(mut self, name: &str, attribute: impl Into<String>) -> Self {
-        self.names.insert(format!("#{name}"), attribute.into());
+        let (name, attribute) = (format!("#{name}"), attribute.into());
+        if self
+            .names
+            .get(&name)
+            .is_some_and(|before| *before != attribute)
+        {
+            self.clash = Some(name.clone());
+        }
+        self.names.insert(name, attribute);
         self
+    }
+
+    /// Whether each placeholder stands for one thing.
+    pub(super) fn checked(self) -> Result<Self, Failure> {
+        match &self.clash {
+            Some(placeholder) => Err(Failure::unavailable(
+                "writing",
+                &format!("{placeholder} stands for two things"),
+            )),
+            None => Ok(self),
+        }
     }
 
     /// Enters a new item in the listing `list`.
@@ -438,6 +469,24 @@ mod tests {
         assert_eq!(names.get("#used_at").map(String::as_str), Some("used_at"));
         assert_eq!(names.get("#status").map(String::as_str), Some("status"));
         assert_eq!(names.len(), 4);
+    }
+
+    #[test]
+    fn a_placeholder_stands_for_one_thing() {
+        let write = || {
+            Write::update(keys::client_ip_sends("::1"), "SET #a = :a, #b = :b").value("a", 1_u64)
+        };
+        assert!(
+            write()
+                .value("b", 2_u64)
+                .value("a", 1_u64)
+                .checked()
+                .is_ok(),
+            "the same again"
+        );
+        assert!(write().value("a", 2_u64).checked().is_err());
+        assert!(write().name("a", "x").name("a", "x").checked().is_ok());
+        assert!(write().name("a", "x").name("a", "y").checked().is_err());
     }
 
     #[test]
