@@ -15,7 +15,7 @@ use shared::agreement::{
 };
 use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
 use shared::ledger::Balance;
-use shared::signin::challenge::Challenge;
+use shared::signin::challenge::{Challenge, Place};
 use shared::store::audit::Head;
 use shared::store::dynamo::{Write, keys, read};
 

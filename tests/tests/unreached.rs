@@ -29,7 +29,7 @@ fn courier(endpoint: &str) -> Courier {
 }
 
 async fn told_by(endpoint: &str) -> Result<(), NotSent> {
-    courier(endpoint).text("+12025550100", "x").await
+    courier(endpoint).sms("+12025550100", "x").await
 }
 
 /// Somebody who reads what comes, answers with `answer` and hangs up.

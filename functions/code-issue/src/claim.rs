@@ -4,7 +4,7 @@
 use shared::account::{Account, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::config::Config;
-use shared::signin::challenge::{Challenge, Refusal, Ticket};
+use shared::signin::challenge::{Challenge, Place, Refusal, Ticket};
 use shared::signin::code::counters::{Counters, Full, Standing, Trims};
 use shared::signin::code::{Draft, LiveCode, PER_SOURCE, PER_USER};
 use shared::signin::reserved::Asker;

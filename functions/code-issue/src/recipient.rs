@@ -9,7 +9,7 @@ use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
-use shared::signin::challenge::{Challenge, Refusal};
+use shared::signin::challenge::{Challenge, Place, Refusal};
 use shared::signin::code::counters::{self, Counters, Full, Trims};
 use shared::signin::code::{self, Draft, PER_SOURCE, Sent};
 use shared::signin::reserved::Asker;
@@ -150,7 +150,7 @@ impl<'a> Case<'a> {
             .map_err(agreement::Refusal::problem_of_recipient)?;
         let challenge = self
             .ticket
-            .trial(recipient, METHOD, *now)
+            .trial(recipient, METHOD, Origin::Stranger, *now)
             .map_err(|refusal| refusal.problem(*now))?;
         let refusal =
             if recipient.asked(agreement) != Authentication::Sms || recipient.phone.is_none() {

@@ -2,7 +2,7 @@
 
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
-use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, Refusal};
+use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, Place, Refusal};
 use shared::signin::completion::Completion;
 use shared::signin::sign_in::Answer;
 use shared::signin::user::{Method, User, factor};

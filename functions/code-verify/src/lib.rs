@@ -15,13 +15,13 @@ use shared::account::{Account, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::{self, Secret};
-use shared::signin::challenge::{Refusal, Ticket};
+use shared::signin::challenge::{Place, Refusal, Ticket};
 use shared::signin::code;
 use shared::signin::recovery;
 use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
-use shared::store::dynamo::{self, Failure, Item};
+use shared::store::dynamo::{self, Item};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -120,7 +120,7 @@ impl Try {
         let beside = read_beside
             .map_err(Problem::from)
             .and_then(|items| account_in(items, call, now));
-        let before = match counted_on(counted, &ticket, (request.method, origin), &id, now) {
+        let before = match ticket.counted_on(counted, (request.method, origin), &id, now) {
             Ok(before) => before,
             Err(problem) => return Err(beside.err().unwrap_or(problem)),
         };
@@ -184,50 +184,4 @@ fn account_in(
     let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
     call.allow_origins(&account.settings()?.origins);
     Ok((account, items.next().flatten()))
-}
-
-/// The user before the attempt was counted, or why it was not.
-fn counted_on(
-    counted: Result<Item, Failure>,
-    ticket: &Ticket,
-    (method, origin): (Method, Origin),
-    id: &str,
-    now: Timestamp,
-) -> Result<User, Problem> {
-    let failure = match counted {
-        Ok(before) => return Ok(dynamo::read(before)?),
-        Err(failure) => failure,
-    };
-    let Some(stood) = failure.stood() else {
-        return Err(failure.into());
-    };
-    if stood.is_empty() {
-        return Err(Refusal::Unknown.problem(now));
-    }
-    let user: User = dynamo::read(stood.clone())?;
-    match uncounted(&user, ticket, (method, origin), id) {
-        // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
-        // already.
-        Some(before) => Ok(before),
-        None => match ticket.trial(&user, method, origin, now) {
-            Err(refusal) => Err(refusal.problem(now)),
-            Ok(_) => Err(failure.into()),
-        },
-    }
-}
-
-/// The user without the attempt `id`, if it was counted.
-fn uncounted(
-    user: &User,
-    ticket: &Ticket,
-    (method, origin): (Method, Origin),
-    id: &str,
-) -> Option<User> {
-    let mut before = user.clone();
-    let attempts = &mut before.challenges.get_mut(&ticket.name)?.attempts;
-    let place = attempts.iter().position(|tried| tried == id)?;
-    attempts.truncate(place);
-    let factor = before.factors.get_mut(method.name())?;
-    *factor = factor.clone().without_one(origin);
-    Some(before)
 }

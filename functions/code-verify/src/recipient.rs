@@ -11,14 +11,14 @@ use shared::kernel::secret;
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::{ATTEMPTS_MAX, Refusal};
+use shared::signin::challenge::{ATTEMPTS_MAX, Place, Refusal};
 use shared::signin::code::{self, LiveCode, Verdict};
 use shared::signin::sign_in::{Answer, Authenticated};
 use shared::signin::user::known::Origin;
 use shared::signin::user::{Method, factor};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Item, RetryPolicy, Write, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::count::Count;
@@ -51,8 +51,10 @@ pub async fn verify(
     }
     let id = secret::encode(app.entropy.bytes::<9>());
     let (counted, beside) = tokio::join!(
-        app.table
-            .update_with_retries(ticket.count_attempt(METHOD, &id, now), &app.entropy),
+        app.table.update_with_retries(
+            ticket.count_attempt(METHOD, Origin::Stranger, &id, now),
+            &app.entropy
+        ),
         app.table.get_all(vec![
             keys::agreement(ticket.agreement),
             keys::account(ticket.account)
@@ -61,7 +63,7 @@ pub async fn verify(
     let beside = beside
         .map_err(Problem::from)
         .and_then(|items| agreement_in(items, call, now));
-    let before = match counted_on(counted, &ticket, &id, now) {
+    let before = match ticket.counted_on(counted, (METHOD, Origin::Stranger), &id, now) {
         Ok(before) => before,
         Err(problem) => return Err(beside.err().unwrap_or(problem)),
     };
@@ -113,46 +115,6 @@ fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
         (METHOD, before.factor(METHOD)),
         (id, Origin::Stranger),
     )
-}
-
-/// The recipient before the attempt was counted, or why it was not.
-fn counted_on(
-    counted: Result<Item, Failure>,
-    ticket: &Ticket,
-    id: &str,
-    now: Timestamp,
-) -> Result<Recipient, Problem> {
-    let failure = match counted {
-        Ok(before) => return Ok(read(before)?),
-        Err(failure) => failure,
-    };
-    let Some(stood) = failure.stood() else {
-        return Err(failure.into());
-    };
-    if stood.is_empty() {
-        return Err(Refusal::Unknown.problem(now));
-    }
-    let recipient: Recipient = read(stood.clone())?;
-    match uncounted(&recipient, ticket, id) {
-        // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
-        // already.
-        Some(before) => Ok(before),
-        None => match ticket.trial(&recipient, METHOD, now) {
-            Err(refusal) => Err(refusal.problem(now)),
-            Ok(_) => Err(failure.into()),
-        },
-    }
-}
-
-/// The recipient without the attempt `id`, if it was counted.
-fn uncounted(recipient: &Recipient, ticket: &Ticket, id: &str) -> Option<Recipient> {
-    let mut before = recipient.clone();
-    let attempts = &mut before.challenges.get_mut(&ticket.name)?.attempts;
-    let place = attempts.iter().position(|tried| tried == id)?;
-    attempts.truncate(place);
-    let factor = before.factors.get_mut(METHOD.name())?;
-    *factor = factor.clone().without_one(Origin::Stranger);
-    Some(before)
 }
 
 impl Try<'_> {

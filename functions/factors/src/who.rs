@@ -7,7 +7,7 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::{Keyring, KeyringError};
 use shared::kernel::secret::Secret;
 use shared::signin::access_token::Claims;
-use shared::signin::challenge::{Challenge, Refusal, Ticket};
+use shared::signin::challenge::{Challenge, Place, Refusal, Ticket};
 use shared::signin::completion::Completion;
 use shared::signin::notice::{self, Changed, Notices};
 use shared::signin::refusals::too_many_changes;

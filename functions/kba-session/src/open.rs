@@ -9,7 +9,7 @@ use shared::agreement::{Authentication, Standing, Ticket};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::SessionId;
 use shared::kernel::secret::Secret;
-use shared::signin::challenge::Refusal;
+use shared::signin::challenge::{Place, Refusal};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys, read};

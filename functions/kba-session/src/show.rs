@@ -13,7 +13,7 @@ use shared::kernel::entropy::Entropy;
 use shared::kernel::ids::SessionId;
 use shared::kernel::keyring::Keyring;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::Refusal;
+use shared::signin::challenge::{Place, Refusal};
 use shared::signin::sign_in::Authenticated;
 use shared::store::app::App;
 use shared::store::dynamo::{keys, read};

@@ -278,7 +278,7 @@ async fn a_message_arrives_unless_its_sender_fails() {
     }
     assert_eq!(stack.outbox().messages(), []);
     courier
-        .text("+12025550123", "Hello & good-bye = 1 + 1")
+        .sms("+12025550123", "Hello & good-bye = 1 + 1")
         .await
         .unwrap();
     courier

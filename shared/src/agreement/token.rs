@@ -6,6 +6,8 @@
 //! what is over without a look at the table. A link carries none: it is good for as long as its
 //! agreement, and no key of the keyring is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::Timestamp;
@@ -13,19 +15,15 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AccountId, AgreementId, RecipientId};
 use crate::kernel::keyring::{Keyring, KeyringError};
 use crate::kernel::secret::{self, Fingerprint, Secret};
-use crate::signin::challenge::{Challenge, Refusal};
+use crate::signin::challenge::{Challenge, Holder, Place, seal};
 use crate::signin::code::Bound;
-use crate::signin::user::Method;
-use crate::signin::user::known::Origin;
+use crate::signin::user::{Factor, Method};
 use crate::store::dynamo::{Failure, Item, Key, Write, keys, read};
-use crate::store::rate_limit::Allowed;
 
 use super::Recipient;
 
 /// What a link begins with.
 const LINK: &str = "agl_";
-/// What a challenge begins with, and what its MAC is bound to.
-const CHALLENGE: (&str, &[u8]) = ("chl_", b"challenge\n");
 
 /// The kind of a recipient's token; a user's challenge has another.
 const OF_RECIPIENT: u8 = 2;
@@ -180,21 +178,13 @@ impl Ticket {
         entropy: &Entropy,
         now: Timestamp,
     ) -> Result<(Self, Secret<String>), KeyringError> {
-        let (prefix, purpose) = CHALLENGE;
-        let body = Bearer {
+        let bearer = Bearer {
             account,
             agreement,
             recipient,
-        }
-        .draw(entropy);
-        let mac = keyring.mac(&[purpose, &body].concat(), now)?;
-        let token = format!(
-            "{prefix}{}.{}.{}",
-            secret::encode(body),
-            mac.key_id,
-            short(&mac.digest)
-        );
-        let name = Fingerprint::of(token.as_bytes()).encode();
+        };
+        let token = seal::seal(&bearer.draw(entropy), keyring, now)?;
+        let name = seal::name_of(token.expose());
         Ok((
             Self {
                 account,
@@ -202,96 +192,50 @@ impl Ticket {
                 recipient,
                 name,
             },
-            Secret::new(token),
+            token,
         ))
     }
 
     /// Whose challenge `token` is, if it is a recipient's and this service issued it.
     pub fn read(token: &str, keyring: &Keyring) -> Option<Self> {
-        let (prefix, purpose) = CHALLENGE;
-        let mut parts = token.strip_prefix(prefix)?.split('.');
-        let (Some(body), Some(key_id), Some(digest), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return None;
-        };
-        let body = secret::decode(body)?;
         let Bearer {
             account,
             agreement,
             recipient,
-        } = Bearer::read(&body)?;
-        let made = keyring.mac_by(key_id, &[purpose, &body].concat())?;
-        let genuine = secret::equal(short(&made).as_bytes(), digest.as_bytes());
-        genuine.then(|| Self {
+        } = Bearer::read(&seal::open(token, keyring)?)?;
+        Some(Self {
             account,
             agreement,
             recipient,
-            name: Fingerprint::of(token.as_bytes()).encode(),
+            name: seal::name_of(token),
         })
     }
+}
 
-    /// Where the recipient's item stands.
-    pub fn key(&self) -> Key {
+impl Place for Ticket {
+    type Holder = Recipient;
+
+    fn key(&self) -> Key {
         keys::recipient(self.agreement, self.recipient)
     }
+}
 
-    /// The challenge on its recipient's item, if it can be gone on with.
-    pub fn challenge<'a>(
-        &self,
-        recipient: &'a Recipient,
-        now: Timestamp,
-    ) -> Result<&'a Challenge, Refusal> {
-        let challenge = recipient
-            .challenges
-            .get(&self.name)
-            .ok_or(Refusal::Expired)?;
-        if challenge.used_at.is_some() {
-            Err(Refusal::Used)
-        } else if challenge.expires_at <= now {
-            Err(Refusal::Expired)
-        } else {
-            Ok(challenge)
-        }
+impl Holder for Recipient {
+    fn challenges(&self) -> &BTreeMap<String, Challenge> {
+        &self.challenges
     }
 
-    /// Whether an attempt may be made, or a code be sent, for `method`.
-    pub fn trial<'a>(
-        &self,
-        recipient: &'a Recipient,
-        method: Method,
-        now: Timestamp,
-    ) -> Result<&'a Challenge, Refusal> {
-        let challenge = self.challenge(recipient, now)?;
-        if challenge.attempts_left() == 0 {
-            return Err(Refusal::AttemptsSpent(challenge.expires_at));
-        }
-        match recipient.factor(method).allowed(Origin::Stranger, now) {
-            Allowed::Now => Ok(challenge),
-            Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
-            Allowed::Never => Err(Refusal::FactorDisabled),
-        }
+    fn factor(&self, method: Method) -> Factor {
+        self.factor(method)
     }
 
-    /// Adds the conditions that this challenge can be gone on with.
-    pub fn guard(&self, write: Write, now: Timestamp) -> Write {
-        write
-            .when(
-                "attribute_exists(#challenges.#c) AND attribute_not_exists(#challenges.#c.#used_at) \
-                 AND #challenges.#c.#expires_at > :alive_at",
-            )
-            .name("c", self.name.as_str())
-            .value("alive_at", now)
-    }
-
-    /// The write that counts an attempt before anything is compared: on the challenge and on the factor
-    /// at once.
-    pub fn count_attempt(&self, method: Method, attempt_id: &str, now: Timestamp) -> Write {
-        let write = Write::update(self.key(), "");
-        self.guard(
-            crate::signin::challenge::counted(write, method, Origin::Stranger, attempt_id, now),
-            now,
-        )
+    fn counts_mut(
+        &mut self,
+    ) -> (
+        &mut BTreeMap<String, Challenge>,
+        &mut BTreeMap<String, Factor>,
+    ) {
+        (&mut self.challenges, &mut self.factors)
     }
 }
 
@@ -300,20 +244,16 @@ impl Bound for Ticket {
         self.recipient.to_string()
     }
 
-    fn challenge(&self) -> &str {
+    fn name(&self) -> &str {
         &self.name
     }
-}
-
-/// 128 bits of a MAC are enough for what opens nothing without the fingerprint that is kept.
-fn short(digest: &str) -> &str {
-    digest.get(..22).unwrap_or(digest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernel::keyring;
+    use crate::signin::challenge::Refusal;
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);

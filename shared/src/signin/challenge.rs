@@ -4,6 +4,9 @@
 //! random bits, and a MAC, so that what nobody issued is told from what has expired without a look
 //! at the table. Only the token's fingerprint is kept.
 
+mod place;
+pub mod seal;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,14 +16,15 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AccountId, UserId};
 use crate::kernel::keyring::{Keyring, KeyringError, Mac};
-use crate::kernel::secret::{self, Fingerprint, Secret};
+use crate::kernel::secret::Secret;
 use crate::signin::access_token::Proof;
 use crate::signin::code::{LiveCode, Sent};
 use crate::signin::link::{Opened, Purpose};
 use crate::signin::user::known::{Origin, Sketch, Source};
-use crate::signin::user::{Method, User, factor};
+use crate::signin::user::{Factor, Method, User};
 use crate::store::dynamo::{Item, Key, Write, keys};
-use crate::store::rate_limit::Allowed;
+
+pub use place::{Holder, Place};
 
 /// How long a challenge lives.
 pub const LIFETIME: Span = Span::minutes(10);
@@ -248,7 +252,6 @@ pub struct Ticket {
     sketch: Sketch,
 }
 
-const PREFIX: &str = "chl_";
 /// A challenge of a user. A recipient's has another.
 const OF_USER: u8 = 1;
 /// Kind, account, user, secret, known addresses. The group's name follows, where there is one.
@@ -270,13 +273,7 @@ impl Ticket {
         let group = user.group.as_deref().unwrap_or_default().as_bytes();
         let ids = [user.account.to_bytes(), user.id.to_bytes()].concat();
         let body = [&[OF_USER][..], &ids, &secret, &sketch.bytes(), group].concat();
-        let mac = keyring.mac(&mac_message(&body), now)?;
-        let token = Secret::new(format!(
-            "{PREFIX}{}.{}.{}",
-            secret::encode(body),
-            mac.key_id,
-            short(&mac.digest)
-        ));
+        let token = seal::seal(&body, keyring, now)?;
         let (account, user, group) = (user.account, user.id, user.group.clone());
         Ok((
             Self {
@@ -284,7 +281,7 @@ impl Ticket {
                 user,
                 group,
                 sketch,
-                name: name_of(token.expose()),
+                name: seal::name_of(token.expose()),
             },
             token,
         ))
@@ -292,24 +289,9 @@ impl Ticket {
 
     /// Whose challenge `token` is, if this service issued it.
     pub fn read(token: &str, keyring: &Keyring) -> Result<Self, Refusal> {
-        let mut parts = token
-            .strip_prefix(PREFIX)
-            .ok_or(Refusal::Unknown)?
-            .split('.');
-        let (Some(body), Some(key_id), Some(digest), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Refusal::Unknown);
-        };
-        let bytes = secret::decode(body)
+        let bytes = seal::open(token, keyring)
             .filter(|bytes| bytes.len() >= BODY)
             .ok_or(Refusal::Unknown)?;
-        let made = keyring
-            .mac_by(key_id, &mac_message(&bytes))
-            .ok_or(Refusal::Unknown)?;
-        if !secret::equal(short(&made).as_bytes(), digest.as_bytes()) {
-            return Err(Refusal::Unknown);
-        }
         let id = |range: std::ops::Range<usize>| {
             bytes
                 .get(range)
@@ -329,7 +311,7 @@ impl Ticket {
                     user,
                     group,
                     sketch,
-                    name: name_of(token),
+                    name: seal::name_of(token),
                 })
             }
             _ => Err(Refusal::Unknown),
@@ -357,103 +339,45 @@ impl Ticket {
     pub fn foreseen(&self, item: Option<Item>) -> Foreseen {
         Foreseen::new(self.group.clone(), item)
     }
+}
 
-    /// The challenge on its user's item, if it can be gone on with.
-    pub fn challenge<'a>(&self, user: &'a User, now: Timestamp) -> Result<&'a Challenge, Refusal> {
-        let challenge = user
-            .challenges
-            .get(&self.name)
-            .filter(|_| !user.disabled)
-            .ok_or(Refusal::Expired)?;
-        if challenge.used_at.is_some() || was_spent_elsewhere(challenge, user) {
-            Err(Refusal::Used)
-        } else if challenge.expires_at <= now {
-            Err(Refusal::Expired)
-        } else {
-            Ok(challenge)
-        }
+impl Place for Ticket {
+    type Holder = User;
+
+    fn key(&self) -> Key {
+        keys::user(self.user)
     }
 
-    /// Whether an attempt of this origin may be made, or a code be sent to it, for `method`.
-    pub fn trial<'a>(
-        &self,
-        user: &'a User,
-        method: Method,
-        origin: Origin,
-        now: Timestamp,
-    ) -> Result<&'a Challenge, Refusal> {
-        let challenge = self.challenge(user, now)?;
-        if challenge.attempts_left() == 0 {
-            return Err(Refusal::AttemptsSpent(challenge.expires_at));
-        }
-        match user.factor(method).allowed(origin, now) {
-            Allowed::Now => Ok(challenge),
-            Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
-            Allowed::Never => Err(Refusal::FactorDisabled),
-        }
-    }
-
-    /// Adds the conditions that this challenge can be gone on with.
-    pub fn guard(&self, write: Write, now: Timestamp) -> Write {
-        write
-            .when(
-                "attribute_exists(#challenges.#c) AND attribute_not_exists(#challenges.#c.#used_at) \
-                 AND #challenges.#c.#expires_at > :alive_at AND #disabled = :no",
-            )
-            .name("c", self.name.as_str())
-            .value("alive_at", now)
-            .value("no", false)
-    }
-
-    /// Adds the conditions that what [`Ticket::trial`] judged by `user` holds: of the challenge,
-    /// its attempts, and the factor's count of the origin.
-    pub fn guard_trial(
-        &self,
-        write: Write,
-        user: &User,
-        method: Method,
-        origin: Origin,
-        now: Timestamp,
-    ) -> Write {
-        let write = factor::unmoved(write.name("m", method.name()), &user.factor(method), origin);
-        let write = write
-            .when("size(#challenges.#c.#attempts) < :attempts_max")
-            .value("attempts_max", ATTEMPTS_MAX);
-        self.guard(write, now)
-    }
-
-    /// The write that counts an attempt before anything is compared: on the challenge and on the factor
-    /// at once.
-    pub fn count_attempt(
-        &self,
-        method: Method,
-        origin: Origin,
-        attempt_id: &str,
-        now: Timestamp,
-    ) -> Write {
-        let write = Write::update(keys::user(self.user), "");
-        self.guard(counted(write, method, origin, attempt_id, now), now)
+    fn guard_holder(&self, write: Write) -> Write {
+        write.when("#disabled = :no").value("no", false)
     }
 }
 
-/// Adds to the update of a holder's item that an attempt is counted on its challenge `#c` and on its
-/// factor: once, however often the SDK repeats it, and only while there are attempts left and the
-/// origin may try one.
-pub(crate) fn counted(
-    update: Write,
-    method: Method,
-    origin: Origin,
-    attempt_id: &str,
-    now: Timestamp,
-) -> Write {
-    let update = update
-        .and(", #challenges.#c.#attempts = list_append(#challenges.#c.#attempts, :attempts)")
-        .when("size(#challenges.#c.#attempts) < :attempts_max AND NOT contains(#challenges.#c.#attempts, :attempt)")
-        .name("m", method.name())
-        .value("attempts", aws_sdk_dynamodb::types::AttributeValue::L(vec![try_value(attempt_id)]))
-        .value("attempt", attempt_id)
-        .value("attempts_max", ATTEMPTS_MAX);
-    factor::count(update, origin, now)
+impl Holder for User {
+    fn challenges(&self) -> &BTreeMap<String, Challenge> {
+        &self.challenges
+    }
+
+    fn factor(&self, method: Method) -> Factor {
+        self.factor(method)
+    }
+
+    fn counts_mut(
+        &mut self,
+    ) -> (
+        &mut BTreeMap<String, Challenge>,
+        &mut BTreeMap<String, Factor>,
+    ) {
+        (&mut self.challenges, &mut self.factors)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.disabled
+    }
+
+    fn was_spent_elsewhere(&self, challenge: &Challenge) -> bool {
+        was_spent_elsewhere(challenge, self)
+    }
 }
 
 /// Whether another challenge of the same link was completed. It stays on the item for longer than
@@ -466,24 +390,6 @@ fn was_spent_elsewhere(challenge: &Challenge, user: &User) -> bool {
     user.challenges
         .values()
         .any(|other| other.used_at.is_some() && same(other))
-}
-
-fn try_value(attempt_id: &str) -> aws_sdk_dynamodb::types::AttributeValue {
-    aws_sdk_dynamodb::types::AttributeValue::S(attempt_id.to_owned())
-}
-
-/// What a challenge is called on its user's item.
-fn name_of(token: &str) -> String {
-    Fingerprint::of(token.as_bytes()).encode()
-}
-
-fn mac_message(body: &[u8]) -> Vec<u8> {
-    [b"challenge\n", body].concat()
-}
-
-/// 128 bits of a MAC are enough for what lives ten minutes.
-fn short(digest: &str) -> &str {
-    digest.get(..22).unwrap_or(digest)
 }
 
 #[cfg(test)]

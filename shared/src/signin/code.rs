@@ -157,7 +157,7 @@ pub trait Bound {
     /// Whose challenge it is: an id.
     fn holder(&self) -> String;
     /// The challenge's name on the holder's item.
-    fn challenge(&self) -> &str;
+    fn name(&self) -> &str;
 }
 
 impl Bound for Ticket {
@@ -165,7 +165,7 @@ impl Bound for Ticket {
         self.user.to_string()
     }
 
-    fn challenge(&self) -> &str {
+    fn name(&self) -> &str {
         &self.name
     }
 }
@@ -260,7 +260,7 @@ fn message(ticket: &impl Bound, method: Method, digits: &str) -> Vec<u8> {
     format!(
         "code\n{}\n{}\n{}\n{digits}",
         ticket.holder(),
-        ticket.challenge(),
+        ticket.name(),
         method.name()
     )
     .into_bytes()
@@ -286,7 +286,7 @@ mod tests {
             "usr_1".to_owned()
         }
 
-        fn challenge(&self) -> &str {
+        fn name(&self) -> &str {
             self.0
         }
     }

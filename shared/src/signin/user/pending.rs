@@ -78,7 +78,7 @@ impl Bound for Binding {
         self.user.to_string()
     }
 
-    fn challenge(&self) -> &str {
+    fn name(&self) -> &str {
         &self.enrolment
     }
 }

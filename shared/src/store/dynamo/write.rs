@@ -376,6 +376,12 @@ impl IntoValue for String {
     }
 }
 
+impl IntoValue for &[&str] {
+    fn into_value(self) -> AttributeValue {
+        AttributeValue::L(self.iter().map(|text| text.into_value()).collect())
+    }
+}
+
 impl IntoValue for bool {
     fn into_value(self) -> AttributeValue {
         AttributeValue::Bool(self)
