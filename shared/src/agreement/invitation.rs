@@ -1,7 +1,7 @@
 //! The links that recipients are mailed: made with the change that they are mailed for, and owed on
 //! the recipient's own item.
 
-use super::{Agreement, LIFETIME, Link, Recipient, Status};
+use super::{Agreement, LIFETIME, Link, Recipient};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::{Keyring, KeyringError};
@@ -52,19 +52,10 @@ impl Agreement {
             title: self.title.clone(),
             sender,
         };
-        let (message, status, until) = match occasion {
-            Occasion::Signing => (
-                Message::AgreementLink(invitation),
-                Status::OutForSignature,
-                self.expires_at,
-            ),
-            Occasion::Signed => (
-                Message::AgreementSigned(invitation),
-                Status::Completed,
-                now.plus(LIFETIME),
-            ),
+        let (message, until) = match occasion {
+            Occasion::Signing => (Message::AgreementLink(invitation), self.expires_at),
+            Occasion::Signed => (Message::AgreementSigned(invitation), now.plus(LIFETIME)),
         };
-        let ends = (occasion == Occasion::Signing).then_some(until);
         let mail = Mail {
             account: self.account,
             organisation: self.organisation.clone(),
@@ -74,9 +65,7 @@ impl Agreement {
         };
         Ok(Invited {
             link,
-            owed: OutboxMessage::new(mail, now)
-                .good_until(until)
-                .only_while(status.name(), ends),
+            owed: OutboxMessage::new(mail, now).good_until(until),
         })
     }
 }
@@ -95,6 +84,17 @@ fn whole(span: Span) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agreement::Status;
+    use crate::messaging::courier::Stage;
+
+    #[test]
+    fn a_mail_is_of_use_in_a_stage_that_an_agreement_has() {
+        assert_eq!(
+            Stage::OutForSignature.status(),
+            Status::OutForSignature.name()
+        );
+        assert_eq!(Stage::Completed.status(), Status::Completed.name());
+    }
 
     #[test]
     fn nobody_is_told_that_a_link_is_good_for_longer_than_it_is() {

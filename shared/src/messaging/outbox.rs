@@ -25,7 +25,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::AccountId;
 use crate::kernel::metric;
 use crate::kernel::secret;
-use crate::messaging::courier::{Courier, Message, NotSent, languages};
+use crate::messaging::courier::{Courier, Message, NotSent, Stage, languages};
 use crate::store::app::App;
 use crate::store::dynamo::{Failure, Key, Write, document, keys, read};
 
@@ -73,30 +73,24 @@ pub struct OutboxMessage {
     pub mail: Mail,
     /// When nobody has a use for it any more.
     pub until: Timestamp,
-    /// What else has to be so for anybody to have a use for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub only_while: Option<While>,
     /// How often it was attempted.
     pub attempts: u32,
     /// How many of the attempts nobody answered for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_none_yet")]
     pub unanswered: u32,
     /// Until when somebody is at it.
     pub leased_until: Timestamp,
-    /// Who that is.
+    /// Who that is; nobody yet has no name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub claim: String,
 }
 
-/// A mail about an agreement is of use while that stands as it did when the mail was written: of
-/// one that was cancelled or has expired no recipient hears any more; to a completed one nobody is
-/// invited.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct While {
-    /// The agreement's status.
-    pub status: String,
-    /// When that ends by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+const fn is_none_yet(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What came of a message of the outbox.
@@ -118,7 +112,6 @@ impl OutboxMessage {
         Self {
             mail,
             until: now.plus(KEPT_FOR),
-            only_while: None,
             attempts: 0,
             unanswered: 0,
             leased_until: Timestamp::default(),
@@ -130,17 +123,6 @@ impl OutboxMessage {
     #[must_use]
     pub const fn good_until(mut self, until: Timestamp) -> Self {
         self.until = until;
-        self
-    }
-
-    /// Of use to nobody once the agreement whose recipient it stands on has another status, or this
-    /// one has ended at `until`.
-    #[must_use]
-    pub fn only_while(mut self, status: &str, until: Option<Timestamp>) -> Self {
-        self.only_while = Some(While {
-            status: status.to_owned(),
-            until,
-        });
         self
     }
 }
@@ -173,7 +155,7 @@ pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery
     let Some(message) = take(app, key, &claim, now).await? else {
         return Ok(Delivery::Nothing);
     };
-    let tells = holds(app, key, message.only_while.as_ref(), now).await?;
+    let tells = holds(app, key, &message, now).await?;
     if message.until <= now || !tells {
         settle(app, key, &claim).await?;
         if tells {
@@ -242,20 +224,21 @@ async fn take(
 async fn holds(
     app: &App,
     key: &Key,
-    wanted: Option<&While>,
+    message: &OutboxMessage,
     now: Timestamp,
 ) -> Result<bool, Failure> {
-    let Some(wanted) = wanted else {
+    let Some(stage) = message.mail.message.stage() else {
         return Ok(true);
     };
-    if wanted.until.is_some_and(|until| until <= now) {
+    // An invitation is good for as long as its agreement is.
+    if stage == Stage::OutForSignature && message.until <= now {
         return Ok(false);
     }
     let item = app.table.get(keys::agreement_beside(key)).await?;
     let status = item
         .as_ref()
         .and_then(|item| item.get("status")?.as_s().ok());
-    Ok(status == Some(&wanted.status))
+    Ok(status.is_some_and(|status| status == stage.status()))
 }
 
 /// Somebody was to be told, and never was: that is for the people who run this to know.

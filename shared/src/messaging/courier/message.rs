@@ -68,6 +68,26 @@ pub enum Message {
     LowBalance(LowBalance),
 }
 
+/// Where an agreement has to stand for a mail about it to be of use: of one that was cancelled or
+/// has expired no recipient hears any more; to a completed one nobody is invited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is out for signature.
+    OutForSignature,
+    /// All have signed.
+    Completed,
+}
+
+impl Stage {
+    /// As the agreement's item has it.
+    pub const fn status(self) -> &'static str {
+        match self {
+            Self::OutForSignature => "out_for_signature",
+            Self::Completed => "completed",
+        }
+    }
+}
+
 /// What the contacts of an account that is running out of prepaid transactions are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LowBalance {
@@ -202,6 +222,15 @@ fn context(pk: &str) -> String {
 }
 
 impl Message {
+    /// Where the agreement that it is about has to stand for it to be of use, if it is about one.
+    pub const fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::AgreementLink(_) => Some(Stage::OutForSignature),
+            Self::AgreementSigned(_) => Some(Stage::Completed),
+            _ => None,
+        }
+    }
+
     /// What kind of message it is, as the log and the items name it.
     pub const fn name(&self) -> &'static str {
         match self {

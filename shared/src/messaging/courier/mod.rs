@@ -28,7 +28,7 @@ pub use languages::Language;
 pub use letter::{Letter, Mail, Point};
 pub use message::{
     AgreementMail, ChangeMail, Changed, Invitation, LinkMail, LowBalance, Message, NotVerified,
-    SealedLink,
+    SealedLink, Stage,
 };
 
 /// The sender did not take the message, as far as we know. Why is in the log, without whom it was
