@@ -18,7 +18,7 @@ const NEW: &str = "a horse of another colour";
 /// and the log of notices: `mailed_once` says of both that they are told once.
 async fn changes(world: &World, before: &BTreeMap<String, Value>) -> Vec<String> {
     let mut written = written_since(world, before).await;
-    written.retain(|change| change != "+ OWED MAIL" && !change.ends_with(" OWED NOTICES"));
+    written.retain(|change| change != "+ OUTBOX MAIL" && !change.ends_with(" OUTBOX NOTICES"));
     written
 }
 
