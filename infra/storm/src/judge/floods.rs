@@ -26,8 +26,8 @@ const CODES_OF_USER: [(usize, Span); 2] = [(10, Span::hours(1)), (30, Span::days
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     let mut notices = HashMap::<(&str, Option<&str>), Vec<&Mail>>::new();
-    let mut codes = HashMap::<&str, Vec<Timestamp>>::new();
-    let mut of_user = HashMap::<(&str, bool), Vec<Timestamp>>::new();
+    let mut codes = HashMap::<&str, Vec<Counted>>::new();
+    let mut of_user = HashMap::<(&str, bool), Vec<Counted>>::new();
     for mail in index
         .history
         .mails
@@ -42,9 +42,13 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
         match (mail.code().is_some(), mail.link().is_some()) {
             (true, _) => {
                 let Some(call) = counted else { continue };
-                codes.entry(&mail.to).or_default().push(call.asked.at);
+                let counted = Counted {
+                    not_before: call.asked.at,
+                    not_after: mail.at.at,
+                };
+                codes.entry(&mail.to).or_default().push(counted);
                 if let Some(wish) = wish(index, call) {
-                    of_user.entry(wish).or_default().push(call.asked.at);
+                    of_user.entry(wish).or_default().push(counted);
                 }
             }
             (false, false) if is_notice(mail) => notices
@@ -194,25 +198,26 @@ fn may_owe(call: &Call) -> bool {
     down || call.was_cut_short()
 }
 
-/// Whoever got more than so many within so long.
-fn over(
-    what: &str,
-    got: &HashMap<&str, Vec<Timestamp>>,
-    (most, span): (usize, Span),
-) -> Vec<String> {
+/// When a code was counted: as its request arrived, which is some time between when it was asked
+/// for and when it was sent.
+#[derive(Clone, Copy)]
+struct Counted {
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+/// Whoever got more than so many within so long, beyond doubt.
+fn over(what: &str, got: &HashMap<&str, Vec<Counted>>, (most, span): (usize, Span)) -> Vec<String> {
     let mut broken = Vec::new();
-    for (to, moments) in got {
-        let mut moments = moments.clone();
-        moments.sort_unstable();
-        let within = |start: usize| {
-            let first = moments.get(start).copied().unwrap_or_default();
-            moments
+    for (to, counted) in got {
+        let within = |first: &Counted| {
+            let until = first.not_before.plus(span);
+            counted
                 .iter()
-                .skip(start)
-                .take_while(|moment| **moment < first.plus(span))
+                .filter(|one| one.not_before >= first.not_before && one.not_after < until)
                 .count()
         };
-        let worst = (0..moments.len()).map(within).max().unwrap_or_default();
+        let worst = counted.iter().map(within).max().unwrap_or_default();
         if worst > most {
             broken.push(format!(
                 "{to} got {worst} {what} within {} s",
@@ -343,6 +348,33 @@ mod tests {
             (sent(10, 1), sent(11, 1), sent(30, 400), sent(31, 400)),
             (0, 1, 0, 1)
         );
+    }
+
+    #[test]
+    fn a_code_is_of_the_hour_in_which_its_request_arrived_which_may_be_later_than_it_was_asked_for()
+    {
+        let sent = |late: i64| {
+            let mut story = Story::new();
+            (0..10).for_each(|_| {
+                story.send(HOME, "chl_1", "123456");
+            });
+            story.wait(3_590);
+            let number = story.ask(
+                "POST /v1/codes",
+                "usr_ann",
+                HOME,
+                json!({"challenge": "chl_1", "method": "sms"}),
+            );
+            story.wait(late);
+            story.mail(
+                number,
+                "+12025550100",
+                "123456 is your code.\n@sign.example #123456",
+            );
+            story.answer(number, 202, json!({"method": "sms"}));
+            story.breaks(Promise::Floods).len()
+        };
+        assert_eq!((sent(9), sent(10)), (1, 0));
     }
 
     #[test]
