@@ -25,9 +25,9 @@ struct State {
     standing: Option<Duration>,
     /// The token of the transaction that holds each item.
     held: HashMap<String, String>,
-    /// The tokens of transactions that have held their items and are over: whoever asks again is
-    /// told their outcome at once.
-    over: HashSet<String>,
+    /// The tokens of transactions that were handed on to the table, whatever became of the answer:
+    /// whoever asks again is told their outcome, and meets nobody else's.
+    asked: HashSet<String>,
     conflicts: u32,
 }
 
@@ -49,7 +49,6 @@ pub(crate) enum Met {
 pub(crate) struct Hold {
     holdings: Holdings,
     items: Vec<String>,
-    token: String,
     /// How long it takes.
     pub lasting: Duration,
 }
@@ -75,13 +74,23 @@ impl Holdings {
         self.state().conflicts
     }
 
+    /// Whether `request` is a transaction that was handed on before: DynamoDB tells the outcome
+    /// again for ten minutes, and no other transaction is in its way.
+    pub fn is_repeat(&self, request: &HttpRequest) -> bool {
+        refusals::is_transaction(request)
+            && self
+                .state()
+                .asked
+                .contains(&token(&refusals::body(request)))
+    }
+
     /// What `request` meets, a transaction that holds its items for so long if it runs; as long as
     /// every one does, where that is not said.
     pub fn meet(&self, request: &HttpRequest, lasting: Option<Duration>) -> Met {
         let nature = refusals::nature(request);
         let mut state = self.state();
         let lasting = lasting.or(state.standing).filter(|_| nature.is_transaction);
-        if !nature.can_conflict || (lasting.is_none() && state.held.is_empty()) {
+        if !nature.can_conflict || (!nature.is_transaction && state.held.is_empty()) {
             return Met::Nothing;
         }
         let body = refusals::body(request);
@@ -89,6 +98,9 @@ impl Holdings {
         let holders: Vec<_> = items.iter().map(|item| state.held.get(item)).collect();
         if !token.is_empty() && holders.iter().flatten().any(|holder| **holder == token) {
             return Met::UnderWay;
+        }
+        if nature.is_transaction && state.asked.contains(&token) {
+            return Met::Nothing;
         }
         let places: Vec<usize> = holders
             .iter()
@@ -100,7 +112,10 @@ impl Holdings {
             state.conflicts += 1;
             return Met::Conflict(places);
         }
-        let Some(lasting) = lasting.filter(|_| !state.over.contains(&token)) else {
+        if nature.is_transaction && !token.is_empty() {
+            state.asked.insert(token.clone());
+        }
+        let Some(lasting) = lasting else {
             return Met::Nothing;
         };
         state
@@ -109,7 +124,6 @@ impl Holdings {
         Met::Held(Hold {
             holdings: self.clone(),
             items,
-            token,
             lasting,
         })
     }
@@ -124,9 +138,6 @@ impl Drop for Hold {
         let mut state = self.holdings.state();
         for item in &self.items {
             state.held.remove(item);
-        }
-        if !self.token.is_empty() {
-            state.over.insert(std::mem::take(&mut self.token));
         }
     }
 }
@@ -286,5 +297,24 @@ mod tests {
             holdings.meet(&transaction("two", &["a"]), None),
             Met::Held(_)
         ));
+    }
+
+    #[test]
+    fn the_outcome_of_a_transaction_is_told_again_whoever_holds_its_items_by_then() {
+        let (holdings, first) = (Holdings::default(), transaction("one", &["a"]));
+        assert!(!holdings.is_repeat(&first));
+        assert!(matches!(holdings.meet(&first, None), Met::Nothing));
+        let Met::Held(_hold) = holdings.meet(&transaction("two", &["a"]), LONG) else {
+            panic!("it runs")
+        };
+        assert!(matches!(
+            holdings.meet(&transaction("three", &["a"]), None),
+            Met::Conflict(_)
+        ));
+        assert!(matches!(holdings.meet(&first, LONG), Met::Nothing));
+        assert!(
+            holdings.is_repeat(&first) && !holdings.is_repeat(&transaction("three", &["a"])),
+            "what conflicts is not handed on"
+        );
     }
 }

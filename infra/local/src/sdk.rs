@@ -24,7 +24,7 @@ use shared::kernel::sdk::{retries, timeouts};
 use crate::apart::Apart;
 use crate::faults::{Faults, Held};
 use crate::holding::Met;
-use crate::plan::{Mode, Service, Strike};
+use crate::plan::{Mode, Nature, Service, Strike};
 use crate::worker::Worker;
 use crate::{refusals, torn};
 
@@ -149,7 +149,8 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
 impl Faulty<SharedHttpConnector> {
     /// The call is carried to the service, unless something goes wrong with it.
     fn carried(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if self.service == Service::Dynamodb && refusals::is_transaction(&request) {
+        let is_repeat = self.service == Service::Dynamodb && self.faults.holdings().is_repeat(&request);
+        if self.service == Service::Dynamodb && refusals::is_transaction(&request) && !is_repeat {
             let short = self.faults.short_of_units(|| refusals::body(&request));
             if !short.is_empty() {
                 return HttpConnectorFuture::ready(refusals::cancelled(
@@ -171,7 +172,8 @@ impl Faulty<SharedHttpConnector> {
         {
             return self.gated(request, held);
         }
-        match self.faults.meet(self.service, refusals::nature(&request)) {
+        let nature = refusals::nature(&request);
+        match self.faults.meet(self.service, Nature { can_conflict: nature.can_conflict && !is_repeat, ..nature }) {
             Some(strike) => self.struck(request, strike),
             None => self.handed_on(request, None),
         }
