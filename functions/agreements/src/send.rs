@@ -175,8 +175,8 @@ impl Sending<'_> {
     }
 
     /// The record, where it stood in a transaction's way, or where nobody said what became of the
-    /// transaction and there is one by now: an earlier attempt of this very request may have made it.
-    /// Who the recipients are stands there, and not in what this attempt has drawn.
+    /// transaction and there is one by now: an earlier attempt of this very request may have made
+    /// it. Who the recipients are stands there, and not in what this attempt has drawn.
     async fn taken(&self, app: &App, failure: &Failure) -> Option<Item> {
         if let Failure::Unavailable(_) = failure {
             return app
@@ -210,8 +210,8 @@ impl Sending<'_> {
         Reply::created(answer)
     }
 
-    /// What the same request was answered before. Where that was this very request, in an attempt of
-    /// which no answer came, it goes on from there: the mails go, and it is no replay.
+    /// What the same request was answered before. Where that was this very request, in an attempt
+    /// of which no answer came, it goes on from there: the mails go, and it is no replay.
     async fn answered(&self, state: &State, record: Item) -> Outcome {
         let record: Record = read(record)?;
         if record.request != Fingerprint::of(self.call.raw_body()).encode() {

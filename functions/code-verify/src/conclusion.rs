@@ -50,8 +50,9 @@ impl Try {
         }
     }
 
-    /// Whether the challenge that the attempt was counted on leads anywhere, and by this method: its
-    /// link may have been spent by another challenge, and what the account allows may have changed.
+    /// Whether the challenge that the attempt was counted on leads anywhere, and by this method:
+    /// its link may have been spent by another challenge, and what the account allows may have
+    /// changed.
     fn stands_open(&self) -> Result<(), Problem> {
         let challenge = self
             .ticket
@@ -184,8 +185,8 @@ impl Try {
         self.before.challenges.get(&self.ticket.name)
     }
 
-    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken back
-    /// in the same transaction.
+    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken
+    /// back in the same transaction.
     async fn record(
         &self,
         app: &App,

@@ -1,5 +1,5 @@
-//! An attempt that was counted: what it brought on, and how the count is taken back where nothing was
-//! guessed.
+//! An attempt that was counted: what it brought on, and how the count is taken back where nothing
+//! was guessed.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ pub(crate) struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    /// The count of the attempt `id`, of this origin, at the one called `challenge` of these, which are
-    /// as they stood before it, as the factor is.
+    /// The count of the attempt `id`, of this origin, at the one called `challenge` of these, which
+    /// are as they stood before it, as the factor is.
     pub fn new(
         (challenge, challenges): (&'a str, &BTreeMap<String, Challenge>),
         (method, factor): (Method, Factor),
@@ -50,8 +50,8 @@ impl<'a> Count<'a> {
         factor::uncount(update, &self.factor, self.origin).name("m", self.method.name())
     }
 
-    /// Takes back an attempt that compared nothing: on the challenge and on the factor, in `update`'s
-    /// item. Where that fails the count stands, which errs on the safe side.
+    /// Takes back an attempt that compared nothing: on the challenge and on the factor, in
+    /// `update`'s item. Where that fails the count stands, which errs on the safe side.
     pub async fn take_back(&self, app: &App, update: Write) {
         let path = format!("#challenges.#c.#attempts[{}]", self.attempts);
         let update = self

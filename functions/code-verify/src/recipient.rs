@@ -249,8 +249,8 @@ impl Try<'_> {
             .get(METHOD.name())
     }
 
-    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken back
-    /// in the same transaction.
+    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken
+    /// back in the same transaction.
     async fn record(&self, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
         let mut standing = self.before.clone();
         let mut retries = RetryPolicy::default();

@@ -1,8 +1,8 @@
 //! `POST /v1/factors/totp/confirm`: the app shows a code, and is a factor from then on.
 //!
-//! Three waits: what the rules look at is read; the attempt is counted, before anything is compared;
-//! one transaction puts the app in its place, with ten recovery codes, and completes the sign-in
-//! where it is a first one.
+//! Three waits: what the rules look at is read; the attempt is counted, before anything is
+//! compared; one transaction puts the app in its place, with ten recovery codes, and completes the
+//! sign-in where it is a first one.
 
 use serde::{Deserialize, Serialize};
 use shared::kernel::ids::FactorId;
@@ -100,7 +100,8 @@ fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
     Ok(pending)
 }
 
-/// Counts an attempt before anything is compared, and answers with the enrolment as it stood before.
+/// Counts an attempt before anything is compared, and answers with the enrolment as it stood
+/// before.
 async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, Problem> {
     pending(who, factor)?;
     let id = secret::encode(app.entropy.bytes::<9>());

@@ -298,8 +298,8 @@ impl Who {
         Ok(false)
     }
 
-    /// Counts an attempt on the user's item, before anything is compared, and goes on with the user as
-    /// it stood before: `Some` where it could not be counted on that one.
+    /// Counts an attempt on the user's item, before anything is compared, and goes on with the user
+    /// as it stood before: `Some` where it could not be counted on that one.
     pub async fn count(&mut self, app: &App, write: Write) -> Result<Option<Failure>, Problem> {
         let (before, failure) = match app
             .table

@@ -149,8 +149,8 @@ impl Found {
 }
 
 impl Attempt {
-    /// Reads what an attempt at a password needs to know, refuses it where a limit says so, and counts
-    /// it; answers with the hash to compare with, if there is one.
+    /// Reads what an attempt at a password needs to know, refuses it where a limit says so, and
+    /// counts it; answers with the hash to compare with, if there is one.
     pub async fn begin(
         app: &App,
         call: &Call,

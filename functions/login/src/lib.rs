@@ -1,7 +1,7 @@
 //! `POST /v1/login`: the first factor.
 //!
-//! Three waits: account, credential and source address are read together; the attempt is counted while
-//! the user is read; and one transaction concludes. An unknown user, a wrong password and a
+//! Three waits: account, credential and source address are read together; the attempt is counted
+//! while the user is read; and one transaction concludes. An unknown user, a wrong password and a
 //! disabled user take the same requests and the same time.
 
 mod attempt;

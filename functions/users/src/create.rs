@@ -80,8 +80,8 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     Ok(Reply::created(&Response::of(&user, now)).etag(user.version))
 }
 
-/// What stood in the way of a new user. The id was drawn here: where that stands, an earlier attempt
-/// of this request was done after all.
+/// What stood in the way of a new user. The id was drawn here: where that stands, an earlier
+/// attempt of this request was done after all.
 fn taken(user: &User, failure: Failure) -> Result<(), Problem> {
     let stood = |key: &Key| failure.stood_at(key).is_some();
     if stood(&keys::user(user.id)) {

@@ -1,8 +1,8 @@
 //! A recipient of an agreement: who they are, what they have proved, and the challenges that are
 //! open.
 //!
-//! As on a user's item, an attempt at a code counts on the challenge and on the factor in one write, and
-//! so both stand here.
+//! As on a user's item, an attempt at a code counts on the challenge and on the factor in one
+//! write, and so both stand here.
 
 use std::collections::BTreeMap;
 
@@ -300,8 +300,8 @@ impl Recipient {
     /// It raises the version, and whatever a rule decides of a recipient is written with it: so the
     /// version that was read says that all stands there that the rule looked at. The agreement's
     /// chain does not say it, where the two items were not read at one instant: the recipient may
-    /// be older than the agreement that it was read beside. What counts attempts, and what is owed by
-    /// mail, changes without it, under conditions of its own.
+    /// be older than the agreement that it was read beside. What counts attempts, and what is owed
+    /// by mail, changes without it, under conditions of its own.
     pub(super) fn touch(&self) -> Write {
         self.under_version(self.version + 1)
     }

@@ -88,9 +88,9 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Three attempts, as is the SDK's default, said here because what we write relies on it being safe.
-/// The wait before the second is drawn from 50 ms and not from a second: somebody is waiting for
-/// the answer.
+/// Three attempts, as is the SDK's default, said here because what we write relies on it being
+/// safe. The wait before the second is drawn from 50 ms and not from a second: somebody is waiting
+/// for the answer.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(3)

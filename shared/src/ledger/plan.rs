@@ -106,7 +106,8 @@ impl From<Failure> for Refusal {
 /// Reserves `order.count` transactions.
 ///
 /// With nothing `seen` it is tried on one shard blindly, under a condition that also holds off the
-/// balance's threshold; where that fails, plan it again over a [`Snapshot`], and only that can refuse.
+/// balance's threshold; where that fails, plan it again over a [`Snapshot`], and only that can
+/// refuse.
 pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refusal> {
     let count = i64::from(order.count);
     let first = order.account.quota_shards.of(order.id.as_str());
@@ -149,10 +150,10 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
 /// A step that takes `count` of what is available, planned over what was `seen`; where it gets the
 /// balance below the threshold, that is told in its transaction.
 ///
-/// What it says of the threshold has to be so when it is written. Below the threshold, there may not be more
-/// by then than was seen: else this might be a crossing that nobody takes for one; and where it
-/// tells of one, not on any other shard either. Above it, not so much less that this gets the
-/// balance below it untold: on one shard that is exact, on several as far as the shards that it
+/// What it says of the threshold has to be so when it is written. Below the threshold, there may
+/// not be more by then than was seen: else this might be a crossing that nobody takes for one; and
+/// where it tells of one, not on any other shard either. Above it, not so much less that this gets
+/// the balance below it untold: on one shard that is exact, on several as far as the shards that it
 /// takes from go.
 fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Plan, Failure> {
     let mut spare = seen.total().available - count - watch.threshold();

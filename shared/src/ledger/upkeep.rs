@@ -48,7 +48,8 @@ impl Tools<'_> {
     /// same id twice is one correction.
     ///
     /// More than is available cannot be taken away: what is reserved belongs to somebody. Where it
-    /// gets the balance below its threshold, the mails are owed with it, and the clean-up sends them.
+    /// gets the balance below its threshold, the mails are owed with it, and the clean-up sends
+    /// them.
     pub async fn correct(
         &self,
         account: AccountId,

@@ -1,11 +1,11 @@
 //! The low-balance mail and metric: once per crossing of the threshold that the account has set.
 //!
-//! A reservation that keeps its own shard at or above the threshold keeps the sum there, and needs to
-//! know nothing of it. One that does not is planned over a [`Snapshot`], which says whether the sum
-//! gets below: the notice changes and the mails are owed in the reservation's transaction, under
-//! the condition that nobody has told of this crossing yet. One that stays above the threshold, as far
-//! as was seen, is written under the condition that it does. The mails are owed and so told at
-//! least once; the metric is at most once.
+//! A reservation that keeps its own shard at or above the threshold keeps the sum there, and needs
+//! to know nothing of it. One that does not is planned over a [`Snapshot`], which says whether the
+//! sum gets below: the notice changes and the mails are owed in the reservation's transaction,
+//! under the condition that nobody has told of this crossing yet. One that stays above the
+//! threshold, as far as was seen, is written under the condition that it does. The mails are owed
+//! and so told at least once; the metric is at most once.
 
 use serde_json::json;
 
@@ -60,8 +60,8 @@ impl Watch {
         self.threshold
     }
 
-    /// The crossing, where taking `count` from what was `seen` gets the balance below the threshold, or
-    /// leaves it there with nobody told.
+    /// The crossing, where taking `count` from what was `seen` gets the balance below the
+    /// threshold, or leaves it there with nobody told.
     pub(super) fn crossing(
         &self,
         account: AccountId,
@@ -127,8 +127,8 @@ impl Watch {
         }
     }
 
-    /// That the balance is at or above its threshold, where so many are `available`: what follows below
-    /// it will be told anew.
+    /// That the balance is at or above its threshold, where so many are `available`: what follows
+    /// below it will be told anew.
     pub(super) fn relief(&self, account: AccountId, available: i64, seen: Notice) -> Option<Write> {
         (seen.told && available >= self.threshold)
             .then(|| notice(account, false, seen.crossings, seen))
@@ -137,8 +137,8 @@ impl Watch {
 
 /// Tells of a balance below its threshold that nobody has been told of, where that comes out: a
 /// reservation was refused over what was `seen`. Two reservations on two shards may have crossed
-/// the threshold in one instant without seeing each other, and where nothing is left there is no next
-/// one to tell. Answers with the mails, as [`tell`] does.
+/// the threshold in one instant without seeing each other, and where nothing is left there is no
+/// next one to tell. Answers with the mails, as [`tell`] does.
 ///
 /// What becomes of this changes nothing of the refusal: who is refused next tells, if this one
 /// could not.

@@ -2,18 +2,18 @@
 //! by the clean-up where that failed.
 //!
 //! A message of the outbox stands on an item of its own ([`standalone`]), or on the item that it is
-//! about ([`OutboxMessage`] as its attribute `outbox`, [`on`]). Whoever sends it claims it first, for as long
-//! as a lease: two do not send it at the same time. A crash between the sending and the settling
-//! sends it twice, and never zero times. What cannot be sent is attempted again, later each time,
-//! until nobody has a use for it any more: its time is over, which is told and counted, or the
-//! agreement that it is about has ended.
+//! about ([`OutboxMessage`] as its attribute `outbox`, [`on`]). Whoever sends it claims it first,
+//! for as long as a lease: two do not send it at the same time. A crash between the sending and the
+//! settling sends it twice, and never zero times. What cannot be sent is attempted again, later
+//! each time, until nobody has a use for it any more: its time is over, which is told and counted,
+//! or the agreement that it is about has ended.
 //!
 //! A sender that does not answer in time, or answers with a fault of its own, may have taken the
 //! mail all the same: SES knows no message again, and tells of no message whether it has it. It
 //! goes once more, as it must, but much later each time ([`UNANSWERED`]): of a mail that is never
-//! answered for, six copies go in the three days for which it stays in the outbox, and two in the first hour.
-//! What is good for less is attempted again in half of the time that is left to it: a link must not
-//! be given up while it would still be of use.
+//! answered for, six copies go in the three days for which it stays in the outbox, and two in the
+//! first hour. What is good for less is attempted again in half of the time that is left to it: a
+//! link must not be given up while it would still be of use.
 
 use std::time::Duration;
 
@@ -172,8 +172,8 @@ pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery
     }
 }
 
-/// Sends what is in the outbox at `keys`, as far as it goes: what is left, the clean-up sends. For use after
-/// a transaction that owes mails, which has taken effect whatever comes of them.
+/// Sends what is in the outbox at `keys`, as far as it goes: what is left, the clean-up sends. For
+/// use after a transaction that owes mails, which has taken effect whatever comes of them.
 pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<Item = Key>) {
     let each = keys.into_iter().map(|key| async move {
         if let Err(failure) = deliver(app, courier, &key).await {

@@ -231,7 +231,8 @@ pub enum Refusal {
     AttemptsSpent(Timestamp),
     /// The factor takes no attempt, and is sent nothing, until then.
     FactorDelayed(Timestamp),
-    /// The factor takes no attempt until an administrator unlocks it, or the sender of the agreement.
+    /// The factor takes no attempt until an administrator unlocks it, or the sender of the
+    /// agreement.
     FactorDisabled,
 }
 

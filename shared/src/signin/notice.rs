@@ -51,8 +51,8 @@ pub struct Change<'a> {
     pub sms_countries: &'a [String],
 }
 
-/// The notices of a change: planned anew for each attempt of its transaction, by what the attempts before
-/// have shown.
+/// The notices of a change: planned anew for each attempt of its transaction, by what the attempts
+/// before have shown.
 #[derive(Debug, Default)]
 pub struct Notices {
     /// What stands at the logs that refused an entry.

@@ -1,5 +1,5 @@
-//! A sign-in from the password to the code: each attempt is counted once, told of once, and a right one
-//! is taken once.
+//! A sign-in from the password to the code: each attempt is counted once, told of once, and a right
+//! one is taken once.
 
 use serde_json::{Value, json};
 use tests::issuer::Issuer;

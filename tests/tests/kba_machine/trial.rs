@@ -46,8 +46,8 @@ pub struct Trial {
 
 impl Trial {
     /// The account's balance is kept in so many shards. Which of them a sending takes from is not
-    /// the reference's to know, and with it the moment when the threshold is passed: where there are
-    /// several, nobody asked to be told.
+    /// the reference's to know, and with it the moment when the threshold is passed: where there
+    /// are several, nobody asked to be told.
     pub async fn begin(shards: u8) -> Self {
         let world = World::new().await;
         let settings = Settings {

@@ -1,5 +1,5 @@
-//! What limits a contact that is to be one's own: the wait between two codes, the attempts, the lock
-//! of the factor, and the windows it counts in.
+//! What limits a contact that is to be one's own: the wait between two codes, the attempts, the
+//! lock of the factor, and the windows it counts in.
 
 use futures_util::future::join_all;
 use local::{Mode, Service};

@@ -190,8 +190,8 @@ async fn who_is_refused_tells_of_a_crossing_that_nobody_told_of() {
         ((5, 0, 0), 2),
         "once"
     );
-    // A change of method that is refused tells just so: here, of a threshold that was set when all was
-    // used.
+    // A change of method that is refused tells just so: here, of a threshold that was set when all
+    // was used.
     let other = watched(1).await;
     let _ = other.settings(json!({"quota": {"low_balance": 0}})).await;
     let sent = send_with(
@@ -362,8 +362,8 @@ async fn who_buys_too_little_by_then_does_not_say_that_the_balance_is_high_again
         let seen = balance::snapshot(&app.table, &app.entropy, &account)
             .await
             .unwrap();
-        // Six and five would be above the threshold of ten, on whichever shard; but three more are gone
-        // by then.
+        // Six and five would be above the threshold of ten, on whichever shard; but three more are
+        // gone by then.
         let one = bought(&account, &watch, &seen, (5, Onto::One(seen.count)));
         let all = bought(&account, &watch, &seen, (5, Onto::All(seen.count)));
         let _ = send(&world, "k2", 3).await.expect(201);

@@ -844,8 +844,8 @@ async fn a_wrong_password_that_was_compared_is_told_though_its_address_is_blocke
     let world = World::of_many_places().await;
     let ann = world.user("ann", json!({})).await;
     for username in ["ann", "nobody"] {
-        // What is read first shows an address that may try; it has its hundred before the attempt is
-        // counted.
+        // What is read first shows an address that may try; it has its hundred before the attempt
+        // is counted.
         let gate = world.stack.faults().hold(local::Service::Dynamodb, 0);
         let others = async {
             gate.arrived().await;

@@ -38,8 +38,8 @@ async fn fifty_right_codes_make_one_token() {
         1
     );
 
-    // The attempts that lost took their count back from the factor: nine wrong codes do not yet delay
-    // it.
+    // The attempts that lost took their count back from the factor: nine wrong codes do not yet
+    // delay it.
     for _ in 0..2 {
         let (challenge, code) = world.challenge_and_code(&ann).await;
         for _ in 0..4 {

@@ -1,6 +1,6 @@
-//! The steps of taking the code of a new contact: the attempt is counted before anything is compared;
-//! then one transaction puts the contact in its place, and completes the sign-in where it is a
-//! first one.
+//! The steps of taking the code of a new contact: the attempt is counted before anything is
+//! compared; then one transaction puts the contact in its place, and completes the sign-in where it
+//! is a first one.
 
 use shared::kernel::contact;
 use shared::kernel::secret;

@@ -38,8 +38,8 @@ pub enum Onto {
 
 /// Adds bought transactions.
 ///
-/// What is available already matters to the threshold alone, and what was seen of it may be of several
-/// moments: what is said of the threshold is made a condition.
+/// What is available already matters to the threshold alone, and what was seen of it may be of
+/// several moments: what is said of the threshold is made a condition.
 pub fn topup(
     purchase: &Purchase<'_>,
     onto: Onto,
@@ -69,8 +69,8 @@ pub fn topup(
     added(entry, watch, &seen.shards, notice)
 }
 
-/// A step that adds to what is available. Where that gets the balance to its threshold as far as was
-/// `seen`, it is noted, under the condition that what it takes for that is there.
+/// A step that adds to what is available. Where that gets the balance to its threshold as far as
+/// was `seen`, it is noted, under the condition that what it takes for that is there.
 pub(super) fn added(
     entry: Entry,
     watch: &Watch,

@@ -1,4 +1,5 @@
-//! One challenge, whoever it is put to: what it takes to be gone on with, and what an attempt counts.
+//! One challenge, whoever it is put to: what it takes to be gone on with, and what an attempt
+//! counts.
 
 use std::collections::BTreeMap;
 
@@ -104,8 +105,8 @@ pub trait Place: Bound {
             .value("alive_at", now)
     }
 
-    /// Adds the conditions that what [`Place::trial`] judged by `holder` holds: of the challenge, its
-    /// attempts, and the factor's count of the origin.
+    /// Adds the conditions that what [`Place::trial`] judged by `holder` holds: of the challenge,
+    /// its attempts, and the factor's count of the origin.
     fn guard_trial(
         &self,
         write: Write,

@@ -42,8 +42,8 @@ fn message(body: &[u8]) -> Vec<u8> {
     [b"challenge\n", body].concat()
 }
 
-/// 128 bits of a MAC are enough for what lives ten minutes, and opens nothing without the fingerprint
-/// that is kept.
+/// 128 bits of a MAC are enough for what lives ten minutes, and opens nothing without the
+/// fingerprint that is kept.
 fn short(digest: &str) -> &str {
     digest.get(..22).unwrap_or(digest)
 }

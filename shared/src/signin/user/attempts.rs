@@ -84,8 +84,8 @@ impl Tried {
             let Some(stood) = failure.stood().map(Count::of) else {
                 return Err(failure);
             };
-            // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
-            // already.
+            // The answer to the first request was lost, and the SDK repeated it: the attempt is
+            // counted already.
             if stood.id == id {
                 return Ok(Counted::Attempt(stood.failures));
             }
@@ -99,11 +99,11 @@ impl Tried {
         }
     }
 
-    /// The write that counts an attempt, under the condition that one may be made now, and is not the
-    /// last.
+    /// The write that counts an attempt, under the condition that one may be made now, and is not
+    /// the last.
     ///
-    /// The attempt's own id makes it count once, however often the SDK repeats the request: where it
-    /// stands already, the condition fails and shows it.
+    /// The attempt's own id makes it count once, however often the SDK repeats the request: where
+    /// it stands already, the condition fails and shows it.
     fn count_one(&self, id: &str, now: Timestamp) -> Write {
         let write = Write::update(
             self.key(self.origin),

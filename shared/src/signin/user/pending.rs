@@ -247,8 +247,8 @@ pub const fn attribute(method: Method) -> &'static str {
 }
 
 /// Adds to an update of the user's item that `pending` waits, in the place of what does. Where it
-/// goes on, the attempts are left as they stand: they are counted by a write of their own, which moves
-/// no head. So what another takes the place of is named by its attempts too: it may be [put
+/// goes on, the attempts are left as they stand: they are counted by a write of their own, which
+/// moves no head. So what another takes the place of is named by its attempts too: it may be [put
 /// back](take_back), and then has to have all of them.
 pub fn wait(
     update: Write,

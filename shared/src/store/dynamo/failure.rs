@@ -41,8 +41,8 @@ pub enum Failure {
     Unavailable(Unavailable),
 }
 
-/// The items that stood where the conditions of a request's writes did not hold, by their keys, which
-/// are one each within a request. An item is empty where there was none.
+/// The items that stood where the conditions of a request's writes did not hold, by their keys,
+/// which are one each within a request. An item is empty where there was none.
 #[derive(Clone)]
 pub struct Stood(Vec<(Key, Item)>);
 
@@ -218,8 +218,8 @@ pub(super) fn is_under_way(error: &SdkError<TransactWriteItemsError>) -> bool {
         .is_some_and(TransactWriteItemsError::is_transaction_in_progress_exception)
 }
 
-/// Which conditions failed, by the noun of the item. Never the items that stood there, nor their whole
-/// keys: they hold hashes, MACs, phones and addresses, and this is logged.
+/// Which conditions failed, by the noun of the item. Never the items that stood there, nor their
+/// whole keys: they hold hashes, MACs, phones and addresses, and this is logged.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

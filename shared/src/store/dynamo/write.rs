@@ -31,7 +31,8 @@ pub struct Write {
     condition: Option<String>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
-    /// A placeholder that was given two meanings: one of the two authors would be overruled, in silence.
+    /// A placeholder that was given two meanings: one of the two authors would be overruled, in
+    /// silence.
     clash: Option<String>,
 }
 
@@ -131,8 +132,8 @@ impl Write {
         self
     }
 
-    /// What `#name` stands for, where that is not `name`: one attribute. A write in which it is given
-    /// another is not made.
+    /// What `#name` stands for, where that is not `name`: one attribute. A write in which it is
+    /// given another is not made.
     #[must_use]
     pub fn name(mut self, name: &str, attribute: impl Into<String>) -> Self {
         let (name, attribute) = (format!("#{name}"), attribute.into());
