@@ -149,7 +149,8 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
 impl Faulty<SharedHttpConnector> {
     /// The call is carried to the service, unless something goes wrong with it.
     fn carried(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let is_repeat = self.service == Service::Dynamodb && self.faults.holdings().is_repeat(&request);
+        let is_repeat =
+            self.service == Service::Dynamodb && self.faults.holdings().is_repeat(&request);
         if self.service == Service::Dynamodb && refusals::is_transaction(&request) && !is_repeat {
             let short = self.faults.short_of_units(|| refusals::body(&request));
             if !short.is_empty() {
@@ -173,7 +174,13 @@ impl Faulty<SharedHttpConnector> {
             return self.gated(request, held);
         }
         let nature = refusals::nature(&request);
-        match self.faults.meet(self.service, Nature { can_conflict: nature.can_conflict && !is_repeat, ..nature }) {
+        match self.faults.meet(
+            self.service,
+            Nature {
+                can_conflict: nature.can_conflict && !is_repeat,
+                ..nature
+            },
+        ) {
             Some(strike) => self.struck(request, strike),
             None => self.handed_on(request, None),
         }
