@@ -1,13 +1,14 @@
 //! Chains of any length, written directly into the table: what takes a recipient years takes a test
 //! seconds.
 
+use crate::path;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use shared::agreement::Agreement;
 use shared::kernel::ids::AgreementId;
 use shared::store::audit::Entry;
-use shared::store::dynamo::{Write, document, keys, read};
+use shared::store::dynamo::{Update, document, keys, read};
 
 use crate::World;
 
@@ -47,14 +48,15 @@ pub async fn lengthen(world: &World, agreement: &str, count: u64, told: impl Fn(
         entries.push(entry);
     }
     put(world, &entries).await;
-    let moved = Write::update(
-        keys::agreement(stored.id),
-        "SET #audit_seq = :sequence, #audit_hash = :hash",
-    );
-    let moved = moved
-        .value("sequence", head.sequence)
-        .value("hash", head.hash.as_str());
-    world.stack.table().transact(vec![moved]).await.unwrap();
+    let moved = Update::of(keys::agreement(stored.id))
+        .set(path("audit_seq"), head.sequence)
+        .set(path("audit_hash"), head.hash.as_str());
+    world
+        .stack
+        .table()
+        .transact(vec![moved.into()])
+        .await
+        .unwrap();
 }
 
 async fn put(world: &World, entries: &[Entry]) {

@@ -1,6 +1,7 @@
 //! Agreements whose recipients are asked by the provider, as they stand once their links were
 //! opened: put into the table by hand, so that what is tried here is the sessions alone.
 
+use crate::path;
 use std::collections::BTreeMap;
 
 use aws_lc_rs::hmac;
@@ -17,7 +18,7 @@ use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
 use shared::ledger::Balance;
 use shared::signin::challenge::{Challenge, Place};
 use shared::store::audit::Head;
-use shared::store::dynamo::{Write, keys, read};
+use shared::store::dynamo::{Put, Update, keys, read};
 
 use crate::{Answer, World};
 
@@ -63,9 +64,10 @@ impl World {
             head: Head::default(),
         };
         let mut writes = vec![
-            Write::create(keys::agreement(id), &agreement)
+            Put::create(keys::agreement(id), &agreement)
                 .unwrap()
-                .look_at(agreement.expires_at),
+                .look_at(agreement.expires_at)
+                .into(),
         ];
         let mut asked = Asked {
             agreement: id,
@@ -103,7 +105,11 @@ impl World {
                 challenges: BTreeMap::from([(ticket.name.clone(), Challenge::open(now))]),
                 version: 0,
             };
-            writes.push(Write::create(keys::recipient(id, recipient), &item).unwrap());
+            writes.push(
+                Put::create(keys::recipient(id, recipient), &item)
+                    .unwrap()
+                    .into(),
+            );
             asked.recipients.push(recipient);
             asked.challenges.push(token.expose().clone());
         }
@@ -112,7 +118,11 @@ impl World {
             reserved: before.reserved + i64::from(recipients),
             ..before
         };
-        writes.push(Write::replace(keys::balance(account, 0), &balance).unwrap());
+        writes.push(
+            Put::replace(keys::balance(account, 0), &balance)
+                .unwrap()
+                .into(),
+        );
         self.stack.table().transact(writes).await.unwrap();
         asked
     }
@@ -151,8 +161,12 @@ impl World {
     /// Makes a recipient one who has completed.
     pub async fn completed(&self, asked: &Asked, place: usize) {
         let key = keys::recipient(asked.agreement, asked.recipients[place]);
-        let done = Write::update(key, "SET #status = :done").value("done", "completed");
-        self.stack.table().transact(vec![done]).await.unwrap();
+        let done = Update::of(key).set(path("status"), "completed");
+        self.stack
+            .table()
+            .transact(vec![done.into()])
+            .await
+            .unwrap();
     }
 
     /// Another challenge of a recipient, as opening the link again makes one.
@@ -170,12 +184,12 @@ impl World {
         )
         .unwrap();
         let (ticket, token) = ticket;
-        let write = Write::update(ticket.key(), "SET #challenges.#c = :challenge")
-            .name("c", ticket.name.as_str());
         let challenge = shared::store::dynamo::document(&Challenge::open(now)).unwrap();
+        let place = path("challenges").member(ticket.name.as_str());
+        let opened = Update::of(ticket.key()).set(place, challenge);
         self.stack
             .table()
-            .transact(vec![write.value("challenge", challenge)])
+            .transact(vec![opened.into()])
             .await
             .unwrap();
         token.expose().clone()

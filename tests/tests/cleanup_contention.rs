@@ -5,6 +5,7 @@
 //! that was due, and whatever it says, the sums are those of what stands.
 
 use std::time::Duration;
+use tests::path;
 
 use expiry_cleanup::{Batch, Report, run, sweep};
 use futures_util::future::join_all;
@@ -174,14 +175,13 @@ async fn more_challenges_than_one_write_removes_are_removed_all_the_same() {
     let now = world.stack.clock().now();
     let key = keys::user(ann.id.parse().unwrap());
     for number in 0..120 {
-        let update =
-            shared::store::dynamo::Write::update(key.clone(), "SET #challenges.#c = :challenge")
-                .name("c", format!("c{number}"));
+        let place = path("challenges").member(format!("c{number}"));
         let challenge = document(&Challenge::open(now)).unwrap();
+        let opened = shared::store::dynamo::Update::of(key.clone()).set(place, challenge);
         world
             .stack
             .table()
-            .transact(vec![update.value("challenge", challenge)])
+            .transact(vec![opened.into()])
             .await
             .unwrap();
     }

@@ -4,7 +4,7 @@
 use local::costs;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
 use shared::web::http::routes::{Authorisation, ROUTES, Route};
 use tests::agreements::{
     agreement, complete, links, open, open_last, person, recipient_path, send_with, with_kba,
@@ -12,6 +12,7 @@ use tests::agreements::{
 use tests::chains::{lengthen, resent};
 use tests::contacts::{begin, confirm, remove};
 use tests::issuer::Issuer;
+use tests::path;
 use tests::{Answer, OPERATOR, PASSWORD, World, another, token_of};
 
 /// Forgets what was spent so far.
@@ -768,14 +769,12 @@ async fn a_recipients_way_costs_what_the_table_says() {
         sent.text("id"),
         sent.body["recipients"][1]["id"].as_str().unwrap(),
     );
-    let locked = Write::update(
-        keys::recipient(id.parse().unwrap(), recipient.parse().unwrap()),
-        "SET #factors.#sms.#failures = :failures",
-    );
+    let key = keys::recipient(id.parse().unwrap(), recipient.parse().unwrap());
+    let locked = Update::of(key).set(path("factors.sms.failures"), 50_u32);
     world
         .stack
         .table()
-        .transact(vec![locked.value("failures", 50_u32)])
+        .transact(vec![locked.into()])
         .await
         .unwrap();
     forget(&world);

@@ -4,6 +4,7 @@
 //! missing is a failure.
 
 use std::process::Command;
+use tests::path;
 
 use aws_sdk_secretsmanager::Client as Secrets;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
@@ -563,9 +564,13 @@ async fn a_ledger_is_spread_set_right_and_held_against_itself_by_the_commands() 
         );
     }
     let shard = shared::store::dynamo::keys::balance(account.parse().unwrap(), 2);
-    let spoilt =
-        shared::store::dynamo::Write::update(shard, "ADD #available :one").value("one", 1_i64);
-    world.stack.table().transact(vec![spoilt]).await.unwrap();
+    let spoilt = shared::store::dynamo::Update::of(shard).add(path("available"), 1);
+    world
+        .stack
+        .table()
+        .transact(vec![spoilt.into()])
+        .await
+        .unwrap();
     let told = reconcile(&[]).unwrap_err();
     assert!(
         told.contains("DOES NOT AGREE") && told.contains("1 accounts, 1 that do not agree"),

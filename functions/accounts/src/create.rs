@@ -8,7 +8,7 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::AccountId;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Chain, Event, Head};
-use shared::store::dynamo::{Failure, Write, keys};
+use shared::store::dynamo::{Failure, Put, Write, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply};
 use utoipa::ToSchema;
 
@@ -74,7 +74,7 @@ fn open(
         quota_shards: Shards::default(),
         head: chain.head().clone(),
     };
-    let mut writes = vec![Write::create(keys::account(id), &account)?];
+    let mut writes = vec![Put::create(keys::account(id), &account)?.into()];
     writes.extend(chain.writes()?);
     Ok((account, writes))
 }

@@ -69,7 +69,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         let account = account::find(app, call).await?;
         room_for_one(app, id).await?;
         let mut writes = account.change(account.touch(), event.clone(), now)?;
-        writes.push(key.create()?);
+        writes.push(key.create()?.into());
         let written = app.table.transact(writes).await;
         if retries
             .settled(written, &app.entropy)

@@ -4,7 +4,7 @@ use shared::account::api_key::{self, ApiKey};
 use shared::kernel::ids::KeyId;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{RetryPolicy, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
@@ -18,17 +18,14 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let mut retries = RetryPolicy::default();
     loop {
         let account = account::find(app, call).await?;
-        let key = keys::api_key(Some(account.id), id);
-        let made: ApiKey = read(
-            app.table
-                .get(key.clone())
-                .await?
-                .ok_or_else(|| Problem::new(Slug::NotFound))?,
-        )?;
+        let found = app.table.get(keys::api_key(Some(account.id), id)).await?;
+        let key: ApiKey = read(found.ok_or_else(|| Problem::new(Slug::NotFound))?)?;
         let event = Event::new(Action::ApiKeyRevoked, actor).from(call.client_ip);
-        let event = event.with("key", id.to_string()).with("name", made.name);
+        let event = event
+            .with("key", id.to_string())
+            .with("name", key.name.as_str());
         let mut writes = account.change(account.touch(), event, call.arrived_at)?;
-        writes.push(Write::delete(key).when("attribute_exists(#pk)"));
+        writes.push(api_key::revoke(key.account, id).into());
         let written = app.table.transact(writes).await;
         if retries
             .settled(written, &app.entropy)

@@ -5,7 +5,7 @@ use shared::account::api_key;
 use shared::account::{Account, Plan};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, document};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::patch::given;
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
@@ -87,16 +87,6 @@ fn writes(
     account: &Account,
     patched: &Account,
 ) -> Result<Vec<Write>, Failure> {
-    let update = account
-        .touch()
-        .and(", #name = :name, #plan = :plan, #version = :version");
-    let update = update
-        .value("name", patched.name.as_str())
-        .value("plan", document(&patched.plan)?);
-    let update = update
-        .value("version", patched.version)
-        .when("#version = :was")
-        .value("was", account.version);
     let mut event = Event::new(Action::AccountChanged, actor).from(call.client_ip);
     if patched.name != account.name {
         event = event.with("name", patched.name.as_str());
@@ -104,7 +94,7 @@ fn writes(
     if patched.plan != account.plan {
         event = event.with("plan", serde_json::json!(patched.plan));
     }
-    account.change(update, event, call.arrived_at)
+    account.change(account.patch(patched)?, event, call.arrived_at)
 }
 
 #[cfg(test)]

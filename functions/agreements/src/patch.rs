@@ -1,19 +1,16 @@
 //! `PATCH /v1/agreements/{id}/recipients/{recipient}`: another method, until that recipient has
 //! completed. The quota follows.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use shared::account::Settings;
 use shared::account::api_key::Caller;
-use shared::agreement::{Authentication, Recipient, RecipientStatus, Standing};
+use shared::agreement::{Authentication, Recipient, RecipientStatus, Reservation, Standing};
 use shared::kernel::clock::Timestamp;
 use shared::ledger::plan::{self, Order, Plan};
 use shared::ledger::{self, EntryId, Hold, Snapshot, Watch, balance, watch};
 use shared::messaging::outbox;
-use shared::signin::challenge::Challenge;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, document};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
@@ -196,28 +193,19 @@ impl Change<'_> {
         event.with("to", self.to.name())
     }
 
-    /// Whatever was open for the method before is over: its challenges, and the session that would
-    /// answer for it.
+    fn reservation(&self, plan: Option<&Plan>) -> Reservation {
+        let made = plan.and_then(|plan| plan.holds.first());
+        match (made, self.given_back()) {
+            (Some(hold), _) => Reservation::Made(*hold),
+            (None, Some(_)) => Reservation::GivenBack,
+            (None, None) => Reservation::Stays,
+        }
+    }
+
     fn writes(&self, event: Event, plan: Option<&Plan>) -> Result<Vec<Write>, Failure> {
         let Self { standing, to, now } = *self;
-        let update = standing
-            .update()
-            .and(", #authentication = :to, #status = :pending, #challenges = :no_challenges")
-            .remove("#kba.#session")
-            .value("to", to.name())
-            .value("pending", RecipientStatus::Pending.name())
-            .value(
-                "no_challenges",
-                document(&BTreeMap::<String, Challenge>::new())?,
-            );
-        let hold = plan.and_then(|plan| plan.holds.first());
-        let update = match hold {
-            Some(hold) => update
-                .and(", #kba.#hold = :hold")
-                .value("hold", document(hold)?),
-            None if self.given_back().is_some() => update.remove("#kba.#hold"),
-            None => update,
-        };
+        let recipient = standing.recipient();
+        let update = recipient.change_method(standing.update(), to, self.reservation(plan))?;
         let mut writes = standing.step(update, [event], now)?;
         writes.extend(
             plan.into_iter()

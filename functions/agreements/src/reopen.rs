@@ -4,8 +4,7 @@
 use shared::account::api_key::Caller;
 use shared::agreement::{Recipient, Refusal, Standing};
 use shared::kernel::clock::Timestamp;
-use shared::signin::user::factor::clear;
-use shared::signin::user::known::Origin;
+use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
 use shared::store::dynamo::{Failure, RetryPolicy, Write};
@@ -53,14 +52,14 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
 /// What keeps a recipient out until the sender lifts it.
 struct Locked {
     viewing: bool,
-    factors: Vec<String>,
+    factors: Vec<Method>,
 }
 
 impl Locked {
     fn of(recipient: &Recipient) -> Self {
         Self {
             viewing: recipient.viewing_locked_at.is_some(),
-            factors: recipient.locked_factors().map(str::to_owned).collect(),
+            factors: recipient.locked_factors().collect(),
         }
     }
 
@@ -71,19 +70,16 @@ impl Locked {
         event: impl Fn(Action) -> Event,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
+        let recipient = standing.recipient();
         let mut update = standing.update();
         let mut events = Vec::new();
         if self.viewing {
-            update = update
-                .and(", #kba.#attempts = :none")
-                .value("none", 0_u32)
-                .remove("#viewing_locked_at");
-            update = update.when("attribute_exists(#viewing_locked_at)");
+            update = recipient.reopen_viewing(update);
             events.push(event(Action::ViewingReopened));
         }
-        for name in &self.factors {
-            update = clear(update, name, Origin::Stranger);
-            events.push(event(Action::FactorUnlocked).with("method", name.as_str()));
+        for method in &self.factors {
+            update = recipient.unlock_factor(update, *method);
+            events.push(event(Action::FactorUnlocked).with("method", method.name()));
         }
         standing.step(update, events, now)
     }

@@ -40,15 +40,13 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             agreement.invite(recipient, occasion, &base, (&keyring, &app.entropy), now)?;
         let event = Event::new(Action::LinkResent, caller.actor).from(call.client_ip);
         let event = event.with("recipient", recipient.id.to_string());
-        let update = standing
-            .update()
-            .and(", #resends = :resends")
-            .value("resends", RESENDS.entered(&recipient.resends, now));
+        let update = recipient.note_resend(standing.update(), now);
         let mut writes = standing.step(outbox::on(update, &invited.owed, now)?, [event], now)?;
-        writes.push(invited.link.create()?);
+        writes.push(invited.link.create()?.into());
         let answer = shown::Recipient::from(recipient);
         if let Some(key) = &key {
-            writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);
+            let kept = serde_json::to_string(&answer).unwrap_or_default();
+            writes.push(key.keep(&kept, now)?.into());
         }
         let written = app.table.transact(writes).await;
         if retries

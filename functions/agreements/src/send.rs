@@ -19,7 +19,7 @@ use shared::ledger::{self, Balance, EntryId, Figures, Snapshot, StaleRead, Watch
 use shared::messaging::outbox::{self, OutboxMessage};
 use shared::store::app::App;
 use shared::store::audit::{Action, Chain, Event};
-use shared::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, Key, Put, RetryPolicy, Write, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
 use utoipa::ToSchema;
@@ -359,18 +359,18 @@ impl Sending<'_> {
             made_by: self.call.request_id.clone(),
         };
         let place = Place::of(agreement.id, agreement.created_at).into_text();
-        let mut writes = vec![
-            Write::create(keys::agreement_request(self.id), &record)?,
-            Write::create(keys::agreement(self.id), agreement)?
-                .listed(keys::agreements(agreement.account), place)
-                .look_at(agreement.expires_at),
-        ];
+        let put = Put::create(keys::agreement(self.id), agreement)?
+            .listed(keys::agreements(agreement.account), place)
+            .look_at(agreement.expires_at);
+        let record = Put::create(keys::agreement_request(self.id), &record)?;
+        let mut writes = vec![record.into(), put.into()];
         for (recipient, message) in recipients.iter().zip(outbox) {
             let item = Invited {
                 recipient,
                 outbox: message,
             };
-            writes.push(Write::create(keys::recipient(self.id, recipient.id), &item)?.look_at(now));
+            let put = Put::create(keys::recipient(self.id, recipient.id), &item)?;
+            writes.push(put.look_at(now).into());
         }
         writes.extend(chain.writes()?);
         writes.extend(plan.writes.iter().cloned());

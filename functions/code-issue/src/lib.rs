@@ -8,7 +8,6 @@
 //! a fault of its own, the message is told as sent, counts as sent, and its code is good. 503 says
 //! that nothing went out. Whoever gets nothing asks again when the wait is over.
 
-mod claim;
 mod issue;
 mod recipient;
 

@@ -9,19 +9,19 @@ use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
-use shared::signin::challenge::{Challenge, Place, Refusal};
+use shared::signin::challenge::{CodeSend, Refusal};
 use shared::signin::code::counters::{self, Counters, Full, Trims};
-use shared::signin::code::{self, Draft, PER_SOURCE, Sent};
+use shared::signin::code::{self, Denial, Draft, allow_client_ip, allow_country};
 use shared::signin::reserved::Asker;
+use shared::signin::user::Method;
 use shared::signin::user::known::Origin;
-use shared::signin::user::{Method, factor};
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, RetryPolicy, Write, document, keys, read};
+use shared::store::dynamo::{Failure, Item, RetryPolicy, Update, Write, keys, read};
 use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
 
-use crate::claim::{Denial, Undo};
+use crate::issue::{Undo, problem};
 use crate::{Request, Response, State};
 
 const METHOD: Method = Method::Sms;
@@ -33,7 +33,8 @@ struct Case<'a> {
     ticket: &'a Ticket,
     account: Account,
     standing: Standing,
-    sends_of_source: Vec<Timestamp>,
+    /// When codes were sent at the wish of the client IP.
+    sends: Vec<Timestamp>,
     now: Timestamp,
 }
 
@@ -107,9 +108,9 @@ impl<'a> Case<'a> {
         key: Option<&IdempotencyKey>,
         now: Timestamp,
     ) -> Result<(Self, Option<Item>), Problem> {
-        let source = keys::client_ip_sends(&client_ip_key(call.client_ip));
+        let sends = keys::client_ip_sends(&client_ip_key(call.client_ip));
         let mut wanted = Standing::keys(ticket.agreement, ticket.recipient).to_vec();
-        wanted.extend([keys::account(ticket.account), source]);
+        wanted.extend([keys::account(ticket.account), sends]);
         wanted.extend(key.map(IdempotencyKey::record));
         let mut items = state.app.table.get_all(wanted).await?.into_iter();
         let standing = Standing::read(&mut items)?;
@@ -119,7 +120,7 @@ impl<'a> Case<'a> {
         };
         let account: Account = read(account)?;
         call.allow_origins(&account.settings()?.origins);
-        let sends_of_source = next().as_ref().map(Window::moments).unwrap_or_default();
+        let sends = next().as_ref().map(Window::moments).unwrap_or_default();
         Ok((
             Self {
                 state,
@@ -127,7 +128,7 @@ impl<'a> Case<'a> {
                 ticket,
                 account,
                 standing,
-                sends_of_source,
+                sends,
                 now,
             },
             next(),
@@ -144,31 +145,33 @@ impl<'a> Case<'a> {
 
     /// Whether a code may be sent, as far as what was read tells.
     fn decide(&self) -> Result<(), Problem> {
-        let (agreement, recipient, now) = (self.agreement(), self.recipient(), &self.now);
         self.standing
-            .accessible(*now)
+            .accessible(self.now)
             .map_err(agreement::Refusal::problem_of_recipient)?;
-        let challenge = self
-            .ticket
-            .trial(recipient, METHOD, Origin::Stranger, *now)
-            .map_err(|refusal| refusal.problem(*now))?;
-        let refusal =
-            if recipient.asked(agreement) != Authentication::Sms || recipient.phone.is_none() {
-                Some(Denial::MethodNotEnabled)
-            } else if !recipient
-                .phone_country
-                .as_ref()
-                .is_some_and(|at| self.state.app.config.sms_countries.contains(at))
-            {
-                Some(Denial::DestinationNotAllowed)
-            } else if let Some(at) = challenge.sent(METHOD).resend_at(*now) {
-                Some(Denial::TooSoon(at))
-            } else {
-                PER_SOURCE
-                    .full_until(&self.sends_of_source, *now)
-                    .map(|(until, limit)| Denial::Full(Full::Until(until, limit)))
-            };
-        refusal.map_or(Ok(()), |denial| Err(denial.problem(*now)))
+        self.allow().map_err(|denial| problem(denial, self.now))
+    }
+
+    fn allow(&self) -> Result<(), Denial> {
+        let recipient = self.recipient();
+        self.code().trial()?;
+        if recipient.asked(self.agreement()) != Authentication::Sms || recipient.phone.is_none() {
+            return Err(Denial::MethodNotEnabled);
+        }
+        let countries = &self.state.app.config.sms_countries;
+        allow_country(recipient.phone_country.as_ref(), countries)?;
+        self.code().is_due()?;
+        allow_client_ip(&self.sends, self.now)
+    }
+
+    /// The send, on the challenge. A recipient is known at no address.
+    const fn code(&self) -> CodeSend<'_, Ticket> {
+        CodeSend {
+            place: self.ticket,
+            holder: self.recipient(),
+            method: METHOD,
+            origin: Origin::Stranger,
+            now: self.now,
+        }
     }
 
     /// The refusal of a counter that is full.
@@ -203,17 +206,6 @@ impl<'a> Case<'a> {
         self.recipient().phone.as_deref().unwrap_or_default()
     }
 
-    fn challenge(&self) -> Option<&Challenge> {
-        self.recipient().challenges.get(&self.ticket.name)
-    }
-
-    /// The codes that were sent before this one.
-    fn sent(&self) -> Sent {
-        self.challenge()
-            .map(|challenge| challenge.sent(METHOD))
-            .unwrap_or_default()
-    }
-
     /// The writes of the claim: the counters', the recipient's, the agreement's with its entry, and
     /// the record's of an idempotency key.
     fn claim(
@@ -222,42 +214,21 @@ impl<'a> Case<'a> {
         trims: &Trims,
         key: Option<(&IdempotencyKey, &str)>,
     ) -> Result<Vec<Write>, Failure> {
-        let event = self
-            .event(Action::CodeSent)
-            .with("reference", draft.stored.reference.as_str());
         let mut writes = self.counters().enter(trims);
-        writes.extend(
-            self.standing
-                .step(self.code_update(draft)?, [event], self.now)?,
-        );
+        let event = self.event(Action::CodeSent, draft);
+        writes.extend(self.standing.step(self.entry(draft)?, [event], self.now)?);
         if let Some((key, answer)) = key {
-            writes.push(key.claim(answer, self.now)?);
+            writes.push(key.claim(answer, self.now)?.into());
         }
         Ok(writes)
     }
 
-    /// The update that puts the new code in the place of the one before.
-    fn code_update(&self, draft: &Draft) -> Result<Write, Failure> {
-        let update = self
-            .standing
-            .update()
-            .and(", #challenges.#c.#codes.#m = :code, #challenges.#c.#sent.#m = :sent, #challenges.#c.#texts = :texts")
-            .name("m", METHOD.name())
-            .value("code", document(&draft.stored)?)
-            .value("sent", document(&self.sent().and_now(self.now))?)
-            .value("texts", self.challenge().map(|challenge| challenge.texts_with(METHOD, self.now)).unwrap_or_default());
-        let update = factor::unmoved(update, &self.recipient().factor(METHOD), Origin::Stranger);
-        let update = unmoved(update, self.sent().count);
-        let before = self
-            .challenge()
-            .and_then(|challenge| challenge.codes.get(METHOD.name()));
-        let update = match before {
-            Some(before) => update
-                .and(", #challenges.#c.#superseded.#m = list_append(#challenges.#c.#superseded.#m, :superseded)")
-                .value("superseded", document(&[&before.mac])?),
-            None => update,
-        };
-        Ok(self.ticket.guard(update, self.now))
+    /// The update that enters the code, under the condition as well that so many were sent before.
+    fn entry(&self, draft: &Draft) -> Result<Update, Failure> {
+        let code = self.code();
+        let update = self.standing.update();
+        let update = update.when(code.counts(code.sent_before()));
+        code.enter(update, draft)
     }
 
     async fn send(
@@ -338,80 +309,39 @@ impl<'a> Case<'a> {
         let Some(standing) = Standing::read(&mut items)? else {
             return Ok(None);
         };
-        let challenge = standing.recipient().challenges.get(&self.ticket.name);
-        // Who has completed the challenge by a text meanwhile was given back all of its texts with
-        // that. A pass of KBA gives back none.
-        let used = challenge.is_some_and(|challenge| challenge.used_at.is_some());
-        let typed = used
-            && standing
-                .recipient()
-                .factor(METHOD)
-                .was_cleared_since(&self.recipient().factor(METHOD));
-        let live = challenge.and_then(|challenge| challenge.codes.get(METHOD.name()));
-        let stands = live.is_some_and(|code| code.mac == draft.stored.mac);
+        let stands = self.code().stands(draft, standing.recipient());
         if what == Undo::IfClaimed && !stands {
             return Ok(None);
         }
-        let event = self
-            .event(Action::CodeNotSent)
-            .failed()
-            .with("reference", draft.stored.reference.as_str());
-        let recipient = if stands {
+        let update = if stands {
             self.restoration(&standing, draft)?
         } else {
             standing.unchanged()
         };
-        let mut writes = standing.step(recipient, [event], self.now)?;
-        writes.extend(self.counters().withdraw(&items.collect::<Vec<_>>(), !typed));
-        writes.extend(key.map(IdempotencyKey::free));
+        let event = self.event(Action::CodeNotSent, draft).failed();
+        let mut writes = standing.step(update, [event], self.now)?;
+        let gives_back = !self.code().was_typed(standing.recipient());
+        let logs: Vec<Option<Item>> = items.collect();
+        writes.extend(self.counters().withdraw(&logs, gives_back));
+        writes.extend(key.map(|key| key.free().into()));
         Ok(Some(writes))
     }
 
-    /// The update that gives the send back, and the code before.
-    fn restoration(&self, stands: &Standing, draft: &Draft) -> Result<Write, Failure> {
-        let update = stands
-            .update()
-            .and(", #challenges.#c.#texts = :texts")
-            .value(
-                "texts",
-                self.challenge()
-                    .map(|challenge| challenge.texts.clone())
-                    .unwrap_or_default(),
-            )
-            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
-            .name("c", self.ticket.name.as_str())
-            .name("m", METHOD.name())
-            .value("digest", draft.stored.mac.digest.as_str());
-        let update = unmoved(update, self.sent().count + 1);
-        let update = match self.sent() {
-            Sent { count: 0, .. } => update.remove("#challenges.#c.#sent.#m"),
-            sent => update
-                .and(", #challenges.#c.#sent.#m = :sent")
-                .value("sent", document(&sent)?),
-        };
-        let before = self
-            .challenge()
-            .and_then(|challenge| challenge.codes.get(METHOD.name()));
-        let Some(before) = before else {
-            return Ok(update.remove("#challenges.#c.#codes.#m"));
-        };
-        let place = self
-            .challenge()
-            .and_then(|challenge| challenge.superseded.get(METHOD.name()))
-            .map_or(0, Vec::len);
-        Ok(update
-            .and(", #challenges.#c.#codes.#m = :before")
-            .value("before", document(before)?)
-            .remove(format!("#challenges.#c.#superseded.#m[{place}]")))
+    /// The update that takes the code back, under the condition as well that none was sent since.
+    fn restoration(&self, standing: &Standing, draft: &Draft) -> Result<Update, Failure> {
+        let code = self.code();
+        let update = standing.update();
+        let update = update.when(code.counts(code.sent()));
+        code.take_back(update, draft)
     }
 
-    fn event(&self, action: Action) -> Event {
-        let event =
-            Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.client_ip);
-        event.with("method", METHOD.name()).with(
-            "destination",
-            self.recipient().masked_phone().unwrap_or_default(),
-        )
+    fn event(&self, action: Action, draft: &Draft) -> Event {
+        let masked = self.recipient().masked_phone().unwrap_or_default();
+        Event::new(action, Actor::Recipient(self.recipient().id))
+            .from(self.call.client_ip)
+            .with("method", METHOD.name())
+            .with("destination", masked)
+            .with("reference", draft.stored.reference.as_str())
     }
 
     fn answer(&self, draft: &Draft) -> Response {
@@ -420,18 +350,8 @@ impl<'a> Case<'a> {
             destination: self.recipient().masked_phone().unwrap_or_default(),
             reference: draft.stored.reference.clone(),
             expires_in: code::LIFETIME.as_secs(),
-            resend_in: self.sent().and_now(self.now).cooldown().as_secs(),
+            resend_in: self.code().sent().cooldown().as_secs(),
             code_length: code::length(METHOD),
         }
-    }
-}
-
-/// Adds the condition that so many codes were sent for the challenge.
-fn unmoved(update: Write, count: u32) -> Write {
-    match count {
-        0 => update.when("attribute_not_exists(#challenges.#c.#sent.#m)"),
-        count => update
-            .when("#challenges.#c.#sent.#m.#count = :sent_before")
-            .value("sent_before", count),
     }
 }

@@ -2,30 +2,26 @@
 
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
-use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, Place, Refusal};
+use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, Place, Proven, Refusal};
+use shared::signin::code::evidence::{Evidence, Tried, Verdict};
 use shared::signin::completion::Completion;
 use shared::signin::sign_in::Answer;
-use shared::signin::user::{Method, User, factor};
+use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, RetryPolicy, Update, Write, keys, read};
 use shared::web::http::{Call, Problem, Slug};
 
-use crate::Try;
-use crate::evidence::{Evidence, Verdict};
+use crate::{Counted, take_back};
 
-impl Try {
+impl Counted {
     /// Concludes the attempt of `code`.
     pub async fn conclude(self, app: &App, call: &Call, code: &str) -> Result<Answer, Problem> {
-        if let Err(problem) = self.stands_open() {
-            self.counted().take_back(app, self.before.touch()).await;
-            return Err(problem);
-        }
         let verdict = match self.judge(code) {
             Ok(verdict) => verdict,
-            // A key that is not to be had: nothing was compared.
+            // Nothing was compared.
             Err(problem) => {
-                self.counted().take_back(app, self.before.touch()).await;
+                self.take_back(app).await;
                 return Err(problem);
             }
         };
@@ -44,16 +40,31 @@ impl Try {
                 Err(self.refused(Slug::CodeSuperseded))
             }
             Verdict::Expired => {
-                self.counted().take_back(app, self.before.touch()).await;
+                self.take_back(app).await;
                 Err(Problem::new(Slug::CodeExpired))
             }
         }
     }
 
-    /// Whether the challenge that the attempt was counted on leads anywhere, and by this method:
-    /// its link may have been spent by another challenge, and what the account allows may have
-    /// changed.
-    fn stands_open(&self) -> Result<(), Problem> {
+    async fn take_back(&self, app: &App) {
+        take_back(app, self.attempt().take_back(&self.before), self.method).await;
+    }
+
+    /// Compares the code, where the challenge leads anywhere and the keys are to be had.
+    fn judge(&self, code: &str) -> Result<Verdict, Problem> {
+        let tried = Tried {
+            ticket: &self.ticket,
+            user: &self.before,
+            challenge: self.open_challenge()?,
+            method: self.method,
+            now: self.now,
+        };
+        Ok(tried.judge(code, &self.keyring)?)
+    }
+
+    /// The challenge that the attempt was counted on, if it leads anywhere, and by this method: its
+    /// link may have been spent by another challenge, and what the account allows may have changed.
+    fn open_challenge(&self) -> Result<&Challenge, Problem> {
         let challenge = self
             .ticket
             .challenge(&self.before, self.now)
@@ -66,7 +77,7 @@ impl Try {
             .can_use(self.method, self.settings.second_factor.methods)
             && challenge.first.admits(self.method);
         if usable {
-            Ok(())
+            Ok(challenge)
         } else {
             Err(Problem::new(Slug::MethodNotEnabled))
         }
@@ -100,10 +111,10 @@ impl Try {
                 .link()
                 .into_iter()
                 .fold(event, |event, link| event.with("link", link));
-            let (update, told, others) = completion.consume(&user, self.consumption(evidence))?;
+            let (update, told, others) = completion.consume(&user, self.spent(evidence))?;
             let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
             writes.extend(others);
-            writes.extend(credit.within());
+            writes.extend(credit.within().map(Write::from));
             let written = app.table.transact(writes).await;
             credit.learn(&written);
             let Err(failure) = written else {
@@ -125,7 +136,7 @@ impl Try {
     }
 
     /// What a sign-in that was completed by SMS gives back to the budget of texts.
-    fn credit(&self, challenge: &Challenge) -> Option<Write> {
+    fn credit(&self, challenge: &Challenge) -> Option<Update> {
         let country = self
             .before
             .phone_country
@@ -140,33 +151,16 @@ impl Try {
         )
     }
 
-    /// The update that consumes the code, under the condition that nothing was since consumed,
-    /// expired or superseded.
-    fn consumption(&self, evidence: &Evidence) -> Write {
-        let update =
-            factor::clear(self.before.touch(), "m", self.origin()).name("m", self.method.name());
-        let update = self.verified(update);
-        // What an administrator reset is over once something was proved.
-        let update = if self.before.reset_at.is_some() {
-            update.remove("#reset_at")
-        } else {
-            update
+    /// The update that spends the code, under the condition that nothing was since spent, expired
+    /// or superseded.
+    fn spent(&self, evidence: &Evidence) -> Update {
+        let proven = Proven {
+            place: &self.ticket,
+            method: self.method,
+            origin: self.origin(),
+            now: self.now,
         };
-        self.ticket
-            .guard(evidence.consume(update, self.now), self.now)
-    }
-
-    /// Adds that the contact which the code went to is verified. Another contact ends the
-    /// challenges: it is the one that counts.
-    fn verified(&self, update: Write) -> Write {
-        let name = match self.method {
-            Method::Sms => "phone_verified",
-            Method::Email => "email_verified",
-            Method::Totp | Method::RecoveryCode => return update,
-        };
-        update
-            .and(&format!(", #{name} = :verified"))
-            .value("verified", true)
+        evidence.spend(&self.before, &proven)
     }
 
     /// Whether a right code is still right on the item as it stands now.
@@ -175,9 +169,13 @@ impl Try {
             .ticket
             .challenge(user, self.now)
             .map_err(|refusal| refusal.problem(self.now))?;
-        evidence
-            .holds(user, challenge, self.method)
-            .map_err(|slug| self.refused(slug))
+        if evidence.holds(user, challenge, self.method) {
+            Ok(())
+        } else if let Evidence::Sent(_) = evidence {
+            Err(self.refused(Slug::CodeSuperseded))
+        } else {
+            Err(self.refused(Slug::CodeInvalid))
+        }
     }
 
     /// The challenge as it stood before the attempt.
@@ -199,12 +197,13 @@ impl Try {
         let mut epoch_holds = taken_back;
         loop {
             let update = if epoch_holds {
-                self.counted().uncount_factor(user.touch())
+                self.attempt().uncount(user.touch(), &self.before)
             } else {
                 user.touch()
             };
             let failed = self.event(call).failed().with("reason", reason);
-            let lockout = self.counted().lockout().filter(|_| !taken_back);
+            let lockout = self.attempt().lockout(&self.before);
+            let lockout = lockout.filter(|_| !taken_back);
             let lockout = lockout.map(|event| event.with("addresses", self.origin().name()));
             let events =
                 std::iter::once(failed).chain(lockout.map(|event| event.from(call.client_ip)));

@@ -4,8 +4,6 @@
 //! account's settings are read; then the code is compared; then one transaction concludes.
 
 mod conclusion;
-mod count;
-mod evidence;
 mod recipient;
 
 use std::sync::Arc;
@@ -15,17 +13,15 @@ use shared::account::{Account, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::{self, Secret};
-use shared::signin::challenge::{Place, Refusal, Ticket};
+use shared::signin::challenge::{Attempt, Refusal, Ticket};
 use shared::signin::code;
 use shared::signin::recovery;
 use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
-use shared::store::dynamo::{self, Item};
+use shared::store::dynamo::{self, Item, Update};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
-
-use crate::count::Count;
 
 /// An attempt at a code.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -44,7 +40,7 @@ pub struct Request {
 }
 
 /// An attempt that was counted, and what it was counted on.
-pub(crate) struct Try {
+pub(crate) struct Counted {
     pub(crate) ticket: Ticket,
     /// The challenge's token, as it was sent.
     pub(crate) token: Secret<String>,
@@ -80,7 +76,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
         )
         .await;
     }
-    let tried = Try::count(&app, &call, &request).await?;
+    let tried = Counted::count(&app, &call, &request).await?;
     let answer = tried.conclude(&app, &call, code.expose()).await?;
     Ok(Reply::ok(&answer))
 }
@@ -100,7 +96,7 @@ fn read(request: &Request) -> Result<Secret<String>, Problem> {
     }
 }
 
-impl Try {
+impl Counted {
     /// Counts an attempt, and reads what it is judged by.
     async fn count(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
         let now = call.arrived_at;
@@ -110,17 +106,22 @@ impl Try {
         let source = Source::of(ticket.user, call.client_ip, &keyring, now)?;
         let origin = ticket.origin(&source);
         let id = secret::encode(app.entropy.bytes::<9>());
+        let method = request.method;
+        let attempt = Attempt {
+            place: &ticket,
+            method,
+            origin,
+            id: &id,
+            now,
+        };
         let (counted, read_beside) = tokio::join!(
-            app.table.update_with_retries(
-                ticket.count_attempt(request.method, origin, &id, now),
-                &app.entropy
-            ),
+            app.table.update_with_retries(attempt.count(), &app.entropy),
             app.table.get_all(ticket.settings_keys()),
         );
         let beside = read_beside
             .map_err(Problem::from)
             .and_then(|items| account_in(items, call, now));
-        let before = match ticket.counted_on(counted, (request.method, origin), &id, now) {
+        let before = match attempt.counted_on(counted) {
             Ok(before) => before,
             Err(problem) => return Err(beside.err().unwrap_or(problem)),
         };
@@ -132,25 +133,19 @@ impl Try {
             Err(problem) => Err(problem),
         };
         match settings {
-            Ok(settings) => {
-                let (token, method) = (request.challenge.clone(), request.method);
-                Ok(Self {
-                    ticket,
-                    token,
-                    method,
-                    id,
-                    before,
-                    settings,
-                    source,
-                    keyring,
-                    now,
-                })
-            }
+            Ok(settings) => Ok(Self {
+                token: request.challenge.clone(),
+                method,
+                before,
+                settings,
+                source,
+                keyring,
+                now,
+                ticket,
+                id,
+            }),
             Err(problem) => {
-                let factor = (request.method, before.factor(request.method));
-                Count::new((&ticket.name, &before.challenges), factor, (&id, origin))
-                    .take_back(app, before.touch())
-                    .await;
+                take_back(app, attempt.take_back(&before), method).await;
                 Err(problem)
             }
         }
@@ -161,14 +156,27 @@ impl Try {
         self.ticket.origin(&self.source)
     }
 
-    /// The count that was made for the attempt.
-    pub(crate) fn counted(&self) -> Count<'_> {
-        let factor = (self.method, self.before.factor(self.method));
-        Count::new(
-            (&self.ticket.name, &self.before.challenges),
-            factor,
-            (&self.id, self.origin()),
-        )
+    /// The attempt, as it was counted.
+    pub(crate) fn attempt(&self) -> Attempt<'_, Ticket> {
+        Attempt {
+            place: &self.ticket,
+            method: self.method,
+            origin: self.origin(),
+            id: &self.id,
+            now: self.now,
+        }
+    }
+}
+
+/// Takes back an attempt that compared nothing, by this update. Where that fails the count stands,
+/// which errs on the safe side.
+pub(crate) async fn take_back(app: &App, update: Update, method: Method) {
+    let taken_back = app.table.update_with_retries(update, &app.entropy).await;
+    if taken_back.is_err() {
+        tracing::info!(
+            challenge.method = method.name(),
+            "an attempt that compared nothing stays counted"
+        );
     }
 }
 

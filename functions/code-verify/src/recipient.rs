@@ -11,22 +11,22 @@ use shared::kernel::secret;
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::{ATTEMPTS_MAX, Place, Refusal};
+use shared::signin::challenge::{ATTEMPTS_MAX, Attempt, Challenge, Place, Proven, Refusal};
 use shared::signin::code::{self, LiveCode, Verdict};
 use shared::signin::sign_in::{Answer, Authenticated};
+use shared::signin::user::Method;
 use shared::signin::user::known::Origin;
-use shared::signin::user::{Method, factor};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Item, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Item, RetryPolicy, Update, Write, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
-use crate::count::Count;
+use crate::take_back;
 
 const METHOD: Method = Method::Sms;
 
 /// An attempt that was counted, and what it was counted on.
-struct Try<'a> {
+struct Counted<'a> {
     app: &'a App,
     call: &'a Call,
     ticket: Ticket,
@@ -50,11 +50,9 @@ pub async fn verify(
         return Err(Problem::new(Slug::MethodNotEnabled));
     }
     let id = secret::encode(app.entropy.bytes::<9>());
+    let attempt = attempt(&ticket, &id, now);
     let (counted, beside) = tokio::join!(
-        app.table.update_with_retries(
-            ticket.count_attempt(METHOD, Origin::Stranger, &id, now),
-            &app.entropy
-        ),
+        app.table.update_with_retries(attempt.count(), &app.entropy),
         app.table.get_all(vec![
             keys::agreement(ticket.agreement),
             keys::account(ticket.account)
@@ -63,20 +61,18 @@ pub async fn verify(
     let beside = beside
         .map_err(Problem::from)
         .and_then(|items| agreement_in(items, call, now));
-    let before = match ticket.counted_on(counted, (METHOD, Origin::Stranger), &id, now) {
+    let before = match attempt.counted_on(counted) {
         Ok(before) => before,
         Err(problem) => return Err(beside.err().unwrap_or(problem)),
     };
     let agreement = match beside {
         Ok(agreement) => agreement,
         Err(problem) => {
-            count(&ticket, &before, &id)
-                .take_back(app, Write::update(ticket.key(), ""))
-                .await;
+            take_back(app, attempt.take_back(&before), METHOD).await;
             return Err(problem);
         }
     };
-    let tried = Try {
+    let tried = Counted {
         app,
         call,
         ticket,
@@ -108,16 +104,18 @@ fn agreement_in(
     Ok(agreement)
 }
 
-/// The count of the attempt `id`, made on the recipient as it was `before`.
-fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
-    Count::new(
-        (&ticket.name, &before.challenges),
-        (METHOD, before.factor(METHOD)),
-        (id, Origin::Stranger),
-    )
+/// The attempt called `id`: a recipient is known at no address.
+const fn attempt<'a>(ticket: &'a Ticket, id: &'a str, now: Timestamp) -> Attempt<'a, Ticket> {
+    Attempt {
+        place: ticket,
+        method: METHOD,
+        origin: Origin::Stranger,
+        id,
+        now,
+    }
 }
 
-impl Try<'_> {
+impl Counted<'_> {
     const fn recipient(&self) -> &Recipient {
         self.before.recipient()
     }
@@ -179,8 +177,8 @@ impl Try<'_> {
             let verified = self
                 .event(Action::RecipientVerified)
                 .with("acr", "two-factor");
-            let mut writes = standing.step(self.consumption(&standing), [verified], self.now)?;
-            writes.extend(credit.within());
+            let mut writes = standing.step(self.spent(&standing), [verified], self.now)?;
+            writes.extend(credit.within().map(Write::from));
             let written = self.app.table.transact(writes).await;
             credit.learn(&written);
             if retries.settled(written, &self.app.entropy).await? {
@@ -199,7 +197,7 @@ impl Try<'_> {
     }
 
     /// What a code that was typed gives back to the budget of texts.
-    fn credit(&self) -> Option<Write> {
+    fn credit(&self) -> Option<Update> {
         let country = self.recipient().phone_country.as_deref()?;
         let texts = &self.recipient().challenges.get(&self.ticket.name)?.texts;
         Some(
@@ -211,19 +209,18 @@ impl Try<'_> {
         )
     }
 
-    fn consumption(&self, standing: &Standing) -> Write {
-        let digest = self
-            .live()
-            .map(|code| code.mac.digest.as_str())
-            .unwrap_or_default();
-        let update = factor::clear(standing.update(), "m", Origin::Stranger)
-            .and(", #challenges.#c.#used_at = :now, #status = :proved")
-            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
-            .name("m", METHOD.name())
-            .value("now", self.now)
-            .value("proved", standing.recipient().proved().name())
-            .value("digest", digest);
-        self.ticket.guard(update, self.now)
+    /// The update that spends the code and completes the challenge: the recipient is verified.
+    fn spent(&self, standing: &Standing) -> Update {
+        let digest = self.live().map(|code| code.mac.digest.as_str());
+        let proven = Proven {
+            place: &self.ticket,
+            method: METHOD,
+            origin: Origin::Stranger,
+            now: self.now,
+        };
+        let update = standing.recipient().prove(standing.update());
+        let update = proven.spend_code(update, digest.unwrap_or_default());
+        self.ticket.complete(update, self.now)
     }
 
     /// Whether a right code is still right on what stands now.
@@ -266,10 +263,7 @@ impl Try<'_> {
                 && standing.recipient().factor(METHOD).epoch
                     == self.recipient().factor(METHOD).epoch
             {
-                writes.push(
-                    self.counted()
-                        .uncount_factor(Write::update(self.ticket.key(), "")),
-                );
+                writes.push(self.attempt().uncounting(self.recipient()).into());
             }
             if retries
                 .settled(self.app.table.transact(writes).await, &self.app.entropy)
@@ -283,18 +277,18 @@ impl Try<'_> {
 
     /// The entry of the delay or the end that this failure brought on.
     fn lockout(&self) -> Option<Event> {
-        let event = self.counted().lockout()?.from(self.call.client_ip);
+        let event = self.attempt().lockout(self.recipient())?;
+        let event = event.from(self.call.client_ip);
         Some(event.with("recipient", self.ticket.recipient.to_string()))
     }
 
-    fn counted(&self) -> Count<'_> {
-        count(&self.ticket, self.recipient(), &self.id)
+    fn attempt(&self) -> Attempt<'_, Ticket> {
+        attempt(&self.ticket, &self.id, self.now)
     }
 
     async fn take_back(&self) {
-        self.counted()
-            .take_back(self.app, Write::update(self.ticket.key(), ""))
-            .await;
+        let update = self.attempt().take_back(self.recipient());
+        take_back(self.app, update, METHOD).await;
     }
 
     /// The agreement and the recipient as they stand after a write that lost a race.
@@ -305,10 +299,11 @@ impl Try<'_> {
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before = self.recipient().challenges.get(&self.ticket.name).map_or(
-            ATTEMPTS_MAX,
-            shared::signin::challenge::Challenge::attempts_left,
-        );
+        let before = self
+            .recipient()
+            .challenges
+            .get(&self.ticket.name)
+            .map_or(ATTEMPTS_MAX, Challenge::attempts_left);
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 

@@ -27,7 +27,7 @@ use shared::messaging::courier::Courier;
 use shared::signin::notice;
 use shared::store::app::App;
 use shared::store::dynamo::keys::{DUE_SHARDS, due_shard};
-use shared::store::dynamo::{Failure, Key, RetryPolicy, Write};
+use shared::store::dynamo::{Failure, Key, RetryPolicy, Update};
 
 pub use report::Report;
 
@@ -214,9 +214,7 @@ async fn put_off(
     later: Timestamp,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let update = Write::update(key, "SET #due_at = :later")
-        .when("attribute_exists(#due_at) AND #due_at < :later");
-    match app.table.update(update.value("later", later)).await {
+    match app.table.update(Update::of(key).put_off(later)).await {
         Ok(_) => report.rescheduled += 1,
         // It is entered for then, or is gone or done with, by somebody else's write.
         Err(Failure::Condition(_)) => {}

@@ -2,7 +2,7 @@
 
 use shared::kernel::clock::Timestamp;
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, Key, Write, ends_at, ttl};
+use shared::store::dynamo::{Delete, Failure, Key, ends_at};
 
 use crate::{Report, put_off};
 
@@ -13,10 +13,11 @@ pub async fn remove(
     now: Timestamp,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let removal = Write::delete(key.clone())
-        .when("#ttl <= :over")
-        .value("over", ttl(now));
-    match app.table.remove(removal).await {
+    match app
+        .table
+        .remove(Delete::of(key.clone()).when_over(now))
+        .await
+    {
         Ok(()) => count(&key, report),
         Err(failure @ Failure::Condition(_)) => {
             if let Some(later) = failure.stood().and_then(ends_at) {

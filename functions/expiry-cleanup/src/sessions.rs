@@ -2,7 +2,6 @@
 //! for any more.
 
 use shared::agreement::Standing;
-use shared::agreement::kba::session::KEPT;
 use shared::agreement::kba::{Session, Status};
 use shared::kernel::clock::Timestamp;
 use shared::store::app::App;
@@ -25,12 +24,8 @@ pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Re
         return Ok(());
     };
     let session: Session = read(item)?;
-    let kept_until = session.expires_at.plus(KEPT);
-    if kept_until <= now {
-        let removal = Write::delete(key)
-            .when("#expires_at <= :over")
-            .value("over", now.minus(KEPT));
-        app.table.remove(removal).await?;
+    if session.kept_until() <= now {
+        app.table.remove(session.remove(now)).await?;
         report.kba_sessions += 1;
         return Ok(());
     }
@@ -39,16 +34,7 @@ pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Re
     }
     match abandoned(app, &session, now).await? {
         Some(writes) => app.table.transact(writes).await?,
-        // Nothing is to be told of it: it is looked at again when nobody will ask for it any more.
-        None => app
-            .table
-            .update(
-                Write::update(key, "")
-                    .when("attribute_exists(#pk)")
-                    .look_at(kept_until),
-            )
-            .await
-            .map(drop)?,
+        None => app.table.update(session.look_again()).await.map(drop)?,
     }
     report.kba_sessions_expired += 1;
     Ok(())
@@ -71,16 +57,12 @@ async fn abandoned(
     {
         return Ok(None);
     }
-    let update = session
-        .touch()
-        .and(", #status = :expired")
-        .value("expired", Status::Expired.name());
     let event = Event::new(Action::KbaSessionExpired, Actor::System)
         .with("session", session.id.to_string());
     let event = event
         .with("recipient", session.recipient.to_string())
         .with("method", "kba");
-    let mut writes = vec![update.look_at(session.expires_at.plus(KEPT))];
+    let mut writes = vec![session.expire().into()];
     // That no newer session has taken its place stands on the recipient.
     writes.extend(standing.step(standing.unchanged(), [event], now)?);
     Ok(Some(writes))

@@ -13,13 +13,11 @@ use shared::signin::completion::Completion;
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::recovery::{self, Codes};
 use shared::signin::sign_in::Answer;
-use shared::signin::totp::{ATTEMPTS_MAX, App as Authenticator, Enrolment, Key, Verdict};
+use shared::signin::totp::{Enrolment, Key, Verdict};
 use shared::signin::user::Method;
-use shared::signin::user::factor::clear;
-use shared::signin::user::known::Origin;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{RetryPolicy, Write, document, keys};
+use shared::store::dynamo::{RetryPolicy, Write};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -84,11 +82,7 @@ fn may_confirm(who: &Who, pending: Option<&Enrolment>) -> Result<(), Problem> {
 
 /// The enrolment that is to be confirmed, if there is one that takes an attempt from who asks.
 fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
-    let pending = who
-        .user
-        .enrolment
-        .as_ref()
-        .filter(|pending| pending.id == factor && pending.expires_at > who.now);
+    let pending = who.user.unconfirmed_app(factor, who.now);
     // Who may not set one up at all is told so first.
     may_confirm(who, pending)?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
@@ -105,29 +99,14 @@ fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
 async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, Problem> {
     pending(who, factor)?;
     let id = secret::encode(app.entropy.bytes::<9>());
-    let write = Write::update(keys::user(who.user.id), "SET #enrolment.#attempts = list_append(#enrolment.#attempts, :attempts)")
-        .when("#enrolment.#id = :factor AND #enrolment.#expires_at > :now AND size(#enrolment.#attempts) < :attempts_max")
-        .when("NOT contains(#enrolment.#attempts, :attempt)")
-        .value("factor", factor.to_string())
-        .value("now", who.now)
-        .value("attempts_max", ATTEMPTS_MAX)
-        .value("attempts", document(&[&id])?)
-        .value("attempt", id.as_str());
-    let Some(failure) = who.count(app, write).await? else {
+    let attempt = who.user.count_app_attempt(factor, &id, who.now);
+    let Some(failure) = who.count(app, attempt).await? else {
         return pending(who, factor).cloned();
     };
     // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
     // already.
-    let repeated = who
-        .user
-        .enrolment
-        .as_ref()
-        .and_then(|pending| pending.attempts.iter().position(|tried| *tried == id));
-    if let (Some(place), Some(pending)) = (repeated, who.user.enrolment.clone()) {
-        return Ok(Enrolment {
-            attempts: pending.attempts.into_iter().take(place).collect(),
-            ..pending
-        });
+    if let Some(before) = who.user.app_before(&id) {
+        return Ok(before);
     }
     pending(who, factor)?;
     Err(failure.into())
@@ -143,12 +122,6 @@ async fn accept(
 ) -> Outcome {
     let app = &state.app;
     let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
-    let placed = Authenticator {
-        id: enrolment.id,
-        sealed: enrolment.sealed.clone(),
-        last_step: step,
-        enrolled_at: who.now,
-    };
     let completion = who.completion(Method::Totp, app, call).await?;
     let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
@@ -156,7 +129,7 @@ async fn accept(
         let mut writes = placement(
             &who,
             event(&who, call, enrolment),
-            &placed,
+            (enrolment, step),
             &stored,
             completion.as_ref().map(|(end, _)| end),
         )?;
@@ -169,13 +142,7 @@ async fn accept(
             break;
         }
         may_confirm(&who, Some(enrolment))?;
-        // The attempt itself is counted: what matters is that it is still the one to be confirmed.
-        if who
-            .user
-            .enrolment
-            .as_ref()
-            .is_none_or(|pending| pending.id != enrolment.id)
-        {
+        if !who.user.awaits_app(enrolment.id) {
             return Err(Problem::new(Slug::NotFound));
         }
     }
@@ -194,27 +161,15 @@ async fn accept(
 fn placement(
     who: &Who,
     event: Event,
-    placed: &Authenticator,
+    (enrolment, step): (&Enrolment, u64),
     stored: &Codes,
     end: Option<&Completion>,
 ) -> Result<Vec<Write>, Problem> {
-    let update = who
-        .user
-        .touch()
-        .and(", #app = :app, #recovery = :recovery, #version = #version + :one")
-        .remove("#enrolment")
-        .remove("#reset_at")
-        .when("#enrolment.#id = :factor")
-        .value("app", document(placed)?)
-        .value("recovery", document(stored)?)
-        .value("factor", placed.id.to_string())
-        .value("one", 1_u32);
-    // Whatever was typed for an app before it says nothing of this one.
-    let update = clear(update, Method::Totp.name(), Origin::Known);
+    let update = who.user.confirm_app(enrolment, step, stored, who.now)?;
     // An app that takes the place of another says that the other is no longer trusted, nor what was
     // proved with it. A first one says nothing of the factors beside it.
     let update = if who.user.app.is_some() {
-        who.end_others(update)?
+        who.end_others(update)
     } else {
         update
     };

@@ -69,7 +69,7 @@ impl Proved {
         let event = (self.failures > 1).then_some(event);
         let mut writes = user.change(user.touch(), event, call.arrived_at)?;
         // Whether strangers have any was not asked.
-        writes.extend(self.tried.end(true));
+        writes.extend(self.tried.end(true).into_iter().map(Write::from));
         Ok(writes)
     }
 }

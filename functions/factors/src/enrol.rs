@@ -7,7 +7,7 @@ use shared::kernel::secret::{Secret, exposed};
 use shared::signin::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::{RetryPolicy, document};
+use shared::store::dynamo::RetryPolicy;
 use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
@@ -74,13 +74,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     };
     loop {
         who.may_enrol(Method::Totp, who.now)?;
-        // It takes the place of one that was begun before and not confirmed.
-        let update = who
-            .user
-            .touch()
-            .and(", #enrolment = :enrolment")
-            .value("enrolment", document(&enrolment)?);
-        let update = who.guard(update.set_due(enrolment.expires_at));
+        let update = who.guard(who.user.begin_app(&enrolment)?);
         let event = who
             .event(Action::EnrolmentBegun, call)
             .with("method", "totp")

@@ -182,8 +182,8 @@ impl Asked<'_> {
         };
         let event =
             change::event(changed, patched, Actor::User(patched.id)).from(self.call.client_ip);
-        let owed = notices.owe(&notice, now)?;
-        Ok(change.writes(&who.user, patched, None, owed, event, now)?)
+        let telling = notices.writes(&notice, now)?;
+        change.writes(&who.user, patched, None, telling, event, now)
     }
 }
 

@@ -7,7 +7,7 @@ use shared::signin::notice::{Changed, Notices};
 use shared::signin::recovery;
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::{RetryPolicy, document};
+use shared::store::dynamo::RetryPolicy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -44,12 +44,8 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let event = who
             .event(Action::RecoveryCodesMade, call)
             .with("count", recovery_codes.len());
-        let update = who
-            .user
-            .touch()
-            .and(", #recovery = :recovery")
-            .value("recovery", document(&stored)?);
-        let update = who.end_others(who.guard(update.when("attribute_exists(#app)")))?;
+        let update = who.user.replace_recovery_codes(&stored)?;
+        let update = who.end_others(who.guard(update));
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::RecoveryCodes)?);
         if who

@@ -30,14 +30,8 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
             .event(Action::FactorRemoved, call)
             .with("method", "totp")
             .with("factor", id.to_string());
-        let update = who
-            .user
-            .remove_app()
-            .when("#app.#id = :factor")
-            .value("factor", id.to_string());
-        let mut writes = who
-            .user
-            .change(who.end_others(who.guard(update))?, [event], who.now)?;
+        let update = who.end_others(who.guard(who.user.remove_app(id)));
+        let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppRemoved)?);
         if who
             .settle(app, writes, &mut retries, |written| notices.learn(written))

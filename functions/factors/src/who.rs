@@ -16,7 +16,7 @@ use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, Key, RetryPolicy, Update, Write, keys, read};
 use shared::web::http::{Call, Problem, Slug};
 
 /// Somebody who asks to change a factor, as far as is known now.
@@ -204,7 +204,7 @@ impl Who {
     }
 
     /// Adds to an update the condition that whoever asks may still.
-    pub fn guard(&self, update: Write) -> Write {
+    pub fn guard(&self, update: Update) -> Update {
         match &self.shown {
             Shown::Token(claims) => User::guard_token(update, claims),
             Shown::Challenge(ticket, _) => ticket.guard(update, self.now),
@@ -214,10 +214,10 @@ impl Who {
     /// Adds to an update what it ends where a factor is taken away or replaced by who shows an
     /// access token: every other token, and the sign-ins under way. A challenge sets up a first
     /// factor: nothing was proved with another before.
-    pub fn end_others(&self, update: Write) -> Result<Write, Failure> {
+    pub fn end_others(&self, update: Update) -> Update {
         match &self.shown {
             Shown::Token(claims) => self.user.end_others(update, claims),
-            Shown::Challenge(..) => Ok(update),
+            Shown::Challenge(..) => update,
         }
     }
 
@@ -250,7 +250,7 @@ impl Who {
         )))
     }
 
-    /// The writes that owe the notices of a change that makes `after` of this user.
+    /// The writes of the notices of a change that makes `after` of this user.
     pub fn notices(
         &self,
         app: &App,
@@ -266,7 +266,7 @@ impl Who {
             changed: &[changed],
             sms_countries: &app.config.sms_countries,
         };
-        notices.owe(&change, self.now)
+        notices.writes(&change, self.now)
     }
 
     /// An entry of what this user does.
@@ -300,10 +300,10 @@ impl Who {
 
     /// Counts an attempt on the user's item, before anything is compared, and goes on with the user
     /// as it stood before: `Some` where it could not be counted on that one.
-    pub async fn count(&mut self, app: &App, write: Write) -> Result<Option<Failure>, Problem> {
+    pub async fn count(&mut self, app: &App, update: Update) -> Result<Option<Failure>, Problem> {
         let (before, failure) = match app
             .table
-            .update_with_retries(self.guard(write), &app.entropy)
+            .update_with_retries(self.guard(update), &app.entropy)
             .await
         {
             Ok(before) => (before, None),
@@ -319,13 +319,13 @@ impl Who {
     /// sign-in, where it is a first one.
     pub fn proved(
         &self,
-        update: Write,
+        update: Update,
         event: Event,
         end: Option<&Completion>,
     ) -> Result<Vec<Write>, Problem> {
         let Some(end) = end else {
-            let update = update.and(", #had_factor = :yes").value("yes", true);
-            return Ok(self.user.change(self.guard(update), [event], self.now)?);
+            let update = self.guard(User::keep_had_factor(update));
+            return Ok(self.user.change(update, [event], self.now)?);
         };
         let event = event.with(
             "acr",

@@ -12,7 +12,7 @@ use shared::kernel::secret::Secret;
 use shared::signin::challenge::{Place, Refusal};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
@@ -193,25 +193,16 @@ impl Case {
     ) -> Result<Vec<Write>, Problem> {
         let recipient = self.standing.recipient();
         let session = Session::open(id, &self.ticket, recipient, opens_at);
-        let update = self
-            .standing
-            .update()
-            .and(", #kba.#session = :session, #kba.#sessions = :sessions, #kba.#opened = :number")
-            .and(", #challenges.#c.#expires_at = :lives_until")
-            .value("session", document(&id)?)
-            .value(
-                "sessions",
-                OPENINGS.entered(&recipient.kba.sessions, self.now),
-            )
-            .value("number", session.number)
-            .value("lives_until", session.expires_at);
+        let update = self.standing.update();
+        let update = recipient.open_session(update, &session, &OPENINGS, self.now)?;
+        let update = self.ticket.keep_until(update, session.expires_at);
         let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(recipient.id))
             .from(call.client_ip);
         let event = event
             .with("method", "kba")
             .with("session", id.to_string())
             .with("viewing", session.viewing);
-        let mut writes = vec![session.create()?];
+        let mut writes = vec![session.create()?.into()];
         writes.extend(self.standing.step(
             self.ticket.guard(update, self.now),
             [event],

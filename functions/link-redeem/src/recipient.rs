@@ -14,12 +14,12 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::Secret;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::Challenge;
+use shared::signin::challenge::{Challenge, Place};
 use shared::signin::sign_in::{Answer, Authenticated, IdentityCheck, Offer, SecondFactor};
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Write, keys, read};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
@@ -113,9 +113,7 @@ impl Case<'_> {
         match asked {
             Authentication::None | Authentication::Email => {
                 let proof = Proof::recipients_link(self.now);
-                let update = update
-                    .and(", #status = :proved")
-                    .value("proved", self.recipient().proved().name());
+                let update = self.recipient().prove(update);
                 if !self.recipient().views() {
                     events.push(
                         self.event(Action::RecipientVerified, asked)
@@ -154,28 +152,16 @@ impl Case<'_> {
     }
 
     /// The update that notes the opening, and the entry that tells of it, where it has one.
-    fn opened(&self, asked: Authentication) -> Result<(Write, Vec<Event>), Failure> {
-        let openings = OPENINGS.entered(&self.recipient().openings, self.now);
-        let update = self
-            .standing
-            .update()
-            .and(", #openings = :openings")
-            .value("openings", openings);
-        let event = self.event(Action::LinkOpened, asked).with(
-            "purpose",
-            if self.recipient().views() {
-                "view"
-            } else {
-                "sign"
-            },
-        );
+    fn opened(&self, asked: Authentication) -> Result<(Update, Vec<Event>), Failure> {
+        let recipient = self.recipient();
+        let update = recipient.note_opening(self.standing.update(), self.now);
+        let purpose = if recipient.views() { "view" } else { "sign" };
+        let event = self.event(Action::LinkOpened, asked);
+        let event = event.with("purpose", purpose);
         if self.agreement().status != Status::Completed {
             return Ok((update, vec![event]));
         }
-        let (viewings, telling) = self.recipient().viewings.another(self.now);
-        let update = update
-            .and(", #viewings = :viewings")
-            .value("viewings", document(&viewings)?);
+        let (update, telling) = recipient.note_viewing(update, self.now)?;
         let events = match telling {
             Telling::Told { untold: 0 } => vec![event],
             Telling::Told { untold } => vec![event.with("viewings_since", untold)],
@@ -185,7 +171,7 @@ impl Case<'_> {
     }
 
     /// The update with a new challenge.
-    fn challenge(&self, update: Write) -> Result<(Write, Secret<String>), Problem> {
+    fn challenge(&self, update: Update) -> Result<(Update, Secret<String>), Problem> {
         let Agreement { account, id, .. } = *self.agreement();
         let (ticket, token) = Ticket::issue(
             account,
@@ -195,17 +181,15 @@ impl Case<'_> {
             &self.app.entropy,
             self.now,
         )?;
-        let update = update
-            .and(", #challenges.#c = :challenge")
-            .name("c", ticket.name.as_str());
-        let update = update.value("challenge", document(&Challenge::open(self.now))?);
-        Ok((self.recipient().prune(update, self.now), token))
+        let challenge = Challenge::open(self.now);
+        let update = ticket.open(update, self.recipient(), &challenge, self.now)?;
+        Ok((update, token))
     }
 
     /// Of what has no entry the agreement is not written: it is completed, and stays so.
-    fn writes(&self, update: Write, events: Vec<Event>) -> Result<Vec<Write>, Failure> {
+    fn writes(&self, update: Update, events: Vec<Event>) -> Result<Vec<Write>, Failure> {
         if events.is_empty() {
-            return Ok(vec![update]);
+            return Ok(vec![update.into()]);
         }
         self.standing.step(update, events, self.now)
     }

@@ -1,5 +1,5 @@
-//! A link of a user: proves the mailbox, and owes a second factor, whoever the user is and wherever
-//! the request comes from.
+//! A link of a user: proves the mailbox, and asks for a second factor, whoever the user is and
+//! wherever the request comes from.
 //!
 //! Three waits: the link; its user and account; one transaction opens the challenge.
 
@@ -46,7 +46,7 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
                 }
             };
         let enrols = challenge.enrols;
-        let (update, owed) = opening::open(
+        let (update, asked) = opening::open(
             &case.user,
             challenge,
             offers,
@@ -57,16 +57,16 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
         let event = event
             .with("link", case.link.id.to_string())
             .with("purpose", case.link.purpose.name());
-        let update = update.when("#disabled = :no").value("no", false);
+        let update = update.when(User::is_enabled());
         let written = app
             .table
             .transact(case.user.change(update, [event], now)?)
             .await;
         if retries.settled(written, &app.entropy).await? {
             let answer = if enrols {
-                Answer::EnrolmentRequired(owed)
+                Answer::EnrolmentRequired(asked)
             } else {
-                Answer::SecondFactorRequired(owed)
+                Answer::SecondFactorRequired(asked)
             };
             return Ok(Reply::ok(&answer));
         }

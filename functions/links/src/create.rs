@@ -60,7 +60,7 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
             locale: user.locale.unwrap_or(locale),
             base: &base,
         };
-        let (mail, owing) = link.owe(&token, &envelope, &keyring, now)?;
+        let (mail, posting) = link.owe(&token, &envelope, &keyring, now)?;
         let event = Event::new(Action::LinkCreated, caller.actor).from(call.client_ip);
         let event = event
             .with("link", answer.id.to_string())
@@ -68,9 +68,10 @@ pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Reque
         // What is decided from the user holds while its audit chain has not moved, which is the
         // condition here.
         let mut writes = user.change(user.touch(), [event], now)?;
-        writes.extend([link.create(&token)?, owing]);
+        writes.extend([link.create(&token)?.into(), posting]);
         if let Some(key) = &key {
-            writes.push(key.keep(&serde_json::to_string(&answer).unwrap_or_default(), now)?);
+            let answer = serde_json::to_string(&answer).unwrap_or_default();
+            writes.push(key.keep(&answer, now)?.into());
         }
         let written = app.table.transact(writes).await;
         if retries

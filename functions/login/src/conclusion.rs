@@ -7,14 +7,14 @@ use shared::signin::challenge::{self, Challenge};
 use shared::signin::opening;
 use shared::signin::rejection::{Rejection, lockout};
 use shared::signin::sign_in::{Answer, Authenticated, Next, next};
-use shared::signin::sso::{self, Identity};
-use shared::signin::user::User;
+use shared::signin::sso;
 use shared::signin::user::known::Source;
 use shared::signin::user::refused::Refused;
 use shared::signin::user::subject::Subject;
+use shared::signin::user::{User, sso_subject};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Write};
 use shared::web::http::{Call, Problem, Slug};
 
 use crate::attempt::{Attempt, Password, PrimaryFactor, Verdict};
@@ -25,7 +25,7 @@ const UNKNOWN_SUBJECT: &str = "unknown-subject";
 /// What a right first factor has led to.
 struct Opened {
     /// Of the user's item.
-    update: Write,
+    update: Update,
     /// The writes of other items.
     others: Vec<Write>,
     event: Event,
@@ -91,7 +91,7 @@ impl Attempt {
             PrimaryFactor::IdToken { identity, .. } => {
                 let theirs = identity
                     .as_ref()
-                    .is_some_and(|identity| is_named(user, identity));
+                    .is_some_and(|identity| sso_subject::is_named(user, identity));
                 if theirs {
                     Ok(user)
                 } else {
@@ -134,7 +134,7 @@ impl Attempt {
             PrimaryFactor::IdToken { .. } => Refused::untold(user, &app.table, self.now).await?,
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
-        let update = self.bind(user, update.when("#disabled = :no").value("no", false));
+        let update = self.bind(user, update.when(User::is_enabled()));
         let (update, told) = user.tell_refused(update, &refused, self.now)?;
         let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
         writes.extend(others);
@@ -144,8 +144,10 @@ impl Attempt {
                 let Some(identity) = identity else {
                     return Err(Problem::new(Slug::InvalidCredentials));
                 };
-                writes.push(sso::use_up(self.account, identity, user.id)?);
-                writes.extend(bound(user, self.binds(user), &identity.subject)?);
+                writes.push(sso::use_up(self.account, identity, user.id)?.into());
+                if let Some(issuer) = self.binds(user) {
+                    writes.extend(sso_subject::bound(user, issuer, &identity.subject)?);
+                }
             }
         }
         Ok((writes, answer))
@@ -204,11 +206,11 @@ impl Attempt {
             source,
             (keyring, &app.entropy, self.now),
         )
-        .map(|(update, owed)| {
+        .map(|(update, next)| {
             let answer = if enrols {
-                Answer::EnrolmentRequired(owed)
+                Answer::EnrolmentRequired(next)
             } else {
-                Answer::SecondFactorRequired(owed)
+                Answer::SecondFactorRequired(next)
             };
             Opened {
                 update,
@@ -220,12 +222,12 @@ impl Attempt {
     }
 
     /// The address of a sign-in that a first factor completes is one that the user is known at.
-    fn remember(&self, user: &User, source: &Source) -> Result<(Write, Vec<Write>), Failure> {
+    fn remember(&self, user: &User, source: &Source) -> Result<(Update, Vec<Write>), Failure> {
         let (update, copy) = user.remember(user.touch(), source)?;
-        let mut others: Vec<Write> = copy.into_iter().collect();
+        let mut others: Vec<Write> = copy.into_iter().map(Write::from).collect();
         // A password ends the counts by itself.
         if let PrimaryFactor::IdToken { .. } = self.first {
-            others.extend(user.signed_in_from(source));
+            others.extend(user.signed_in_from(source).map(Write::from));
         }
         Ok((update, others))
     }
@@ -260,7 +262,11 @@ impl Attempt {
                 tried,
                 of_strangers,
                 ..
-            }) => tried.end(*of_strangers),
+            }) => tried
+                .end(*of_strangers)
+                .into_iter()
+                .map(Write::from)
+                .collect(),
             PrimaryFactor::IdToken { .. } => Vec::new(),
         }
     }
@@ -297,11 +303,9 @@ impl Attempt {
 
     /// Adds that the user's subject is one of this issuer from now on, where it was given before
     /// the account had one.
-    fn bind(&self, user: &User, update: Write) -> Write {
+    fn bind(&self, user: &User, update: Update) -> Update {
         match self.binds(user) {
-            Some(issuer) => update
-                .and(", #sso_issuer = :issuer")
-                .value("issuer", issuer),
+            Some(issuer) => sso_subject::bind(update, issuer),
             None => update,
         }
     }
@@ -382,33 +386,6 @@ impl Attempt {
             .from(self.source)
             .with("method", method)
     }
-}
-
-/// Whether this user is who a token names: the subject is still theirs, and of no other issuer.
-fn is_named(user: &User, identity: &Identity) -> bool {
-    let issuer = user
-        .sso_issuer
-        .as_ref()
-        .is_none_or(|issuer| *issuer == identity.issuer);
-    issuer && user.sso_subject.as_ref() == Some(&identity.subject)
-}
-
-/// The writes that bind a subject to its issuer, where it is not.
-fn bound(user: &User, issuer: Option<&str>, subject: &str) -> Result<Vec<Write>, Failure> {
-    let Some(issuer) = issuer else {
-        return Ok(Vec::new());
-    };
-    let stored = sso::Subject {
-        user: user.id,
-        group: user.group.clone(),
-    };
-    let unbound = Write::delete(sso::Subject::key(user.account, None, subject))
-        .when("#user = :user")
-        .value("user", user.id.to_string());
-    Ok(vec![
-        stored.claim(user.account, Some(issuer), subject)?,
-        unbound,
-    ])
 }
 
 fn acr_name(acr: Acr) -> &'static str {

@@ -7,9 +7,9 @@
 //! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and
 //! it comes when [`FLOOR`] is over: not when a mail was sent, which takes longer than sending none.
 //! A refusal because of the name comes then as well, since what led to it takes longer for a name
-//! that somebody has. Where too little of it is left, the mail is not begun: it is owed, and the
-//! clean-up sends it. One that was begun is never broken off: it would be claimed by nobody who is
-//! at it, or go twice.
+//! that somebody has. Where too little of it is left, the mail is not begun: it stays in the
+//! outbox, and the clean-up sends it. One that was begun is never broken off: it would be claimed
+//! by nobody who is at it, or go twice.
 //!
 //! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for
 //! everybody, in the transaction that counts the request, so that it tells of nobody more than the
@@ -73,7 +73,7 @@ impl Response {
 enum Done {
     /// It was carried out before, and this was the answer.
     Before(Reply),
-    /// It is carried out, but for the mail that is owed here.
+    /// It is carried out, but for the mail that is in the outbox here.
     Now(Option<Key>),
     /// The name has had its share, or the address had by the time that it was counted.
     Full(Problem),
@@ -96,7 +96,7 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
         reason = "how long somebody waits, and not what time it is"
     )]
     let began = Instant::now();
-    let answer = match owe(state, call, &request).await? {
+    let answer = match carry_out(state, call, &request).await? {
         Done::Before(reply) => return Ok(reply),
         Done::Now(mail) => {
             outbox::deliver_all(
@@ -128,9 +128,9 @@ fn answered_after(elapsed: Duration) -> Duration {
     }
 }
 
-/// Counts the request, tells of it in the audit, and owes a mail where there is somebody to get
-/// one; answers where that stands.
-async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
+/// Counts the request, tells of it in the audit, and puts a mail in the outbox where there is
+/// somebody to get one; answers where that stands.
+async fn carry_out(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
     let app = &state.app;
     let key = IdempotencyKey::of(
         call,
@@ -150,10 +150,8 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
         };
         let (mail, mut writes) = case.plan(state, call, &limits).await?;
         if let Some(key) = &key {
-            writes.push(key.keep(
-                &serde_json::to_string(&Response::of_everybody()).unwrap_or_default(),
-                case.now,
-            )?);
+            let answer = serde_json::to_string(&Response::of_everybody()).unwrap_or_default();
+            writes.push(key.keep(&answer, case.now)?.into());
         }
         let failure = match app.table.transact(writes).await {
             Ok(()) => return Ok(Done::Now(mail)),

@@ -1,19 +1,17 @@
 //! `POST /v1/password`: a new password, with the challenge that a link after a forgotten one has
 //! opened, once its second factor is proved.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use shared::account::{Account, Foreseen};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::secret::Secret;
 use shared::signin::challenge::{Challenge, Refusal, Ticket};
-use shared::signin::link;
 use shared::signin::notice::{self, Changed, Notices};
+use shared::signin::user::forgotten::Ungranted;
 use shared::signin::user::new_password::NewPassword;
-use shared::signin::user::{User, attempts, fields, password};
+use shared::signin::user::{User, fields, password};
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{RetryPolicy, Write, document, keys, read};
+use shared::store::dynamo::{RetryPolicy, keys, read};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -51,7 +49,11 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let mut notices = Notices::default();
     loop {
         let challenge = grant(&user, &ticket, now)?;
-        let mut writes = writes(&user, &ticket, challenge, &hash, call, now)?;
+        let event = Event::new(Action::PasswordChanged, Actor::User(user.id))
+            .from(call.client_ip)
+            .with("reason", "forgotten");
+        let granted = (&ticket, challenge);
+        let mut writes = user.set_forgotten_password(granted, &hash, event, now)?;
         let locale = account
             .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
             .await?
@@ -64,7 +66,7 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
             changed: &[Changed::Password],
             sms_countries: &app.config.sms_countries,
         };
-        writes.extend(notices.owe(&notice, now)?);
+        writes.extend(notices.writes(&notice, now)?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
         if retries.settled(written, &app.entropy).await? {
@@ -106,69 +108,10 @@ async fn find(
 
 /// The challenge, if a new password may be set with it now.
 fn grant<'a>(user: &'a User, ticket: &Ticket, now: Timestamp) -> Result<&'a Challenge, Problem> {
-    let challenge = user
-        .challenges
-        .get(&ticket.name)
-        .filter(|_| !user.disabled)
-        .ok_or_else(|| Refusal::Expired.problem(now))?;
-    match (challenge.password_until, challenge.used_at) {
-        (Some(until), _) if until > now => Ok(challenge),
-        (Some(_), _) => Err(Refusal::Expired.problem(now)),
-        (None, Some(_)) => Err(Refusal::Used.problem(now)),
-        (None, None) if challenge.expires_at <= now => Err(Refusal::Expired.problem(now)),
-        (None, None) => Err(Problem::new(Slug::Forbidden)
-            .detail("The second factor of this challenge has not been proved yet.")),
-    }
-}
-
-/// The writes: the password, the end of everything that was begun with the old one, and of the
-/// wrong ones in a row.
-fn writes(
-    user: &User,
-    ticket: &Ticket,
-    challenge: &Challenge,
-    hash: &str,
-    call: &Call,
-    now: Timestamp,
-) -> Result<Vec<Write>, Problem> {
-    // The others of its link are kept with it: they lead nowhere, and are told why.
-    let of_its_link = |other: &&Challenge| {
-        other.first.link().map(|link| &link.name) == challenge.first.link().map(|link| &link.name)
-    };
-    let kept = user
-        .challenges
-        .iter()
-        .filter(|(_, other)| of_its_link(other));
-    let spent = |other: &Challenge| Challenge {
-        password_until: None,
-        ..other.clone()
-    };
-    let kept: BTreeMap<&str, Challenge> = kept
-        .map(|(name, other)| (name.as_str(), spent(other)))
-        .collect();
-    let update =
-        user.end_tokens(user.touch().and(
-            ", #challenges = :kept, #version = :version, #password_version = :password_version",
-        ));
-    let update = link::end_all(update)
-        .when("#challenges.#c.#password_until > :now AND #disabled = :no")
-        .name("c", ticket.name.as_str())
-        .value("kept", document(&kept)?)
-        .value("version", user.version + 1)
-        .value("password_version", user.password_version + 1)
-        .value("now", now)
-        .value("no", false);
-    let event = Event::new(Action::PasswordChanged, Actor::User(user.id))
-        .from(call.client_ip)
-        .with("reason", "forgotten");
-    let mut writes = user.change(update, [event], now)?;
-    let name = Write::update(
-        keys::name(user.account, &user.username),
-        "SET #password_hash = :hash, #password_version = :password_version",
-    );
-    let name = name.when("#user = :user AND attribute_exists(#password_hash)");
-    let name = name.value("password_version", user.password_version + 1);
-    writes.push(name.value("user", user.id.to_string()).value("hash", hash));
-    writes.extend(attempts::end_all(user.account, &user.username));
-    Ok(writes)
+    user.password_grant(ticket, now).map_err(|why| match why {
+        Ungranted::Expired => Refusal::Expired.problem(now),
+        Ungranted::Used => Refusal::Used.problem(now),
+        Ungranted::Unproved => Problem::new(Slug::Forbidden)
+            .detail("The second factor of this challenge has not been proved yet."),
+    })
 }

@@ -14,7 +14,7 @@ use shared::kernel::secret::Fingerprint;
 use shared::ledger::{EntryId, Figures, Notice, Onto, Plan, Purchase, StaleRead, Watch, plan};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Failure, Put, RetryPolicy, keys, read};
 use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 use shared::{account::api_key, web::idempotency};
 use utoipa::ToSchema;
@@ -95,15 +95,10 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         };
         let Plan { mut writes, .. } = plan::topup(&purchase, onto, &seen, notice)?;
         let answer = request.answer(id, &seen);
-        writes.push(Write::create(
-            named.clone(),
-            &Record::new(&answer, &call.request_id, now),
-        )?);
-        writes.extend(account.change(
-            sharded(&account, shards),
-            event(request, id, actor, call),
-            now,
-        )?);
+        let record = Record::new(&answer, &call.request_id, now);
+        writes.push(Put::create(named.clone(), &record)?.into());
+        let event = event(request, id, actor, call);
+        writes.extend(account.change(account.spread_balance(shards), event, now)?);
         let written = app.table.transact(writes).await;
         if retries.settled(written, &app.entropy).await? {
             return Ok(Reply::created(&answer));
@@ -122,18 +117,6 @@ fn place(account: &Account, transactions: u32, tried: u32) -> (Onto, Shards) {
     }
     let shards = stands.after_buying(transactions);
     (Onto::All(shards), shards)
-}
-
-/// The change of the account that goes with it. Its chain makes sure that it is still as it was
-/// read.
-fn sharded(account: &Account, shards: Shards) -> Write {
-    if shards == account.quota_shards {
-        return account.touch();
-    }
-    account
-        .touch()
-        .and(", #quota_shards = :shards")
-        .value("shards", u32::from(shards.count()))
 }
 
 /// What stands on the shards and what was told of it, each at a moment of its own: no sending

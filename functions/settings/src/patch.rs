@@ -1,25 +1,17 @@
 //! `PATCH /v1/settings`: the patch is held against every rule as a whole before anything is
 //! written.
 
-use serde::Serialize;
 use shared::account::api_key::Caller;
 use shared::account::{Account, Overrides, Settings, Terms};
 use shared::kernel::clock::Timestamp;
-use shared::kernel::ids::AccountId;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::changes::changed;
 use crate::groups;
-
-/// An account's claim to an origin, as it is stored: CORS preflights are answered from it.
-#[derive(Debug, Serialize)]
-struct Claim {
-    account: AccountId,
-}
 
 pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
     call.only_query(&["account"])?;
@@ -83,34 +75,7 @@ fn writes(
     event: Event,
     now: Timestamp,
 ) -> Result<Vec<Write>, Failure> {
-    let update = account
-        .touch()
-        .and(", #overrides = :overrides, #settings_version = :version");
-    let update = update
-        .value("overrides", document(overrides)?)
-        .value("version", account.settings_version + 1);
-    let update = update
-        .when("#settings_version = :was")
-        .value("was", account.settings_version);
-    let mut writes = account.change(update, event, now)?;
-    let before = account.settings()?.origins;
-    for origin in settings
-        .origins
-        .iter()
-        .filter(|origin| !before.contains(origin))
-    {
-        writes.push(Write::replace(
-            keys::origin(origin, account.id),
-            &Claim {
-                account: account.id,
-            },
-        )?);
-    }
-    for origin in before
-        .iter()
-        .filter(|origin| !settings.origins.contains(origin))
-    {
-        writes.push(Write::delete(keys::origin(origin, account.id)));
-    }
+    let mut writes = account.change(account.override_settings(overrides)?, event, now)?;
+    writes.extend(account.claim_origins(&account.settings()?.origins, &settings.origins)?);
     Ok(writes)
 }

@@ -44,7 +44,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
             event.with("changed", changed),
             call.arrived_at,
         )?;
-        writes.push(group.set(account.id, &name, &overrides)?);
+        writes.push(group.set(account.id, &name, &overrides)?.into());
         let written = app.table.transact(writes).await;
         if retries
             .settled(written, &app.entropy)

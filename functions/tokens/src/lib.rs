@@ -60,12 +60,7 @@ async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) 
         let event = Event::new(Action::TokenRedeemed, caller.actor)
             .from(call.client_ip)
             .with("link", exchange.link.to_string());
-        let mut writes = user.change(
-            user.touch().when("#disabled = :no").value("no", false),
-            [event],
-            now,
-        )?;
-        writes.push(exchange.consume(key.clone(), now));
+        let writes = exchange.redeem(key.clone(), &user, event, now)?;
         let written = app.table.transact(writes).await;
         if retries
             .settled(written, &app.entropy)

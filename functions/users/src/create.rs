@@ -9,15 +9,14 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::UserId;
 use shared::kernel::secret::Secret;
 use shared::signin::reserved;
-use shared::signin::user::credential::Credential;
 use shared::signin::user::fields;
 use shared::signin::user::known::Known;
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::refused::Told;
-use shared::signin::user::{Factor, Kind, Method, User, attempts, password, sso_subject};
+use shared::signin::user::{Factor, Kind, Method, User, password, sso_subject};
 use shared::store::app::App;
-use shared::store::audit::{Action, Chain, Event, Head};
-use shared::store::dynamo::{Failure, Key, Write, keys};
+use shared::store::audit::{Action, Event, Head};
+use shared::store::dynamo::{Failure, Key, keys};
 use shared::web::http::{Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -73,7 +72,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let event = Event::new(Action::UserCreated, caller.actor)
         .from(call.client_ip)
         .with("kind", serde_json::json!(user.kind));
-    let writes = writes(&mut user, password_hash, event, now)?;
+    let writes = user.create(password_hash, event, now)?;
     if let Err(failure) = app.table.transact_with_retries(writes, &app.entropy).await {
         taken(&user, failure)?;
     }
@@ -180,38 +179,6 @@ impl Request {
         };
         Ok((user, password))
     }
-}
-
-fn writes(
-    user: &mut User,
-    password_hash: Option<String>,
-    event: Event,
-    now: Timestamp,
-) -> Result<Vec<Write>, Failure> {
-    let mut chain = Chain::of(user.account, user.id, &user.head);
-    chain.append(event, now)?;
-    chain.head().clone_into(&mut user.head);
-    let (password_version, group, known) = (
-        user.password_version,
-        user.group.clone(),
-        user.known.clone(),
-    );
-    let credential = Credential {
-        user: user.id,
-        password_hash,
-        password_version,
-        group,
-        known,
-    };
-    let mut writes = vec![
-        Write::create(keys::user(user.id), user)?
-            .listed(keys::users(user.account), user.id.to_string()),
-        Write::create(keys::name(user.account, &user.username), &credential)?,
-    ];
-    writes.extend(chain.writes()?);
-    writes.extend(sso_subject::claim(user)?);
-    writes.extend(attempts::begin_anew(user.account, &user.username));
-    Ok(writes)
 }
 
 #[cfg(test)]

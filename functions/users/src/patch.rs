@@ -6,7 +6,7 @@ use shared::account::{Locale, Settings};
 use shared::kernel::secret::Secret;
 use shared::signin::notice::{self, Notices};
 use shared::signin::user::change::{self, Change};
-use shared::signin::user::credential::Credential;
+use shared::signin::user::credential::{self, Credential};
 use shared::signin::user::fields;
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{Kind, User, sso_subject};
@@ -100,7 +100,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         if changed.is_empty() {
             return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
         }
-        let credential = credential(app, &user, &patched).await?;
+        let moved = moved(app, &user, &patched).await?;
         let event = change::event(&changed, &patched, caller.actor).from(call.client_ip);
         let told = change::told(&changed, &patched);
         let locale = user::locale(app, &caller.account, &patched).await?;
@@ -112,8 +112,8 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             changed: &told,
             sms_countries: &app.config.sms_countries,
         };
-        let owed = notices.owe(&notice, now)?;
-        let writes = change.writes(&user, &patched, credential, owed, event, now)?;
+        let telling = notices.writes(&notice, now)?;
+        let writes = change.writes(&user, &patched, moved, telling, event, now)?;
         let written = app.table.transact(writes).await;
         notices.learn(&written);
         let is_claimed = |failure: &Failure| sso_subject::is_claimed(&user, &patched, failure);
@@ -122,7 +122,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         }
         if written
             .as_ref()
-            .is_err_and(|failure| is_taken(failure, &patched))
+            .is_err_and(|failure| credential::is_taken(failure, &patched))
         {
             return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
         }
@@ -222,7 +222,7 @@ fn fresh(user: &User, if_match: Option<u64>) -> Result<(), Problem> {
 }
 
 /// What is to move to another name. Nothing, where the name stays.
-async fn credential(app: &App, user: &User, patched: &User) -> Result<Option<Credential>, Failure> {
+async fn moved(app: &App, user: &User, patched: &User) -> Result<Option<Credential>, Failure> {
     if user.username == patched.username {
         return Ok(None);
     }
@@ -231,12 +231,4 @@ async fn credential(app: &App, user: &User, patched: &User) -> Result<Option<Cre
         .get(keys::name(user.account, &user.username))
         .await?;
     item.map(read).transpose()
-}
-
-/// Whether the write that takes the new name found somebody else's.
-fn is_taken(failure: &Failure, user: &User) -> bool {
-    let stood = failure
-        .stood_at(&keys::name(user.account, &user.username))
-        .and_then(|item| item.get("user")?.as_s().ok());
-    stood.is_some_and(|owner| *owner != user.id.to_string())
 }

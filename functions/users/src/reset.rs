@@ -3,14 +3,10 @@
 //! The app and its recovery codes are gone, and so are the sign-ins under way and the access
 //! tokens: who signed in before may not enrol another.
 
-use std::collections::BTreeMap;
-
 use shared::account::api_key::Caller;
-use shared::kernel::clock::Timestamp;
 use shared::signin::notice::{self, Changed, Notices};
-use shared::signin::user::User;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, document};
+use shared::store::dynamo::RetryPolicy;
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
 
@@ -39,8 +35,8 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             changed: &[Changed::AppReset],
             sms_countries: &app.config.sms_countries,
         };
-        let mut writes = writes(&user, event.clone(), now)?;
-        writes.extend(notices.owe(&notice, now)?);
+        let mut writes = user.reset(event.clone(), now)?;
+        writes.extend(notices.writes(&notice, now)?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
         if retries
@@ -52,13 +48,4 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             return Ok(Reply::empty(204));
         }
     }
-}
-
-fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let update = user
-        .end_tokens(user.remove_app())
-        .and(", #reset_at = :now, #challenges = :none")
-        .value("now", now)
-        .value("none", document(&BTreeMap::<String, u8>::new())?);
-    user.change(update, [event], now)
 }

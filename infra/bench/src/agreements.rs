@@ -7,7 +7,7 @@ use shared::kernel::ids::AccountId;
 use shared::ledger::EntryId;
 use shared::ledger::upkeep::Tools;
 use shared::store::dynamo::keys::{DUE_SHARDS, due_shard};
-use shared::store::dynamo::{Failure, Key, Write};
+use shared::store::dynamo::{Failure, Key, Path, Update};
 
 use crate::Fault;
 use crate::event::Event;
@@ -214,18 +214,16 @@ pub(crate) async fn overdue(way: &mut Way<'_>) -> Result<(), Fault> {
     let (expired, owed, session) = (id(&expired), id(&owed), format!("SESSION#{session}"));
     let over = move |key: &Key| {
         if (key.pk == expired && key.sk == "AGREEMENT") || key.pk == session {
-            return Some("SET #expires_at = :past, #due_at = :past");
+            return Some(true);
         }
-        (key.pk == owed || key.pk.starts_with("OUTBOX#")).then_some("SET #due_at = :past")
+        (key.pk == owed || key.pk.starts_with("OUTBOX#")).then_some(false)
     };
     make_due(way.world(), over).await
 }
 
-/// Moves what stands in the index of what is due into the past, as `change` says of its key.
-async fn make_due(
-    world: &World,
-    change: impl Fn(&Key) -> Option<&'static str>,
-) -> Result<(), Fault> {
+/// Moves what stands in the index of what is due into the past, and the end of it as well where
+/// `has_ended` says so of its key.
+async fn make_due(world: &World, has_ended: impl Fn(&Key) -> Option<bool>) -> Result<(), Fault> {
     let table = world.stack.table();
     let (past, later) = (
         Clock::system().now().minus(Span::minutes(5)),
@@ -237,9 +235,17 @@ async fn make_due(
             .await
             .map_err(|failure| unusable(&failure))?;
         for key in due.iter().filter_map(Key::of) {
-            let Some(update) = change(&key) else { continue };
+            let Some(has_ended) = has_ended(&key) else {
+                continue;
+            };
+            let update = Update::of(key).look_again_at(past);
+            let update = if has_ended {
+                update.set(Path::new("expires_at"), past)
+            } else {
+                update
+            };
             table
-                .update(Write::update(key, update).value("past", past))
+                .update(update)
                 .await
                 .map_err(|failure| unusable(&failure))?;
         }

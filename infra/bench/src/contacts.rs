@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use shared::kernel::ids::AccountId;
 use shared::signin::notice::PER_DESTINATION;
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Path, Update, keys};
 
 use crate::Fault;
 use crate::event::Event;
@@ -63,9 +63,9 @@ pub(crate) async fn held(way: &mut Way<'_>) -> Result<(), Fault> {
         .account
         .parse()
         .map_err(|_| "the account's id is none")?;
-    let hour_is_over = Write::update(keys::notices("told@example.com", account), "")
-        .remove("#moments")
-        .when("attribute_exists(#held)");
+    let hour_is_over = Update::of(keys::notices("told@example.com", account))
+        .remove(Path::new("moments"))
+        .when(Path::new("held").exists());
     let updated = way.world().stack.table().update(hour_is_over).await;
     updated
         .map(drop)

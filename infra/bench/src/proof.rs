@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::AccountId;
-use shared::store::dynamo::{Failure, Write, keys};
+use shared::store::dynamo::{Failure, Put, Update, Write, keys};
 
 use crate::Fault;
 use crate::agreements;
@@ -212,9 +212,9 @@ async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
     ];
     let over = over
         .into_iter()
-        .map(|key| Ok(Write::replace(key, &json!({}))?.due(past)));
+        .map(|key| Ok(Put::replace(key, &json!({}))?.due(past).into()));
     // Somebody whose challenge is not over, and who is looked at too early.
-    let early = Ok(Write::update(user, "SET #due_at = :past").value("past", past));
+    let early = Ok(Update::of(user).look_again_at(past).into());
     let writes: Result<Vec<Write>, Failure> = over.chain([early]).collect();
     let written = async { way.world().stack.table().transact(writes?).await };
     written

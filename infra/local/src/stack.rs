@@ -522,7 +522,7 @@ async fn operator(
     let write = key
         .create()
         .map_err(|failure| StartError::Table(cause(failure)))?;
-    match app.table.transact(vec![write]).await {
+    match app.table.transact(vec![write.into()]).await {
         // It is there from an earlier run.
         Ok(()) | Err(Failure::Condition(_)) => {}
         Err(failure) => return Err(StartError::Table(cause(failure))),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shared::kernel::clock::{Clock, Span, Timestamp};
 use shared::kernel::ids::AccountId;
 use shared::messaging::courier::{Mail, NotSent};
-use shared::store::dynamo::{Failure, Key, Write};
+use shared::store::dynamo::{Delete, Failure, Key, Path, Put, Update};
 
 /// How often the SDK tries.
 const TRIES: u32 = 3;
@@ -32,17 +32,17 @@ fn key(name: &str) -> Key {
     }
 }
 
+const N: Path = Path::new("n");
+
 async fn create(stack: &Stack, name: &str) -> Result<(), Failure> {
     stack
         .table()
-        .transact(vec![Write::create(key(name), &json!({})).unwrap()])
+        .transact(vec![Put::create(key(name), &json!({})).unwrap().into()])
         .await
 }
 
 async fn count(stack: &Stack, name: &str) -> Result<(), Failure> {
-    let write = Write::update(key(name), "SET #n = if_not_exists(#n, :zero) + :one")
-        .value("zero", 0_i64)
-        .value("one", 1_i64);
+    let write = Update::of(key(name)).count(N, 0_i64, 1_i64);
     stack.table().update(write).await.map(|_| ())
 }
 
@@ -154,7 +154,7 @@ async fn a_conflict_is_told_apart() {
 async fn a_transaction_holds_its_items_and_who_wants_one_of_them_conflicts() {
     let stack = stack().await;
     let both = |first: &str, second: &str| {
-        let add = |name: &str| Write::update(key(name), "ADD #n :one").value("one", 1_i64);
+        let add = |name: &str| Update::of(key(name)).add(N, 1).into();
         stack.table().transact(vec![add(first), add(second)])
     };
     let plan = Plan::new(Mode::Hold, 0, 1).lasting(Duration::from_millis(300));
@@ -329,11 +329,11 @@ async fn table_indexes_keys_and_clock_outlive_a_restart() {
         })
     };
     let stack = start().await.unwrap();
-    let write = Write::create(key("kept"), &json!({}))
+    let write = Put::create(key("kept"), &json!({}))
         .unwrap()
         .listed("LIST".into(), "1".into())
         .due(stack.clock().now());
-    stack.table().transact(vec![write]).await.unwrap();
+    stack.table().transact(vec![write.into()]).await.unwrap();
     let (operator, public) = (stack.operator_key().clone(), public_key(&stack).await);
     stack.stop().await;
 
@@ -362,7 +362,7 @@ async fn table_indexes_keys_and_clock_outlive_a_restart() {
     // The index still follows the table.
     stack
         .table()
-        .transact(vec![Write::delete(key("kept"))])
+        .transact(vec![Delete::of(key("kept")).into()])
         .await
         .unwrap();
     assert_eq!(

@@ -9,11 +9,11 @@ use std::io::{self, Write as _};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use shared::account::api_key::ApiKey;
+use shared::account::api_key::{self, ApiKey};
 use shared::kernel::clock::Clock;
 use shared::kernel::entropy::Entropy;
 use shared::kernel::ids::KeyId;
-use shared::store::dynamo::{Failure, Table, Write, keys, read};
+use shared::store::dynamo::{Failure, Table, keys, read};
 
 use crate::{Complaint, complaint};
 
@@ -42,7 +42,7 @@ pub(crate) async fn make(
     // succeed is the only way to fail it.
     let table = Table::new(Client::new(sdk), table, entropy);
     table
-        .transact(vec![write])
+        .transact(vec![write.into()])
         .await
         .map_err(|failure| complaint(&failure))?;
     // Beside the key, which may be read by a program. Where it cannot be told, the list has it.
@@ -85,9 +85,8 @@ pub(crate) async fn revoke(sdk: &SdkConfig, table: String, id: &str) -> Result<S
     let key: KeyId = id
         .parse()
         .map_err(|_| Complaint::new("a key's id begins with key_"))?;
-    let write = Write::delete(keys::api_key(None, key)).when("attribute_exists(#pk)");
     match Table::new(Client::new(sdk), table, Entropy::system())
-        .remove(write)
+        .remove(api_key::revoke(None, key))
         .await
     {
         Ok(()) => Ok(format!("{key} was revoked")),

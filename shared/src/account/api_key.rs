@@ -10,7 +10,7 @@ use crate::kernel::ids::{AccountId, KeyId};
 use crate::kernel::secret::{self, Fingerprint, Secret};
 use crate::store::app::App;
 use crate::store::audit::Actor;
-use crate::store::dynamo::{Failure, Write, keys, read};
+use crate::store::dynamo::{Condition, Delete, Failure, Put, keys, read};
 use crate::web::http::routes::Scope;
 use crate::web::http::{Call, Problem, Slug};
 
@@ -81,9 +81,14 @@ impl ApiKey {
     }
 
     /// The write that stores it.
-    pub fn create(&self) -> Result<Write, Failure> {
-        Write::create(keys::api_key(self.account, self.id), self)
+    pub fn create(&self) -> Result<Put, Failure> {
+        Put::create(keys::api_key(self.account, self.id), self)
     }
+}
+
+/// The write that revokes the key of that name, an account's or an operator's.
+pub fn revoke(account: Option<AccountId>, id: KeyId) -> Delete {
+    Delete::of(keys::api_key(account, id)).when(Condition::item_exists())
 }
 
 /// Who makes a request with an API key, and the account it is about.

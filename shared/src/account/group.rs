@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Account, Overrides, Settings};
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Failure, Item, Table, Write, document, keys, read};
+use crate::store::dynamo::{Condition, Failure, Item, Path, Table, Update, document, keys, read};
+
+const VERSION: Path = Path::new("version");
+const OVERRIDES: Path = Path::new("overrides");
 
 /// The longest name of a group.
 const NAME_MAX: usize = 64;
@@ -39,17 +42,15 @@ impl Group {
         account: AccountId,
         name: &str,
         overrides: &Overrides,
-    ) -> Result<Write, Failure> {
-        let write = Write::update(
-            keys::group(account, name),
-            "SET #overrides = :overrides, #version = :version",
-        )
-        .value("overrides", document(overrides)?)
-        .value("version", self.version + 1);
-        Ok(match self.version {
-            0 => write.when("attribute_not_exists(#pk)"),
-            was => write.when("#version = :was").value("was", was),
-        })
+    ) -> Result<Update, Failure> {
+        let as_it_was_read = match self.version {
+            0 => Condition::item_is_absent(),
+            was => VERSION.is(was),
+        };
+        Ok(Update::of(keys::group(account, name))
+            .set(OVERRIDES, document(overrides)?)
+            .set(VERSION, self.version + 1)
+            .when(as_it_was_read))
     }
 }
 

@@ -1,12 +1,13 @@
 //! A recipient has signed; the last one to do so completes the agreement.
 
-use super::{Closure, Occasion, Recipient, RecipientStatus, Refusal, Standing, Status, whole};
+use super::attribute::COMPLETED;
+use super::{Closure, Occasion, Recipient, Refusal, Standing, Status, whole};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::Keyring;
 use crate::messaging::outbox;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Key, Write, document, keys};
+use crate::store::dynamo::{Failure, Key, Update, Write, keys};
 use crate::web::http::Problem;
 
 /// That a recipient may sign, as they were read.
@@ -80,7 +81,7 @@ impl Completion<'_> {
             self.now,
         )?;
         for other in others {
-            writes.push(self.owing(other, other.touch(), invitations)?);
+            writes.push(self.owing(other, other.touch(), invitations)?.into());
         }
         let everybody = || std::iter::once(own).chain(others);
         writes.extend(whole::release(agreement, everybody(), self.now)?);
@@ -93,27 +94,22 @@ impl Completion<'_> {
     }
 
     /// The update of the recipient who signs.
-    fn signed(&self) -> Write {
-        self.standing
-            .update()
-            .and(", #status = :completed")
-            .value("completed", RecipientStatus::Completed.name())
+    fn signed(&self) -> Update {
+        self.standing.recipient().sign(self.standing.update())
     }
 
     /// Adds to the agreement's update that one more has signed.
-    fn counted(&self, update: Write) -> Write {
-        update
-            .and(", #completed = :count")
-            .value("count", self.standing.agreement().completed + 1)
+    fn counted(&self, update: Update) -> Update {
+        update.set(COMPLETED, self.standing.agreement().completed + 1)
     }
 
     /// Adds to a recipient's update that the link to what was signed is owed.
     fn owing(
         &self,
         recipient: &Recipient,
-        update: Write,
+        update: Update,
         invitations: &Invitations<'_>,
-    ) -> Result<Write, Problem> {
+    ) -> Result<Update, Problem> {
         let Invitations {
             base,
             keyring,
@@ -126,11 +122,7 @@ impl Completion<'_> {
             (keyring, entropy),
             self.now,
         )?;
-        let links = document(&recipient.links_with(invited.link.fingerprint))?;
-        Ok(outbox::on(
-            update.and(", #links = :links").value("links", links),
-            &invited.owed,
-            self.now,
-        )?)
+        let update = recipient.hold_link(update, invited.link.fingerprint)?;
+        Ok(outbox::on(update, &invited.owed, self.now)?)
     }
 }

@@ -15,6 +15,7 @@
 //!
 //! What was set when the agreement was sent is kept on it: nobody can switch it off afterwards.
 
+mod attribute;
 mod chain;
 mod completion;
 mod ending;
@@ -41,7 +42,9 @@ use crate::web::http::{Problem, Slug};
 pub use completion::{Completion, Invitations};
 pub use ending::Ending;
 pub use invitation::{Invited, Occasion};
-pub use recipient::{Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus};
+pub use recipient::{
+    Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus, Reservation,
+};
 pub use standing::Standing;
 pub use token::{Link, Ticket};
 pub use viewing::{TOLD_EVERY, Telling, Viewings};

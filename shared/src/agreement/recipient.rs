@@ -4,10 +4,14 @@
 //! As on a user's item, an attempt at a code counts on the challenge and on the factor in one
 //! write, and so both stand here.
 
+mod change;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use change::Reservation;
 
 use super::{Agreement, Link, Refusal, Viewings};
 use crate::kernel::clock::{Span, Timestamp};
@@ -17,7 +21,6 @@ use crate::kernel::secret;
 use crate::ledger::Hold;
 use crate::signin::challenge::Challenge;
 use crate::signin::user::{FACTOR_BACKOFF, Factor, Method};
-use crate::store::dynamo::{Write, keys};
 use crate::store::rate_limit::{Limit, Window};
 
 /// How often a recipient's link may be opened. Each opening is an audit entry until all have
@@ -48,8 +51,6 @@ pub const RESENDS: Window = Window {
         },
     ],
 };
-/// How many challenges that are over are removed with the opening of a new one.
-const PRUNED_AT_ONCE: usize = 20;
 
 /// What a recipient has to prove beyond having received the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -246,14 +247,14 @@ impl Recipient {
         }
     }
 
-    /// The names of the factors whose wrong codes have brought on a delay, or the end of any more
+    /// The factors whose wrong codes have brought on a delay, or the end of any more
     /// attempts.
-    pub fn locked_factors(&self) -> impl Iterator<Item = &str> {
-        let locked = |(_, factor): &(&String, &Factor)| factor.failures >= FACTOR_BACKOFF.free;
-        self.factors
-            .iter()
-            .filter(locked)
-            .map(|(name, _)| name.as_str())
+    pub fn locked_factors(&self) -> impl Iterator<Item = Method> {
+        let is_locked = |method: &Method| {
+            let factor = self.factors.get(method.name());
+            factor.is_some_and(|factor| factor.failures >= FACTOR_BACKOFF.free)
+        };
+        Method::ALL.into_iter().filter(is_locked)
     }
 
     /// Whether the recipient's method may be changed.
@@ -291,53 +292,5 @@ impl Recipient {
     /// The mail address, as it is shown in the audit.
     pub fn masked_email(&self) -> String {
         contact::mask_email(&self.email)
-    }
-
-    /// An update of this recipient's item that changes nothing yet, under the condition that the
-    /// recipient stands as it was read. It is made for what was judged over the recipient alone:
-    /// see [`super::Standing`].
-    ///
-    /// It raises the version, and whatever a rule decides of a recipient is written with it: so the
-    /// version that was read says that all stands there that the rule looked at. The agreement's
-    /// chain does not say it, where the two items were not read at one instant: the recipient may
-    /// be older than the agreement that it was read beside. What counts attempts, and what is owed
-    /// by mail, changes without it, under conditions of its own.
-    pub(super) fn touch(&self) -> Write {
-        self.under_version(self.version + 1)
-    }
-
-    /// That the recipient stands as it was read, and goes on to.
-    pub(super) fn unchanged(&self) -> Write {
-        self.under_version(self.version)
-    }
-
-    fn under_version(&self, next: u64) -> Write {
-        let update = Write::update(
-            keys::recipient(self.agreement, self.id),
-            ", #version = :version_next",
-        );
-        let update = update
-            .value("version_was", self.version)
-            .value("version_next", next);
-        match self.version {
-            0 => update.when("attribute_exists(#pk) AND (attribute_not_exists(#version) OR #version = :version_was)"),
-            _ => update.when("#version = :version_was"),
-        }
-    }
-
-    /// Adds to an update of this recipient's item that challenges that are over are removed, some
-    /// at once. One that is live makes no room: [`OPENINGS`] keeps them few.
-    #[must_use]
-    pub fn prune(&self, update: Write, now: Timestamp) -> Write {
-        let over = self
-            .challenges
-            .iter()
-            .filter(|(_, challenge)| challenge.expires_at <= now)
-            .take(PRUNED_AT_ONCE);
-        over.enumerate().fold(update, |update, (index, (name, _))| {
-            update
-                .remove(format!("#challenges.#old{index}"))
-                .name(&format!("old{index}"), name)
-        })
     }
 }

@@ -9,7 +9,7 @@
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::{AgreementId, RecipientId};
 use crate::store::audit::Event;
-use crate::store::dynamo::{Failure, Item, Key, Table, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, Table, Update, Write, keys, read};
 
 use super::{Agreement, Closure, Recipient, Refusal, Status, whole};
 
@@ -68,13 +68,13 @@ impl Standing {
     }
 
     /// An update of the recipient's item that changes nothing yet: for [`Standing::step`].
-    pub fn update(&self) -> Write {
+    pub fn update(&self) -> Update {
         self.recipient.touch()
     }
 
     /// That the recipient stands as it was read, where it was judged and does not change: for
     /// [`Standing::step`].
-    pub fn unchanged(&self) -> Write {
+    pub fn unchanged(&self) -> Update {
         self.recipient.unchanged()
     }
 
@@ -83,7 +83,7 @@ impl Standing {
     /// agreement's item is the first of them.
     pub fn step(
         &self,
-        recipient: Write,
+        recipient: Update,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
@@ -94,7 +94,7 @@ impl Standing {
     pub fn end(
         &self,
         closure: &Closure,
-        recipient: Write,
+        recipient: Update,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
@@ -109,13 +109,13 @@ impl Standing {
     /// The same, where the agreement changes as well: `agreement` is an update of its item.
     pub(super) fn step_of(
         &self,
-        agreement: Write,
-        recipient: Write,
+        agreement: Update,
+        recipient: Update,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
         let mut writes = self.agreement.change(agreement, events, now)?;
-        writes.push(recipient);
+        writes.push(recipient.into());
         Ok(writes)
     }
 

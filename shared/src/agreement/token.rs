@@ -18,7 +18,7 @@ use crate::kernel::secret::{self, Fingerprint, Secret};
 use crate::signin::challenge::{Challenge, Holder, Place, seal};
 use crate::signin::code::Bound;
 use crate::signin::user::{Factor, Method};
-use crate::store::dynamo::{Failure, Item, Key, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, Put, keys, read};
 
 use super::Recipient;
 
@@ -139,8 +139,8 @@ impl Link {
     }
 
     /// The write that keeps it on an item of its own: there may be any number of them.
-    pub fn create(&self) -> Result<Write, Failure> {
-        Write::create(
+    pub fn create(&self) -> Result<Put, Failure> {
+        Put::create(
             self.key(),
             &Held {
                 recipient: self.recipient,

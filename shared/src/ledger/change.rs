@@ -6,11 +6,14 @@
 //! busy account is reconciled by, see [`super::checkpoint`]. It costs no request, no condition and
 //! no unit more.
 
+use super::attribute::{
+    AVAILABLE, CONSUMED, ENTRIES, ODD_AVAILABLE, ODD_CONSUMED, ODD_ENTRIES, ODD_RESERVED, RESERVED,
+};
 use super::balance::Balance;
 use super::entry::Entry;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Write, keys};
+use crate::store::dynamo::{Path, Update, keys};
 
 /// Which minute `at` is in, since 1970.
 pub(crate) const fn minute(at: Timestamp) -> i64 {
@@ -66,63 +69,52 @@ impl Change {
 }
 
 /// Adds to a shard: nothing of it gets below zero.
-pub(super) fn shard_by(account: AccountId, shard: u8, change: &Change) -> Write {
-    let mut write = Write::update(keys::balance(account, shard), "ADD #entries :entries")
-        .value("entries", change.all.entries);
-    let Balance {
-        available,
-        reserved,
-        consumed,
-    } = change.all.balance;
-    for (name, by) in [
-        ("available", available),
-        ("reserved", reserved),
-        ("consumed", consumed),
-    ] {
-        write = added(write, name, by);
+pub(super) fn shard_by(account: AccountId, shard: u8, change: &Change) -> Update {
+    let update = Update::of(keys::balance(account, shard));
+    let all = change.all.balance;
+    let update = [
+        (AVAILABLE, all.available),
+        (RESERVED, all.reserved),
+        (CONSUMED, all.consumed),
+    ]
+    .into_iter()
+    .fold(update, |update, (path, by)| {
+        let update = added(update, path.clone(), by);
         if by < 0 {
-            write = write
-                .when(format!("#{name} >= :least_{name}"))
-                .value(&format!("least_{name}"), -by);
+            update.when(path.is_at_least(-by))
+        } else {
+            update
         }
-    }
-    let Balance {
-        available,
-        reserved,
-        consumed,
-    } = change.odd.balance;
-    let odd = [
-        ("odd_entries", change.odd.entries),
-        ("odd_available", available),
-        ("odd_reserved", reserved),
-        ("odd_consumed", consumed),
-    ];
-    odd.into_iter()
-        .fold(write, |write, (name, by)| added(write, name, by))
-}
-
-/// Adds to a group's share. Only the sum over the shards means something.
-pub(super) fn share_by(account: AccountId, shard: u8, group: &str, change: &Change) -> Write {
-    let (all, odd) = (change.all.balance, change.odd.balance);
-    let write = Write::update(
-        keys::quota_share(account, shard, group),
-        "ADD #reserved :reserved, #consumed :consumed",
-    );
-    let write = write
-        .value("reserved", all.reserved)
-        .value("consumed", all.consumed);
-    added(
-        added(write, "odd_reserved", odd.reserved),
-        "odd_consumed",
-        odd.consumed,
+    });
+    let odd = change.odd.balance;
+    [
+        (ODD_ENTRIES, change.odd.entries),
+        (ODD_AVAILABLE, odd.available),
+        (ODD_RESERVED, odd.reserved),
+        (ODD_CONSUMED, odd.consumed),
+    ]
+    .into_iter()
+    .fold(
+        update.add(ENTRIES, change.all.entries),
+        |update, (path, by)| added(update, path, by),
     )
 }
 
-/// Adds to an update that begins with `ADD`, where there is something to add.
-fn added(write: Write, name: &str, by: i64) -> Write {
+/// Adds to a group's share. Only the sum over the shards means something.
+pub(super) fn share_by(account: AccountId, shard: u8, group: &str, change: &Change) -> Update {
+    let (all, odd) = (change.all.balance, change.odd.balance);
+    let update = Update::of(keys::quota_share(account, shard, group))
+        .add(RESERVED, all.reserved)
+        .add(CONSUMED, all.consumed);
+    let update = added(update, ODD_RESERVED, odd.reserved);
+    added(update, ODD_CONSUMED, odd.consumed)
+}
+
+/// Adds to an attribute, where there is something to add.
+fn added(update: Update, path: Path, by: i64) -> Update {
     if by == 0 {
-        write
+        update
     } else {
-        write.and(&format!(", #{name} :{name}")).value(name, by)
+        update.add(path, by)
     }
 }

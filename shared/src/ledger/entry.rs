@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::balance::Balance;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Failure, Key, Write, keys};
+use crate::store::dynamo::{Failure, Key, Put, keys};
 
 /// What an entry is named by, within its account: the same id is the same step, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -172,8 +172,8 @@ impl Entry {
 
     /// The write that creates it: entered in the list of the shard that it began at, unless it is
     /// not for people to see.
-    pub(super) fn create(&self) -> Result<Write, Failure> {
-        let write = Write::create(self.key(), self)?;
+    pub(super) fn create(&self) -> Result<Put, Failure> {
+        let write = Put::create(self.key(), self)?;
         let shard = self.parts.first().map_or(0, |part| part.shard);
         Ok(if self.kind.is_listed() {
             write.listed(keys::ledger_listing(self.account, shard), self.place())

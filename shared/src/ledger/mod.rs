@@ -51,6 +51,7 @@
 //! + [`SHARDS_MAX`], and where the balance crosses its threshold all shards, one more, and one for
 //! each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
 
+mod attribute;
 pub mod balance;
 pub(crate) mod change;
 pub mod entry;

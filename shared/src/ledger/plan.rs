@@ -4,6 +4,7 @@
 mod adding;
 mod step;
 
+use super::attribute::AVAILABLE;
 use super::balance::{Hold, Snapshot, StaleRead};
 use super::change::{Change, shard_by, share_by};
 use super::entry::{Entry, EntryId, Kind, Part};
@@ -12,7 +13,7 @@ use crate::account::Account;
 use crate::account::Shards;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Failure, Write};
+use crate::store::dynamo::{Failure, Update, Write};
 use crate::web::http::{Problem, Slug};
 
 use adding::added;
@@ -139,9 +140,7 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
         Some(seen) => taken(entry, count, order.watch, seen)?,
         // Above its threshold after this, whatever the other shards hold: nobody has to be told.
         None => planned_under(entry, |write, _| {
-            write
-                .when("#available >= :held")
-                .value("held", count + order.watch.threshold())
+            write.when(AVAILABLE.is_at_least(count + order.watch.threshold()))
         })?,
     };
     Ok(Plan { holds, ..plan })
@@ -164,12 +163,10 @@ fn taken(entry: Entry, count: i64, watch: &Watch, seen: &Snapshot) -> Result<Pla
             .get(usize::from(part.shard))
             .map_or(0, |shard| shard.balance.available);
         if low {
-            return write.when("#available <= :stood").value("stood", stood);
+            return write.when(AVAILABLE.is_at_most(stood));
         }
-        write.when("#available >= :held").value(
-            "held",
-            (stood - std::mem::take(&mut spare)).max(part.count.abs()),
-        )
+        let held = (stood - std::mem::take(&mut spare)).max(part.count.abs());
+        write.when(AVAILABLE.is_at_least(held))
     })?;
     let Entry { account, at, .. } = plan.entry;
     plan.crossing = watch.crossing(account, seen, count);
@@ -322,15 +319,20 @@ fn planned(entry: Entry) -> Result<Plan, Failure> {
 /// The entry and what it does, with a condition more on each shard.
 fn planned_under(
     entry: Entry,
-    mut condition: impl FnMut(Write, &Part) -> Write,
+    mut condition: impl FnMut(Update, &Part) -> Update,
 ) -> Result<Plan, Failure> {
     let mut writes = Vec::new();
     if !entry.parts.is_empty() {
-        writes.push(entry.create()?);
+        writes.push(entry.create()?.into());
         let change =
             |part: &Part| shard_by(entry.account, part.shard, &Change::of(&entry, part.count));
-        writes.extend(entry.parts.iter().map(|part| condition(change(part), part)));
-        writes.extend(share(&entry));
+        writes.extend(
+            entry
+                .parts
+                .iter()
+                .map(|part| condition(change(part), part).into()),
+        );
+        writes.extend(share(&entry).map(Write::from));
     }
     Ok(Plan {
         entry,
@@ -341,7 +343,7 @@ fn planned_under(
 }
 
 /// What an entry does to its group's share, on the shard that it begins at.
-fn share(entry: &Entry) -> Option<Write> {
+fn share(entry: &Entry) -> Option<Update> {
     let (group, first) = (entry.group.as_deref()?, entry.parts.first()?);
     Some(share_by(
         entry.account,

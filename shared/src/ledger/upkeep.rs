@@ -155,13 +155,7 @@ impl Tools<'_> {
             }
             let event = Event::new(Action::AccountChanged, Actor::System)
                 .with("quota_shards", shards.count());
-            let update = account
-                .touch()
-                .and(", #quota_shards = :shards")
-                .value("shards", u32::from(shards.count()));
-            let update =
-                update.when("attribute_not_exists(#quota_shards) OR #quota_shards < :shards");
-            let writes = account.change(update, event, self.clock.now())?;
+            let writes = account.change(account.grow_shards(shards), event, self.clock.now())?;
             retries
                 .settled(self.table.transact(writes).await, self.entropy)
                 .await?;

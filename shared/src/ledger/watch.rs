@@ -9,6 +9,7 @@
 
 use serde_json::json;
 
+use super::attribute::{CROSSINGS, TOLD};
 use super::balance::{Notice, Snapshot};
 use super::plan;
 use crate::account::{Account, Locale, Settings};
@@ -18,7 +19,7 @@ use crate::kernel::metric;
 use crate::messaging::courier::{LowBalance, Message};
 use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::store::app::App;
-use crate::store::dynamo::{Failure, Key, Write, keys};
+use crate::store::dynamo::{Failure, Key, Update, Write, keys};
 
 /// Who is told when an account's balance gets low, and where that is.
 #[derive(Clone, Debug)]
@@ -102,14 +103,11 @@ impl Watch {
                 .into_iter()
                 .collect());
         };
-        let mut writes = vec![notice(account, true, crossing.number, seen.notice)];
+        let mut writes = vec![notice(account, true, crossing.number, seen.notice).into()];
         for (place, contact) in self.contacts.iter().enumerate() {
             let mail = OutboxMessage::new(self.mail(crossing, contact), at);
-            writes.push(outbox::standalone(
-                &mail_id(account, crossing.number, place),
-                mail,
-                at,
-            )?);
+            let id = mail_id(account, crossing.number, place);
+            writes.push(outbox::standalone(&id, mail, at)?.into());
         }
         Ok(writes)
     }
@@ -131,7 +129,7 @@ impl Watch {
     /// below it will be told anew.
     pub(super) fn relief(&self, account: AccountId, available: i64, seen: Notice) -> Option<Write> {
         (seen.told && available >= self.threshold)
-            .then(|| notice(account, false, seen.crossings, seen))
+            .then(|| notice(account, false, seen.crossings, seen).into())
     }
 }
 
@@ -186,19 +184,16 @@ fn mail_id(account: AccountId, number: u64, place: usize) -> String {
 }
 
 /// The notice as it will stand, where it stands as it was `seen`.
-fn notice(account: AccountId, told: bool, crossings: u64, seen: Notice) -> Write {
-    let update = Write::update(
-        keys::balance_notice(account),
-        "SET #told = :told, #crossings = :crossings",
-    );
-    let update = update
-        .value("told", told)
-        .value("crossings", crossings)
-        .value("seen", seen.crossings);
-    match seen.crossings {
-        0 => update.when("attribute_not_exists(#crossings) OR #crossings = :seen"),
-        _ => update.when("#crossings = :seen"),
-    }
+fn notice(account: AccountId, told: bool, crossings: u64, seen: Notice) -> Update {
+    let is_as_seen = CROSSINGS.is(seen.crossings);
+    let is_as_seen = match seen.crossings {
+        0 => CROSSINGS.is_absent().or(is_as_seen),
+        _ => is_as_seen,
+    };
+    Update::of(keys::balance_notice(account))
+        .set(TOLD, told)
+        .set(CROSSINGS, crossings)
+        .when(is_as_seen)
 }
 
 /// After the transaction: the metric. Answers with the mails that are owed for it, to be delivered

@@ -27,7 +27,7 @@ use crate::kernel::metric;
 use crate::kernel::secret;
 use crate::messaging::courier::{Courier, Message, NotSent, Stage, languages};
 use crate::store::app::App;
-use crate::store::dynamo::{Failure, Key, Write, document, keys, read};
+use crate::store::dynamo::{Delete, Failure, Key, Path, Put, Update, document, keys, read};
 
 /// How long a claim holds, and the wait before the second attempt. It doubles.
 const LEASE: Span = Span::minutes(1);
@@ -50,6 +50,22 @@ const AT_ONCE: usize = 10;
 /// take, and a slow table before, it is answered before its function is stopped; what was not
 /// begun, the clean-up sends.
 const BEGUN_WITHIN: Duration = Duration::from_secs(6);
+
+/// The attribute that a message stands in, beside what it is about or alone.
+const OUTBOX: Path = Path::new("outbox");
+
+fn attempts() -> Path {
+    OUTBOX.member("attempts")
+}
+
+fn leased_until() -> Path {
+    OUTBOX.member("leased_until")
+}
+
+/// Who claimed it last.
+fn holder() -> Path {
+    OUTBOX.member("claim")
+}
 
 /// A mail to one person, or a text: its message says which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,17 +151,14 @@ struct Item {
 
 /// The write of a message on an item of its own. The same `id` is written once: a second write
 /// fails on its condition.
-pub fn standalone(id: &str, message: OutboxMessage, now: Timestamp) -> Result<Write, Failure> {
-    Ok(Write::create(keys::outbox(id), &Item { outbox: message })?.look_at(now))
+pub fn standalone(id: &str, message: OutboxMessage, now: Timestamp) -> Result<Put, Failure> {
+    Ok(Put::create(keys::outbox(id), &Item { outbox: message })?.look_at(now))
 }
 
 /// Adds to the update of an item that it owes this mail. A new item has an [`OutboxMessage`] as its
-/// attribute `outbox`, and [`Write::look_at`].
-pub fn on(update: Write, message: &OutboxMessage, now: Timestamp) -> Result<Write, Failure> {
-    Ok(update
-        .and(", #outbox = :message")
-        .value("message", document(message)?)
-        .look_at(now))
+/// attribute `outbox`, and [`Put::look_at`].
+pub fn on(update: Update, message: &OutboxMessage, now: Timestamp) -> Result<Update, Failure> {
+    Ok(update.set(OUTBOX, document(message)?).look_at(now))
 }
 
 /// Sends the message of the outbox at `key`, if one is and nobody else is at it.
@@ -203,13 +216,14 @@ async fn take(
         _ => return Ok(None),
     };
     let until = now.plus(lease(message.attempts));
-    let update = Write::update(key.clone(), "SET #outbox.#claim = :claim, #outbox.#leased_until = :until, #outbox.#attempts = :attempts")
-        .when("attribute_exists(#outbox) AND ((#outbox.#attempts = :before AND #outbox.#leased_until <= :now) OR #outbox.#claim = :claim)")
-        .value("claim", claim)
-        .value("until", until)
-        .value("attempts", message.attempts + 1)
-        .value("before", message.attempts)
-        .value("now", now)
+    let is_free = attempts()
+        .is(message.attempts)
+        .and(leased_until().is_at_most(now));
+    let update = Update::of(key.clone())
+        .set(holder(), claim)
+        .set(leased_until(), until)
+        .set(attempts(), message.attempts + 1)
+        .when(OUTBOX.exists().and(is_free.or(holder().is(claim))))
         .look_at(until);
     match app.table.update_with_retries(update, &app.entropy).await {
         Ok(claimed) => Ok(Some(read::<Item>(claimed)?.outbox)),
@@ -257,7 +271,7 @@ async fn read_message(app: &App, key: &Key) -> Result<Option<OutboxMessage>, Fai
     let Some(item) = app.table.get(key.clone()).await? else {
         return Ok(None);
     };
-    if !item.contains_key("outbox") {
+    if !item.contains_key(OUTBOX.attribute()) {
         return Ok(None);
     }
     Ok(Some(read::<Item>(item)?.outbox))
@@ -304,15 +318,11 @@ async fn put_off(
         message.unanswered,
         message.until.until(now),
     ));
-    let update = Write::update(
-        key.clone(),
-        "SET #outbox.#leased_until = :until, #outbox.#unanswered = :unanswered",
-    )
-    .when("#outbox.#claim = :claim")
-    .value("claim", claim)
-    .value("until", until)
-    .value("unanswered", message.unanswered + 1)
-    .look_at(until);
+    let update = Update::of(key.clone())
+        .set(leased_until(), until)
+        .set(OUTBOX.member("unanswered"), message.unanswered + 1)
+        .when(holder().is(claim))
+        .look_at(until);
     match app.table.update_with_retries(update, &app.entropy).await {
         // Another mail took its place.
         Ok(_) | Err(Failure::Condition(_)) => Ok(()),
@@ -334,18 +344,15 @@ fn wait_unanswered(unanswered: u32, left: Span) -> Span {
 
 /// The message is done with: its item goes, or its attribute.
 async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
-    let mine = |write: Write| write.when("#outbox.#claim = :claim").value("claim", claim);
+    let is_own = holder().is(claim);
     let settled = if *key == keys::outbox(key.pk.trim_start_matches("OUTBOX#")) {
-        app.table
-            .remove_with_retries(mine(Write::delete(key.clone())), &app.entropy)
-            .await
+        let delete = Delete::of(key.clone()).when(is_own);
+        app.table.remove_with_retries(delete, &app.entropy).await
     } else {
-        let update = Write::update(key.clone(), "")
-            .remove("#outbox")
-            .remove("#due_at")
-            .remove("#due_shard");
+        let update = Update::of(key.clone()).remove(OUTBOX).remove_due();
+        let update = update.when(is_own);
         app.table
-            .update_with_retries(mine(update), &app.entropy)
+            .update_with_retries(update, &app.entropy)
             .await
             .map(drop)
     };

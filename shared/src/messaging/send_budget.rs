@@ -22,7 +22,7 @@ pub mod credit;
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Key, Write, keys};
+use crate::store::dynamo::{Key, Path, Update, keys};
 use crate::web::http::problem::Policy;
 use crate::web::http::{Problem, Slug};
 
@@ -34,6 +34,9 @@ pub const ALLOWANCE: u32 = 100;
 const TEXT: i64 = 1;
 /// What a completed sign-in adds to what it gives back.
 pub const EARNED: u32 = 1;
+
+/// How many texts are left.
+const LEFT: Path = Path::new("left");
 
 /// The hour that `now` is in, counted since the epoch.
 const fn hour(now: Timestamp) -> i64 {
@@ -71,28 +74,25 @@ impl Budget<'_> {
     }
 
     /// The write that takes one text, under the condition that one is left.
-    pub fn take(&self, now: Timestamp) -> Write {
+    pub fn take(&self, now: Timestamp) -> Update {
         self.add(now, -TEXT)
-            .when("attribute_not_exists(#left) OR #left >= :least")
-            .value("least", TEXT)
+            .when(LEFT.is_absent().or(LEFT.is_at_least(TEXT)))
     }
 
     /// The write that gives back a text that was not sent.
-    pub fn give_back(&self, now: Timestamp) -> Write {
+    pub fn give_back(&self, now: Timestamp) -> Update {
         self.add(now, TEXT)
     }
 
     /// The write that credits a sign-in that was completed by SMS, and was sent its texts at these
     /// moments.
-    pub fn verified(&self, texts: &[Timestamp], now: Timestamp) -> Write {
+    pub fn verified(&self, texts: &[Timestamp], now: Timestamp) -> Update {
         self.add(now, credit(texts, now))
     }
 
-    fn add(&self, now: Timestamp, texts: i64) -> Write {
-        let key = self.key(now);
-        Write::update(key, "SET #left = if_not_exists(#left, :allowance) + :texts")
-            .value("allowance", ALLOWANCE)
-            .value("texts", texts)
+    fn add(&self, now: Timestamp, texts: i64) -> Update {
+        Update::of(self.key(now))
+            .count(LEFT, ALLOWANCE, texts)
             .set_expiry(renewed_at(now))
     }
 }

@@ -1,11 +1,15 @@
-//! Proof in progress: the first factor is done, the second is owed.
+//! Proof in progress: the first factor is done, the second is still asked for.
 //!
 //! A challenge stands on its user's item. Its token carries the ids that address that item, 256
 //! random bits, and a MAC, so that what nobody issued is told from what has expired without a look
 //! at the table. Only the token's fingerprint is kept.
 
+mod attempt;
+pub(crate) mod attribute;
 mod place;
+mod proof;
 pub mod seal;
+mod send;
 
 use std::collections::BTreeMap;
 
@@ -22,9 +26,14 @@ use crate::signin::code::{LiveCode, Sent};
 use crate::signin::link::{Opened, Purpose};
 use crate::signin::user::known::{Origin, Sketch, Source};
 use crate::signin::user::{Factor, Method, User};
-use crate::store::dynamo::{Item, Key, Write, keys};
+use crate::store::dynamo::{Condition, Item, Key, Update, keys};
 
-pub use place::{Holder, Place};
+use attribute::Attributes;
+
+pub use attempt::Attempt;
+pub use place::{Holder, Place, complete_named};
+pub use proof::Proven;
+pub use send::CodeSend;
 
 /// How long a challenge lives.
 pub const LIFETIME: Span = Span::minutes(10);
@@ -324,6 +333,18 @@ impl Ticket {
         self.sketch.origin(source)
     }
 
+    /// Adds to an update of the user's item that a new password may be set with the challenge,
+    /// until then.
+    #[must_use]
+    pub(super) fn grant_password(&self, update: Update, until: Timestamp) -> Update {
+        update.set(Attributes(&self.name).password_until(), until)
+    }
+
+    /// That a new password may be set with the challenge.
+    pub(super) fn grants_password(&self, now: Timestamp) -> Condition {
+        Attributes(&self.name).password_until().is_above(now)
+    }
+
     /// The keys of what tells the settings in force, before the user is read: the account's, and
     /// the group's where there is one.
     pub fn settings_keys(&self) -> Vec<Key> {
@@ -349,8 +370,8 @@ impl Place for Ticket {
         keys::user(self.user)
     }
 
-    fn guard_holder(&self, write: Write) -> Write {
-        write.when("#disabled = :no").value("no", false)
+    fn guard_holder(&self, update: Update) -> Update {
+        update.when(User::is_enabled())
     }
 }
 

@@ -1,7 +1,10 @@
 //! One-time codes: drawn without bias, kept as a MAC under a key that is not in the table, compared
 //! with every code that may match.
 
+pub mod claim;
 pub mod counters;
+mod denial;
+pub mod evidence;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,7 +18,10 @@ use crate::kernel::secret::Secret;
 use crate::signin::challenge::{Challenge, Ticket};
 use crate::signin::reserved::{ReservedWindow, Share};
 use crate::signin::user::Method;
+use crate::store::dynamo::Path;
 use crate::store::rate_limit::{Limit, Window};
+
+pub use denial::{Denial, allow_client_ip, allow_country};
 
 /// How long a code is good (NIST SP 800-63B-4 §3.1.3.2 allows ten minutes).
 pub const LIFETIME: Span = Span::minutes(5);
@@ -78,6 +84,13 @@ pub struct LiveCode {
     pub expires_at: Timestamp,
 }
 
+impl LiveCode {
+    /// Where the digest that it is told by stands, in a code that stands at `code`.
+    pub(in crate::signin) fn digest_in(code: Path) -> Path {
+        code.member("mac").member("h")
+    }
+}
+
 /// A code on its way to a person.
 #[derive(Debug)]
 pub struct Draft {
@@ -126,6 +139,11 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// Where the count stands, in one that stands at `sent`.
+    pub(in crate::signin) fn count_in(sent: Path) -> Path {
+        sent.member("count")
+    }
+
     /// The same, and one more.
     #[must_use]
     pub const fn and_now(self, now: Timestamp) -> Self {

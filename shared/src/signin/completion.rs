@@ -10,7 +10,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::{Keyring, KeyringError};
 use crate::kernel::secret::Secret;
 use crate::signin::access_token::{self, Proof, Subject};
-use crate::signin::challenge::{self, Challenge, PrimaryFactor, Ticket};
+use crate::signin::challenge::{self, Challenge, Place, PrimaryFactor, Ticket};
 use crate::signin::exchange::{self, Exchange};
 use crate::signin::link::{self, Purpose};
 use crate::signin::sign_in::{Answer, Authenticated, NewPassword, Redirect};
@@ -19,7 +19,7 @@ use crate::signin::user::refused::Refused;
 use crate::signin::user::{Method, User};
 use crate::store::app::App;
 use crate::store::audit::Event;
-use crate::store::dynamo::{Failure, Table, Write};
+use crate::store::dynamo::{Failure, Table, Update, Write};
 use crate::web::http::Call;
 
 /// The end of a challenge, about to be written.
@@ -27,7 +27,7 @@ use crate::web::http::Call;
 pub struct Completion {
     /// What was proved.
     pub proof: Proof,
-    name: String,
+    ticket: Ticket,
     first: PrimaryFactor,
     method: Method,
     handover: Handover,
@@ -65,14 +65,11 @@ impl Completion {
             }),
             None => Handover::Token,
         };
-        let (proof, name, source) = (
-            challenge.proof(method, now),
-            ticket.name.clone(),
-            source.clone(),
-        );
+        let (proof, ticket, source) =
+            (challenge.proof(method, now), ticket.clone(), source.clone());
         Self {
             proof,
-            name,
+            ticket,
             first,
             method,
             handover,
@@ -102,14 +99,14 @@ impl Completion {
     /// factor; beside it stand the writes of other items, and the entry of what else it tells.
     /// Where a link opened the challenge, the first of these writes spends it.
     ///
-    /// The condition that the challenge can be gone on with is [`Ticket::guard`]'s. What a link
+    /// The condition that the challenge can be gone on with is [`Place::guard`]'s. What a link
     /// opened stays on the item for longer than any other challenge of that link: they are told
     /// from it that the link is spent.
     pub fn consume(
         &self,
         user: &User,
-        update: Write,
-    ) -> Result<(Write, Option<Event>, Vec<Write>), Failure> {
+        update: Update,
+    ) -> Result<(Update, Option<Event>, Vec<Write>), Failure> {
         let update = self.used(update);
         let mut others = self.spending(user)?;
         if !self.is_sign_in() {
@@ -117,31 +114,23 @@ impl Completion {
         }
         let (update, told) = user.tell_refused(update, &self.refused, self.now)?;
         let (update, copy) = user.remember(update, &self.source)?;
-        others.extend(copy);
+        others.extend(copy.map(Write::from));
         // A password has ended its counts when it opened the challenge.
         if self.first != PrimaryFactor::Password {
-            others.extend(user.signed_in_from(&self.source));
+            others.extend(user.signed_in_from(&self.source).map(Write::from));
         }
         Ok((update, told, others))
     }
 
-    fn used(&self, update: Write) -> Write {
-        let update = update
-            .and(", #challenges.#c.#used_at = :used_at, #had_factor = :yes")
-            .name("c", self.name.as_str())
-            .value("used_at", self.now)
-            .value("yes", true);
+    fn used(&self, update: Update) -> Update {
+        let update = User::keep_had_factor(self.ticket.complete(update, self.now));
         let until = self.now.plus(challenge::LIFETIME);
         let update = match self.first.link() {
-            Some(_) => update
-                .and(", #challenges.#c.#expires_at = :known_until")
-                .value("known_until", until),
+            Some(_) => self.ticket.keep_until(update, until),
             None => update,
         };
         match self.handover {
-            Handover::NewPassword => update
-                .and(", #challenges.#c.#password_until = :password_until")
-                .value("password_until", until),
+            Handover::NewPassword => self.ticket.grant_password(update, until),
             Handover::Token | Handover::Code(..) => update,
         }
     }
@@ -152,9 +141,10 @@ impl Completion {
         let Some(link) = self.first.link() else {
             return Ok(Vec::new());
         };
-        let mut writes = vec![link.spend(self.now)];
+        let mut writes: Vec<Write> = vec![link.spend(self.now).into()];
         if let Handover::Code(code, _) = &self.handover {
-            writes.push(Exchange::new(user, link, self.method, self.now).create(code)?);
+            let exchange = Exchange::new(user, link, self.method, self.now);
+            writes.push(exchange.create(code)?.into());
         }
         Ok(writes)
     }

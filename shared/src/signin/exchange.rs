@@ -12,12 +12,17 @@ use crate::kernel::secret::{self, Fingerprint, Secret};
 use crate::signin::access_token::Proof;
 use crate::signin::link::Opened;
 use crate::signin::user::{Method, User};
-use crate::store::dynamo::{Failure, Key, Write, keys};
+use crate::store::audit::Event;
+use crate::store::dynamo::{Condition, Failure, Key, Path, Put, Update, Write, keys};
 
 /// How long a code is good.
 pub const LIFETIME: Span = Span::seconds(60);
 /// How long it is kept once it is over, so that a late or repeated exchange is told which it was.
 const KEPT: Span = Span::hours(1);
+
+const ACCOUNT: Path = Path::new("account");
+const EXPIRES_AT: Path = Path::new("expires_at");
+const USED_AT: Path = Path::new("used_at");
 
 const PREFIX: &str = "otc_";
 /// The longest text that is looked up.
@@ -98,9 +103,9 @@ impl Exchange {
     }
 
     /// The write that stores it.
-    pub fn create(&self, code: &Secret<String>) -> Result<Write, Failure> {
+    pub fn create(&self, code: &Secret<String>) -> Result<Put, Failure> {
         let key = keys::exchange(&Fingerprint::of(code.expose().as_bytes()).encode());
-        Ok(Write::create(key, self)?.due(self.expires_at.plus(KEPT)))
+        Ok(Put::create(key, self)?.due(self.expires_at.plus(KEPT)))
     }
 
     /// Whether `account` may exchange it, given its user as it stands now.
@@ -125,12 +130,28 @@ impl Exchange {
         user.account == self.account && user.honours(self.generation)
     }
 
-    /// The write that uses it up, under the conditions that it was exchanged by.
-    pub fn consume(&self, key: Key, now: Timestamp) -> Write {
-        Write::update(key, "SET #used_at = :now")
-            .when("attribute_exists(#pk) AND attribute_not_exists(#used_at) AND #expires_at > :now AND #account = :account")
-            .value("now", now)
-            .value("account", self.account.to_string())
+    /// The writes that exchange it, and tell of it: under the conditions of [`Exchange::admits`],
+    /// of which the head of the user's chain stands for the user's generation.
+    pub fn redeem(
+        &self,
+        key: Key,
+        user: &User,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
+        let update = user.touch().when(User::is_enabled());
+        let mut writes = user.change(update, [event], now)?;
+        writes.push(self.consume(key, now).into());
+        Ok(writes)
+    }
+
+    fn consume(&self, key: Key, now: Timestamp) -> Update {
+        Update::of(key)
+            .set(USED_AT, now)
+            .when(Condition::item_exists())
+            .when(USED_AT.is_absent())
+            .when(EXPIRES_AT.is_above(now))
+            .when(ACCOUNT.is(self.account.to_string()))
     }
 
     /// How the person proved themselves.

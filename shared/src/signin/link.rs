@@ -17,8 +17,9 @@ use crate::messaging::courier::{Message, SealedLink};
 use crate::messaging::outbox::{self, Mail, OutboxMessage};
 use crate::signin::challenge::Challenge;
 use crate::signin::reserved::{ReservedWindow, Share};
+use crate::signin::user::attribute::LINK_GENERATION;
 use crate::signin::user::{Method, User};
-use crate::store::dynamo::{Failure, Key, Write, keys};
+use crate::store::dynamo::{Condition, Failure, Key, Path, Put, Update, Write, keys};
 use crate::web::http::Problem;
 
 /// How long a link is good unless its maker says otherwise.
@@ -44,6 +45,9 @@ pub const FORGOTTEN: ReservedWindow = ReservedWindow {
 };
 /// How long a link is kept once it is over, so that who opens it late is told so.
 const KEPT: Span = Span::days(7);
+
+/// The attribute of a link's item that says when it was spent.
+const USED_AT: Path = Path::new("used_at");
 
 /// What a token begins with.
 pub const PREFIX: &str = "lnk_";
@@ -213,11 +217,11 @@ impl Link {
     }
 
     /// The write that stores it.
-    pub fn create(&self, token: &Token) -> Result<Write, Failure> {
-        Ok(Write::create(token.key(), self)?.due(self.expires_at.plus(KEPT)))
+    pub fn create(&self, token: &Token) -> Result<Put, Failure> {
+        Ok(Put::create(token.key(), self)?.due(self.expires_at.plus(KEPT)))
     }
 
-    /// The write that owes its mail, and where that stands until it is sent.
+    /// The write that puts its mail in the outbox, and where that stands until it is sent.
     pub fn owe(
         &self,
         token: &Token,
@@ -246,14 +250,8 @@ impl Link {
             locale: envelope.locale,
             message,
         };
-        Ok((
-            key,
-            outbox::standalone(
-                &id,
-                OutboxMessage::new(mail, now).good_until(self.expires_at),
-                now,
-            )?,
-        ))
+        let message = OutboxMessage::new(mail, now).good_until(self.expires_at);
+        Ok((key, outbox::standalone(&id, message, now)?.into()))
     }
 
     /// Whether it opens a challenge for its user, as that user stands now.
@@ -305,21 +303,19 @@ impl Opened {
         keys::link(&self.name)
     }
 
-    /// The write that spends the link, under the condition that nothing has.
-    pub fn spend(&self, now: Timestamp) -> Write {
-        Write::update(self.key(), "SET #used_at = :now")
-            .when("attribute_exists(#pk) AND attribute_not_exists(#used_at)")
-            .value("now", now)
+    /// The update that spends the link, under the condition that nothing has.
+    pub fn spend(&self, now: Timestamp) -> Update {
+        Update::of(self.key())
+            .set(USED_AT, now)
+            .when(Condition::item_exists())
+            .when(USED_AT.is_absent())
     }
 }
 
 /// Adds to the update of a user's item that every link mailed so far is ended.
 #[must_use]
-pub fn end_all(update: Write) -> Write {
-    update
-        .and(", #link_generation = if_not_exists(#link_generation, :no_generation) + :one_generation")
-        .value("no_generation", 0_u64)
-        .value("one_generation", 1_u64)
+pub fn end_all(update: Update) -> Update {
+    update.count(LINK_GENERATION, 0_u64, 1_u64)
 }
 
 #[cfg(test)]

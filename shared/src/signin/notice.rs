@@ -1,6 +1,6 @@
 //! Notices: whoever's factors, phone, mail address, username or password changed is told of it, at
 //! the contact that was theirs before, so that a change that was not theirs does not go unseen.
-//! They are owed with the change and sent after it.
+//! They are put in the outbox with the change and sent after it.
 //!
 //! **Whom.** The mailbox; who has none is told by SMS; and a phone that is replaced or taken away
 //! is told itself. A contact that is only now the user's is told nothing but its code.
@@ -57,8 +57,8 @@ pub struct Change<'a> {
 pub struct Notices {
     /// What stands at the logs that refused an entry.
     seen: HashMap<Key, Item>,
-    /// The messages that the last plan owes.
-    owed: Vec<Key>,
+    /// The messages that the last plan puts in the outbox.
+    outbox: Vec<Key>,
 }
 
 /// Somebody to tell: a mailbox or a phone.
@@ -68,12 +68,12 @@ struct Destination<'a> {
 }
 
 impl Notices {
-    /// The writes that owe them, for the transaction of the change.
+    /// The writes that put them in the outbox, for the transaction of the change.
     ///
     /// They are named by the place of the change in the user's chain: a change that is written once
-    /// owes each of them once.
-    pub fn owe(&mut self, change: &Change<'_>, now: Timestamp) -> Result<Vec<Write>, Failure> {
-        self.owed.clear();
+    /// puts each of them there once.
+    pub fn writes(&mut self, change: &Change<'_>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+        self.outbox.clear();
         let mut writes = Vec::new();
         if change.changed.is_empty() {
             return Ok(writes);
@@ -90,7 +90,7 @@ impl Notices {
                 .as_ref()
                 .and_then(|told| told.hold(&mail, change.changed, now))
             {
-                writes.push(held.write(log)?);
+                writes.push(held.write(log)?.into());
                 continue;
             }
             let id = format!(
@@ -98,9 +98,9 @@ impl Notices {
                 change.before.id,
                 change.before.head.sequence + 1
             );
-            self.owed.push(keys::outbox(&id));
-            writes.push(Told::enter(log, told.as_ref(), now));
-            writes.push(outbox::standalone(&id, OutboxMessage::new(mail, now), now)?);
+            self.outbox.push(keys::outbox(&id));
+            writes.push(Told::enter(log, told.as_ref(), now).into());
+            writes.push(outbox::standalone(&id, OutboxMessage::new(mail, now), now)?.into());
         }
         Ok(writes)
     }
@@ -119,7 +119,7 @@ impl Notices {
 
     /// Sends them, once the change is written. What cannot be sent now, the clean-up sends.
     pub async fn deliver(self, app: &App, courier: &Courier) {
-        outbox::deliver_all(app, courier, self.owed).await;
+        outbox::deliver_all(app, courier, self.outbox).await;
     }
 }
 

@@ -11,12 +11,12 @@
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::Keyring;
-use crate::signin::challenge::{Challenge, LIFETIME, Ticket};
+use crate::signin::challenge::{Challenge, LIFETIME, Place, Ticket};
 use crate::signin::refusals;
 use crate::signin::sign_in::{Offer, SecondFactor};
 use crate::signin::user::User;
 use crate::signin::user::known::{Origin, Source};
-use crate::store::dynamo::{Write, document};
+use crate::store::dynamo::Update;
 use crate::store::rate_limit::Limit;
 use crate::web::http::Problem;
 
@@ -32,9 +32,6 @@ pub const PER_USER: Limit = Limit {
     quota: 60,
     span: SPAN,
 };
-/// How many challenges that are over are removed with the opening of a new one; the clean-up takes
-/// the rest.
-const PRUNED_AT_ONCE: usize = 20;
 
 /// The update that opens `challenge` from `source`, and removes some that are over; and what is
 /// answered.
@@ -44,30 +41,15 @@ pub fn open(
     offers: Vec<Offer>,
     source: &Source,
     (keyring, entropy, now): (&Keyring, &Entropy, Timestamp),
-) -> Result<(Write, SecondFactor), Problem> {
+) -> Result<(Update, SecondFactor), Problem> {
     let origin = user.known.origin(source);
     if let Some((until, limit)) = full_until(user, source, origin, now) {
         return Err(refusals::too_many_challenges(until, limit, now));
     }
     let challenge = challenge.opened_from(source, origin);
     let (ticket, token) = Ticket::issue(user, keyring, entropy, now)?;
-    let update = user
-        .touch()
-        .and(", #challenges.#c = :challenge")
-        .name("c", ticket.name.as_str());
-    let update = update
-        .value("challenge", document(&challenge)?)
-        .set_due(challenge.expires_at);
-    let over = user
-        .challenges
-        .iter()
-        .filter(|(_, challenge)| challenge.expires_at <= now)
-        .take(PRUNED_AT_ONCE);
-    let update = over.enumerate().fold(update, |update, (index, (name, _))| {
-        update
-            .remove(format!("#challenges.#old{index}"))
-            .name(&format!("old{index}"), name)
-    });
+    let update = ticket.open(user.touch(), user, &challenge, now)?;
+    let update = update.set_due(challenge.expires_at);
     Ok((update, SecondFactor::new(token, offers)))
 }
 

@@ -11,6 +11,8 @@ use crate::kernel::clock::Timestamp;
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::{Fingerprint, Secret};
+use crate::signin::user::attribute::RECOVERY;
+use crate::store::dynamo::Update;
 
 /// How many are made at a time.
 pub const COUNT: usize = 10;
@@ -43,6 +45,19 @@ impl Codes {
             .filter(|used_at| **used_at == NEVER)
             .count()
     }
+}
+
+/// Adds to an update of the user's item that the code with this digest is used, under the condition
+/// that it [is unused](is_unused).
+#[must_use]
+pub fn use_up(update: Update, digest: &str, now: Timestamp) -> Update {
+    let used_at = || RECOVERY.member("used").member(digest);
+    update.set(used_at(), now).when(used_at().is(NEVER))
+}
+
+/// Whether the code with this digest is one of these, and was not used.
+pub fn is_unused(codes: Option<&Codes>, digest: &str) -> bool {
+    codes.and_then(|codes| codes.used.get(digest)) == Some(&NEVER)
 }
 
 /// What a tried code turns out to be.

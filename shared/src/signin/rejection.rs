@@ -13,7 +13,7 @@ use crate::signin::user::refused::Refused;
 use crate::signin::user::subject::Subject;
 use crate::store::app::App;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Update, Write, keys, read};
 use crate::store::rate_limit::{Limit, Window};
 use crate::web::http::{Problem, refusals};
 
@@ -51,9 +51,9 @@ impl Rejection {
         let mut retries = RetryPolicy::default();
         let (mut trim, mut blocked) = (None, None);
         loop {
-            let mut writes = Vec::new();
+            let mut writes: Vec<Write> = Vec::new();
             if blocked.is_none() {
-                writes.push(self.enter(trim.as_deref()));
+                writes.push(self.enter(trim.as_deref()).into());
             }
             writes.extend(
                 self.subject
@@ -88,9 +88,9 @@ impl Rejection {
         let key = keys::name_refused(tried.account, &tried.username);
         let (mut retries, mut trim) = (RetryPolicy::default(), None);
         loop {
-            let mut writes = vec![self.enter(trim.as_deref())];
+            let mut writes: Vec<Write> = vec![self.enter(trim.as_deref()).into()];
             if let Some(told) = self.subject.refusals().first(&refused, self.now) {
-                writes.push(refused.first(key.clone(), self.now));
+                writes.push(refused.first(key.clone(), self.now).into());
                 writes.extend(self.subject.tell(
                     self.account,
                     Some(&told),
@@ -98,7 +98,7 @@ impl Rejection {
                     self.now,
                 )?);
             } else {
-                writes.push(Refused::one_more(key.clone(), self.now));
+                writes.push(Refused::one_more(key.clone(), self.now).into());
             }
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return Ok(problem),
@@ -122,7 +122,7 @@ impl Rejection {
         }
     }
 
-    fn enter(&self, trim: Option<&[Timestamp]>) -> Write {
+    fn enter(&self, trim: Option<&[Timestamp]>) -> Update {
         PER_SOURCE.enter(self.log_key(), self.now, trim)
     }
 

@@ -16,8 +16,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::signin::user::known::{Known, Origin, Source};
-use crate::store::dynamo::{Item, Key, Write};
+use crate::store::dynamo::{Condition, Item, Key, Path, Update};
 use crate::store::rate_limit::Limit;
+
+/// All moments of a log.
+const ALL: Path = Path::new("moments");
+/// Those of known addresses.
+const OF_KNOWN: Path = Path::new("known");
+/// Those of strangers.
+const OF_STRANGERS: Path = Path::new("strangers");
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +105,11 @@ impl Share {
 }
 
 impl Log {
-    fn lists(&self) -> [(&'static str, &[Timestamp]); 3] {
+    fn lists(&self) -> [(Path, &[Timestamp]); 3] {
         [
-            ("moments", &self.moments),
-            ("known", &self.known),
-            ("strangers", &self.strangers),
+            (ALL, &self.moments),
+            (OF_KNOWN, &self.known),
+            (OF_STRANGERS, &self.strangers),
         ]
     }
 
@@ -113,31 +120,30 @@ impl Log {
 
     /// The log of an item: empty where there is none.
     pub fn of(item: Option<&Item>) -> Self {
-        let list = |name: &str| {
-            item.and_then(|item| moments(item.get(name)?))
+        let list = |path: &Path| {
+            item.and_then(|item| moments(item.get(path.attribute())?))
                 .unwrap_or_default()
         };
         Self {
-            moments: list("moments"),
-            known: list("known"),
-            strangers: list("strangers"),
+            moments: list(&ALL),
+            known: list(&OF_KNOWN),
+            strangers: list(&OF_STRANGERS),
         }
     }
 
     /// The same without what `asker` entered at this moment, if it is in it.
     #[must_use]
     pub fn without(&self, asker: Asker, moment: Timestamp) -> Self {
-        let without = |name: &str, list: &[Timestamp]| {
-            let place = list
-                .iter()
-                .position(|entry| *entry == moment && asker.lists().any(|entered| entered == name));
+        let without = |path: &Path, list: &[Timestamp]| {
+            let is_entered = asker.lists().any(|entered| entered == *path);
+            let place = list.iter().position(|entry| *entry == moment && is_entered);
             list.iter()
                 .enumerate()
                 .filter(|(index, _)| Some(*index) != place)
                 .map(|(_, entry)| *entry)
                 .collect()
         };
-        let [moments, known, strangers] = self.lists().map(|(name, list)| without(name, list));
+        let [moments, known, strangers] = self.lists().map(|(path, list)| without(&path, list));
         Self {
             moments,
             known,
@@ -164,13 +170,21 @@ impl Asker {
     }
 
     /// The lists in which this asker's moments are entered: that of all, and one beside it.
-    fn lists(self) -> impl Iterator<Item = &'static str> {
+    fn lists(self) -> impl Iterator<Item = Path> {
         let own = match self {
-            Self::Known => Some("known"),
-            Self::Stranger => Some("strangers"),
+            Self::Known => Some(OF_KNOWN),
+            Self::Stranger => Some(OF_STRANGERS),
             Self::Anybody => None,
         };
-        std::iter::once("moments").chain(own)
+        std::iter::once(ALL).chain(own)
+    }
+
+    /// Where it is asked for from, as the counts of wrong codes and passwords tell it.
+    pub const fn origin(self) -> Origin {
+        match self {
+            Self::Known => Origin::Known,
+            Self::Stranger | Self::Anybody => Origin::Stranger,
+        }
     }
 }
 
@@ -232,91 +246,72 @@ impl ReservedWindow {
     /// `trim` rewrites the log. The write appends blindly until the log has grown to twice what is
     /// needed; it then fails though no limit is reached, and is made again with the log that its
     /// failure handed back.
-    pub fn enter(&self, key: Key, asker: Asker, now: Timestamp, trim: Option<&Log>) -> Write {
-        let write = match trim {
+    pub fn enter(&self, key: Key, asker: Asker, now: Timestamp, trim: Option<&Log>) -> Update {
+        let update = match trim {
             None => self.append(key, asker, now),
             Some(log) => self.rewrite(key, log, asker, now),
         };
-        let shares = self.shares.iter().enumerate();
-        let write = shares.fold(write, |write, (index, share)| {
-            let name = format!("limit{index}");
-            clauses(share, asker, &name)
+        let update = self.shares.iter().fold(update, |update, share| {
+            let over = now.minus(share.span);
+            allows(share, asker, over)
                 .into_iter()
-                .fold(write, Write::when)
-                .value(&name, now.minus(share.span))
+                .fold(update, Update::when)
         });
         let longest = self
             .shares
             .last()
             .map_or(Span::default(), |share| share.span);
-        write.set_expiry(now.plus(longest))
+        update.set_expiry(now.plus(longest))
     }
 
-    fn append(&self, key: Key, asker: Asker, now: Timestamp) -> Write {
-        let most = 2 * self
-            .shares
-            .iter()
-            .map(|share| share.quota)
-            .max()
-            .unwrap_or_default();
-        let write = asker.lists().fold(Write::update(key, ""), |write, list| {
-            write.and(&format!(
-                ", #{list} = list_append(:moment, if_not_exists(#{list}, :none))"
-            ))
+    fn append(&self, key: Key, asker: Asker, now: Timestamp) -> Update {
+        let quotas = self.shares.iter().map(|share| share.quota);
+        let most = 2 * quotas.max().unwrap_or_default();
+        let update = asker.lists().fold(Update::of(key), |update, list| {
+            update.prepend(list, vec![now])
         });
-        write
-            .value("moment", vec![now])
-            .value("none", Vec::<Timestamp>::new())
-            .when(format!("attribute_not_exists(#moments[{most}])"))
+        update.when(ALL.element(most).is_absent())
     }
 
     /// Every entry stands in the list of all: while that is as it was, so are the others.
-    fn rewrite(&self, key: Key, log: &Log, asker: Asker, now: Timestamp) -> Write {
+    fn rewrite(&self, key: Key, log: &Log, asker: Asker, now: Timestamp) -> Update {
         let kept = self.entered(log, asker, now);
-        let write = kept
-            .lists()
-            .into_iter()
-            .fold(Write::update(key, ""), |write, (name, list)| {
-                write
-                    .and(&format!(", #{name} = :{name}"))
-                    .value(name, list.to_vec())
-            });
-        write
-            .when("#moments = :before")
-            .value("before", log.moments.clone())
+        let lists = kept.lists().into_iter();
+        let update = lists.fold(Update::of(key), |update, (path, list)| {
+            update.set(path, list.to_vec())
+        });
+        update.when(ALL.is(log.moments.clone()))
     }
 
     /// The write that takes out of the log at `key` again what `asker` entered at `moment`, given
     /// the log as it stands. `None` if it is not in it. What another asker entered at the same
     /// moment stays.
-    pub fn withdraw(key: Key, asker: Asker, moment: Timestamp, log: &Log) -> Option<Write> {
+    pub fn withdraw(key: Key, asker: Asker, moment: Timestamp, log: &Log) -> Option<Update> {
         let place = |list: &[Timestamp]| list.iter().position(|entry| *entry == moment);
         let _ = place(&log.moments)?;
         let entered = log
             .lists()
             .into_iter()
-            .filter(|(name, _)| asker.lists().any(|list| list == *name));
-        let places = entered.filter_map(|(name, list)| Some(format!("#{name}[{}]", place(list)?)));
-        let write = places.fold(Write::update(key, ""), |write, path| {
-            write
-                .remove(path.as_str())
-                .when(format!("{path} = :moment"))
-        });
-        Some(write.value("moment", moment))
+            .filter(|(path, _)| asker.lists().any(|list| list == *path));
+        let places = entered.filter_map(|(path, list)| Some(path.element(place(list)?)));
+        Some(places.fold(Update::of(key), |update, path| {
+            update.remove(path.clone()).when(path.is(moment))
+        }))
     }
 }
 
-/// What a share asks of the log, in placeholders: `:name` is the moment that is just over.
-fn clauses(share: &Share, asker: Asker, name: &str) -> Vec<String> {
-    let free = |list: &str, quota: usize| {
-        let oldest = format!("#{list}[{}]", quota.saturating_sub(1));
-        format!("attribute_not_exists({oldest}) OR {oldest} <= :{name}")
+/// What has to hold of a log for a share of its limit to allow `asker` one more: `over` is the
+/// moment that is just out of the span ([`Share::full_until`]).
+fn allows(share: &Share, asker: Asker, over: Timestamp) -> Vec<Condition> {
+    let free = |list: Path, quota: usize| {
+        let oldest = list.element(quota.saturating_sub(1));
+        oldest.clone().is_absent().or(oldest.is_at_most(over))
     };
-    let all = free("moments", share.quota);
+    let all = free(ALL, share.quota);
     match asker {
         Asker::Anybody => vec![all],
-        Asker::Stranger => vec![all, free("strangers", share.strangers())],
-        Asker::Known => vec![format!("{all} OR {}", free("known", share.kept()))],
+        Asker::Stranger => vec![all, free(OF_STRANGERS, share.strangers())],
+        Asker::Known => vec![all.or(free(OF_KNOWN, share.kept()))],
     }
 }
 

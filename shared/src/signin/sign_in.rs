@@ -224,10 +224,17 @@ pub fn next(
     if let (Some(acr), crate::signin::user::Kind::Internal) = (waived, user.kind) {
         return Next::Done(acr);
     }
-    owed(user, methods, false, origin, now)
+    next_factor(user, methods, false, origin, now)
 }
 
-fn owed(user: &User, methods: Methods, by_link: bool, origin: Origin, now: Timestamp) -> Next {
+/// The second factor that comes next, to be proved or to be set up.
+fn next_factor(
+    user: &User,
+    methods: Methods,
+    by_link: bool,
+    origin: Origin,
+    now: Timestamp,
+) -> Next {
     let offers = user.offered_methods(methods, origin, now);
     if !offers.is_empty() {
         let offer = |method| Offer {
@@ -261,7 +268,7 @@ pub fn next_after_link(
     origin: Origin,
     now: Timestamp,
 ) -> Next {
-    match owed(user, methods, true, origin, now) {
+    match next_factor(user, methods, true, origin, now) {
         Next::SecondFactor(mut offers) => {
             offers.retain(|offer| first.admits(offer.method));
             if offers.is_empty() {

@@ -13,6 +13,8 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{FactorId, UserId};
 use crate::kernel::keyring::{Keyring, KeyringError};
 use crate::kernel::secret::Secret;
+use crate::signin::user::attribute::APP;
+use crate::store::dynamo::{Condition, Update};
 
 /// How long an app that was not confirmed can be.
 pub const ENROLMENT_LIFETIME: Span = Span::minutes(10);
@@ -43,6 +45,44 @@ pub struct App {
     pub last_step: u64,
     /// When it was confirmed.
     pub enrolled_at: Timestamp,
+}
+
+/// That this is the app on the user's item.
+pub(in crate::signin) fn app_is(id: FactorId) -> Condition {
+    APP.member("id").is(id.to_string())
+}
+
+/// A code that an app shows, about to be taken of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Which app.
+    pub app: FactorId,
+    /// The step that it is the code of.
+    pub step: u64,
+    /// The secret under the newest key, where it was sealed by an older one.
+    pub resealed: Option<String>,
+}
+
+impl Shown {
+    /// Adds to an update of the user's item that the code is taken. The condition is that it still
+    /// [is good](Self::is_good).
+    #[must_use]
+    pub fn take(&self, update: Update) -> Update {
+        let last_step = || APP.member("last_step");
+        let update = update
+            .set(last_step(), self.step)
+            .when(app_is(self.app))
+            .when(last_step().is_below(self.step));
+        match &self.resealed {
+            Some(sealed) => update.set(APP.member("sealed"), sealed),
+            None => update,
+        }
+    }
+
+    /// Whether this is the user's app, and no code of the step or of a later one was taken of it.
+    pub fn is_good(&self, app: Option<&App>) -> bool {
+        app.is_some_and(|app| app.id == self.app && app.last_step < self.step)
+    }
 }
 
 /// An app that was shown its secret and has yet to prove that it has it.

@@ -22,7 +22,11 @@ use utoipa::ToSchema;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::{AccountId, KeyId, RecipientId, UserId};
 use crate::kernel::secret;
-use crate::store::dynamo::{Failure, Write, keys};
+use crate::store::dynamo::{Condition, Failure, Path, Put, Update, Write, keys};
+
+/// The attributes of a [`Head`].
+const SEQUENCE: Path = Path::new("audit_seq");
+const HASH: Path = Path::new("audit_hash");
 
 /// Where a chain stands. It is part of the item of its subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -314,46 +318,41 @@ impl Chain {
     /// Adds to the update of the head's item that the head moves, and the condition that it stands
     /// where it was read.
     #[must_use]
-    pub fn advance(&self, write: Write) -> Write {
-        let write = write.and(", #audit_seq = :audit_seq, #audit_hash = :audit_hash");
-        let write = write
-            .value("audit_seq", self.head.sequence)
-            .value("audit_hash", self.head.hash.as_str());
-        self.unmoved(write)
+    pub fn advance(&self, update: Update) -> Update {
+        update
+            .set(SEQUENCE, self.head.sequence)
+            .set(HASH, self.head.hash.as_str())
+            .when(self.unmoved())
     }
 
-    /// Adds the condition that the head stands where it was read.
-    #[must_use]
-    pub fn unmoved(&self, write: Write) -> Write {
-        match self.was {
-            0 => write
-                .when("attribute_not_exists(#audit_seq) OR #audit_seq = :audit_was")
-                .value("audit_was", 0_u64),
-            was => write
-                .when("#audit_seq = :audit_was")
-                .value("audit_was", was),
+    /// That the head stands where it was read.
+    pub fn unmoved(&self) -> Condition {
+        let is_there = SEQUENCE.is(self.was);
+        if self.was == 0 {
+            SEQUENCE.is_absent().or(is_there)
+        } else {
+            is_there
         }
     }
 
     /// The writes of the entries.
     pub fn writes(&self) -> Result<Vec<Write>, Failure> {
-        self.entries
-            .iter()
-            .map(|entry| Write::create(self.key(entry), entry))
-            .collect()
+        let puts = self.entries.iter().map(|entry| self.put(entry));
+        puts.map(|put| put.map(Write::from)).collect()
     }
 
     /// The writes of entries that are not kept beyond `until`.
     pub fn passing_writes(&self, until: Timestamp) -> Result<Vec<Write>, Failure> {
-        Ok(self
-            .writes()?
-            .into_iter()
-            .map(|write| write.due(until))
-            .collect())
+        let puts = self.entries.iter().map(|entry| self.put(entry));
+        puts.map(|put| put.map(|put| put.due(until).into()))
+            .collect()
     }
 
-    fn key(&self, entry: &Entry) -> keys::Key {
-        keys::audit_entry(self.account, &self.subject, entry.sequence)
+    fn put(&self, entry: &Entry) -> Result<Put, Failure> {
+        Put::create(
+            keys::audit_entry(self.account, &self.subject, entry.sequence),
+            entry,
+        )
     }
 }
 

@@ -5,3 +5,4 @@ pub mod app;
 pub mod audit;
 pub mod dynamo;
 pub mod rate_limit;
+pub mod transition;

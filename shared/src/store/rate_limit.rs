@@ -5,7 +5,7 @@
 //! expressions where they are used.
 
 use crate::kernel::clock::{Span, Timestamp};
-use crate::store::dynamo::Write;
+use crate::store::dynamo::{Condition, Item, Key, Path, Update};
 
 /// From `free` failures in a row on, a delay of `base` that doubles with each further one, up to
 /// `cap`. At `disabled_at` failures there is no more trying.
@@ -59,44 +59,35 @@ impl Backoff {
         }
     }
 
-    /// Adds to `write` the condition that an attempt may be made now: `count` and `at` are the
-    /// attributes' paths, in placeholders.
-    pub fn guard(&self, write: Write, count: &str, at: &str, now: Timestamp) -> Write {
-        let mut write = write.value("backoff_free", self.free);
-        let mut clauses = vec![
-            format!("attribute_not_exists({count})"),
-            format!("{count} < :backoff_free"),
-        ];
-        let mut failures = self.free;
-        loop {
-            let delay = self.delay(failures);
-            let capped = delay == self.cap;
-            let (value, moment) = (
-                format!("backoff_n{failures}"),
-                format!("backoff_t{failures}"),
-            );
-            // At the cap one clause stands for all greater counts.
-            let operator = if capped { ">=" } else { "=" };
-            clauses.push(format!(
-                "({count} {operator} :{value} AND {at} <= :{moment})"
-            ));
-            write = write
-                .value(&value, failures)
-                .value(&moment, now.minus(delay));
-            if capped {
-                break;
-            }
-            failures += 1;
-        }
-        write = write.when(clauses.join(" OR "));
+    /// That an attempt may be made now, by what stands at `count` and `at`.
+    pub fn guard(&self, count: &Path, at: &Path, now: Timestamp) -> Condition {
+        let may_be_now = self.free_or_over(count, at, now);
         match self.disabled_at {
-            Some(at_most) => write
-                .when(format!(
-                    "attribute_not_exists({count}) OR {count} < :backoff_end"
-                ))
-                .value("backoff_end", at_most),
-            None => write,
+            Some(end) => may_be_now.and(count.clone().is_absent().or(count.clone().is_below(end))),
+            None => may_be_now,
         }
+    }
+
+    /// That there were too few failures for a delay, or the delay after them is over.
+    fn free_or_over(&self, count: &Path, at: &Path, now: Timestamp) -> Condition {
+        let is_free = count
+            .clone()
+            .is_absent()
+            .or(count.clone().is_below(self.free));
+        let failures = (self.free..).scan(false, |was_capped, failures| {
+            let is_capped = self.delay(failures) == self.cap;
+            (!std::mem::replace(was_capped, is_capped)).then_some((failures, is_capped))
+        });
+        failures.fold(is_free, |condition, (failures, is_capped)| {
+            // At the cap one clause stands for all greater counts.
+            let counted = if is_capped {
+                count.clone().is_at_least(failures)
+            } else {
+                count.clone().is(failures)
+            };
+            let is_over = at.clone().is_at_most(now.minus(self.delay(failures)));
+            condition.or(counted.and(is_over))
+        })
     }
 }
 
@@ -128,7 +119,8 @@ pub struct Window {
 }
 
 /// The attribute that holds the moments.
-const MOMENTS: &str = "moments";
+const MOMENTS_NAME: &str = "moments";
+const MOMENTS: Path = Path::new(MOMENTS_NAME);
 
 impl Window {
     /// Until when `moments` (the newest first) allow no more, if they do not allow one now; and the
@@ -147,50 +139,33 @@ impl Window {
     /// `trim` rewrites the log, dropping what no limit looks at any more: the write appends blindly
     /// until the log has grown to twice what is needed; it then fails though no limit is reached,
     /// and is made again with the log that its failure handed back.
-    pub fn enter(
-        &self,
-        key: crate::store::dynamo::Key,
-        now: Timestamp,
-        trim: Option<&[Timestamp]>,
-    ) -> Write {
-        let write = match trim {
-            None => Write::update(
-                key,
-                format!("SET #{MOMENTS} = list_append(:moment, if_not_exists(#{MOMENTS}, :none))"),
-            )
-            .value("moment", vec![now])
-            .value("none", Vec::<Timestamp>::new())
-            .when(format!("attribute_not_exists(#{MOMENTS}[{}])", self.most())),
-            Some(moments) => {
-                let kept: Vec<Timestamp> = std::iter::once(now)
-                    .chain(moments.iter().copied().take(self.needed()))
-                    .collect();
-                Write::update(key, format!("SET #{MOMENTS} = :kept"))
-                    .value("kept", kept)
-                    .value("before", moments.to_vec())
-                    .when(format!("#{MOMENTS} = :before"))
-            }
+    pub fn enter(&self, key: Key, now: Timestamp, trim: Option<&[Timestamp]>) -> Update {
+        let update = match trim {
+            None => Update::of(key)
+                .prepend(MOMENTS, vec![now])
+                .when(MOMENTS.element(self.most()).is_absent()),
+            Some(moments) => Update::of(key)
+                .set(MOMENTS, self.rewritten(moments, now))
+                .when(MOMENTS.is(moments.to_vec())),
         };
-        let write = self
-            .limits
-            .iter()
-            .enumerate()
-            .fold(write, |write, (index, limit)| {
-                let (oldest, name) = (
-                    format!("#{MOMENTS}[{}]", limit.quota - 1),
-                    format!("limit{index}"),
-                );
-                write
-                    .when(format!(
-                        "attribute_not_exists({oldest}) OR {oldest} <= :{name}"
-                    ))
-                    .value(&name, now.minus(limit.span))
-            });
+        let update = self.limits.iter().fold(update, |update, limit| {
+            let oldest = || MOMENTS.element(limit.quota - 1);
+            update.when(
+                oldest()
+                    .is_absent()
+                    .or(oldest().is_at_most(now.minus(limit.span))),
+            )
+        });
         let longest = self
             .limits
             .last()
             .map_or(Span::default(), |limit| limit.span);
-        write.set_expiry(now.plus(longest))
+        update.set_expiry(now.plus(longest))
+    }
+
+    fn rewritten(&self, moments: &[Timestamp], now: Timestamp) -> Vec<Timestamp> {
+        let kept = moments.iter().copied().take(self.needed());
+        std::iter::once(now).chain(kept).collect()
     }
 
     /// A log that stands on an item of something else, with `now` in it: as much of it as the
@@ -204,24 +179,15 @@ impl Window {
 
     /// The write that takes `moment` out of a log again, given the log as it stands. `None` if it
     /// is not in it.
-    pub fn withdraw(
-        key: crate::store::dynamo::Key,
-        moment: Timestamp,
-        moments: &[Timestamp],
-    ) -> Option<Write> {
+    pub fn withdraw(key: Key, moment: Timestamp, moments: &[Timestamp]) -> Option<Update> {
         let index = moments.iter().position(|entry| *entry == moment)?;
-        let path = format!("#{MOMENTS}[{index}]");
-        Some(
-            Write::update(key, "")
-                .remove(path.as_str())
-                .when(format!("{path} = :moment"))
-                .value("moment", moment),
-        )
+        let place = MOMENTS.element(index);
+        Some(Update::of(key).remove(place.clone()).when(place.is(moment)))
     }
 
     /// The moments of a log.
-    pub fn moments(item: &crate::store::dynamo::Item) -> Vec<Timestamp> {
-        let list = item.get(MOMENTS).and_then(|value| value.as_l().ok());
+    pub fn moments(item: &Item) -> Vec<Timestamp> {
+        let list = item.get(MOMENTS_NAME).and_then(|value| value.as_l().ok());
         let moment =
             |value: &aws_sdk_dynamodb::types::AttributeValue| value.as_n().ok()?.parse().ok();
         list.into_iter()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::secret::Fingerprint;
-use crate::store::dynamo::{Failure, Item, Key, Write, keys, read};
+use crate::store::dynamo::{Condition, Delete, Failure, Item, Key, Path, Put, Update, keys, read};
 use crate::web::http::{Call, Problem, Reply, Slug};
 
 /// How long an answer is kept.
@@ -21,6 +21,10 @@ pub const KEPT: Span = Span::hours(24);
 const LEASE: Span = Span::minutes(6);
 /// The longest key taken.
 const KEY_MAX: usize = 255;
+
+const REQUEST: Path = Path::new("request");
+const RUNNING_UNTIL: Path = Path::new("running_until");
+const KEPT_UNTIL: Path = Path::new("kept_until");
 
 /// A caller's key for a request.
 #[derive(Clone, Debug)]
@@ -159,16 +163,16 @@ impl IdempotencyKey {
     }
 
     /// The write that claims the key for a request that will answer so.
-    pub fn claim(&self, answer: &str, now: Timestamp) -> Result<Write, Failure> {
-        self.record_write(answer, Some(now.plus(LEASE)), now)
+    pub fn claim(&self, answer: &str, now: Timestamp) -> Result<Put, Failure> {
+        self.record_put(answer, Some(now.plus(LEASE)), now)
     }
 
-    fn record_write(
+    fn record_put(
         &self,
         answer: &str,
         running_until: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Write, Failure> {
+    ) -> Result<Put, Failure> {
         let kept_until = now.plus(KEPT);
         let record = Record {
             request: self.request.clone(),
@@ -176,31 +180,31 @@ impl IdempotencyKey {
             kept_until,
             answer: answer.to_owned(),
         };
-        let write = Write::replace(self.record(), &record)?.due(kept_until);
-        Ok(write
-            .when("attribute_not_exists(#pk) OR #kept_until <= :now OR #running_until <= :now")
-            .value("now", now))
+        let is_free = Condition::item_is_absent()
+            .or(KEPT_UNTIL.is_at_most(now))
+            .or(RUNNING_UNTIL.is_at_most(now));
+        Ok(Put::replace(self.record(), &record)?
+            .due(kept_until)
+            .when(is_free))
     }
 
     /// The write that claims the key and keeps the answer, for a request that has succeeded with
     /// the transaction that this is part of.
-    pub fn keep(&self, answer: &str, now: Timestamp) -> Result<Write, Failure> {
-        self.record_write(answer, None, now)
+    pub fn keep(&self, answer: &str, now: Timestamp) -> Result<Put, Failure> {
+        self.record_put(answer, None, now)
     }
 
     /// The write that keeps the answer.
-    pub fn complete(&self) -> Write {
-        Write::update(self.record(), "")
-            .remove("#running_until")
-            .when("#request = :request")
-            .value("request", self.request.as_str())
+    pub fn complete(&self) -> Update {
+        Update::of(self.record())
+            .remove(RUNNING_UNTIL)
+            .when(REQUEST.is(&self.request))
     }
 
     /// The write that frees the key.
-    pub fn free(&self) -> Write {
-        Write::delete(self.record())
-            .when("attribute_not_exists(#pk) OR (#request = :request AND attribute_exists(#running_until))")
-            .value("request", self.request.as_str())
+    pub fn free(&self) -> Delete {
+        let is_own = REQUEST.is(&self.request).and(RUNNING_UNTIL.exists());
+        Delete::of(self.record()).when(Condition::item_is_absent().or(is_own))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
 use tests::agreements::{
     agreement, clean, complete, open_last, person, quota, recipient_path, send_with, steps,
     with_kba,
 };
+use tests::path;
 use tests::{Answer, World};
 
 use crate::harness::{
@@ -272,8 +273,7 @@ async fn viewing_is_reopened_once() {
                 .to_owned(),
         );
         let key = keys::recipient(id.parse().unwrap(), recipient.parse().unwrap());
-        let lock = Write::update(key, "SET #viewing_locked_at = :at")
-            .value("at", world.stack.clock().now());
+        let lock = Update::of(key).set(path("viewing_locked_at"), world.stack.clock().now());
         let _ = world.stack.table().update(lock).await.unwrap();
         let reopen = || async {
             let path = format!("{}/reopen", recipient_path(&sent, 0));

@@ -13,7 +13,7 @@ use shared::kernel::clock::Span;
 use shared::kernel::entropy::Entropy;
 use shared::kernel::keyring::{self, Keyring};
 use shared::kernel::secret::Secret;
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Put, keys};
 use tests::elsewhere::At;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, token_of};
 
@@ -252,7 +252,9 @@ impl Trial {
                 self.world
                     .stack
                     .table()
-                    .transact(vec![Write::replace(key, &json!({"left": left})).unwrap()])
+                    .transact(vec![
+                        Put::replace(key, &json!({"left": left})).unwrap().into(),
+                    ])
                     .await
                     .unwrap();
                 *self.reference.budget.left(self.reference.now) = left;

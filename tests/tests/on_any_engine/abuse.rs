@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::kernel::client_ip::TrustedProxies;
 use shared::kernel::clock::Timestamp;
 use shared::messaging::send_budget::{ALLOWANCE, Budget};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Put, keys};
 use tests::agreements::{agreement, challenge_of, open_last, person, send_with, sent_a_code};
 use tests::{Answer, PASSWORD, World};
 
@@ -19,7 +19,9 @@ async fn leave(world: &World, texts: u32) {
     world
         .stack
         .table()
-        .transact(vec![Write::replace(key, &json!({"left": texts})).unwrap()])
+        .transact(vec![
+            Put::replace(key, &json!({"left": texts})).unwrap().into(),
+        ])
         .await
         .unwrap();
 }
@@ -121,7 +123,11 @@ async fn an_hour_begins_with_a_hundred_texts_and_not_one_more() {
         world
             .stack
             .table()
-            .transact(vec![budget.take(Timestamp::from_millis(1_800_000_000_000))])
+            .transact(vec![
+                budget
+                    .take(Timestamp::from_millis(1_800_000_000_000))
+                    .into(),
+            ])
             .await
             .unwrap();
     }

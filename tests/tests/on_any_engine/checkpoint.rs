@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tests::path;
 
 use expiry_cleanup::{Batch, sweep};
 use futures_util::future::join_all;
@@ -15,7 +16,7 @@ use shared::agreement::reconcile::checkpoint::{Checkpoint, Progress};
 use shared::agreement::reconcile::{self, Difference, Finding};
 use shared::kernel::clock::Timestamp;
 use shared::ledger::{Balance, Entry, Kind};
-use shared::store::dynamo::{Write, keys, read};
+use shared::store::dynamo::{Update, keys, read};
 use tests::agreements::{agreement, person, recipient_path, send_with, with_kba};
 use tests::{Answer, World};
 use tokio::sync::{Notify, RwLock};
@@ -220,8 +221,13 @@ async fn what_does_not_agree_is_found_while_the_account_is_used() {
         .await
         .expect(201);
     let account: shared::kernel::ids::AccountId = world.account.parse().unwrap();
-    let wrong = Write::update(keys::balance(account, 0), "ADD #available :one").value("one", 1_i64);
-    world.stack.table().transact(vec![wrong]).await.unwrap();
+    let wrong = Update::of(keys::balance(account, 0)).add(path("available"), 1);
+    world
+        .stack
+        .table()
+        .transact(vec![wrong.into()])
+        .await
+        .unwrap();
     let (finding, _) = found(&world, &RwLock::new(())).await;
     let stands = |available| Balance {
         available,

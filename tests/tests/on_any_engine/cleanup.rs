@@ -5,7 +5,7 @@ use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::json;
 use shared::kernel::clock::{Span, Timestamp};
-use shared::store::dynamo::{Key, Write, keys};
+use shared::store::dynamo::{Key, Put, Update, keys};
 use tests::agreements::{
     agreement, clean, complete, open_last, person, quota, send_with, with_kba,
 };
@@ -92,7 +92,7 @@ async fn items_that_cannot_be_dealt_with_keep_no_others_from_it_and_alone_are_a_
     let unreadable = unreadable
         .filter(|key| key.due_shard() == counter.due_shard())
         .take(60);
-    let due = |key, at| Write::replace(key, &json!({})).unwrap().due(at);
+    let due = |key, at| Put::replace(key, &json!({})).unwrap().due(at).into();
     let writes = unreadable
         .map(|key| due(key, past.minus(Span::hours(1))))
         .chain([due(counter.clone(), past)]);
@@ -123,7 +123,7 @@ async fn items_that_cannot_be_dealt_with_keep_no_others_from_it_and_alone_are_a_
 async fn what_could_not_be_dealt_with_is_told_as_more_to_do() {
     let world = World::new().await;
     let past = world.stack.clock().now().minus(Span::hours(1));
-    let unreadable = Write::replace(
+    let unreadable = Put::replace(
         Key {
             pk: "SESSION#0".into(),
             sk: "SESSION".into(),
@@ -135,7 +135,7 @@ async fn what_could_not_be_dealt_with_is_told_as_more_to_do() {
     world
         .stack
         .table()
-        .transact(vec![unreadable])
+        .transact(vec![unreadable.into()])
         .await
         .unwrap();
     let report = sweep(world.stack.app(), world.stack.courier(), Batch::default()).await;
@@ -155,7 +155,7 @@ async fn counters_in(world: &World, shard: &str, count: usize) {
         .map(|number| keys::client_ip_sends(&format!("198.18.{}.{}", number / 256, number % 256)));
     let some = all.filter(|key| key.due_shard() == shard).take(count);
     let writes = some
-        .map(|key| Write::replace(key, &json!({})).unwrap().due(past))
+        .map(|key| Put::replace(key, &json!({})).unwrap().due(past).into())
         .collect();
     world.stack.table().transact(writes).await.unwrap();
 }
@@ -398,8 +398,13 @@ async fn an_agreement_that_was_cancelled_before_it_is_read_has_not_expired_as_we
             .clone()
     };
     world.advance(3_500);
-    let early = Write::update(key.clone(), "").look_at(world.stack.clock().now());
-    world.stack.table().transact(vec![early]).await.unwrap();
+    let early = Update::of(key.clone()).look_at(world.stack.clock().now());
+    world
+        .stack
+        .table()
+        .transact(vec![early.into()])
+        .await
+        .unwrap();
     // What the index says is held; then the agreement is read.
     let gate = world.stack.faults().hold(
         Service::Dynamodb,
@@ -498,9 +503,14 @@ async fn an_agreement_that_is_looked_at_too_early_goes_on_and_is_looked_at_again
             .unwrap();
         item["status"].as_s().unwrap().clone()
     };
-    let early = Write::update(keys::agreement(sent.text("id").parse().unwrap()), "")
+    let early = Update::of(keys::agreement(sent.text("id").parse().unwrap()))
         .look_at(world.stack.clock().now());
-    world.stack.table().transact(vec![early]).await.unwrap();
+    world
+        .stack
+        .table()
+        .transact(vec![early.into()])
+        .await
+        .unwrap();
     let report = clean(&world).await;
     assert_eq!(
         (

@@ -5,8 +5,9 @@ use futures_util::future::join_all;
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
 use tests::contacts::{begin, confirm, messages, recipients};
+use tests::path;
 use tests::{Answer, PASSWORD, Person, World, another};
 use tokio::sync::Notify;
 
@@ -55,10 +56,9 @@ async fn confirm_at(world: &World, from: &str, token: &str, factor: &str, code: 
 /// `ago` seconds ago.
 async fn has_failed(world: &World, person: &Person, times: u32, ago: i64) {
     let at = world.stack.clock().now().as_millis() - ago * 1000;
-    let update = "SET #factors.#sms.#known_failures = :times, #factors.#sms.#known_failed_at = :at";
-    let update = Write::update(keys::user(person.id.parse().unwrap()), update)
-        .value("times", times)
-        .value("at", at);
+    let update = Update::of(keys::user(person.id.parse().unwrap()))
+        .set(path("factors.sms.known_failures"), times)
+        .set(path("factors.sms.known_failed_at"), at);
     let _ = world.stack.table().update(update).await.unwrap();
 }
 
@@ -321,7 +321,7 @@ async fn a_verified_phone_of_ones_own_is_refused_by_no_other_accounts_codes() {
     let (world, ann, token) = ann().await;
     let window = keys::destination_sends(PHONE);
     let moments: Vec<_> = (0..20).map(|_| world.stack.clock().now()).collect();
-    let full = Write::update(window, "SET #moments = :moments").value("moments", moments);
+    let full = Update::of(window).set(path("moments"), moments);
     let _ = world.stack.table().update(full).await.unwrap();
     let _ = begin_at(&world, ELSEWHERE, &token, PHONE)
         .await

@@ -11,9 +11,10 @@ use shared::ledger::{
 };
 use shared::messaging::outbox;
 use shared::store::app::App;
-use shared::store::dynamo::{Write, keys, read};
+use shared::store::dynamo::{Update, keys, read};
 use tests::World;
 use tests::desk::{self, Begin};
+use tests::path;
 
 async fn account(world: &World) -> Account {
     let id = world.account.parse().unwrap();
@@ -365,9 +366,8 @@ async fn a_difference_is_found() {
     let (app, account) = (world.stack.app(), account(&world).await);
     now(topup(app, &account, "top_1", 10).await);
     now(reserve(app, &account, "agr_1", 4).await);
-    let bent =
-        Write::update(keys::balance(account.id, 0), "ADD #available :one").value("one", 1_i64);
-    app.table.transact(vec![bent]).await.unwrap();
+    let bent = Update::of(keys::balance(account.id, 0)).add(path("available"), 1);
+    app.table.transact(vec![bent.into()]).await.unwrap();
     let finding = reconcile::balances(&app.table, &app.entropy, &account)
         .await
         .unwrap()

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::kernel::secret::Secret;
-use shared::store::dynamo::Write;
+use tests::path;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, claims, token_of};
 
 const PORTAL: &str = "https://portal.example/in?tenant=7";
@@ -328,8 +328,14 @@ async fn an_app_that_comes_after_its_link_was_spent_is_told_so() {
     let key = shared::signin::link::Token::read(&Secret::new(token))
         .unwrap()
         .key();
-    let spent = Write::update(key, "SET #used_at = :now").value("now", world.stack.clock().now());
-    world.stack.table().transact(vec![spent]).await.unwrap();
+    let spent =
+        shared::store::dynamo::Update::of(key).set(path("used_at"), world.stack.clock().now());
+    world
+        .stack
+        .table()
+        .transact(vec![spent.into()])
+        .await
+        .unwrap();
     let code = Authenticator::reading(&begun).code(&world);
     let confirm = json!({"challenge": challenge, "factor": begun.text("factor"), "code": code});
     let _ = world

@@ -16,6 +16,7 @@ use tests::agreements::{
     agreement, clean, complete, links, open, open_last, person, quota, recipient_path, send_with,
     with_kba,
 };
+use tests::path;
 use tests::strain::rounds;
 use tests::{Answer, World};
 
@@ -169,7 +170,7 @@ async fn what_is_decided_over_an_older_recipient_is_not_written() {
         let event = Event::new(Action::RecipientChanged, Actor::System);
         let torn = Standing::of(agreement.clone(), before.clone());
         let mut writes = torn
-            .step(torn.update().remove("#kba.#hold"), [event], now)
+            .step(torn.update().remove(path("kba.hold")), [event], now)
             .unwrap();
         let about = agreement.about(Some(before.id));
         let id = EntryId::release(before.id, agreement.head.sequence + 1);

@@ -2,6 +2,7 @@
 //! time.
 
 use std::time::Duration;
+use tests::path;
 
 use expiry_cleanup::{Batch, sweep};
 use local::{Mode, Plan, Service};
@@ -13,7 +14,7 @@ use shared::kernel::ids::AccountId;
 use shared::kernel::secret::Secret;
 use shared::messaging::courier::{Message, SealedLink};
 use shared::messaging::outbox::{self, Delivery, OutboxMessage};
-use shared::store::dynamo::{Failure, Key, Write, keys};
+use shared::store::dynamo::{Failure, Key, Put, Update, keys};
 use tests::World;
 use tests::agreements::clean;
 
@@ -49,7 +50,7 @@ async fn owe(world: &World, id: &str) -> Result<(), Failure> {
         world.stack.app().clock.now(),
     )
     .unwrap();
-    world.stack.table().transact(vec![write]).await
+    world.stack.table().transact(vec![write.into()]).await
 }
 
 async fn deliver(world: &World, key: &Key) -> Delivery {
@@ -155,17 +156,14 @@ async fn a_mail_on_an_item_goes_and_the_item_stays() {
     let table = world.stack.table();
     table
         .transact(vec![
-            Write::create(key.clone(), &json!({"name": "Ann"})).unwrap(),
+            Put::create(key.clone(), &json!({"name": "Ann"}))
+                .unwrap()
+                .into(),
         ])
         .await
         .unwrap();
-    let write = outbox::on(
-        Write::update(key.clone(), "SET #seen = :seen").value("seen", true),
-        &owed,
-        now,
-    )
-    .unwrap();
-    table.transact(vec![write]).await.unwrap();
+    let write = outbox::on(Update::of(key.clone()).set(path("seen"), true), &owed, now).unwrap();
+    table.transact(vec![write.into()]).await.unwrap();
     assert_eq!(clean(&world).await["mails_sent"], 1);
     let item = table.get(key).await.unwrap().unwrap();
     assert!(
@@ -208,13 +206,14 @@ async fn the_mail_that_was_claimed_is_sent_and_not_the_one_that_was_read() {
         };
         let owe = async |token: &str| {
             let owed = owed_on(&world, &key, token).await;
-            let write = outbox::on(
-                Write::update(key.clone(), "SET #seen = :seen").value("seen", true),
-                &owed,
-                now,
-            )
-            .unwrap();
-            world.stack.table().transact(vec![write]).await.unwrap();
+            let write =
+                outbox::on(Update::of(key.clone()).set(path("seen"), true), &owed, now).unwrap();
+            world
+                .stack
+                .table()
+                .transact(vec![write.into()])
+                .await
+                .unwrap();
         };
         owe("lnk_first").await;
         let gate = world.stack.faults().hold(Service::Dynamodb, held);

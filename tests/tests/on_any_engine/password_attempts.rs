@@ -6,8 +6,9 @@ use futures_util::future::join_all;
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Key, Write, keys};
+use shared::store::dynamo::{Delete, Key, Update, keys};
 use tests::issuer::Issuer;
+use tests::path;
 use tests::{Answer, PASSWORD, Person, World, token_of};
 
 /// Its program: only suites know where it was built.
@@ -45,13 +46,11 @@ fn counter(world: &World, username: &str, known: bool) -> Key {
 
 /// Makes it that so many wrong passwords were tried, so long ago that no delay of theirs is left.
 async fn has_failed(world: &World, username: &str, known: bool, times: u32) {
-    let write = Write::update(
-        counter(world, username, known),
-        "SET #failures = :times, #failed_at = :long_ago",
-    );
-    let write = write.value("times", times).value("long_ago", 0_u32);
     let now = world.stack.clock().now();
-    let write = write.set_expiry(now.plus(shared::kernel::clock::Span::days(30)));
+    let write = Update::of(counter(world, username, known))
+        .set(path("failures"), times)
+        .set(path("failed_at"), 0_u32)
+        .set_expiry(now.plus(shared::kernel::clock::Span::days(30)));
     let _ = world.stack.table().update(write).await.unwrap();
 }
 
@@ -850,8 +849,7 @@ async fn a_wrong_password_that_was_compared_is_told_though_its_address_is_blocke
         let others = async {
             gate.arrived().await;
             let moments = vec![world.stack.clock().now(); 100];
-            let log = Write::update(keys::client_ip_failures(AWAY), "SET #moments = :moments")
-                .value("moments", moments);
+            let log = Update::of(keys::client_ip_failures(AWAY)).set(path("moments"), moments);
             // Past the device: its own request would be counted.
             world.stack.table().clone().update(log).await.unwrap();
             gate.let_go();
@@ -866,7 +864,7 @@ async fn a_wrong_password_that_was_compared_is_told_though_its_address_is_blocke
         world
             .stack
             .table()
-            .transact(vec![Write::delete(log)])
+            .transact(vec![Delete::of(log).into()])
             .await
             .unwrap();
     }

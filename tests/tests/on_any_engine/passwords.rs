@@ -2,12 +2,13 @@
 //! password.
 
 use std::time::Instant;
+use tests::path;
 
 use futures_util::future::join_all;
 use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
 use tests::{Answer, PASSWORD, Person, World, token_of};
 
 const NEW: &str = "a horse of another colour";
@@ -618,16 +619,9 @@ async fn who_has_only_a_factor_that_takes_codes_from_nowhere_is_mailed_whom_to_a
             .contains("/link#")
     };
     for (count, link) in [("known_failures", true), ("failures", false)] {
-        let update = Write::update(
-            keys::user(ann.id.parse().unwrap()),
-            "SET #factors.#sms.#count = :times",
-        );
-        let _ = world
-            .stack
-            .table()
-            .update(update.name("count", count).value("times", 50_u32))
-            .await
-            .unwrap();
+        let update = Update::of(keys::user(ann.id.parse().unwrap()))
+            .set(path("factors.sms").member(count), 50_u32);
+        let _ = world.stack.table().update(update).await.unwrap();
         assert_eq!(told().await, link, "{count}");
     }
     let _ = world

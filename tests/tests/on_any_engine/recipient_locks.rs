@@ -3,8 +3,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
 use tests::agreements::{agreement, open_last, person, recipient_path, send_with, with_kba};
+use tests::path;
 use tests::{Answer, World, another};
 
 /// As if so many wrong codes in a row had been tried by now.
@@ -15,9 +16,13 @@ async fn failed_before(world: &World, sent: &Answer, failures: u32) {
         .parse()
         .unwrap();
     let key = keys::recipient(sent.text("id").parse().unwrap(), recipient);
-    let write =
-        Write::update(key, "SET #factors.#sms.#failures = :failures").value("failures", failures);
-    world.stack.table().transact(vec![write]).await.unwrap();
+    let write = Update::of(key).set(path("factors.sms.failures"), failures);
+    world
+        .stack
+        .table()
+        .transact(vec![write.into()])
+        .await
+        .unwrap();
 }
 
 async fn entries(world: &World, sent: &Answer) -> Vec<Value> {

@@ -9,9 +9,10 @@ use shared::agreement::report::join::{Discord, join};
 use shared::agreement::report::part::ENTRIES_MAX;
 use shared::agreement::report::verify::{Verified, verify};
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Delete, Update, keys};
 use tests::agreements::{agreement, person, send_with};
 use tests::chains::{lengthen, resent, stored};
+use tests::path;
 use tests::{Answer, World};
 
 /// What Lambda answers with at most: the function's answer as JSON, in which the body is a text.
@@ -258,7 +259,7 @@ async fn an_entry_that_is_gone_or_altered_in_the_table_is_missed_in_its_part() {
     let agreement = stored(&story.world, &story.id).await;
     let key = |sequence| keys::audit_entry(agreement.account, &story.id, sequence);
     let found = async |number| story.judge(&story.part(number).await).unwrap_err();
-    let gone = Write::delete(key(ENTRIES_MAX + 20));
+    let gone = Delete::of(key(ENTRIES_MAX + 20));
     story.world.stack.table().remove(gone).await.unwrap();
     assert_eq!(found(2).await, [Finding::Dropped(ENTRIES_MAX + 20)]);
     let _ = story.verified(1).await;
@@ -267,7 +268,7 @@ async fn an_entry_that_is_gone_or_altered_in_the_table_is_missed_in_its_part() {
         .world
         .stack
         .table()
-        .remove(Write::delete(key(ENTRIES_MAX + 1)))
+        .remove(Delete::of(key(ENTRIES_MAX + 1)))
         .await
         .unwrap();
     let _ = story.verified(1).await;
@@ -275,16 +276,16 @@ async fn an_entry_that_is_gone_or_altered_in_the_table_is_missed_in_its_part() {
         .world
         .stack
         .table()
-        .remove(Write::delete(key(ENTRIES_MAX)))
+        .remove(Delete::of(key(ENTRIES_MAX)))
         .await
         .unwrap();
     assert_eq!(found(1).await, [Finding::CutOff(ENTRIES_MAX, ENTRIES_MAX)]);
-    let altered = Write::update(key(30), "SET #source = :source").value("source", "192.0.2.1");
+    let altered = Update::of(key(30)).set(path("source"), "192.0.2.1");
     story
         .world
         .stack
         .table()
-        .transact(vec![altered])
+        .transact(vec![altered.into()])
         .await
         .unwrap();
     assert!(found(1).await.contains(&Finding::Altered(30)));
@@ -314,7 +315,7 @@ async fn a_first_part_that_was_computed_anew_is_not_what_the_next_one_follows_fr
     for writes in forged.writes().unwrap().chunks(100) {
         let replaced = writes
             .iter()
-            .map(|write| Write::delete(write.key().clone()))
+            .map(|write| Delete::of(write.key().clone()).into())
             .collect();
         story.world.stack.table().transact(replaced).await.unwrap();
         story

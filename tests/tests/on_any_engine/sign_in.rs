@@ -1,10 +1,11 @@
 //! Signing in, from the password to the token.
 
 use std::time::Instant;
+use tests::path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
 use tests::{PASSWORD, World, another};
 
 fn claims(token: &str) -> Value {
@@ -531,16 +532,9 @@ async fn whose_only_factor_is_a_mailbox_that_takes_no_more_codes_sets_nothing_up
         .await;
     let ann = world.user("ann", json!({"phone": null})).await;
     let _ = world.challenge(&ann).await;
-    let update = Write::update(
-        keys::user(ann.id.parse().unwrap()),
-        "SET #factors.#email.#failures = :times",
-    );
-    let _ = world
-        .stack
-        .table()
-        .update(update.value("times", 50_u32))
-        .await
-        .unwrap();
+    let update =
+        Update::of(keys::user(ann.id.parse().unwrap())).set(path("factors.email.failures"), 50_u32);
+    let _ = world.stack.table().update(update).await.unwrap();
     let _ = world
         .login("ann", PASSWORD)
         .await

@@ -687,9 +687,14 @@ async fn whoever_is_to_unlock_sees_what_is_locked() {
     assert_eq!(shown().await, json!([]));
     // Forty more, as they are counted, and nobody but an administrator helps.
     let key = shared::store::dynamo::keys::user(ann.id.parse().unwrap());
-    let fifty = shared::store::dynamo::Write::update(key, "SET #factors.#sms.#failures = :fifty")
-        .value("fifty", 50_u32);
-    world.stack.table().transact(vec![fifty]).await.unwrap();
+    let fifty =
+        shared::store::dynamo::Update::of(key).set(tests::path("factors.sms.failures"), 50_u32);
+    world
+        .stack
+        .table()
+        .transact(vec![fifty.into()])
+        .await
+        .unwrap();
     assert_eq!(
         shown().await,
         json!([{"method": "sms", "addresses": "unknown", "failures": 50, "until": null}])

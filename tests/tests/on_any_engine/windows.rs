@@ -41,7 +41,7 @@ async fn enter(world: &World, trim: Option<&[Timestamp]>) -> Result<(), Failure>
     world
         .stack
         .table()
-        .transact(vec![TWO.enter(key(), now, trim)])
+        .transact(vec![TWO.enter(key(), now, trim).into()])
         .await
 }
 
@@ -95,7 +95,7 @@ async fn what_is_taken_out_of_a_log_is_the_entry_itself() {
         world
             .stack
             .table()
-            .transact(vec![Window::withdraw(key(), moment, seen).unwrap()])
+            .transact(vec![Window::withdraw(key(), moment, seen).unwrap().into()])
             .await
     };
     assert!(is_refused(&withdraw(&seen, seen[0]).await));
@@ -134,12 +134,11 @@ async fn enter_shared(world: &World, asker: Asker, trim: Option<&Log>) -> Result
     world
         .stack
         .table()
-        .transact(vec![SHARED.enter(
-            key(),
-            asker,
-            world.stack.clock().now(),
-            trim,
-        )])
+        .transact(vec![
+            SHARED
+                .enter(key(), asker, world.stack.clock().now(), trim)
+                .into(),
+        ])
         .await
 }
 
@@ -170,7 +169,7 @@ async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
         world
             .stack
             .table()
-            .transact(vec![SHARED.enter(key(), asker, now, Some(&seen))])
+            .transact(vec![SHARED.enter(key(), asker, now, Some(&seen)).into()])
             .await
             .unwrap();
         let (known, strangers) = match asker {
@@ -212,7 +211,9 @@ async fn is_let_in(world: &World, key: &Key, asker: Asker, now: Timestamp) -> bo
         let written = world
             .stack
             .table()
-            .transact(vec![SHARED.enter(key.clone(), asker, now, trim.as_ref())])
+            .transact(vec![
+                SHARED.enter(key.clone(), asker, now, trim.as_ref()).into(),
+            ])
             .await;
         let Err(failure) = written else { return true };
         let log = Log::of(failure.stood());

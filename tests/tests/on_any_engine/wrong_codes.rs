@@ -5,7 +5,8 @@ use futures_util::future::join_all;
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
+use tests::path;
 use tests::{Answer, PASSWORD, Person, World, another};
 use tokio::sync::Notify;
 
@@ -20,13 +21,10 @@ fn retry_after(answer: &Answer) -> i64 {
 /// Makes it that so many wrong codes were typed, so long ago that no delay of theirs is left.
 async fn has_failed(world: &World, person: &Person, counts: &[(&str, u32)]) {
     for (count, times) in counts {
-        let update = "SET #factors.#sms.#count = :times, #factors.#sms.#at = :long_ago";
-        let update = Write::update(keys::user(person.id.parse().unwrap()), update)
-            .value("times", *times)
-            .value("long_ago", 0_u32);
-        let update = update
-            .name("count", *count)
-            .name("at", count.replace("failures", "failed_at"));
+        let factor = path("factors.sms");
+        let update = Update::of(keys::user(person.id.parse().unwrap()))
+            .set(factor.clone().member(*count), *times)
+            .set(factor.member(count.replace("failures", "failed_at")), 0_u32);
         let _ = world.stack.table().update(update).await.unwrap();
     }
 }
@@ -373,8 +371,13 @@ async fn asked_for_while_the_last_one_is_counted(
 async fn a_user_whose_factor_is_locked_meanwhile_is_sent_nothing() {
     let (issued, sent) = asked_for_while_the_last_one_is_counted(async |world, user, _, _| {
         let key = keys::user(user.parse().unwrap());
-        let failed = Write::update(key, "SET #factors.#sms.#failures = :f").value("f", 49_u32);
-        world.stack.table().transact(vec![failed]).await.unwrap();
+        let failed = Update::of(key).set(path("factors.sms.failures"), 49_u32);
+        world
+            .stack
+            .table()
+            .transact(vec![failed.into()])
+            .await
+            .unwrap();
     })
     .await;
     assert_eq!((issued.status, sent), (429, 0), "{}", issued.body);

@@ -7,6 +7,7 @@ use shared::web::http::routes::Function;
 use shared::web::http::{Operation, Slug};
 use tests::World;
 use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
+use tests::path;
 
 use tests::chains::{lengthen, resent};
 
@@ -429,8 +430,8 @@ pub async fn lock_viewing(world: &World, sent: &tests::Answer) {
     );
     let key =
         shared::store::dynamo::keys::recipient(id.parse().unwrap(), recipient.parse().unwrap());
-    let update = shared::store::dynamo::Write::update(key, "SET #viewing_locked_at = :at")
-        .value("at", world.stack.clock().now());
+    let update = shared::store::dynamo::Update::of(key)
+        .set(path("viewing_locked_at"), world.stack.clock().now());
     let _ = world.stack.table().update(update).await.unwrap();
 }
 

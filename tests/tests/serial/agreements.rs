@@ -4,10 +4,11 @@ use local::{Mode, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::agreement::LIFETIME;
-use shared::store::dynamo::{Write, keys};
+use shared::store::dynamo::{Update, keys};
 use tests::agreements::{
     agreement, clean, complete, open, open_last, person, recipient_path, send_with, with_kba,
 };
+use tests::path;
 use tests::{Answer, World, another};
 
 use crate::row;
@@ -235,9 +236,13 @@ pub async fn a_code_was_sent() -> Scene {
         .filter_map(|one| one["id"].as_str())
         .collect();
     let key = keys::recipient(sent.text("id").parse().unwrap(), ids[0].parse().unwrap());
-    let failed =
-        Write::update(key, "SET #factors.#sms.#failures = :failures").value("failures", 11_u32);
-    world.stack.table().transact(vec![failed]).await.unwrap();
+    let failed = Update::of(key).set(path("factors.sms.failures"), 11_u32);
+    world
+        .stack
+        .table()
+        .transact(vec![failed.into()])
+        .await
+        .unwrap();
     world.advance(120);
     let mut scene = scene(
         world,

@@ -170,7 +170,7 @@ async fn send(
     match deliver(state, case, draft).await {
         Ok(()) => {}
         Err(NotSent::Unknown) => {
-            code::unanswered(case.who.account.id, case.wish.method, case.who.now)
+            code::unanswered(case.who.account.id, case.wish.method, case.who.now);
         }
         Err(not_sent @ NotSent::Refused) => {
             undo(state, case, pending, key, Undo::Claimed).await;

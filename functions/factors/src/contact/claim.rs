@@ -7,9 +7,8 @@ use shared::signin::code::counters::{Counters, Full, Standing, Trims};
 use shared::signin::code::{self, PER_SOURCE, PER_USER};
 use shared::signin::refusals::resend_too_soon;
 use shared::signin::reserved::Asker;
-use shared::signin::user::known::Origin;
-use shared::signin::user::pending::{self, PendingContact, Wish};
-use shared::signin::user::{Method, User, factor};
+use shared::signin::user::pending::{PendingContact, Wish};
+use shared::signin::user::{Method, User};
 use shared::store::audit::{Action, Event};
 use shared::store::dynamo::{Failure, Item, Write};
 use shared::web::http::{Call, Problem, Slug};
@@ -43,10 +42,10 @@ impl Case<'_> {
         {
             return Err(Problem::new(Slug::DestinationNotAllowed));
         }
-        if self.changes_something() {
+        if self.is_another() {
             self.who.may_change_contact(method)?;
         }
-        let may = user.may_prove(method, &self.wish.contact, self.origin(), *now);
+        let may = user.may_prove(method, &self.wish.contact, self.asker.origin(), *now);
         may.map_err(|refusal| refusal.problem(*now))?;
         if let Some(at) = self.before().and_then(|before| before.sent.resend_at(*now)) {
             return Err(resend_too_soon(at, *now));
@@ -58,24 +57,17 @@ impl Case<'_> {
         }
     }
 
-    /// Whether it is another contact than the user has. The one that an administrator has entered
-    /// is only proved.
-    fn changes_something(&self) -> bool {
-        self.who.user.destination(self.wish.method) != Some(self.wish.contact.as_str())
-    }
-
-    /// Where it is asked for from, as the factor's counts tell it.
-    const fn origin(&self) -> Origin {
-        match self.asker {
-            Asker::Known => Origin::Known,
-            Asker::Stranger | Asker::Anybody => Origin::Stranger,
-        }
+    fn is_another(&self) -> bool {
+        let Wish {
+            method, contact, ..
+        } = self.wish;
+        self.who.user.is_another(*method, contact)
     }
 
     /// How sure it is that the contact is the user's. One's own is what it is at a sign-in.
     fn standing(&self) -> Standing {
         match (
-            self.changes_something(),
+            self.is_another(),
             self.who.user.is_verified(self.wish.method),
         ) {
             (true, _) => Standing::Pending,
@@ -118,18 +110,12 @@ impl Case<'_> {
         key: Option<(&IdempotencyKey, &str)>,
     ) -> Result<Vec<Write>, Failure> {
         let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
-        let update = pending::wait(user.touch(), method, self.before(), pending)?;
-        let update = factor::unmoved(
-            update.name("m", method.name()),
-            &user.factor(method),
-            self.origin(),
-        );
-        let update = user.count_sends(update, &PER_USER.entered(&user.sends, self.asker, *now))?;
-        let update = self.who.guard(update.set_due(pending.expires_at));
+        let update = user.begin_contact(method, pending, self.asker, *now)?;
+        let update = self.who.guard(update);
         let mut writes = self.counters().enter(trims);
         writes.extend(user.change(update, [self.event(Action::EnrolmentBegun, pending)], *now)?);
         if let Some((key, answer)) = key {
-            writes.push(key.claim(answer, *now)?);
+            writes.push(key.claim(answer, *now)?.into());
         }
         Ok(writes)
     }
@@ -143,32 +129,25 @@ impl Case<'_> {
         (user, logs): (&User, &[Option<Item>]),
         key: Option<&IdempotencyKey>,
     ) -> Result<Vec<Write>, Failure> {
-        let now = self.who.now;
-        let update = user.count_sends(user.touch(), &user.sends.without(self.asker, now))?;
-        let (method, before) = (self.wish.method, self.before());
-        let stands = self.stands(pending, user);
-        let update = if stands {
-            pending::take_back(update, method, before, pending)?
-        } else {
-            update
-        };
+        let (method, now) = (self.wish.method, self.who.now);
+        let taken_back = (self.before(), pending);
+        let update = user.take_back_contact(method, taken_back, self.asker, now)?;
         let event = self.event(Action::CodeNotSent, pending).failed();
         let mut writes = user.change(update, [event], now)?;
         // Whoever has typed the code meanwhile was given back its text with that. That the contact
         // is the user's and verified says nothing of it: it may have been so before.
-        let typed = !stands
+        let typed = !self.stands(pending, user)
             && user
                 .factor(method)
                 .was_cleared_since(&self.who.user.factor(method));
         writes.extend(self.counters().withdraw(logs, !typed));
-        writes.extend(key.map(IdempotencyKey::free));
+        writes.extend(key.map(|key| key.free().into()));
         Ok(writes)
     }
 
     /// Whether the claim stands on the user's item.
     pub fn stands(&self, pending: &PendingContact, user: &User) -> bool {
-        user.waiting(self.wish, self.who.now)
-            .is_some_and(|now| now.code.mac == pending.code.mac)
+        user.awaits_code_of(self.wish.method, pending, self.who.now)
     }
 
     /// What waited before it.

@@ -9,13 +9,12 @@ use shared::messaging::send_budget::credit::Credit;
 use shared::signin::challenge::Refusal;
 use shared::signin::code::{self, Verdict};
 use shared::signin::completion::Completion;
-use shared::signin::link;
 use shared::signin::notice::{Changed, Notices};
-use shared::signin::user::pending::{self, ATTEMPTS_MAX, PendingContact};
-use shared::signin::user::{Method, User, factor};
+use shared::signin::user::pending::PendingContact;
+use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, document, keys};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Write};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use super::{Confirmed, Typed};
@@ -112,32 +111,16 @@ async fn count(
 ) -> Result<PendingContact, Problem> {
     let _ = waiting(who, call, typed)?;
     let id = secret::encode(app.entropy.bytes::<9>());
-    let write = Write::update(keys::user(who.user.id), "SET #pending.#attempts = list_append(#pending.#attempts, :attempts)")
-        .when("#pending.#id = :factor AND #pending.#expires_at > :now AND size(#pending.#attempts) < :attempts_max")
-        .when("NOT contains(#pending.#attempts, :attempt)")
-        .name("pending", pending::attribute(typed.method))
-        .value("factor", typed.factor.to_string())
-        .value("now", who.now)
-        .value("attempts_max", ATTEMPTS_MAX)
-        .value("attempts", document(&[&id])?)
-        .value("attempt", id.as_str());
-    let Some(failure) = who.count(app, write).await? else {
+    let attempt = who
+        .user
+        .count_contact_attempt(typed.method, typed.factor, &id, who.now);
+    let Some(failure) = who.count(app, attempt).await? else {
         return waiting(who, call, typed).cloned();
     };
     // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
     // already.
-    let pending = who.user.pending(typed.method, who.now);
-    let counted = pending.and_then(|pending| {
-        Some((
-            pending,
-            pending.attempts.iter().position(|tried| *tried == id)?,
-        ))
-    });
-    if let Some((pending, place)) = counted {
-        return Ok(PendingContact {
-            attempts: pending.attempts.iter().take(place).cloned().collect(),
-            ..pending.clone()
-        });
+    if let Some(before) = who.user.pending_before(typed.method, &id, who.now) {
+        return Ok(before);
     }
     let _ = waiting(who, call, typed)?;
     Err(failure.into())
@@ -158,12 +141,11 @@ async fn accept(
     let mut notices = Notices::default();
     let mut credit = Credit::new(given_back(&who, pending));
     loop {
-        let mut writes = placement(&who, call, typed.method, pending, end)?;
-        if changes(&who.user, typed.method, pending) {
-            let after = changed(&who.user, typed.method, pending);
-            writes.extend(who.notices(app, &mut notices, &after, told(typed.method, pending))?);
+        let (reached, mut writes) = placement(&who, call, typed.method, pending, end)?;
+        if who.user.is_another(typed.method, &pending.contact) {
+            writes.extend(who.notices(app, &mut notices, &reached, told(typed.method, pending))?);
         }
-        writes.extend(credit.within());
+        writes.extend(credit.within().map(Write::from));
         let learn = |written: &Result<(), Failure>| {
             notices.learn(written);
             credit.learn(written);
@@ -208,111 +190,28 @@ fn still_good(
         .with("attempts_left", judged.attempts_left().saturating_sub(1)))
 }
 
-/// Whether it is another contact than the user has. The one that an administrator has entered is
-/// only proved: nothing is changed by it.
-fn changes(user: &User, method: Method, pending: &PendingContact) -> bool {
-    user.destination(method) != Some(pending.contact.as_str())
-}
-
-/// The writes that put the contact in its place, under the condition that the code which was judged
-/// is the one that waits, and that the factor is as little locked as it was judged to be; and end
-/// the sign-in where it is a first one.
+/// The user as they are reached once the contact is in its place, and the writes that put it there,
+/// and end the sign-in where it is a first one.
 fn placement(
     who: &Who,
     call: &Call,
     method: Method,
     pending: &PendingContact,
     end: Option<&Completion>,
-) -> Result<Vec<Write>, Problem> {
-    let update = pending::sent_as_drafted(placed(who, method, pending), pending)
-        .and(", #version = #version + :one")
-        .name("pending", pending::attribute(method))
-        .remove("#pending")
-        .remove("#reset_at")
-        .when("#pending.#id = :factor")
-        .value("factor", pending.id.to_string())
-        .value("one", 1_u64);
-    // It is the factor from now on, and proved: that ends of its counts what a right code ends at a
-    // sign-in.
+) -> Result<(User, Vec<Write>), Problem> {
     let origin = who.origin(call)?;
-    let update = factor::unmoved(
-        update.name("m", method.name()),
-        &who.user.factor(method),
-        origin,
-    );
-    let update = factor::clear(update, method.name(), origin);
-    let update = if changes(&who.user, method, pending) {
-        replaced(who, update, method)?
+    let (reached, update) = who.user.confirm_contact(method, pending, origin, who.now);
+    let update = if who.user.replaces(method, &pending.contact) {
+        who.end_others(update)
     } else {
         update
     };
-    who.proved(update, event(who, call, method, pending), end)
-}
-
-/// Adds to the update what another contact ends. It counts as a change, for which there was room
-/// when it was begun: whatever else changes the contact takes away what waits. One that takes the
-/// place of another says that the other is no longer trusted, nor what was proved with it; and what
-/// was mailed to another address opens nothing.
-fn replaced(who: &Who, update: Write, method: Method) -> Result<Write, Problem> {
-    let update = who.user.count_change(update, method, who.now);
-    let update = if method == Method::Email {
-        link::end_all(update)
-    } else {
-        update
-    };
-    Ok(if who.user.destination(method).is_some() {
-        who.end_others(update)?
-    } else {
-        update
-    })
-}
-
-/// The update that makes the contact the user's, and verified.
-fn placed(who: &Who, method: Method, pending: &PendingContact) -> Write {
-    let user = &who.user;
-    let (since, update) = match method {
-        Method::Sms => {
-            let country = pending.country.clone().unwrap_or_default();
-            let update = user
-                .touch()
-                .and(", #phone = :contact, #phone_country = :country, #phone_verified = :verified");
-            ("#phone_since", update.value("country", country))
-        }
-        _ => (
-            "#email_since",
-            user.touch()
-                .and(", #email = :contact, #email_verified = :verified"),
-        ),
-    };
-    let update = update
-        .value("contact", pending.contact.as_str())
-        .value("verified", true);
-    if changes(user, method, pending) {
-        update
-            .and(&format!(", {since} = :since"))
-            .value("since", who.now)
-    } else {
-        update
-    }
-}
-
-/// The user once it is placed.
-fn changed(user: &User, method: Method, pending: &PendingContact) -> User {
-    let contact = Some(pending.contact.clone());
-    match method {
-        Method::Sms => User {
-            phone: contact,
-            ..user.clone()
-        },
-        _ => User {
-            email: contact,
-            ..user.clone()
-        },
-    }
+    let writes = who.proved(update, event(who, call, method, pending), end)?;
+    Ok((reached, writes))
 }
 
 /// What a text whose code was typed gives back to the budget of texts.
-fn given_back(who: &Who, pending: &PendingContact) -> Option<Write> {
+fn given_back(who: &Who, pending: &PendingContact) -> Option<Update> {
     let country = pending.country.as_deref()?;
     Some(
         Budget {

@@ -1,5 +1,5 @@
 //! What is known of a forgotten password when it is decided, what it counts in, and the writes that
-//! owe a mail.
+//! put a mail in the outbox.
 //!
 //! | counter | limit | stands at | who can fill it | who suffers |
 //! | --- | --- | --- | --- | --- |
@@ -71,8 +71,9 @@ pub struct Limits {
     mailbox_full: bool,
 }
 
-/// A mail that is owed: where it stands, what the audit tells of it, and the writes that owe it.
-struct Owing {
+/// A mail in the outbox: where it stands, what the audit tells of it, and the writes that put it
+/// there.
+struct Outgoing {
     mail: Key,
     event: Event,
     writes: Vec<Write>,
@@ -267,7 +268,7 @@ impl Case {
         Some(keys::account_links(to, self.id))
     }
 
-    /// The writes, and where the mail stands that they owe.
+    /// The writes, and where the mail stands that they put in the outbox.
     pub async fn plan(
         &self,
         state: &State,
@@ -275,9 +276,13 @@ impl Case {
         limits: &Limits,
     ) -> Result<(Option<Key>, Vec<Write>), Problem> {
         let name = keys::name_sends(self.id, &self.username);
-        let mut writes = vec![
-            FORGOTTEN.enter(name, self.asker, self.now, limits.name.as_ref()),
-            PER_SOURCE.enter(self.source.clone(), self.now, limits.source.as_deref()),
+        let mut writes: Vec<Write> = vec![
+            FORGOTTEN
+                .enter(name, self.asker, self.now, limits.name.as_ref())
+                .into(),
+            PER_SOURCE
+                .enter(self.source.clone(), self.now, limits.source.as_deref())
+                .into(),
         ];
         let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id()))
             .from(call.client_ip);
@@ -290,28 +295,31 @@ impl Case {
             )?);
             return Ok((None, writes));
         };
-        let owing = if self.is_led_on(user) {
-            self.owe_link(state, call, (user, account), event).await?
+        let outgoing = if self.is_led_on(user) {
+            self.mail_link(state, call, (user, account), event).await?
         } else {
-            self.owe_notice((user, account), event)?
+            self.mail_notice((user, account), event)?
         };
-        writes.extend(self.subject.tell(self.id, None, [owing.event], self.now)?);
         writes.extend(
-            self.mailbox(user)
-                .map(|key| FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref())),
+            self.subject
+                .tell(self.id, None, [outgoing.event], self.now)?,
         );
-        writes.extend(owing.writes);
-        Ok((Some(owing.mail), writes))
+        let mailbox = self
+            .mailbox(user)
+            .map(|key| FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref()));
+        writes.extend(mailbox.map(Write::from));
+        writes.extend(outgoing.writes);
+        Ok((Some(outgoing.mail), writes))
     }
 
     /// The mail with the link.
-    async fn owe_link(
+    async fn mail_link(
         &self,
         state: &State,
         call: &Call,
         (user, account): (&User, &Account),
         event: Event,
-    ) -> Result<Owing, Problem> {
+    ) -> Result<Outgoing, Problem> {
         let app = &state.app;
         let base = call.base_url(app.config.base_url.as_deref());
         let token = Token::draw(&app.entropy);
@@ -331,21 +339,21 @@ impl Case {
             locale,
             base: &base,
         };
-        let (mail, owing) = link.owe(&token, &envelope, &keyring, self.now)?;
-        Ok(Owing {
+        let (mail, message) = link.owe(&token, &envelope, &keyring, self.now)?;
+        Ok(Outgoing {
             mail,
             event: event.with("link", link.id.to_string()),
-            writes: vec![link.create(&token)?, owing],
+            writes: vec![link.create(&token)?.into(), message],
         })
     }
 
     /// The mail that says that no link would lead on. It is named by the place of its entry in the
-    /// user's chain: it is owed once.
-    fn owe_notice(
+    /// user's chain: it is put in the outbox once.
+    fn mail_notice(
         &self,
         (user, account): (&User, &Account),
         event: Event,
-    ) -> Result<Owing, Problem> {
+    ) -> Result<Outgoing, Problem> {
         let (to, locale) = self.addressee(user);
         let (organisation, to) = (account.name.clone(), to.to_owned());
         let mail = Mail {
@@ -356,13 +364,13 @@ impl Case {
             message: Message::NoPasswordLink,
         };
         let id = format!("forgotten#{}-{}", user.id, user.head.sequence + 1);
-        let owed =
+        let message =
             OutboxMessage::new(mail, self.now).good_until(self.now.plus(link::PASSWORD_LIFETIME));
         let event = event.failed().with("reason", "no-usable-factor");
-        Ok(Owing {
+        Ok(Outgoing {
             mail: keys::outbox(&id),
             event,
-            writes: vec![outbox::standalone(&id, owed, self.now)?],
+            writes: vec![outbox::standalone(&id, message, self.now)?.into()],
         })
     }
 

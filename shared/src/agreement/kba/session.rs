@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::callback::Outcome;
+use crate::agreement::attribute;
 use crate::agreement::{Agreement, Recipient, Ticket};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, AgreementId, RecipientId, SessionId};
-use crate::store::dynamo::{Failure, Write, keys};
+use crate::store::dynamo::{Condition, Delete, Failure, Put, Update, keys};
 use crate::store::rate_limit::{Limit, Window};
 
 /// How long a session lives, and the challenge with it, from when the provider has opened its own:
@@ -164,14 +165,51 @@ impl Session {
     }
 
     /// The write that creates it. The clean-up looks at it when its time is over.
-    pub fn create(&self) -> Result<Write, Failure> {
-        Ok(Write::create(keys::session(self.id), self)?.look_at(self.expires_at))
+    pub fn create(&self) -> Result<Put, Failure> {
+        Ok(Put::create(keys::session(self.id), self)?.look_at(self.expires_at))
     }
 
     /// An update of its item, under the condition that it stands as it was read.
-    pub fn touch(&self) -> Write {
-        Write::update(keys::session(self.id), "")
-            .when("#status = :session_was AND attribute_not_exists(#answer)")
-            .value("session_was", self.status.name())
+    fn touch(&self) -> Update {
+        Update::of(keys::session(self.id)).when(
+            attribute::STATUS
+                .is(self.status.name())
+                .and(attribute::ANSWER.is_absent()),
+        )
+    }
+
+    /// The provider's answer came, and left the session so. Its time is no longer waited for: the
+    /// clean-up next looks when nobody has a use for it.
+    pub(super) fn answer(&self, outcome: Outcome, status: Status, now: Timestamp) -> Update {
+        self.touch()
+            .set(attribute::ANSWER, outcome.name())
+            .set(attribute::ANSWERED_AT, now)
+            .set(attribute::STATUS, status.name())
+            .look_at(self.kept_until())
+    }
+
+    /// Its time is over, and nobody answered.
+    pub fn expire(&self) -> Update {
+        self.touch()
+            .set(attribute::STATUS, Status::Expired.name())
+            .look_at(self.kept_until())
+    }
+
+    /// Nothing is to be told of it: the clean-up looks again when nobody will ask for it any more.
+    pub fn look_again(&self) -> Update {
+        Update::of(keys::session(self.id))
+            .when(Condition::item_exists())
+            .look_at(self.kept_until())
+    }
+
+    /// It is removed, as nobody asks for it any more at `now`.
+    pub fn remove(&self, now: Timestamp) -> Delete {
+        let is_over = attribute::EXPIRES_AT.is_at_most(now.minus(KEPT));
+        Delete::of(keys::session(self.id)).when(is_over)
+    }
+
+    /// Until when somebody may ask for it.
+    pub const fn kept_until(&self) -> Timestamp {
+        self.expires_at.plus(KEPT)
     }
 }

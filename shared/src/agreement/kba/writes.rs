@@ -7,15 +7,16 @@ use std::net::IpAddr;
 
 use super::callback::Answer;
 use super::rules::{Effect, Idle};
-use super::session::{KEPT, Session, Status};
+use super::session::{Session, Status};
 use super::webhook::{MessageId, REMEMBERED};
 use crate::agreement::{Agreement, Closure, Recipient, Standing};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::ledger::{EntryId, Hold, plan};
 use crate::messaging::courier::{Message, NotVerified};
 use crate::messaging::outbox::{self, Mail, OutboxMessage};
+use crate::signin::challenge;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Key, Write, keys};
+use crate::store::dynamo::{Failure, Key, Put, Update, Write, keys};
 
 /// For how long it is tried to tell a sender that an agreement was cancelled on account of a
 /// recipient: nobody else is told.
@@ -44,16 +45,13 @@ pub struct Case<'a> {
 impl Case<'_> {
     /// The transaction.
     pub fn writes(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
-        let mut writes = vec![self.seen()?];
-        writes.extend(self.session_write(effect));
+        let mut writes = vec![self.seen()?.into()];
+        writes.extend(self.session_update(effect).map(Write::from));
         writes.extend(self.standing_writes(effect)?);
         writes.extend(self.ledger(effect)?);
         if let Effect::Cancel(attempts) = effect {
-            writes.push(outbox::standalone(
-                &mail_id(self.agreement()),
-                self.mail(attempts),
-                self.now,
-            )?);
+            let id = mail_id(self.agreement());
+            writes.push(outbox::standalone(&id, self.mail(attempts), self.now)?.into());
         }
         Ok(writes)
     }
@@ -79,7 +77,7 @@ impl Case<'_> {
             return self.standing.tell(events, self.now);
         }
         let recipient = self
-            .recipient_write(effect)
+            .recipient_update(effect)
             .unwrap_or_else(|| self.standing.unchanged());
         match effect {
             Effect::Cancel(attempts) => {
@@ -110,16 +108,13 @@ impl Case<'_> {
         keys::webhook(&self.message.about(self.session.id))
     }
 
-    fn seen(&self) -> Result<Write, Failure> {
-        Ok(Write::create(
-            self.message_key(),
-            &serde_json::json!({ "session": self.session.id }),
-        )?
-        .due(self.now.plus(REMEMBERED)))
+    fn seen(&self) -> Result<Put, Failure> {
+        let seen = serde_json::json!({ "session": self.session.id });
+        Ok(Put::create(self.message_key(), &seen)?.due(self.now.plus(REMEMBERED)))
     }
 
     /// The session keeps the first answer it has, whatever that comes to.
-    fn session_write(&self, effect: Effect) -> Option<Write> {
+    fn session_update(&self, effect: Effect) -> Option<Update> {
         let status = match effect {
             Effect::Nothing(Idle::AnsweredBefore) => return None,
             _ if !self.session.is_latest(self.recipient()) => Status::Superseded,
@@ -127,68 +122,36 @@ impl Case<'_> {
             Effect::Nothing(_) => Status::Expired,
             _ => self.answer.outcome.into(),
         };
-        let write = self
-            .session
-            .touch()
-            .and(", #answer = :answer, #answered_at = :now, #status = :status");
-        let write = write
-            .value("answer", self.answer.outcome.name())
-            .value("now", self.now);
-        // Its time is no longer waited for: the clean-up next looks when nobody has a use for it.
-        Some(
-            write
-                .value("status", status.name())
-                .look_at(self.session.expires_at.plus(KEPT)),
-        )
+        Some(self.session.answer(self.answer.outcome, status, self.now))
     }
 
-    fn recipient_write(&self, effect: Effect) -> Option<Write> {
-        let attempts = effect.attempts()?;
-        let mut write = self
-            .standing
-            .update()
-            .and(", #kba.#attempts = :attempts")
-            .value("attempts", attempts);
-        if self.consumes(effect).is_some() {
-            write = write
-                .and(", #kba.#consumed = :yes")
-                .remove("#kba.#hold")
-                .value("yes", true);
-        }
+    fn recipient_update(&self, effect: Effect) -> Option<Update> {
+        let recipient = self.recipient();
+        let update = recipient.count_failed_session(self.standing.update(), effect.attempts()?);
+        let update = match self.consumes(effect) {
+            Some(_) => recipient.consume(update),
+            None => update,
+        };
         Some(match effect {
-            Effect::Pass => self.close_challenge(
-                write
-                    .and(", #status = :proved, #kba.#passed = :number")
-                    .value("proved", self.recipient().proved().name())
-                    .value("number", self.session.number),
-            ),
-            Effect::Cancel(_) => write.and(", #status = :failed").value("failed", "failed"),
-            Effect::Lock(_) => write
-                .and(", #viewing_locked_at = :locked")
-                .value("locked", self.now),
-            // Whoever was there last did not prove who they are, whatever was proved before.
-            Effect::Attempt(_) => write
-                .and(", #status = :doubted")
-                .value("doubted", self.recipient().doubted().name()),
-            Effect::Nothing(_) | Effect::Over => write,
+            Effect::Pass => {
+                self.close_challenge(recipient.pass_session(update, self.session.number))
+            }
+            Effect::Cancel(_) => recipient.fail(update),
+            Effect::Lock(_) => recipient.lock_viewing(update, self.now),
+            Effect::Attempt(_) => recipient.doubt(update),
+            Effect::Nothing(_) | Effect::Over => update,
         })
     }
 
     /// A pass ends the challenge: it opens no other session. What has been displaced is gone
     /// anyway.
-    fn close_challenge(&self, write: Write) -> Write {
-        if !self
-            .recipient()
-            .challenges
-            .contains_key(&self.session.challenge)
-        {
-            return write;
+    fn close_challenge(&self, update: Update) -> Update {
+        let name = self.session.challenge.as_str();
+        if self.recipient().challenges.contains_key(name) {
+            challenge::complete_named(update, name, self.now)
+        } else {
+            update
         }
-        write
-            .and(", #challenges.#c.#used_at = :used")
-            .when("attribute_exists(#challenges.#c)")
-            .name("c", self.session.challenge.as_str())
-            .value("used", self.now)
     }
 
     fn events(&self, effect: Effect) -> Vec<Event> {

@@ -4,10 +4,11 @@ use super::{About, Part, Plan, entry, planned, planned_under, spread};
 use crate::account::Shards;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
+use crate::ledger::attribute::{AVAILABLE, ENTRIES};
 use crate::ledger::balance::{Notice, Shard, Snapshot, StaleRead};
 use crate::ledger::entry::{Entry, EntryId, Kind};
 use crate::ledger::watch::Watch;
-use crate::store::dynamo::{Failure, Write, keys};
+use crate::store::dynamo::{Failure, Update, Write, keys};
 
 /// What was bought.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ pub(super) fn added(
         let held = stood(part.shard).min(needed);
         needed -= held;
         if held > 0 {
-            write.when("#available >= :held").value("held", held)
+            write.when(AVAILABLE.is_at_least(held))
         } else {
             write
         }
@@ -108,8 +109,8 @@ pub(super) fn added(
         if held > 0 {
             others.push(
                 looked_at(account, shard)
-                    .when("#available >= :held")
-                    .value("held", held),
+                    .when(AVAILABLE.is_at_least(held))
+                    .into(),
             );
         }
     }
@@ -128,13 +129,15 @@ pub(in crate::ledger) fn no_more(
         .zip(&seen.shards)
         .filter(|(shard, _)| parts.iter().all(|part| part.shard != *shard));
     let held = |(shard, stood): (u8, &Shard)| {
-        let write = looked_at(account, shard).value("stood", stood.balance.available);
-        write.when("attribute_not_exists(#available) OR #available <= :stood")
+        let is_no_more = AVAILABLE.is_at_most(stood.balance.available);
+        looked_at(account, shard)
+            .when(AVAILABLE.is_absent().or(is_no_more))
+            .into()
     };
     others.map(held).collect()
 }
 
-/// A write that changes nothing of a shard: for its condition.
-fn looked_at(account: AccountId, shard: u8) -> Write {
-    Write::update(keys::balance(account, shard), "ADD #entries :none").value("none", 0_i64)
+/// An update that changes nothing of a shard: for its condition.
+fn looked_at(account: AccountId, shard: u8) -> Update {
+    Update::of(keys::balance(account, shard)).add(ENTRIES, 0)
 }

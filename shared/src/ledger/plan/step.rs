@@ -49,7 +49,7 @@ pub fn together(steps: impl IntoIterator<Item = Step>) -> Result<Vec<Write>, Fai
         let Some(first) = entry.parts.first() else {
             continue;
         };
-        writes.push(entry.create()?);
+        writes.push(entry.create()?.into());
         for part in &entry.parts {
             shards
                 .entry((entry.account, part.shard))
@@ -66,12 +66,14 @@ pub fn together(steps: impl IntoIterator<Item = Step>) -> Result<Vec<Write>, Fai
     writes.extend(
         shards
             .into_iter()
-            .map(|((account, shard), change)| shard_by(account, shard, &change)),
+            .map(|((account, shard), change)| shard_by(account, shard, &change).into()),
     );
     writes.extend(
         of_groups
             .into_iter()
-            .map(|((account, shard, group), change)| share_by(account, shard, &group, &change)),
+            .map(|((account, shard, group), change)| {
+                share_by(account, shard, &group, &change).into()
+            }),
     );
     Ok(writes)
 }

@@ -1,20 +1,20 @@
 //! What a code that was typed gives back to the budget of texts.
 
 use crate::store::app::App;
-use crate::store::dynamo::{Failure, Write};
+use crate::store::dynamo::{Failure, Update};
 
 /// A credit that is given in the transaction which takes the code. The budget's item is one that
 /// all sign-ins of an account share, and nothing hangs on it: once a transaction was in another's
 /// way, the credit is given after it.
 #[derive(Debug)]
 pub struct Credit {
-    write: Option<Write>,
+    write: Option<Update>,
     contended: bool,
 }
 
 impl Credit {
     /// A credit, if there is one to give.
-    pub const fn new(write: Option<Write>) -> Self {
+    pub const fn new(write: Option<Update>) -> Self {
         Self {
             write,
             contended: false,
@@ -22,7 +22,7 @@ impl Credit {
     }
 
     /// The part of it in the transaction.
-    pub fn within(&self) -> Option<Write> {
+    pub fn within(&self) -> Option<Update> {
         self.write.clone().filter(|_| !self.contended)
     }
 

@@ -1,18 +1,22 @@
-//! One challenge, whoever it is put to: what it takes to be gone on with, and what an attempt
-//! counts.
+//! One challenge, whoever it is put to: what it takes to be gone on with, and what is written of it
+//! as a whole.
 
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
+use super::attribute::Attributes;
 use super::{ATTEMPTS_MAX, Challenge, Refusal};
 use crate::kernel::clock::Timestamp;
 use crate::signin::code::Bound;
 use crate::signin::user::known::Origin;
-use crate::signin::user::{Factor, Method, factor};
-use crate::store::dynamo::{Failure, Item, Key, Write, read};
+use crate::signin::user::{Factor, Method};
+use crate::store::dynamo::{Condition, Failure, Key, Update, document};
 use crate::store::rate_limit::Allowed;
-use crate::web::http::Problem;
+
+/// How many challenges that are over are removed with the opening of a new one; the clean-up takes
+/// the rest.
+const PRUNED_AT_ONCE: usize = 20;
 
 /// Whom a challenge is put to: a user, or a recipient of an agreement.
 pub trait Holder: Clone + DeserializeOwned {
@@ -50,8 +54,8 @@ pub trait Place: Bound {
     fn key(&self) -> Key;
 
     /// Adds the condition that the holder has not ended.
-    fn guard_holder(&self, write: Write) -> Write {
-        write
+    fn guard_holder(&self, update: Update) -> Update {
+        update
     }
 
     /// The challenge, if it can be gone on with.
@@ -94,99 +98,57 @@ pub trait Place: Bound {
     }
 
     /// Adds the conditions of [`Place::challenge`].
-    fn guard(&self, write: Write, now: Timestamp) -> Write {
-        let write = self.guard_holder(write);
-        write
-            .when(
-                "attribute_exists(#challenges.#c) AND attribute_not_exists(#challenges.#c.#used_at) \
-                 AND #challenges.#c.#expires_at > :alive_at",
-            )
-            .name("c", self.name())
-            .value("alive_at", now)
+    fn guard(&self, update: Update, now: Timestamp) -> Update {
+        let own = Attributes(self.name());
+        self.guard_holder(update)
+            .when(own.whole().exists())
+            .when(own.used_at().is_absent())
+            .when(own.expires_at().is_above(now))
     }
 
-    /// Adds the conditions that what [`Place::trial`] judged by `holder` holds: of the challenge,
-    /// its attempts, and the factor's count of the origin.
-    fn guard_trial(
+    /// That the challenge has an attempt left, as [`Place::trial`] judges it.
+    fn has_attempt(&self) -> Condition {
+        Attributes(self.name())
+            .attempts()
+            .has_fewer_than(ATTEMPTS_MAX)
+    }
+
+    /// Adds to an update of the holder's item that `challenge` stands here, and that some of the
+    /// holder's that are over no longer do. One that is live makes no room for another.
+    fn open(
         &self,
-        write: Write,
+        update: Update,
         holder: &Self::Holder,
-        method: Method,
-        origin: Origin,
+        challenge: &Challenge,
         now: Timestamp,
-    ) -> Write {
-        let of_factor = holder.factor(method);
-        let write = factor::unmoved(write.name("m", method.name()), &of_factor, origin);
-        let write = write
-            .when("size(#challenges.#c.#attempts) < :attempts_max")
-            .value("attempts_max", ATTEMPTS_MAX);
-        self.guard(write, now)
+    ) -> Result<Update, Failure> {
+        let update = update.set(Attributes(self.name()).whole(), document(challenge)?);
+        let over = holder
+            .challenges()
+            .iter()
+            .filter(|(_, challenge)| challenge.expires_at <= now)
+            .take(PRUNED_AT_ONCE);
+        Ok(over.fold(update, |update, (name, _)| {
+            update.remove(Attributes(name).whole())
+        }))
     }
 
-    /// The write that counts an attempt before anything is compared: on the challenge and on the
-    /// factor at once, and once however often the SDK repeats it.
-    fn count_attempt(
-        &self,
-        method: Method,
-        origin: Origin,
-        attempt_id: &str,
-        now: Timestamp,
-    ) -> Write {
-        let update = Write::update(self.key(), "")
-            .and(", #challenges.#c.#attempts = list_append(#challenges.#c.#attempts, :attempts)")
-            .when("size(#challenges.#c.#attempts) < :attempts_max AND NOT contains(#challenges.#c.#attempts, :attempt)")
-            .name("m", method.name())
-            .value("attempts", [attempt_id].as_slice())
-            .value("attempt", attempt_id)
-            .value("attempts_max", ATTEMPTS_MAX);
-        self.guard(factor::count(update, origin, now), now)
+    /// Adds to an update of the holder's item that the challenge is completed. The condition that
+    /// it can be is [`Place::guard`]'s.
+    fn complete(&self, update: Update, now: Timestamp) -> Update {
+        update.set(Attributes(self.name()).used_at(), now)
     }
 
-    /// The holder before the attempt `attempt_id` was counted, or why it was not. `counted` is what
-    /// came of [`Place::count_attempt`].
-    fn counted_on(
-        &self,
-        counted: Result<Item, Failure>,
-        (method, origin): (Method, Origin),
-        attempt_id: &str,
-        now: Timestamp,
-    ) -> Result<Self::Holder, Problem> {
-        let failure = match counted {
-            Ok(before) => return Ok(read(before)?),
-            Err(failure) => failure,
-        };
-        let Some(stood) = failure.stood() else {
-            return Err(failure.into());
-        };
-        if stood.is_empty() {
-            return Err(Refusal::Unknown.problem(now));
-        }
-        let holder: Self::Holder = read(stood.clone())?;
-        // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
-        // already.
-        if let Some(before) = uncounted(&holder, self.name(), (method, origin), attempt_id) {
-            return Ok(before);
-        }
-        match self.trial(&holder, method, origin, now) {
-            Err(refusal) => Err(refusal.problem(now)),
-            Ok(_) => Err(failure.into()),
-        }
+    /// Adds to an update of the holder's item that the challenge ends at `until`.
+    fn keep_until(&self, update: Update, until: Timestamp) -> Update {
+        update.set(Attributes(self.name()).expires_at(), until)
     }
 }
 
-/// The holder without the attempt, if it was counted.
-fn uncounted<H: Holder>(
-    holder: &H,
-    challenge: &str,
-    (method, origin): (Method, Origin),
-    attempt_id: &str,
-) -> Option<H> {
-    let mut before = holder.clone();
-    let (challenges, factors) = before.counts_mut();
-    let attempts = &mut challenges.get_mut(challenge)?.attempts;
-    let place = attempts.iter().position(|counted| counted == attempt_id)?;
-    attempts.truncate(place);
-    let factor = factors.get_mut(method.name())?;
-    *factor = factor.clone().without_one(origin);
-    Some(before)
+/// Adds to an update of the holder's item that the challenge of that name is completed, under the
+/// condition that it is still there, however it stands.
+#[must_use]
+pub fn complete_named(update: Update, name: &str, now: Timestamp) -> Update {
+    let own = Attributes(name);
+    update.set(own.used_at(), now).when(own.whole().exists())
 }

@@ -78,21 +78,19 @@ pub struct Trims {
 impl Counters<'_> {
     /// The write of each, under the condition that it takes one more.
     pub fn enter(&self, trims: &Trims) -> Vec<Write> {
-        let mut writes = vec![
-            PER_DESTINATION.enter(
-                self.own_key(),
-                self.own_asker(),
-                self.now,
-                trims.own.as_ref(),
-            ),
-            PER_SOURCE.enter(self.client_ip_key(), self.now, trims.source.as_deref()),
-        ];
-        writes.extend(
-            self.beneath_key()
-                .map(|key| BENEATH.enter(key, self.now, trims.beneath.as_deref())),
-        );
-        writes.extend(self.budget().map(|budget| budget.take(self.now)));
-        writes
+        let (own, own_asker) = (self.own_key(), self.own_asker());
+        let own = PER_DESTINATION.enter(own, own_asker, self.now, trims.own.as_ref());
+        let source = trims.source.as_deref();
+        let source = PER_SOURCE.enter(self.client_ip_key(), self.now, source);
+        let beneath = self
+            .beneath_key()
+            .map(|key| BENEATH.enter(key, self.now, trims.beneath.as_deref()));
+        let text = self.budget().map(|budget| budget.take(self.now));
+        [own.into(), source.into()]
+            .into_iter()
+            .chain(beneath.map(Write::from))
+            .chain(text.map(Write::from))
+            .collect()
     }
 
     /// Whether an item is one of those that they count on.
@@ -174,17 +172,14 @@ impl Counters<'_> {
             self.now,
             &reserved::Log::of(at(&self.own_key())),
         );
-        let mut writes: Vec<Write> = own
+        let beneath = self.beneath_key().and_then(window);
+        let text = self.budget().filter(|_| gives_back);
+        own.map(Write::from)
             .into_iter()
-            .chain(window(self.client_ip_key()))
-            .collect();
-        writes.extend(self.beneath_key().and_then(window));
-        writes.extend(
-            self.budget()
-                .filter(|_| gives_back)
-                .map(|budget| budget.give_back(self.now)),
-        );
-        writes
+            .chain(window(self.client_ip_key()).map(Write::from))
+            .chain(beneath.map(Write::from))
+            .chain(text.map(|budget| budget.give_back(self.now).into()))
+            .collect()
     }
 
     fn own_key(&self) -> Key {

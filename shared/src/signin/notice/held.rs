@@ -2,14 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::told::{Told, counted};
-use crate::kernel::clock::{Span, Timestamp};
+use super::told::Told;
+use crate::kernel::clock::Timestamp;
 use crate::messaging::courier::{Changed, Courier, Message};
 use crate::messaging::outbox::{self, Delivery, Mail, OutboxMessage};
 use crate::store::app::App;
-use crate::store::dynamo::{Failure, Key, Write, document, keys};
-
-use super::PER_DESTINATION;
+use crate::store::dynamo::{Failure, Key, keys};
 
 /// How many different changes one message tells; of what is more it says that there was more.
 const TOLD_MAX: usize = 30;
@@ -60,24 +58,13 @@ impl Held {
     }
 }
 
-impl Holding {
-    /// The write that holds it: for the transaction of the change. Nothing takes it until it was
-    /// told.
-    pub fn write(self, key: Key) -> Result<Write, Failure> {
-        let update =
-            counted(Write::update(key, ", #held = :held")).value("held", document(&self.held)?);
-        let update = update.when("#version = :seen").value("seen", self.version);
-        Ok(update.look_at(self.until).remove("#ttl"))
-    }
-}
-
 /// Whether `key` is that of a log.
 pub fn is_log(key: &Key) -> bool {
     key.sk == keys::NOTICES
 }
 
-/// Tells what is held at `key`, if there is room for it now: the log takes it in, and it is owed
-/// like any other notice, in one transaction.
+/// Tells what is held at `key`, if there is room for it now: the log takes it in, and it is put in
+/// the outbox like any other notice, in one transaction.
 ///
 /// `None` where nothing is held: then the log is a counter like others. A condition that did not
 /// hold, or a conflict, says that somebody else was at it.
@@ -100,8 +87,8 @@ pub async fn release(
     }
     let id = format!("{}-{}", key.pk.trim_start_matches("OUTBOX#"), told.version);
     let writes = vec![
-        taken_in(key.clone(), &told, now),
-        outbox::standalone(&id, OutboxMessage::new(held.mail.clone(), now), now)?,
+        told.take_in(key.clone(), now).into(),
+        outbox::standalone(&id, OutboxMessage::new(held.mail.clone(), now), now)?.into(),
     ];
     match app.table.transact_with_retries(writes, &app.entropy).await {
         Ok(()) => outbox::deliver(app, courier, &keys::outbox(&id))
@@ -111,17 +98,4 @@ pub async fn release(
         // well. Whoever asked looks again.
         Err(failure) => Err(failure),
     }
-}
-
-/// The write that enters what is held in the log: it is a notice, too.
-fn taken_in(key: Key, told: &Told, now: Timestamp) -> Write {
-    let moments = PER_DESTINATION.entered(&told.moments, now);
-    let update = counted(Write::update(key, ", #moments = :moments").value("moments", moments))
-        .remove("#held");
-    let over_at = now.plus(Span::hours(1));
-    update
-        .when("#version = :seen")
-        .value("seen", told.version)
-        .look_at(over_at)
-        .set_ttl(over_at)
 }

@@ -6,7 +6,7 @@ use super::held::{Held, Holding};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::messaging::courier::Changed;
 use crate::messaging::outbox::Mail;
-use crate::store::dynamo::{Failure, Item, Key, Write, read};
+use crate::store::dynamo::{Failure, Item, Key, Path, Update, document, read};
 use crate::store::rate_limit::{Limit, Window};
 
 /// The notices to a destination in the name of an account: 5 an hour.
@@ -16,6 +16,10 @@ pub const PER_DESTINATION: Window = Window {
         span: Span::hours(1),
     }],
 };
+
+const MOMENTS: Path = Path::new("moments");
+const HELD: Path = Path::new("held");
+const VERSION: Path = Path::new("version");
 
 /// The log of a destination's notices, as it is stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -58,16 +62,37 @@ impl Told {
 
     /// The write that enters a notice that is sent now: blindly, or over what `seen` has shown,
     /// where the log is to be trimmed.
-    pub fn enter(key: Key, seen: Option<&Self>, now: Timestamp) -> Write {
+    pub fn enter(key: Key, seen: Option<&Self>, now: Timestamp) -> Update {
         let entry = PER_DESTINATION.enter(key, now, seen.map(|told| told.moments.as_slice()));
-        counted(entry).when("attribute_not_exists(#held)")
+        counted(entry).when(HELD.is_absent())
+    }
+
+    /// The write that enters what is held, over the log as it was read: it is a notice, too.
+    pub fn take_in(&self, key: Key, now: Timestamp) -> Update {
+        let moments = PER_DESTINATION.entered(&self.moments, now);
+        let over_at = now.plus(Span::hours(1));
+        counted(Update::of(key))
+            .set(MOMENTS, moments)
+            .remove(HELD)
+            .look_at(over_at)
+            .set_ttl(over_at)
+            .when(VERSION.is(self.version))
+    }
+}
+
+impl Holding {
+    /// The write that holds it, over the log as it was read: for the transaction of the change.
+    /// Nothing takes it until it was told.
+    pub fn write(&self, key: Key) -> Result<Update, Failure> {
+        Ok(counted(Update::of(key))
+            .set(HELD, document(&self.held)?)
+            .look_at(self.until)
+            .remove_ttl()
+            .when(VERSION.is(self.version)))
     }
 }
 
 /// Adds to an update of a log that it is another version from then on.
-pub fn counted(update: Write) -> Write {
-    update
-        .and(", #version = if_not_exists(#version, :first) + :next")
-        .value("first", 0_u64)
-        .value("next", 1_u64)
+fn counted(update: Update) -> Update {
+    update.count(VERSION, 0_u64, 1_u64)
 }

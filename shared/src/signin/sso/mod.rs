@@ -16,10 +16,13 @@ pub use token::{Denied, Identity, Refused, Said, TOKEN_MAX, verify};
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, UserId};
-use crate::store::dynamo::{Failure, Key, Write, keys as table_keys};
+use crate::store::dynamo::{Condition, Failure, Key, Path, Put, Update, keys as table_keys};
 
 /// How far an issuer's clock may be ahead of ours.
 pub const SKEW: Span = Span::minutes(1);
+
+const OWNER: Path = Path::new("user");
+const GROUP: Path = Path::new("group");
 
 /// Whose a subject is, as it is stored: one subject of an issuer is one user of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +48,18 @@ impl Subject {
         account: AccountId,
         issuer: Option<&str>,
         subject: &str,
-    ) -> Result<Write, Failure> {
-        Write::create(Self::key(account, issuer, subject), self)
+    ) -> Result<Put, Failure> {
+        Put::create(Self::key(account, issuer, subject), self)
+    }
+
+    /// That a subject is this user's.
+    pub(in crate::signin) fn is_of(user: UserId) -> Condition {
+        OWNER.is(user.to_string())
+    }
+
+    /// Adds to an update of a subject the group that its user is in from now on, if any.
+    pub(in crate::signin) fn set_group(update: Update, group: Option<&str>) -> Update {
+        update.set_or_remove(GROUP, group)
     }
 }
 
@@ -62,7 +75,7 @@ pub fn used_key(account: AccountId, identity: &Identity) -> Key {
 }
 
 /// The write that uses a token up: once.
-pub fn use_up(account: AccountId, identity: &Identity, user: UserId) -> Result<Write, Failure> {
+pub fn use_up(account: AccountId, identity: &Identity, user: UserId) -> Result<Put, Failure> {
     let over: Timestamp = identity.expires_at.plus(SKEW);
-    Ok(Write::create(used_key(account, identity), &Used { user })?.due(over))
+    Ok(Put::create(used_key(account, identity), &Used { user })?.due(over))
 }

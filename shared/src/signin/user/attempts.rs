@@ -16,7 +16,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::AccountId;
 use crate::kernel::secret;
 use crate::store::app::App;
-use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Write, keys};
+use crate::store::dynamo::{Delete, Failure, Item, Key, Path, RetryPolicy, Update, keys};
 use crate::store::rate_limit::{Allowed, Backoff, Limit, Window};
 
 /// Wrong passwords of one origin.
@@ -37,6 +37,10 @@ pub const PER_SOURCE: Window = Window {
 };
 /// How long a count that has not reached its end is remembered after the last wrong password.
 pub const REMEMBERED: Span = Span::days(30);
+
+const FAILURES: Path = Path::new("failures");
+const FAILED_AT: Path = Path::new("failed_at");
+const ATTEMPT: Path = Path::new("attempt");
 
 /// What came of counting an attempt, which is done before anything is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +76,12 @@ impl Tried {
         let id = secret::encode(app.entropy.bytes::<9>());
         let (mut retries, mut is_last) = (RetryPolicy::default(), false);
         loop {
-            let write = if is_last {
+            let update = if is_last {
                 self.count_last(&id, now)
             } else {
                 self.count_one(&id, now)
             };
-            let failure = match app.table.update_with_retries(write, &app.entropy).await {
+            let failure = match app.table.update_with_retries(update, &app.entropy).await {
                 Ok(before) => return Ok(Counted::Attempt(Count::of(&before).failures + 1)),
                 Err(failure) => failure,
             };
@@ -104,77 +108,70 @@ impl Tried {
     ///
     /// The attempt's own id makes it count once, however often the SDK repeats the request: where
     /// it stands already, the condition fails and shows it.
-    fn count_one(&self, id: &str, now: Timestamp) -> Write {
-        let write = Write::update(
-            self.key(self.origin),
-            "SET #failures = if_not_exists(#failures, :zero) + :one, #failed_at = :now, #attempt = :attempt",
-        );
-        let write = write
-            .value("zero", 0_u32)
-            .value("one", 1_u32)
-            .value("now", now)
-            .value("attempt", id);
-        let write = write
-            .when("attribute_not_exists(#attempt) OR #attempt <> :attempt")
-            .set_expiry(now.plus(REMEMBERED));
-        Backoff {
+    fn count_one(&self, id: &str, now: Timestamp) -> Update {
+        let before_the_last = Backoff {
             disabled_at: Some(LAST - 1),
             ..BACKOFF
-        }
-        .guard(write, "#failures", "#failed_at", now)
+        };
+        Update::of(self.key(self.origin))
+            .count(FAILURES, 0_u32, 1_u32)
+            .set(FAILED_AT, now)
+            .set(ATTEMPT, id)
+            .set_expiry(now.plus(REMEMBERED))
+            .when(ATTEMPT.is_absent().or(ATTEMPT.is_not(id)))
+            .when(before_the_last.guard(&FAILURES, &FAILED_AT, now))
     }
 
     /// The write that counts the last attempt: from then on the item is no more than its count, and
     /// nothing removes it by its age.
-    fn count_last(&self, id: &str, now: Timestamp) -> Write {
-        let write = Write::update(
-            self.key(self.origin),
-            "SET #failures = :last, #failed_at = :now, #attempt = :attempt",
-        );
-        let write = write.remove("#ttl").remove("#due_at").remove("#due_shard");
-        let write = write
-            .value("last", LAST)
-            .value("now", now)
-            .value("attempt", id)
-            .when("#failures = :last_but_one");
-        BACKOFF.guard(
-            write.value("last_but_one", LAST - 1),
-            "#failures",
-            "#failed_at",
-            now,
-        )
+    fn count_last(&self, id: &str, now: Timestamp) -> Update {
+        Update::of(self.key(self.origin))
+            .set(FAILURES, LAST)
+            .set(FAILED_AT, now)
+            .set(ATTEMPT, id)
+            .remove_ttl()
+            .remove_due()
+            .when(FAILURES.is(LAST - 1))
+            .when(BACKOFF.guard(&FAILURES, &FAILED_AT, now))
     }
 
     /// The writes that end what a right password ends; `of_strangers` says whether anything of
     /// strangers was counted.
-    pub fn end(&self, of_strangers: bool) -> Vec<Write> {
+    pub fn end(&self, of_strangers: bool) -> Vec<Delete> {
         let strangers =
             (self.origin == Origin::Known && of_strangers).then(|| self.key(Origin::Stranger));
         std::iter::once(self.key(self.origin))
             .chain(strangers)
-            .map(Write::delete)
+            .map(Delete::of)
             .collect()
     }
 }
 
 /// The writes that end all counts of a username: it has a new password, or is unlocked.
-pub fn end_all(account: AccountId, username: &str) -> [Write; 2] {
+pub fn end_all(account: AccountId, username: &str) -> [Delete; 2] {
     [
-        keys::name_failures(account, username),
-        keys::name_known_failures(account, username),
+        end_of_strangers(account, username),
+        end_known(account, username),
     ]
-    .map(Write::delete)
+}
+
+/// The write that ends what strangers tried: a sign-in from a known address lets them try again.
+pub fn end_of_strangers(account: AccountId, username: &str) -> Delete {
+    Delete::of(keys::name_failures(account, username))
+}
+
+/// The write that ends what was tried from known addresses: nobody has the name any more. What
+/// strangers tried stays, as it stays for every name that nobody has.
+pub fn end_known(account: AccountId, username: &str) -> Delete {
+    Delete::of(keys::name_known_failures(account, username))
 }
 
 /// The writes that end all that stands beside a username which somebody is given: whatever was
 /// tried with it before, nobody had it.
-pub fn begin_anew(account: AccountId, username: &str) -> [Write; 3] {
+pub fn begin_anew(account: AccountId, username: &str) -> [Delete; 3] {
     let [strangers, known] = end_all(account, username);
-    [
-        strangers,
-        known,
-        Write::delete(keys::name_refused(account, username)),
-    ]
+    let refused = Delete::of(keys::name_refused(account, username));
+    [strangers, known, refused]
 }
 
 /// A count, as it is stored.
@@ -186,22 +183,22 @@ struct Count {
 
 impl Count {
     fn of(item: &Item) -> Self {
-        let text = |name: &str| {
-            item.get(name)
+        let text = |path: &Path| {
+            item.get(path.attribute())
                 .and_then(|value| value.as_s().ok())
                 .cloned()
                 .unwrap_or_default()
         };
-        let number = |name: &str| {
-            item.get(name)
+        let number = |path: &Path| {
+            item.get(path.attribute())
                 .and_then(|value| value.as_n().ok()?.parse::<i64>().ok())
                 .unwrap_or_default()
         };
-        let failures = u32::try_from(number("failures")).unwrap_or_default();
+        let failures = u32::try_from(number(&FAILURES)).unwrap_or_default();
         Self {
-            id: text("attempt"),
+            id: text(&ATTEMPT),
             failures,
-            failed_at: Timestamp::from_millis(number("failed_at")),
+            failed_at: Timestamp::from_millis(number(&FAILED_AT)),
         }
     }
 }

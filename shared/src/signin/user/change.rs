@@ -1,10 +1,8 @@
 //! What a patch makes of a user, and the writes that make it so.
 
-use std::collections::BTreeMap;
-
-use super::credential::Credential;
-use super::sso_subject;
-use super::{Kind, Method, User, attempts, password};
+use super::attribute::{PATCHED, VERSION};
+use super::credential::{self, Credential};
+use super::{Kind, Method, User, attempts, password, sso_subject};
 use crate::account::Locale;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::contact::Phone;
@@ -13,34 +11,8 @@ use crate::kernel::secret::Secret;
 use crate::messaging::courier::Changed;
 use crate::signin::link;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Item, Write, document, keys};
+use crate::store::dynamo::{Failure, Item, Path, Update, Write, document};
 use crate::web::http::patch::Member;
-
-/// The attributes of a user's item that a patch may change, and the field that each belongs to.
-const ATTRIBUTES: [(&str, &str); 22] = [
-    ("username", "/username"),
-    ("name", "/name"),
-    ("kind", "/kind"),
-    ("email", "/email"),
-    ("email_since", "/email"),
-    ("email_verified", "/email"),
-    ("pending_email", "/email"),
-    ("phone", "/phone"),
-    ("phone_country", "/phone"),
-    ("phone_since", "/phone"),
-    ("phone_verified", "/phone"),
-    ("pending_sms", "/phone"),
-    ("had_factor", "/phone"),
-    ("group", "/group"),
-    ("locale", "/locale"),
-    ("sso_subject", "/sso_subject"),
-    ("sso_issuer", "/sso_subject"),
-    ("disabled", "/disabled"),
-    ("token_epoch", ""),
-    ("spared", ""),
-    ("password_version", ""),
-    ("version", ""),
-];
 
 /// A patch whose every field is what it has to be.
 #[derive(Debug, Default)]
@@ -144,10 +116,11 @@ impl Change {
     /// The fields that differ, by JSON Pointer: what the audit tells, without the values.
     pub fn names(&self, user: &User, patched: &User) -> Result<Vec<&'static str>, Failure> {
         let (before, after) = (attributes(user)?, attributes(patched)?);
-        let differs = |(name, field): &(&str, &str)| {
-            !field.is_empty() && before.get(*name) != after.get(*name)
+        let differs = |(path, field): &(Path, &str)| {
+            let name = path.attribute();
+            !field.is_empty() && before.get(name) != after.get(name)
         };
-        let mut names: Vec<&'static str> = ATTRIBUTES
+        let mut names: Vec<&'static str> = PATCHED
             .iter()
             .filter(|entry| differs(entry))
             .map(|(_, field)| *field)
@@ -159,45 +132,34 @@ impl Change {
         Ok(names)
     }
 
-    /// The writes. Each attribute is set by itself: the counts of attempts, on the same item, go on
-    /// meanwhile.
+    /// The writes, under the condition that the version is the one that was patched.
     ///
-    /// `credential` is what moves to another name, `owed` the mails that tell of the change. The
-    /// write that takes the name is the last.
+    /// `credential` is what moves to another name, `notices` the writes of what tells of the
+    /// change. The write that takes the name is the last.
     pub fn writes(
         &self,
         user: &User,
         patched: &User,
         credential: Option<Credential>,
-        owed: Vec<Write>,
+        notices: Vec<Write>,
         event: Event,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
-        let mut update = user
-            .touch()
-            .when("#version = :was")
-            .value("was", user.version);
-        let (before, mut after) = (attributes(user)?, attributes(patched)?);
-        for (name, _) in ATTRIBUTES {
-            update = match after.remove(name) {
-                after if after.as_ref() == before.get(name) => update,
-                Some(value) => update
-                    .and(&format!(", #{name} = :{name}"))
-                    .value(name, value),
-                None => update.remove(format!("#{name}")),
-            };
-        }
-        if self.ends_challenges(user, patched) {
-            update = update
-                .and(", #challenges = :none")
-                .value("none", document(&BTreeMap::<String, u8>::new())?);
-        }
-        if self.ends_links(user, patched) {
-            update = link::end_all(update);
-        }
+        let update = user.touch().when(VERSION.is(user.version));
+        let update = set_changed(update, user, patched)?;
+        let update = if self.ends_challenges(user, patched) {
+            User::end_challenges(update)
+        } else {
+            update
+        };
+        let update = if self.ends_links(user, patched) {
+            link::end_all(update)
+        } else {
+            update
+        };
         let mut writes = user.change(update, [event], now)?;
         writes.extend(sso_subject::change(user, patched)?);
-        writes.extend(owed);
+        writes.extend(notices);
         writes.extend(self.name_writes(user, patched, credential)?);
         Ok(writes)
     }
@@ -227,61 +189,56 @@ impl Change {
         patched: &User,
         credential: Option<Credential>,
     ) -> Result<Vec<Write>, Failure> {
-        let name = keys::name(user.account, &user.username);
-        let own = |write: Write| {
-            write
-                .when("#user = :user")
-                .value("user", user.id.to_string())
-        };
         if user.username == patched.username {
-            let update = match &self.password_hash {
-                Member::Untouched => Write::update(name, ""),
-                Member::Removed => Write::update(name, "").remove("#password_hash"),
-                Member::Set(hash) => Write::update(name, "")
-                    .and(", #password_hash = :hash")
-                    .value("hash", hash.as_str()),
-            };
-            let update = if self.password_hash == Member::Untouched {
-                update
-            } else {
-                update
-                    .and(", #password_version = :password_version")
-                    .value("password_version", patched.password_version)
-            };
-            let update = match &patched.group {
-                group if *group == user.group => update,
-                Some(group) => update
-                    .and(", #group = :group")
-                    .value("group", group.as_str()),
-                None => update.remove("#group"),
-            };
-            let new_password = self.password_hash != Member::Untouched;
-            let counts = new_password
-                .then(|| attempts::end_all(user.account, &user.username))
-                .into_iter()
-                .flatten();
-            let touched = new_password || patched.group != user.group;
-            return Ok(counts.chain(touched.then(|| own(update))).collect());
+            return Ok(self.same_name(user, patched));
         }
         let before = credential.and_then(|credential| credential.password_hash);
-        let password_hash = self.password_hash.clone().over(before);
-        let password_version = patched.password_version;
-        let (group, known) = (patched.group.clone(), patched.known.clone());
-        let moved = Credential {
-            user: user.id,
-            password_hash,
-            password_version,
-            group,
-            known,
-        };
+        let moved = Credential::of(patched, self.password_hash.clone().over(before));
         let left = [
-            own(Write::delete(name)),
-            Write::delete(keys::name_known_failures(user.account, &user.username)),
+            credential::release(user),
+            attempts::end_known(user.account, &user.username),
         ];
         let counts = attempts::begin_anew(user.account, &patched.username);
-        let taken = Write::create(keys::name(user.account, &patched.username), &moved)?;
-        Ok(left.into_iter().chain(counts).chain([taken]).collect())
+        let taken = moved.claim(patched)?;
+        let deletes = left.into_iter().chain(counts).map(Write::from);
+        Ok(deletes.chain([taken.into()]).collect())
     }
+
+    /// The writes beside a name that stays: a new password ends its counts, and the credential has
+    /// the password and the group that the user has.
+    fn same_name(&self, user: &User, patched: &User) -> Vec<Write> {
+        let own = credential::update(user);
+        let version = patched.password_version;
+        let own = match &self.password_hash {
+            Member::Untouched => own,
+            Member::Removed => credential::set_password(own, None, version),
+            Member::Set(hash) => credential::set_password(own, Some(hash), version),
+        };
+        let has_moved = patched.group != user.group;
+        let own = if has_moved {
+            credential::set_group(own, patched.group.as_deref())
+        } else {
+            own
+        };
+        let has_new = self.password_hash != Member::Untouched;
+        let counts = has_new.then(|| attempts::end_all(user.account, &user.username));
+        let counts = counts.into_iter().flatten().map(Write::from);
+        let touched = (has_new || has_moved).then(|| own.into());
+        counts.chain(touched).collect()
+    }
+}
+
+/// Adds to an update what differs. Each attribute is set by itself: the counts of attempts, on the
+/// same item, go on meanwhile.
+fn set_changed(mut update: Update, user: &User, patched: &User) -> Result<Update, Failure> {
+    let (before, mut after) = (attributes(user)?, attributes(patched)?);
+    for (path, _) in PATCHED {
+        let value = after.remove(path.attribute());
+        if value.as_ref() != before.get(path.attribute()) {
+            update = update.set_or_remove(path, value);
+        }
+    }
+    Ok(update)
 }
 
 /// The audit entry of a change. Of the values it tells where codes go now, masked.

@@ -9,9 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Method;
 use super::known::Origin;
 use crate::kernel::clock::{Span, Timestamp};
-use crate::store::dynamo::Write;
+use crate::store::dynamo::{Path, Update};
 use crate::store::rate_limit::{Allowed, Backoff};
 
 /// Wrong codes of one origin.
@@ -89,7 +90,7 @@ impl Factor {
             Origin::Known => {
                 self.known_failures = self
                     .known_failures
-                    .map(|failures| failures.saturating_sub(1))
+                    .map(|failures| failures.saturating_sub(1));
             }
         }
         self
@@ -111,74 +112,73 @@ impl Factor {
     }
 }
 
-/// Names, in a write on the item of who has the factor `#m`, the counts of an origin: `#count` and
-/// `#at`.
-#[must_use]
-pub fn named(write: Write, origin: Origin) -> Write {
-    let (count, at) = attributes(origin);
-    write.name("count", count).name("at", at)
+/// The counts of the factors on the item of who has them, by method.
+const FACTORS: Path = Path::new("factors");
+
+/// Counts the successes of a factor.
+fn epoch(method: Method) -> Path {
+    FACTORS.member(method.name()).member("epoch")
 }
 
-const fn attributes(origin: Origin) -> (&'static str, &'static str) {
-    match origin {
+/// The wrong codes in a row of one origin, and when the last was tried.
+fn counted(method: Method, origin: Origin) -> (Path, Path) {
+    let (count, at) = match origin {
         Origin::Stranger => ("failures", "failed_at"),
         Origin::Known => ("known_failures", "known_failed_at"),
-    }
+    };
+    let factor = FACTORS.member(method.name());
+    (factor.clone().member(count), factor.member(at))
 }
 
-/// Adds to an update that one more code of the factor `#m` is counted, under the condition that its
-/// origin may try one now.
+/// Adds to an update of the item of who has the factor that one more of its codes is counted, under
+/// the condition that its origin may try one now ([`Factor::allowed`]).
 #[must_use]
-pub fn count(update: Write, origin: Origin, now: Timestamp) -> Write {
-    let counted = named(update, origin)
-        .and(", #factors.#m.#count = if_not_exists(#factors.#m.#count, :none) + :one, #factors.#m.#at = :now")
-        .value("none", 0_u32)
-        .value("one", 1_u32)
-        .value("now", now);
-    FACTOR_BACKOFF.guard(counted, "#factors.#m.#count", "#factors.#m.#at", now)
+pub fn count(update: Update, method: Method, origin: Origin, now: Timestamp) -> Update {
+    let (failures, failed_at) = counted(method, origin);
+    let may_try = FACTOR_BACKOFF.guard(&failures, &failed_at, now);
+    update
+        .count(failures, 0_u32, 1_u32)
+        .set(failed_at, now)
+        .when(may_try)
 }
 
-/// Adds the condition that no more codes of an origin were counted for the factor `#m` than
-/// `judged` has: a count moves neither a version nor the head of a chain, and may have been the one
-/// that locks the factor.
+/// Adds the condition that no more codes of an origin were counted for the factor than `judged`
+/// has: a count moves neither a version nor the head of a chain, and may have been the one that
+/// locks the factor.
 #[must_use]
-pub fn unmoved(write: Write, judged: &Factor, origin: Origin) -> Write {
-    // A name that no expression uses is refused.
-    write
-        .name("wrong", attributes(origin).0)
-        .when("attribute_not_exists(#factors.#m.#wrong) OR #factors.#m.#wrong = :wrong_judged")
-        .value("wrong_judged", judged.count(origin).failures)
+pub fn unmoved(update: Update, method: Method, judged: &Factor, origin: Origin) -> Update {
+    let (failures, _) = counted(method, origin);
+    let as_judged = failures.clone().is(judged.count(origin).failures);
+    update.when(failures.is_absent().or(as_judged))
 }
 
 /// Adds to an update that the one more is taken back, given the factor as it was before; under the
-/// condition that nothing has cleared it.
+/// condition that nothing has cleared it ([`Factor::was_cleared_since`]).
 #[must_use]
-pub fn uncount(update: Write, before: &Factor, origin: Origin) -> Write {
-    named(update, origin)
-        .and(", #factors.#m.#count = #factors.#m.#count - :one, #factors.#m.#at = :failed_at")
-        .when("#factors.#m.#epoch = :epoch AND #factors.#m.#count >= :one")
-        .value("failed_at", before.count(origin).failed_at)
-        .value("one", 1_u32)
-        .value("epoch", before.epoch)
+pub fn uncount(update: Update, method: Method, before: &Factor, origin: Origin) -> Update {
+    let (failures, failed_at) = counted(method, origin);
+    let is_counted = failures.clone().is_at_least(1_u32);
+    update
+        .increase(failures, -1_i64)
+        .set(failed_at, before.count(origin).failed_at)
+        .when(epoch(method).is(before.epoch).and(is_counted))
 }
 
-/// Adds to an update that the counts of the factor called `name` are over, as a success of this
-/// origin ends them: both, or the strangers'. What is on its way to be taken back must not be taken
-/// from what is counted from now on: the epoch moves.
+/// Adds to an update that the counts of the factor are over, as a success of this origin ends them:
+/// both, or the strangers'. What is on its way to be taken back must not be taken from what is
+/// counted from now on: the epoch moves.
 #[must_use]
-pub fn clear(update: Write, name: &str, origin: Origin) -> Write {
-    let factor = format!("#factors.#{name}");
+pub fn clear(update: Update, method: Method, origin: Origin) -> Update {
+    let (of_strangers, _) = counted(method, Origin::Stranger);
     let update = update
-        .and(&format!(
-            ", {factor}.#failures = :cleared, {factor}.#epoch = {factor}.#epoch + :success"
-        ))
-        .value("cleared", 0_u32)
-        .value("success", 1_u32);
+        .set(of_strangers, 0_u32)
+        .increase(epoch(method), 1_u32);
     match origin {
         Origin::Stranger => update,
-        Origin::Known => update
-            .remove(format!("{factor}.#known_failures"))
-            .remove(format!("{factor}.#known_failed_at")),
+        Origin::Known => {
+            let (failures, failed_at) = counted(method, Origin::Known);
+            update.remove(failures).remove(failed_at)
+        }
     }
 }
 

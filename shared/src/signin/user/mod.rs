@@ -3,19 +3,27 @@
 //! All of it stands on one item, because an attempt at a code must count on the challenge and on
 //! the factor in one write, and look at both, and at whether the user is disabled.
 
+mod app;
 pub mod attempts;
+pub(in crate::signin) mod attribute;
 pub mod change;
 mod common_passwords;
+mod contacts;
 pub mod credential;
 pub mod factor;
 pub mod fields;
+pub mod forgotten;
 pub mod known;
+mod lifecycle;
 pub mod new_password;
 pub mod password;
 pub mod pending;
 pub mod refused;
+mod remembered;
 pub mod sso_subject;
 pub mod subject;
+mod sweep;
+mod tokens;
 pub mod username;
 
 use std::collections::BTreeMap;
@@ -27,18 +35,17 @@ use crate::account::{Locale, Methods};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::contact;
 use crate::kernel::ids::{AccountId, UserId};
-use crate::signin::access_token::Claims;
 use crate::signin::challenge::Challenge;
 use crate::store::audit::{Chain, Event, Head};
-use crate::store::dynamo::{Failure, Write, document, keys};
+use crate::store::dynamo::{Condition, Failure, Update, Write, document, keys};
 use crate::store::rate_limit::Allowed;
 use crate::{signin::recovery, signin::reserved, signin::totp};
-use factor::clear;
-use known::{Known, Origin, Source};
+use known::{Known, Origin};
 use pending::PendingContact;
 use refused::Told;
 
 pub use factor::{FACTOR_BACKOFF, Factor};
+pub use sweep::Sweep;
 
 /// How long an administrator's reset lets a user set up a new app with less than a second factor.
 pub const RESET_LIFETIME: Span = Span::days(7);
@@ -311,10 +318,10 @@ impl User {
         self.kind == Kind::External && self.can_use(method, methods) && !left
     }
 
-    /// The writes that change this user and tell of it: `update` is a `SET` on the user's item.
+    /// The writes that change this user, as `update` of their item does, and tell of it.
     pub fn change(
         &self,
-        update: Write,
+        update: Update,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
@@ -322,23 +329,10 @@ impl User {
         events
             .into_iter()
             .try_for_each(|event| chain.append(event, now))?;
-        let mut writes = vec![chain.advance(update.when("attribute_exists(#pk)"))];
+        let update = chain.advance(update.when(Condition::item_exists()));
+        let mut writes = vec![update.into()];
         writes.extend(chain.writes()?);
         Ok(writes)
-    }
-
-    /// Whether this user is let in by what was proved in this generation.
-    pub const fn honours(&self, generation: u64) -> bool {
-        !self.disabled && generation == self.token_epoch
-    }
-
-    /// Whether this user is let in by an access token that says this.
-    pub fn takes(&self, claims: &Claims) -> bool {
-        let spared = !self.disabled && self.spared.as_deref() == Some(claims.jti.as_str());
-        spared
-            || claims
-                .generation
-                .is_some_and(|generation| self.honours(generation))
     }
 
     /// Since when this user has `method`, if at all.
@@ -357,97 +351,31 @@ impl User {
         }
     }
 
-    /// An update that takes away the app, whatever stands in for it, and their counts.
-    pub fn remove_app(&self) -> Write {
-        let update = self
-            .touch()
-            .and(", #version = #version + :one")
-            .value("one", 1_u64);
-        let update = update
-            .remove("#app")
-            .remove("#recovery")
-            .remove("#enrolment");
-        [Method::Totp, Method::RecoveryCode]
-            .iter()
-            .fold(update, |update, method| {
-                clear(update, method.name(), Origin::Known)
-            })
+    /// An update of this user's item that changes nothing yet.
+    pub fn touch(&self) -> Update {
+        Update::of(keys::user(self.id))
     }
 
-    /// Adds to an update of this user's item that the access tokens that were signed so far are no
-    /// longer taken.
+    /// That the user is not disabled.
+    pub fn is_enabled() -> Condition {
+        attribute::DISABLED.is(false)
+    }
+
+    /// Adds to an update of a user's item that they have had a factor: from now on enrolment is no
+    /// way in.
     #[must_use]
-    pub fn end_tokens(&self, update: Write) -> Write {
-        let update = update
-            .and(", #token_epoch = :next_generation")
-            .value("next_generation", self.token_epoch + 1);
-        if self.spared.is_some() {
-            update.remove("#spared")
-        } else {
-            update
-        }
-    }
-
-    /// Adds to an update of this user's item, which is made with an access token, that this token
-    /// alone is taken from now on, and that the sign-ins under way are over: who changes a factor
-    /// means to be alone with it.
-    pub fn end_others(&self, update: Write, own: &Claims) -> Result<Write, Failure> {
-        Ok(update
-            .and(", #token_epoch = :next_generation, #spared = :jti, #challenges = :none")
-            .value("next_generation", self.token_epoch + 1)
-            .value("jti", own.jti.as_str())
-            .value("none", document(&BTreeMap::<String, u8>::new())?))
-    }
-
-    /// The conditions of [`User::takes`], on an update.
-    #[must_use]
-    pub fn guard_token(update: Write, claims: &Claims) -> Write {
-        update
-            .when("#disabled = :no AND (#token_epoch = :generation OR #spared = :jti)")
-            .value("no", false)
-            // Without a generation it is of none that there is.
-            .value("generation", claims.generation.unwrap_or(u64::MAX))
-            .value("jti", claims.jti.as_str())
-    }
-
-    /// Adds to an update of this user's item that a sign-in from `source` is completed: the user is
-    /// known there from now on. The write beside it, where there is one, takes the list to the
-    /// credential; the head of the user's chain, which moves with the update, says for both that
-    /// the list stands as it was read.
-    pub fn remember(
-        &self,
-        update: Write,
-        source: &Source,
-    ) -> Result<(Write, Option<Write>), Failure> {
-        let known = document(&self.known.with(source))?;
-        let copy = self.known.is_to_be_copied(source).then(|| {
-            let name = Write::update(
-                keys::name(self.account, &self.username),
-                "SET #known = :known",
-            );
-            name.when("#user = :user")
-                .value("user", self.id.to_string())
-                .value("known", known.clone())
-        });
-        Ok((update.and(", #known = :known").value("known", known), copy))
-    }
-
-    /// The write that a sign-in from `source` by another way than the password makes beside: from a
-    /// known address it lets strangers try the password again.
-    pub fn signed_in_from(&self, source: &Source) -> Option<Write> {
-        let is_known = self.known.origin(source) == Origin::Known;
-        is_known.then(|| Write::delete(keys::name_failures(self.account, &self.username)))
+    pub fn keep_had_factor(update: Update) -> Update {
+        update.set(attribute::HAD_FACTOR, true)
     }
 
     /// Adds to an update of this user's item that these are the codes which were sent of late.
-    pub fn count_sends(&self, update: Write, sends: &reserved::Log) -> Result<Write, Failure> {
-        Ok(update
-            .and(", #sends = :sends")
-            .value("sends", document(sends)?))
+    pub fn count_sends(&self, update: Update, sends: &reserved::Log) -> Result<Update, Failure> {
+        Ok(update.set(attribute::SENDS, document(sends)?))
     }
 
-    /// An update of this user's item that changes nothing yet.
-    pub fn touch(&self) -> Write {
-        Write::update(keys::user(self.id), "")
+    /// Whether `contact` is another than the one that codes of `method` go to. The one that an
+    /// administrator has entered is only proved: nothing is changed by it.
+    pub fn is_another(&self, method: Method, contact: &str) -> bool {
+        self.destination(method) != Some(contact)
     }
 }

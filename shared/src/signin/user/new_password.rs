@@ -2,7 +2,7 @@
 //! one of those that are tried first, or what everybody knows of its user.
 //!
 //! Passwords that were set before are not asked again: one that is too short to let its user in by
-//! itself owes a second factor then, as the account asks for it later
+//! itself is asked for a second factor then, as the account asks for it later
 //! ([`super::password::suffices_alone`]).
 
 use super::Kind;

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attribute;
 use super::known::Origin;
 use super::{Method, User};
 use crate::kernel::clock::{Span, Timestamp};
@@ -15,7 +16,7 @@ use crate::kernel::ids::{FactorId, UserId};
 use crate::kernel::keyring::{Keyring, KeyringError, Mac};
 use crate::signin::challenge::Refusal;
 use crate::signin::code::{self, Bound, Draft, LiveCode, Sent, Verdict};
-use crate::store::dynamo::{Failure, Write, document};
+use crate::store::dynamo::Path;
 use crate::store::rate_limit::{Allowed, Limit, Window};
 
 /// How long a contact waits to be proved.
@@ -29,6 +30,62 @@ pub const CHANGES: Window = Window {
         span: Span::days(1),
     }],
 };
+
+/// The attributes of the contact of a method that waits for its code.
+#[derive(Clone, Copy)]
+pub(super) struct Attributes(pub(super) Method);
+
+impl Attributes {
+    /// All of it.
+    pub fn whole(self) -> Path {
+        attribute::contact(self.0).pending
+    }
+
+    /// What it is confirmed by.
+    pub fn id(self) -> Path {
+        self.whole().member("id")
+    }
+
+    /// When it was last asked for.
+    pub fn begun_at(self) -> Path {
+        self.whole().member("begun_at")
+    }
+
+    /// When it is over.
+    pub fn expires_at(self) -> Path {
+        self.whole().member("expires_at")
+    }
+
+    /// The code that is good.
+    pub fn code(self) -> Path {
+        self.whole().member("code")
+    }
+
+    /// The digest of its MAC, which it is told by.
+    pub fn code_digest(self) -> Path {
+        LiveCode::digest_in(self.code())
+    }
+
+    /// The MACs of those before it.
+    pub fn superseded(self) -> Path {
+        self.whole().member("superseded")
+    }
+
+    /// The codes that were sent.
+    pub fn sent(self) -> Path {
+        self.whole().member("sent")
+    }
+
+    /// When its texts were sent.
+    pub fn texts(self) -> Path {
+        self.whole().member("texts")
+    }
+
+    /// The ids of the attempts.
+    pub fn attempts(self) -> Path {
+        self.whole().member("attempts")
+    }
+}
 
 /// A contact that waits for its code, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,10 +241,26 @@ impl User {
         pending.filter(|pending| pending.expires_at > now)
     }
 
-    /// The same, if it is the one that is asked for.
-    pub fn waiting(&self, wish: &Wish, now: Timestamp) -> Option<&PendingContact> {
-        self.pending(wish.method, now)
-            .filter(|pending| pending.contact == wish.contact)
+    /// Whether the code of `pending` is the one that waits.
+    pub fn awaits_code_of(&self, method: Method, pending: &PendingContact, now: Timestamp) -> bool {
+        let waits = self.pending(method, now);
+        let waits = waits.filter(|waits| waits.contact == pending.contact);
+        waits.is_some_and(|waits| waits.code.mac == pending.code.mac)
+    }
+
+    /// The contact that waits as it did before `attempt` was counted, if it was.
+    pub fn pending_before(
+        &self,
+        method: Method,
+        attempt: &str,
+        now: Timestamp,
+    ) -> Option<PendingContact> {
+        let pending = self.pending(method, now)?;
+        let place = pending.attempts.iter().position(|tried| tried == attempt)?;
+        Some(PendingContact {
+            attempts: pending.attempts.iter().take(place).cloned().collect(),
+            ..pending.clone()
+        })
     }
 
     /// Whether a code may be sent to `contact`, or one that was be taken, at the wish of somebody
@@ -222,96 +295,4 @@ impl User {
     pub fn changes_until(&self, method: Method, now: Timestamp) -> Option<(Timestamp, Limit)> {
         CHANGES.full_until(self.changes(method), now)
     }
-
-    /// Adds to an update that the user changes the own contact of `method` once more.
-    #[must_use]
-    pub fn count_change(&self, update: Write, method: Method, now: Timestamp) -> Write {
-        let name = if method == Method::Sms {
-            "phone_changes"
-        } else {
-            "email_changes"
-        };
-        update
-            .and(&format!(", #{name} = :changes"))
-            .value("changes", CHANGES.entered(self.changes(method), now))
-    }
-}
-
-/// The attribute of a user's item that holds what waits for `method`.
-pub const fn attribute(method: Method) -> &'static str {
-    if matches!(method, Method::Sms) {
-        "pending_sms"
-    } else {
-        "pending_email"
-    }
-}
-
-/// Adds to an update of the user's item that `pending` waits, in the place of what does. Where it
-/// goes on, the attempts are left as they stand: they are counted by a write of their own, which
-/// moves no head. So what another takes the place of is named by its attempts too: it may be [put
-/// back](take_back), and then has to have all of them.
-pub fn wait(
-    update: Write,
-    method: Method,
-    before: Option<&PendingContact>,
-    pending: &PendingContact,
-) -> Result<Write, Failure> {
-    let update = update.name("pending", attribute(method));
-    match before {
-        Some(before) if before.id == pending.id => go_on(update, pending).map(|update| {
-            update
-                .value("most", ATTEMPTS_MAX)
-                .when("size(#pending.#attempts) < :most")
-        }),
-        Some(before) => Ok(replace(update, pending)?
-            .when("#pending.#id = :before AND #pending.#attempts = :attempts_before")
-            .value("before", before.id.to_string())
-            .value("attempts_before", document(&before.attempts)?)),
-        None => replace(update, pending),
-    }
-}
-
-/// Adds to an update that `pending` waits, whatever did.
-fn replace(update: Write, pending: &PendingContact) -> Result<Write, Failure> {
-    Ok(update
-        .and(", #pending = :pending")
-        .value("pending", document(pending)?))
-}
-
-/// Adds to an update what a code that is sent, or taken back, changes of what goes on to wait.
-fn go_on(update: Write, pending: &PendingContact) -> Result<Write, Failure> {
-    Ok(update
-        .and(", #pending.#code = :code, #pending.#superseded = :superseded, #pending.#sent = :sent, #pending.#texts = :texts")
-        .and(", #pending.#begun_at = :begun_at, #pending.#expires_at = :until")
-        .when("#pending.#id = :pending_id")
-        .value("code", document(&pending.code)?)
-        .value("superseded", document(&pending.superseded)?)
-        .value("sent", document(&pending.sent)?)
-        .value("texts", pending.texts.clone())
-        .value("begun_at", pending.begun_at)
-        .value("until", pending.expires_at)
-        .value("pending_id", pending.id.to_string()))
-}
-
-/// Adds to an update what takes `pending` back again, whose message was certainly not taken: what
-/// waited before it waits again.
-pub fn take_back(
-    update: Write,
-    method: Method,
-    before: Option<&PendingContact>,
-    pending: &PendingContact,
-) -> Result<Write, Failure> {
-    let update = sent_as_drafted(update.name("pending", attribute(method)), pending);
-    match before {
-        Some(before) if before.id == pending.id => go_on(update, before),
-        Some(before) => replace(update, before),
-        None => Ok(update.remove("#pending")),
-    }
-}
-
-/// Adds the condition that the code of `pending` is the one that waits.
-pub fn sent_as_drafted(update: Write, pending: &PendingContact) -> Write {
-    update
-        .when("#pending.#code.#mac.#h = :digest")
-        .value("digest", pending.code.mac.digest.as_str())
 }

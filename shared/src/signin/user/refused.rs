@@ -21,11 +21,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Key, Table, Write, document, keys, read};
+use crate::store::dynamo::{Failure, Key, Path, Table, Update, document, keys, read};
 use crate::store::rate_limit::Limit;
 
 use super::User;
 use super::attempts::REMEMBERED;
+use super::attribute::REFUSALS;
+
+const REFUSED: Path = Path::new("refused");
+const SINCE: Path = Path::new("since");
 
 /// The entries about refused passwords in a user's audit.
 pub const TOLD_MAX: Limit = Limit {
@@ -61,32 +65,27 @@ pub struct Told {
 
 impl Refused {
     /// The write that counts one more at `key`, whatever stands there.
-    pub fn one_more(key: Key, now: Timestamp) -> Write {
-        let write = Write::update(
-            key,
-            "SET #refused = if_not_exists(#refused, :none) + :one, #since = if_not_exists(#since, :now)",
-        );
-        write
-            .value("none", 0_u32)
-            .value("one", 1_u32)
-            .value("now", now)
+    pub fn one_more(key: Key, now: Timestamp) -> Update {
+        Update::of(key)
+            .count(REFUSED, 0_u32, 1_u32)
+            .set_unless_present(SINCE, now)
             .set_expiry(now.plus(REMEMBERED))
     }
 
     /// The same for the first of a series, under the condition that the count stands as it was
     /// read.
-    pub fn first(&self, key: Key, now: Timestamp) -> Write {
-        let write = Self::one_more(key, now);
-        match self.count {
-            0 => write.when("attribute_not_exists(#refused)"),
-            count => write.when("#refused = :was").value("was", count),
-        }
+    pub fn first(&self, key: Key, now: Timestamp) -> Update {
+        let stands_as_read = match self.count {
+            0 => REFUSED.is_absent(),
+            count => REFUSED.is(count),
+        };
+        Self::one_more(key, now).when(stands_as_read)
     }
 
     /// How many were refused of a user's name, where the user's item says that it may be more than
     /// was told; none otherwise.
     pub async fn untold(user: &User, table: &Table, now: Timestamp) -> Result<Self, Failure> {
-        if !user.refusals.may_owe(now) {
+        if !user.refusals.may_have_untold(now) {
             return Ok(Self::default());
         }
         let item = table
@@ -101,10 +100,10 @@ impl User {
     /// that tells it, if there is anything to tell.
     pub fn tell_refused(
         &self,
-        update: Write,
+        update: Update,
         refused: &Refused,
         now: Timestamp,
-    ) -> Result<(Write, Option<Event>), Failure> {
+    ) -> Result<(Update, Option<Event>), Failure> {
         let event = |number| {
             Event::new(Action::PasswordRefused, Actor::System)
                 .failed()
@@ -139,7 +138,7 @@ impl Told {
     }
 
     /// Whether there may be some that were not told.
-    fn may_owe(&self, now: Timestamp) -> bool {
+    fn may_have_untold(&self, now: Timestamp) -> bool {
         self.is_open || self.is_recent(now)
     }
 
@@ -199,10 +198,8 @@ impl Told {
     }
 
     /// Adds to an update of the item with the chain that so much is told.
-    pub fn write(&self, update: Write) -> Result<Write, Failure> {
-        Ok(update
-            .and(", #refusals = :refusals")
-            .value("refusals", document(self)?))
+    pub fn write(&self, update: Update) -> Result<Update, Failure> {
+        Ok(update.set(REFUSALS, document(self)?))
     }
 }
 
@@ -239,14 +236,14 @@ mod tests {
         let over = NOW.plus(TOLD_MAX.span).plus(REMEMBERED);
         let open = Told::default().first(&Refused::default(), NOW).unwrap();
         let (told, _) = open.number(&refused(7), NOW).unwrap();
-        for (moment, owes) in [(over.minus(Span::seconds(1)), true), (over, false)] {
+        for (moment, may) in [(over.minus(Span::seconds(1)), true), (over, false)] {
             assert_eq!(
                 (
-                    open.may_owe(moment),
-                    told.may_owe(moment),
-                    Told::default().may_owe(moment)
+                    open.may_have_untold(moment),
+                    told.may_have_untold(moment),
+                    Told::default().may_have_untold(moment)
                 ),
-                (true, owes, false)
+                (true, may, false)
             );
         }
     }
@@ -292,7 +289,7 @@ mod tests {
         let told = Told::default().first(&Refused::default(), NOW).unwrap();
         // Nine stand by the time that seven are told.
         let (told, _) = told.number(&refused(7), NOW).unwrap();
-        assert!(told.may_owe(NOW));
+        assert!(told.may_have_untold(NOW));
         let told = told.first(&refused(9), NOW).unwrap();
         assert_eq!(told.first(&refused(10), NOW), None);
         assert_eq!(
@@ -328,7 +325,7 @@ mod tests {
             ),
             (None, None)
         );
-        assert!(told.may_owe(NOW), "what had no room is looked for");
+        assert!(told.may_have_untold(NOW), "what had no room is looked for");
         let later = NOW.plus(Span::hours(1));
         assert_eq!(
             told.number(&refused(count + 3), later)

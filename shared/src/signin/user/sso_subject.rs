@@ -2,9 +2,10 @@
 //! one user.
 
 use super::User;
+use super::attribute::SSO_ISSUER;
 use crate::account::Settings;
-use crate::signin::sso::Subject;
-use crate::store::dynamo::{Failure, Key, Write};
+use crate::signin::sso::{Identity, Subject};
+use crate::store::dynamo::{Delete, Failure, Key, Put, Update, Write};
 use crate::web::http::{Problem, Slug};
 
 /// The issuer that a user's subject is one of: the account's, as it is now.
@@ -21,15 +22,15 @@ pub fn taken() -> Problem {
 }
 
 /// The write that gives a user the subject.
-pub fn claim(user: &User) -> Result<Option<Write>, Failure> {
+pub(super) fn claim(user: &User) -> Result<Option<Put>, Failure> {
     let claim =
         |subject: &String| stored(user).claim(user.account, user.sso_issuer.as_deref(), subject);
     user.sso_subject.as_ref().map(claim).transpose()
 }
 
 /// The write that takes it away.
-pub fn release(user: &User) -> Option<Write> {
-    key(user).map(|key| own(Write::delete(key), user))
+pub(super) fn release(user: &User) -> Option<Delete> {
+    key(user).map(|key| Delete::of(key).when(Subject::is_of(user.id)))
 }
 
 /// Whether a change failed because the subject that it claims is somebody else's.
@@ -39,19 +40,42 @@ pub fn is_claimed(before: &User, after: &User, failure: &Failure) -> bool {
 }
 
 /// The writes that make of the subject before what it is after.
-pub fn change(before: &User, after: &User) -> Result<Vec<Write>, Failure> {
+pub(super) fn change(before: &User, after: &User) -> Result<Vec<Write>, Failure> {
     let (old, new) = (key(before), key(after));
     if old != new {
-        return Ok(release(before).into_iter().chain(claim(after)?).collect());
+        let released = release(before).map(Write::from);
+        let claimed = claim(after)?.map(Write::from);
+        return Ok(released.into_iter().chain(claimed).collect());
     }
     let moved = new.filter(|_| before.group != after.group).map(|key| {
-        let update = match &after.group {
-            Some(group) => Write::update(key, "SET #group = :group").value("group", group.as_str()),
-            None => Write::update(key, "").remove("#group"),
-        };
-        own(update, after)
+        let update = Update::of(key).when(Subject::is_of(after.id));
+        Subject::set_group(update, after.group.as_deref()).into()
     });
     Ok(moved.into_iter().collect())
+}
+
+/// Whether this user is who a token names: the subject is still theirs, and of no other issuer.
+pub fn is_named(user: &User, identity: &Identity) -> bool {
+    let issuer = user
+        .sso_issuer
+        .as_ref()
+        .is_none_or(|issuer| *issuer == identity.issuer);
+    issuer && user.sso_subject.as_ref() == Some(&identity.subject)
+}
+
+/// Adds to an update of the user's item that their subject is one of this issuer from now on: it
+/// was given before the account had one.
+#[must_use]
+pub fn bind(update: Update, issuer: &str) -> Update {
+    update.set(SSO_ISSUER, issuer)
+}
+
+/// The writes beside it: the subject of that issuer becomes the user's, if it is nobody's, and the
+/// one without an issuer is given up, under the condition that it is theirs.
+pub fn bound(user: &User, issuer: &str, subject: &str) -> Result<[Write; 2], Failure> {
+    let unbound = Delete::of(Subject::key(user.account, None, subject));
+    let bound = stored(user).claim(user.account, Some(issuer), subject)?;
+    Ok([bound.into(), unbound.when(Subject::is_of(user.id)).into()])
 }
 
 /// The item of the user's subject.
@@ -66,10 +90,4 @@ fn stored(user: &User) -> Subject {
         user: user.id,
         group: user.group.clone(),
     }
-}
-
-fn own(write: Write, user: &User) -> Write {
-    write
-        .when("#user = :user")
-        .value("user", user.id.to_string())
 }

@@ -7,7 +7,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, UserId};
 use crate::kernel::secret::Fingerprint;
 use crate::store::audit::{Chain, Event, Head};
-use crate::store::dynamo::{Failure, Item, Key, Table, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, Table, Update, Write, keys, read};
 use serde::Deserialize;
 
 /// How long what was tried with names that nobody has is kept in the audit.
@@ -128,7 +128,7 @@ impl Subject {
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
-        let told = |update: Write| match refusals {
+        let told = |update: Update| match refusals {
             Some(told) => told.write(update),
             None => Ok(update),
         };
@@ -140,9 +140,9 @@ impl Subject {
                     .into_iter()
                     .try_for_each(|event| chain.append(event, now))?;
                 // The head outlives its entries: a chain that began anew would meet them.
-                let head = Write::update(Self::key(*id, false), "")
+                let head = Update::of(Self::key(*id, false))
                     .set_expiry(now.plus(DECOY_KEPT).plus(Span::days(1)));
-                let mut writes = vec![chain.advance(told(head)?)];
+                let mut writes = vec![chain.advance(told(head)?).into()];
                 writes.extend(chain.passing_writes(now.plus(DECOY_KEPT))?);
                 Ok(writes)
             }

@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Get, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue,
-    TransactGetItem, TransactWriteItem,
+    TransactGetItem,
 };
 
 use super::keys::{self, Key};
 use super::meter::Meter;
-use super::{Failure, Item, RetryPolicy, Write, failure};
+use super::{Delete, Failure, Item, RetryPolicy, Update, Write, failure};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::secret;
 
@@ -178,27 +178,27 @@ impl Table {
 
     /// Makes one update, and answers with the item as it stood before: what came of it is for the
     /// caller's rule to tell.
-    pub async fn update(&self, write: Write) -> Result<Item, Failure> {
-        let key = write.key().clone();
-        let sent = self.update_request(write)?.send().await;
+    pub async fn update(&self, update: Update) -> Result<Item, Failure> {
+        let key = update.key().clone();
+        let sent = self.update_request(update)?.send().await;
         Ok(self.updated(sent.map_err(|error| Failure::of_update(key, error))?))
     }
 
     /// Makes one update whose condition does not tell it from itself, a sum that is added to: the
     /// SDK does not ask again for what has no answer, because it may have taken effect. What
     /// another transaction has certainly kept from it is tried again.
-    pub async fn update_once(&self, write: Write, entropy: &Entropy) -> Result<Item, Failure> {
+    pub async fn update_once(&self, update: Update, entropy: &Entropy) -> Result<Item, Failure> {
         let mut retries = RetryPolicy::default();
         loop {
             let asked_once =
                 aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
             let sent = self
-                .update_request(write.clone())?
+                .update_request(update.clone())?
                 .customize()
                 .config_override(asked_once)
                 .send()
                 .await;
-            match sent.map_err(|error| Failure::of_update(write.key().clone(), error)) {
+            match sent.map_err(|error| Failure::of_update(update.key().clone(), error)) {
                 Ok(answer) => return Ok(self.updated(answer)),
                 Err(Failure::Conflict) => retries.wait(entropy).await?,
                 Err(failure) => return Err(failure),
@@ -206,10 +206,10 @@ impl Table {
         }
     }
 
-    fn update_request(&self, write: Write) -> Result<UpdateItemFluentBuilder, Failure> {
-        let request = write
-            .checked()?
-            .into_update(self.client.update_item().table_name(&self.name))
+    fn update_request(&self, update: Update) -> Result<UpdateItemFluentBuilder, Failure> {
+        update.checked()?;
+        let request = update
+            .into_request(self.client.update_item().table_name(&self.name))
             .return_values(ReturnValue::AllOld);
         Ok(request.set_return_consumed_capacity(self.capacity()))
     }
@@ -222,12 +222,12 @@ impl Table {
     /// Makes one update, again and again while another transaction holds the item.
     pub async fn update_with_retries(
         &self,
-        write: Write,
+        update: Update,
         entropy: &Entropy,
     ) -> Result<Item, Failure> {
         let mut retries = RetryPolicy::default();
         loop {
-            match self.update(write.clone()).await {
+            match self.update(update.clone()).await {
                 Err(Failure::Conflict) => retries.wait(entropy).await?,
                 settled => return settled,
             }
@@ -235,10 +235,10 @@ impl Table {
     }
 
     /// Removes one item, under its condition.
-    pub async fn remove(&self, write: Write) -> Result<(), Failure> {
-        let key = write.key().clone();
+    pub async fn remove(&self, delete: Delete) -> Result<(), Failure> {
+        let key = delete.key().clone();
         let client = self.client.delete_item().table_name(&self.name);
-        let request = write.checked()?.into_delete(client);
+        let request = delete.into_request(client);
         let sent = request
             .set_return_consumed_capacity(self.capacity())
             .send()
@@ -251,12 +251,12 @@ impl Table {
     /// Removes one item, under its condition, again and again while another transaction holds it.
     pub async fn remove_with_retries(
         &self,
-        write: Write,
+        delete: Delete,
         entropy: &Entropy,
     ) -> Result<(), Failure> {
         let mut retries = RetryPolicy::default();
         loop {
-            match self.remove(write.clone()).await {
+            match self.remove(delete.clone()).await {
                 Err(Failure::Conflict) => retries.wait(entropy).await?,
                 settled => return settled,
             }
@@ -314,7 +314,7 @@ impl Table {
         let keys: Vec<Key> = writes.iter().map(|write| write.key().clone()).collect();
         let parts = writes
             .into_iter()
-            .map(|write| self.part(write))
+            .map(|write| write.into_part(&self.name))
             .collect::<Result<Vec<_>, _>>()?;
         let request = self
             .client
@@ -459,20 +459,6 @@ impl Table {
             items: answer.items.unwrap_or_default(),
             next,
         })
-    }
-
-    fn part(&self, write: Write) -> Result<TransactWriteItem, Failure> {
-        let mut part = write.checked()?.into_transaction()?;
-        let names = [
-            part.put.as_mut().map(|put| &mut put.table_name),
-            part.update.as_mut().map(|update| &mut update.table_name),
-            part.delete.as_mut().map(|delete| &mut delete.table_name),
-        ];
-        names
-            .into_iter()
-            .flatten()
-            .for_each(|name| name.clone_from(&self.name));
-        Ok(part)
     }
 
     fn capacity(&self) -> Option<ReturnConsumedCapacity> {

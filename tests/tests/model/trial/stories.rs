@@ -2,7 +2,8 @@
 //! own, held against the same reference.
 
 use shared::kernel::clock::{Span, Timestamp};
-use shared::store::dynamo::{Key, Write, keys};
+use shared::store::dynamo::{Key, Update, keys};
+use tests::path;
 
 use super::Trial;
 use crate::reference::{Channel, Origin, Typed};
@@ -342,12 +343,11 @@ impl Trial {
             Origin::Known => keys::name_known_failures(account, &self.people[who].username),
         };
         let now = self.moment();
-        let write = Write::update(key, "SET #failures = :times, #failed_at = :at")
+        let failed = Update::of(key)
+            .set(path("failures"), times)
+            .set(path("failed_at"), now.minus(Span::hours(1)))
             .set_expiry(now.plus(Span::days(30)));
-        let write = write
-            .value("times", times)
-            .value("at", now.minus(Span::hours(1)));
-        let _ = self.world.stack.table().update(write).await.unwrap();
+        let _ = self.world.stack.table().update(failed).await.unwrap();
         let count = Count::long_ago(times, self.reference.now);
         self.reference.people[who]
             .wrong_passwords
@@ -366,26 +366,16 @@ impl Trial {
     /// delay is left.
     async fn has_failed_at(&mut self, who: usize, channel: Channel, times: u32, origin: Origin) {
         let key = keys::user(self.people[who].id.parse().unwrap());
-        let write = Write::update(
-            key,
-            "SET #factors.#m.#count = :times, #factors.#m.#moment = :at",
-        );
         let (count, moment) = match origin {
             Origin::Stranger => ("failures", "failed_at"),
             Origin::Known => ("known_failures", "known_failed_at"),
         };
         let at = self.moment().minus(Span::hours(1));
-        let write = write
-            .name("m", channel.name())
-            .name("count", count)
-            .name("moment", moment);
-        let _ = self
-            .world
-            .stack
-            .table()
-            .update(write.value("times", times).value("at", at))
-            .await
-            .unwrap();
+        let factor = path("factors").member(channel.name());
+        let failed = Update::of(key)
+            .set(factor.clone().member(count), times)
+            .set(factor.member(moment), at);
+        let _ = self.world.stack.table().update(failed).await.unwrap();
         let count = Count::long_ago(times, self.reference.now);
         self.reference.people[who]
             .wrong_codes
@@ -394,9 +384,8 @@ impl Trial {
 
     /// Makes it that so much was counted of the address that everybody is at, just now.
     async fn was_here(&mut self, key: Key, times: usize) {
-        let write = Write::update(key, "SET #moments = :moments")
-            .value("moments", vec![self.moment(); times]);
-        let _ = self.world.stack.table().update(write).await.unwrap();
+        let full = Update::of(key).set(path("moments"), vec![self.moment(); times]);
+        let _ = self.world.stack.table().update(full).await.unwrap();
     }
 
     fn moment(&self) -> Timestamp {
