@@ -234,6 +234,38 @@ async fn a_superseded_code_of_a_recipient_counts_for_the_challenge_and_not_for_t
     let _ = world.verify(&challenge, "sms", &code).await.expect(200);
 }
 
+/// What the factor counts is taken back with a superseded code: it does not tell that the challenge
+/// has had its last attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recipients_challenge_whose_attempts_are_spent_meanwhile_is_sent_nothing() {
+    let world = World::new().await;
+    let _ = send_with(&world, "k", &agreement(&json!([person(1, "sms")])))
+        .await
+        .expect(201);
+    let opened = open_last(&world, "r1@example.com").await.expect(200);
+    let challenge = opened.text("challenge");
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let old = world.last_code().await;
+    world.advance(61);
+    let _ = world.issue(&challenge, "sms").await.expect(202);
+    let typed = async || world.verify(&challenge, "sms", &old).await;
+    for _ in 0..4 {
+        let _ = typed().await.refused(401, "code-superseded");
+    }
+    world.advance(121);
+    let before = world.outbox().await.len();
+    let read = world.stack.faults().hold(local::Service::Dynamodb, 0);
+    let meanwhile = async {
+        read.arrived().await;
+        assert!(read.is_a_read());
+        let _ = typed().await.refused(401, "code-superseded");
+        read.let_go();
+    };
+    let (issued, ()) = tokio::join!(world.issue(&challenge, "sms"), meanwhile);
+    let _ = issued.refused(429, "too-many-attempts");
+    assert_eq!(world.outbox().await.len(), before);
+}
+
 /// Tries so many wrong codes, of as many challenges as it takes.
 async fn guess(world: &World, count: usize) {
     let mut challenge = String::new();
@@ -378,7 +410,7 @@ async fn viewing_that_was_reopened_has_all_its_attempts_again_and_is_locked_by_t
     let world = World::new().await;
     let asked = world
         .asked(2, |kba| {
-            (kba.max_attempts, kba.on_view_after_signing) = (Some(2), true)
+            (kba.max_attempts, kba.on_view_after_signing) = (Some(2), true);
         })
         .await;
     let session = world.session(&asked.challenges[0]).await;

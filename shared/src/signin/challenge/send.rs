@@ -40,8 +40,9 @@ impl<'a, P: Place> CodeSend<'a, P> {
     }
 
     /// Adds to an update of the holder's item that the drafted code is the one that is good, and
-    /// counts for the challenge. Its conditions are those of [`Place::challenge`], and that the
-    /// factor has no other wrong codes than were judged.
+    /// counts for the challenge. Its conditions are those of [`Place::trial`]: that the challenge can
+    /// be gone on with and has an attempt left, and that the factor has no other wrong codes than
+    /// were judged.
     pub fn enter(&self, update: Update, draft: &Draft) -> Result<Update, Failure> {
         let (own, method) = (self.own(), self.method);
         let update = update
@@ -54,6 +55,7 @@ impl<'a, P: Place> CodeSend<'a, P> {
         };
         let judged = self.holder.factor(method);
         let update = factor::unmoved(update, method, &judged, self.origin);
+        let update = update.when(self.place.has_attempt());
         Ok(self.place.guard(update, self.now))
     }
 

@@ -7,7 +7,7 @@ use super::counters::{Counters, Full, Standing, Trims};
 use super::{Denial, Draft, PER_USER, allow_client_ip, allow_country};
 use crate::account::{Account, Settings};
 use crate::kernel::clock::Timestamp;
-use crate::signin::challenge::{Challenge, CodeSend, Place, Refusal, Ticket};
+use crate::signin::challenge::{Challenge, CodeSend, Refusal, Ticket};
 use crate::signin::reserved::Asker;
 use crate::signin::user::known::Origin;
 use crate::signin::user::{Method, User};
@@ -122,13 +122,11 @@ impl Case {
         Ok(writes)
     }
 
-    /// The update that enters the code, for the challenge and for the user. Beside what
-    /// [`CodeSend::enter`] says its condition is that the challenge has an attempt left; that the
-    /// user's own sends stand as they were judged, the head of the user's chain says.
+    /// The update that enters the code, for the challenge and for the user. That the user's own
+    /// sends stand as they were judged, the head of the user's chain says.
     fn entry(&self, draft: &Draft) -> Result<Update, Failure> {
         let sends = PER_USER.entered(&self.user.sends, self.asker, self.now);
         let update = self.user.count_sends(self.user.touch(), &sends)?;
-        let update = update.when(self.ticket.has_attempt());
         self.send().enter(update, draft)
     }
 
