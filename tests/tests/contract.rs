@@ -195,7 +195,7 @@ async fn a_route_that_needs_a_key_or_a_token_refuses_who_has_none() {
             ),
             // Whether its body is looked at before there is a token is its own affair.
             Authorisation::AccessTokenOrProof => {
-                assert!([400, 401].contains(&answer.status), "{}", route.key())
+                assert!([400, 401].contains(&answer.status), "{}", route.key());
             }
             Authorisation::Operator
             | Authorisation::Scope(_)

@@ -309,7 +309,7 @@ impl Model for Service {
         let mut world = world.clone();
         match event {
             Event::ReadAgreement(place) => {
-                world.processes[place].saw_agreement = Some(world.table.agreement)
+                world.processes[place].saw_agreement = Some(world.table.agreement);
             }
             Event::ReadRecipient(place, recipient) => {
                 world.processes[place].saw[recipient] = Some(world.table.recipients[recipient]);

@@ -481,7 +481,7 @@ fn the_ledger_says_what_the_reference_says() {
     let steps = prop::collection::vec((step(), luck()), 10..40);
     let ran = TestRunner::new(config).run(&steps, |steps| {
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            runtime.block_on(run(steps))
+            runtime.block_on(run(steps));
         }));
         ran.map_err(|cause| {
             let text = cause

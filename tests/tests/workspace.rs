@@ -286,6 +286,19 @@ fn an_import_is_seen_however_it_is_written() {
     assert!(named("// crate::signin::user\n#[cfg(test)]\nmod tests {\n    use crate::agreement::Status;\n}").is_empty());
 }
 
+/// A stored noun names its attributes, and says what becomes of it; a function asks it.
+#[test]
+fn functions_name_no_attribute_of_the_table() {
+    let mut found = BTreeSet::new();
+    for package in packages("functions") {
+        let folder = format!("functions/{}/src", name(&package));
+        for text in ["Path::new", ".member(\"", "Condition::"] {
+            files_that_say(&folder, text, &mut found);
+        }
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
 /// Where the clock is read besides [`shared::web::http::Call::arrived_at`], and why the moment of
 /// arrival would not do.
 const CLOCK_IS_READ_AT: &[(&str, &str)] = &[

@@ -70,15 +70,14 @@ impl Locked {
         event: impl Fn(Action) -> Event,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
-        let recipient = standing.recipient();
         let mut update = standing.update();
         let mut events = Vec::new();
         if self.viewing {
-            update = recipient.reopen_viewing(update);
+            update = Recipient::reopen_viewing(update);
             events.push(event(Action::ViewingReopened));
         }
         for method in &self.factors {
-            update = recipient.unlock_factor(update, *method);
+            update = Recipient::unlock_factor(update, *method);
             events.push(event(Action::FactorUnlocked).with("method", method.name()));
         }
         standing.step(update, events, now)

@@ -126,14 +126,14 @@ impl Sending<'_> {
                 self.before(app),
                 settings(app, account, self.draft.group.as_deref())
             );
-            let ((record, stale), settings) = (before?, settings?);
+            let ((record, stale_read), settings) = (before?, settings?);
             if let Some(record) = record {
                 return self.answered(state, record).await;
             }
             self.permit(&settings)?;
             let watch = Watch::of(account, &settings);
             let order = self.order(&watch, now);
-            sighted |= !order.may_go_blindly(&stale);
+            sighted |= !order.may_go_blindly(&stale_read);
             let seen = if sighted {
                 Some(balance::snapshot(&app.table, &app.entropy, account).await?)
             } else {
@@ -148,7 +148,7 @@ impl Sending<'_> {
             assign(&mut recipients, &plan);
             let answer = self.answer(
                 &recipients,
-                seen.map_or_else(|| stale.total(), |seen| seen.total()),
+                seen.map_or_else(|| stale_read.total(), |seen| seen.total()),
             );
             let owed = self.invite(&agreement, &mut recipients, app, &keyring, now)?;
             let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;

@@ -17,6 +17,10 @@ use crate::sso;
 use crate::world::{CASES, Case, PASSWORD, Way, World};
 
 /// Asks every case of its bootstrap, and the clean-up to run. Whether all answered as they should.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list: each check has a name and stands once"
+)]
 pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     let mut way = Way::bootstraps(world);
     let (mut passed, mut failed) = (0, 0);
@@ -232,6 +236,10 @@ async fn cleaned(way: &mut Way<'_>) -> Result<(), Fault> {
 }
 
 /// What an organisation's back end and the operator do, in the order in which they would.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list: each request needs what those before it made"
+)]
 async fn operated(way: &mut Way<'_>) -> Result<Vec<(String, Option<String>)>, Fault> {
     let world = way.world();
     let operator = world.stack.operator_key().expose().clone();

@@ -214,7 +214,7 @@ pub(crate) async fn dynamodb() -> Result<String, Fault> {
     tokio::spawn(async move {
         drop(
             dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await,
-        )
+        );
     });
     Ok(endpoint)
 }

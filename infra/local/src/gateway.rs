@@ -113,7 +113,7 @@ impl Gateway {
         let answered = async {
             let mut adapter = Adapter::from(service_fn(move |request: Request| {
                 let functions = Arc::clone(&functions);
-                async move { Ok::<_, Infallible>(functions.answer(function, request).await) }
+                async move { Ok::<_, Infallible>(Box::pin(functions.answer(function, request)).await) }
             }));
             adapter.call(LambdaEvent::new(payload, context)).await
         };

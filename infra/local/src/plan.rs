@@ -171,7 +171,7 @@ impl Serialize for Plan {
         plan.serialize_field("count", &self.count)?;
         match self.mode {
             Mode::Slow | Mode::Lost => {
-                plan.serialize_field("seconds", &self.lasting.as_secs_f64())?
+                plan.serialize_field("seconds", &self.lasting.as_secs_f64())?;
             }
             Mode::Hold => plan.serialize_field("milliseconds", &self.lasting.as_millis())?,
             _ => {}

@@ -129,7 +129,7 @@ mod tests {
                         .for_each(|(name, value)| match value.as_str() {
                             Some(reference) if name == "$ref" => found.push(reference.to_owned()),
                             _ => references(value, found),
-                        })
+                        });
                 }
                 Value::Array(items) => items.iter().for_each(|item| references(item, found)),
                 _ => {}

@@ -187,7 +187,7 @@ fn name_pointers(document: &Value, pointer: &str, source: &mut BTreeMap<String, 
     match document {
         Value::Object(members) => {
             members.iter().for_each(|(name, member)| {
-                name_pointers(member, &format!("{pointer}/{name}"), source)
+                name_pointers(member, &format!("{pointer}/{name}"), source);
             });
         }
         _ => {

@@ -113,11 +113,11 @@ impl Settings {
             match allowlist::network(text) {
                 Ok(_) => {}
                 Err(BadNetwork::Malformed) => {
-                    errors.push(field("must be an IPv4 or IPv6 network in CIDR notation"))
+                    errors.push(field("must be an IPv4 or IPv6 network in CIDR notation"));
                 }
                 Err(BadNetwork::HostBits) => errors.push(field("has bits set behind its prefix")),
                 Err(BadNetwork::TooWide) => {
-                    too_wide.push(field("is wider than /16 (IPv4) or /32 (IPv6)"))
+                    too_wide.push(field("is wider than /16 (IPv4) or /32 (IPv6)"));
                 }
             }
         }

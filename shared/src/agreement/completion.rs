@@ -95,7 +95,7 @@ impl Completion<'_> {
 
     /// The update of the recipient who signs.
     fn signed(&self) -> Update {
-        self.standing.recipient().sign(self.standing.update())
+        Recipient::sign(self.standing.update())
     }
 
     /// Adds to the agreement's update that one more has signed.

@@ -47,9 +47,9 @@
 //!
 //! The latter two are [`Step`]s: several of them go into one transaction by [`plan::together`].
 //!
-//! A reservation of n transactions is 3 writes at best (entry, shard, the group's share), at most 2
-//! + [`SHARDS_MAX`], and where the balance crosses its threshold all shards, one more, and one for
-//! each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
+//! A reservation of n transactions is 3 writes at best (entry, shard, the group's share), at most
+//! [`SHARDS_MAX`] and 2 more, and where the balance crosses its threshold all shards, one more, and
+//! one for each contact. Consuming is 3, releasing at most 2 + [`SHARDS_MAX`].
 
 mod attribute;
 pub mod balance;

@@ -5,4 +5,3 @@ pub mod app;
 pub mod audit;
 pub mod dynamo;
 pub mod rate_limit;
-pub mod transition;

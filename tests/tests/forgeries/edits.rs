@@ -79,7 +79,7 @@ type MemberWay = (&'static str, fn(&mut Vec<(String, Node)>, usize));
 
 const OF_A_MEMBER: [MemberWay; 5] = [
     ("written twice", |members, place| {
-        members.insert(place + 1, members[place].clone())
+        members.insert(place + 1, members[place].clone());
     }),
     (
         "written twice, first as something else",
@@ -102,14 +102,14 @@ type ItemWay = (&'static str, fn(&mut Vec<Node>, usize));
 
 const OF_AN_ITEM: [ItemWay; 4] = [
     ("written twice", |items, place| {
-        items.insert(place, items[place].clone())
+        items.insert(place, items[place].clone());
     }),
     ("dropped", |items, place| drop(items.remove(place))),
     ("moved to the front", |items, place| {
-        items[..=place].rotate_right(1)
+        items[..=place].rotate_right(1);
     }),
     ("moved to the end", |items, place| {
-        items[place..].rotate_left(1)
+        items[place..].rotate_left(1);
     }),
 ];
 

@@ -111,7 +111,7 @@ fn cases(good: &Good) -> Vec<Case> {
         one(
             "forged-head",
             edited(whole, |file| {
-                file["head"] = file["entries"][0]["hash"].clone()
+                file["head"] = file["entries"][0]["hash"].clone();
             }),
         ),
         one(
@@ -125,13 +125,13 @@ fn cases(good: &Good) -> Vec<Case> {
         one(
             "forged-time",
             edited(whole, |file| {
-                file["issued_at"] = json!("2027-01-15T08:00:01Z")
+                file["issued_at"] = json!("2027-01-15T08:00:01Z");
             }),
         ),
         one(
             "forged-id",
             edited(whole, |file| {
-                file["agreement"]["id"] = json!("agr_00000000000000000000000001")
+                file["agreement"]["id"] = json!("agr_00000000000000000000000001");
             }),
         ),
         one(
@@ -141,7 +141,7 @@ fn cases(good: &Good) -> Vec<Case> {
         one(
             "forged-recipient",
             edited(whole, |file| {
-                file["recipients"][1]["status"] = json!("completed")
+                file["recipients"][1]["status"] = json!("completed");
             }),
         ),
         one(
@@ -151,31 +151,31 @@ fn cases(good: &Good) -> Vec<Case> {
         one(
             "forged-source",
             edited(whole, |file| {
-                file["entries"][1]["source"] = json!("192.0.2.1")
+                file["entries"][1]["source"] = json!("192.0.2.1");
             }),
         ),
         one(
             "forged-dropped",
             edited(whole, |file| {
-                drop(file["entries"].as_array_mut().unwrap().remove(2))
+                drop(file["entries"].as_array_mut().unwrap().remove(2));
             }),
         ),
         one(
             "forged-cut-off",
             edited(whole, |file| {
-                file["entries"].as_array_mut().unwrap().truncate(5)
+                file["entries"].as_array_mut().unwrap().truncate(5);
             }),
         ),
         one(
             "forged-moved",
             edited(whole, |file| {
-                file["entries"].as_array_mut().unwrap().swap(2, 3)
+                file["entries"].as_array_mut().unwrap().swap(2, 3);
             }),
         ),
         one(
             "forged-signature",
             edited(whole, |file| {
-                file["signature"] = parts[0]["signature"].clone()
+                file["signature"] = parts[0]["signature"].clone();
             }),
         ),
         one(

@@ -404,7 +404,7 @@ fn the_service_does_what_the_reference_says() {
     });
     let ran = runner.run(&(select(vec![1, 3]), steps), |(shards, steps)| {
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            runtime.block_on(run(shards, &steps))
+            runtime.block_on(run(shards, &steps));
         }));
         ran.map_err(|cause| {
             let text = cause

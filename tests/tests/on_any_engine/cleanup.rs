@@ -587,7 +587,7 @@ async fn what_is_told_of_a_name_that_nobody_has_goes_on_where_its_first_entries_
                 .login("nobody", "wrong password")
                 .await
                 .refused(401, "invalid-credentials"),
-        )
+        );
     };
     for days in [0, 29] {
         world.advance(days * 86_400);

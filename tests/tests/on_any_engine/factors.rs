@@ -213,7 +213,7 @@ async fn codes_of_an_app_are_no_guesses_while_the_account_has_apps_off() {
             world
                 .settings(json!({"second_factor": {"methods": {"totp": totp}}}))
                 .await,
-        )
+        );
     };
     off(false).await;
     let challenge = world.challenge(&ann).await;

@@ -257,7 +257,7 @@ async fn after_completing_failures_lock_viewing_and_cancel_nothing() {
     let world = World::new().await;
     let asked = world
         .asked(2, |kba| {
-            (kba.max_attempts, kba.on_view_after_signing) = (Some(2), true)
+            (kba.max_attempts, kba.on_view_after_signing) = (Some(2), true);
         })
         .await;
     let session = world.session(&asked.challenges[0]).await;

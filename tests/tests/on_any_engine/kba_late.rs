@@ -277,7 +277,7 @@ async fn a_failure_of_before_a_pass_that_is_told_after_it_counts_for_nothing() {
     let world = World::new().await;
     let asked = world
         .asked(2, |kba| {
-            (kba.max_attempts, kba.on_view_after_signing) = (Some(1), true)
+            (kba.max_attempts, kba.on_view_after_signing) = (Some(1), true);
         })
         .await;
     let challenge = &asked.challenges[0];

@@ -64,7 +64,7 @@ async fn a_password_that_is_replaced_while_it_is_compared_lets_nobody_in() {
                 .await;
             let body = json!({"password": "another horse battery"});
             let answer = overtaken(&world, "ann", held, async || {
-                drop(patch(&world, &ann, body).await)
+                drop(patch(&world, &ann, body).await);
             })
             .await;
             let _ = answer.refused(401, "invalid-credentials");
@@ -86,7 +86,7 @@ async fn a_name_that_moves_while_its_password_is_compared_lets_nobody_in_and_the
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
     let answer = overtaken(&world, "ann", 0, async || {
-        drop(patch(&world, &ann, json!({"username": "anna"})).await)
+        drop(patch(&world, &ann, json!({"username": "anna"})).await);
     })
     .await;
     let _ = answer.refused(401, "invalid-credentials");
@@ -114,7 +114,7 @@ async fn what_else_changes_meanwhile_stands_in_nobodys_way() {
         let world = World::new().await;
         let ann = world.user("ann", json!({})).await;
         let answer = overtaken(&world, "ann", held, async || {
-            drop(patch(&world, &ann, json!({"locale": "fr"})).await)
+            drop(patch(&world, &ann, json!({"locale": "fr"})).await);
         })
         .await;
         let _ = answer.expect(200);

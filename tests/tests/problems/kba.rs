@@ -221,7 +221,7 @@ async fn the_errors_of_kba_sessions() {
     let asked = walk
         .world
         .asked(1, |kba| {
-            (kba.max_attempts, kba.on_view_after_signing) = (Some(1), true)
+            (kba.max_attempts, kba.on_view_after_signing) = (Some(1), true);
         })
         .await;
     let challenge = asked.challenges[0].clone();

@@ -25,9 +25,9 @@ pub(crate) async fn go(desk: Desk, number: u32) {
             continue;
         };
         if desk.happens(65) {
-            deal.go_to_the_end().await
+            deal.go_to_the_end().await;
         } else {
-            deal.drift().await
+            deal.drift().await;
         }
     }
 }

@@ -33,9 +33,9 @@ pub(crate) async fn spam(desk: Desk, number: u32) {
         let rushed = desk.rush(async |desk| {
             person.desk = desk.clone();
             if desk.happens(50) {
-                texts(desk, &mut person, source).await
+                texts(desk, &mut person, source).await;
             } else {
-                mails(desk, &mut person, source).await
+                mails(desk, &mut person, source).await;
             }
         });
         rushed.await;

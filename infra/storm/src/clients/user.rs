@@ -134,7 +134,7 @@ impl Person {
                     Ask::new("POST /v1/users/{id}/unlock"),
                     "/unlock",
                 )
-                .await
+                .await;
             }
             67..70 => self.desk.linger(30).await,
             _ => self.change_something(source).await,
@@ -213,10 +213,10 @@ impl Person {
         match (status.as_str(), challenge) {
             ("authenticated", _) => self.has_token(told.text("/access_token")),
             ("second_factor_required", Some(challenge)) => {
-                self.prove(&told, &challenge, source).await
+                self.prove(&told, &challenge, source).await;
             }
             ("enrolment_required", Some(challenge)) => {
-                self.set_up_first(&told, &challenge, source).await
+                self.set_up_first(&told, &challenge, source).await;
             }
             _ => {}
         }

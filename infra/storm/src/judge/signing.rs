@@ -61,7 +61,7 @@ impl<'a> Agreement<'a> {
             "agreement-sent" => self.sent(entry),
             "recipient-changed" => self.changed(who, entry),
             "kba-session-opened" => {
-                self.recipient(who).session = Some(text(entry, "/details/session"))
+                self.recipient(who).session = Some(text(entry, "/details/session"));
             }
             "recipient-verified" => self.verified(who, entry),
             "kba-session-answered" => self.answered(who, entry),

@@ -127,17 +127,17 @@ impl Case<'_> {
 
     fn recipient_update(&self, effect: Effect) -> Option<Update> {
         let recipient = self.recipient();
-        let update = recipient.count_failed_session(self.standing.update(), effect.attempts()?);
+        let update = Recipient::count_failed_session(self.standing.update(), effect.attempts()?);
         let update = match self.consumes(effect) {
-            Some(_) => recipient.consume(update),
+            Some(_) => Recipient::consume(update),
             None => update,
         };
         Some(match effect {
             Effect::Pass => {
                 self.close_challenge(recipient.pass_session(update, self.session.number))
             }
-            Effect::Cancel(_) => recipient.fail(update),
-            Effect::Lock(_) => recipient.lock_viewing(update, self.now),
+            Effect::Cancel(_) => Recipient::fail(update),
+            Effect::Lock(_) => Recipient::lock_viewing(update, self.now),
             Effect::Attempt(_) => recipient.doubt(update),
             Effect::Nothing(_) | Effect::Over => update,
         })

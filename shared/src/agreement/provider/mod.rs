@@ -139,7 +139,7 @@ impl Provider {
                 Read::Again if tried == TRIES => return Err(NotOpened),
                 Read::Again => {
                     tokio::time::sleep(Duration::from_millis(u64::from(entropy.below(wait) + 1)))
-                        .await
+                        .await;
                 }
             }
             wait *= 2;

@@ -65,12 +65,12 @@ impl Recipient {
     }
 
     /// The recipient has failed for good.
-    pub(in crate::agreement) fn fail(&self, update: Update) -> Update {
+    pub(in crate::agreement) fn fail(update: Update) -> Update {
         update.set(attribute::STATUS, RecipientStatus::Failed.name())
     }
 
     /// The recipient has signed.
-    pub(in crate::agreement) fn sign(&self, update: Update) -> Update {
+    pub(in crate::agreement) fn sign(update: Update) -> Update {
         update.set(attribute::STATUS, RecipientStatus::Completed.name())
     }
 
@@ -144,11 +144,7 @@ impl Recipient {
     }
 
     /// So many sessions have failed.
-    pub(in crate::agreement) fn count_failed_session(
-        &self,
-        update: Update,
-        attempts: u32,
-    ) -> Update {
+    pub(in crate::agreement) fn count_failed_session(update: Update, attempts: u32) -> Update {
         update.set(attribute::attempts(), attempts)
     }
 
@@ -158,19 +154,19 @@ impl Recipient {
     }
 
     /// The reserved transaction was used.
-    pub(in crate::agreement) fn consume(&self, update: Update) -> Update {
+    pub(in crate::agreement) fn consume(update: Update) -> Update {
         update
             .set(attribute::consumed(), true)
             .remove(attribute::hold())
     }
 
     /// Nobody views what was signed until the sender reopens it.
-    pub(in crate::agreement) fn lock_viewing(&self, update: Update, now: Timestamp) -> Update {
+    pub(in crate::agreement) fn lock_viewing(update: Update, now: Timestamp) -> Update {
         update.set(attribute::VIEWING_LOCKED_AT, now)
     }
 
     /// What was signed may be viewed again, and the next attempt is the first.
-    pub fn reopen_viewing(&self, update: Update) -> Update {
+    pub fn reopen_viewing(update: Update) -> Update {
         update
             .set(attribute::attempts(), 0_u32)
             .remove(attribute::VIEWING_LOCKED_AT)
@@ -178,7 +174,7 @@ impl Recipient {
     }
 
     /// Codes of this method are taken again.
-    pub fn unlock_factor(&self, update: Update, method: Method) -> Update {
+    pub fn unlock_factor(update: Update, method: Method) -> Update {
         factor::clear(update, method, Origin::Stranger)
     }
 }

@@ -141,7 +141,7 @@ impl Shape {
             }
             (Self::List(each), Value::Array(items)) => {
                 each_item(items, place, found, |item, there, found| {
-                    each.hold(item, there, found)
+                    each.hold(item, there, found);
                 });
                 true
             }

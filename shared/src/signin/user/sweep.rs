@@ -5,7 +5,7 @@ use super::{Method, User, pending};
 use crate::kernel::clock::Timestamp;
 use crate::signin::challenge::attribute::CHALLENGES;
 use crate::store::audit::Chain;
-use crate::store::dynamo::{Path, Update, keys};
+use crate::store::dynamo::{Condition, Path, Update, keys};
 
 /// The most challenges removed with one write: an expression has its limits.
 const AT_ONCE: usize = 50;
@@ -70,6 +70,7 @@ impl User {
     /// read, or the index would forget a challenge.
     fn entered_anew(&self, next: Option<Timestamp>) -> Update {
         let update = Update::of(keys::user(self.id))
+            .when(Condition::item_exists())
             .when(Chain::of(self.account, self.id, &self.head).unmoved());
         match next {
             Some(next) => update.look_again_at(next),

@@ -50,6 +50,20 @@ enum Assignment {
     Removed,
 }
 
+impl Assignment {
+    /// Whether `other` is the same, and comes to the same with it.
+    fn is_again(&self, other: &Self) -> bool {
+        match self {
+            Self::Is(_) | Self::IsUnlessPresent(_) | Self::Removed => self == other,
+            Self::Counts { .. }
+            | Self::Grows(_)
+            | Self::Ends(_)
+            | Self::Begins(_)
+            | Self::Adds(_) => false,
+        }
+    }
+}
+
 impl Update {
     /// A change of the item at `key`, which changes nothing yet.
     pub const fn of(key: Key) -> Self {
@@ -68,7 +82,7 @@ impl Update {
     /// Under this condition, and those given before.
     #[must_use]
     pub fn when(mut self, condition: Condition) -> Self {
-        self.condition = joined(self.condition, condition);
+        self.condition = Some(joined(self.condition, condition));
         self
     }
 
@@ -191,15 +205,15 @@ impl Update {
         self.remove(TTL)
     }
 
-    /// An error where an attribute is assigned twice, unless it is the same assignment: one of its
-    /// two authors would be overruled.
+    /// An error where an attribute is assigned twice: one of its two authors would be overruled. The
+    /// same value again is no second one; what counts or appends means to do so twice.
     pub(super) fn checked(&self) -> Result<(), Failure> {
         let clashes = |place: usize| {
             let (path, assignment) = self.assignments.get(place)?;
             let before = self.assignments.get(..place)?;
             before
                 .iter()
-                .find(|(known, other)| known == path && other != assignment)
+                .find(|(known, other)| known == path && !other.is_again(assignment))
         };
         match (0..self.assignments.len()).find_map(clashes) {
             Some((path, _)) => Err(Failure::unavailable(
@@ -375,5 +389,8 @@ mod tests {
         );
         assert!(once.clone().set(path(), 2_u64).checked().is_err());
         assert!(once.remove(path()).checked().is_err());
+        let grows = || update().increase(path(), 1_u64);
+        assert!(grows().checked().is_ok());
+        assert!(grows().increase(path(), 1_u64).checked().is_err());
     }
 }

@@ -112,7 +112,7 @@ impl Put {
     /// Under this condition, and those given before.
     #[must_use]
     pub fn when(mut self, condition: Condition) -> Self {
-        self.condition = joined(self.condition, condition);
+        self.condition = Some(joined(self.condition, condition));
         self
     }
 
@@ -181,7 +181,7 @@ impl Delete {
     /// Under this condition, and those given before.
     #[must_use]
     pub fn when(mut self, condition: Condition) -> Self {
-        self.condition = joined(self.condition, condition);
+        self.condition = Some(joined(self.condition, condition));
         self
     }
 
@@ -230,11 +230,11 @@ impl Key {
 }
 
 /// Both conditions, where there was one before.
-pub(super) fn joined(before: Option<Condition>, condition: Condition) -> Option<Condition> {
-    Some(match before {
+pub(super) fn joined(before: Option<Condition>, condition: Condition) -> Condition {
+    match before {
         Some(before) => before.and(condition),
         None => condition,
-    })
+    }
 }
 
 /// What the SDK's builders say of a part that lacks something: never, as they are used here.

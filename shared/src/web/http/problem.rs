@@ -340,7 +340,7 @@ impl From<Failure> for Problem {
             // A condition that its caller did not look at, or a conflict that outlived the retries:
             // nothing was written.
             Failure::Condition(_) | Failure::Conflict => {
-                tracing::warn!("a write was given up under contention")
+                tracing::warn!("a write was given up under contention");
             }
         }
         Self::new(Slug::ServiceUnavailable).header("retry-after", "1".into())

@@ -57,13 +57,13 @@ impl Trial {
             10 => self.a_phone_is_disabled_and_nothing_else_is_there().await,
             11 => {
                 self.an_app_is_disabled_and_its_recovery_codes_are_not()
-                    .await
+                    .await;
             }
             12 => self.methods_are_switched_off().await,
             13 => self.strangers_open_challenges().await,
             14 => {
                 self.who_has_no_known_address_leaves_all_to_strangers()
-                    .await
+                    .await;
             }
             15 => self.codes_are_guessed_at_a_known_address().await,
             16 => self.passwords_are_guessed_until_the_end().await,

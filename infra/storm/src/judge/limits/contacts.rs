@@ -78,14 +78,14 @@ impl<'a> Own<'a> {
                 "DELETE /v1/factors/sms" | "DELETE /v1/factors/email"
                     if method_of(other) == method =>
                 {
-                    current = None
+                    current = None;
                 }
                 confirm if CONFIRMATIONS.contains(&confirm) && method_of(other) == method => {
                     let contact = begun(other.sent("/factor")).and_then(|begun| named(begun));
                     (current, is_proved) = (contact.filter(|_| other.succeeded()), true);
                 }
                 "POST /v1/codes/verify" if other.sent("/method") == Some(method) => {
-                    is_proved |= other.lets_in()
+                    is_proved |= other.lets_in();
                 }
                 _ => {}
             }
