@@ -1,85 +1,57 @@
-//! What the functions of Countersign have in common, by noun.
+//! What the functions of Countersign have in common, in layers: each imports from itself and from
+//! those above it in this table.
 //!
-//! | module | what it is |
+//! | layer | what is in it |
 //! | --- | --- |
-//! | [`account`], [`user`] | a client organisation and its settings; somebody who signs in |
-//! | [`agreement`] | what recipients are asked to see and sign |
-//! | [`api_key`], [`access_token`], [`signed_in`], [`me`] | what a back end, and what a signed-in person, shows; who that is |
-//! | [`notice`] | who is told of a change to how they sign in |
-//! | [`challenge`], [`code`], [`sign_in`] | proof in progress, the codes that end it, what each step answers |
-//! | [`totp`], [`recovery`] | authenticator apps, and the codes for who has lost one |
-//! | [`rejection`] | what a first factor leaves behind that lets nobody in |
-//! | [`opening`], [`completion`] | how a challenge begins, and what its end brings about |
-//! | [`link`], [`exchange`] | one-time links, and the codes that portals exchange for a token |
-//! | [`throttle`], [`reserved`] | limits that hold under races: delays after failures, so many in a span; windows of which a part is kept for known addresses |
-//! | [`audit`], [`report`] | the chain of what happened, per subject; what an agreement's says to somebody outside |
-//! | [`quota`] | the ledger of prepaid transactions |
-//! | [`idempotency`] | the same request twice, carried out once |
-//! | [`kba`], [`provider`] | sessions of knowledge-based authentication, and the vendor that holds them |
-//! | [`courier`], [`owed`] | SMS and mail; mails that are written with the change that they tell of, and sent after it |
-//! | [`sso`] | ID tokens of an account's own issuer |
-//! | [`send_budget`] | texts that nobody verified, and how many there may be |
-//! | [`http`] | event in, problem out |
-//! | [`json`] | JSON in which each name stands once |
-//! | [`outbound`] | requests to addresses that somebody configured |
-//! | [`dynamo`] | the table, every key, every SDK error |
-//! | [`secret`], [`ids`] | values that cannot be printed, and names that say what they name |
-//! | [`metric`] | what is counted for the people who run this |
-//! | [`clock`], [`entropy`], [`keyring`], [`config`] | the only sources of time, randomness, keys and environment |
-//! | [`app`], [`start`], [`sdk`] | what a function holds, and its cold start |
+//! | [`kernel`] | what has no noun of the product in it: the only sources of time, randomness, keys and environment; names, secrets, contacts, client addresses, requests to the outside |
+//! | [`store`] | the table: every key, every write, every SDK error; rate limits; the audit chain; what a function holds of all this |
+//! | [`web`] | event in, problem out; the routes; the same request twice, carried out once |
+//! | [`account`] | a client organisation, its settings and groups, and the keys of its back ends |
+//! | [`messaging`] | SMS and mail, what may be sent, and what is written with the change that it tells of and sent after it |
+//! | [`ledger`] | prepaid transactions: balances in shards, entries, plans, the low balance |
+//! | [`signin`] | somebody signs in: users, first and second factors, challenges, codes, links, tokens |
+//! | [`agreement`] | what recipients are asked to see and sign: links, methods, knowledge-based authentication, reports, and whether the ledger agrees with them |
+//! | [`edge`] | how a function starts and serves |
+//!
+//! Glossary, where a word means one thing here:
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | attempt | a password or code that somebody shows; it is counted before it is compared |
+//! | challenge | proof in progress: opened by a primary factor, ended by a second one (OWASP, NIST SP 800-63B) |
+//! | client IP | the address that a request comes from, behind trusted proxies; limits know its IPv4 address or IPv6 /64 |
+//! | crossing | an account's balance gets below its threshold |
+//! | decoy | what stands for a username that nobody has: it costs and answers what a user does |
+//! | hold | one reserved transaction, and the shard that it goes back to (as a payment's authorisation) |
+//! | known address | where a user has signed in within ninety days; strangers are limited apart from it |
+//! | outbox | messages that are written in the transaction that they tell of, and sent after it (transactional outbox) |
+//! | primary factor | what opens a challenge: a password, an ID token or a link |
+//! | rate limit | so many in a span (`RateLimit-Policy`), or a delay after failures in a row |
+//! | refusal | why a rule does not permit something, before it is a problem (RFC 9457) |
+//! | shard | a part of a balance, on an item of its own, so that many may reserve at once |
+//! | snapshot, stale read | items read at one instant (`TransactGetItems`); items read each at its own (`BatchGetItem`) |
+//! | stood in the way | what a write's condition found in place of what was judged |
+//! | threshold | the balance below which an account wants to be told |
+//! | token epoch | the count that an access token carries and that a revocation raises |
 //!
 //! Invariants that hold everywhere:
-//! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its condition, what the rule assumed: of
-//!    the very copies that it looked at, and of each of them.
+//! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its
+//!    condition, what the rule assumed: of the very copies that it looked at, and of each of them.
 //! 2. An attempt is counted before it is compared.
 //! 3. The audit entry is in the transaction of what it tells of.
 //! 4. Expiry stands in a condition or a comparison; nothing relies on an item having been removed.
-//! 5. What is told by mail is owed in the transaction of what it tells of.
+//! 5. What is told by mail is in the outbox in the transaction of what it tells of.
 //! 6. A secret has a type that cannot be printed.
-//! 7. A request is judged by the moment at which it arrived ([`http::Call::arrived_at`]), read once from the clock. What begins for
-//!    somebody later than that, a lease or the time for the provider's questions, begins with a look at the clock of its own.
+//! 7. A request is judged by the moment at which it arrived ([`http::Call::arrived_at`]), read once
+//!    from the clock. What begins for somebody later than that, a lease or the time for the
+//!    provider's questions, begins with a look at the clock of its own.
 
-pub mod access_token;
 pub mod account;
 pub mod agreement;
-pub mod api_key;
-pub mod app;
-pub mod audit;
-pub mod challenge;
-pub mod clock;
-pub mod code;
-pub mod completion;
-pub mod config;
-pub mod courier;
-pub mod dynamo;
-pub mod entropy;
-pub mod exchange;
-pub mod http;
-pub mod idempotency;
-pub mod ids;
-pub mod json;
-pub mod kba;
-pub mod keyring;
-pub mod link;
-pub mod me;
-pub mod metric;
-pub mod notice;
-pub mod opening;
-pub mod outbound;
-pub mod owed;
-pub mod provider;
-pub mod quota;
-pub mod recovery;
-pub mod rejection;
-pub mod report;
-pub mod reserved;
-pub mod sdk;
-pub mod secret;
-pub mod send_budget;
-pub mod sign_in;
-pub mod signed_in;
-pub mod sso;
-pub mod start;
-pub mod throttle;
-pub mod totp;
-pub mod user;
+pub mod edge;
+pub mod kernel;
+pub mod ledger;
+pub mod messaging;
+pub mod signin;
+pub mod store;
+pub mod web;

@@ -1,5 +1,6 @@
-//! An issuer of ID tokens, as a process of its own: it makes keys, publishes them over HTTP, changes them when told to, and signs what
-//! it is given. What it is told to do wrong, it does wrong.
+//! An issuer of ID tokens, as a process of its own: it makes keys, publishes them over HTTP,
+//! changes them when told to, and signs what it is given. What it is told to do wrong, it does
+//! wrong.
 //!
 //! It prints its address, and ends when its standard input does.
 
@@ -9,7 +10,8 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaKeyPair,
 };
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header::LOCATION};
@@ -40,7 +42,11 @@ type Shared = Arc<Mutex<Issuer>>;
 impl Keys {
     fn new(number: u32) -> Self {
         let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        Self { number, rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(), ec }
+        Self {
+            number,
+            rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
+            ec,
+        }
     }
 
     fn published(&self) -> Value {
@@ -59,8 +65,14 @@ impl Keys {
         let random = SystemRandom::new();
         let mut signature = vec![0; self.rsa.public_modulus_len()];
         match algorithm {
-            "RS256" => self.rsa.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap(),
-            "PS256" => self.rsa.sign(&RSA_PSS_SHA256, &random, message, &mut signature).unwrap(),
+            "RS256" => self
+                .rsa
+                .sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                .unwrap(),
+            "PS256" => self
+                .rsa
+                .sign(&RSA_PSS_SHA256, &random, message, &mut signature)
+                .unwrap(),
             "ES256" => return self.ec.sign(&random, message).unwrap().as_ref().to_vec(),
             // The oldest trick: the public key, which everybody has, as the secret of an HMAC.
             "HS256" => {
@@ -104,12 +116,20 @@ async fn sign(State(issuer): State<Shared>, Json(wish): Json<Value>) -> String {
     let issuer = issuer.lock().unwrap();
     let algorithm = wish["header"]["alg"].as_str().unwrap_or("RS256").to_owned();
     let kind = if algorithm == "ES256" { "ec" } else { "rsa" };
-    let mut header = json!({"alg": algorithm, "typ": "JWT", "kid": format!("{kind}-{}", issuer.keys.number)});
+    let mut header =
+        json!({"alg": algorithm, "typ": "JWT", "kid": format!("{kind}-{}", issuer.keys.number)});
     for (name, value) in wish["header"].as_object().into_iter().flatten() {
         header[name] = value.clone();
     }
-    header.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    let message = format!("{}.{}", encode(header.to_string()), encode(wish["claims"].to_string()));
+    header
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    let message = format!(
+        "{}.{}",
+        encode(header.to_string()),
+        encode(wish["claims"].to_string())
+    );
     let signature = encode(issuer.keys.sign(&algorithm, message.as_bytes()));
     format!("{message}.{signature}")
 }
@@ -131,7 +151,11 @@ async fn asked(State(issuer): State<Shared>) -> String {
 
 #[tokio::main]
 async fn main() {
-    let issuer: Shared = Arc::new(Mutex::new(Issuer { keys: Keys::new(1), mode: "good".into(), asked: 0 }));
+    let issuer: Shared = Arc::new(Mutex::new(Issuer {
+        keys: Keys::new(1),
+        mode: "good".into(),
+        asked: 0,
+    }));
     let router = Router::new()
         .route("/keys", get(keys))
         .route("/elsewhere", get(elsewhere))
@@ -142,7 +166,8 @@ async fn main() {
         .with_state(issuer);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("http://{}", listener.local_addr().unwrap());
-    let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    let ended =
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
     tokio::select! {
         served = axum::serve(listener, router) => served.unwrap(),
         _ = ended => {}

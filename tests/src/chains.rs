@@ -1,12 +1,14 @@
-//! Chains of any length, written directly into the table: what takes a recipient years takes a test seconds.
+//! Chains of any length, written directly into the table: what takes a recipient years takes a test
+//! seconds.
 
+use crate::path;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use shared::agreement::Agreement;
-use shared::audit::Entry;
-use shared::dynamo::{Write, document, keys, read};
-use shared::ids::AgreementId;
+use shared::kernel::ids::AgreementId;
+use shared::store::audit::Entry;
+use shared::store::dynamo::{Update, document, keys, read};
 
 use crate::World;
 
@@ -16,11 +18,20 @@ const AT_ONCE: usize = 25;
 /// An agreement as it is stored.
 pub async fn stored(world: &World, agreement: &str) -> Agreement {
     let id: AgreementId = agreement.parse().unwrap();
-    read(world.stack.table().get(keys::agreement(id)).await.unwrap().unwrap()).unwrap()
+    read(
+        world
+            .stack
+            .table()
+            .get(keys::agreement(id))
+            .await
+            .unwrap()
+            .unwrap(),
+    )
+    .unwrap()
 }
 
-/// Makes the chain of an agreement `count` entries long, of which `told` says what each tells, by its sequence: `action`, `outcome`,
-/// `actor`, `source`, `details`.
+/// Makes the chain of an agreement `count` entries long, of which `told` says what each tells, by
+/// its sequence: `action`, `outcome`, `actor`, `source`, `details`.
 pub async fn lengthen(world: &World, agreement: &str, count: u64, told: impl Fn(u64) -> Value) {
     let stored = stored(world, agreement).await;
     let (mut head, mut entries) = (stored.head.clone(), Vec::new());
@@ -37,19 +48,34 @@ pub async fn lengthen(world: &World, agreement: &str, count: u64, told: impl Fn(
         entries.push(entry);
     }
     put(world, &entries).await;
-    let moved = Write::update(keys::agreement(stored.id), "SET #audit_seq = :sequence, #audit_hash = :hash");
-    let moved = moved.value("sequence", head.sequence).value("hash", head.hash.as_str());
-    world.stack.table().transact(vec![moved]).await.unwrap();
+    let moved = Update::of(keys::agreement(stored.id))
+        .set(path("audit_seq"), head.sequence)
+        .set(path("audit_hash"), head.hash.as_str());
+    world
+        .stack
+        .table()
+        .transact(vec![moved.into()])
+        .await
+        .unwrap();
 }
 
 async fn put(world: &World, entries: &[Entry]) {
     let table = world.stack.table();
     let batches = entries.chunks(AT_ONCE).map(|batch| async move {
         let requests = batch.iter().map(request).collect();
-        let answer = table.client().batch_write_item().request_items(table.name(), requests).send().await.unwrap();
+        let answer = table
+            .client()
+            .batch_write_item()
+            .request_items(table.name(), requests)
+            .send()
+            .await
+            .unwrap();
         assert!(answer.unprocessed_items.is_none_or(|left| left.is_empty()));
     });
-    stream::iter(batches).buffer_unordered(4).collect::<()>().await;
+    stream::iter(batches)
+        .buffer_unordered(4)
+        .collect::<()>()
+        .await;
 }
 
 fn request(entry: &Entry) -> WriteRequest {
@@ -57,7 +83,9 @@ fn request(entry: &Entry) -> WriteRequest {
     let mut item = document(entry).unwrap().as_m().unwrap().clone();
     item.insert(keys::PK.into(), AttributeValue::S(key.pk));
     item.insert(keys::SK.into(), AttributeValue::S(key.sk));
-    WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(item)).build().unwrap()).build()
+    WriteRequest::builder()
+        .put_request(PutRequest::builder().set_item(Some(item)).build().unwrap())
+        .build()
 }
 
 /// Something that happens again and again.

@@ -1,12 +1,12 @@
-//! A step of the ledger by itself, for tests of the ledger alone: planned as the functions plan it, blindly first where they do, and
-//! over a snapshot once its condition has failed.
+//! A step of the ledger by itself, for tests of the ledger alone: planned as the functions plan it,
+//! blindly first where they do, and over a snapshot once its condition has failed.
 
 use shared::account::Account;
-use shared::dynamo::{Failure, Patience, Table, read};
-use shared::entropy::Entropy;
-use shared::quota::balance::snapshot;
-use shared::quota::upkeep::Done;
-use shared::quota::{Entry, Plan, Refusal, Snapshot};
+use shared::kernel::entropy::Entropy;
+use shared::ledger::balance::snapshot;
+use shared::ledger::upkeep::Done;
+use shared::ledger::{Entry, Plan, Refusal, Snapshot};
+use shared::store::dynamo::{Failure, RetryPolicy, Table, read};
 
 /// How a step is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub async fn make(
     begin: Begin,
     plan: impl Fn(Option<&Snapshot>) -> Result<Plan, Refusal>,
 ) -> Result<Done, Refusal> {
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut seen = match begin {
         Begin::Blindly => None,
         Begin::Seeing => Some(snapshot(table, entropy, account).await?),
@@ -37,17 +37,21 @@ pub async fn make(
         match table.transact(planned.writes.clone()).await {
             Ok(()) => return Ok(Done::Now(planned)),
             Err(failure) => {
-                if let Some(stood) = failure.stood_at(0) {
+                if let Some(stood) = failure.stood_at(planned.writes[0].key()) {
                     let before: Entry = read(stood.clone())?;
-                    return if before.is_same_step(&planned.entry) { Ok(Done::Before(before)) } else { Err(Refusal::Reused) };
+                    return if before.is_same_step(&planned.entry) {
+                        Ok(Done::Before(before))
+                    } else {
+                        Err(Refusal::Reused)
+                    };
                 }
                 match failure {
                     // What was assumed does not hold: look.
                     Failure::Condition(_) => {
-                        patience.wait(entropy).await?;
+                        retries.wait(entropy).await?;
                         seen = Some(snapshot(table, entropy, account).await?);
                     }
-                    Failure::Conflict => patience.wait(entropy).await?,
+                    Failure::Conflict => retries.wait(entropy).await?,
                     unavailable @ Failure::Unavailable(_) => return Err(unavailable.into()),
                 }
             }

@@ -22,10 +22,19 @@ pub struct Issuer {
 impl Issuer {
     /// Starts the program at `path`: only the suites themselves know where it was built.
     pub fn start(path: &str) -> Self {
-        let mut process = Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = Command::new(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut address = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Self { process, address: address.trim().to_owned() }
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut address)
+            .unwrap();
+        Self {
+            process,
+            address: address.trim().to_owned(),
+        }
     }
 
     /// The same, as the issuer of a world's account.
@@ -38,17 +47,33 @@ impl Issuer {
     /// From now on the account takes its word.
     pub async fn vouches_in(&self, world: &World) {
         let keys = format!("{}/keys", self.address);
-        let _ = world.settings(json!({"sso": {"issuer": self.address, "audience": AUDIENCE, "jwks_uri": keys}})).await;
+        let _ = world
+            .settings(
+                json!({"sso": {"issuer": self.address, "audience": AUDIENCE, "jwks_uri": keys}}),
+            )
+            .await;
     }
 
     async fn post(&self, path: &str, mode: &str, body: &Value) -> String {
-        let request = reqwest::Client::new().post(format!("{}{path}", self.address)).header("mode", mode).json(body);
-        request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap()
+        let request = reqwest::Client::new()
+            .post(format!("{}{path}", self.address))
+            .header("mode", mode)
+            .json(body);
+        request
+            .send()
+            .await
+            .unwrap()
+            .error_for_status()
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 
     /// Signs whatever it is given.
     pub async fn sign(&self, header: Value, claims: Value) -> String {
-        self.post("/sign", "", &json!({"header": header, "claims": claims})).await
+        self.post("/sign", "", &json!({"header": header, "claims": claims}))
+            .await
     }
 
     /// A token that is right.
@@ -63,7 +88,8 @@ impl Issuer {
 
     /// The same, of a token that is issued at a moment. Two of one second differ.
     pub fn claims_at(&self, subject: &str, now: i64) -> Value {
-        let unique = shared::secret::encode(shared::entropy::Entropy::system().bytes::<9>());
+        let unique =
+            shared::kernel::secret::encode(shared::kernel::entropy::Entropy::system().bytes::<9>());
         json!({"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 300, "jti": unique})
     }
 
@@ -79,7 +105,14 @@ impl Issuer {
 
     /// How often it was asked for its keys.
     pub async fn asked(&self) -> u32 {
-        reqwest::get(format!("{}/asked", self.address)).await.unwrap().text().await.unwrap().parse().unwrap()
+        reqwest::get(format!("{}/asked", self.address))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 }
 
@@ -93,6 +126,10 @@ impl Drop for Issuer {
 impl World {
     /// Signs in by an ID token.
     pub async fn login_by(&self, token: &str) -> Answer {
-        self.post("/v1/login", json!({"account": self.account, "id_token": token})).await
+        self.post(
+            "/v1/login",
+            json!({"account": self.account, "id_token": token}),
+        )
+        .await
     }
 }

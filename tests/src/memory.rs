@@ -12,12 +12,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Memory {
-    /// Begins to listen. The subscriber is the process's: a test that does so stands alone in its file.
+    /// Begins to listen. The subscriber is the process's: a test that does so stands alone in its
+    /// file.
     pub fn listen() -> Self {
         let memory = Self::default();
         let writer = memory.clone();
-        let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
-        tracing_subscriber::registry().with(lines.with_filter(shared::start::filter("trace"))).init();
+        let lines = tracing_subscriber::fmt::layer()
+            .json()
+            .with_writer(move || writer.clone());
+        tracing_subscriber::registry()
+            .with(lines.with_filter(shared::edge::start::filter("trace")))
+            .init();
         memory
     }
 

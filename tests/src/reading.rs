@@ -13,6 +13,10 @@ pub fn claims(token: &str) -> Value {
 /// The token of the link in a mail.
 pub fn token_of(mail: &Value) -> String {
     let text = mail["text"].as_str().unwrap();
-    let link = text.split_whitespace().find_map(|word| word.split_once("/link#"));
-    link.unwrap_or_else(|| panic!("no link in {text}")).1.to_owned()
+    let link = text
+        .split_whitespace()
+        .find_map(|word| word.split_once("/link#"));
+    link.unwrap_or_else(|| panic!("no link in {text}"))
+        .1
+        .to_owned()
 }

@@ -1,8 +1,9 @@
-//! Races under a table that makes room for them: what it does to each request while several of them meet.
+//! Races under a table that makes room for them: what it does to each request while several of them
+//! meet.
 //!
-//! A quick table answers so soon that two requests seldom meet between a read and a write. Each of these widens the gap in which they do:
-//! reads of several items that are no snapshot, transactions that conflict, answers that take their time, and items that are held while a
-//! transaction runs.
+//! A quick table answers so soon that two requests seldom meet between a read and a write. Each of
+//! these widens the gap in which they do: reads of several items that are no snapshot, transactions
+//! that conflict, answers that take their time, and items that are held while a transaction runs.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -40,15 +41,27 @@ pub struct Round {
 
 /// Every time that a race is run: so often under each strain.
 pub fn rounds() -> impl Iterator<Item = Round> {
-    let often = shared::config::env("COUNTERSIGN_ROUNDS").map_or(ROUNDS, |often| often.parse().expect("a number of rounds"));
+    let often = shared::kernel::config::env("COUNTERSIGN_ROUNDS")
+        .map_or(ROUNDS, |often| often.parse().expect("a number of rounds"));
     assert!(often > 0, "a race that is not run shows nothing");
-    let strains = [Strain::Torn, Strain::Conflicting, Strain::Slow, Strain::Holding];
-    strains.into_iter().flat_map(move |strain| (0..often).map(move |number| Round { strain, number }))
+    let strains = [
+        Strain::Torn,
+        Strain::Conflicting,
+        Strain::Slow,
+        Strain::Holding,
+    ];
+    strains
+        .into_iter()
+        .flat_map(move |strain| (0..often).map(move |number| Round { strain, number }))
 }
 
 impl Round {
     /// What comes of requests that race while the table behaves so.
-    pub fn race<'a, T>(self, world: &'a World, requests: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+    pub fn race<'a, T>(
+        self,
+        world: &'a World,
+        requests: impl Future<Output = T> + 'a,
+    ) -> Pin<Box<dyn Future<Output = T> + 'a>> {
         Box::pin(async move {
             world.stack.faults().follow(Service::Dynamodb, self.plan());
             let outcome = requests.await;
@@ -60,7 +73,11 @@ impl Round {
     fn plan(self) -> Plan {
         match self.strain {
             Strain::Torn => Plan::new(Mode::Torn, 0, u32::MAX),
-            Strain::Conflicting => Plan::new(Mode::Conflict, u32::try_from(self.number % 7).unwrap_or_default(), 2),
+            Strain::Conflicting => Plan::new(
+                Mode::Conflict,
+                u32::try_from(self.number % 7).unwrap_or_default(),
+                2,
+            ),
             Strain::Slow => Plan::new(Mode::Slow, 0, u32::MAX).lasting(MOMENT),
             Strain::Holding => Plan::new(Mode::Hold, 0, u32::MAX).lasting(MOMENT),
         }

@@ -1,8 +1,9 @@
-//! The ledger's protocol as a model, explored exhaustively: two clients that reserve, consume and release, a clean-up that expires and
-//! an operator who tops up, each of whose requests may take effect and lose its answer, be sent twice, or die before it is sent.
+//! The ledger's protocol as a model, explored exhaustively: two clients that reserve, consume and
+//! release, a clean-up that expires and an operator who tops up, each of whose requests may take
+//! effect and lose its answer, be sent twice, or die before it is sent.
 //!
-//! A transaction is atomic, which DynamoDB gives; everything between two transactions may happen in any order. A client decides from
-//! what it knows, and its write repeats what it assumed.
+//! A transaction is atomic, which DynamoDB gives; everything between two transactions may happen in
+//! any order. A client decides from what it knows, and its write repeats what it assumed.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -114,7 +115,11 @@ impl Table {
             Step::Consume(number, recipient) => {
                 let Agreement::Out { mut used } = self.agreements[usize::from(number)] else {
                     let before = self.entries.contains_key(&Name::Consume(number, recipient));
-                    return if before { Answer::Before } else { Answer::Moved };
+                    return if before {
+                        Answer::Before
+                    } else {
+                        Answer::Moved
+                    };
                 };
                 let answer = self.enter(Name::Consume(number, recipient), (0, -1, 1));
                 if answer == Answer::Made {
@@ -124,9 +129,15 @@ impl Table {
                 answer
             }
             Step::End(number) => {
-                let Agreement::Out { used } = self.agreements[usize::from(number)] else { return Answer::Moved };
+                let Agreement::Out { used } = self.agreements[usize::from(number)] else {
+                    return Answer::Moved;
+                };
                 let left = i8::try_from(used.iter().filter(|used| !**used).count()).unwrap();
-                let answer = if left == 0 { Answer::Made } else { self.enter(Name::Release(number), (left, -left, 0)) };
+                let answer = if left == 0 {
+                    Answer::Made
+                } else {
+                    self.enter(Name::Release(number), (left, -left, 0))
+                };
                 if answer == Answer::Made {
                     self.agreements[usize::from(number)] = Agreement::Over;
                 }
@@ -143,8 +154,14 @@ impl Table {
         if self.available + available < 0 {
             return Answer::TooFew;
         }
-        assert!(self.reserved + reserved >= 0, "a condition of the write holds this off");
-        self.entries.insert(name, available.abs().max(reserved.abs()).max(consumed.abs()));
+        assert!(
+            self.reserved + reserved >= 0,
+            "a condition of the write holds this off"
+        );
+        self.entries.insert(
+            name,
+            available.abs().max(reserved.abs()).max(consumed.abs()),
+        );
         self.available += available;
         self.reserved += reserved;
         self.consumed += consumed;
@@ -162,10 +179,14 @@ impl Model for Ledger {
     type Action = Event;
 
     fn init_states(&self) -> Vec<World> {
-        let mut table = Table { available: BOUGHT, ..Table::default() };
+        let mut table = Table {
+            available: BOUGHT,
+            ..Table::default()
+        };
         table.entries.insert(Name::Bought, BOUGHT);
         let steps = [
-            // Two clients, each with an agreement of two recipients; both recipients of the first may answer.
+            // Two clients, each with an agreement of two recipients; both recipients of the first
+            // may answer.
             Step::Send(0),
             Step::Consume(0, 0),
             Step::Consume(0, 1),
@@ -180,7 +201,12 @@ impl Model for Ledger {
             Step::Topup,
         ];
         let processes = steps.into_iter().map(|step| (step, At::Asking)).collect();
-        vec![World { table, processes, crashes: self.crashes, losses: self.losses }]
+        vec![World {
+            table,
+            processes,
+            crashes: self.crashes,
+            losses: self.losses,
+        }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Event>) {
@@ -207,7 +233,11 @@ impl Model for Ledger {
         match event {
             Event::Answered(place) => {
                 let answer = world.table.ask(world.processes[place].0);
-                world.processes[place].1 = if answer == Answer::TooFew { At::Refused } else { At::Done };
+                world.processes[place].1 = if answer == Answer::TooFew {
+                    At::Refused
+                } else {
+                    At::Done
+                };
             }
             Event::Lost(place) => {
                 world.losses -= 1;
@@ -227,52 +257,96 @@ impl Model for Ledger {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("what was bought is available, reserved or consumed", |_, world: &World| {
-                let Table { available, reserved, consumed, entries, .. } = &world.table;
-                let bought = BOUGHT
-                    * i8::try_from(entries.keys().filter(|name| matches!(name, Name::Bought | Name::Topup)).count()).unwrap();
-                available + reserved + consumed == bought
-            }),
+            Property::always(
+                "what was bought is available, reserved or consumed",
+                |_, world: &World| {
+                    let Table {
+                        available,
+                        reserved,
+                        consumed,
+                        entries,
+                        ..
+                    } = &world.table;
+                    let bought = BOUGHT
+                        * i8::try_from(
+                            entries
+                                .keys()
+                                .filter(|name| matches!(name, Name::Bought | Name::Topup))
+                                .count(),
+                        )
+                        .unwrap();
+                    available + reserved + consumed == bought
+                },
+            ),
             Property::always("nothing is negative", |_, world: &World| {
                 world.table.available >= 0 && world.table.reserved >= 0 && world.table.consumed >= 0
             }),
-            Property::always("what is reserved is what open agreements have not used", |_, world: &World| {
-                let unused = |agreement: &Agreement| match agreement {
-                    Agreement::Out { used } => used.iter().filter(|used| !**used).count(),
-                    Agreement::None | Agreement::Over => 0,
-                };
-                usize::try_from(world.table.reserved) == Ok(world.table.agreements.iter().map(unused).sum())
-            }),
-            Property::always("a recipient's transaction is consumed once", |_, world: &World| {
-                let consumed = world.table.entries.iter().filter(|(name, _)| matches!(name, Name::Consume(..)));
-                consumed.map(|(_, count)| *count).sum::<i8>() == world.table.consumed
-            }),
+            Property::always(
+                "what is reserved is what open agreements have not used",
+                |_, world: &World| {
+                    let unused = |agreement: &Agreement| match agreement {
+                        Agreement::Out { used } => used.iter().filter(|used| !**used).count(),
+                        Agreement::None | Agreement::Over => 0,
+                    };
+                    usize::try_from(world.table.reserved)
+                        == Ok(world.table.agreements.iter().map(unused).sum())
+                },
+            ),
+            Property::always(
+                "a recipient's transaction is consumed once",
+                |_, world: &World| {
+                    let consumed = world
+                        .table
+                        .entries
+                        .iter()
+                        .filter(|(name, _)| matches!(name, Name::Consume(..)));
+                    consumed.map(|(_, count)| *count).sum::<i8>() == world.table.consumed
+                },
+            ),
             Property::sometimes("a sending is refused", |_, world: &World| {
                 world.processes.iter().any(|(_, at)| *at == At::Refused)
             }),
-            Property::sometimes("both agreements end, all is accounted for, and something was consumed", |_, world: &World| {
-                world.table.agreements == [Agreement::Over; 2] && world.table.reserved == 0 && world.table.consumed == 3
-            }),
-            Property::sometimes("a release and a consumption of one agreement stand side by side", |_, world: &World| {
-                world.table.entries.contains_key(&Name::Release(0)) && world.table.consumed == 1
-            }),
+            Property::sometimes(
+                "both agreements end, all is accounted for, and something was consumed",
+                |_, world: &World| {
+                    world.table.agreements == [Agreement::Over; 2]
+                        && world.table.reserved == 0
+                        && world.table.consumed == 3
+                },
+            ),
+            Property::sometimes(
+                "a release and a consumption of one agreement stand side by side",
+                |_, world: &World| {
+                    world.table.entries.contains_key(&Name::Release(0)) && world.table.consumed == 1
+                },
+            ),
         ]
     }
 }
 
 impl Ledger {
-    /// A recipient and a canceller act on an agreement that is there; whoever finds it over is answered so.
+    /// A recipient and a canceller act on an agreement that is there; whoever finds it over is
+    /// answered so.
     fn ready(world: &World, step: Step) -> bool {
         match step {
             Step::Send(_) | Step::Topup => true,
-            Step::Consume(number, _) | Step::End(number) => world.table.agreements[usize::from(number)] != Agreement::None,
+            Step::Consume(number, _) | Step::End(number) => {
+                world.table.agreements[usize::from(number)] != Agreement::None
+            }
         }
     }
 }
 
 #[test]
 fn no_order_of_steps_losses_duplicates_and_crashes_breaks_a_sum() {
-    let checker = Ledger { crashes: 2, losses: 2 }.checker().threads(2).spawn_bfs().join();
+    let checker = Ledger {
+        crashes: 2,
+        losses: 2,
+    }
+    .checker()
+    .threads(2)
+    .spawn_bfs()
+    .join();
     checker.assert_properties();
     // Said whatever becomes of the test: `println!` is kept for one that fails.
     let said = writeln!(
@@ -283,5 +357,9 @@ fn no_order_of_steps_losses_duplicates_and_crashes_breaks_a_sum() {
         checker.max_depth()
     );
     said.expect("standard output");
-    assert!(checker.unique_state_count() > 10_000, "{}", checker.unique_state_count());
+    assert!(
+        checker.unique_state_count() > 10_000,
+        "{}",
+        checker.unique_state_count()
+    );
 }

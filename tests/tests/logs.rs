@@ -9,8 +9,15 @@ async fn no_log_at_trace_carries_a_code_a_secret_a_password_or_a_full_destinatio
     let memory = Memory::listen();
 
     let world = World::new().await;
-    let _ = world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
-    let ann = world.user("ann", json!({"phone": "+12025550123", "email": "ann.secret@example.com"})).await;
+    let _ = world
+        .settings(json!({"second_factor": {"methods": {"email": true}}}))
+        .await;
+    let ann = world
+        .user(
+            "ann",
+            json!({"phone": "+12025550123", "email": "ann.secret@example.com"}),
+        )
+        .await;
     let _ = world.login("ann", "a wrong password").await;
     let (challenge, code) = world.challenge_and_code(&ann).await;
     let _ = world.verify(&challenge, "sms", &another(&code)).await;
@@ -22,11 +29,23 @@ async fn no_log_at_trace_carries_a_code_a_secret_a_password_or_a_full_destinatio
     for service in ["dynamodb", "sns", "ses"] {
         for mode in ["refused", "throttled", "lost"] {
             let body = json!({"service": service, "mode": mode, "count": 3});
-            let _ = world.send(world.request(reqwest::Method::POST, "/_local/faults").json(&body)).await.expect(200);
+            let _ = world
+                .send(
+                    world
+                        .request(reqwest::Method::POST, "/_local/faults")
+                        .json(&body),
+                )
+                .await
+                .expect(200);
             world.advance(120);
             let challenge = world.login("ann", PASSWORD).await;
-            let challenge = challenge.body["challenge"].as_str().unwrap_or(&by_mail).to_owned();
-            let _ = world.issue(&challenge, if service == "ses" { "email" } else { "sms" }).await;
+            let challenge = challenge.body["challenge"]
+                .as_str()
+                .unwrap_or(&by_mail)
+                .to_owned();
+            let _ = world
+                .issue(&challenge, if service == "ses" { "email" } else { "sms" })
+                .await;
             let _ = world.verify(&challenge, "sms", "000000").await;
         }
     }

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use shared::account::{Account, Plan};
-use shared::app::App;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::AccountId;
+use shared::kernel::ids::AccountId;
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
 
 /// An account.
@@ -26,14 +26,23 @@ pub struct Response {
 
 impl From<&Account> for Response {
     fn from(account: &Account) -> Self {
-        Self { id: account.id, name: account.name.clone(), plan: account.plan, created_at: account.created_at.to_rfc3339() }
+        Self {
+            id: account.id,
+            name: account.name.clone(),
+            plan: account.plan,
+            created_at: account.created_at.to_rfc3339(),
+        }
     }
 }
 
 /// The account that the path names, as it stands now. Its origins may read the answer.
 pub async fn find(app: &App, call: &Call) -> Result<Account, Problem> {
     let id: AccountId = call.path_id("account")?;
-    let item = app.table.get(keys::account(id)).await?.ok_or_else(|| Problem::new(Slug::NotFound))?;
+    let item = app
+        .table
+        .get(keys::account(id))
+        .await?
+        .ok_or_else(|| Problem::new(Slug::NotFound))?;
     let account: Account = read(item)?;
     call.allow_origins(&account.settings()?.origins);
     Ok(account)

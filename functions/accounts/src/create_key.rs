@@ -1,13 +1,14 @@
 //! `POST /v1/accounts/{account}/api-keys`
 
 use serde::{Deserialize, Serialize};
-use shared::api_key::{self, ApiKey, KEYS_MAX, Scope};
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Patience, keys};
-use shared::http::refusals::contended;
-use shared::http::{Call, FieldError, Outcome, Problem, Reply, Slug};
-use shared::ids::{AccountId, KeyId};
+use shared::account::api_key::{self, ApiKey, KEYS_MAX};
+use shared::kernel::ids::{AccountId, KeyId};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{RetryPolicy, keys};
+use shared::web::http::refusals::contended;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, FieldError, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::{account, name};
@@ -41,7 +42,9 @@ pub struct Response {
     #[schema(example = "2026-11-22T09:30:00Z", format = DateTime)]
     pub created_at: String,
     /// The key, for `Authorization: Bearer`. Only a hash of it is kept.
-    #[schema(example = "csk_01jd3v7c3kq2m8x5t9r4w6y0ab_7Qm1vX0c3b8LZr4dKq2sWn6tYp5uHj9gFa0eRi7oTxM")]
+    #[schema(
+        example = "csk_01jd3v7c3kq2m8x5t9r4w6y0ab_7Qm1vX0c3b8LZr4dKq2sWn6tYp5uHj9gFa0eRi7oTxM"
+    )]
     pub key: String,
 }
 
@@ -56,33 +59,52 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let now = call.arrived_at;
     let id: AccountId = call.path_id("account")?;
     let (key, text) = ApiKey::generate(id, request.name, request.scopes, now, &app.entropy);
-    let event = Event::new(Action::ApiKeyCreated, actor).from(call.source);
-    let event = event.with("key", key.id.to_string()).with("name", key.name.as_str());
+    let event = Event::new(Action::ApiKeyCreated, actor).from(call.client_ip);
+    let event = event
+        .with("key", key.id.to_string())
+        .with("name", key.name.as_str());
     let event = event.with("scopes", serde_json::json!(key.scopes));
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let account = account::find(app, call).await?;
         room_for_one(app, id).await?;
         let mut writes = account.change(account.touch(), event.clone(), now)?;
-        writes.push(key.create()?);
+        writes.push(key.create()?.into());
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             break;
         }
     }
     let created_at = key.created_at.to_rfc3339();
-    Ok(Reply::created(&Response { id: key.id, name: key.name, scopes: key.scopes, created_at, key: text.expose().clone() }))
+    Ok(Reply::created(&Response {
+        id: key.id,
+        name: key.name,
+        scopes: key.scopes,
+        created_at,
+        key: text.expose().clone(),
+    }))
 }
 
-/// Refuses one key too many. The count holds: a key made meanwhile moves the account's audit head, which was read before.
+/// Refuses one key too many. The count holds: a key made meanwhile moves the account's audit head,
+/// which was read before.
 async fn room_for_one(app: &App, account: AccountId) -> Result<(), Problem> {
     let limit = i32::try_from(KEYS_MAX).unwrap_or(i32::MAX);
-    let made = app.table.query(keys::api_keys(Some(account)), None, limit).await?.items.len();
+    let made = app
+        .table
+        .query(keys::api_keys(Some(account)), None, limit)
+        .await?
+        .items
+        .len();
     if made < KEYS_MAX {
         return Ok(());
     }
-    Err(Problem::new(Slug::Conflict)
-        .detail(format!("The account has {KEYS_MAX} API keys, and may not have more. Revoke one first.")))
+    Err(Problem::new(Slug::Conflict).detail(format!(
+        "The account has {KEYS_MAX} API keys, and may not have more. Revoke one first."
+    )))
 }
 
 fn faults(request: &Request) -> Vec<FieldError> {
@@ -93,7 +115,12 @@ fn faults(request: &Request) -> Vec<FieldError> {
     for (index, scope) in request.scopes.iter().enumerate() {
         let detail = if *scope == Scope::Operator {
             "is not for an account's keys"
-        } else if request.scopes.iter().take(index).any(|earlier| earlier == scope) {
+        } else if request
+            .scopes
+            .iter()
+            .take(index)
+            .any(|earlier| earlier == scope)
+        {
             "stands in the list already"
         } else {
             continue;
@@ -108,14 +135,23 @@ mod tests {
     use super::*;
 
     fn pointers(scopes: &[Scope]) -> Vec<String> {
-        let request = Request { name: "key".into(), scopes: scopes.to_vec() };
-        faults(&request).into_iter().map(|fault| fault.pointer).collect()
+        let request = Request {
+            name: "key".into(),
+            scopes: scopes.to_vec(),
+        };
+        faults(&request)
+            .into_iter()
+            .map(|fault| fault.pointer)
+            .collect()
     }
 
     #[test]
     fn a_key_has_each_scope_once_and_never_the_operators() {
         assert_eq!(pointers(&[Scope::UsersWrite, Scope::AuditRead]), [""; 0]);
         assert_eq!(pointers(&[]), ["/scopes"]);
-        assert_eq!(pointers(&[Scope::AuditRead, Scope::Operator, Scope::AuditRead]), ["/scopes/1", "/scopes/2"]);
+        assert_eq!(
+            pointers(&[Scope::AuditRead, Scope::Operator, Scope::AuditRead]),
+            ["/scopes/1", "/scopes/2"]
+        );
     }
 }

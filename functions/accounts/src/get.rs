@@ -1,8 +1,8 @@
 //! `GET /v1/accounts/{account}`
 
-use shared::api_key;
-use shared::app::App;
-use shared::http::{Call, Outcome, Reply};
+use shared::account::api_key;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::account::{self, Response};
 

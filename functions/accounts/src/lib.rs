@@ -11,8 +11,8 @@ mod patch;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use account::Response as Account;
 pub use create::Request as CreateAccount;

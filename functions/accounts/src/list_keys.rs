@@ -1,11 +1,12 @@
 //! `GET /v1/accounts/{account}/api-keys`
 
 use serde::Serialize;
-use shared::api_key::{self, ApiKey, KEYS_MAX, Scope};
-use shared::app::App;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Outcome, Reply};
-use shared::ids::KeyId;
+use shared::account::api_key::{self, ApiKey, KEYS_MAX};
+use shared::kernel::ids::KeyId;
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::account;
@@ -41,15 +42,29 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     call.no_body()?;
     let account = account::find(app, call).await?;
     let limit = i32::try_from(KEYS_MAX).unwrap_or(i32::MAX);
-    let page = app.table.query(keys::api_keys(Some(account.id)), None, limit).await?;
-    let mut made = page.items.into_iter().map(read::<ApiKey>).collect::<Result<Vec<_>, _>>()?;
+    let page = app
+        .table
+        .query(keys::api_keys(Some(account.id)), None, limit)
+        .await?;
+    let mut made = page
+        .items
+        .into_iter()
+        .map(read::<ApiKey>)
+        .collect::<Result<Vec<_>, _>>()?;
     // A key's id says nothing of its age.
     made.sort_by_key(|key| (key.created_at, key.id.to_bytes()));
-    Ok(Reply::ok(&Response { api_keys: made.into_iter().map(Item::from).collect() }))
+    Ok(Reply::ok(&Response {
+        api_keys: made.into_iter().map(Item::from).collect(),
+    }))
 }
 
 impl From<ApiKey> for Item {
     fn from(key: ApiKey) -> Self {
-        Self { id: key.id, name: key.name, scopes: key.scopes, created_at: key.created_at.to_rfc3339() }
+        Self {
+            id: key.id,
+            name: key.name,
+            scopes: key.scopes,
+            created_at: key.created_at.to_rfc3339(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Names that people give to accounts and to API keys. They end up in messages and reports.
 
-use shared::http::FieldError;
+use shared::web::http::FieldError;
 
 /// The longest name, in characters.
 const LENGTH_MAX: usize = 100;

@@ -1,14 +1,14 @@
 //! `PATCH /v1/accounts/{account}`
 
 use serde::Deserialize;
+use shared::account::api_key;
 use shared::account::{Account, Plan};
-use shared::api_key;
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::dynamo::{Failure, Patience, Write, document};
-use shared::http::patch::given;
-use shared::http::refusals::contended;
-use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
+use shared::web::http::patch::given;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::account::{self, Response};
@@ -21,7 +21,12 @@ use crate::name;
 pub struct Request {
     /// The organisation's name: 1 to 100 characters, none of them a control character.
     #[serde(default, deserialize_with = "given")]
-    #[schema(example = "Acme Escrow", min_length = 1, max_length = 100, nullable = false)]
+    #[schema(
+        example = "Acme Escrow",
+        min_length = 1,
+        max_length = 100,
+        nullable = false
+    )]
     pub name: Option<String>,
     /// What the organisation has subscribed to.
     #[serde(default, deserialize_with = "given")]
@@ -37,7 +42,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         return Err(Problem::invalid(vec![fault]));
     }
     let if_match = call.if_match()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let account = account::find(app, call).await?;
         if if_match.is_some_and(|version| version != account.version) {
@@ -47,8 +52,15 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         if patched.version == account.version {
             return Ok(Reply::ok(&Response::from(&account)).etag(account.version));
         }
-        let written = app.table.transact(writes(call, actor, &account, &patched)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        let written = app
+            .table
+            .transact(writes(call, actor, &account, &patched)?)
+            .await;
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
         }
     }
@@ -60,32 +72,39 @@ impl Request {
         let name = self.name.as_ref().unwrap_or(&account.name);
         let plan = self.plan.unwrap_or(account.plan);
         let changes = *name != account.name || plan != account.plan;
-        Account { name: name.clone(), plan, version: account.version + u64::from(changes), ..account.clone() }
+        Account {
+            name: name.clone(),
+            plan,
+            version: account.version + u64::from(changes),
+            ..account.clone()
+        }
     }
 }
 
-fn writes(call: &Call, actor: Actor, account: &Account, patched: &Account) -> Result<Vec<Write>, Failure> {
-    let update = account.touch().and(", #name = :name, #plan = :plan, #version = :version");
-    let update = update.value("name", patched.name.as_str()).value("plan", document(&patched.plan)?);
-    let update = update.value("version", patched.version).when("#version = :was").value("was", account.version);
-    let mut event = Event::new(Action::AccountChanged, actor).from(call.source);
+fn writes(
+    call: &Call,
+    actor: Actor,
+    account: &Account,
+    patched: &Account,
+) -> Result<Vec<Write>, Failure> {
+    let mut event = Event::new(Action::AccountChanged, actor).from(call.client_ip);
     if patched.name != account.name {
         event = event.with("name", patched.name.as_str());
     }
     if patched.plan != account.plan {
         event = event.with("plan", serde_json::json!(patched.plan));
     }
-    account.change(update, event, call.arrived_at)
+    account.change(account.patch(patched)?, event, call.arrived_at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use shared::account::Overrides;
-    use shared::audit::Head;
-    use shared::clock::Timestamp;
-    use shared::ids::AccountId;
-    use shared::quota::Shards;
+    use shared::account::Shards;
+    use shared::kernel::clock::Timestamp;
+    use shared::kernel::ids::AccountId;
+    use shared::store::audit::Head;
 
     fn account() -> Account {
         Account {
@@ -103,11 +122,20 @@ mod tests {
 
     #[test]
     fn a_patch_that_changes_nothing_makes_no_version() {
-        let none = Request { name: None, plan: None };
+        let none = Request {
+            name: None,
+            plan: None,
+        };
         assert_eq!(none.over(&account()).version, 3);
-        let same = Request { name: Some("Acme".into()), plan: Some(Plan::Starter) };
+        let same = Request {
+            name: Some("Acme".into()),
+            plan: Some(Plan::Starter),
+        };
         assert_eq!(same.over(&account()).version, 3);
-        let other = Request { name: None, plan: Some(Plan::Business) };
+        let other = Request {
+            name: None,
+            plan: Some(Plan::Business),
+        };
         assert_eq!(other.over(&account()).version, 4);
     }
 }

@@ -1,15 +1,15 @@
 //! `POST /v1/agreements/{id}/cancel`, once per `Idempotency-Key` where there is one.
 
 use serde::Deserialize;
+use shared::account::api_key::Caller;
 use shared::agreement::{Closure, Refusal, Status, Whole};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::Patience;
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 use utoipa::ToSchema;
 
 use crate::{fields, find, shown};
@@ -27,34 +27,66 @@ pub struct Request {
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     let request: Request = call.json()?;
-    let reason = fields::reason(&request.reason).map_err(|detail| Problem::invalid_field("/reason", detail))?;
+    let reason = fields::reason(&request.reason)
+        .map_err(|detail| Problem::invalid_field("/reason", detail))?;
     let key = IdempotencyKey::of(call, &format!("cancel\n{}", caller.account.id))?;
     let by = key.map_or_else(|| call.request_id.clone(), |key| key.record().pk);
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let ending = find::ending(app, call, caller.account.id).await?;
         let agreement = &ending.whole().agreement;
-        if let Some(closure) = agreement.closure.as_ref().filter(|closure| closure.by.as_ref() == Some(&by)) {
+        if let Some(closure) = agreement
+            .closure
+            .as_ref()
+            .filter(|closure| closure.by.as_ref() == Some(&by))
+        {
             return answered(ending.whole(), closure, &reason, call, now);
         }
         agreement.open(now).map_err(Refusal::problem)?;
-        let event = Event::new(Action::AgreementCancelled, caller.actor).from(call.source).with("reason", reason.as_str());
-        let closure = Closure { at: now, reason: Some(reason.clone()), recipient: None, by: Some(by.clone()) };
-        let written = app.table.transact(ending.writes(Status::Cancelled, &closure, event, now)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            return Ok(Reply::ok(&shown::Agreement::whole(&ending.ended(Status::Cancelled, closure), now)));
+        let event = Event::new(Action::AgreementCancelled, caller.actor)
+            .from(call.client_ip)
+            .with("reason", reason.as_str());
+        let closure = Closure {
+            at: now,
+            reason: Some(reason.clone()),
+            recipient: None,
+            by: Some(by.clone()),
+        };
+        let written = app
+            .table
+            .transact(ending.writes(Status::Cancelled, &closure, event, now)?)
+            .await;
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
+            return Ok(Reply::ok(&shown::Agreement::whole(
+                &ending.ended(Status::Cancelled, closure),
+                now,
+            )));
         }
     }
 }
 
-/// What the same request is answered that has cancelled the agreement before: its answer was lost, between the table and here or
-/// between here and the caller.
-fn answered(whole: &Whole, closure: &Closure, reason: &str, call: &Call, now: Timestamp) -> Outcome {
+/// What the same request is answered that has cancelled the agreement before: its answer was lost,
+/// between the table and here or between here and the caller.
+fn answered(
+    whole: &Whole,
+    closure: &Closure,
+    reason: &str,
+    call: &Call,
+    now: Timestamp,
+) -> Outcome {
     if closure.reason.as_deref() != Some(reason) {
         return Err(Problem::new(Slug::IdempotencyKeyReused));
     }
     let reply = Reply::ok(&shown::Agreement::whole(whole, now));
     let replayed = call.has_header("idempotency-key");
-    Ok(if replayed { reply.header("idempotency-replayed", "true".into()) } else { reply })
+    Ok(if replayed {
+        reply.header("idempotency-replayed", "true".into())
+    } else {
+        reply
+    })
 }

@@ -2,7 +2,7 @@
 
 use shared::account::{Account, Settings};
 use shared::agreement::Authentication;
-use shared::http::{Problem, Slug};
+use shared::web::http::{Problem, Slug};
 
 /// A recipient's method, and what is known of the recipient that it depends on.
 #[derive(Clone, Copy, Debug)]
@@ -27,23 +27,44 @@ pub fn enabled(account: &Account, settings: &Settings) -> Vec<Authentication> {
     Authentication::ALL.into_iter().filter(on).collect()
 }
 
-/// Whether all of these may be chosen. What is refused first is told alone, for every recipient that it is true of.
-pub fn permit(account: &Account, settings: &Settings, choices: &[Choice<'_>]) -> Result<(), Problem> {
+/// Whether all of these may be chosen. What is refused first is told alone, for every recipient
+/// that it is true of.
+pub fn permit(
+    account: &Account,
+    settings: &Settings,
+    choices: &[Choice<'_>],
+) -> Result<(), Problem> {
     let kba = |choice: &Choice<'_>| choice.authentication == Authentication::Kba;
     let enabled = enabled(account, settings);
     let named = settings.kba.require_recipient_name;
-    refuse(Slug::PlanRequired, choices, "authentication", "needs the plan business or enterprise", |choice| {
-        kba(choice) && !account.plan.includes_kba()
-    })?;
-    refuse(Slug::MethodNotEnabled, choices, "authentication", "is not enabled for this sender", |choice| {
-        !enabled.contains(&choice.authentication)
-    })?;
-    refuse(Slug::RecipientNameRequired, choices, "name", "is required for `kba`", |choice| {
-        kba(choice) && named && choice.name.is_none()
-    })?;
-    refuse(Slug::RecipientNotInUs, choices, "country", "must be US for `kba`", |choice| {
-        kba(choice) && choice.country != Some("US")
-    })
+    refuse(
+        Slug::PlanRequired,
+        choices,
+        "authentication",
+        "needs the plan business or enterprise",
+        |choice| kba(choice) && !account.plan.includes_kba(),
+    )?;
+    refuse(
+        Slug::MethodNotEnabled,
+        choices,
+        "authentication",
+        "is not enabled for this sender",
+        |choice| !enabled.contains(&choice.authentication),
+    )?;
+    refuse(
+        Slug::RecipientNameRequired,
+        choices,
+        "name",
+        "is required for `kba`",
+        |choice| kba(choice) && named && choice.name.is_none(),
+    )?;
+    refuse(
+        Slug::RecipientNotInUs,
+        choices,
+        "country",
+        "must be US for `kba`",
+        |choice| kba(choice) && choice.country != Some("US"),
+    )
 }
 
 fn refuse(
@@ -57,7 +78,9 @@ fn refuse(
     if refused.peek().is_none() {
         return Ok(());
     }
-    Err(refused.fold(Problem::new(slug), |problem, choice| problem.field(format!("{}/{field}", choice.pointer), detail)))
+    Err(refused.fold(Problem::new(slug), |problem, choice| {
+        problem.field(format!("{}/{field}", choice.pointer), detail)
+    }))
 }
 
 #[cfg(test)]
@@ -72,11 +95,23 @@ mod tests {
         .unwrap()
     }
 
-    fn refusal(plan: &str, change: impl FnOnce(&mut Settings), name: Option<&str>, country: Option<&str>) -> Option<Slug> {
+    fn refusal(
+        plan: &str,
+        change: impl FnOnce(&mut Settings),
+        name: Option<&str>,
+        country: Option<&str>,
+    ) -> Option<Slug> {
         let mut settings = Settings::default();
         change(&mut settings);
-        let choice = Choice { pointer: "/recipients/0", authentication: Authentication::Kba, name, country };
-        permit(&account(plan), &settings, &[choice]).err().map(|problem| problem.slug())
+        let choice = Choice {
+            pointer: "/recipients/0",
+            authentication: Authentication::Kba,
+            name,
+            country,
+        };
+        permit(&account(plan), &settings, &[choice])
+            .err()
+            .map(|problem| problem.slug())
     }
 
     #[test]
@@ -86,21 +121,53 @@ mod tests {
             settings.kba.enabled = true;
             settings.kba.require_recipient_name = true;
         };
-        assert_eq!(refusal("starter", |_| {}, None, None), Some(Slug::PlanRequired));
-        assert_eq!(refusal("business", |_| {}, None, None), Some(Slug::MethodNotEnabled));
-        assert_eq!(refusal("business", strict, None, None), Some(Slug::RecipientNameRequired));
-        assert_eq!(refusal("business", strict, Some("Ann"), Some("CA")), Some(Slug::RecipientNotInUs));
-        assert_eq!(refusal("business", on, None, None), Some(Slug::RecipientNotInUs));
+        assert_eq!(
+            refusal("starter", |_| {}, None, None),
+            Some(Slug::PlanRequired)
+        );
+        assert_eq!(
+            refusal("business", |_| {}, None, None),
+            Some(Slug::MethodNotEnabled)
+        );
+        assert_eq!(
+            refusal("business", strict, None, None),
+            Some(Slug::RecipientNameRequired)
+        );
+        assert_eq!(
+            refusal("business", strict, Some("Ann"), Some("CA")),
+            Some(Slug::RecipientNotInUs)
+        );
+        assert_eq!(
+            refusal("business", on, None, None),
+            Some(Slug::RecipientNotInUs)
+        );
         assert_eq!(refusal("enterprise", on, None, Some("US")), None);
     }
 
     #[test]
     fn what_is_off_is_not_offered() {
         let mut settings = Settings::default();
-        assert_eq!(enabled(&account("business"), &settings), [Authentication::None, Authentication::Email, Authentication::Sms]);
+        assert_eq!(
+            enabled(&account("business"), &settings),
+            [
+                Authentication::None,
+                Authentication::Email,
+                Authentication::Sms
+            ]
+        );
         settings.second_factor.methods.sms = false;
         settings.kba.enabled = true;
-        assert_eq!(enabled(&account("business"), &settings), [Authentication::None, Authentication::Email, Authentication::Kba]);
-        assert_eq!(enabled(&account("starter"), &settings), [Authentication::None, Authentication::Email]);
+        assert_eq!(
+            enabled(&account("business"), &settings),
+            [
+                Authentication::None,
+                Authentication::Email,
+                Authentication::Kba
+            ]
+        );
+        assert_eq!(
+            enabled(&account("starter"), &settings),
+            [Authentication::None, Authentication::Email]
+        );
     }
 }

@@ -1,12 +1,13 @@
-//! `POST /v1/agreements/{id}/recipients/{recipient}/complete`: the recipient has signed. The last one completes the agreement.
+//! `POST /v1/agreements/{id}/recipients/{recipient}/complete`: the recipient has signed. The last
+//! one completes the agreement.
 
+use shared::account::api_key::Caller;
 use shared::agreement::{Completion, Invitations, Recipient, RecipientStatus, Standing};
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Key, Patience, Write};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply};
-use shared::owed;
+use shared::messaging::outbox;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Key, RetryPolicy, Write};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply};
 
 use crate::doubt::Doubt;
 use crate::{State, find, shown};
@@ -15,7 +16,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     call.only_query(&["account"])?;
     call.no_body()?;
     let app = &state.app;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut doubt = Doubt::default();
     loop {
         let standing = find::standing(app, call, caller.account.id).await?;
@@ -27,7 +28,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             Err(_) if doubt.is_raised() => continue,
             Err(refusal) => return Err(refusal.problem()),
         };
-        let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.source);
+        let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.client_ip);
         let event = event.with("recipient", standing.recipient().id.to_string());
         let (writes, mails) = if completion.is_last() {
             last(state, call, &standing, &completion, event).await?
@@ -35,9 +36,16 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             (completion.writes(event)?, Vec::new())
         };
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            owed::deliver_all(app, &state.courier, mails).await;
-            let completed = Recipient { status: RecipientStatus::Completed, ..standing.recipient().clone() };
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
+            outbox::deliver_all(app, &state.courier, mails).await;
+            let completed = Recipient {
+                status: RecipientStatus::Completed,
+                ..standing.recipient().clone()
+            };
             return Ok(Reply::ok(&shown::Recipient::from(&completed)));
         }
     }
@@ -55,5 +63,13 @@ async fn last(
     let others = standing.others(&app.table).await?;
     let keyring = app.keyrings.current(call.arrived_at).await;
     let base = call.base_url(app.config.base_url.as_deref());
-    completion.last_writes(&others, &Invitations { base: &base, keyring: &keyring, entropy: &app.entropy }, event)
+    completion.last_writes(
+        &others,
+        &Invitations {
+            base: &base,
+            keyring: &keyring,
+            entropy: &app.entropy,
+        },
+        event,
+    )
 }

@@ -1,8 +1,9 @@
 //! Whether a refusal is believed.
 //!
-//! What is written is written under what it was decided from. A refusal is not written, and what it was decided from are copies that may
-//! be of two moments: a recipient who has just completed, as they stood before, beside an agreement that has ended by that. So nobody is
-//! refused before both were read a second time.
+//! What is written is written under what it was decided from. A refusal is not written, and what it
+//! was decided from are copies that may be of two moments: a recipient who has just completed, as
+//! they stood before, beside an agreement that has ended by that. So nobody is refused before both
+//! were read a second time.
 
 /// How often what speaks against a step was seen.
 #[derive(Debug, Default)]

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use shared::account::{Account, Settings};
 use shared::agreement::{
-    Agreement, Authentication, Frozen, KbaState, LIFETIME, LIFETIME_MAX, RECIPIENTS_MAX, Recipient, RecipientStatus, Sender,
-    Status, Viewings,
+    Agreement, Authentication, Frozen, KbaState, LIFETIME, LIFETIME_MAX, RECIPIENTS_MAX, Recipient,
+    RecipientStatus, Sender, Status, Viewings,
 };
-use shared::audit::Head;
-use shared::clock::{Span, Timestamp};
-use shared::entropy::Entropy;
-use shared::http::{Faults, Problem};
-use shared::ids::{AgreementId, RecipientId};
-use shared::user::{Factor, Method};
+use shared::kernel::clock::{Span, Timestamp};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::{AgreementId, RecipientId};
+use shared::signin::user::{Factor, Method};
+use shared::store::audit::Head;
+use shared::web::http::{Faults, Problem};
 use utoipa::ToSchema;
 
 use crate::fields;
@@ -90,51 +90,90 @@ impl Request {
     /// The draft that is asked for.
     pub fn read(self) -> Result<Draft, Problem> {
         let mut faults = Faults::default();
-        let title = faults.hold("/title", self.title.as_str(), fields::title).unwrap_or_default();
-        let group = self.group.and_then(|text| faults.hold("/group", text.as_str(), fields::group));
+        let title = faults
+            .hold("/title", self.title.as_str(), fields::title)
+            .unwrap_or_default();
+        let group = self
+            .group
+            .and_then(|text| faults.hold("/group", text.as_str(), fields::group));
         let sender = Sender {
-            email: faults.hold("/sender/email", self.sender.email.as_str(), fields::email).unwrap_or_default(),
-            name: self.sender.name.and_then(|text| faults.hold("/sender/name", text.as_str(), fields::name)),
+            email: faults
+                .hold("/sender/email", self.sender.email.as_str(), fields::email)
+                .unwrap_or_default(),
+            name: self
+                .sender
+                .name
+                .and_then(|text| faults.hold("/sender/name", text.as_str(), fields::name)),
         };
-        let life = faults.hold("/expires_in", self.expires_in, life).unwrap_or(LIFETIME);
+        let life = faults
+            .hold("/expires_in", self.expires_in, life)
+            .unwrap_or(LIFETIME);
         if !(1..=RECIPIENTS_MAX).contains(&self.recipients.len()) {
             faults.add("/recipients", "must have 1 to 40 recipients");
             faults.finish()?;
-            return Err(Problem::invalid_field("/recipients", "must have 1 to 40 recipients"));
+            return Err(Problem::invalid_field(
+                "/recipients",
+                "must have 1 to 40 recipients",
+            ));
         }
         let mut seen = BTreeSet::new();
         let mut recipients = Vec::new();
         for (place, asked) in self.recipients.into_iter().enumerate() {
             let drafted = asked.read(&format!("/recipients/{place}"), &mut faults);
             if !seen.insert(drafted.email.to_ascii_lowercase()) && !drafted.email.is_empty() {
-                faults.add(&format!("/recipients/{place}/email"), "is a recipient of this agreement already");
+                faults.add(
+                    &format!("/recipients/{place}/email"),
+                    "is a recipient of this agreement already",
+                );
             }
             recipients.push(drafted);
         }
         faults.finish()?;
-        Ok(Draft { title, group, sender, recipients, life })
+        Ok(Draft {
+            title,
+            group,
+            sender,
+            recipients,
+            life,
+        })
     }
 }
 
 impl Asked {
     fn read(self, pointer: &str, faults: &mut Faults) -> Drafted {
         let at = |field: &str| format!("{pointer}/{field}");
-        let email = faults.hold(&at("email"), self.email.as_str(), fields::email).unwrap_or_default();
-        let name = self.name.and_then(|text| faults.hold(&at("name"), text.as_str(), fields::name));
-        let country = self.country.and_then(|text| faults.hold(&at("country"), text.as_str(), fields::country));
+        let email = faults
+            .hold(&at("email"), self.email.as_str(), fields::email)
+            .unwrap_or_default();
+        let name = self
+            .name
+            .and_then(|text| faults.hold(&at("name"), text.as_str(), fields::name));
+        let country = self
+            .country
+            .and_then(|text| faults.hold(&at("country"), text.as_str(), fields::country));
         if self.phone.is_none() && self.authentication == Authentication::Sms {
             faults.add(&at("phone"), "is missing: `sms` needs it");
         }
-        let phone = self.phone.and_then(|text| faults.hold(&at("phone"), text.as_str(), fields::phone));
+        let phone = self
+            .phone
+            .and_then(|text| faults.hold(&at("phone"), text.as_str(), fields::phone));
         let phone = phone.map(|phone| (phone.number, phone.country));
-        Drafted { email, name, country, phone, authentication: self.authentication }
+        Drafted {
+            email,
+            name,
+            country,
+            phone,
+            authentication: self.authentication,
+        }
     }
 }
 
 fn life(seconds: Option<i64>) -> Result<Span, &'static str> {
     match seconds {
         None => Ok(LIFETIME),
-        Some(seconds) if (1..=LIFETIME_MAX.as_secs()).contains(&seconds) => Ok(Span::seconds(seconds)),
+        Some(seconds) if (1..=LIFETIME_MAX.as_secs()).contains(&seconds) => {
+            Ok(Span::seconds(seconds))
+        }
         Some(_) => Err("must be 1 to 31536000 seconds (365 days)"),
     }
 }
@@ -142,11 +181,20 @@ fn life(seconds: Option<i64>) -> Result<Span, &'static str> {
 impl Draft {
     /// How many of its recipients need a prepaid transaction.
     pub fn premium(&self) -> usize {
-        self.recipients.iter().filter(|recipient| recipient.authentication == Authentication::Kba).count()
+        self.recipients
+            .iter()
+            .filter(|recipient| recipient.authentication == Authentication::Kba)
+            .count()
     }
 
     /// The agreement that comes of it.
-    pub fn agreement(&self, id: AgreementId, account: &Account, settings: &Settings, now: Timestamp) -> Agreement {
+    pub fn agreement(
+        &self,
+        id: AgreementId,
+        account: &Account,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Agreement {
         Agreement {
             id,
             account: account.id,
@@ -167,13 +215,28 @@ impl Draft {
     }
 
     /// The recipients that come of it.
-    pub fn recipients(&self, agreement: AgreementId, entropy: &Entropy, now: Timestamp) -> Vec<Recipient> {
-        self.recipients.iter().zip(0..).map(|(drafted, place)| drafted.recipient(agreement, place, entropy, now)).collect()
+    pub fn recipients(
+        &self,
+        agreement: AgreementId,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> Vec<Recipient> {
+        self.recipients
+            .iter()
+            .zip(0..)
+            .map(|(drafted, place)| drafted.recipient(agreement, place, entropy, now))
+            .collect()
     }
 }
 
 impl Drafted {
-    fn recipient(&self, agreement: AgreementId, place: u32, entropy: &Entropy, now: Timestamp) -> Recipient {
+    fn recipient(
+        &self,
+        agreement: AgreementId,
+        place: u32,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> Recipient {
         let (phone, phone_country) = self.phone.clone().unzip();
         Recipient {
             id: RecipientId::new(now, entropy),
@@ -207,9 +270,16 @@ mod tests {
 
     fn pointers(request: Value) -> Vec<String> {
         let request: Request = serde_json::from_value(request).unwrap();
-        let Err(problem) = request.read() else { return Vec::new() };
+        let Err(problem) = request.read() else {
+            return Vec::new();
+        };
         let body: Value = serde_json::from_slice(problem.into_reply("").body()).unwrap();
-        body["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+        body["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     fn recipient(email: &str) -> Value {
@@ -223,10 +293,18 @@ mod tests {
     #[test]
     fn there_are_one_to_forty_recipients_each_once() {
         assert_eq!(pointers(request(&[])), ["/recipients"]);
-        let many = |count: u32| -> Vec<Value> { (0..count).map(|number| recipient(&format!("r{number}@example.com"))).collect() };
+        let many = |count: u32| -> Vec<Value> {
+            (0..count)
+                .map(|number| recipient(&format!("r{number}@example.com")))
+                .collect()
+        };
         assert_eq!(pointers(request(&many(40))), Vec::<String>::new());
         assert_eq!(pointers(request(&many(41))), ["/recipients"]);
-        let twice = [recipient("ann@example.com"), recipient("ben@example.com"), recipient("Ann@Example.com")];
+        let twice = [
+            recipient("ann@example.com"),
+            recipient("ben@example.com"),
+            recipient("Ann@Example.com"),
+        ];
         assert_eq!(pointers(request(&twice)), ["/recipients/2/email"]);
     }
 

@@ -1,6 +1,7 @@
-//! What the fields of an agreement have to be. Its people are reached as users are, and its groups are theirs.
+//! What the fields of an agreement have to be. Its people are reached as users are, and its groups
+//! are theirs.
 
-pub use shared::user::fields::{email, group, phone};
+pub use shared::signin::user::fields::{email, group, phone};
 
 /// The longest title.
 pub const TITLE_MAX: usize = 200;
@@ -12,7 +13,8 @@ pub const REASON_MAX: usize = 500;
 /// One line of 1 to `most` characters.
 fn line(text: &str, most: usize) -> Option<String> {
     let trimmed = text.trim();
-    let fits = (1..=most).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control);
+    let fits =
+        (1..=most).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control);
     fits.then(|| trimmed.to_owned())
 }
 
@@ -34,7 +36,11 @@ pub fn reason(text: &str) -> Result<String, &'static str> {
 /// A country.
 pub fn country(text: &str) -> Result<String, &'static str> {
     let fits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    if fits { Ok(text.to_owned()) } else { Err("must be two capital letters (ISO 3166-1), such as US") }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be two capital letters (ISO 3166-1), such as US")
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The agreement, and the recipient, that the path names, if they are the caller's account's.
 
 use shared::agreement::{Agreement, Ending, Standing, Whole};
-use shared::app::App;
-use shared::dynamo::{Item, Key, keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::{AccountId, AgreementId, RecipientId};
+use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
+use shared::store::app::App;
+use shared::store::dynamo::{Item, Key, keys, read};
+use shared::web::http::{Call, Problem, Slug};
 
 fn not_found() -> Problem {
     Problem::new(Slug::NotFound)
@@ -14,14 +14,25 @@ fn not_found() -> Problem {
 pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<Whole, Problem> {
     let id: AgreementId = call.path_id("id")?;
     let whole = Whole::read(&app.table, id).await?;
-    whole.filter(|whole| whole.agreement.account == account).ok_or_else(not_found)
+    whole
+        .filter(|whole| whole.agreement.account == account)
+        .ok_or_else(not_found)
 }
 
 /// The agreement by itself.
 pub async fn agreement(app: &App, call: &Call, account: AccountId) -> Result<Agreement, Problem> {
     let id: AgreementId = call.path_id("id")?;
-    let agreement: Agreement = read(app.table.get(keys::agreement(id)).await?.ok_or_else(not_found)?)?;
-    if agreement.account == account { Ok(agreement) } else { Err(not_found()) }
+    let agreement: Agreement = read(
+        app.table
+            .get(keys::agreement(id))
+            .await?
+            .ok_or_else(not_found)?,
+    )?;
+    if agreement.account == account {
+        Ok(agreement)
+    } else {
+        Err(not_found())
+    }
 }
 
 /// The agreement, and then all of its recipients: what ends it is decided from these.
@@ -45,8 +56,12 @@ pub async fn standing_beside(
 ) -> Result<(Standing, Option<Item>), Problem> {
     let id: AgreementId = call.path_id("id")?;
     let recipient: RecipientId = call.path_id("recipient")?;
-    let wanted = Standing::keys(id, recipient).into_iter().chain(other).collect();
+    let wanted = Standing::keys(id, recipient)
+        .into_iter()
+        .chain(other)
+        .collect();
     let mut items = app.table.get_all(wanted).await?.into_iter();
-    let standing = Standing::read(&mut items)?.filter(|standing| standing.agreement().account == account);
+    let standing =
+        Standing::read(&mut items)?.filter(|standing| standing.agreement().account == account);
     Ok((standing.ok_or_else(not_found)?, items.next().flatten()))
 }

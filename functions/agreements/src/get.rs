@@ -1,8 +1,8 @@
 //! `GET /v1/agreements/{id}`
 
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::http::{Call, Outcome, Reply};
+use shared::account::api_key::Caller;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::{find, shown};
 
@@ -10,5 +10,6 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let whole = find::whole(app, call, caller.account.id).await?;
-    Ok(Reply::ok(&shown::Agreement::whole(&whole, call.arrived_at)).etag(whole.agreement.head.sequence))
+    Ok(Reply::ok(&shown::Agreement::whole(&whole, call.arrived_at))
+        .etag(whole.agreement.head.sequence))
 }

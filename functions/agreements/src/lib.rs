@@ -1,7 +1,8 @@
 //! Agreements: sent to their recipients, followed, and ended.
 //!
-//! Sending is one transaction: the agreement, its recipients with the mail that each is owed, the ledger's reservation, the audit
-//! entry, and what was asked and answered. Then the mails go; what is left of them, the clean-up sends.
+//! Sending is one transaction: the agreement, its recipients with the mail that each is owed, the
+//! ledger's reservation, the audit entry, and what was asked and answered. Then the mails go; what
+//! is left of them, the clean-up sends.
 
 mod cancel;
 mod choice;
@@ -22,11 +23,11 @@ mod shown;
 
 use std::sync::Arc;
 
-use shared::api_key;
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::routes::Authorisation;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::account::api_key;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::routes::Authorisation;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use cancel::Request as CancelAgreement;
 pub use draft::Request as SendAgreement;
@@ -48,8 +49,12 @@ pub struct State {
 
 /// Answers a request.
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
-    let Authorisation::Scope(scope) = route.authorisation else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
+    let Authorisation::Scope(scope) = route.authorisation else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     let caller = api_key::caller(&state.app, &call, scope).await?;
     call.allow_origins(&caller.account.settings()?.origins);
     match route.operation {

@@ -1,13 +1,13 @@
 //! `GET /v1/agreements`
 
 use serde::Serialize;
+use shared::account::api_key::Caller;
 use shared::agreement::Agreement;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{IntoValue, Item, Key, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, cursor};
-use shared::ids::{AccountId, AgreementId};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AccountId, AgreementId};
+use shared::store::app::App;
+use shared::store::dynamo::{IntoValue, Item, Key, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, cursor};
 use utoipa::ToSchema;
 
 use crate::shown;
@@ -32,15 +32,34 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.no_body()?;
     let (account, now) = (caller.account.id, call.arrived_at);
     let after = cursor::of::<Place>(call)?.map(|last| entry(account, &last));
-    let page = app.table.list(keys::agreements(account), after, PAGE).await?;
+    let page = app
+        .table
+        .list(keys::agreements(account), after, PAGE)
+        .await?;
     let named: Vec<Key> = page.items.iter().filter_map(Key::of).collect();
-    let found = if named.is_empty() { Vec::new() } else { app.table.get_all(named).await? };
-    let show = |item| read::<Agreement>(item).map(|agreement| shown::Agreement::of(&agreement, now)).map_err(Problem::from);
-    let agreements = found.into_iter().flatten().map(show).collect::<Result<_, _>>()?;
-    Ok(Reply::ok(&Response { agreements, next_cursor: page.next.map(cursor::after) }))
+    let found = if named.is_empty() {
+        Vec::new()
+    } else {
+        app.table.get_all(named).await?
+    };
+    let show = |item| {
+        read::<Agreement>(item)
+            .map(|agreement| shown::Agreement::of(&agreement, now))
+            .map_err(Problem::from)
+    };
+    let agreements = found
+        .into_iter()
+        .flatten()
+        .map(show)
+        .collect::<Result<_, _>>()?;
+    Ok(Reply::ok(&Response {
+        agreements,
+        next_cursor: page.next.map(cursor::after),
+    }))
 }
 
-/// Where an agreement stands in the listing: its id says nothing of its age, being made of the sender's key.
+/// Where an agreement stands in the listing: its id says nothing of its age, being made of the
+/// sender's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     text: String,
@@ -50,7 +69,10 @@ pub struct Place {
 impl Place {
     /// The place of an agreement that was sent then.
     pub fn of(id: AgreementId, sent_at: Timestamp) -> Self {
-        Self { text: format!("{:013}#{id}", sent_at.as_millis()), id }
+        Self {
+            text: format!("{:013}#{id}", sent_at.as_millis()),
+            id,
+        }
     }
 
     /// As it stands in the index.
@@ -66,16 +88,27 @@ impl std::str::FromStr for Place {
         let (millis, id) = text.split_once('#').ok_or(())?;
         let millis: i64 = millis.parse().map_err(|_| ())?;
         let place = Self::of(id.parse().map_err(|_| ())?, Timestamp::from_millis(millis));
-        if place.text == text { Ok(place) } else { Err(()) }
+        if place.text == text {
+            Ok(place)
+        } else {
+            Err(())
+        }
     }
 }
 
 /// An agreement's entry in the listing.
 fn entry(account: AccountId, place: &Place) -> Item {
     let Key { pk, sk } = keys::agreement(place.id);
-    let attributes =
-        [(keys::PK, pk), (keys::SK, sk), (keys::LISTING_PK, keys::agreements(account)), (keys::LISTING_SK, place.text.clone())];
-    attributes.into_iter().map(|(name, value)| (name.to_owned(), value.into_value())).collect()
+    let attributes = [
+        (keys::PK, pk),
+        (keys::SK, sk),
+        (keys::LISTING_PK, keys::agreements(account)),
+        (keys::LISTING_SK, place.text.clone()),
+    ];
+    attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into_value()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -84,7 +117,12 @@ mod tests {
 
     #[test]
     fn a_place_reads_back_and_sorts_by_age() {
-        let place = |millis| Place::of(AgreementId::from_bytes([9; 16]), Timestamp::from_millis(millis));
+        let place = |millis| {
+            Place::of(
+                AgreementId::from_bytes([9; 16]),
+                Timestamp::from_millis(millis),
+            )
+        };
         assert_eq!(place(5).text.parse(), Ok(place(5)));
         assert!(place(999).text < place(1_800_000_000_000).text);
         for text in ["", "5#agr_0", "x#y", "5#agr_00000000000000000000000001"] {

@@ -1,11 +1,11 @@
 //! The cold start of `agreements`.
 
 use agreements::{State, handle};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::sdk::sdk_config;
-use shared::user::contact;
-use shared::{http, start};
+use shared::edge::{serve, start};
+use shared::kernel::contact;
+use shared::kernel::sdk::sdk_config;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -14,5 +14,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let app = App::start(&sdk).await?;
     let courier = Courier::new(&sdk, &app.config);
     contact::unpack_ahead();
-    http::run(State { app, courier }, handle).await
+    serve::run(State { app, courier }, handle).await
 }

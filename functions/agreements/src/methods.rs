@@ -1,10 +1,10 @@
 //! `GET /v1/authentication-methods`
 
 use serde::Serialize;
+use shared::account::api_key::Caller;
 use shared::agreement::Authentication;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::http::{Call, Outcome, Problem, Reply};
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Reply};
 use utoipa::ToSchema;
 
 use crate::{choice, fields, send};
@@ -34,6 +34,11 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let group = group.map_err(|detail| Problem::invalid_parameter("group", detail))?;
     let settings = send::settings(app, &caller.account, group.as_deref()).await?;
     let enabled = choice::enabled(&caller.account, &settings).into_iter();
-    let methods = enabled.map(|method| Offered { method, premium: method == Authentication::Kba }).collect();
+    let methods = enabled
+        .map(|method| Offered {
+            method,
+            premium: method == Authentication::Kba,
+        })
+        .collect();
     Ok(Reply::ok(&Response { methods }))
 }

@@ -1,20 +1,18 @@
-//! `PATCH /v1/agreements/{id}/recipients/{recipient}`: another method, until that recipient has completed. The quota follows.
-
-use std::collections::BTreeMap;
+//! `PATCH /v1/agreements/{id}/recipients/{recipient}`: another method, until that recipient has
+//! completed. The quota follows.
 
 use serde::Deserialize;
 use shared::account::Settings;
-use shared::agreement::{Authentication, Recipient, RecipientStatus, Standing};
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::challenge::Challenge;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document};
-use shared::http::refusals::contended;
-use shared::http::{Body, Call, Outcome, Problem, Reply, Slug};
-use shared::owed;
-use shared::quota::plan::{self, Order, Plan};
-use shared::quota::{self, EntryId, Snapshot, Unit, Watch, balance, watch};
+use shared::account::api_key::Caller;
+use shared::agreement::{Authentication, Recipient, RecipientStatus, Reservation, Standing};
+use shared::kernel::clock::Timestamp;
+use shared::ledger::plan::{self, Order, Plan};
+use shared::ledger::{self, EntryId, Hold, Snapshot, Watch, balance, watch};
+use shared::messaging::outbox;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::choice::{self, Choice};
@@ -36,7 +34,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let request: Request = Body::read(call.merge_patch()?)?;
     let if_match = call.if_match()?;
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut sighted = false;
     let mut doubt = Doubt::default();
     loop {
@@ -55,9 +53,17 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         }
         let settings = send::settings(app, &caller.account, agreement.group.as_deref()).await?;
         permit(caller, &settings, recipient, request.authentication)?;
-        let change = Change { standing: &standing, to: request.authentication, now };
+        let change = Change {
+            standing: &standing,
+            to: request.authentication,
+            now,
+        };
         let watch = Watch::of(&caller.account, &settings);
-        let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &caller.account).await?) } else { None };
+        let seen = if sighted {
+            Some(balance::snapshot(&app.table, &app.entropy, &caller.account).await?)
+        } else {
+            None
+        };
         let plan = match change.plan(caller, &watch, seen.as_ref()) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -65,33 +71,62 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
                 return Err(refusal.into());
             }
         };
-        let event = change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.source));
+        let event =
+            change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.client_ip));
         let writes = change.writes(event, plan.as_ref())?;
-        let ledger = writes.len() - plan.as_ref().map_or(0, |plan| plan.writes.len());
         let written = app.table.transact(writes).await;
         if let (Some(plan), Err(failure)) = (&plan, &written) {
-            sighted |= plan.failed(failure, ledger);
+            sighted |= plan.failed(failure);
         }
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
-            owed::deliver_all(app, &state.courier, mails).await;
-            return Ok(changed(recipient.clone(), request.authentication, agreement.head.sequence + 1));
+            outbox::deliver_all(app, &state.courier, mails).await;
+            return Ok(changed(
+                recipient.clone(),
+                request.authentication,
+                agreement.head.sequence + 1,
+            ));
         }
     }
 }
 
 /// The answer where the recipient's method has been changed to this one.
 fn changed(recipient: Recipient, authentication: Authentication, version: u64) -> Reply {
-    let changed = Recipient { authentication, status: RecipientStatus::Pending, ..recipient };
+    let changed = Recipient {
+        authentication,
+        status: RecipientStatus::Pending,
+        ..recipient
+    };
     Reply::ok(&shown::Recipient::from(&changed)).etag(version)
 }
 
-fn permit(caller: &Caller, settings: &Settings, recipient: &Recipient, to: Authentication) -> Result<(), Problem> {
+fn permit(
+    caller: &Caller,
+    settings: &Settings,
+    recipient: &Recipient,
+    to: Authentication,
+) -> Result<(), Problem> {
     if to == Authentication::Sms && recipient.phone.is_none() {
-        return Err(Problem::invalid_field("/authentication", "needs the recipient's phone, which the sender did not give"));
+        return Err(Problem::invalid_field(
+            "/authentication",
+            "needs the recipient's phone, which the sender did not give",
+        ));
     }
     let (name, country) = (recipient.name.as_deref(), recipient.country.as_deref());
-    choice::permit(&caller.account, settings, &[Choice { pointer: "", authentication: to, name, country }])
+    choice::permit(
+        &caller.account,
+        settings,
+        &[Choice {
+            pointer: "",
+            authentication: to,
+            name,
+            country,
+        }],
+    )
 }
 
 /// A change of a recipient's method.
@@ -102,52 +137,80 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// What it does to the quota. A transaction that was consumed is consumed: the same recipient costs no second one.
-    fn plan(&self, caller: &Caller, watch: &Watch, seen: Option<&Snapshot>) -> Result<Option<Plan>, quota::Refusal> {
-        let (agreement, recipient, now) = (self.standing.agreement(), self.standing.recipient(), self.now);
+    /// What it does to the quota. A transaction that was consumed is consumed: the same recipient
+    /// costs no second one.
+    fn plan(
+        &self,
+        caller: &Caller,
+        watch: &Watch,
+        seen: Option<&Snapshot>,
+    ) -> Result<Option<Plan>, ledger::Refusal> {
+        let (agreement, recipient, now) = (
+            self.standing.agreement(),
+            self.standing.recipient(),
+            self.now,
+        );
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;
         let about = agreement.about(Some(recipient.id));
-        if let Some(unit) = self.given_back() {
+        if let Some(hold) = self.given_back() {
             let id = EntryId::release(recipient.id, number);
-            return Ok(Some(plan::release(agreement.account, id, &about, &[unit], now).plan()?));
+            return Ok(Some(
+                plan::release(agreement.account, id, &about, &[hold], now).plan()?,
+            ));
         }
         if self.to != Authentication::Kba || recipient.kba.consumed {
             return Ok(None);
         }
         let id = EntryId::reserve_again(recipient.id, number);
-        plan::reserve(&Order { account: &caller.account, id, about, count: 1, watch, at: now }, seen).map(Some)
+        plan::reserve(
+            &Order {
+                account: &caller.account,
+                id,
+                about,
+                count: 1,
+                watch,
+                at: now,
+            },
+            seen,
+        )
+        .map(Some)
     }
 
     /// The reserved transaction that is not needed any more.
-    fn given_back(&self) -> Option<Unit> {
-        self.standing.recipient().reserved().filter(|_| self.to != Authentication::Kba)
+    fn given_back(&self) -> Option<Hold> {
+        self.standing
+            .recipient()
+            .reserved()
+            .filter(|_| self.to != Authentication::Kba)
     }
 
     fn event(&self, event: Event) -> Event {
         let recipient = self.standing.recipient();
-        let event = event.with("recipient", recipient.id.to_string()).with("from", recipient.authentication.name());
+        let event = event
+            .with("recipient", recipient.id.to_string())
+            .with("from", recipient.authentication.name());
         event.with("to", self.to.name())
     }
 
-    /// Whatever was open for the method before is over: its challenges, and the session that would answer for it.
+    fn reservation(&self, plan: Option<&Plan>) -> Reservation {
+        let made = plan.and_then(|plan| plan.holds.first());
+        match (made, self.given_back()) {
+            (Some(hold), _) => Reservation::Made(*hold),
+            (None, Some(_)) => Reservation::GivenBack,
+            (None, None) => Reservation::Stays,
+        }
+    }
+
     fn writes(&self, event: Event, plan: Option<&Plan>) -> Result<Vec<Write>, Failure> {
         let Self { standing, to, now } = *self;
-        let update = standing
-            .update()
-            .and(", #authentication = :to, #status = :pending, #challenges = :no_challenges")
-            .remove("#kba.#session")
-            .value("to", to.name())
-            .value("pending", RecipientStatus::Pending.name())
-            .value("no_challenges", document(&BTreeMap::<String, Challenge>::new())?);
-        let unit = plan.and_then(|plan| plan.units.first());
-        let update = match unit {
-            Some(unit) => update.and(", #kba.#unit = :unit").value("unit", document(unit)?),
-            None if self.given_back().is_some() => update.remove("#kba.#unit"),
-            None => update,
-        };
+        let recipient = standing.recipient();
+        let update = recipient.change_method(standing.update(), to, self.reservation(plan))?;
         let mut writes = standing.step(update, [event], now)?;
-        writes.extend(plan.into_iter().flat_map(|plan| plan.writes.iter().cloned()));
+        writes.extend(
+            plan.into_iter()
+                .flat_map(|plan| plan.writes.iter().cloned()),
+        );
         Ok(writes)
     }
 }

@@ -1,16 +1,15 @@
-//! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient in again who failed too often: to view what they had
-//! signed, or to type the code that was sent to their phone.
+//! `POST /v1/agreements/{id}/recipients/{recipient}/reopen`: lets a recipient in again who failed
+//! too often: to view what they had signed, or to type the code that was sent to their phone.
 
+use shared::account::api_key::Caller;
 use shared::agreement::{Recipient, Refusal, Standing};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::factor::clear;
-use shared::user::known::Origin;
+use shared::kernel::clock::Timestamp;
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::{find, shown};
 
@@ -18,7 +17,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let standing = find::standing(app, call, caller.account.id).await?;
         let recipient = standing.recipient();
@@ -31,13 +30,20 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
             return Err(ended.problem());
         }
         let event = |action| {
-            let event = Event::new(action, caller.actor).from(call.source);
+            let event = Event::new(action, caller.actor).from(call.client_ip);
             event.with("recipient", recipient.id.to_string())
         };
         let writes = locked.lift(&standing, event, now)?;
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            let reopened = Recipient { viewing_locked_at: None, ..recipient.clone() };
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
+            let reopened = Recipient {
+                viewing_locked_at: None,
+                ..recipient.clone()
+            };
             return Ok(Reply::ok(&shown::Recipient::from(&reopened)));
         }
     }
@@ -46,26 +52,33 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
 /// What keeps a recipient out until the sender lifts it.
 struct Locked {
     viewing: bool,
-    factors: Vec<String>,
+    factors: Vec<Method>,
 }
 
 impl Locked {
     fn of(recipient: &Recipient) -> Self {
-        Self { viewing: recipient.viewing_locked_at.is_some(), factors: recipient.locked_factors().map(str::to_owned).collect() }
+        Self {
+            viewing: recipient.viewing_locked_at.is_some(),
+            factors: recipient.locked_factors().collect(),
+        }
     }
 
     /// The writes that lift all of it, each with its entry.
-    fn lift(&self, standing: &Standing, event: impl Fn(Action) -> Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    fn lift(
+        &self,
+        standing: &Standing,
+        event: impl Fn(Action) -> Event,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         let mut update = standing.update();
         let mut events = Vec::new();
         if self.viewing {
-            update = update.and(", #kba.#attempts = :none").value("none", 0_u32).remove("#viewing_locked_at");
-            update = update.when("attribute_exists(#viewing_locked_at)");
+            update = Recipient::reopen_viewing(update);
             events.push(event(Action::ViewingReopened));
         }
-        for name in &self.factors {
-            update = clear(update, name, Origin::Stranger);
-            events.push(event(Action::FactorUnlocked).with("method", name.as_str()));
+        for method in &self.factors {
+            update = Recipient::unlock_factor(update, *method);
+            events.push(event(Action::FactorUnlocked).with("method", method.name()));
         }
         standing.step(update, events, now)
     }

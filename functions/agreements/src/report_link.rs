@@ -1,15 +1,16 @@
-//! `POST /v1/agreements/{id}/audit/links`: a link that opens the audit report of an agreement in a browser.
+//! `POST /v1/agreements/{id}/audit/links`: a link that opens the audit report of an agreement in a
+//! browser.
 
 use serde::Serialize;
+use shared::account::api_key::Caller;
 use shared::agreement::Agreement;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::Patience;
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::report::link::ReportLink;
-use shared::secret::{self, Secret};
+use shared::agreement::report::link::ReportLink;
+use shared::kernel::secret::{self, Secret};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::find;
@@ -18,8 +19,8 @@ use crate::find;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ReportLink)]
 pub struct Response {
-    /// The page that shows the report. Whoever has the address reads it: what opens it stands behind the `#`, which a browser sends to
-    /// nobody, and opens this report alone.
+    /// The page that shows the report. Whoever has the address reads it: what opens it stands
+    /// behind the `#`, which a browser sends to nobody, and opens this report alone.
     #[serde(serialize_with = "secret::exposed")]
     #[schema(value_type = String, example = "https://sign.example.com/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab#rpl_…")]
     pub url: Secret<String>,
@@ -31,24 +32,36 @@ pub struct Response {
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let agreement = find::agreement(app, call, caller.account.id).await?;
         let now = call.arrived_at;
         let link = ReportLink::new(agreement.account, agreement.id, now);
-        let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.source);
+        let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.client_ip);
         let event = event.with("expires_at", link.expires_at.to_rfc3339());
         let written = app.table.transact(agreement.tell([event], now)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             let keyring = app.keyrings.current(now).await;
             let token = link.token(&keyring, now)?;
             let expires_in = link.expires_at.until(app.clock.now()).as_secs();
-            return Ok(Reply::created(&Response { url: address(app, call, &agreement, &token), expires_in }));
+            return Ok(Reply::created(&Response {
+                url: address(app, call, &agreement, &token),
+                expires_in,
+            }));
         }
     }
 }
 
-fn address(app: &App, call: &Call, agreement: &Agreement, token: &Secret<String>) -> Secret<String> {
+fn address(
+    app: &App,
+    call: &Call,
+    agreement: &Agreement,
+    token: &Secret<String>,
+) -> Secret<String> {
     let base = call.base_url(app.config.base_url.as_deref());
     Secret::new(format!("{base}/report/{}#{}", agreement.id, token.expose()))
 }

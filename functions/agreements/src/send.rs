@@ -1,26 +1,27 @@
 //! `POST /v1/agreements`: all in one transaction, or nothing.
 //!
-//! Forty recipients who are all to be verified are one record of the request, one agreement, forty recipients with the mail that
-//! each is owed, one audit entry, one ledger entry with at most eight shards and one share: 53 of the 100 actions that DynamoDB
-//! takes. The agreement's id is made of the account and the key, and the record stands beside it for as long as it does: the same
-//! key can never send twice.
+//! Forty recipients who are all to be verified are one record of the request, one agreement, forty
+//! recipients with the mail that each is owed, one audit entry, one ledger entry with at most eight
+//! shards and one share: 53 of the 100 actions that DynamoDB takes. The agreement's id is made of
+//! the account and the key, and the record stands beside it for as long as it does: the same key
+//! can never send twice.
 
 use serde::{Deserialize, Serialize};
+use shared::account::api_key::Caller;
 use shared::account::{Account, Foreseen, Settings};
 use shared::agreement::{Agreement, Authentication, Occasion, Recipient, RecipientStatus};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Chain, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::{AccountId, AgreementId, RecipientId};
-use shared::keyring::Keyring;
-use shared::owed::{self, Owed};
-use shared::quota::plan::{self, Order, Plan};
-use shared::quota::{self, Balance, EntryId, Figures, Glimpse, Snapshot, Watch, balance, watch};
-use shared::secret::Fingerprint;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::Fingerprint;
+use shared::ledger::plan::{self, Order, Plan};
+use shared::ledger::{self, Balance, EntryId, Figures, Snapshot, StaleRead, Watch, balance, watch};
+use shared::messaging::outbox::{self, OutboxMessage};
+use shared::store::app::App;
+use shared::store::audit::{Action, Chain, Event};
+use shared::store::dynamo::{Failure, Item, Key, Put, RetryPolicy, Write, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 use utoipa::ToSchema;
 
 use crate::State;
@@ -68,9 +69,6 @@ struct Record {
     made_by: String,
 }
 
-/// The place of the record among the writes.
-const RECORD: usize = 0;
-
 /// A sending that is under way.
 struct Sending<'a> {
     call: &'a Call,
@@ -87,39 +85,60 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let key = key.ok_or_else(|| Problem::new(Slug::IdempotencyKeyRequired))?;
     let draft = call.json::<Request>()?.read()?;
     let base = call.base_url(state.app.config.base_url.as_deref());
-    let sending = Sending { call, caller, draft: &draft, id: id_of(account, &key), base };
+    let sending = Sending {
+        call,
+        caller,
+        draft: &draft,
+        id: id_of(account, &key),
+        base,
+    };
     Box::pin(sending.send(state)).await
 }
 
 /// The id of the agreement that a key of an account stands for.
 fn id_of(account: AccountId, key: &IdempotencyKey) -> AgreementId {
-    AgreementId::from_bytes(Fingerprint::of(format!("agreement\n{account}\n{}", key.record().pk).as_bytes()).short())
+    AgreementId::from_bytes(
+        Fingerprint::of(format!("agreement\n{account}\n{}", key.record().pk).as_bytes()).short(),
+    )
 }
 
 /// The settings that hold for a sender of `group`.
-pub(crate) async fn settings(app: &App, account: &Account, group: Option<&str>) -> Result<Settings, Failure> {
-    account.settings_in(group, Foreseen::default(), &app.table).await
+pub(crate) async fn settings(
+    app: &App,
+    account: &Account,
+    group: Option<&str>,
+) -> Result<Settings, Failure> {
+    account
+        .settings_in(group, Foreseen::default(), &app.table)
+        .await
 }
 
 impl Sending<'_> {
     async fn send(&self, state: &State) -> Outcome {
         let (app, account, now) = (&state.app, &self.caller.account, self.call.arrived_at);
         let keyring = app.keyrings.current(now).await;
-        let mut patience = Patience::default();
-        // What the ledger holds on all shards at one instant is looked at only once it has stood in the way: reading it conflicts with
-        // whoever writes any of them.
+        let mut retries = RetryPolicy::default();
+        // What the ledger holds on all shards at one instant is looked at only once it has stood in
+        // the way: reading it conflicts with whoever writes any of them.
         let mut sighted = false;
         loop {
-            let (before, settings) = tokio::join!(self.before(app), settings(app, account, self.draft.group.as_deref()));
-            let ((record, glimpse), settings) = (before?, settings?);
+            let (before, settings) = tokio::join!(
+                self.before(app),
+                settings(app, account, self.draft.group.as_deref())
+            );
+            let ((record, stale_read), settings) = (before?, settings?);
             if let Some(record) = record {
                 return self.answered(state, record).await;
             }
             self.permit(&settings)?;
             let watch = Watch::of(account, &settings);
             let order = self.order(&watch, now);
-            sighted |= !order.may_go_blindly(&glimpse);
-            let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, account).await?) } else { None };
+            sighted |= !order.may_go_blindly(&stale_read);
+            let seen = if sighted {
+                Some(balance::snapshot(&app.table, &app.entropy, account).await?)
+            } else {
+                None
+            };
             let plan = match plan::reserve(&order, seen.as_ref()) {
                 Ok(plan) => plan,
                 Err(refusal) => return self.refused(state, refusal, &watch, seen.as_ref()).await,
@@ -127,49 +146,72 @@ impl Sending<'_> {
             let mut agreement = self.draft.agreement(self.id, account, &settings, now);
             let mut recipients = self.draft.recipients(self.id, &app.entropy, now);
             assign(&mut recipients, &plan);
-            let answer = self.answer(&recipients, seen.map_or_else(|| glimpse.total(), |seen| seen.total()));
+            let answer = self.answer(
+                &recipients,
+                seen.map_or_else(|| stale_read.total(), |seen| seen.total()),
+            );
             let owed = self.invite(&agreement, &mut recipients, app, &keyring, now)?;
             let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;
-            let ledger = writes.len() - plan.writes.len();
             match app.table.transact(writes).await {
                 Ok(()) => return Ok(self.sent(state, &recipients, &plan, &answer, now).await),
                 Err(failure) => {
                     if let Some(record) = self.taken(app, &failure).await {
                         return self.answered(state, record).await;
                     }
-                    sighted |= plan.failed(&failure, ledger);
-                    let _ = patience.settled(Err(failure), &app.entropy).await?;
+                    sighted |= plan.failed(&failure);
+                    let _ = retries.settled(Err(failure), &app.entropy).await?;
                 }
             }
         }
     }
 
     /// What the same request was answered before, if it was; and what the account has, at a glance.
-    async fn before(&self, app: &App) -> Result<(Option<Item>, Glimpse), Failure> {
-        let wanted = std::iter::once(keys::agreement_request(self.id)).chain(Glimpse::keys(&self.caller.account)).collect();
+    async fn before(&self, app: &App) -> Result<(Option<Item>, StaleRead), Failure> {
+        let wanted = std::iter::once(keys::agreement_request(self.id))
+            .chain(StaleRead::keys(&self.caller.account))
+            .collect();
         let mut items = app.table.get_all(wanted).await?.into_iter();
-        Ok((items.next().flatten(), Glimpse::of(items)?))
+        Ok((items.next().flatten(), StaleRead::of(items)?))
     }
 
-    /// The record, where it stood in a transaction's way, or where nobody said what became of the transaction and there is one by now: an
-    /// earlier try of this very request may have made it. Who the recipients are stands there, and not in what this try has drawn.
+    /// The record, where it stood in a transaction's way, or where nobody said what became of the
+    /// transaction and there is one by now: an earlier attempt of this very request may have made
+    /// it. Who the recipients are stands there, and not in what this attempt has drawn.
     async fn taken(&self, app: &App, failure: &Failure) -> Option<Item> {
         if let Failure::Unavailable(_) = failure {
-            return app.table.get(keys::agreement_request(self.id)).await.ok().flatten();
+            return app
+                .table
+                .get(keys::agreement_request(self.id))
+                .await
+                .ok()
+                .flatten();
         }
-        failure.stood_at(RECORD).filter(|item| !item.is_empty()).cloned()
+        failure
+            .stood_at(&keys::agreement_request(self.id))
+            .filter(|item| !item.is_empty())
+            .cloned()
     }
 
     /// It was sent: the mails go, and what is left of them the clean-up sends.
-    async fn sent(&self, state: &State, recipients: &[Recipient], plan: &Plan, answer: &Response, now: Timestamp) -> Reply {
-        let mut mails: Vec<Key> = recipients.iter().map(|recipient| keys::recipient(self.id, recipient.id)).collect();
+    async fn sent(
+        &self,
+        state: &State,
+        recipients: &[Recipient],
+        plan: &Plan,
+        answer: &Response,
+        now: Timestamp,
+    ) -> Reply {
+        let mut mails: Vec<Key> = recipients
+            .iter()
+            .map(|recipient| keys::recipient(self.id, recipient.id))
+            .collect();
         mails.extend(watch::tell(plan.crossing.as_ref(), now));
-        owed::deliver_all(&state.app, &state.courier, mails).await;
+        outbox::deliver_all(&state.app, &state.courier, mails).await;
         Reply::created(answer)
     }
 
-    /// What the same request was answered before. Where that was this very request, in a try of which no answer came, it goes on from there:
-    /// the mails go, and it is no replay.
+    /// What the same request was answered before. Where that was this very request, in an attempt
+    /// of which no answer came, it goes on from there: the mails go, and it is no replay.
     async fn answered(&self, state: &State, record: Item) -> Outcome {
         let record: Record = read(record)?;
         if record.request != Fingerprint::of(self.call.raw_body()).encode() {
@@ -180,48 +222,87 @@ impl Sending<'_> {
         if record.made_by != self.call.request_id {
             return Ok(reply.header("idempotency-replayed", "true".into()));
         }
-        owed::deliver_all(&state.app, &state.courier, self.mails(&answer)).await;
+        outbox::deliver_all(&state.app, &state.courier, self.mails(&answer)).await;
         Ok(reply)
     }
 
     /// Where the mails stand that are owed to the recipients of an answer.
     fn mails(&self, answer: &serde_json::Value) -> Vec<Key> {
         let recipients = answer["recipients"].as_array().into_iter().flatten();
-        let ids = recipients.filter_map(|recipient| recipient["id"].as_str()?.parse::<RecipientId>().ok());
-        ids.map(|recipient| keys::recipient(self.id, recipient)).collect()
+        let ids = recipients
+            .filter_map(|recipient| recipient["id"].as_str()?.parse::<RecipientId>().ok());
+        ids.map(|recipient| keys::recipient(self.id, recipient))
+            .collect()
     }
 
     /// The reservation was refused; unless what stands in its way is this very request's.
-    async fn refused(&self, state: &State, refusal: quota::Refusal, watch: &Watch, seen: Option<&Snapshot>) -> Outcome {
+    async fn refused(
+        &self,
+        state: &State,
+        refusal: ledger::Refusal,
+        watch: &Watch,
+        seen: Option<&Snapshot>,
+    ) -> Outcome {
         let app = &state.app;
         if let Some(record) = app.table.get(keys::agreement_request(self.id)).await? {
             return self.answered(state, record).await;
         }
-        tell_overdue(state, watch, self.caller.account.id, seen, self.call.arrived_at).await;
+        tell_overdue(
+            state,
+            watch,
+            self.caller.account.id,
+            seen,
+            self.call.arrived_at,
+        )
+        .await;
         Err(refusal.into())
     }
 
     fn permit(&self, settings: &Settings) -> Result<(), Problem> {
-        let pointers: Vec<String> = (0..self.draft.recipients.len()).map(|place| format!("/recipients/{place}")).collect();
-        let choices = self.draft.recipients.iter().zip(&pointers).map(|(recipient, pointer)| Choice {
-            pointer,
-            authentication: recipient.authentication,
-            name: recipient.name.as_deref(),
-            country: recipient.country.as_deref(),
-        });
+        let pointers: Vec<String> = (0..self.draft.recipients.len())
+            .map(|place| format!("/recipients/{place}"))
+            .collect();
+        let choices = self
+            .draft
+            .recipients
+            .iter()
+            .zip(&pointers)
+            .map(|(recipient, pointer)| Choice {
+                pointer,
+                authentication: recipient.authentication,
+                name: recipient.name.as_deref(),
+                country: recipient.country.as_deref(),
+            });
         choice::permit(&self.caller.account, settings, &choices.collect::<Vec<_>>())
     }
 
     fn order<'a>(&'a self, watch: &'a Watch, at: Timestamp) -> Order<'a> {
         let group = self.draft.group.clone();
-        let about = plan::About { agreement: Some(self.id.to_string()), recipient: None, group, sequence: Some(1) };
+        let about = plan::About {
+            agreement: Some(self.id.to_string()),
+            recipient: None,
+            group,
+            sequence: Some(1),
+        };
         let count = u32::try_from(self.draft.premium()).unwrap_or(u32::MAX);
-        Order { account: &self.caller.account, id: EntryId::reserve(self.id), about, count, watch, at }
+        Order {
+            account: &self.caller.account,
+            id: EntryId::reserve(self.id),
+            about,
+            count,
+            watch,
+            at,
+        }
     }
 
     fn answer(&self, recipients: &[Recipient], stood: Balance) -> Response {
         let reserved = i64::try_from(self.draft.premium()).unwrap_or(i64::MAX);
-        let quota = stood + Balance { available: -reserved, reserved, consumed: 0 };
+        let quota = stood
+            + Balance {
+                available: -reserved,
+                reserved,
+                consumed: 0,
+            };
         let sent = |recipient: &Recipient| Sent {
             id: recipient.id,
             email: recipient.email.clone(),
@@ -229,7 +310,12 @@ impl Sending<'_> {
             status: recipient.status,
         };
         let recipients = recipients.iter().map(sent).collect();
-        Response { id: self.id, status: shared::agreement::Status::OutForSignature, recipients, quota: quota.into() }
+        Response {
+            id: self.id,
+            status: shared::agreement::Status::OutForSignature,
+            recipients,
+            quota: quota.into(),
+        }
     }
 
     /// Makes each recipient's link.
@@ -240,9 +326,15 @@ impl Sending<'_> {
         app: &App,
         keyring: &Keyring,
         now: Timestamp,
-    ) -> Result<Vec<Owed>, Problem> {
+    ) -> Result<Vec<OutboxMessage>, Problem> {
         let invite = |recipient: &mut Recipient| {
-            let invited = agreement.invite(recipient, Occasion::Signing, &self.base, (keyring, &app.entropy), now)?;
+            let invited = agreement.invite(
+                recipient,
+                Occasion::Signing,
+                &self.base,
+                (keyring, &app.entropy),
+                now,
+            )?;
             recipient.links.push(invited.link.fingerprint);
             Ok(invited.owed)
         };
@@ -253,7 +345,7 @@ impl Sending<'_> {
         &self,
         agreement: &mut Agreement,
         recipients: &[Recipient],
-        owed: &[Owed],
+        outbox: &[OutboxMessage],
         plan: &Plan,
         answer: &Response,
         now: Timestamp,
@@ -267,15 +359,18 @@ impl Sending<'_> {
             made_by: self.call.request_id.clone(),
         };
         let place = Place::of(agreement.id, agreement.created_at).into_text();
-        let mut writes = vec![
-            Write::create(keys::agreement_request(self.id), &record)?,
-            Write::create(keys::agreement(self.id), agreement)?
-                .listed(keys::agreements(agreement.account), place)
-                .look_at(agreement.expires_at),
-        ];
-        for (recipient, owed) in recipients.iter().zip(owed) {
-            let item = Invited { recipient, owed };
-            writes.push(Write::create(keys::recipient(self.id, recipient.id), &item)?.look_at(now));
+        let put = Put::create(keys::agreement(self.id), agreement)?
+            .listed(keys::agreements(agreement.account), place)
+            .look_at(agreement.expires_at);
+        let record = Put::create(keys::agreement_request(self.id), &record)?;
+        let mut writes = vec![record.into(), put.into()];
+        for (recipient, message) in recipients.iter().zip(outbox) {
+            let item = Invited {
+                recipient,
+                outbox: message,
+            };
+            let put = Put::create(keys::recipient(self.id, recipient.id), &item)?;
+            writes.push(put.look_at(now).into());
         }
         writes.extend(chain.writes()?);
         writes.extend(plan.writes.iter().cloned());
@@ -288,32 +383,46 @@ impl Sending<'_> {
             serde_json::json!({"id": recipient.id, "email": recipient.masked_email(), "authentication": method})
         });
         let event = Event::new(Action::AgreementSent, self.caller.actor)
-            .from(self.call.source)
+            .from(self.call.client_ip)
             .with("title", agreement.title.as_str())
             .with("expires_at", agreement.expires_at.to_rfc3339())
             .with("recipients", told.collect::<Vec<_>>());
-        agreement.group.iter().fold(event, |event, group| event.with("group", group.as_str()))
+        agreement
+            .group
+            .iter()
+            .fold(event, |event, group| event.with("group", group.as_str()))
     }
 }
 
-/// Where a reservation is refused, the contacts are told that the balance is low, if nobody has told them.
-pub(crate) async fn tell_overdue(state: &State, watch: &Watch, account: AccountId, seen: Option<&Snapshot>, now: Timestamp) {
+/// Where a reservation is refused, the contacts are told that the balance is low, if nobody has
+/// told them.
+pub(crate) async fn tell_overdue(
+    state: &State,
+    watch: &Watch,
+    account: AccountId,
+    seen: Option<&Snapshot>,
+    now: Timestamp,
+) {
     if let Some(seen) = seen {
         let mails = watch::overdue(&state.app, watch, account, seen, now).await;
-        owed::deliver_all(&state.app, &state.courier, mails).await;
+        outbox::deliver_all(&state.app, &state.courier, mails).await;
     }
 }
 
-/// A new recipient, with the mail that is owed.
+/// A new recipient, with its message of the outbox.
 #[derive(Serialize)]
 struct Invited<'a> {
     #[serde(flatten)]
     recipient: &'a Recipient,
-    owed: &'a Owed,
+    outbox: &'a OutboxMessage,
 }
 
 /// Gives each recipient who is to be verified one of the reserved transactions.
 fn assign(recipients: &mut [Recipient], plan: &Plan) {
-    let premium = recipients.iter_mut().filter(|recipient| recipient.authentication == Authentication::Kba);
-    premium.zip(&plan.units).for_each(|(recipient, unit)| recipient.kba.unit = Some(*unit));
+    let premium = recipients
+        .iter_mut()
+        .filter(|recipient| recipient.authentication == Authentication::Kba);
+    premium
+        .zip(&plan.holds)
+        .for_each(|(recipient, hold)| recipient.kba.hold = Some(*hold));
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use shared::agreement::{self, Authentication, RecipientStatus, Sender, Status, Whole};
-use shared::clock::Timestamp;
-use shared::ids::{AgreementId, RecipientId};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AgreementId, RecipientId};
 use utoipa::ToSchema;
 
 /// An agreement.
@@ -80,7 +80,9 @@ impl Agreement {
     pub fn of(agreement: &agreement::Agreement, now: Timestamp) -> Self {
         let closure = agreement.closure.as_ref();
         let status = agreement.status(now);
-        let ended_at = closure.map(|closure| closure.at).or((status == Status::Expired).then_some(agreement.expires_at));
+        let ended_at = closure
+            .map(|closure| closure.at)
+            .or((status == Status::Expired).then_some(agreement.expires_at));
         Self {
             id: agreement.id,
             title: agreement.title.clone(),
@@ -98,7 +100,10 @@ impl Agreement {
 
     /// The agreement and its recipients.
     pub fn whole(whole: &Whole, now: Timestamp) -> Self {
-        Self { recipients: whole.recipients.iter().map(Recipient::from).collect(), ..Self::of(&whole.agreement, now) }
+        Self {
+            recipients: whole.recipients.iter().map(Recipient::from).collect(),
+            ..Self::of(&whole.agreement, now)
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::audit::Entry;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug, cursor};
-use shared::ids::{AccountId, UserId};
+use shared::account::api_key;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::store::app::App;
+use shared::store::audit::Entry;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug, cursor};
 use utoipa::ToSchema;
 
 /// How many entries a page has.
@@ -28,7 +29,10 @@ pub struct Response {
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    if call.route.is_none_or(|route| route.operation != Operation::ReadAudit) {
+    if call
+        .route
+        .is_none_or(|route| route.operation != Operation::ReadAudit)
+    {
         return Err(Problem::new(Slug::NotFound));
     }
     let caller = api_key::caller(&app, &call, Scope::AuditRead).await?;
@@ -39,19 +43,35 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     let subject = subject(call.query("subject"), account)?;
     let after: Option<u64> = cursor::of(&call)?;
     let after_key = after.map(|sequence| keys::audit_entry(account, &subject, sequence).sk);
-    let page = app.table.query(keys::audit_chain(account, &subject), after_key, PAGE).await?;
-    // Every user's chain has a first entry. Where there is none, there never was such a user in this account.
+    let page = app
+        .table
+        .query(keys::audit_chain(account, &subject), after_key, PAGE)
+        .await?;
+    // Every user's chain has a first entry. Where there is none, there never was such a user in
+    // this account.
     if page.items.is_empty() && after.is_none() && subject != account.to_string() {
         return Err(Problem::new(Slug::NotFound));
     }
-    let entries = page.items.into_iter().map(read::<Entry>).collect::<Result<Vec<_>, _>>()?;
-    let next_cursor = page.next.and(entries.last()).map(|last| cursor::after(last.sequence));
-    Ok(Reply::ok(&Response { entries, next_cursor }))
+    let entries = page
+        .items
+        .into_iter()
+        .map(read::<Entry>)
+        .collect::<Result<Vec<_>, _>>()?;
+    let next_cursor = page
+        .next
+        .and(entries.last())
+        .map(|last| cursor::after(last.sequence));
+    Ok(Reply::ok(&Response {
+        entries,
+        next_cursor,
+    }))
 }
 
 /// Whose entries are asked for: a user's, or the account's own.
 fn subject(asked: Option<&str>, account: AccountId) -> Result<String, Problem> {
-    let text = asked.ok_or_else(|| Problem::invalid_parameter("subject", "is missing: a user's id, or the account's own"))?;
+    let text = asked.ok_or_else(|| {
+        Problem::invalid_parameter("subject", "is missing: a user's id, or the account's own")
+    })?;
     if text.parse::<UserId>().is_ok() || text == account.to_string() {
         return Ok(text.to_owned());
     }
@@ -68,11 +88,17 @@ mod tests {
 
     #[test]
     fn a_subject_is_a_user_or_the_account_itself() {
-        let (own, other) = (AccountId::from_bytes([1; 16]), AccountId::from_bytes([2; 16]).to_string());
+        let (own, other) = (
+            AccountId::from_bytes([1; 16]),
+            AccountId::from_bytes([2; 16]).to_string(),
+        );
         let user = UserId::from_bytes([3; 16]).to_string();
         let slug = |asked| subject(asked, own).unwrap_err().slug();
         assert_eq!(subject(Some(&user), own).unwrap(), user);
-        assert_eq!(subject(Some(&own.to_string()), own).unwrap(), own.to_string());
+        assert_eq!(
+            subject(Some(&own.to_string()), own).unwrap(),
+            own.to_string()
+        );
         assert_eq!(slug(Some(&other)), Slug::NotFound);
         assert_eq!(slug(Some("everybody")), Slug::InvalidRequest);
         assert_eq!(slug(None), Slug::InvalidRequest);

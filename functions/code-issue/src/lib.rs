@@ -1,23 +1,24 @@
 //! `POST /v1/codes`: a code by SMS or e-mail.
 //!
-//! Three waits: what the rules look at is read in one request; one transaction claims the send (the new code, the cooldown, both
-//! counters, the audit entry); then the message goes. What the sender does not take is undone, as if nobody had asked.
+//! Three waits: what the rules look at is read in one request; one transaction claims the send (the
+//! new code, the cooldown, both counters, the audit entry); then the message goes. What the sender
+//! does not take is undone, as if nobody had asked.
 //!
-//! What may have been taken is no such thing: where the sender does not answer in time, or tells of a fault of its own, the message is told
-//! as sent, counts as sent, and its code is good. 503 says that nothing went out. Whoever gets nothing asks again when the wait is over.
+//! What may have been taken is no such thing: where the sender does not answer in time, or tells of
+//! a fault of its own, the message is told as sent, counts as sent, and its code is good. 503 says
+//! that nothing went out. Whoever gets nothing asks again when the wait is over.
 
-mod claim;
 mod issue;
 mod recipient;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Outcome, Problem, Slug};
-use shared::secret::Secret;
-use shared::user::Method;
+use shared::kernel::secret::Secret;
+use shared::messaging::courier::Courier;
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Slug};
 use utoipa::ToSchema;
 
 /// What this function holds: the app, and the hands that take messages.
@@ -61,8 +62,9 @@ pub struct Request {
     pub method: Channel,
 }
 
-/// A code that was handed to its sender. One that did not confirm it in time may have sent it all the same: it is told as sent, counts as sent, and its
-/// code is good. Whoever gets nothing asks for another after `resend_in`.
+/// A code that was handed to its sender. One that did not confirm it in time may have sent it all
+/// the same: it is told as sent, counts as sent, and its code is good. Whoever gets nothing asks
+/// for another after `resend_in`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = IssuedCode)]
 pub struct Response {

@@ -1,31 +1,27 @@
-//! What comes of a counted try: one transaction, and the answer.
+//! What comes of a counted attempt: one transaction, and the answer.
 
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, Refusal, TRIES_MAX};
-use shared::completion::Completion;
-use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::send_budget::Budget;
-use shared::send_budget::credit::Credit;
-use shared::sign_in::Answer;
-use shared::user::{Method, User, factor};
+use shared::messaging::send_budget::Budget;
+use shared::messaging::send_budget::credit::Credit;
+use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, Place, Proven, Refusal};
+use shared::signin::code::evidence::{Evidence, Tried, Verdict};
+use shared::signin::completion::Completion;
+use shared::signin::sign_in::Answer;
+use shared::signin::user::{Method, User};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, RetryPolicy, Update, Write, keys, read};
+use shared::web::http::{Call, Problem, Slug};
 
-use crate::Try;
-use crate::evidence::{Evidence, Verdict};
+use crate::{Counted, take_back};
 
-impl Try {
-    /// Concludes the try of `code`.
+impl Counted {
+    /// Concludes the attempt of `code`.
     pub async fn conclude(self, app: &App, call: &Call, code: &str) -> Result<Answer, Problem> {
-        if let Err(problem) = self.stands_open() {
-            self.counted().take_back(app, self.before.touch()).await;
-            return Err(problem);
-        }
         let verdict = match self.judge(code) {
             Ok(verdict) => verdict,
-            // A key that is not to be had: nothing was compared.
+            // Nothing was compared.
             Err(problem) => {
-                self.counted().take_back(app, self.before.touch()).await;
+                self.take_back(app).await;
                 return Err(problem);
             }
         };
@@ -44,48 +40,94 @@ impl Try {
                 Err(self.refused(Slug::CodeSuperseded))
             }
             Verdict::Expired => {
-                self.counted().take_back(app, self.before.touch()).await;
+                self.take_back(app).await;
                 Err(Problem::new(Slug::CodeExpired))
             }
         }
     }
 
-    /// Whether the challenge that the try was counted on leads anywhere, and by this method: its link may have been spent by another
-    /// challenge, and what the account allows may have changed.
-    fn stands_open(&self) -> Result<(), Problem> {
-        let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
+    async fn take_back(&self, app: &App) {
+        take_back(app, self.attempt().take_back(&self.before), self.method).await;
+    }
+
+    /// Compares the code, where the challenge leads anywhere and the keys are to be had.
+    fn judge(&self, code: &str) -> Result<Verdict, Problem> {
+        let tried = Tried {
+            ticket: &self.ticket,
+            user: &self.before,
+            challenge: self.open_challenge()?,
+            method: self.method,
+            now: self.now,
+        };
+        Ok(tried.judge(code, &self.keyring)?)
+    }
+
+    /// The challenge that the attempt was counted on, if it leads anywhere, and by this method: its
+    /// link may have been spent by another challenge, and what the account allows may have changed.
+    fn open_challenge(&self) -> Result<&Challenge, Problem> {
+        let challenge = self
+            .ticket
+            .challenge(&self.before, self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
         if !challenge.first.leads_on(&self.settings) {
             return Err(Refusal::Expired.problem(self.now));
         }
-        let usable = self.before.can_use(self.method, self.settings.second_factor.methods) && challenge.first.admits(self.method);
-        if usable { Ok(()) } else { Err(Problem::new(Slug::MethodNotEnabled)) }
+        let usable = self
+            .before
+            .can_use(self.method, self.settings.second_factor.methods)
+            && challenge.first.admits(self.method);
+        if usable {
+            Ok(challenge)
+        } else {
+            Err(Problem::new(Slug::MethodNotEnabled))
+        }
     }
 
-    /// Consumes the code and the challenge, spends the link that opened it, clears the factor, and signs the token: whoever writes first has it.
+    /// Consumes the code and the challenge, spends the link that opened it, clears the factor, and
+    /// signs the token: whoever writes first has it.
     async fn accept(&self, app: &App, call: &Call, evidence: &Evidence) -> Result<Answer, Problem> {
-        let challenge = self.ticket.challenge(&self.before, self.now).map_err(|refusal| refusal.problem(self.now))?;
-        let completion = Completion::of(&self.ticket, challenge, self.method, &self.source, &app.entropy, self.now);
+        let challenge = self
+            .ticket
+            .challenge(&self.before, self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
+        let completion = Completion::of(
+            &self.ticket,
+            challenge,
+            self.method,
+            &self.source,
+            &app.entropy,
+            self.now,
+        );
         let completion = completion.telling(&self.before, &app.table).await?;
         let mut user = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         let mut credit = Credit::new(self.credit(challenge));
         loop {
-            let event = self.event(call).with("acr", serde_json::to_value(completion.proof.acr).unwrap_or_default());
-            let event = completion.link().into_iter().fold(event, |event, link| event.with("link", link));
-            let (update, told, others) = completion.consume(&user, self.consumption(evidence))?;
+            let event = self.event(call).with(
+                "acr",
+                serde_json::to_value(completion.proof.acr).unwrap_or_default(),
+            );
+            let event = completion
+                .link()
+                .into_iter()
+                .fold(event, |event, link| event.with("link", link));
+            let (update, told, others) = completion.consume(&user, self.spent(evidence))?;
             let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
-            let place = writes.len();
             writes.extend(others);
-            writes.extend(credit.within());
+            writes.extend(credit.within().map(Write::from));
             let written = app.table.transact(writes).await;
             credit.learn(&written);
             let Err(failure) = written else {
                 credit.give(app).await;
                 return Ok(completion.answer(app, call, &self.keyring, &user, &self.token)?);
             };
-            let too_late = completion.came_too_late(&failure, place);
-            user = self.stands(app, failure, &mut patience).await?;
-            let good = if too_late { Err(Refusal::Used.problem(self.now)) } else { self.still_good(&user, evidence) };
+            let too_late = completion.came_too_late(&failure);
+            user = self.stands(app, failure, &mut retries).await?;
+            let good = if too_late {
+                Err(Refusal::Used.problem(self.now))
+            } else {
+                self.still_good(&user, evidence)
+            };
             if let Err(problem) = good {
                 self.record(app, call, problem.slug().name(), true).await?;
                 return Err(problem);
@@ -94,74 +136,110 @@ impl Try {
     }
 
     /// What a sign-in that was completed by SMS gives back to the budget of texts.
-    fn credit(&self, challenge: &Challenge) -> Option<Write> {
-        let country = self.before.phone_country.as_deref().filter(|_| self.method == Method::Sms)?;
-        Some(Budget { account: self.before.account, country }.verified(&challenge.texts, self.now))
+    fn credit(&self, challenge: &Challenge) -> Option<Update> {
+        let country = self
+            .before
+            .phone_country
+            .as_deref()
+            .filter(|_| self.method == Method::Sms)?;
+        Some(
+            Budget {
+                account: self.before.account,
+                country,
+            }
+            .verified(&challenge.texts, self.now),
+        )
     }
 
-    /// The update that consumes the code, under the condition that nothing was since consumed, expired or superseded.
-    fn consumption(&self, evidence: &Evidence) -> Write {
-        let update = factor::clear(self.before.touch(), "m", self.origin()).name("m", self.method.name());
-        let update = self.verified(update);
-        // What an administrator reset is over once something was proved.
-        let update = if self.before.reset_at.is_some() { update.remove("#reset_at") } else { update };
-        self.ticket.guard(evidence.consume(update, self.now), self.now)
-    }
-
-    /// Adds that the contact which the code went to is verified. Another contact ends the challenges: it is the one that counts.
-    fn verified(&self, update: Write) -> Write {
-        let name = match self.method {
-            Method::Sms => "phone_verified",
-            Method::Email => "email_verified",
-            Method::Totp | Method::RecoveryCode => return update,
+    /// The update that spends the code, under the condition that nothing was since spent, expired
+    /// or superseded.
+    fn spent(&self, evidence: &Evidence) -> Update {
+        let proven = Proven {
+            place: &self.ticket,
+            method: self.method,
+            origin: self.origin(),
+            now: self.now,
         };
-        update.and(&format!(", #{name} = :verified")).value("verified", true)
+        evidence.spend(&self.before, &proven)
     }
 
     /// Whether a right code is still right on the item as it stands now.
     fn still_good(&self, user: &User, evidence: &Evidence) -> Result<(), Problem> {
-        let challenge = self.ticket.challenge(user, self.now).map_err(|refusal| refusal.problem(self.now))?;
-        evidence.holds(user, challenge, self.method).map_err(|slug| self.refused(slug))
+        let challenge = self
+            .ticket
+            .challenge(user, self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
+        if evidence.holds(user, challenge, self.method) {
+            Ok(())
+        } else if let Evidence::Sent(_) = evidence {
+            Err(self.refused(Slug::CodeSuperseded))
+        } else {
+            Err(self.refused(Slug::CodeInvalid))
+        }
     }
 
-    /// The challenge as it stood before the try.
+    /// The challenge as it stood before the attempt.
     fn challenge(&self) -> Option<&Challenge> {
         self.before.challenges.get(&self.ticket.name)
     }
 
-    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.
-    async fn record(&self, app: &App, call: &Call, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
+    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken
+    /// back in the same transaction.
+    async fn record(
+        &self,
+        app: &App,
+        call: &Call,
+        reason: &'static str,
+        taken_back: bool,
+    ) -> Result<(), Problem> {
         let mut user = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         let mut epoch_holds = taken_back;
         loop {
-            let update = if epoch_holds { self.counted().uncount_factor(user.touch()) } else { user.touch() };
+            let update = if epoch_holds {
+                self.attempt().uncount(user.touch(), &self.before)
+            } else {
+                user.touch()
+            };
             let failed = self.event(call).failed().with("reason", reason);
-            let lockout = self.counted().lockout().filter(|_| !taken_back);
+            let lockout = self.attempt().lockout(&self.before);
+            let lockout = lockout.filter(|_| !taken_back);
             let lockout = lockout.map(|event| event.with("addresses", self.origin().name()));
-            let events = std::iter::once(failed).chain(lockout.map(|event| event.from(call.source)));
-            let failure = match app.table.transact(user.change(update, events, self.now)?).await {
+            let events =
+                std::iter::once(failed).chain(lockout.map(|event| event.from(call.client_ip)));
+            let failure = match app
+                .table
+                .transact(user.change(update, events, self.now)?)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            user = self.stands(app, failure, &mut patience).await?;
+            user = self.stands(app, failure, &mut retries).await?;
             // A success has cleared the count meanwhile: there is nothing left to take back.
-            epoch_holds = taken_back && user.factor(self.method).epoch == self.before.factor(self.method).epoch;
+            epoch_holds = taken_back
+                && user.factor(self.method).epoch == self.before.factor(self.method).epoch;
         }
     }
 
     /// The user as it stands after a write that lost a race.
-    async fn stands(&self, app: &App, failure: Failure, patience: &mut Patience) -> Result<User, Problem> {
+    async fn stands(
+        &self,
+        app: &App,
+        failure: Failure,
+        retries: &mut RetryPolicy,
+    ) -> Result<User, Problem> {
         if let Failure::Unavailable(_) = failure {
             return Err(failure.into());
         }
-        let stood: Option<Item> = if let Some(item) = failure.stood_at(0) {
-            patience.at_once()?;
-            Some(item.clone())
-        } else {
-            patience.wait(&app.entropy).await?;
-            app.table.get(keys::user(self.ticket.user)).await?
-        };
+        let stood: Option<Item> =
+            if let Some(item) = failure.stood_at(&keys::user(self.ticket.user)) {
+                retries.at_once()?;
+                Some(item.clone())
+            } else {
+                retries.wait(&app.entropy).await?;
+                app.table.get(keys::user(self.ticket.user)).await?
+            };
         match stood.filter(|item| !item.is_empty()) {
             Some(item) => Ok(read(item)?),
             None => Err(Refusal::Unknown.problem(self.now)),
@@ -169,11 +247,15 @@ impl Try {
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before = self.challenge().map_or(TRIES_MAX, Challenge::tries_left);
+        let before = self
+            .challenge()
+            .map_or(ATTEMPTS_MAX, Challenge::attempts_left);
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 
     fn event(&self, call: &Call) -> Event {
-        Event::new(Action::CodeVerified, Actor::User(self.ticket.user)).from(call.source).with("method", self.method.name())
+        Event::new(Action::CodeVerified, Actor::User(self.ticket.user))
+            .from(call.client_ip)
+            .with("method", self.method.name())
     }
 }

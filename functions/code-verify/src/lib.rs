@@ -1,33 +1,29 @@
 //! `POST /v1/codes/verify`: the second factor.
 //!
-//! Two waits. The try is counted on the user's item, which tells as it stood before, while the account's settings are read; then
-//! the code is compared; then one transaction concludes.
+//! Two waits. The attempt is counted on the user's item, which tells as it stood before, while the
+//! account's settings are read; then the code is compared; then one transaction concludes.
 
 mod conclusion;
-mod count;
-mod evidence;
 mod recipient;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use shared::account::{Account, Settings};
-use shared::app::App;
-use shared::challenge::{Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::code;
-use shared::dynamo::{self, Failure, Item};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::keyring::Keyring;
-use shared::recovery;
-use shared::secret::{self, Secret};
-use shared::user::known::{Origin, Source};
-use shared::user::{Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::{self, Secret};
+use shared::signin::challenge::{Attempt, Refusal, Ticket};
+use shared::signin::code;
+use shared::signin::recovery;
+use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::{Method, User};
+use shared::store::app::App;
+use shared::store::dynamo::{self, Item, Update};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
-use crate::count::Count;
-
-/// A try at a code.
+/// An attempt at a code.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = VerifyCodeRequest)]
@@ -37,19 +33,20 @@ pub struct Request {
     pub challenge: Secret<String>,
     /// The factor that is proved.
     pub method: Method,
-    /// The code, as ASCII digits; a recovery code as it was shown, in any case. Spaces and hyphens make no difference.
+    /// The code, as ASCII digits; a recovery code as it was shown, in any case. Spaces and hyphens
+    /// make no difference.
     #[schema(value_type = String, example = "048213")]
     pub code: Secret<String>,
 }
 
-/// A try that was counted, and what it was counted on.
-pub(crate) struct Try {
+/// An attempt that was counted, and what it was counted on.
+pub(crate) struct Counted {
     pub(crate) ticket: Ticket,
     /// The challenge's token, as it was sent.
     pub(crate) token: Secret<String>,
     pub(crate) method: Method,
     pub(crate) id: String,
-    /// The user before the try was counted.
+    /// The user before the attempt was counted.
     pub(crate) before: User,
     pub(crate) settings: Settings,
     /// Where it comes from.
@@ -69,57 +66,86 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     if let Some(ticket) = shared::agreement::Ticket::read(request.challenge.expose(), &keyring) {
-        return recipient::verify(&app, &call, (request.method, code.expose()), ticket, keyring, now).await;
+        return recipient::verify(
+            &app,
+            &call,
+            (request.method, code.expose()),
+            ticket,
+            keyring,
+            now,
+        )
+        .await;
     }
-    let tried = Try::count(&app, &call, &request).await?;
+    let tried = Counted::count(&app, &call, &request).await?;
     let answer = tried.conclude(&app, &call, code.expose()).await?;
     Ok(Reply::ok(&answer))
 }
 
-/// The code that was typed. What can be no code of its method is refused as malformed, and counts as no try.
+/// The code that was typed. What can be no code of its method is refused as malformed, and counts
+/// as no attempt.
 fn read(request: &Request) -> Result<Secret<String>, Problem> {
     let code = &request.code;
     match request.method {
         Method::RecoveryCode if recovery::is_legible(code.expose()) => Ok(code.clone()),
-        Method::RecoveryCode => Err(Problem::invalid_field("/code", "must be 1 to 64 ASCII letters, digits, hyphens and spaces")),
-        Method::Sms | Method::Email | Method::Totp => {
-            code::typed(code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))
-        }
+        Method::RecoveryCode => Err(Problem::invalid_field(
+            "/code",
+            "must be 1 to 64 ASCII letters, digits, hyphens and spaces",
+        )),
+        Method::Sms | Method::Email | Method::Totp => code::typed(code)
+            .ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits")),
     }
 }
 
-impl Try {
-    /// Counts a try, and reads what it is judged by.
+impl Counted {
+    /// Counts an attempt, and reads what it is judged by.
     async fn count(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
         let now = call.arrived_at;
         let keyring = app.keyrings.current(now).await;
-        let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
-        let source = Source::of(ticket.user, call.source, &keyring, now)?;
+        let ticket = Ticket::read(request.challenge.expose(), &keyring)
+            .map_err(|refusal| refusal.problem(now))?;
+        let source = Source::of(ticket.user, call.client_ip, &keyring, now)?;
         let origin = ticket.origin(&source);
         let id = secret::encode(app.entropy.bytes::<9>());
+        let method = request.method;
+        let attempt = Attempt {
+            place: &ticket,
+            method,
+            origin,
+            id: &id,
+            now,
+        };
         let (counted, read_beside) = tokio::join!(
-            app.table.update_patiently(ticket.count_try(request.method, origin, &id, now), &app.entropy),
+            app.table.update_with_retries(attempt.count(), &app.entropy),
             app.table.get_all(ticket.settings_keys()),
         );
-        let beside = read_beside.map_err(Problem::from).and_then(|items| account_in(items, call, now));
-        let before = match counted_on(counted, &ticket, (request.method, origin), &id, now) {
+        let beside = read_beside
+            .map_err(Problem::from)
+            .and_then(|items| account_in(items, call, now));
+        let before = match attempt.counted_on(counted) {
             Ok(before) => before,
             Err(problem) => return Err(beside.err().unwrap_or(problem)),
         };
         let settings = match beside {
-            Ok((account, group)) => {
-                account.settings_in(before.group.as_deref(), ticket.foreseen(group), &app.table).await.map_err(Problem::from)
-            }
+            Ok((account, group)) => account
+                .settings_in(before.group.as_deref(), ticket.foreseen(group), &app.table)
+                .await
+                .map_err(Problem::from),
             Err(problem) => Err(problem),
         };
         match settings {
-            Ok(settings) => {
-                let (token, method) = (request.challenge.clone(), request.method);
-                Ok(Self { ticket, token, method, id, before, settings, source, keyring, now })
-            }
+            Ok(settings) => Ok(Self {
+                token: request.challenge.clone(),
+                method,
+                before,
+                settings,
+                source,
+                keyring,
+                now,
+                ticket,
+                id,
+            }),
             Err(problem) => {
-                let factor = (request.method, before.factor(request.method));
-                Count::new((&ticket.name, &before.challenges), factor, (&id, origin)).take_back(app, before.touch()).await;
+                take_back(app, attempt.take_back(&before), method).await;
                 Err(problem)
             }
         }
@@ -130,56 +156,40 @@ impl Try {
         self.ticket.origin(&self.source)
     }
 
-    /// The count that was made for the try.
-    pub(crate) fn counted(&self) -> Count<'_> {
-        let factor = (self.method, self.before.factor(self.method));
-        Count::new((&self.ticket.name, &self.before.challenges), factor, (&self.id, self.origin()))
+    /// The attempt, as it was counted.
+    pub(crate) fn attempt(&self) -> Attempt<'_, Ticket> {
+        Attempt {
+            place: &self.ticket,
+            method: self.method,
+            origin: self.origin(),
+            id: &self.id,
+            now: self.now,
+        }
     }
 }
 
-/// The account that was read beside the count, and the group's item; its pages may read the answer from here on.
-fn account_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<(Account, Option<Item>), Problem> {
+/// Takes back an attempt that compared nothing, by this update. Where that fails the count stands,
+/// which errs on the safe side.
+pub(crate) async fn take_back(app: &App, update: Update, method: Method) {
+    let taken_back = app.table.update_with_retries(update, &app.entropy).await;
+    if taken_back.is_err() {
+        tracing::info!(
+            challenge.method = method.name(),
+            "an attempt that compared nothing stays counted"
+        );
+    }
+}
+
+/// The account that was read beside the count, and the group's item; its pages may read the answer
+/// from here on.
+fn account_in(
+    items: Vec<Option<Item>>,
+    call: &Call,
+    now: Timestamp,
+) -> Result<(Account, Option<Item>), Problem> {
     let mut items = items.into_iter();
     let account: Option<Account> = items.next().flatten().map(dynamo::read).transpose()?;
     let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
     call.allow_origins(&account.settings()?.origins);
     Ok((account, items.next().flatten()))
-}
-
-/// The user before the try was counted, or why it was not.
-fn counted_on(
-    counted: Result<Item, Failure>,
-    ticket: &Ticket,
-    (method, origin): (Method, Origin),
-    id: &str,
-    now: Timestamp,
-) -> Result<User, Problem> {
-    let failure = match counted {
-        Ok(before) => return Ok(dynamo::read(before)?),
-        Err(failure) => failure,
-    };
-    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
-    if stood.is_empty() {
-        return Err(Refusal::Unknown.problem(now));
-    }
-    let user: User = dynamo::read(stood.clone())?;
-    match uncounted(&user, ticket, (method, origin), id) {
-        // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
-        Some(before) => Ok(before),
-        None => match ticket.trial(&user, method, origin, now) {
-            Err(refusal) => Err(refusal.problem(now)),
-            Ok(_) => Err(failure.into()),
-        },
-    }
-}
-
-/// The user without the try `id`, if it was counted.
-fn uncounted(user: &User, ticket: &Ticket, (method, origin): (Method, Origin), id: &str) -> Option<User> {
-    let mut before = user.clone();
-    let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
-    let place = tries.iter().position(|tried| tried == id)?;
-    tries.truncate(place);
-    let factor = before.factors.get_mut(method.name())?;
-    *factor = factor.clone().without_one(origin);
-    Some(before)
 }

@@ -1,36 +1,37 @@
-//! A recipient's code by SMS: counted before it is compared, on the recipient's item, as a user's is on the user's.
+//! A recipient's code by SMS: counted before it is compared, on the recipient's item, as a user's
+//! is on the user's.
 
 use std::sync::Arc;
 
-use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
 use shared::agreement::{self, Agreement, Authentication, Recipient, Standing, Ticket};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Refusal, TRIES_MAX};
-use shared::clock::Timestamp;
-use shared::code::{self, LiveCode, Verdict};
-use shared::dynamo::{Failure, Item, Patience, Write, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::keyring::Keyring;
-use shared::secret;
-use shared::send_budget::Budget;
-use shared::send_budget::credit::Credit;
-use shared::sign_in::{Answer, Authenticated};
-use shared::user::known::Origin;
-use shared::user::{Method, factor};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret;
+use shared::messaging::send_budget::Budget;
+use shared::messaging::send_budget::credit::Credit;
+use shared::signin::access_token::{self, Proof, RecipientSubject};
+use shared::signin::challenge::{ATTEMPTS_MAX, Attempt, Challenge, Place, Proven, Refusal};
+use shared::signin::code::{self, LiveCode, Verdict};
+use shared::signin::sign_in::{Answer, Authenticated};
+use shared::signin::user::Method;
+use shared::signin::user::known::Origin;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Item, RetryPolicy, Update, Write, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
-use crate::count::Count;
+use crate::take_back;
 
 const METHOD: Method = Method::Sms;
 
-/// A try that was counted, and what it was counted on.
-struct Try<'a> {
+/// An attempt that was counted, and what it was counted on.
+struct Counted<'a> {
     app: &'a App,
     call: &'a Call,
     ticket: Ticket,
     id: String,
-    /// The agreement, and the recipient before the try was counted.
+    /// The agreement, and the recipient before the attempt was counted.
     before: Standing,
     keyring: Arc<Keyring>,
     now: Timestamp,
@@ -49,74 +50,72 @@ pub async fn verify(
         return Err(Problem::new(Slug::MethodNotEnabled));
     }
     let id = secret::encode(app.entropy.bytes::<9>());
+    let attempt = attempt(&ticket, &id, now);
     let (counted, beside) = tokio::join!(
-        app.table.update_patiently(ticket.count_try(METHOD, &id, now), &app.entropy),
-        app.table.get_all(vec![keys::agreement(ticket.agreement), keys::account(ticket.account)]),
+        app.table.update_with_retries(attempt.count(), &app.entropy),
+        app.table.get_all(vec![
+            keys::agreement(ticket.agreement),
+            keys::account(ticket.account)
+        ]),
     );
-    let beside = beside.map_err(Problem::from).and_then(|items| agreement_in(items, call, now));
-    let before = match counted_on(counted, &ticket, &id, now) {
+    let beside = beside
+        .map_err(Problem::from)
+        .and_then(|items| agreement_in(items, call, now));
+    let before = match attempt.counted_on(counted) {
         Ok(before) => before,
         Err(problem) => return Err(beside.err().unwrap_or(problem)),
     };
     let agreement = match beside {
         Ok(agreement) => agreement,
         Err(problem) => {
-            count(&ticket, &before, &id).take_back(app, Write::update(ticket.key(), "")).await;
+            take_back(app, attempt.take_back(&before), METHOD).await;
             return Err(problem);
         }
     };
-    let tried = Try { app, call, ticket, id, before: Standing::of(agreement, before), keyring, now };
+    let tried = Counted {
+        app,
+        call,
+        ticket,
+        id,
+        before: Standing::of(agreement, before),
+        keyring,
+        now,
+    };
     tried.conclude(code).await.map(|answer| Reply::ok(&answer))
 }
 
-/// The agreement that was read beside the count; the account's pages may read the answer from here on.
-fn agreement_in(items: Vec<Option<Item>>, call: &Call, now: Timestamp) -> Result<Agreement, Problem> {
+/// The agreement that was read beside the count; the account's pages may read the answer from here
+/// on.
+fn agreement_in(
+    items: Vec<Option<Item>>,
+    call: &Call,
+    now: Timestamp,
+) -> Result<Agreement, Problem> {
     let mut items = items.into_iter();
-    let agreement = read(items.next().flatten().ok_or_else(|| Refusal::Unknown.problem(now))?)?;
+    let agreement = read(
+        items
+            .next()
+            .flatten()
+            .ok_or_else(|| Refusal::Unknown.problem(now))?,
+    )?;
     if let Some(account) = items.next().flatten() {
         call.allow_origins(&read::<Account>(account)?.settings()?.origins);
     }
     Ok(agreement)
 }
 
-/// The count of the try `id`, made on the recipient as it was `before`.
-fn count<'a>(ticket: &'a Ticket, before: &Recipient, id: &'a str) -> Count<'a> {
-    Count::new((&ticket.name, &before.challenges), (METHOD, before.factor(METHOD)), (id, Origin::Stranger))
-}
-
-/// The recipient before the try was counted, or why it was not.
-fn counted_on(counted: Result<Item, Failure>, ticket: &Ticket, id: &str, now: Timestamp) -> Result<Recipient, Problem> {
-    let failure = match counted {
-        Ok(before) => return Ok(read(before)?),
-        Err(failure) => failure,
-    };
-    let Some(stood) = failure.stood_at(0) else { return Err(failure.into()) };
-    if stood.is_empty() {
-        return Err(Refusal::Unknown.problem(now));
-    }
-    let recipient: Recipient = read(stood.clone())?;
-    match uncounted(&recipient, ticket, id) {
-        // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
-        Some(before) => Ok(before),
-        None => match ticket.trial(&recipient, METHOD, now) {
-            Err(refusal) => Err(refusal.problem(now)),
-            Ok(_) => Err(failure.into()),
-        },
+/// The attempt called `id`: a recipient is known at no address.
+const fn attempt<'a>(ticket: &'a Ticket, id: &'a str, now: Timestamp) -> Attempt<'a, Ticket> {
+    Attempt {
+        place: ticket,
+        method: METHOD,
+        origin: Origin::Stranger,
+        id,
+        now,
     }
 }
 
-/// The recipient without the try `id`, if it was counted.
-fn uncounted(recipient: &Recipient, ticket: &Ticket, id: &str) -> Option<Recipient> {
-    let mut before = recipient.clone();
-    let tries = &mut before.challenges.get_mut(&ticket.name)?.tries;
-    let place = tries.iter().position(|tried| tried == id)?;
-    tries.truncate(place);
-    let factor = before.factors.get_mut(METHOD.name())?;
-    *factor = factor.clone().without_one(Origin::Stranger);
-    Some(before)
-}
-
-impl Try<'_> {
+impl Counted<'_> {
     const fn recipient(&self) -> &Recipient {
         self.before.recipient()
     }
@@ -126,8 +125,19 @@ impl Try<'_> {
             self.take_back().await;
             return Err(problem);
         }
-        let challenge = self.recipient().challenges.get(&self.ticket.name).ok_or_else(|| Refusal::Expired.problem(self.now))?;
-        match code::judge(&self.ticket, challenge, METHOD, code, &self.keyring, self.now) {
+        let challenge = self
+            .recipient()
+            .challenges
+            .get(&self.ticket.name)
+            .ok_or_else(|| Refusal::Expired.problem(self.now))?;
+        match code::judge(
+            &self.ticket,
+            challenge,
+            METHOD,
+            code,
+            &self.keyring,
+            self.now,
+        ) {
             Verdict::Right => self.accept().await,
             Verdict::Wrong => {
                 self.record("wrong-code", false).await?;
@@ -146,26 +156,37 @@ impl Try<'_> {
 
     /// Whether a code by SMS is still what lets this recipient in.
     fn good(&self, standing: &Standing) -> Result<(), Problem> {
-        standing.accessible(self.now).map_err(agreement::Refusal::problem_of_recipient)?;
+        standing
+            .accessible(self.now)
+            .map_err(agreement::Refusal::problem_of_recipient)?;
         let asked = standing.recipient().asked(standing.agreement()) == Authentication::Sms;
-        if asked { Ok(()) } else { Err(Problem::new(Slug::MethodNotEnabled)) }
+        if asked {
+            Ok(())
+        } else {
+            Err(Problem::new(Slug::MethodNotEnabled))
+        }
     }
 
     /// Consumes the code and the challenge, and signs the token: whoever writes first has it.
     async fn accept(&self) -> Result<Answer, Problem> {
         let proof = Proof::recipients_code(self.now);
         let mut standing = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         let mut credit = Credit::new(self.credit());
         loop {
-            let verified = self.event(Action::RecipientVerified).with("acr", "two-factor");
-            let mut writes = standing.step(self.consumption(&standing), [verified], self.now)?;
-            writes.extend(credit.within());
+            let verified = self
+                .event(Action::RecipientVerified)
+                .with("acr", "two-factor");
+            let mut writes = standing.step(self.spent(&standing), [verified], self.now)?;
+            writes.extend(credit.within().map(Write::from));
             let written = self.app.table.transact(writes).await;
             credit.learn(&written);
-            if patience.settled(written, &self.app.entropy).await? {
+            if retries.settled(written, &self.app.entropy).await? {
                 credit.give(self.app).await;
-                return Ok(Answer::Authenticated(Authenticated::new(self.token(&proof)?, &proof)));
+                return Ok(Answer::Authenticated(Authenticated::new(
+                    self.token(&proof)?,
+                    &proof,
+                )));
             }
             standing = self.stands().await?;
             if let Err(problem) = self.still_good(&standing) {
@@ -176,49 +197,78 @@ impl Try<'_> {
     }
 
     /// What a code that was typed gives back to the budget of texts.
-    fn credit(&self) -> Option<Write> {
+    fn credit(&self) -> Option<Update> {
         let country = self.recipient().phone_country.as_deref()?;
         let texts = &self.recipient().challenges.get(&self.ticket.name)?.texts;
-        Some(Budget { account: self.ticket.account, country }.verified(texts, self.now))
+        Some(
+            Budget {
+                account: self.ticket.account,
+                country,
+            }
+            .verified(texts, self.now),
+        )
     }
 
-    fn consumption(&self, standing: &Standing) -> Write {
-        let digest = self.live().map(|code| code.mac.digest.as_str()).unwrap_or_default();
-        let update = factor::clear(standing.update(), "m", Origin::Stranger)
-            .and(", #challenges.#c.#used_at = :now, #status = :proved")
-            .when("#challenges.#c.#codes.#m.#mac.#h = :digest")
-            .name("m", METHOD.name())
-            .value("now", self.now)
-            .value("proved", standing.recipient().proved().name())
-            .value("digest", digest);
-        self.ticket.guard(update, self.now)
+    /// The update that spends the code and completes the challenge: the recipient is verified.
+    fn spent(&self, standing: &Standing) -> Update {
+        let digest = self.live().map(|code| code.mac.digest.as_str());
+        let proven = Proven {
+            place: &self.ticket,
+            method: METHOD,
+            origin: Origin::Stranger,
+            now: self.now,
+        };
+        let update = standing.recipient().prove(standing.update());
+        let update = proven.spend_code(update, digest.unwrap_or_default());
+        self.ticket.complete(update, self.now)
     }
 
     /// Whether a right code is still right on what stands now.
     fn still_good(&self, standing: &Standing) -> Result<(), Problem> {
         self.good(standing)?;
-        let challenge = self.ticket.challenge(standing.recipient(), self.now).map_err(|refusal| refusal.problem(self.now))?;
+        let challenge = self
+            .ticket
+            .challenge(standing.recipient(), self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
         let live = challenge.codes.get(METHOD.name()).map(|code| &code.mac);
-        if live == self.live().map(|code| &code.mac) { Ok(()) } else { Err(self.refused(Slug::CodeSuperseded)) }
+        if live == self.live().map(|code| &code.mac) {
+            Ok(())
+        } else {
+            Err(self.refused(Slug::CodeSuperseded))
+        }
     }
 
     fn live(&self) -> Option<&LiveCode> {
-        self.recipient().challenges.get(&self.ticket.name)?.codes.get(METHOD.name())
+        self.recipient()
+            .challenges
+            .get(&self.ticket.name)?
+            .codes
+            .get(METHOD.name())
     }
 
-    /// Writes down a try that failed. Where it was no guess, its count on the factor is taken back in the same transaction.
+    /// Writes down an attempt that failed. Where it was no guess, its count on the factor is taken
+    /// back in the same transaction.
     async fn record(&self, reason: &'static str, taken_back: bool) -> Result<(), Problem> {
         let mut standing = self.before.clone();
-        let mut patience = Patience::default();
+        let mut retries = RetryPolicy::default();
         loop {
-            let failed = self.event(Action::CodeVerified).failed().with("reason", reason);
+            let failed = self
+                .event(Action::CodeVerified)
+                .failed()
+                .with("reason", reason);
             let events = std::iter::once(failed).chain(self.lockout().filter(|_| !taken_back));
             let mut writes = standing.tell(events, self.now)?;
             // A success that has cleared the count meanwhile has left nothing to take back.
-            if taken_back && standing.recipient().factor(METHOD).epoch == self.recipient().factor(METHOD).epoch {
-                writes.push(self.counted().uncount_factor(Write::update(self.ticket.key(), "")));
+            if taken_back
+                && standing.recipient().factor(METHOD).epoch
+                    == self.recipient().factor(METHOD).epoch
+            {
+                writes.push(self.attempt().uncounting(self.recipient()).into());
             }
-            if patience.settled(self.app.table.transact(writes).await, &self.app.entropy).await? {
+            if retries
+                .settled(self.app.table.transact(writes).await, &self.app.entropy)
+                .await?
+            {
                 return Ok(());
             }
             standing = self.stands().await?;
@@ -227,16 +277,18 @@ impl Try<'_> {
 
     /// The entry of the delay or the end that this failure brought on.
     fn lockout(&self) -> Option<Event> {
-        let event = self.counted().lockout()?.from(self.call.source);
+        let event = self.attempt().lockout(self.recipient())?;
+        let event = event.from(self.call.client_ip);
         Some(event.with("recipient", self.ticket.recipient.to_string()))
     }
 
-    fn counted(&self) -> Count<'_> {
-        count(&self.ticket, self.recipient(), &self.id)
+    fn attempt(&self) -> Attempt<'_, Ticket> {
+        attempt(&self.ticket, &self.id, self.now)
     }
 
     async fn take_back(&self) {
-        self.counted().take_back(self.app, Write::update(self.ticket.key(), "")).await;
+        let update = self.attempt().take_back(self.recipient());
+        take_back(self.app, update, METHOD).await;
     }
 
     /// The agreement and the recipient as they stand after a write that lost a race.
@@ -247,19 +299,40 @@ impl Try<'_> {
     }
 
     fn refused(&self, slug: Slug) -> Problem {
-        let before =
-            self.recipient().challenges.get(&self.ticket.name).map_or(TRIES_MAX, shared::challenge::Challenge::tries_left);
+        let before = self
+            .recipient()
+            .challenges
+            .get(&self.ticket.name)
+            .map_or(ATTEMPTS_MAX, Challenge::attempts_left);
         Problem::new(slug).with("attempts_left", before.saturating_sub(1))
     }
 
     fn event(&self, action: Action) -> Event {
-        Event::new(action, Actor::Recipient(self.ticket.recipient)).from(self.call.source).with("method", METHOD.name())
+        Event::new(action, Actor::Recipient(self.ticket.recipient))
+            .from(self.call.client_ip)
+            .with("method", METHOD.name())
     }
 
     fn token(&self, proof: &Proof) -> Result<secret::Secret<String>, Problem> {
-        let Ticket { account, agreement, recipient, .. } = self.ticket;
-        let subject = RecipientSubject { account, agreement, recipient };
+        let Ticket {
+            account,
+            agreement,
+            recipient,
+            ..
+        } = self.ticket;
+        let subject = RecipientSubject {
+            account,
+            agreement,
+            recipient,
+        };
         let issuer = self.call.base_url(self.app.config.base_url.as_deref());
-        Ok(access_token::sign_for_recipient(&subject, proof, &issuer, &self.keyring, &self.app.entropy, self.now)?)
+        Ok(access_token::sign_for_recipient(
+            &subject,
+            proof,
+            &issuer,
+            &self.keyring,
+            &self.app.entropy,
+            self.now,
+        )?)
     }
 }

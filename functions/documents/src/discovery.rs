@@ -1,14 +1,15 @@
 //! `GET /.well-known/openid-configuration`
 
 use serde::Serialize;
-use shared::access_token::{Acr, Claims};
-use shared::app::App;
-use shared::http::{Call, Reply};
+use shared::signin::access_token::{Acr, Claims};
+use shared::store::app::App;
+use shared::web::http::{Call, Reply};
 use utoipa::ToSchema;
 
 use crate::json;
 
-/// OpenID Connect discovery, as far as a token's verifier needs it: API Gateway's JWT authorizer reads the issuer and the keys.
+/// OpenID Connect discovery, as far as a token's verifier needs it: API Gateway's JWT authorizer
+/// reads the issuer and the keys.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Discovery)]
 pub struct Response {

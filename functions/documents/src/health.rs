@@ -1,7 +1,8 @@
-//! `GET /health`: that requests are answered. It asks nothing of DynamoDB: its outage is no reason to replace what runs here.
+//! `GET /health`: that requests are answered. It asks nothing of DynamoDB: its outage is no reason
+//! to replace what runs here.
 
 use serde::Serialize;
-use shared::http::Reply;
+use shared::web::http::Reply;
 use utoipa::ToSchema;
 
 /// The service answers.

@@ -1,10 +1,10 @@
 //! `GET /.well-known/jwks.json`
 
 use serde::Serialize;
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::http::Reply;
-use shared::keyring::PublicKey;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::PublicKey;
+use shared::store::app::App;
+use shared::web::http::Reply;
 use utoipa::ToSchema;
 
 use crate::json;
@@ -41,11 +41,20 @@ pub struct Jwk {
 
 pub(crate) async fn handle(app: &App, now: Timestamp) -> Reply {
     let keyring = app.keyrings.current(now).await;
-    json(&Response { keys: keyring.public_keys().map(Jwk::of).collect() })
+    json(&Response {
+        keys: keyring.public_keys().map(Jwk::of).collect(),
+    })
 }
 
 impl Jwk {
     fn of(key: &PublicKey) -> Self {
-        Self { kty: "RSA", r#use: "sig", alg: "RS256", kid: key.id.clone(), n: key.n.clone(), e: key.e.clone() }
+        Self {
+            kty: "RSA",
+            r#use: "sig",
+            alg: "RS256",
+            kid: key.id.clone(),
+            n: key.n.clone(),
+            e: key.e.clone(),
+        }
     }
 }

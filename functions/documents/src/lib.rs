@@ -8,8 +8,8 @@ mod unrouted;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 
 pub use discovery::Response as Discovery;
 pub use health::Response as Health;
@@ -23,7 +23,9 @@ const OPENAPI: &str = include_str!("../openapi.json");
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return unrouted::handle(&app, &call).await };
+    let Some(route) = call.route else {
+        return unrouted::handle(&app, &call).await;
+    };
     match route.operation {
         Operation::Health => Ok(health::handle()),
         Operation::OpenApi => Ok(Reply::document("application/json", OPENAPI, CACHE)),
@@ -37,5 +39,9 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 /// A public document in JSON.
 fn json(document: &impl serde::Serialize) -> Reply {
     // Structs of strings and lists always serialise.
-    Reply::document("application/json", serde_json::to_vec(document).unwrap_or_default(), CACHE)
+    Reply::document(
+        "application/json",
+        serde_json::to_vec(document).unwrap_or_default(),
+        CACHE,
+    )
 }

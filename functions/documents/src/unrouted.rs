@@ -1,8 +1,8 @@
 //! What no route takes: preflights, wrong methods, and unknown paths.
 
-use shared::app::App;
-use shared::dynamo::keys;
-use shared::http::{Call, Outcome, Problem, Slug, cors, routes};
+use shared::store::app::App;
+use shared::store::dynamo::keys;
+use shared::web::http::{Call, Outcome, Problem, Slug, cors, routes};
 
 /// The longest origin that settings take.
 const ORIGIN_MAX: usize = 2_000;
@@ -13,7 +13,10 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         return Err(Problem::new(Slug::NotFound));
     }
     match call.header("origin") {
-        Some(origin) if call.method == "OPTIONS" && call.header("access-control-request-method").is_some() => {
+        Some(origin)
+            if call.method == "OPTIONS"
+                && call.header("access-control-request-method").is_some() =>
+        {
             let claimed = is_claimed(app, origin).await?.then_some(origin);
             Ok(cors::preflight(claimed, &methods))
         }
@@ -26,5 +29,10 @@ async fn is_claimed(app: &App, origin: &str) -> Result<bool, Problem> {
     if origin.len() > ORIGIN_MAX {
         return Ok(false);
     }
-    Ok(!app.table.query(keys::origins(origin), None, 1).await?.items.is_empty())
+    Ok(!app
+        .table
+        .query(keys::origins(origin), None, 1)
+        .await?
+        .items
+        .is_empty())
 }

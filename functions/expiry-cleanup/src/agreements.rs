@@ -1,10 +1,11 @@
-//! Agreements whose time is over: ended by the same rule, and the same writes, as those that are cancelled.
+//! Agreements whose time is over: ended by the same rule, and the same writes, as those that are
+//! cancelled.
 
 use shared::agreement::{Agreement, Closure, Ending, Status};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, read};
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Key, read};
 
 use crate::{Report, put_off};
 
@@ -14,8 +15,15 @@ pub fn is_one(key: &Key) -> bool {
 }
 
 /// Ends the agreement at `key`, if its time is over, and gives back what was reserved and not used.
-pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let Some(agreement) = app.table.get(key.clone()).await? else { return Ok(()) };
+pub async fn expire(
+    app: &App,
+    key: Key,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let Some(agreement) = app.table.get(key.clone()).await? else {
+        return Ok(());
+    };
     let agreement: Agreement = read(agreement)?;
     // What has ended already left the index with that; the index follows the table with a delay.
     if agreement.status != Status::OutForSignature {
@@ -25,9 +33,20 @@ pub async fn expire(app: &App, key: Key, now: Timestamp, report: &mut Report) ->
         return put_off(app, key, agreement.expires_at, report).await;
     }
     let ending = Ending::of(&app.table, agreement).await?;
-    // It has counted as expired since its time was over, whenever it is that somebody comes to write it down.
-    let closure = Closure { at: ending.whole().agreement.expires_at, reason: None, recipient: None, by: None };
-    let writes = ending.writes(Status::Expired, &closure, Event::new(Action::AgreementExpired, Actor::System), now)?;
+    // It has counted as expired since its time was over, whenever it is that somebody comes to
+    // write it down.
+    let closure = Closure {
+        at: ending.whole().agreement.expires_at,
+        reason: None,
+        recipient: None,
+        by: None,
+    };
+    let writes = ending.writes(
+        Status::Expired,
+        &closure,
+        Event::new(Action::AgreementExpired, Actor::System),
+        now,
+    )?;
     app.table.transact(writes).await?;
     report.agreements += 1;
     Ok(())

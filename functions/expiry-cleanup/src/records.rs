@@ -1,18 +1,26 @@
 //! Items that are over as a whole.
 
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write, ends_at, ttl};
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::dynamo::{Delete, Failure, Key, ends_at};
 
 use crate::{Report, put_off};
 
 /// Removes the item at `key`, if it is over; enters it anew in the index, if it is not.
-pub async fn remove(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let removal = Write::delete(key.clone()).when("#ttl <= :over").value("over", ttl(now));
-    match app.table.remove(removal).await {
+pub async fn remove(
+    app: &App,
+    key: Key,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    match app
+        .table
+        .remove(Delete::of(key.clone()).when_over(now))
+        .await
+    {
         Ok(()) => count(&key, report),
-        Err(Failure::Condition(stood)) => {
-            if let Some(later) = stood.first().and_then(Option::as_ref).and_then(ends_at) {
+        Err(failure @ Failure::Condition(_)) => {
+            if let Some(later) = failure.stood().and_then(ends_at) {
                 put_off(app, key, later, report).await?;
             }
         }

@@ -17,7 +17,8 @@ pub struct Report {
     pub idempotency_records: u32,
     /// Links, and their one-time codes, that nobody needs to be told of any more.
     pub links: u32,
-    /// Sessions of knowledge-based authentication that nobody answered in time, or that were looked at when their time was over.
+    /// Sessions of knowledge-based authentication that nobody answered in time, or that were looked
+    /// at when their time was over.
     pub kba_sessions_expired: u32,
     /// Sessions that nobody will ask for any more.
     pub kba_sessions: u32,
@@ -62,12 +63,14 @@ impl Report {
         self.removed() + self.rescheduled + self.mails_owed
     }
 
-    /// Whether it could deal with nothing that it tried: not a bad item among good ones, but a right, a key or a service that is gone.
+    /// Whether it could deal with nothing that it tried: not a bad item among good ones, but a
+    /// right, a key or a service that is gone.
     pub const fn is_a_failure(&self) -> bool {
         self.failed > 0 && self.done() == 0
     }
 
-    /// Adds up what was done. What is left, and whether more is due, only the last of several sweeps knows.
+    /// Adds up what was done. What is left, and whether more is due, only the last of several
+    /// sweeps knows.
     pub(crate) const fn add(&mut self, other: &Self) {
         self.examined += other.examined;
         self.challenges += other.challenges;

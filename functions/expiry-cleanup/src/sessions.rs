@@ -1,12 +1,12 @@
-//! Sessions of knowledge-based authentication whose time is over, and those that nobody will ask for any more.
+//! Sessions of knowledge-based authentication whose time is over, and those that nobody will ask
+//! for any more.
 
 use shared::agreement::Standing;
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Key, Write, read};
-use shared::kba::session::KEPT;
-use shared::kba::{Session, Status};
+use shared::agreement::kba::{Session, Status};
+use shared::kernel::clock::Timestamp;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Key, Write, read};
 
 use crate::{Report, put_off};
 
@@ -17,14 +17,15 @@ pub fn stands_at(key: &Key) -> bool {
 
 /// Writes down that a session has expired; removes one that is kept for no reason any more.
 ///
-/// It costs nothing and releases nothing: the recipient's transaction stays reserved while the agreement is open.
+/// It costs nothing and releases nothing: the recipient's transaction stays reserved while the
+/// agreement is open.
 pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let Some(item) = app.table.get(key.clone()).await? else { return Ok(()) };
+    let Some(item) = app.table.get(key.clone()).await? else {
+        return Ok(());
+    };
     let session: Session = read(item)?;
-    let kept_until = session.expires_at.plus(KEPT);
-    if kept_until <= now {
-        let removal = Write::delete(key).when("#expires_at <= :over").value("over", now.minus(KEPT));
-        app.table.remove(removal).await?;
+    if session.kept_until() <= now {
+        app.table.remove(session.remove(now)).await?;
         report.kba_sessions += 1;
         return Ok(());
     }
@@ -33,27 +34,35 @@ pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Re
     }
     match abandoned(app, &session, now).await? {
         Some(writes) => app.table.transact(writes).await?,
-        // Nothing is to be told of it: it is looked at again when nobody will ask for it any more.
-        None => app.table.update(Write::update(key, "").when("attribute_exists(#pk)").look_at(kept_until)).await.map(drop)?,
+        None => app.table.update(session.look_again()).await.map(drop)?,
     }
     report.kba_sessions_expired += 1;
     Ok(())
 }
 
-/// The writes that end a session that nobody answered; none where it was answered, or a newer one took its place.
-async fn abandoned(app: &App, session: &Session, now: Timestamp) -> Result<Option<Vec<Write>>, Failure> {
+/// The writes that end a session that nobody answered; none where it was answered, or a newer one
+/// took its place.
+async fn abandoned(
+    app: &App,
+    session: &Session,
+    now: Timestamp,
+) -> Result<Option<Vec<Write>>, Failure> {
     let wanted = Standing::keys(session.agreement, session.recipient).to_vec();
-    let Some(standing) = Standing::read(&mut app.table.get_all(wanted).await?.into_iter())? else { return Ok(None) };
+    let Some(standing) = Standing::read(&mut app.table.get_all(wanted).await?.into_iter())? else {
+        return Ok(None);
+    };
     if session.answer.is_some()
         || session.status(standing.recipient(), now) != Status::Expired
         || session.status != Status::Pending
     {
         return Ok(None);
     }
-    let update = session.touch().and(", #status = :expired").value("expired", Status::Expired.name());
-    let event = Event::new(Action::KbaSessionExpired, Actor::System).with("session", session.id.to_string());
-    let event = event.with("recipient", session.recipient.to_string()).with("method", "kba");
-    let mut writes = vec![update.look_at(session.expires_at.plus(KEPT))];
+    let event = Event::new(Action::KbaSessionExpired, Actor::System)
+        .with("session", session.id.to_string());
+    let event = event
+        .with("recipient", session.recipient.to_string())
+        .with("method", "kba");
+    let mut writes = vec![session.expire().into()];
     // That no newer session has taken its place stands on the recipient.
     writes.extend(standing.step(standing.unchanged(), [event], now)?);
     Ok(Some(writes))

@@ -1,25 +1,24 @@
 //! `POST /v1/factors/totp/confirm`: the app shows a code, and is a factor from then on.
 //!
-//! Three waits: what the rules look at is read; the try is counted, before anything is compared; one transaction puts the app in its
-//! place, with ten recovery codes, and completes the sign-in where it is a first one.
+//! Three waits: what the rules look at is read; the attempt is counted, before anything is
+//! compared; one transaction puts the app in its place, with ten recovery codes, and completes the
+//! sign-in where it is a first one.
 
 use serde::{Deserialize, Serialize};
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::challenge::Refusal;
-use shared::code;
-use shared::completion::Completion;
-use shared::dynamo::{Patience, Write, document, keys};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::FactorId;
-use shared::notice::{Changed, Notices};
-use shared::recovery::{self, Codes};
-use shared::secret::{self, Secret, exposed_all};
-use shared::sign_in::Answer;
-use shared::totp::{App as Authenticator, Enrolment, Key, TRIES_MAX, Verdict};
-use shared::user::Method;
-use shared::user::factor::clear;
-use shared::user::known::Origin;
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::{self, Secret, exposed_all};
+use shared::signin::challenge::Refusal;
+use shared::signin::code;
+use shared::signin::completion::Completion;
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::recovery::{self, Codes};
+use shared::signin::sign_in::Answer;
+use shared::signin::totp::{Enrolment, Key, Verdict};
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{RetryPolicy, Write};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -57,14 +56,17 @@ pub struct Response {
 pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    let code = code::typed(&request.code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
+    let code = code::typed(&request.code)
+        .ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
     let app = &state.app;
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
-    // Before the try is counted: where the key that sealed the secret is gone, nothing can be compared.
+    // Before the attempt is counted: where the key that sealed the secret is gone, nothing can be
+    // compared.
     let sealed = &pending(&who, request.factor)?.sealed;
     let key = Key::open(sealed, who.user.id, request.factor, &who.keyring)?;
     let enrolment = count(app, &mut who, request.factor).await?;
-    // The count answered with a newer user than the one that was asked: another factor may have come since.
+    // The count answered with a newer user than the one that was asked: another factor may have
+    // come since.
     may_confirm(&who, Some(&enrolment))?;
     match key.judge(code.expose(), None, who.now) {
         Verdict::Right(step) => accept(state, call, who, &enrolment, step).await,
@@ -72,66 +74,75 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     }
 }
 
-/// Whether the app may be confirmed: how fresh the second factor was is judged as of when it was begun.
+/// Whether the app may be confirmed: how fresh the second factor was is judged as of when it was
+/// begun.
 fn may_confirm(who: &Who, pending: Option<&Enrolment>) -> Result<(), Problem> {
     who.may_enrol(Method::Totp, pending.map_or(who.now, Enrolment::begun_at))
 }
 
-/// The enrolment that is to be confirmed, if there is one that takes a try from who asks.
+/// The enrolment that is to be confirmed, if there is one that takes an attempt from who asks.
 fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
-    let pending = who.user.enrolment.as_ref().filter(|pending| pending.id == factor && pending.expires_at > who.now);
+    let pending = who.user.unconfirmed_app(factor, who.now);
     // Who may not set one up at all is told so first.
     may_confirm(who, pending)?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
-    if pending.tries_left() == 0 {
-        return Err(Refusal::TriesSpent(pending.expires_at)
+    if pending.attempts_left() == 0 {
+        return Err(Refusal::AttemptsSpent(pending.expires_at)
             .problem(who.now)
-            .detail("This app has had its five tries. Begin to set it up again."));
+            .detail("This app has had its five attempts. Begin to set it up again."));
     }
     Ok(pending)
 }
 
-/// Counts a try before anything is compared, and answers with the enrolment as it stood before.
+/// Counts an attempt before anything is compared, and answers with the enrolment as it stood
+/// before.
 async fn count(app: &App, who: &mut Who, factor: FactorId) -> Result<Enrolment, Problem> {
     pending(who, factor)?;
     let id = secret::encode(app.entropy.bytes::<9>());
-    let write = Write::update(keys::user(who.user.id), "SET #enrolment.#tries = list_append(#enrolment.#tries, :tries)")
-        .when("#enrolment.#id = :factor AND #enrolment.#expires_at > :now AND size(#enrolment.#tries) < :tries_max")
-        .when("NOT contains(#enrolment.#tries, :try)")
-        .value("factor", factor.to_string())
-        .value("now", who.now)
-        .value("tries_max", TRIES_MAX)
-        .value("tries", document(&[&id])?)
-        .value("try", id.as_str());
-    let Some(failure) = who.count(app, write).await? else { return pending(who, factor).cloned() };
-    // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
-    let repeated = who.user.enrolment.as_ref().and_then(|pending| pending.tries.iter().position(|tried| *tried == id));
-    if let (Some(place), Some(pending)) = (repeated, who.user.enrolment.clone()) {
-        return Ok(Enrolment { tries: pending.tries.into_iter().take(place).collect(), ..pending });
+    let attempt = who.user.count_app_attempt(factor, &id, who.now);
+    let Some(failure) = who.count(app, attempt).await? else {
+        return pending(who, factor).cloned();
+    };
+    // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
+    // already.
+    if let Some(before) = who.user.app_before(&id) {
+        return Ok(before);
     }
     pending(who, factor)?;
     Err(failure.into())
 }
 
 /// Puts the app in its place: whoever writes first has it.
-async fn accept(state: &State, call: &Call, mut who: Who, enrolment: &Enrolment, step: u64) -> Outcome {
+async fn accept(
+    state: &State,
+    call: &Call,
+    mut who: Who,
+    enrolment: &Enrolment,
+    step: u64,
+) -> Outcome {
     let app = &state.app;
     let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
-    let placed = Authenticator { id: enrolment.id, sealed: enrolment.sealed.clone(), last_step: step, enrolled_at: who.now };
     let completion = who.completion(Method::Totp, app, call).await?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
-        let mut writes =
-            placement(&who, event(&who, call, enrolment), &placed, &stored, completion.as_ref().map(|(end, _)| end))?;
+        let mut writes = placement(
+            &who,
+            event(&who, call, enrolment),
+            (enrolment, step),
+            &stored,
+            completion.as_ref().map(|(end, _)| end),
+        )?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppEnrolled)?);
-        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
+        if who
+            .settle(app, writes, &mut retries, |written| notices.learn(written))
+            .await?
+        {
             notices.deliver(app, &state.courier).await;
             break;
         }
         may_confirm(&who, Some(enrolment))?;
-        // The try itself is counted: what matters is that it is still the one to be confirmed.
-        if who.user.enrolment.as_ref().is_none_or(|pending| pending.id != enrolment.id) {
+        if !who.user.awaits_app(enrolment.id) {
             return Err(Problem::new(Slug::NotFound));
         }
     }
@@ -139,49 +150,49 @@ async fn accept(state: &State, call: &Call, mut who: Who, enrolment: &Enrolment,
         Some((end, token)) => Some(end.answer(app, call, &who.keyring, &who.user, token)?),
         None => None,
     };
-    Ok(Reply::ok(&Response { recovery_codes, authenticated }))
+    Ok(Reply::ok(&Response {
+        recovery_codes,
+        authenticated,
+    }))
 }
 
-/// The writes that make the app a factor, in the place of an earlier one, and end the sign-in where it is a first one.
+/// The writes that make the app a factor, in the place of an earlier one, and end the sign-in where
+/// it is a first one.
 fn placement(
     who: &Who,
     event: Event,
-    placed: &Authenticator,
+    (enrolment, step): (&Enrolment, u64),
     stored: &Codes,
     end: Option<&Completion>,
 ) -> Result<Vec<Write>, Problem> {
-    let update = who
-        .user
-        .touch()
-        .and(", #app = :app, #recovery = :recovery, #version = #version + :one")
-        .remove("#enrolment")
-        .remove("#reset_at")
-        .when("#enrolment.#id = :factor")
-        .value("app", document(placed)?)
-        .value("recovery", document(stored)?)
-        .value("factor", placed.id.to_string())
-        .value("one", 1_u32);
-    // Whatever was typed for an app before it says nothing of this one.
-    let update = clear(update, Method::Totp.name(), Origin::Known);
-    // An app that takes the place of another says that the other is no longer trusted, nor what was proved with it. A first one says
-    // nothing of the factors beside it.
-    let update = if who.user.app.is_some() { who.end_others(update)? } else { update };
+    let update = who.user.confirm_app(enrolment, step, stored, who.now)?;
+    // An app that takes the place of another says that the other is no longer trusted, nor what was
+    // proved with it. A first one says nothing of the factors beside it.
+    let update = if who.user.app.is_some() {
+        who.end_others(update)
+    } else {
+        update
+    };
     who.proved(update, event, end)
 }
 
 /// Writes down a wrong code.
 async fn refuse(app: &App, call: &Call, mut who: Who, enrolment: &Enrolment) -> Outcome {
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
-        let event = event(&who, call, enrolment).failed().with("reason", "wrong-code");
+        let event = event(&who, call, enrolment)
+            .failed()
+            .with("reason", "wrong-code");
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
-        if who.settle(app, writes, &mut patience, |_| {}).await? {
-            let left = enrolment.tries_left().saturating_sub(1);
+        if who.settle(app, writes, &mut retries, |_| {}).await? {
+            let left = enrolment.attempts_left().saturating_sub(1);
             return Err(Problem::new(Slug::CodeInvalid).with("attempts_left", left));
         }
     }
 }
 
 fn event(who: &Who, call: &Call, enrolment: &Enrolment) -> Event {
-    who.event(Action::FactorEnrolled, call).with("method", "totp").with("factor", enrolment.id.to_string())
+    who.event(Action::FactorEnrolled, call)
+        .with("method", "totp")
+        .with("factor", enrolment.id.to_string())
 }

@@ -1,13 +1,14 @@
-//! `POST /v1/factors/totp`: an app is shown its secret. It is a factor once it has proved that it has it.
+//! `POST /v1/factors/totp`: an app is shown its secret. It is a factor once it has proved that it
+//! has it.
 
 use serde::{Deserialize, Serialize};
-use shared::audit::Action;
-use shared::dynamo::{Patience, document};
-use shared::http::{Call, Outcome, Reply};
-use shared::ids::FactorId;
-use shared::secret::{Secret, exposed};
-use shared::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
-use shared::user::Method;
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::{Secret, exposed};
+use shared::signin::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
+use shared::signin::user::Method;
+use shared::store::audit::Action;
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -52,26 +53,45 @@ pub struct Response {
 
 pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
-    let request: Request = if call.raw_body().is_empty() { Request::default() } else { call.json()? };
+    let request: Request = if call.raw_body().is_empty() {
+        Request::default()
+    } else {
+        call.json()?
+    };
     let app = &state.app;
     let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
-    let mut patience = Patience::default();
-    let (id, key) = (FactorId::new(who.now, &app.entropy), Key::draw(&app.entropy));
+    let mut retries = RetryPolicy::default();
+    let (id, key) = (
+        FactorId::new(who.now, &app.entropy),
+        Key::draw(&app.entropy),
+    );
     let sealed = key.seal(who.user.id, id, &who.keyring, who.now)?;
-    let enrolment = Enrolment { id, sealed, expires_at: who.now.plus(ENROLMENT_LIFETIME), tries: Vec::new() };
+    let enrolment = Enrolment {
+        id,
+        sealed,
+        expires_at: who.now.plus(ENROLMENT_LIFETIME),
+        attempts: Vec::new(),
+    };
     loop {
         who.may_enrol(Method::Totp, who.now)?;
-        // It takes the place of one that was begun before and not confirmed.
-        let update = who.user.touch().and(", #enrolment = :enrolment").value("enrolment", document(&enrolment)?);
-        let update = who.guard(update.set_due(enrolment.expires_at));
-        let event = who.event(Action::EnrolmentBegun, call).with("method", "totp").with("factor", id.to_string());
+        let update = who.guard(who.user.begin_app(&enrolment)?);
+        let event = who
+            .event(Action::EnrolmentBegun, call)
+            .with("method", "totp")
+            .with("factor", id.to_string());
         let writes = who.user.change(update, [event], who.now)?;
-        if who.settle(app, writes, &mut patience, |_| {}).await? {
+        if who.settle(app, writes, &mut retries, |_| {}).await? {
             break;
         }
     }
     let otpauth_uri = key.uri(&who.account.name, &who.user.username);
     let qr_svg = picture::draw(&otpauth_uri)?;
     let expires_in = ENROLMENT_LIFETIME.as_secs();
-    Ok(Reply::created(&Response { factor: id, secret: key.text(), otpauth_uri, qr_svg, expires_in }))
+    Ok(Reply::created(&Response {
+        factor: id,
+        secret: key.text(),
+        otpauth_uri,
+        qr_svg,
+        expires_in,
+    }))
 }

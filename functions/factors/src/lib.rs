@@ -1,9 +1,10 @@
-//! How a user signs in, in the user's own hands: an authenticator app, the recovery codes that stand in for one, phone, mail address
-//! and password.
+//! How a user signs in, in the user's own hands: an authenticator app, the recovery codes that
+//! stand in for one, phone, mail address and password.
 //!
-//! Whoever changes them has proved a second factor in the last five minutes; only who never had one sets up the first with less. Each
-//! change is one transaction on the user's item, with its audit entry and the notices that tell of it. A phone or a mail address counts
-//! once the code that was sent there was typed.
+//! Whoever changes them has proved a second factor in the last five minutes; only who never had one
+//! sets up the first with less. Each change is one transaction on the user's item, with its audit
+//! entry and the notices that tell of it. A phone or a mail address counts once the code that was
+//! sent there was typed.
 
 mod confirm;
 mod contact;
@@ -18,15 +19,15 @@ mod who;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
-use shared::user::Method;
+use shared::messaging::courier::Courier;
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use confirm::{Request as ConfirmApp, Response as ConfirmedApp};
 pub use contact::{
-    ConfirmMailbox, ConfirmPhone, Confirmed as ConfirmedContact, EmailRequest as EnrolMailbox, PhoneRequest as EnrolPhone,
-    Response as EnrolledContact,
+    ConfirmMailbox, ConfirmPhone, Confirmed as ConfirmedContact, EmailRequest as EnrolMailbox,
+    PhoneRequest as EnrolPhone, Response as EnrolledContact,
 };
 pub use enrol::{Request as EnrolApp, Response as EnrolledApp};
 pub use list::Response as Factors;
@@ -44,7 +45,9 @@ pub struct State {
 
 /// Answers a request.
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     match route.operation {
         Operation::EnrolApp => enrol::handle(&state, &call).await,
         Operation::ConfirmApp => confirm::handle(&state, &call).await,

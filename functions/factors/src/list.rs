@@ -1,8 +1,8 @@
 //! `GET /v1/factors`
 
 use serde::Serialize;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::{Method, User};
+use shared::signin::user::{Method, User};
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -35,12 +35,24 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let who = Who::by_token(&state.app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let on = Method::ALL.into_iter().filter(|method| method.is_on(who.settings.second_factor.methods));
-    Ok(Reply::ok(&Response { factors: on.filter_map(|method| factor(&who.user, method)).collect() }))
+    let on = Method::ALL
+        .into_iter()
+        .filter(|method| method.is_on(who.settings.second_factor.methods));
+    Ok(Reply::ok(&Response {
+        factors: on.filter_map(|method| factor(&who.user, method)).collect(),
+    }))
 }
 
 fn factor(user: &User, method: Method) -> Option<Factor> {
     let enrolled_at = user.enrolled_at(method)?.to_rfc3339();
-    let remaining = user.recovery.as_ref().filter(|_| method == Method::RecoveryCode).map(shared::recovery::Codes::remaining);
-    Some(Factor { method, enrolled_at, remaining })
+    let remaining = user
+        .recovery
+        .as_ref()
+        .filter(|_| method == Method::RecoveryCode)
+        .map(shared::signin::recovery::Codes::remaining);
+    Some(Factor {
+        method,
+        enrolled_at,
+        remaining,
+    })
 }

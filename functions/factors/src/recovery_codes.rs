@@ -1,13 +1,14 @@
-//! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good, nor is what anybody else has proved.
+//! `POST /v1/factors/recovery-codes`: ten new ones. Those before are no longer good, nor is what
+//! anybody else has proved.
 
 use serde::Serialize;
-use shared::audit::Action;
-use shared::dynamo::{Patience, document};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::notice::{Changed, Notices};
-use shared::recovery;
-use shared::secret::{Secret, exposed_all};
-use shared::user::Method;
+use shared::kernel::secret::{Secret, exposed_all};
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::recovery;
+use shared::signin::user::Method;
+use shared::store::audit::Action;
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -28,21 +29,29 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         who.may_change()?;
         // They stand in for an app: without one there is nothing to stand in for.
-        if !who.user.can_use(Method::Totp, who.settings.second_factor.methods) {
+        if !who
+            .user
+            .can_use(Method::Totp, who.settings.second_factor.methods)
+        {
             return Err(Problem::new(Slug::MethodNotEnabled));
         }
         let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
-        let event = who.event(Action::RecoveryCodesMade, call).with("count", recovery_codes.len());
-        let update = who.user.touch().and(", #recovery = :recovery").value("recovery", document(&stored)?);
-        let update = who.end_others(who.guard(update.when("attribute_exists(#app)")))?;
+        let event = who
+            .event(Action::RecoveryCodesMade, call)
+            .with("count", recovery_codes.len());
+        let update = who.user.replace_recovery_codes(&stored)?;
+        let update = who.end_others(who.guard(update));
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::RecoveryCodes)?);
-        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
+        if who
+            .settle(app, writes, &mut retries, |written| notices.learn(written))
+            .await?
+        {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::created(&Response { recovery_codes }));
         }

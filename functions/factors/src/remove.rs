@@ -1,10 +1,11 @@
-//! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it. Whoever else has signed in, or is about to, is out.
+//! `DELETE /v1/factors/totp`: the app, and the recovery codes that stand in for it. Whoever else
+//! has signed in, or is about to, is out.
 
-use shared::audit::Action;
-use shared::dynamo::Patience;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::notice::{Changed, Notices};
-use shared::user::Method;
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::user::Method;
+use shared::store::audit::Action;
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
 use crate::who::Who;
@@ -14,17 +15,28 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         who.may_change()?;
-        let id = who.user.app.as_ref().map(|app| app.id).ok_or_else(|| Problem::new(Slug::NotFound))?;
+        let id = who
+            .user
+            .app
+            .as_ref()
+            .map(|app| app.id)
+            .ok_or_else(|| Problem::new(Slug::NotFound))?;
         who.may_remove(Method::Totp)?;
-        let event = who.event(Action::FactorRemoved, call).with("method", "totp").with("factor", id.to_string());
-        let update = who.user.remove_app().when("#app.#id = :factor").value("factor", id.to_string());
-        let mut writes = who.user.change(who.end_others(who.guard(update))?, [event], who.now)?;
+        let event = who
+            .event(Action::FactorRemoved, call)
+            .with("method", "totp")
+            .with("factor", id.to_string());
+        let update = who.end_others(who.guard(who.user.remove_app(id)));
+        let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppRemoved)?);
-        if who.settle(app, writes, &mut patience, |written| notices.learn(written)).await? {
+        if who
+            .settle(app, writes, &mut retries, |written| notices.learn(written))
+            .await?
+        {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }

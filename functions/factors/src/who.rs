@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use shared::access_token::Claims;
 use shared::account::{Account, Settings};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::completion::Completion;
-use shared::dynamo::{Failure, Item, Key, Patience, Write, keys, read};
-use shared::http::refusals::too_many_changes;
-use shared::http::{Call, Problem, Slug};
-use shared::keyring::{Keyring, KeyringError};
-use shared::notice::{self, Changed, Notices};
-use shared::secret::Secret;
-use shared::signed_in::{SignedIn, claims, signed_in_beside, unauthorized};
-use shared::user::known::{Origin, Source};
-use shared::user::{Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::{Keyring, KeyringError};
+use shared::kernel::secret::Secret;
+use shared::signin::access_token::Claims;
+use shared::signin::challenge::{Challenge, Place, Refusal, Ticket};
+use shared::signin::completion::Completion;
+use shared::signin::notice::{self, Changed, Notices};
+use shared::signin::refusals::too_many_changes;
+use shared::signin::signed_in::{SignedIn, claims, signed_in_beside, unauthorized};
+use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::{Method, User};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, Key, RetryPolicy, Update, Write, keys, read};
+use shared::web::http::{Call, Problem, Slug};
 
 /// Somebody who asks to change a factor, as far as is known now.
 #[derive(Debug)]
@@ -44,11 +44,18 @@ impl Who {
     }
 
     /// Whoever shows a challenge, or an access token where there is none.
-    pub async fn by_either(app: &App, call: &Call, challenge: Option<&Secret<String>>) -> Result<Self, Problem> {
-        Ok(Self::beside(app, call, challenge, |_| Ok(Vec::new())).await?.0)
+    pub async fn by_either(
+        app: &App,
+        call: &Call,
+        challenge: Option<&Secret<String>>,
+    ) -> Result<Self, Problem> {
+        Ok(Self::beside(app, call, challenge, |_| Ok(Vec::new()))
+            .await?
+            .0)
     }
 
-    /// The same, and what was read in the same request: `more` is told by what name the caller goes.
+    /// The same, and what was read in the same request: `more` is told by what name the caller
+    /// goes.
     pub async fn beside(
         app: &App,
         call: &Call,
@@ -60,14 +67,36 @@ impl Who {
         let Some(challenge) = challenge else {
             let claims = claims(app, call, &keyring, now)?;
             let more = more(&claims.sub)?;
-            let (SignedIn { claims, user, account, settings }, items) = signed_in_beside(app, call, claims, more).await?;
-            return Ok((Self { user, account, settings, keyring, now, shown: Shown::Token(claims) }, items));
+            let (
+                SignedIn {
+                    claims,
+                    user,
+                    account,
+                    settings,
+                },
+                items,
+            ) = signed_in_beside(app, call, claims, more).await?;
+            return Ok((
+                Self {
+                    user,
+                    account,
+                    settings,
+                    keyring,
+                    now,
+                    shown: Shown::Token(claims),
+                },
+                items,
+            ));
         };
-        let ticket = Ticket::read(challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+        let ticket =
+            Ticket::read(challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let more = more(&ticket.name)?;
         let settings_keys = ticket.settings_keys();
         let beside = 1 + settings_keys.len();
-        let wanted = std::iter::once(keys::user(ticket.user)).chain(settings_keys).chain(more).collect();
+        let wanted = std::iter::once(keys::user(ticket.user))
+            .chain(settings_keys)
+            .chain(more)
+            .collect();
         let mut items = app.table.get_all(wanted).await?;
         let more = items.split_off(beside.min(items.len()));
         let mut items = items.into_iter();
@@ -77,8 +106,20 @@ impl Who {
         let (user, account): (User, Account) = (read(user)?, read(account)?);
         call.allow_origins(&account.settings()?.origins);
         let group = ticket.foreseen(items.next().flatten());
-        let settings = account.settings_in(user.group.as_deref(), group, &app.table).await?;
-        Ok((Self { user, account, settings, keyring, now, shown: Shown::Challenge(ticket, challenge.clone()) }, more))
+        let settings = account
+            .settings_in(user.group.as_deref(), group, &app.table)
+            .await?;
+        Ok((
+            Self {
+                user,
+                account,
+                settings,
+                keyring,
+                now,
+                shown: Shown::Challenge(ticket, challenge.clone()),
+            },
+            more,
+        ))
     }
 
     /// Whether a factor may be changed.
@@ -86,23 +127,30 @@ impl Who {
         self.was_fresh_at(self.now)
     }
 
-    /// Whether a second factor was proved lately enough before `moment`: of a confirmation, when its enrolment began.
+    /// Whether a second factor was proved lately enough before `moment`: of a confirmation, when
+    /// its enrolment began.
     fn was_fresh_at(&self, moment: Timestamp) -> Result<(), Problem> {
         match &self.shown {
             Shown::Token(claims) if claims.is_fresh(moment) => Ok(()),
-            Shown::Token(_) | Shown::Challenge(..) => Err(Problem::new(Slug::FreshSecondFactorRequired)),
+            Shown::Token(_) | Shown::Challenge(..) => {
+                Err(Problem::new(Slug::FreshSecondFactorRequired))
+            }
         }
     }
 
-    /// Whether a factor may be set up, or confirmed that was begun at `begun_at`. Who has none, and never had one, may with the first
-    /// alone, where the account has it on. A contact is of use also where it is not, for what is told by it.
+    /// Whether a factor may be set up, or confirmed that was begun at `begun_at`. Who has none, and
+    /// never had one, may with the first alone, where the account has it on. A contact is of use
+    /// also where it is not, for what is told by it.
     pub fn may_enrol(&self, method: Method, begun_at: Timestamp) -> Result<(), Problem> {
         let methods = self.settings.second_factor.methods;
         let first = match &self.shown {
             Shown::Token(_) => self.user.may_enrol(method, methods, false, self.now),
-            // How it was opened decided whether a reset lets it in: a reset ends those that were open.
+            // How it was opened decided whether a reset lets it in: a reset ends those that were
+            // open.
             Shown::Challenge(..) => {
-                let open = self.challenge()?.is_some_and(|open| open.enrols && open.first.admits_enrolment());
+                let open = self
+                    .challenge()?
+                    .is_some_and(|open| open.enrols && open.first.admits_enrolment());
                 open && self.user.may_enrol(method, methods, true, self.now)
             }
         };
@@ -110,14 +158,24 @@ impl Who {
         if wanted_as_factor && !method.is_on(methods) {
             return Err(Problem::new(Slug::MethodNotEnabled));
         }
-        if first { Ok(()) } else { self.was_fresh_at(begun_at) }
+        if first {
+            Ok(())
+        } else {
+            self.was_fresh_at(begun_at)
+        }
     }
 
     /// Whether the factor can go: an external user is not left without one that can be used.
     pub fn may_remove(&self, method: Method) -> Result<(), Problem> {
         self.may_change()?;
-        let last = self.user.is_last(method, self.settings.second_factor.methods);
-        if last { Err(Problem::new(Slug::LastFactor)) } else { Ok(()) }
+        let last = self
+            .user
+            .is_last(method, self.settings.second_factor.methods);
+        if last {
+            Err(Problem::new(Slug::LastFactor))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the user changes the own contact of `method` once more today.
@@ -130,37 +188,47 @@ impl Who {
 
     /// The challenge, if that is what was shown and it can be gone on with.
     pub fn challenge(&self) -> Result<Option<&Challenge>, Problem> {
-        let Shown::Challenge(ticket, _) = &self.shown else { return Ok(None) };
-        let challenge = ticket.challenge(&self.user, self.now).map_err(|refusal| refusal.problem(self.now))?;
+        let Shown::Challenge(ticket, _) = &self.shown else {
+            return Ok(None);
+        };
+        let challenge = ticket
+            .challenge(&self.user, self.now)
+            .map_err(|refusal| refusal.problem(self.now))?;
         if !challenge.first.leads_on(&self.settings) {
             return Err(Refusal::Expired.problem(self.now));
         }
-        if challenge.tries_left() == 0 {
-            return Err(Refusal::TriesSpent(challenge.expires_at).problem(self.now));
+        if challenge.attempts_left() == 0 {
+            return Err(Refusal::AttemptsSpent(challenge.expires_at).problem(self.now));
         }
         Ok(Some(challenge))
     }
 
     /// Adds to an update the condition that whoever asks may still.
-    pub fn guard(&self, update: Write) -> Write {
+    pub fn guard(&self, update: Update) -> Update {
         match &self.shown {
             Shown::Token(claims) => User::guard_token(update, claims),
             Shown::Challenge(ticket, _) => ticket.guard(update, self.now),
         }
     }
 
-    /// Adds to an update what it ends where a factor is taken away or replaced by who shows an access token: every other token, and the
-    /// sign-ins under way. A challenge sets up a first factor: nothing was proved with another before.
-    pub fn end_others(&self, update: Write) -> Result<Write, Failure> {
+    /// Adds to an update what it ends where a factor is taken away or replaced by who shows an
+    /// access token: every other token, and the sign-ins under way. A challenge sets up a first
+    /// factor: nothing was proved with another before.
+    pub fn end_others(&self, update: Update) -> Update {
         match &self.shown {
             Shown::Token(claims) => self.user.end_others(update, claims),
-            Shown::Challenge(..) => Ok(update),
+            Shown::Challenge(..) => update,
         }
     }
 
     /// Where the request comes from, by the user's own list.
     pub fn origin(&self, call: &Call) -> Result<Origin, KeyringError> {
-        Ok(self.user.known.origin(&Source::of(self.user.id, call.source, &self.keyring, self.now)?))
+        Ok(self.user.known.origin(&Source::of(
+            self.user.id,
+            call.client_ip,
+            &self.keyring,
+            self.now,
+        )?))
     }
 
     /// The end of the challenge by the factor that was set up, and its token, where one was shown.
@@ -170,14 +238,26 @@ impl Who {
         app: &App,
         call: &Call,
     ) -> Result<Option<(Completion, Secret<String>)>, Problem> {
-        let (Shown::Challenge(ticket, token), Some(challenge)) = (&self.shown, self.challenge()?) else { return Ok(None) };
-        let source = Source::of(self.user.id, call.source, &self.keyring, self.now)?;
+        let (Shown::Challenge(ticket, token), Some(challenge)) = (&self.shown, self.challenge()?)
+        else {
+            return Ok(None);
+        };
+        let source = Source::of(self.user.id, call.client_ip, &self.keyring, self.now)?;
         let completion = Completion::of(ticket, challenge, method, &source, &app.entropy, self.now);
-        Ok(Some((completion.telling(&self.user, &app.table).await?, token.clone())))
+        Ok(Some((
+            completion.telling(&self.user, &app.table).await?,
+            token.clone(),
+        )))
     }
 
-    /// The writes that owe the notices of a change that makes `after` of this user.
-    pub fn notices(&self, app: &App, notices: &mut Notices, after: &User, changed: Changed) -> Result<Vec<Write>, Failure> {
+    /// The writes of the notices of a change that makes `after` of this user.
+    pub fn notices(
+        &self,
+        app: &App,
+        notices: &mut Notices,
+        after: &User,
+        changed: Changed,
+    ) -> Result<Vec<Write>, Failure> {
         let change = notice::Change {
             before: &self.user,
             after,
@@ -186,31 +266,31 @@ impl Who {
             changed: &[changed],
             sms_countries: &app.config.sms_countries,
         };
-        notices.owe(&change, self.now)
+        notices.writes(&change, self.now)
     }
 
     /// An entry of what this user does.
     pub fn event(&self, action: Action, call: &Call) -> Event {
-        Event::new(action, Actor::User(self.user.id)).from(call.source)
+        Event::new(action, Actor::User(self.user.id)).from(call.client_ip)
     }
 
-    /// Makes a change that is decided from the user as it was read: `false` where something else was faster, and it is to be decided
-    /// anew from the user as it stands. `learn` is told what became of the transaction.
+    /// Makes a change that is decided from the user as it was read: `false` where something else
+    /// was faster, and it is to be decided anew from the user as it stands. `learn` is told what
+    /// became of the transaction.
     pub async fn settle(
         &mut self,
         app: &App,
         writes: Vec<Write>,
-        patience: &mut Patience,
+        retries: &mut RetryPolicy,
         mut learn: impl FnMut(&Result<(), Failure>),
     ) -> Result<bool, Problem> {
         // A link that is spent stays so: what it opened is over, whatever else stands.
-        let spends = writes.iter().position(|write| write.key().pk.starts_with("LINK#"));
         let written = app.table.transact(writes).await;
         learn(&written);
-        if spends.is_some_and(|place| written.as_ref().is_err_and(|failure| failure.stood_at(place).is_some())) {
+        if written.as_ref().is_err_and(is_spent) {
             return Err(Refusal::Used.problem(self.now));
         }
-        if patience.settled(written, &app.entropy).await? {
+        if retries.settled(written, &app.entropy).await? {
             return Ok(true);
         }
         let stands = app.table.get(keys::user(self.user.id)).await?;
@@ -218,12 +298,16 @@ impl Who {
         Ok(false)
     }
 
-    /// Counts a try on the user's item, before anything is compared, and goes on with the user as it stood before: `Some` where it could
-    /// not be counted on that one.
-    pub async fn count(&mut self, app: &App, write: Write) -> Result<Option<Failure>, Problem> {
-        let (before, failure) = match app.table.update_patiently(self.guard(write), &app.entropy).await {
+    /// Counts an attempt on the user's item, before anything is compared, and goes on with the user
+    /// as it stood before: `Some` where it could not be counted on that one.
+    pub async fn count(&mut self, app: &App, update: Update) -> Result<Option<Failure>, Problem> {
+        let (before, failure) = match app
+            .table
+            .update_with_retries(self.guard(update), &app.entropy)
+            .await
+        {
             Ok(before) => (before, None),
-            Err(failure) => (failure.stood_at(0).cloned().unwrap_or_default(), Some(failure)),
+            Err(failure) => (failure.stood().cloned().unwrap_or_default(), Some(failure)),
         };
         match failure {
             Some(failure) if before.is_empty() => Err(failure.into()),
@@ -231,16 +315,32 @@ impl Who {
         }
     }
 
-    /// The writes of a factor that is proved: `update` makes it one, and `end` is that of the sign-in, where it is a first one.
-    pub fn proved(&self, update: Write, event: Event, end: Option<&Completion>) -> Result<Vec<Write>, Problem> {
+    /// The writes of a factor that is proved: `update` makes it one, and `end` is that of the
+    /// sign-in, where it is a first one.
+    pub fn proved(
+        &self,
+        update: Update,
+        event: Event,
+        end: Option<&Completion>,
+    ) -> Result<Vec<Write>, Problem> {
         let Some(end) = end else {
-            let update = update.and(", #had_factor = :yes").value("yes", true);
-            return Ok(self.user.change(self.guard(update), [event], self.now)?);
+            let update = self.guard(User::keep_had_factor(update));
+            return Ok(self.user.change(update, [event], self.now)?);
         };
-        let event = event.with("acr", serde_json::to_value(end.proof.acr).unwrap_or_default());
-        let event = end.link().into_iter().fold(event, |event, link| event.with("link", link));
+        let event = event.with(
+            "acr",
+            serde_json::to_value(end.proof.acr).unwrap_or_default(),
+        );
+        let event = end
+            .link()
+            .into_iter()
+            .fold(event, |event, link| event.with("link", link));
         let (update, told, others) = end.consume(&self.user, update)?;
-        let mut writes = self.user.change(self.guard(update), told.into_iter().chain([event]), self.now)?;
+        let mut writes = self.user.change(
+            self.guard(update),
+            told.into_iter().chain([event]),
+            self.now,
+        )?;
         writes.extend(others);
         Ok(writes)
     }
@@ -253,4 +353,9 @@ impl Who {
             Shown::Token(_) | Shown::Challenge(..) => Ok(()),
         }
     }
+}
+
+/// Whether a link that the transaction was to spend stood in its way.
+fn is_spent(failure: &Failure) -> bool {
+    matches!(failure, Failure::Condition(stood) if stood.each().any(|(key, _)| key.noun() == "LINK"))
 }

@@ -1,19 +1,20 @@
 //! `POST /v1/kba/callback`: the provider tells how a session went.
 //!
-//! It is verified over the bytes as they came, before anything of it is read. Then: the message's id and the session in one request,
-//! the agreement and the recipient in another, and one transaction with all that comes of it. Whoever loses a race reads the state
-//! that won and decides anew from it: every genuine message is 204 and an audit entry, once.
+//! It is verified over the bytes as they came, before anything of it is read. Then: the message's
+//! id and the session in one request, the agreement and the recipient in another, and one
+//! transaction with all that comes of it. Whoever loses a race reads the state that won and decides
+//! anew from it: every genuine message is 204 and an audit entry, once.
 
 mod take;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Outcome, Problem, Slug};
-use shared::kba::Answer;
-use shared::kba::webhook::{Genuine, Headers, NotGenuine, Secrets};
-use shared::provider::Held;
+use shared::agreement::kba::Answer;
+use shared::agreement::kba::webhook::{Genuine, Headers, NotGenuine, Secrets};
+use shared::agreement::provider::Held;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Slug};
 
 /// What this function holds.
 #[derive(Clone, Debug)]
@@ -38,19 +39,28 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     take::take(&state, &call, &message, &answer).await
 }
 
-/// The message, if it is genuine. Without a secret in hand nobody can say that it is not: it is to be sent again. And what none of the
-/// secrets in hand has signed may be signed with one that was added since they were read.
+/// The message, if it is genuine. Without a secret in hand nobody can say that it is not: it is to
+/// be sent again. And what none of the secrets in hand has signed may be signed with one that was
+/// added since they were read.
 async fn verify(state: &State, call: &Call) -> Result<Genuine, Problem> {
     let forged = |NotGenuine| Problem::new(Slug::SignatureInvalid);
     let header = |name| call.header(name).ok_or(NotGenuine).map_err(forged);
-    let headers =
-        Headers { id: header("webhook-id")?, timestamp: header("webhook-timestamp")?, signature: header("webhook-signature")? };
+    let headers = Headers {
+        id: header("webhook-id")?,
+        timestamp: header("webhook-timestamp")?,
+        signature: header("webhook-signature")?,
+    };
     let unread = || Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into());
     let held = state.secrets.as_ref().ok_or_else(unread)?;
     let known = held.current(call.arrived_at).await.ok_or_else(unread)?;
     if let Ok(genuine) = known.verify(headers, call.raw_body(), call.arrived_at) {
         return Ok(genuine);
     }
-    let anew = held.anew(call.arrived_at).await.ok_or(NotGenuine).map_err(forged)?;
-    anew.verify(headers, call.raw_body(), call.arrived_at).map_err(forged)
+    let anew = held
+        .anew(call.arrived_at)
+        .await
+        .ok_or(NotGenuine)
+        .map_err(forged)?;
+    anew.verify(headers, call.raw_body(), call.arrived_at)
+        .map_err(forged)
 }

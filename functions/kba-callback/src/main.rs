@@ -1,12 +1,12 @@
 //! The cold start of `kba-callback`.
 
 use kba_callback::{State, handle};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::kba::webhook::Secrets;
-use shared::provider::Held;
-use shared::sdk::{SdkConfig, sdk_config, secrets_manager};
-use shared::{http, start};
+use shared::agreement::kba::webhook::Secrets;
+use shared::agreement::provider::Held;
+use shared::edge::{serve, start};
+use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -15,7 +15,15 @@ async fn main() -> Result<(), lambda_http::Error> {
     let app = App::start_without_keys(&sdk).await;
     let courier = Courier::new(&sdk, &app.config);
     let secrets = secrets(&app, &sdk);
-    http::run(State { app, courier, secrets }, handle).await
+    serve::run(
+        State {
+            app,
+            courier,
+            secrets,
+        },
+        handle,
+    )
+    .await
 }
 
 fn secrets(app: &App, sdk: &SdkConfig) -> Option<Held<Secrets>> {

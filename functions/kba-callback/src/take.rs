@@ -1,20 +1,21 @@
 //! What comes of a genuine message.
 
+use shared::agreement::kba::session::{KEPT, LIFETIME};
+use shared::agreement::kba::webhook::Genuine;
+use shared::agreement::kba::writes::Case;
+use shared::agreement::kba::{Answer, Effect, Session, rules};
 use shared::agreement::{Recipient, Standing};
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::kba::session::{KEPT, LIFETIME};
-use shared::kba::webhook::Genuine;
-use shared::kba::writes::{Case, MESSAGE};
-use shared::kba::{Answer, Effect, Session, rules};
-use shared::owed;
-use shared::quota::Unit;
+use shared::kernel::clock::Timestamp;
+use shared::ledger::Hold;
+use shared::messaging::outbox;
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
 
-/// How often the patience with a busy agreement is renewed: forty recipients may pass at the same moment.
+/// How often the retries over a busy agreement begin anew: forty recipients may pass at the same
+/// moment.
 const PATIENCE: u32 = 3;
 
 /// Carries a message out, once.
@@ -22,31 +23,46 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
     let app = &state.app;
     let now = call.arrived_at;
     let mut renewed = 0;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
-        let Some(session) = unseen(app, message, answer, now).await? else { return Ok(Reply::empty(204)) };
+        let Some(session) = unseen(app, message, answer, now).await? else {
+            return Ok(Reply::empty(204));
+        };
         let standing = standing(app, &session).await?;
         let over_at = rules::over_at(&session, answer, message.sent_at, now);
-        let effect = rules::decide(&session, standing.agreement(), standing.recipient(), (answer.outcome, over_at), now);
+        let effect = rules::decide(
+            &session,
+            standing.agreement(),
+            standing.recipient(),
+            (answer.outcome, over_at),
+            now,
+        );
         let others = match effect {
             Effect::Cancel(_) => others(app, &standing).await?,
             _ => Vec::new(),
         };
-        let (source, others) = (call.source, others.as_slice());
-        let case = Case { message: &message.id, answer, source, session: &session, standing: &standing, others, now };
+        let (source, others) = (call.client_ip, others.as_slice());
+        let case = Case {
+            message: &message.id,
+            answer,
+            source,
+            session: &session,
+            standing: &standing,
+            others,
+            now,
+        };
         match app.table.transact(case.writes(effect)?).await {
             Ok(()) => {
                 tell(state, &case, effect).await;
                 return Ok(Reply::empty(204));
             }
-            // The same message, at the same moment or before an answer that was lost: it was carried out.
-            Err(failure) if failure.stood_at(MESSAGE).is_some() => return Ok(Reply::empty(204)),
+            Err(failure) if case.was_taken(&failure) => return Ok(Reply::empty(204)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
-            Err(_) => match patience.wait(&app.entropy).await {
+            Err(_) => match retries.wait(&app.entropy).await {
                 Ok(()) => {}
                 Err(_) if renewed < PATIENCE => {
                     renewed += 1;
-                    patience = Patience::default();
+                    retries = RetryPolicy::default();
                 }
                 Err(failure) => return Err(failure.into()),
             },
@@ -54,9 +70,18 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
     }
 }
 
-/// The session of a message of which anything can come yet: it was not taken before, and the session is there.
-async fn unseen(app: &App, message: &Genuine, answer: &Answer, now: Timestamp) -> Result<Option<Session>, Problem> {
-    let wanted = vec![keys::webhook(&message.id.about(answer.session)), keys::session(answer.session)];
+/// The session of a message of which anything can come yet: it was not taken before, and the
+/// session is there.
+async fn unseen(
+    app: &App,
+    message: &Genuine,
+    answer: &Answer,
+    now: Timestamp,
+) -> Result<Option<Session>, Problem> {
+    let wanted = vec![
+        keys::webhook(&message.id.about(answer.session)),
+        keys::session(answer.session),
+    ];
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let (seen, session) = (items.next().flatten(), items.next().flatten());
     if seen.is_some() {
@@ -81,12 +106,13 @@ async fn standing(app: &App, session: &Session) -> Result<Standing, Problem> {
 }
 
 /// What is reserved for the other recipients.
-async fn others(app: &App, standing: &Standing) -> Result<Vec<Unit>, Failure> {
+async fn others(app: &App, standing: &Standing) -> Result<Vec<Hold>, Failure> {
     let others = standing.others(&app.table).await?;
     Ok(others.iter().filter_map(Recipient::reserved).collect())
 }
 
-/// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up sends it.
+/// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up
+/// sends it.
 async fn tell(state: &State, case: &Case<'_>, effect: Effect) {
     tracing::info!(
         kba.session = %case.session.id,
@@ -95,6 +121,6 @@ async fn tell(state: &State, case: &Case<'_>, effect: Effect) {
         "the provider has answered"
     );
     if let Effect::Cancel(_) = effect {
-        owed::deliver_all(&state.app, &state.courier, [case.mail_key()]).await;
+        outbox::deliver_all(&state.app, &state.courier, [case.mail_key()]).await;
     }
 }

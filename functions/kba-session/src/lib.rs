@@ -1,17 +1,19 @@
-//! `POST /v1/kba/sessions` and `GET /v1/kba/sessions/{session}`: a recipient at the provider's questions.
+//! `POST /v1/kba/sessions` and `GET /v1/kba/sessions/{session}`: a recipient at the provider's
+//! questions.
 //!
-//! Opening: what the rules look at is read in one request; the provider opens its session, known by our id; one transaction writes
-//! ours, and with it that it is the recipient's latest. Where the provider does not answer, nothing was written. A provider's session
-//! of which ours could not be written is never begun, and costs nothing.
+//! Opening: what the rules look at is read in one request; the provider opens its session, known by
+//! our id; one transaction writes ours, and with it that it is the recipient's latest. Where the
+//! provider does not answer, nothing was written. A provider's session of which ours could not be
+//! written is never begun, and costs nothing.
 
 mod open;
 mod show;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
-use shared::provider::Provider;
+use shared::agreement::provider::Provider;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use open::{Request, Response};
 pub use show::State as SessionState;

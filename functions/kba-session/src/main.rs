@@ -1,11 +1,11 @@
 //! The cold start of `kba-session`.
 
 use kba_session::{State, handle};
-use shared::app::App;
-use shared::outbound::Outbound;
-use shared::provider::{Held, Provider};
-use shared::sdk::{SdkConfig, sdk_config, secrets_manager};
-use shared::{http, start};
+use shared::agreement::provider::{Held, Provider};
+use shared::edge::{serve, start};
+use shared::kernel::outbound::Outbound;
+use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
+use shared::store::app::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let sdk = sdk_config();
     let app = App::start(&sdk).await?;
     let provider = provider(&app, &sdk);
-    http::run(State { app, provider }, handle).await
+    serve::run(State { app, provider }, handle).await
 }
 
 fn provider(app: &App, sdk: &SdkConfig) -> Option<Provider> {

@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use shared::account::Account;
+use shared::agreement::kba::session::BEGIN_WITHIN;
+use shared::agreement::kba::{LIFETIME, OPENINGS, Session};
+use shared::agreement::provider::{NotOpened, Opening};
 use shared::agreement::{Authentication, Standing, Ticket};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::Refusal;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document, keys, read};
-use shared::http::problem::Policy;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::SessionId;
-use shared::kba::session::BEGIN_WITHIN;
-use shared::kba::{LIFETIME, OPENINGS, Session};
-use shared::provider::{NotOpened, Opening};
-use shared::secret::Secret;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::SessionId;
+use shared::kernel::secret::Secret;
+use shared::signin::challenge::{Place, Refusal};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
+use shared::web::http::problem::Policy;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -38,7 +38,8 @@ pub struct Response {
     /// The provider's page, to be shown in a frame. What is typed there goes to the provider alone.
     #[schema(example = "https://kba.example/verify/8f1c")]
     pub iframe_url: String,
-    /// Seconds until the session ends, and the challenge with it: ten minutes from when the provider had its page ready.
+    /// Seconds until the session ends, and the challenge with it: ten minutes from when the
+    /// provider had its page ready.
     #[schema(example = 600)]
     pub expires_in: i64,
     /// How many failed attempts are left; null where there is no limit.
@@ -64,43 +65,86 @@ pub async fn open(state: &State, call: &Call) -> Outcome {
     let id = SessionId::new(now, &app.entropy);
     let mut case = Case::read(app, call, &ticket, now).await?;
     case.decide()?;
-    let unavailable = |NotOpened| Problem::new(Slug::ProviderUnavailable).header("retry-after", "5".into());
-    let provider = state.provider.as_ref().ok_or_else(|| unavailable(NotOpened))?;
+    let unavailable =
+        |NotOpened| Problem::new(Slug::ProviderUnavailable).header("retry-after", "5".into());
+    let provider = state
+        .provider
+        .as_ref()
+        .ok_or_else(|| unavailable(NotOpened))?;
     let opening = case.opening(id, &call.base_url(app.config.base_url.as_deref()));
-    let iframe_url = provider.open(&opening, &app.entropy, now).await.map_err(unavailable)?;
-    // The session's time begins when there is something to be shown: asking for that may have taken nine seconds.
+    let iframe_url = provider
+        .open(&opening, &app.entropy, now)
+        .await
+        .map_err(unavailable)?;
+    // The session's time begins when there is something to be shown: asking for that may have taken
+    // nine seconds.
     let opens_at = app.clock.now();
     case.enter(app, call, id, opens_at).await?;
-    let attempts_left = Session::attempts_left(case.standing.agreement(), case.standing.recipient());
+    let attempts_left =
+        Session::attempts_left(case.standing.agreement(), case.standing.recipient());
     // What is left of it when the browser is told, not when it was written down.
     let expires_in = opens_at.plus(LIFETIME).until(app.clock.now()).as_secs();
-    Ok(Reply::created(&Response { session: id, iframe_url, expires_in, attempts_left }))
+    Ok(Reply::created(&Response {
+        session: id,
+        iframe_url,
+        expires_in,
+        attempts_left,
+    }))
 }
 
 impl Case {
-    async fn read(app: &App, call: &Call, ticket: &Ticket, now: Timestamp) -> Result<Self, Problem> {
+    async fn read(
+        app: &App,
+        call: &Call,
+        ticket: &Ticket,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
         let standing = Standing::keys(ticket.agreement, ticket.recipient);
-        let mut items =
-            app.table.get_all(standing.into_iter().chain([keys::account(ticket.account)]).collect()).await?.into_iter();
+        let mut items = app
+            .table
+            .get_all(
+                standing
+                    .into_iter()
+                    .chain([keys::account(ticket.account)])
+                    .collect(),
+            )
+            .await?
+            .into_iter();
         let standing = Standing::read(&mut items)?.ok_or_else(|| Refusal::Unknown.problem(now))?;
         if let Some(account) = items.next().flatten() {
             call.allow_origins(&read::<Account>(account)?.settings()?.origins);
         }
-        Ok(Self { ticket: ticket.clone(), standing, now })
+        Ok(Self {
+            ticket: ticket.clone(),
+            standing,
+            now,
+        })
     }
 
-    /// Writes the session down, as one that opened at `opens_at`. It is decided anew where something else was faster.
-    async fn enter(&mut self, app: &App, call: &Call, id: SessionId, opens_at: Timestamp) -> Result<(), Problem> {
-        let mut patience = Patience::default();
+    /// Writes the session down, as one that opened at `opens_at`. It is decided anew where
+    /// something else was faster.
+    async fn enter(
+        &mut self,
+        app: &App,
+        call: &Call,
+        id: SessionId,
+        opens_at: Timestamp,
+    ) -> Result<(), Problem> {
+        let mut retries = RetryPolicy::default();
         loop {
             match app.table.transact(self.writes(id, call, opens_at)?).await {
                 Ok(()) => return Ok(()),
                 Err(failure @ Failure::Unavailable(_)) => {
-                    // It may have taken effect all the same; then the session is there, and counted.
+                    // It may have taken effect all the same; then the session is there, and
+                    // counted.
                     let stands = app.table.get(keys::session(id)).await;
-                    return if let Ok(Some(_)) = stands { Ok(()) } else { Err(failure.into()) };
+                    return if let Ok(Some(_)) = stands {
+                        Ok(())
+                    } else {
+                        Err(failure.into())
+                    };
                 }
-                Err(_) => patience.wait(&app.entropy).await?,
+                Err(_) => retries.wait(&app.entropy).await?,
             }
             *self = Self::read(app, call, &self.ticket, self.now).await?;
             self.decide()?;
@@ -110,14 +154,22 @@ impl Case {
     /// Whether a session may be opened.
     fn decide(&self) -> Result<(), Problem> {
         let (recipient, now) = (self.standing.recipient(), self.now);
-        self.standing.accessible(now).map_err(shared::agreement::Refusal::problem_of_recipient)?;
-        self.ticket.challenge(recipient, now).map_err(|refusal| refusal.problem(now))?;
+        self.standing
+            .accessible(now)
+            .map_err(shared::agreement::Refusal::problem_of_recipient)?;
+        self.ticket
+            .challenge(recipient, now)
+            .map_err(|refusal| refusal.problem(now))?;
         if recipient.asked(self.standing.agreement()) != Authentication::Kba {
             return Err(Problem::new(Slug::MethodNotEnabled));
         }
         if let Some((until, limit)) = OPENINGS.full_until(&recipient.kba.sessions, now) {
             let quota = u32::try_from(limit.quota).unwrap_or(u32::MAX);
-            let policy = Policy { name: "kba-sessions", quota, window: limit.span };
+            let policy = Policy {
+                name: "kba-sessions",
+                quota,
+                window: limit.span,
+            };
             return Err(Problem::new(Slug::TooManySessions).retry_after(until.until(now), &policy));
         }
         Ok(())
@@ -133,22 +185,29 @@ impl Case {
         }
     }
 
-    fn writes(&self, id: SessionId, call: &Call, opens_at: Timestamp) -> Result<Vec<Write>, Problem> {
+    fn writes(
+        &self,
+        id: SessionId,
+        call: &Call,
+        opens_at: Timestamp,
+    ) -> Result<Vec<Write>, Problem> {
         let recipient = self.standing.recipient();
         let session = Session::open(id, &self.ticket, recipient, opens_at);
-        let update = self
-            .standing
-            .update()
-            .and(", #kba.#session = :session, #kba.#sessions = :sessions, #kba.#opened = :number")
-            .and(", #challenges.#c.#expires_at = :lives_until")
-            .value("session", document(&id)?)
-            .value("sessions", OPENINGS.entered(&recipient.kba.sessions, self.now))
-            .value("number", session.number)
-            .value("lives_until", session.expires_at);
-        let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(recipient.id)).from(call.source);
-        let event = event.with("method", "kba").with("session", id.to_string()).with("viewing", session.viewing);
-        let mut writes = vec![session.create()?];
-        writes.extend(self.standing.step(self.ticket.guard(update, self.now), [event], self.now)?);
+        let update = self.standing.update();
+        let update = recipient.open_session(update, &session, &OPENINGS, self.now)?;
+        let update = self.ticket.keep_until(update, session.expires_at);
+        let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(recipient.id))
+            .from(call.client_ip);
+        let event = event
+            .with("method", "kba")
+            .with("session", id.to_string())
+            .with("viewing", session.viewing);
+        let mut writes = vec![session.create()?.into()];
+        writes.extend(self.standing.step(
+            self.ticket.guard(update, self.now),
+            [event],
+            self.now,
+        )?);
         Ok(writes)
     }
 }

@@ -1,22 +1,23 @@
 //! `GET /v1/kba/sessions/{session}`: how it went, and for a minute after a pass the access token.
 //!
-//! The token is made of what stands on the session, and of nothing that is drawn: it is the same each time.
+//! The token is made of what stands on the session, and of nothing that is drawn: it is the same
+//! each time.
 
 use serde::Serialize;
-use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
+use shared::agreement::kba::session::TOLD_FOR;
+use shared::agreement::kba::{Session, Status};
 use shared::agreement::{Agreement, Authentication, Recipient, Ticket};
-use shared::app::App;
-use shared::challenge::Refusal;
-use shared::clock::Timestamp;
-use shared::dynamo::{keys, read};
-use shared::entropy::Entropy;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::SessionId;
-use shared::kba::session::TOLD_FOR;
-use shared::kba::{Session, Status};
-use shared::keyring::Keyring;
-use shared::sign_in::Authenticated;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::SessionId;
+use shared::kernel::keyring::Keyring;
+use shared::signin::access_token::{self, Proof, RecipientSubject};
+use shared::signin::challenge::{Place, Refusal};
+use shared::signin::sign_in::Authenticated;
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 /// How a session went.
@@ -28,7 +29,8 @@ pub struct State {
     /// How many failed attempts are left; null where there is no limit.
     #[schema(example = 2)]
     pub attempts_left: Option<u32>,
-    /// Why the agreement is not open to the recipient any more, as the link would be answered: `agreement-closed` or `viewing-locked`.
+    /// Why the agreement is not open to the recipient any more, as the link would be answered:
+    /// `agreement-closed` or `viewing-locked`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "agreement-closed")]
     pub closed: Option<&'static str>,
@@ -44,8 +46,14 @@ pub async fn show(app: &App, call: &Call) -> Outcome {
     let bearer = call.bearer()?;
     let id: SessionId = call.path_id("session")?;
     let keyring = app.keyrings.current(now).await;
-    let ticket = Ticket::read(bearer.expose(), &keyring).ok_or_else(|| Refusal::Unknown.problem(now))?;
-    let wanted = vec![keys::session(id), keys::agreement(ticket.agreement), ticket.key(), keys::account(ticket.account)];
+    let ticket =
+        Ticket::read(bearer.expose(), &keyring).ok_or_else(|| Refusal::Unknown.problem(now))?;
+    let wanted = vec![
+        keys::session(id),
+        keys::agreement(ticket.agreement),
+        ticket.key(),
+        keys::account(ticket.account),
+    ];
     let mut items = app.table.get_all(wanted).await?.into_iter();
     let mut next = || items.next().flatten();
     let (session, agreement, recipient, account) = (next(), next(), next(), next());
@@ -55,33 +63,65 @@ pub async fn show(app: &App, call: &Call) -> Outcome {
     let (Some(session), Some(agreement), Some(recipient)) = (session, agreement, recipient) else {
         return Err(Problem::new(Slug::NotFound));
     };
-    let (session, agreement, recipient): (Session, Agreement, Recipient) = (read(session)?, read(agreement)?, read(recipient)?);
+    let (session, agreement, recipient): (Session, Agreement, Recipient) =
+        (read(session)?, read(agreement)?, read(recipient)?);
     if session.challenge != ticket.name || session.recipient != ticket.recipient {
         return Err(Problem::new(Slug::NotFound));
     }
     let issuer = call.base_url(app.config.base_url.as_deref());
-    let closed = agreement.accessible(&recipient, now).err().map(|refusal| refusal.problem_of_recipient().slug().name());
-    // What ended, was locked or asks for something else by now lets nobody in, whatever was passed before.
+    let closed = agreement
+        .accessible(&recipient, now)
+        .err()
+        .map(|refusal| refusal.problem_of_recipient().slug().name());
+    // What ended, was locked or asks for something else by now lets nobody in, whatever was passed
+    // before.
     let lets_in = closed.is_none() && recipient.authentication == Authentication::Kba;
-    let authenticated = if lets_in { authenticated(&session, &issuer, &keyring, now)? } else { None };
+    let authenticated = if lets_in {
+        authenticated(&session, &issuer, &keyring, now)?
+    } else {
+        None
+    };
     let status = match session.status(&recipient, now) {
         // Nobody waits for it any more.
         Status::Pending if !lets_in => Status::Expired,
         status => status,
     };
-    Ok(Reply::ok(&State { status, attempts_left: Session::attempts_left(&agreement, &recipient), closed, authenticated }))
+    Ok(Reply::ok(&State {
+        status,
+        attempts_left: Session::attempts_left(&agreement, &recipient),
+        closed,
+        authenticated,
+    }))
 }
 
 /// The token of a pass, while it is told.
-fn authenticated(session: &Session, issuer: &str, keyring: &Keyring, now: Timestamp) -> Result<Option<Authenticated>, Problem> {
-    let passed_at = session.answered_at.filter(|_| session.status == Status::Passed);
-    let Some(passed_at) = passed_at.filter(|passed_at| now < passed_at.plus(TOLD_FOR)) else { return Ok(None) };
-    let subject = RecipientSubject { account: session.account, agreement: session.agreement, recipient: session.recipient };
+fn authenticated(
+    session: &Session,
+    issuer: &str,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<Option<Authenticated>, Problem> {
+    let passed_at = session
+        .answered_at
+        .filter(|_| session.status == Status::Passed);
+    let Some(passed_at) = passed_at.filter(|passed_at| now < passed_at.plus(TOLD_FOR)) else {
+        return Ok(None);
+    };
+    let subject = RecipientSubject {
+        account: session.account,
+        agreement: session.agreement,
+        recipient: session.recipient,
+    };
     let proof = Proof::recipients_answers(passed_at);
     // What is drawn from it is the token's id, which is no secret and has to be the same each time.
     let id = session.id.to_bytes();
-    let drawn = Entropy::seeded(id.iter().skip(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte)));
-    let token = access_token::sign_for_recipient(&subject, &proof, issuer, keyring, &drawn, passed_at)?;
+    let drawn = Entropy::seeded(
+        id.iter()
+            .skip(8)
+            .fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
+    );
+    let token =
+        access_token::sign_for_recipient(&subject, &proof, issuer, keyring, &drawn, passed_at)?;
     let mut authenticated = Authenticated::new(token, &proof);
     authenticated.expires_in = passed_at.plus(access_token::LIFETIME).until(now).as_secs();
     Ok(Some(authenticated))

@@ -8,9 +8,9 @@ mod user;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use shared::app::App;
-use shared::http::{Call, Outcome, Problem, Slug};
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Slug};
 use utoipa::ToSchema;
 
 /// A link that was opened.

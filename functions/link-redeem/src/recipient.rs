@@ -1,22 +1,27 @@
-//! A link of an agreement's recipient: proves the mailbox and nothing more. What else is asked depends on the recipient's method.
+//! A link of an agreement's recipient: proves the mailbox and nothing more. What else is asked
+//! depends on the recipient's method.
 //!
-//! Two waits: the agreement, the recipient, the account and the link in one request; one transaction tells of the opening, and opens the
-//! challenge or answers for the proof. What all have signed is viewed without a word of it for a day after it was told.
+//! Two waits: the agreement, the recipient, the account and the link in one request; one
+//! transaction tells of the opening, and opens the challenge or answers for the proof. What all
+//! have signed is viewed without a word of it for a day after it was told.
 
-use shared::access_token::{self, Proof, RecipientSubject};
 use shared::account::Account;
-use shared::agreement::{Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Standing, Status, Telling, Ticket};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::Challenge;
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document, keys, read};
-use shared::http::problem::Policy;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::keyring::Keyring;
-use shared::secret::Secret;
-use shared::sign_in::{Answer, Authenticated, IdentityOwed, Offer, Owed};
-use shared::user::Method;
+use shared::agreement::{
+    Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Standing, Status, Telling,
+    Ticket,
+};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::keyring::Keyring;
+use shared::kernel::secret::Secret;
+use shared::signin::access_token::{self, Proof, RecipientSubject};
+use shared::signin::challenge::{Challenge, Place};
+use shared::signin::sign_in::{Answer, Authenticated, IdentityCheck, Offer, SecondFactor};
+use shared::signin::user::Method;
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Write, keys, read};
+use shared::web::http::problem::Policy;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 /// A link, and what it leads to as that stands now.
 struct Case<'a> {
@@ -37,10 +42,12 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let link = Link::read(token.expose()).ok_or_else(unknown)?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let standing = Standing::keys(link.agreement, link.recipient).into_iter();
-        let wanted = standing.chain([keys::account(link.account), link.key()]).collect();
+        let wanted = standing
+            .chain([keys::account(link.account), link.key()])
+            .collect();
         let mut items = app.table.get_all(wanted).await?.into_iter();
         let standing = Standing::read(&mut items)?.ok_or_else(unknown)?;
         if let Some(account) = items.next().flatten() {
@@ -50,10 +57,19 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
         if standing.agreement().account != link.account || !mailed {
             return Err(unknown());
         }
-        let case = Case { app, call, keyring: &keyring, standing, now };
+        let case = Case {
+            app,
+            call,
+            keyring: &keyring,
+            standing,
+            now,
+        };
         case.check()?;
         let (writes, answer) = case.open()?;
-        if patience.settled(app.table.transact(writes).await, &app.entropy).await? {
+        if retries
+            .settled(app.table.transact(writes).await, &app.entropy)
+            .await?
+        {
             return Ok(Reply::ok(&answer));
         }
     }
@@ -74,10 +90,19 @@ impl Case<'_> {
 
     /// Whether the link opens anything now.
     fn check(&self) -> Result<(), Problem> {
-        self.standing.accessible(self.now).map_err(Refusal::problem_of_recipient)?;
-        let Some((until, limit)) = OPENINGS.full_until(&self.recipient().openings, self.now) else { return Ok(()) };
-        let policy = Policy { name: "openings", quota: u32::try_from(limit.quota).unwrap_or(u32::MAX), window: limit.span };
-        let problem = Problem::new(Slug::TooManyAttempts).detail("This link was opened too often of late.");
+        self.standing
+            .accessible(self.now)
+            .map_err(Refusal::problem_of_recipient)?;
+        let Some((until, limit)) = OPENINGS.full_until(&self.recipient().openings, self.now) else {
+            return Ok(());
+        };
+        let policy = Policy {
+            name: "openings",
+            quota: u32::try_from(limit.quota).unwrap_or(u32::MAX),
+            window: limit.span,
+        };
+        let problem =
+            Problem::new(Slug::TooManyAttempts).detail("This link was opened too often of late.");
         Err(problem.retry_after(until.until(self.now), &policy))
     }
 
@@ -88,41 +113,55 @@ impl Case<'_> {
         match asked {
             Authentication::None | Authentication::Email => {
                 let proof = Proof::recipients_link(self.now);
-                let update = update.and(", #status = :proved").value("proved", self.recipient().proved().name());
+                let update = self.recipient().prove(update);
                 if !self.recipient().views() {
-                    events.push(self.event(Action::RecipientVerified, asked).with("acr", "single-factor"));
+                    events.push(
+                        self.event(Action::RecipientVerified, asked)
+                            .with("acr", "single-factor"),
+                    );
                 }
                 let token = self.token(&proof)?;
-                Ok((self.writes(update, events)?, Answer::Authenticated(Authenticated::new(token, &proof))))
+                Ok((
+                    self.writes(update, events)?,
+                    Answer::Authenticated(Authenticated::new(token, &proof)),
+                ))
             }
             Authentication::Sms => {
                 let (update, challenge) = self.challenge(update)?;
-                let offer = Offer { method: Method::Sms, destination: self.recipient().masked_phone() };
-                Ok((self.writes(update, events)?, Answer::SecondFactorRequired(Owed::new(challenge, vec![offer]))))
+                let offer = Offer {
+                    method: Method::Sms,
+                    destination: self.recipient().masked_phone(),
+                };
+                Ok((
+                    self.writes(update, events)?,
+                    Answer::SecondFactorRequired(SecondFactor::new(challenge, vec![offer])),
+                ))
             }
             Authentication::Kba => {
                 let (update, challenge) = self.challenge(update)?;
-                let answer = Answer::IdentityVerificationRequired(IdentityOwed::new(challenge));
+                let answer = Answer::IdentityVerificationRequired(IdentityCheck::new(challenge));
                 Ok((self.writes(update, events)?, answer))
             }
         }
     }
 
     fn event(&self, action: Action, method: Authentication) -> Event {
-        let event = Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.source);
+        let event =
+            Event::new(action, Actor::Recipient(self.recipient().id)).from(self.call.client_ip);
         event.with("method", method.name())
     }
 
     /// The update that notes the opening, and the entry that tells of it, where it has one.
-    fn opened(&self, asked: Authentication) -> Result<(Write, Vec<Event>), Failure> {
-        let openings = OPENINGS.entered(&self.recipient().openings, self.now);
-        let update = self.standing.update().and(", #openings = :openings").value("openings", openings);
-        let event = self.event(Action::LinkOpened, asked).with("purpose", if self.recipient().views() { "view" } else { "sign" });
+    fn opened(&self, asked: Authentication) -> Result<(Update, Vec<Event>), Failure> {
+        let recipient = self.recipient();
+        let update = recipient.note_opening(self.standing.update(), self.now);
+        let purpose = if recipient.views() { "view" } else { "sign" };
+        let event = self.event(Action::LinkOpened, asked);
+        let event = event.with("purpose", purpose);
         if self.agreement().status != Status::Completed {
             return Ok((update, vec![event]));
         }
-        let (viewings, telling) = self.recipient().viewings.another(self.now);
-        let update = update.and(", #viewings = :viewings").value("viewings", document(&viewings)?);
+        let (update, telling) = recipient.note_viewing(update, self.now)?;
         let events = match telling {
             Telling::Told { untold: 0 } => vec![event],
             Telling::Told { untold } => vec![event.with("viewings_since", untold)],
@@ -132,26 +171,44 @@ impl Case<'_> {
     }
 
     /// The update with a new challenge.
-    fn challenge(&self, update: Write) -> Result<(Write, Secret<String>), Problem> {
+    fn challenge(&self, update: Update) -> Result<(Update, Secret<String>), Problem> {
         let Agreement { account, id, .. } = *self.agreement();
-        let (ticket, token) = Ticket::issue(account, id, self.recipient().id, self.keyring, &self.app.entropy, self.now)?;
-        let update = update.and(", #challenges.#c = :challenge").name("c", ticket.name.as_str());
-        let update = update.value("challenge", document(&Challenge::open(self.now))?);
-        Ok((self.recipient().prune(update, self.now), token))
+        let (ticket, token) = Ticket::issue(
+            account,
+            id,
+            self.recipient().id,
+            self.keyring,
+            &self.app.entropy,
+            self.now,
+        )?;
+        let challenge = Challenge::open(self.now);
+        let update = ticket.open(update, self.recipient(), &challenge, self.now)?;
+        Ok((update, token))
     }
 
     /// Of what has no entry the agreement is not written: it is completed, and stays so.
-    fn writes(&self, update: Write, events: Vec<Event>) -> Result<Vec<Write>, Failure> {
+    fn writes(&self, update: Update, events: Vec<Event>) -> Result<Vec<Write>, Failure> {
         if events.is_empty() {
-            return Ok(vec![update]);
+            return Ok(vec![update.into()]);
         }
         self.standing.step(update, events, self.now)
     }
 
     fn token(&self, proof: &Proof) -> Result<Secret<String>, Problem> {
         let Agreement { account, id, .. } = *self.agreement();
-        let subject = RecipientSubject { account, agreement: id, recipient: self.recipient().id };
+        let subject = RecipientSubject {
+            account,
+            agreement: id,
+            recipient: self.recipient().id,
+        };
         let issuer = self.call.base_url(self.app.config.base_url.as_deref());
-        Ok(access_token::sign_for_recipient(&subject, proof, &issuer, self.keyring, &self.app.entropy, self.now)?)
+        Ok(access_token::sign_for_recipient(
+            &subject,
+            proof,
+            &issuer,
+            self.keyring,
+            &self.app.entropy,
+            self.now,
+        )?)
     }
 }

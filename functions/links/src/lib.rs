@@ -1,18 +1,20 @@
 //! `POST /v1/links`: a one-time link is mailed to a user.
 //!
-//! Three waits: key and account; the user (and the idempotency record); one transaction makes the link, owes its mail, and keeps the
-//! answer. The mail goes then; where that fails it is owed still, and the clean-up sends it.
+//! Three waits: key and account; the user (and the idempotency record); one transaction makes the
+//! link, owes its mail, and keeps the answer. The mail goes then; where that fails it is owed
+//! still, and the clean-up sends it.
 
 mod create;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Outcome, Problem, Slug};
-use shared::ids::{LinkId, UserId};
+use shared::account::api_key;
+use shared::kernel::ids::{LinkId, UserId};
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Problem, Slug};
 use utoipa::ToSchema;
 
 /// What this function holds: the app, and the hands that take messages.
@@ -31,8 +33,8 @@ pub struct State {
 pub struct Request {
     /// Whom it is mailed to.
     pub user: UserId,
-    /// Where the browser goes with a one-time code once the second factor is proved: exactly one of the account's
-    /// `links.redirect_uris`. Without one it stays on the hosted page.
+    /// Where the browser goes with a one-time code once the second factor is proved: exactly one of
+    /// the account's `links.redirect_uris`. Without one it stays on the hosted page.
     #[serde(default)]
     #[schema(example = "https://portal.example/in")]
     pub redirect_uri: Option<String>,

@@ -1,33 +1,31 @@
-//! What comes of a try: one transaction, and the answer.
+//! What comes of an attempt: one transaction, and the answer.
 
-use shared::access_token::{self, Acr, Proof};
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{self, Challenge};
-use shared::dynamo::{Failure, Patience, Write};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::UserId;
-use shared::keyring::Keyring;
-use shared::opening;
-use shared::rejection::{Rejection, lockout};
-use shared::sign_in::{Answer, Authenticated, Next, next};
-use shared::sso::{self, Identity};
-use shared::user::User;
-use shared::user::known::Source;
-use shared::user::refused::Refused;
-use shared::user::subject::Subject;
+use shared::kernel::ids::UserId;
+use shared::kernel::keyring::Keyring;
+use shared::signin::access_token::{self, Acr, Proof};
+use shared::signin::challenge::{self, Challenge};
+use shared::signin::opening;
+use shared::signin::rejection::{Rejection, lockout};
+use shared::signin::sign_in::{Answer, Authenticated, Next, next};
+use shared::signin::sso;
+use shared::signin::user::known::Source;
+use shared::signin::user::refused::Refused;
+use shared::signin::user::subject::Subject;
+use shared::signin::user::{User, sso_subject};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Write};
+use shared::web::http::{Call, Problem, Slug};
 
-use crate::attempt::{Attempt, First, Password, Verdict};
+use crate::attempt::{Attempt, Password, PrimaryFactor, Verdict};
 
 /// Why a token that is good lets nobody in.
 const UNKNOWN_SUBJECT: &str = "unknown-subject";
-/// The place of the write that uses a token up, in an acceptance.
-const USED: usize = 0;
 
 /// What a right first factor has led to.
 struct Opened {
     /// Of the user's item.
-    update: Write,
+    update: Update,
     /// The writes of other items.
     others: Vec<Write>,
     event: Event,
@@ -35,9 +33,15 @@ struct Opened {
 }
 
 impl Attempt {
-    /// Concludes the try, given what the proof told. What lost a race is decided anew, from the read on.
-    pub async fn conclude(mut self, app: &App, call: &Call, mut verdict: Verdict) -> Result<Answer, Problem> {
-        let mut patience = Patience::default();
+    /// Concludes the attempt, given what the proof told. What lost a race is decided anew, from the
+    /// read on.
+    pub async fn conclude(
+        mut self,
+        app: &App,
+        call: &Call,
+        mut verdict: Verdict,
+    ) -> Result<Answer, Problem> {
+        let mut retries = RetryPolicy::default();
         loop {
             let user = match self.judged(verdict) {
                 Ok(user) => user,
@@ -55,69 +59,102 @@ impl Attempt {
             if self.is_used_up(&failure) {
                 verdict = Verdict::Wrong(sso::Refused::Used.reason());
             }
-            patience.wait(&app.entropy).await?;
+            retries.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
         }
     }
 
-    /// The user, if the try is a success; otherwise why it is none, for the audit alone.
+    /// The user, if the attempt is a success; otherwise why it is none, for the audit alone.
     ///
-    /// What was proved is held against the user as it stands now: a password that was right when its hash was read may have been
-    /// replaced while it was compared, and a subject may have been taken away. Whatever replaces them moves the head of the user's
-    /// chain, which is a condition of the acceptance.
+    /// What was proved is held against the user as it stands now: a password that was right when
+    /// its hash was read may have been replaced while it was compared, and a subject may have been
+    /// taken away. Whatever replaces them moves the head of the user's chain, which is a condition
+    /// of the acceptance.
     fn judged(&self, verdict: Verdict) -> Result<&User, &'static str> {
         let user = match (&self.subject, verdict) {
             (Subject::User(user), Verdict::Right) => user,
             (Subject::User(_), Verdict::Wrong(reason)) => return Err(reason),
-            (Subject::Nobody { .. }, _) => return Err(self.unknown(verdict)),
+            (Subject::Decoy { .. }, _) => return Err(self.unknown(verdict)),
         };
         if user.disabled || user.account != self.account {
             return Err("disabled");
         }
         match &self.first {
-            First::Password(Password { tried, version, .. }) => {
+            PrimaryFactor::Password(Password { tried, version, .. }) => {
                 let theirs = user.password_version == *version && user.username == tried.username;
-                if theirs { Ok(user) } else { Err("wrong-password") }
+                if theirs {
+                    Ok(user)
+                } else {
+                    Err("wrong-password")
+                }
             }
-            First::IdToken { identity, .. } => {
-                let theirs = identity.as_ref().is_some_and(|identity| is_named(user, identity));
-                if theirs { Ok(user) } else { Err(UNKNOWN_SUBJECT) }
+            PrimaryFactor::IdToken { identity, .. } => {
+                let theirs = identity
+                    .as_ref()
+                    .is_some_and(|identity| sso_subject::is_named(user, identity));
+                if theirs {
+                    Ok(user)
+                } else {
+                    Err(UNKNOWN_SUBJECT)
+                }
             }
         }
     }
 
-    /// The writes and the answer of a right password or token. Both tell how many passwords were refused unseen. A right password ends the
-    /// wrong ones in a row, whatever comes next; a token is used up.
-    async fn acceptance(&self, app: &App, call: &Call, user: &User) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
+    /// The writes and the answer of a right password or token. Both tell how many passwords were
+    /// refused unseen. A right password ends the wrong ones in a row, whatever comes next; a token
+    /// is used up.
+    async fn acceptance(
+        &self,
+        app: &App,
+        call: &Call,
+        user: &User,
+    ) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let keyring = app.keyrings.current(self.now).await;
         let source = Source::of(user.id, self.source, &keyring, self.now)?;
         let origin = user.known.origin(&source);
-        let next = next(user, self.waived(), self.settings.second_factor.methods, origin, self.now);
-        let Opened { update, others, event, answer } = match self.opened(app, call, (user, &source, &keyring), next)? {
+        let next = next(
+            user,
+            self.waived(),
+            self.settings.second_factor.methods,
+            origin,
+            self.now,
+        );
+        let Opened {
+            update,
+            others,
+            event,
+            answer,
+        } = match self.opened(app, call, (user, &source, &keyring), next)? {
             Ok(opened) => opened,
             Err(full) => return Ok((self.unopened(user)?, Err(full))),
         };
         let refused = match &self.first {
-            First::Password(Password { refused, .. }) => *refused,
-            First::IdToken { .. } => Refused::untold(user, &app.table, self.now).await?,
+            PrimaryFactor::Password(Password { refused, .. }) => *refused,
+            PrimaryFactor::IdToken { .. } => Refused::untold(user, &app.table, self.now).await?,
         };
         // `disabled` is a condition: a user disabled since the read is not let in.
-        let update = self.bind(user, update.when("#disabled = :no").value("no", false));
+        let update = self.bind(user, update.when(User::is_enabled()));
         let (update, told) = user.tell_refused(update, &refused, self.now)?;
         let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
         writes.extend(others);
         match &self.first {
-            First::Password(_) => writes.extend(self.cleared()),
-            First::IdToken { identity, .. } => {
-                let Some(identity) = identity else { return Err(Problem::new(Slug::InvalidCredentials)) };
-                writes.insert(USED, sso::use_up(self.account, identity, user.id)?);
-                writes.extend(bound(user, self.binds(user), &identity.subject)?);
+            PrimaryFactor::Password(_) => writes.extend(self.cleared()),
+            PrimaryFactor::IdToken { identity, .. } => {
+                let Some(identity) = identity else {
+                    return Err(Problem::new(Slug::InvalidCredentials));
+                };
+                writes.push(sso::use_up(self.account, identity, user.id)?.into());
+                if let Some(issuer) = self.binds(user) {
+                    writes.extend(sso_subject::bound(user, issuer, &identity.subject)?);
+                }
             }
         }
         Ok((writes, answer))
     }
 
-    /// What a right first factor leads to: `Err` where so many challenges are open that no other is.
+    /// What a right first factor leads to: `Err` where so many challenges are open that no other
+    /// is.
     fn opened(
         &self,
         app: &App,
@@ -129,41 +166,87 @@ impl Attempt {
         let (challenge, offers, event) = match next {
             Next::Done(acr) => {
                 let (update, others) = self.remember(user, source)?;
-                let (event, answer) = (event.with("acr", acr_name(acr)), self.token(app, call, (user, keyring), acr));
-                return Ok(Ok(Opened { update, others, event, answer }));
+                let (event, answer) = (
+                    event.with("acr", acr_name(acr)),
+                    self.token(app, call, (user, keyring), acr),
+                );
+                return Ok(Ok(Opened {
+                    update,
+                    others,
+                    event,
+                    answer,
+                }));
             }
             Next::NoUsableFactor => {
                 let event = event.failed().with("reason", "no-usable-factor");
                 let answer = Err(Problem::new(Slug::NoUsableFactor));
-                return Ok(Ok(Opened { update: user.touch(), others: Vec::new(), event, answer }));
+                return Ok(Ok(Opened {
+                    update: user.touch(),
+                    others: Vec::new(),
+                    event,
+                    answer,
+                }));
             }
-            Next::SecondFactor(offers) => (self.challenge(), offers, event.with("next", "second-factor")),
-            Next::Enrolment(offers) => (self.challenge().to_enrol(), offers, event.with("next", "enrolment")),
+            Next::SecondFactor(offers) => (
+                self.challenge(),
+                offers,
+                event.with("next", "second-factor"),
+            ),
+            Next::Enrolment(offers) => (
+                self.challenge().to_enrol(),
+                offers,
+                event.with("next", "enrolment"),
+            ),
         };
         let enrols = challenge.enrols;
-        Ok(opening::open(user, challenge, offers, source, (keyring, &app.entropy, self.now)).map(|(update, owed)| {
-            let answer = if enrols { Answer::EnrolmentRequired(owed) } else { Answer::SecondFactorRequired(owed) };
-            Opened { update, others: Vec::new(), event, answer: Ok(answer) }
+        Ok(opening::open(
+            user,
+            challenge,
+            offers,
+            source,
+            (keyring, &app.entropy, self.now),
+        )
+        .map(|(update, next)| {
+            let answer = if enrols {
+                Answer::EnrolmentRequired(next)
+            } else {
+                Answer::SecondFactorRequired(next)
+            };
+            Opened {
+                update,
+                others: Vec::new(),
+                event,
+                answer: Ok(answer),
+            }
         }))
     }
 
     /// The address of a sign-in that a first factor completes is one that the user is known at.
-    fn remember(&self, user: &User, source: &Source) -> Result<(Write, Vec<Write>), Failure> {
+    fn remember(&self, user: &User, source: &Source) -> Result<(Update, Vec<Write>), Failure> {
         let (update, copy) = user.remember(user.touch(), source)?;
-        let mut others: Vec<Write> = copy.into_iter().collect();
+        let mut others: Vec<Write> = copy.into_iter().map(Write::from).collect();
         // A password ends the counts by itself.
-        if let First::IdToken { .. } = self.first {
-            others.extend(user.signed_in_from(source));
+        if let PrimaryFactor::IdToken { .. } = self.first {
+            others.extend(user.signed_in_from(source).map(Write::from));
         }
         Ok((update, others))
     }
 
-    /// The writes of what was right and opens nothing. Of a token there are none: it is not used up. A password is none of the wrong ones,
-    /// if it is still the user's: the head of the chain says so, as in every acceptance. That it ended others is told; where there were
-    /// none nothing is, so that nobody who knows the password fills the chain.
+    /// The writes of what was right and opens nothing. Of a token there are none: it is not used
+    /// up. A password is none of the wrong ones, if it is still the user's: the head of the chain
+    /// says so, as in every acceptance. That it ended others is told; where there were none nothing
+    /// is, so that nobody who knows the password fills the chain.
     fn unopened(&self, user: &User) -> Result<Vec<Write>, Failure> {
-        let First::Password(Password { failures, refused, .. }) = &self.first else { return Ok(Vec::new()) };
-        let event = self.event(user.id).failed().with("reason", "too-many-challenges");
+        let PrimaryFactor::Password(Password {
+            failures, refused, ..
+        }) = &self.first
+        else {
+            return Ok(Vec::new());
+        };
+        let event = self
+            .event(user.id)
+            .failed()
+            .with("reason", "too-many-challenges");
         let event = (*failures > 1).then_some(event);
         let (update, told) = user.tell_refused(user.touch(), refused, self.now)?;
         let mut writes = user.change(update, told.into_iter().chain(event), self.now)?;
@@ -171,97 +254,138 @@ impl Attempt {
         Ok(writes)
     }
 
-    /// The writes of what was right, whatever it opens: it was no wrong password. Of a token there are none: it is not used up.
+    /// The writes of what was right, whatever it opens: it was no wrong password. Of a token there
+    /// are none: it is not used up.
     fn cleared(&self) -> Vec<Write> {
         match &self.first {
-            First::Password(Password { tried, of_strangers, .. }) => tried.end(*of_strangers),
-            First::IdToken { .. } => Vec::new(),
+            PrimaryFactor::Password(Password {
+                tried,
+                of_strangers,
+                ..
+            }) => tried
+                .end(*of_strangers)
+                .into_iter()
+                .map(Write::from)
+                .collect(),
+            PrimaryFactor::IdToken { .. } => Vec::new(),
         }
     }
 
-    /// Whether the token was used before. A second use is not let in, whatever else stood in its way.
+    /// Whether the token was used before. A second use is not let in, whatever else stood in its
+    /// way.
     fn is_used_up(&self, failure: &Failure) -> bool {
-        matches!(self.first, First::IdToken { .. }) && failure.stood_at(USED).is_some()
+        let PrimaryFactor::IdToken {
+            identity: Some(identity),
+            ..
+        } = &self.first
+        else {
+            return false;
+        };
+        failure
+            .stood_at(&sso::used_key(self.account, identity))
+            .is_some()
     }
 
     fn challenge(&self) -> Challenge {
         let first = match &self.first {
-            First::IdToken { identity: Some(identity), .. } => challenge::First::IdToken { issuer: identity.issuer.clone() },
-            First::Password(_) | First::IdToken { .. } => challenge::First::Password,
+            PrimaryFactor::IdToken {
+                identity: Some(identity),
+                ..
+            } => challenge::PrimaryFactor::IdToken {
+                issuer: identity.issuer.clone(),
+            },
+            PrimaryFactor::Password(_) | PrimaryFactor::IdToken { .. } => {
+                challenge::PrimaryFactor::Password
+            }
         };
         Challenge::after(first, self.now)
     }
 
-    /// Adds that the user's subject is one of this issuer from now on, where it was given before the account had one.
-    fn bind(&self, user: &User, update: Write) -> Write {
+    /// Adds that the user's subject is one of this issuer from now on, where it was given before
+    /// the account had one.
+    fn bind(&self, user: &User, update: Update) -> Update {
         match self.binds(user) {
-            Some(issuer) => update.and(", #sso_issuer = :issuer").value("issuer", issuer),
+            Some(issuer) => sso_subject::bind(update, issuer),
             None => update,
         }
     }
 
-    /// The issuer that the user's subject is to be bound to, if it is not: another sign-in may have been faster.
+    /// The issuer that the user's subject is to be bound to, if it is not: another sign-in may have
+    /// been faster.
     fn binds(&self, user: &User) -> Option<&str> {
         match &self.first {
-            First::IdToken { identity: Some(identity), unbound: true } if user.sso_issuer.is_none() => Some(&identity.issuer),
-            First::IdToken { .. } | First::Password(_) => None,
+            PrimaryFactor::IdToken {
+                identity: Some(identity),
+                unbound: true,
+            } if user.sso_issuer.is_none() => Some(&identity.issuer),
+            PrimaryFactor::IdToken { .. } | PrimaryFactor::Password(_) => None,
         }
     }
 
-    fn token(&self, app: &App, call: &Call, (user, keyring): (&User, &Keyring), acr: Acr) -> Result<Answer, Problem> {
+    fn token(
+        &self,
+        app: &App,
+        call: &Call,
+        (user, keyring): (&User, &Keyring),
+        acr: Acr,
+    ) -> Result<Answer, Problem> {
         let subject = access_token::Subject::of(user);
         let proof = match &self.first {
-            First::IdToken { identity: Some(identity), .. } => Proof::id_token(acr, identity.auth_time),
-            First::IdToken { .. } | First::Password(_) => Proof::password(acr, self.now),
+            PrimaryFactor::IdToken {
+                identity: Some(identity),
+                ..
+            } => Proof::id_token(acr, identity.auth_time),
+            PrimaryFactor::IdToken { .. } | PrimaryFactor::Password(_) => {
+                Proof::password(acr, self.now)
+            }
         };
         let issuer = call.base_url(app.config.base_url.as_deref());
         let token = access_token::sign(&subject, &proof, &issuer, keyring, &app.entropy, self.now)?;
         Ok(Answer::Authenticated(Authenticated::new(token, &proof)))
     }
 
-    /// Writes down a try that lets nobody in: the same writes, whoever it was.
+    /// Writes down an attempt that lets nobody in: the same writes, whoever it was.
     async fn reject(self, app: &App, reason: &'static str) -> Result<Problem, Failure> {
-        let failed = self.event(self.subject.id()).failed().with("reason", reason);
+        let failed = self
+            .event(self.subject.id())
+            .failed()
+            .with("reason", reason);
         let lockout = match &self.first {
-            First::Password(Password { tried, failures, .. }) => lockout(*failures, tried.origin, self.source),
-            First::IdToken { .. } => None,
+            PrimaryFactor::Password(Password {
+                tried, failures, ..
+            }) => lockout(*failures, tried.origin, self.source),
+            PrimaryFactor::IdToken { .. } => None,
         };
         let events = std::iter::once(failed).chain(lockout).collect();
-        let rejection = Rejection { account: self.account, subject: self.subject, source: self.source, now: self.now };
-        rejection.judged(app, events, Problem::new(Slug::InvalidCredentials)).await
+        let rejection = Rejection {
+            account: self.account,
+            subject: self.subject,
+            source: self.source,
+            now: self.now,
+        };
+        rejection
+            .judged(app, events, Problem::new(Slug::InvalidCredentials))
+            .await
     }
 
     /// Why nobody is let in. A token's own fault is told before that it names nobody.
     const fn unknown(&self, verdict: Verdict) -> &'static str {
         match (&self.first, verdict) {
-            (First::IdToken { .. }, Verdict::Wrong(reason)) => reason,
-            (First::IdToken { .. }, Verdict::Right) => UNKNOWN_SUBJECT,
-            (First::Password(_), _) => "unknown-user",
+            (PrimaryFactor::IdToken { .. }, Verdict::Wrong(reason)) => reason,
+            (PrimaryFactor::IdToken { .. }, Verdict::Right) => UNKNOWN_SUBJECT,
+            (PrimaryFactor::Password(_), _) => "unknown-user",
         }
     }
 
     fn event(&self, user: UserId) -> Event {
         let method = match self.first {
-            First::Password(_) => "password",
-            First::IdToken { .. } => "sso",
+            PrimaryFactor::Password(_) => "password",
+            PrimaryFactor::IdToken { .. } => "sso",
         };
-        Event::new(Action::SignIn, Actor::User(user)).from(self.source).with("method", method)
+        Event::new(Action::SignIn, Actor::User(user))
+            .from(self.source)
+            .with("method", method)
     }
-}
-
-/// Whether this user is who a token names: the subject is still theirs, and of no other issuer.
-fn is_named(user: &User, identity: &Identity) -> bool {
-    let issuer = user.sso_issuer.as_ref().is_none_or(|issuer| *issuer == identity.issuer);
-    issuer && user.sso_subject.as_ref() == Some(&identity.subject)
-}
-
-/// The writes that bind a subject to its issuer, where it is not.
-fn bound(user: &User, issuer: Option<&str>, subject: &str) -> Result<Vec<Write>, Failure> {
-    let Some(issuer) = issuer else { return Ok(Vec::new()) };
-    let stored = sso::Subject { user: user.id, group: user.group.clone() };
-    let unbound =
-        Write::delete(sso::Subject::key(user.account, None, subject)).when("#user = :user").value("user", user.id.to_string());
-    Ok(vec![stored.claim(user.account, Some(issuer), subject)?, unbound])
 }
 
 fn acr_name(acr: Acr) -> &'static str {

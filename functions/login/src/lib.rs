@@ -1,7 +1,8 @@
 //! `POST /v1/login`: the first factor.
 //!
-//! Three waits: account, credential and source address are read together; the try is counted while the user is read; and one
-//! transaction concludes. An unknown user, a wrong password and a disabled user take the same requests and the same time.
+//! Three waits: account, credential and source address are read together; the attempt is counted
+//! while the user is read; and one transaction concludes. An unknown user, a wrong password and a
+//! disabled user take the same requests and the same time.
 
 mod attempt;
 mod conclusion;
@@ -11,12 +12,12 @@ use std::sync::Arc;
 
 use attempt::{Attempt, Verdict};
 use serde::Deserialize;
-use shared::app::App;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::ids::AccountId;
-use shared::secret::Secret;
-use shared::sso::{IssuerKeys, TOKEN_MAX};
-use shared::user::password;
+use shared::kernel::ids::AccountId;
+use shared::kernel::secret::Secret;
+use shared::signin::sso::{IssuerKeys, TOKEN_MAX};
+use shared::signin::user::password;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 /// The longest username that is looked up.
@@ -47,14 +48,15 @@ pub struct Request {
     /// The password. Not with an ID token.
     #[schema(value_type = Option<String>, format = "password", nullable = false)]
     pub password: Option<Secret<String>>,
-    /// An ID token (OpenID Connect) of the account's issuer, in place of username and password. It is good once.
+    /// An ID token (OpenID Connect) of the account's issuer, in place of username and password. It
+    /// is good once.
     #[schema(value_type = Option<String>, max_length = 16384, nullable = false)]
     pub id_token: Option<Secret<String>>,
     /// The nonce that the token was asked for with, if there was one: the token has to carry it.
     #[schema(nullable = false, max_length = 255)]
     pub nonce: Option<String>,
-    /// Whether a second factor is asked for even where the account waives it: what an internal user needs before changing a factor. It
-    /// asks for more, and never for less.
+    /// Whether a second factor is asked for even where the account waives it: what an internal user
+    /// needs before changing a factor. It asks for more, and never for less.
     #[serde(default)]
     #[schema(default = false)]
     pub second_factor: bool,
@@ -62,8 +64,14 @@ pub struct Request {
 
 /// What is proved.
 enum Wish {
-    Password { username: String, password: Secret<String> },
-    IdToken { token: Secret<String>, nonce: Option<String> },
+    Password {
+        username: String,
+        password: Secret<String>,
+    },
+    IdToken {
+        token: Secret<String>,
+        nonce: Option<String>,
+    },
 }
 
 /// Proves the first factor.
@@ -76,12 +84,21 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let (account, step_up) = (request.account, request.second_factor);
     let (attempt, verdict) = match request.wish()? {
         Wish::Password { username, password } => {
-            let (attempt, stored) = Attempt::begin(&state.app, &call, account, (&username, &password), step_up).await?;
+            let (attempt, stored) =
+                Attempt::begin(&state.app, &call, account, (&username, &password), step_up).await?;
             let right = password::verify(password, stored).await?;
-            (attempt, if right { Verdict::Right } else { Verdict::Wrong("wrong-password") })
+            (
+                attempt,
+                if right {
+                    Verdict::Right
+                } else {
+                    Verdict::Wrong("wrong-password")
+                },
+            )
         }
         Wish::IdToken { token, nonce } => {
-            Attempt::begin_by_token(&state, &call, account, &token, nonce.as_deref(), step_up).await?
+            Attempt::begin_by_token(&state, &call, account, &token, nonce.as_deref(), step_up)
+                .await?
         }
     };
     let answer = attempt.conclude(&state.app, &call, verdict).await?;
@@ -95,29 +112,61 @@ impl Request {
             if self.nonce.is_some() {
                 return Err(Problem::invalid_field("/nonce", "belongs to an ID token"));
             }
-            let username = self.username.ok_or_else(|| Problem::invalid_field("/username", "is missing"))?;
-            let password = self.password.ok_or_else(|| Problem::invalid_field("/password", "is missing"))?;
+            let username = self
+                .username
+                .ok_or_else(|| Problem::invalid_field("/username", "is missing"))?;
+            let password = self
+                .password
+                .ok_or_else(|| Problem::invalid_field("/password", "is missing"))?;
             check(&username)?;
-            return Ok(Wish::Password { username, password: typed(&password)? });
+            return Ok(Wish::Password {
+                username,
+                password: typed(&password)?,
+            });
         };
-        for (given, pointer) in [(self.username.is_some(), "/username"), (self.password.is_some(), "/password")] {
+        for (given, pointer) in [
+            (self.username.is_some(), "/username"),
+            (self.password.is_some(), "/password"),
+        ] {
             if given {
-                return Err(Problem::invalid_field(pointer, "is not taken beside an ID token"));
+                return Err(Problem::invalid_field(
+                    pointer,
+                    "is not taken beside an ID token",
+                ));
             }
         }
         if !(1..=TOKEN_MAX).contains(&token.expose().len()) {
-            return Err(Problem::invalid_field("/id_token", "must have 1 to 16384 characters"));
+            return Err(Problem::invalid_field(
+                "/id_token",
+                "must have 1 to 16384 characters",
+            ));
         }
-        if self.nonce.as_ref().is_some_and(|nonce| !(1..=NONCE_MAX).contains(&nonce.len())) {
-            return Err(Problem::invalid_field("/nonce", "must have 1 to 255 characters"));
+        if self
+            .nonce
+            .as_ref()
+            .is_some_and(|nonce| !(1..=NONCE_MAX).contains(&nonce.len()))
+        {
+            return Err(Problem::invalid_field(
+                "/nonce",
+                "must have 1 to 255 characters",
+            ));
         }
-        Ok(Wish::IdToken { token, nonce: self.nonce })
+        Ok(Wish::IdToken {
+            token,
+            nonce: self.nonce,
+        })
     }
 }
 
 fn check(username: &str) -> Result<(), Problem> {
-    if username.is_empty() || username.len() > USERNAME_MAX || username.chars().any(char::is_control) {
-        return Err(Problem::invalid_field("/username", "must have 1 to 256 characters, none of them a control character"));
+    if username.is_empty()
+        || username.len() > USERNAME_MAX
+        || username.chars().any(char::is_control)
+    {
+        return Err(Problem::invalid_field(
+            "/username",
+            "must have 1 to 256 characters, none of them a control character",
+        ));
     }
     Ok(())
 }
@@ -126,5 +175,12 @@ fn check(username: &str) -> Result<(), Problem> {
 fn typed(password: &Secret<String>) -> Result<Secret<String>, Problem> {
     let password = Secret::new(password::normalised(password.expose()).into_owned());
     let fits = (1..=*password::LENGTH.end()).contains(&password.expose().chars().count());
-    if fits { Ok(password) } else { Err(Problem::invalid_field("/password", "must have 1 to 256 characters")) }
+    if fits {
+        Ok(password)
+    } else {
+        Err(Problem::invalid_field(
+            "/password",
+            "must have 1 to 256 characters",
+        ))
+    }
 }

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
-use shared::me::Response;
-use shared::signed_in::signed_in;
+use shared::signin::me::Response;
+use shared::signin::signed_in::signed_in;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    if call.route.is_none_or(|route| route.operation != Operation::GetMe) {
+    if call
+        .route
+        .is_none_or(|route| route.operation != Operation::GetMe)
+    {
         return Err(Problem::new(Slug::NotFound));
     }
     let now = call.arrived_at;

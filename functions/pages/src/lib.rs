@@ -1,10 +1,12 @@
-//! The sign-in page, the pages that mailed links and links to a report lead to, and their parts. They ask nobody anything: what the page knows it asks the API for.
+//! The sign-in page, the pages that mailed links and links to a report lead to, and their parts.
+//! They ask nobody anything: what the page knows it asks the API for.
 //!
-//! Query parameters are the page's own affair (`?account=` names the organisation), and whatever a mailer adds must not break a link.
+//! Query parameters are the page's own affair (`?account=` names the organisation), and whatever a
+//! mailer adds must not break a link.
 
 use std::sync::Arc;
 
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -22,7 +24,11 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("sign-in.js", JS, include_bytes!("../assets/sign-in.js")),
     ("api.js", JS, include_bytes!("../assets/api.js")),
     ("code.js", JS, include_bytes!("../assets/code.js")),
-    ("credentials.js", JS, include_bytes!("../assets/credentials.js")),
+    (
+        "credentials.js",
+        JS,
+        include_bytes!("../assets/credentials.js"),
+    ),
     ("enrolment.js", JS, include_bytes!("../assets/enrolment.js")),
     ("factors.js", JS, include_bytes!("../assets/factors.js")),
     ("identity.js", JS, include_bytes!("../assets/identity.js")),
@@ -51,7 +57,10 @@ pub struct State {
 impl State {
     /// The page that links lead to may frame the provider's, and no other.
     fn frames(&self) -> String {
-        self.frame_origin.as_ref().map(|origin| format!("; frame-src {origin}")).unwrap_or_default()
+        self.frame_origin
+            .as_ref()
+            .map(|origin| format!("; frame-src {origin}"))
+            .unwrap_or_default()
     }
 }
 
@@ -60,7 +69,10 @@ impl State {
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     match call.route.map(|route| route.operation) {
         Some(Operation::SignInPage) => Ok(guarded(Reply::document(HTML, SIGN_IN, "no-cache"), "")),
-        Some(Operation::LinkPage) => Ok(guarded(Reply::document(HTML, LINK, "no-cache"), &state.frames())),
+        Some(Operation::LinkPage) => Ok(guarded(
+            Reply::document(HTML, LINK, "no-cache"),
+            &state.frames(),
+        )),
         Some(Operation::ReportPage) => Ok(guarded(Reply::document(HTML, REPORT, "no-cache"), "")),
         Some(Operation::Asset) => asset(call.path_parameter("name").as_deref().unwrap_or_default()),
         _ => Err(Problem::new(Slug::NotFound)),
@@ -70,7 +82,10 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
 fn asset(named: &str) -> Outcome {
     let found = ASSETS.iter().find(|(name, ..)| *name == named);
     let (_, content_type, content) = found.ok_or_else(|| Problem::new(Slug::NotFound))?;
-    Ok(guarded(Reply::document(content_type, *content, "public, max-age=300"), ""))
+    Ok(guarded(
+        Reply::document(content_type, *content, "public, max-age=300"),
+        "",
+    ))
 }
 
 /// `more`: what the page may do besides.
@@ -78,7 +93,10 @@ fn guarded(reply: Reply, more: &str) -> Reply {
     reply
         .header("content-security-policy", format!("{POLICY}{more}"))
         .header("referrer-policy", "no-referrer".into())
-        .header("permissions-policy", "camera=(), microphone=(), geolocation=()".into())
+        .header(
+            "permissions-policy",
+            "camera=(), microphone=(), geolocation=()".into(),
+        )
         .header("cross-origin-opener-policy", "same-origin".into())
 }
 
@@ -92,12 +110,19 @@ mod tests {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            assert!(path.extension().is_some_and(|kind| kind == "html") || asset(&name).is_ok(), "{name}");
+            assert!(
+                path.extension().is_some_and(|kind| kind == "html") || asset(&name).is_ok(),
+                "{name}"
+            );
         }
         for (name, _, content) in ASSETS {
             let text = std::str::from_utf8(content).unwrap();
-            let imported =
-                text.lines().filter_map(|line| line.strip_prefix("import ")?.split_once("\"./")?.1.strip_suffix("\";"));
+            let imported = text.lines().filter_map(|line| {
+                line.strip_prefix("import ")?
+                    .split_once("\"./")?
+                    .1
+                    .strip_suffix("\";")
+            });
             for module in imported {
                 assert!(asset(module).is_ok(), "{name} imports {module}");
             }

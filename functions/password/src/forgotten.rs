@@ -1,33 +1,39 @@
-//! `POST /v1/password/forgotten`: mails a link to whoever has the username, if that is anybody who can be reached.
+//! `POST /v1/password/forgotten`: mails a link to whoever has the username, if that is anybody who
+//! can be reached.
 //!
-//! Whom a link does not lead on, for want of a factor that may follow it, is mailed whom to ask instead.
+//! Whom a link does not lead on, for want of a factor that may follow it, is mailed whom to ask
+//! instead.
 //!
-//! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and it comes when [`FLOOR`] is over:
-//! not when a mail was sent, which takes longer than sending none. A refusal because of the name comes then as well, since what led to it
-//! takes longer for a name that somebody has. Where too little of it is left, the mail is not begun: it is owed, and
-//! the clean-up sends it. One that was begun is never broken off: it would be claimed by nobody who is at it, or go twice.
+//! Nobody is told whether it is. The answer is the same, the requests to the table are as many, and
+//! it comes when [`FLOOR`] is over: not when a mail was sent, which takes longer than sending none.
+//! A refusal because of the name comes then as well, since what led to it takes longer for a name
+//! that somebody has. Where too little of it is left, the mail is not begun: it stays in the
+//! outbox, and the clean-up sends it. One that was begun is never broken off: it would be claimed
+//! by nobody who is at it, or go twice.
 //!
-//! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for everybody, in the transaction that counts
-//! the request, so that it tells of nobody more than the answer does; the key is one of those of the source address.
+//! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for
+//! everybody, in the transaction that counts the request, so that it tells of nobody more than the
+//! answer does; the key is one of those of the source address.
 
 mod case;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::config::source_key;
-use shared::dynamo::{Failure, Key, Patience};
-use shared::http::{Call, Outcome, Problem, Reply};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::AccountId;
-use shared::{link, owed};
+use shared::kernel::client_ip::client_ip_key;
+use shared::kernel::ids::AccountId;
+use shared::store::dynamo::{Failure, Key, RetryPolicy};
+use shared::web::http::{Call, Outcome, Problem, Reply};
+use shared::web::idempotency::IdempotencyKey;
+use shared::{messaging::outbox, signin::link};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::State;
 use case::{Case, Known, Limits};
 
-/// How long everybody waits for the answer: as long as a mail takes on a cold start, in nearly every case.
+/// How long everybody waits for the answer: as long as a mail takes on a cold start, in nearly
+/// every case.
 const FLOOR: Duration = Duration::from_secs(2);
 /// How much of it has to be left for a mail to be begun.
 const SENDING: Duration = Duration::from_millis(700);
@@ -57,7 +63,9 @@ pub struct Response {
 
 impl Response {
     const fn of_everybody() -> Self {
-        Self { expires_in: link::PASSWORD_LIFETIME.as_secs() }
+        Self {
+            expires_in: link::PASSWORD_LIFETIME.as_secs(),
+        }
     }
 }
 
@@ -65,7 +73,7 @@ impl Response {
 enum Done {
     /// It was carried out before, and this was the answer.
     Before(Reply),
-    /// It is carried out, but for the mail that is owed here.
+    /// It is carried out, but for the mail that is in the outbox here.
     Now(Option<Key>),
     /// The name has had its share, or the address had by the time that it was counted.
     Full(Problem),
@@ -74,15 +82,29 @@ enum Done {
 pub async fn handle(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
     let username = &request.username;
-    if username.is_empty() || username.len() > USERNAME_MAX || username.chars().any(char::is_control) {
-        return Err(Problem::invalid_field("/username", "must have 1 to 256 characters, none of them a control character"));
+    if username.is_empty()
+        || username.len() > USERNAME_MAX
+        || username.chars().any(char::is_control)
+    {
+        return Err(Problem::invalid_field(
+            "/username",
+            "must have 1 to 256 characters, none of them a control character",
+        ));
     }
-    #[expect(clippy::disallowed_methods, reason = "how long somebody waits, and not what time it is")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long somebody waits, and not what time it is"
+    )]
     let began = Instant::now();
-    let answer = match owe(state, call, &request).await? {
+    let answer = match carry_out(state, call, &request).await? {
         Done::Before(reply) => return Ok(reply),
         Done::Now(mail) => {
-            owed::deliver_all(&state.app, &state.courier, mail.filter(|_| may_send(began.elapsed()))).await;
+            outbox::deliver_all(
+                &state.app,
+                &state.courier,
+                mail.filter(|_| may_send(began.elapsed())),
+            )
+            .await;
             Ok(Reply::json(202, &Response::of_everybody()))
         }
         Done::Full(problem) => Err(problem),
@@ -96,16 +118,25 @@ fn may_send(elapsed: Duration) -> bool {
     elapsed + SENDING <= FLOOR
 }
 
-/// When the answer comes: with the floor, or, where the sending took longer all the same, with the next whole second.
+/// When the answer comes: with the floor, or, where the sending took longer all the same, with the
+/// next whole second.
 fn answered_after(elapsed: Duration) -> Duration {
-    if elapsed <= FLOOR { FLOOR } else { Duration::from_secs(elapsed.as_secs() + 1) }
+    if elapsed <= FLOOR {
+        FLOOR
+    } else {
+        Duration::from_secs(elapsed.as_secs() + 1)
+    }
 }
 
-/// Counts the request, tells of it in the audit, and owes a mail where there is somebody to get one; answers where that stands.
-async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
+/// Counts the request, tells of it in the audit, and puts a mail in the outbox where there is
+/// somebody to get one; answers where that stands.
+async fn carry_out(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
     let app = &state.app;
-    let key = IdempotencyKey::of(call, &format!("{}\n{}", request.account, source_key(call.source)))?;
-    let mut patience = Patience::default();
+    let key = IdempotencyKey::of(
+        call,
+        &format!("{}\n{}", request.account, client_ip_key(call.client_ip)),
+    )?;
+    let mut retries = RetryPolicy::default();
     let mut limits = Limits::default();
     loop {
         let case = match Case::read(state, call, request, key.as_ref()).await? {
@@ -113,29 +144,31 @@ async fn owe(state: &State, call: &Call, request: &Request) -> Result<Done, Prob
             Known::Open(case) => case,
             Known::Full(problem) => return Ok(Done::Full(problem)),
             Known::Moved => {
-                patience.wait(&app.entropy).await?;
+                retries.wait(&app.entropy).await?;
                 continue;
             }
         };
         let (mail, mut writes) = case.plan(state, call, &limits).await?;
         if let Some(key) = &key {
-            writes.push(key.keep(&serde_json::to_string(&Response::of_everybody()).unwrap_or_default(), case.now)?);
+            let answer = serde_json::to_string(&Response::of_everybody()).unwrap_or_default();
+            writes.push(key.keep(&answer, case.now)?.into());
         }
         let failure = match app.table.transact(writes).await {
             Ok(()) => return Ok(Done::Now(mail)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(failure) => failure,
         };
-        // The last write is the record's: where it stood in the way, the same request was faster, and its count is no refusal of this.
-        let same =
-            key.is_some() && matches!(&failure, Failure::Condition(reasons) if reasons.last().is_some_and(Option::is_some));
+        // Where the record stood in the way, the same request was faster, and its count is no
+        // refusal of this.
+        let is_kept = |key: &IdempotencyKey| failure.stood_at(&key.record()).is_some();
+        let same = key.as_ref().is_some_and(is_kept);
         if !same {
             limits = match case.limits(&failure, &limits) {
                 Ok(limits) => limits,
                 Err(problem) => return Ok(Done::Full(problem)),
             };
         }
-        patience.wait(&app.entropy).await?;
+        retries.wait(&app.entropy).await?;
     }
 }
 
@@ -154,7 +187,11 @@ mod tests {
             (2001, false, 3000),
             (6200, false, 7000),
         ] {
-            assert_eq!((may_send(millis(elapsed)), answered_after(millis(elapsed))), (begun, millis(answered)), "{elapsed}");
+            assert_eq!(
+                (may_send(millis(elapsed)), answered_after(millis(elapsed))),
+                (begun, millis(answered)),
+                "{elapsed}"
+            );
         }
     }
 }

@@ -1,16 +1,17 @@
 //! A forgotten password: a link by mail, the second factor, and a new password.
 //!
-//! `POST /v1/password/forgotten` answers everybody alike, after the same requests and the same time. The link that it may have mailed
-//! is redeemed and followed by a second factor like any other; what that opens is `POST /v1/password`.
+//! `POST /v1/password/forgotten` answers everybody alike, after the same requests and the same
+//! time. The link that it may have mailed is redeemed and followed by a second factor like any
+//! other; what that opens is `POST /v1/password`.
 
 mod forgotten;
 mod set;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use forgotten::{Request as ForgottenPassword, Response as Forgotten};
 pub use set::Request as SetPassword;
@@ -26,7 +27,9 @@ pub struct State {
 
 /// Answers a request.
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     call.only_query(&[])?;
     match route.operation {
         Operation::ForgetPassword => forgotten::handle(&state, &call).await,

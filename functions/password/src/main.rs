@@ -1,10 +1,10 @@
 //! The cold start of `password`.
 
 use password::{State, handle};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::sdk::sdk_config;
-use shared::{http, start};
+use shared::edge::{serve, start};
+use shared::kernel::sdk::sdk_config;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -12,5 +12,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let sdk = sdk_config();
     let app = App::start(&sdk).await?;
     let courier = Courier::new(&sdk, &app.config);
-    http::run(State { app, courier }, handle).await
+    serve::run(State { app, courier }, handle).await
 }

@@ -1,20 +1,18 @@
-//! `POST /v1/password`: a new password, with the challenge that a link after a forgotten one has opened, once its second factor is
-//! proved.
-
-use std::collections::BTreeMap;
+//! `POST /v1/password`: a new password, with the challenge that a link after a forgotten one has
+//! opened, once its second factor is proved.
 
 use serde::Deserialize;
 use shared::account::{Account, Foreseen};
-use shared::audit::{Action, Actor, Event};
-use shared::challenge::{Challenge, Refusal, Ticket};
-use shared::clock::Timestamp;
-use shared::dynamo::{Patience, Write, document, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::link;
-use shared::notice::{self, Changed, Notices};
-use shared::secret::Secret;
-use shared::user::new_password::NewPassword;
-use shared::user::{User, attempts, fields, password};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::secret::Secret;
+use shared::signin::challenge::{Challenge, Refusal, Ticket};
+use shared::signin::notice::{self, Changed, Notices};
+use shared::signin::user::forgotten::Ungranted;
+use shared::signin::user::new_password::NewPassword;
+use shared::signin::user::{User, fields, password};
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{RetryPolicy, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -27,30 +25,39 @@ pub struct Request {
     /// The challenge that the second factor was proved with.
     #[schema(value_type = String)]
     pub challenge: Secret<String>,
-    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not one of those that are used most, nor
-    /// the username or the organisation's name.
+    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not
+    /// one of those that are used most, nor the username or the organisation's name.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 256)]
     pub password: Secret<String>,
 }
 
 pub async fn handle(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
-    let new = fields::password(&request.password).map_err(|why| Problem::invalid_field("/password", why))?;
+    let new = fields::password(&request.password)
+        .map_err(|why| Problem::invalid_field("/password", why))?;
     let app = &state.app;
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
-    let ticket = Ticket::read(request.challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
+    let ticket = Ticket::read(request.challenge.expose(), &keyring)
+        .map_err(|refusal| refusal.problem(now))?;
     let (mut user, mut account) = find(state, call, &ticket, now).await?;
     // Before the hash, which costs: whoever may not set one is told so at once.
     let _ = grant(&user, &ticket, now)?;
     may_have(&user, &account, &new)?;
     let hash = password::hash(new.clone(), &app.entropy).await?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let challenge = grant(&user, &ticket, now)?;
-        let mut writes = writes(&user, &ticket, challenge, &hash, call, now)?;
-        let locale = account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale;
+        let event = Event::new(Action::PasswordChanged, Actor::User(user.id))
+            .from(call.client_ip)
+            .with("reason", "forgotten");
+        let granted = (&ticket, challenge);
+        let mut writes = user.set_forgotten_password(granted, &hash, event, now)?;
+        let locale = account
+            .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+            .await?
+            .locale;
         let notice = notice::Change {
             before: &user,
             after: &user,
@@ -59,10 +66,10 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
             changed: &[Changed::Password],
             sms_countries: &app.config.sms_countries,
         };
-        writes.extend(notices.owe(&notice, now)?);
+        writes.extend(notices.writes(&notice, now)?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
-        if patience.settled(written, &app.entropy).await? {
+        if retries.settled(written, &app.entropy).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }
@@ -74,11 +81,23 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
 /// Whether the user, as it was read, may have the password.
 fn may_have(user: &User, account: &Account, password: &Secret<String>) -> Result<(), Problem> {
     let rules = NewPassword::of(&user.username, user.kind, account, &account.settings()?);
-    rules.check(password).map_err(|why| Problem::invalid_field("/password", why))
+    rules
+        .check(password)
+        .map_err(|why| Problem::invalid_field("/password", why))
 }
 
-async fn find(state: &State, call: &Call, ticket: &Ticket, now: Timestamp) -> Result<(User, Account), Problem> {
-    let mut items = state.app.table.get_all(vec![keys::user(ticket.user), keys::account(ticket.account)]).await?.into_iter();
+async fn find(
+    state: &State,
+    call: &Call,
+    ticket: &Ticket,
+    now: Timestamp,
+) -> Result<(User, Account), Problem> {
+    let mut items = state
+        .app
+        .table
+        .get_all(vec![keys::user(ticket.user), keys::account(ticket.account)])
+        .await?
+        .into_iter();
     let (Some(user), Some(account)) = (items.next().flatten(), items.next().flatten()) else {
         return Err(Refusal::Unknown.problem(now));
     };
@@ -89,50 +108,10 @@ async fn find(state: &State, call: &Call, ticket: &Ticket, now: Timestamp) -> Re
 
 /// The challenge, if a new password may be set with it now.
 fn grant<'a>(user: &'a User, ticket: &Ticket, now: Timestamp) -> Result<&'a Challenge, Problem> {
-    let challenge = user.challenges.get(&ticket.name).filter(|_| !user.disabled).ok_or_else(|| Refusal::Expired.problem(now))?;
-    match (challenge.password_until, challenge.used_at) {
-        (Some(until), _) if until > now => Ok(challenge),
-        (Some(_), _) => Err(Refusal::Expired.problem(now)),
-        (None, Some(_)) => Err(Refusal::Used.problem(now)),
-        (None, None) if challenge.expires_at <= now => Err(Refusal::Expired.problem(now)),
-        (None, None) => Err(Problem::new(Slug::Forbidden).detail("The second factor of this challenge has not been proved yet.")),
-    }
-}
-
-/// The writes: the password, the end of everything that was begun with the old one, and of the wrong ones in a row.
-fn writes(
-    user: &User,
-    ticket: &Ticket,
-    challenge: &Challenge,
-    hash: &str,
-    call: &Call,
-    now: Timestamp,
-) -> Result<Vec<Write>, Problem> {
-    // The others of its link are kept with it: they lead nowhere, and are told why.
-    let of_its_link =
-        |other: &&Challenge| other.first.link().map(|link| &link.name) == challenge.first.link().map(|link| &link.name);
-    let kept = user.challenges.iter().filter(|(_, other)| of_its_link(other));
-    let spent = |other: &Challenge| Challenge { password_until: None, ..other.clone() };
-    let kept: BTreeMap<&str, Challenge> = kept.map(|(name, other)| (name.as_str(), spent(other))).collect();
-    let update =
-        user.end_tokens(user.touch().and(", #challenges = :kept, #version = :version, #password_version = :password_version"));
-    let update = link::end_all(update)
-        .when("#challenges.#c.#password_until > :now AND #disabled = :no")
-        .name("c", ticket.name.as_str())
-        .value("kept", document(&kept)?)
-        .value("version", user.version + 1)
-        .value("password_version", user.password_version + 1)
-        .value("now", now)
-        .value("no", false);
-    let event = Event::new(Action::PasswordChanged, Actor::User(user.id)).from(call.source).with("reason", "forgotten");
-    let mut writes = user.change(update, [event], now)?;
-    let name = Write::update(
-        keys::name(user.account, &user.username),
-        "SET #password_hash = :hash, #password_version = :password_version",
-    );
-    let name = name.when("#user = :user AND attribute_exists(#password_hash)");
-    let name = name.value("password_version", user.password_version + 1);
-    writes.push(name.value("user", user.id.to_string()).value("hash", hash));
-    writes.extend(attempts::end_all(user.account, &user.username));
-    Ok(writes)
+    user.password_grant(ticket, now).map_err(|why| match why {
+        Ungranted::Expired => Refusal::Expired.problem(now),
+        Ungranted::Used => Refusal::Used.problem(now),
+        Ungranted::Unproved => Problem::new(Slug::Forbidden)
+            .detail("The second factor of this challenge has not been proved yet."),
+    })
 }

@@ -1,4 +1,5 @@
-//! `POST /v1/quota/topups`: the operator enters what an account has bought. Once per `Idempotency-Key`, for ever.
+//! `POST /v1/quota/topups`: the operator enters what an account has bought. Once per
+//! `Idempotency-Key`, for ever.
 
 mod record;
 mod request;
@@ -7,14 +8,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::account::Account;
-use shared::app::App;
-use shared::audit::{Action, Actor, Event};
-use shared::dynamo::{Failure, Patience, Write, keys, read};
-use shared::http::{Call, Operation, Outcome, Problem, Reply, Slug};
-use shared::ids::{AccountId, TopupId};
-use shared::quota::{EntryId, Figures, Glimpse, Notice, Onto, Plan, Purchase, Shards, Watch, plan};
-use shared::secret::Fingerprint;
-use shared::{api_key, idempotency};
+use shared::account::Shards;
+use shared::kernel::ids::{AccountId, TopupId};
+use shared::kernel::secret::Fingerprint;
+use shared::ledger::{EntryId, Figures, Notice, Onto, Plan, Purchase, StaleRead, Watch, plan};
+use shared::store::app::App;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Put, RetryPolicy, keys, read};
+use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
+use shared::{account::api_key, web::idempotency};
 use utoipa::ToSchema;
 
 use record::Record;
@@ -44,7 +46,10 @@ pub struct Response {
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    if call.route.is_none_or(|route| route.operation != Operation::TopUpQuota) {
+    if call
+        .route
+        .is_none_or(|route| route.operation != Operation::TopUpQuota)
+    {
         return Err(Problem::new(Slug::NotFound));
     }
     let actor = api_key::operator(&app, &call).await?;
@@ -60,14 +65,23 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
     let named = keys::topup(key);
     let id = TopupId::from_bytes(Fingerprint::of(format!("topup\n{key}").as_bytes()).short());
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut tried = 0;
     loop {
-        let mut items = app.table.get_all(vec![named.clone(), keys::account(request.account)]).await?.into_iter();
+        let mut items = app
+            .table
+            .get_all(vec![named.clone(), keys::account(request.account)])
+            .await?
+            .into_iter();
         if let Some(item) = items.next().flatten() {
             return read::<Record>(item)?.answer_again(request, &call.request_id);
         }
-        let account: Account = read(items.next().flatten().ok_or_else(|| Problem::new(Slug::NotFound))?)?;
+        let account: Account = read(
+            items
+                .next()
+                .flatten()
+                .ok_or_else(|| Problem::new(Slug::NotFound))?,
+        )?;
         let watch = Watch::of(&account, &account.settings()?);
         let (seen, notice) = seen(app, &account).await?;
         let (onto, shards) = place(&account, request.transactions.count(), tried);
@@ -81,18 +95,21 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         };
         let Plan { mut writes, .. } = plan::topup(&purchase, onto, &seen, notice)?;
         let answer = request.answer(id, &seen);
-        writes.push(Write::create(named.clone(), &Record::new(&answer, &call.request_id, now))?);
-        writes.extend(account.change(sharded(&account, shards), event(request, id, actor, call), now)?);
+        let record = Record::new(&answer, &call.request_id, now);
+        writes.push(Put::create(named.clone(), &record)?.into());
+        let event = event(request, id, actor, call);
+        writes.extend(account.change(account.spread_balance(shards), event, now)?);
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await? {
+        if retries.settled(written, &app.entropy).await? {
             return Ok(Reply::created(&answer));
         }
         tried += 1;
     }
 }
 
-/// Where so many go, and how many shards the account has with them: who buys enough gets all in this very transaction, so that nothing is
-/// to be set up for a busy account. Where somebody is always at one of the shards, one of them is to be had: then there become no more.
+/// Where so many go, and how many shards the account has with them: who buys enough gets all in
+/// this very transaction, so that nothing is to be set up for a busy account. Where somebody is
+/// always at one of the shards, one of them is to be had: then there become no more.
 fn place(account: &Account, transactions: u32, tried: u32) -> (Onto, Shards) {
     let stands = account.quota_shards;
     if tried >= EVENLY {
@@ -102,24 +119,28 @@ fn place(account: &Account, transactions: u32, tried: u32) -> (Onto, Shards) {
     (Onto::All(shards), shards)
 }
 
-/// The change of the account that goes with it. Its chain makes sure that it is still as it was read.
-fn sharded(account: &Account, shards: Shards) -> Write {
-    if shards == account.quota_shards {
-        return account.touch();
-    }
-    account.touch().and(", #quota_shards = :shards").value("shards", u32::from(shards.count()))
-}
-
-/// What stands on the shards and what was told of it, each at a moment of its own: no sending stands in the way of that.
-async fn seen(app: &App, account: &Account) -> Result<(Glimpse, Notice), Failure> {
-    let wanted = std::iter::once(keys::balance_notice(account.id)).chain(Glimpse::keys(account)).collect();
+/// What stands on the shards and what was told of it, each at a moment of its own: no sending
+/// stands in the way of that.
+async fn seen(app: &App, account: &Account) -> Result<(StaleRead, Notice), Failure> {
+    let wanted = std::iter::once(keys::balance_notice(account.id))
+        .chain(StaleRead::keys(account))
+        .collect();
     let mut items = app.table.get_all(wanted).await?.into_iter();
-    let notice = items.next().flatten().map(read).transpose()?.unwrap_or_default();
-    Ok((Glimpse::of(items)?, notice))
+    let notice = items
+        .next()
+        .flatten()
+        .map(read)
+        .transpose()?
+        .unwrap_or_default();
+    Ok((StaleRead::of(items)?, notice))
 }
 
 fn event(request: &Request, id: TopupId, actor: Actor, call: &Call) -> Event {
-    let event = Event::new(Action::QuotaToppedUp, actor).from(call.source);
-    let event = event.with("topup", id.to_string()).with("transactions", request.transactions.count());
-    request.reference.iter().fold(event, |event, reference| event.with("reference", reference.as_str()))
+    let event = Event::new(Action::QuotaToppedUp, actor).from(call.client_ip);
+    let event = event
+        .with("topup", id.to_string())
+        .with("transactions", request.transactions.count());
+    request.reference.iter().fold(event, |event, reference| {
+        event.with("reference", reference.as_str())
+    })
 }

@@ -1,12 +1,12 @@
 //! The cold start of `quota-topup`.
 
-use shared::app::App;
-use shared::sdk::sdk_config;
-use shared::{http, start};
+use shared::edge::{serve, start};
+use shared::kernel::sdk::sdk_config;
+use shared::store::app::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     start::logs();
     let app = App::start_without_keys(&sdk_config()).await;
-    http::run(app, quota_topup::handle).await
+    serve::run(app, quota_topup::handle).await
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
-use shared::http::{FieldError, Problem};
-use shared::ids::{AccountId, TopupId};
-use shared::quota::{Balance, Glimpse};
+use shared::kernel::ids::{AccountId, TopupId};
+use shared::ledger::{Balance, StaleRead};
+use shared::web::http::{FieldError, Problem};
 use utoipa::ToSchema;
 
 use crate::Response;
@@ -26,9 +26,15 @@ pub struct Request {
     /// How many: 1 to 1,000,000.
     #[schema(value_type = u32, example = 500, minimum = 1, maximum = 1_000_000)]
     pub transactions: Transactions,
-    /// The operator's own name for it: an order, an invoice. 1 to 100 characters, none of them a control character.
-    #[serde(default, deserialize_with = "shared::http::patch::given")]
-    #[schema(example = "order 2026-1138", min_length = 1, max_length = 100, nullable = false)]
+    /// The operator's own name for it: an order, an invoice. 1 to 100 characters, none of them a
+    /// control character.
+    #[serde(default, deserialize_with = "shared::web::http::patch::given")]
+    #[schema(
+        example = "order 2026-1138",
+        min_length = 1,
+        max_length = 100,
+        nullable = false
+    )]
     pub reference: Option<String>,
 }
 
@@ -55,8 +61,12 @@ impl<'de> Deserialize<'de> for Transactions {
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Transactions, E> {
-                let count = u32::try_from(number).ok().filter(|count| (1..=TRANSACTIONS_MAX).contains(count));
-                count.map(Transactions).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+                let count = u32::try_from(number)
+                    .ok()
+                    .filter(|count| (1..=TRANSACTIONS_MAX).contains(count));
+                count
+                    .map(Transactions)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
             }
         }
         deserializer.deserialize_u64(Whole)
@@ -66,7 +76,9 @@ impl<'de> Deserialize<'de> for Transactions {
 impl Request {
     /// Refuses what no type can.
     pub fn check(&self) -> Result<(), Problem> {
-        let Some(reference) = &self.reference else { return Ok(()) };
+        let Some(reference) = &self.reference else {
+            return Ok(());
+        };
         let detail = if reference.trim().is_empty() {
             "must not be empty"
         } else if reference.chars().count() > REFERENCE_MAX {
@@ -76,12 +88,18 @@ impl Request {
         } else {
             return Ok(());
         };
-        Err(Problem::invalid(vec![FieldError::new("/reference", detail)]))
+        Err(Problem::invalid(vec![FieldError::new(
+            "/reference",
+            detail,
+        )]))
     }
 
     /// The answer, where this is what stood before.
-    pub fn answer(&self, id: TopupId, seen: &Glimpse) -> Response {
-        let bought = Balance { available: i64::from(self.transactions.count()), ..Balance::default() };
+    pub fn answer(&self, id: TopupId, seen: &StaleRead) -> Response {
+        let bought = Balance {
+            available: i64::from(self.transactions.count()),
+            ..Balance::default()
+        };
         Response {
             id,
             account: self.account,
@@ -99,14 +117,25 @@ mod tests {
 
     #[test]
     fn a_number_of_transactions_is_whole_and_in_range() {
-        let read = |value: serde_json::Value| serde_json::from_value::<Transactions>(value).map(Transactions::count);
+        let read = |value: serde_json::Value| {
+            serde_json::from_value::<Transactions>(value).map(Transactions::count)
+        };
         assert_eq!(read(json!(1)).unwrap(), 1);
         assert_eq!(read(json!(1_000_000)).unwrap(), 1_000_000);
-        for bad in
-            [json!(0), json!(-1), json!(1.5), json!(1_000_001), json!(10_000_000_000_000_000_000_u64), json!("5"), json!(null)]
-        {
+        for bad in [
+            json!(0),
+            json!(-1),
+            json!(1.5),
+            json!(1_000_001),
+            json!(10_000_000_000_000_000_000_u64),
+            json!("5"),
+            json!(null),
+        ] {
             let error = read(bad.clone()).unwrap_err().to_string();
-            assert!(error.ends_with("expected a whole number, 1 to 1000000"), "{bad}: {error}");
+            assert!(
+                error.ends_with("expected a whole number, 1 to 1000000"),
+                "{bad}: {error}"
+            );
         }
     }
 }

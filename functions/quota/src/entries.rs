@@ -1,12 +1,13 @@
 //! `GET /v1/quota/entries`
 
 use serde::Serialize;
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Outcome, Reply, cursor};
-use shared::ids::AccountId;
-use shared::quota;
+use shared::account::api_key;
+use shared::kernel::ids::AccountId;
+use shared::ledger;
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Reply, cursor};
 use utoipa::ToSchema;
 
 /// How many entries a page has.
@@ -82,27 +83,45 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     call.no_body()?;
     let before: Option<String> = cursor::of(call)?;
     let (places, more) = places(app, account.id, account.quota_shards, before).await?;
-    let wanted = places.iter().filter_map(|place| quota::Entry::key_at(account.id, place)).collect::<Vec<_>>();
-    let items = if wanted.is_empty() { Vec::new() } else { app.table.get_all(wanted).await? };
-    let stored = items.into_iter().flatten().map(read::<quota::Entry>).collect::<Result<Vec<_>, _>>()?;
+    let wanted = places
+        .iter()
+        .filter_map(|place| ledger::Entry::key_at(account.id, place))
+        .collect::<Vec<_>>();
+    let items = if wanted.is_empty() {
+        Vec::new()
+    } else {
+        app.table.get_all(wanted).await?
+    };
+    let stored = items
+        .into_iter()
+        .flatten()
+        .map(read::<ledger::Entry>)
+        .collect::<Result<Vec<_>, _>>()?;
     let next_cursor = places.last().filter(|_| more).map(cursor::after);
-    Ok(Reply::ok(&Response { entries: stored.into_iter().filter_map(Entry::of).collect(), next_cursor }))
+    Ok(Reply::ok(&Response {
+        entries: stored.into_iter().filter_map(Entry::of).collect(),
+        next_cursor,
+    }))
 }
 
-/// The places of the newest entries before `before`, and whether there are older ones. Each shard lists those that began at it.
+/// The places of the newest entries before `before`, and whether there are older ones. Each shard
+/// lists those that began at it.
 async fn places(
     app: &App,
     account: AccountId,
-    shards: quota::Shards,
+    shards: shared::account::Shards,
     before: Option<String>,
-) -> Result<(Vec<String>, bool), shared::dynamo::Failure> {
+) -> Result<(Vec<String>, bool), shared::store::dynamo::Failure> {
     let limit = i32::try_from(PAGE).unwrap_or(i32::MAX);
-    let lists = shards.each().map(|shard| keys::ledger_listing(account, shard));
+    let lists = shards
+        .each()
+        .map(|shard| keys::ledger_listing(account, shard));
     let pages = lists.map(|list| app.table.list_back(list, before.clone(), limit));
     let pages = futures_util::future::try_join_all(pages).await?;
     let older = pages.iter().any(|page| page.next.is_some());
     let listed = pages.into_iter().flat_map(|page| page.items);
-    let place = |item: shared::dynamo::Item| item.get(keys::LISTING_SK)?.as_s().ok().cloned();
+    let place =
+        |item: shared::store::dynamo::Item| item.get(keys::LISTING_SK)?.as_s().ok().cloned();
     let mut places: Vec<String> = listed.filter_map(place).collect();
     places.sort_unstable_by(|a, b| b.cmp(a));
     let more = older || places.len() > PAGE;
@@ -112,17 +131,35 @@ async fn places(
 
 impl Entry {
     /// The entry as people see it; none where it is not for them.
-    fn of(entry: quota::Entry) -> Option<Self> {
+    fn of(entry: ledger::Entry) -> Option<Self> {
         let kind = match entry.kind {
-            quota::Kind::Topup => Kind::Topup,
-            quota::Kind::Reserve => Kind::Reserve,
-            quota::Kind::Consume => Kind::Consume,
-            quota::Kind::Release => Kind::Release,
-            quota::Kind::Correction => Kind::Correction,
-            quota::Kind::Move => return None,
+            ledger::Kind::Topup => Kind::Topup,
+            ledger::Kind::Reserve => Kind::Reserve,
+            ledger::Kind::Consume => Kind::Consume,
+            ledger::Kind::Release => Kind::Release,
+            ledger::Kind::Correction => Kind::Correction,
+            ledger::Kind::Move => return None,
         };
-        let quota::Entry { id, transactions, agreement, recipient, group, reference, at, .. } = entry;
+        let ledger::Entry {
+            id,
+            transactions,
+            agreement,
+            recipient,
+            group,
+            reference,
+            at,
+            ..
+        } = entry;
         let (id, at) = (id.to_string(), at.to_rfc3339());
-        Some(Self { id, kind, transactions, agreement, recipient, group, reference, at })
+        Some(Self {
+            id,
+            kind,
+            transactions,
+            agreement,
+            recipient,
+            group,
+            reference,
+            at,
+        })
     }
 }

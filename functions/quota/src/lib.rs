@@ -1,12 +1,13 @@
-//! `GET /v1/quota` and `GET /v1/quota/entries`: what is left of an account's prepaid transactions, and what became of them.
+//! `GET /v1/quota` and `GET /v1/quota/entries`: what is left of an account's prepaid transactions,
+//! and what became of them.
 
 mod entries;
 mod overview;
 
 use std::sync::Arc;
 
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::store::app::App;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use entries::Response as Entries;
 pub use overview::Response as Overview;

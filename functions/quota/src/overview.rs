@@ -1,14 +1,15 @@
 //! `GET /v1/quota`
 
 use serde::Serialize;
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::http::{Call, Outcome, Reply};
-use shared::quota::{Figures, balance};
+use shared::account::api_key;
+use shared::ledger::{Figures, balance};
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Outcome, Reply};
 use utoipa::ToSchema;
 
-/// An account's prepaid transactions, as they stand now. While many are reserved at once, each part of a balance is read at a moment of its
-/// own; the sum holds all the same.
+/// An account's prepaid transactions, as they stand now. While many are reserved at once, each part
+/// of a balance is read at a moment of its own; the sum holds all the same.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Quota)]
 pub struct Response {
@@ -41,13 +42,23 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let account = &caller.account;
-    let (seen, shares) =
-        futures_util::join!(balance::shown(&app.table, account), balance::shares(&app.table, account.id, account.quota_shards));
-    let group = |(group, share): (String, balance::Share)| Group { group, reserved: share.reserved, consumed: share.consumed };
+    let (seen, shares) = futures_util::join!(
+        balance::shown(&app.table, account),
+        balance::shares(&app.table, account.id, account.quota_shards)
+    );
+    let group = |(group, share): (String, balance::Share)| Group {
+        group,
+        reserved: share.reserved,
+        consumed: share.consumed,
+    };
     let (seen, mut shares) = (seen?, shares?);
     if seen.count > account.quota_shards {
-        // The shards have grown since the caller was read: some of the groups' parts stand on new ones.
+        // The shards have grown since the caller was read: some of the groups' parts stand on new
+        // ones.
         shares = balance::shares(&app.table, account.id, seen.count).await?;
     }
-    Ok(Reply::ok(&Response { figures: seen.total.into(), groups: shares.into_iter().map(group).collect() }))
+    Ok(Reply::ok(&Response {
+        figures: seen.total.into(),
+        groups: shares.into_iter().map(group).collect(),
+    }))
 }

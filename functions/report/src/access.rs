@@ -1,10 +1,12 @@
-//! Who may read a report: whoever has the scope, and whoever opened a link to it in the last minutes.
+//! Who may read a report: whoever has the scope, and whoever opened a link to it in the last
+//! minutes.
 
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::http::{Call, Problem, Slug};
-use shared::ids::{AccountId, AgreementId};
-use shared::report::link::ReportLink;
+use shared::account::api_key;
+use shared::agreement::report::link::ReportLink;
+use shared::kernel::ids::{AccountId, AgreementId};
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Problem, Slug};
 
 /// What a request may read.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,9 @@ impl Access {
         }
         call.only_query(&["part"])?;
         let keyring = app.keyrings.current(call.arrived_at).await;
-        ReportLink::read(call.bearer()?.expose(), &keyring, call.arrived_at).map(Self::Link).ok_or_else(not_good)
+        ReportLink::read(call.bearer()?.expose(), &keyring, call.arrived_at)
+            .map(Self::Link)
+            .ok_or_else(not_good)
     }
 
     /// Whose reports they are.
@@ -37,7 +41,8 @@ impl Access {
         }
     }
 
-    /// Refuses a report that a link does not open. Whether there is such a one is not looked at: a link says nothing of others.
+    /// Refuses a report that a link does not open. Whether there is such a one is not looked at: a
+    /// link says nothing of others.
     pub fn opens(&self, agreement: AgreementId) -> Result<(), Problem> {
         match self {
             Self::Link(link) if link.agreement != agreement => Err(Problem::new(Slug::Forbidden)),
@@ -48,7 +53,7 @@ impl Access {
 
 /// A token that nobody made, or whose time is over.
 fn not_good() -> Problem {
-    let problem =
-        Problem::new(Slug::Unauthorized).detail("The link to this report is not one of ours, or its five minutes are over.");
+    let problem = Problem::new(Slug::Unauthorized)
+        .detail("The link to this report is not one of ours, or its five minutes are over.");
     problem.header("www-authenticate", "Bearer error=\"invalid_token\"".into())
 }

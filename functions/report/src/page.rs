@@ -5,13 +5,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared::agreement::Status;
-use shared::audit::{Conclusion, Entry};
-use shared::http::{Outcome, Problem, Reply};
-use shared::report::Report;
+use shared::agreement::report::Report;
+use shared::store::audit::{Conclusion, Entry};
+use shared::web::http::{Outcome, Problem, Reply};
 
 use crate::told;
 
-/// The page's style: it stands in the page, so that a saved page is whole, and its hash in the policy.
+/// The page's style: it stands in the page, so that a saved page is whole, and its hash in the
+/// policy.
 const STYLE: &str = include_str!("../templates/report.css");
 
 #[derive(Template)]
@@ -49,19 +50,31 @@ struct Line<'a> {
 
 /// The page.
 pub fn reply(report: &Report) -> Outcome {
-    let html = page(report).render().map_err(|error| Problem::internal("rendering a report", &error.to_string()))?;
+    let html = page(report)
+        .render()
+        .map_err(|error| Problem::internal("rendering a report", &error.to_string()))?;
     let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
-    let policy =
-        format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
     let reply = Reply::text("text/html; charset=utf-8", html);
-    Ok(reply.header("content-security-policy", policy).header("referrer-policy", "no-referrer".into()))
+    Ok(reply
+        .header("content-security-policy", policy)
+        .header("referrer-policy", "no-referrer".into()))
 }
 
 fn page(report: &Report) -> Page<'_> {
     let agreement = &report.agreement;
-    let completed = agreement.completed_at.iter().map(|at| ("Completed", told::time(at)));
-    let cancelled = agreement.cancelled_at.iter().map(|at| ("Cancelled", told::time(at)));
-    let expired = (agreement.status == Status::Expired).then(|| ("Expired", told::time(&agreement.expires_at)));
+    let completed = agreement
+        .completed_at
+        .iter()
+        .map(|at| ("Completed", told::time(at)));
+    let cancelled = agreement
+        .cancelled_at
+        .iter()
+        .map(|at| ("Cancelled", told::time(at)));
+    let expired = (agreement.status == Status::Expired)
+        .then(|| ("Expired", told::time(&agreement.expires_at)));
     let failed = agreement.failed_recipient.map(|id| id.to_string());
     Page {
         report,
@@ -76,13 +89,17 @@ fn page(report: &Report) -> Page<'_> {
         ended: completed.chain(cancelled).chain(expired).next(),
         failed: failed.map(|id| report.name_of(&id).unwrap_or(&id).to_owned()),
         recipients: report.recipients.iter().map(person).collect(),
-        entries: report.entries.iter().map(|entry| line(report, entry)).collect(),
+        entries: report
+            .entries
+            .iter()
+            .map(|entry| line(report, entry))
+            .collect(),
         part: told::part(&report.part, report.count),
         issued_at: told::time(&report.issued_at),
     }
 }
 
-fn person(recipient: &shared::report::Recipient) -> Person<'_> {
+fn person(recipient: &shared::agreement::report::Recipient) -> Person<'_> {
     Person {
         id: recipient.id.to_string(),
         name: recipient.name.as_deref().unwrap_or_default(),

@@ -1,9 +1,10 @@
-//! The report as comma-separated values (RFC 4180): one table, whose first column says what a row tells of.
+//! The report as comma-separated values (RFC 4180): one table, whose first column says what a row
+//! tells of.
 
 use serde_json::{Value, json};
-use shared::audit::{Conclusion, Entry};
-use shared::http::Reply;
-use shared::report::Report;
+use shared::agreement::report::Report;
+use shared::store::audit::{Conclusion, Entry};
+use shared::web::http::Reply;
 
 use crate::told;
 
@@ -26,13 +27,20 @@ const COLUMNS: [&str; 13] = [
 /// The table.
 pub fn reply(report: &Report) -> Reply {
     let content = "text/csv; charset=utf-8; header=present";
-    Reply::text(content, text(report)).header("content-disposition", format!("attachment; filename=\"{}\"", name(report)))
+    Reply::text(content, text(report)).header(
+        "content-disposition",
+        format!("attachment; filename=\"{}\"", name(report)),
+    )
 }
 
 /// What the file is called.
 fn name(report: &Report) -> String {
     let (id, part) = (report.agreement.id, &report.part);
-    if part.of == 1 { format!("{id}-audit.csv") } else { format!("{id}-audit-{}-of-{}.csv", part.number, part.of) }
+    if part.of == 1 {
+        format!("{id}-audit.csv")
+    } else {
+        format!("{id}-audit-{}-of-{}.csv", part.number, part.of)
+    }
 }
 
 fn text(report: &Report) -> String {
@@ -41,24 +49,88 @@ fn text(report: &Report) -> String {
     let status = agreement.status.name();
     let head = json!(agreement).to_string();
     let id = agreement.id.to_string();
-    text += &row(["agreement", "", &agreement.sent_at, "", &id, "", "", status, "", &head, "", "", ""]);
+    text += &row([
+        "agreement",
+        "",
+        &agreement.sent_at,
+        "",
+        &id,
+        "",
+        "",
+        status,
+        "",
+        &head,
+        "",
+        "",
+        "",
+    ]);
     for recipient in &report.recipients {
-        let (id, method, status) = (recipient.id.to_string(), recipient.authentication.name(), recipient.status.name());
-        text += &row(["recipient", "", "", "", &id, method, "", status, "", &json!(recipient).to_string(), "", "", &id]);
+        let (id, method, status) = (
+            recipient.id.to_string(),
+            recipient.authentication.name(),
+            recipient.status.name(),
+        );
+        text += &row([
+            "recipient",
+            "",
+            "",
+            "",
+            &id,
+            method,
+            "",
+            status,
+            "",
+            &json!(recipient).to_string(),
+            "",
+            "",
+            &id,
+        ]);
     }
     let part = &report.part;
-    text += &row(["part", "", "", "", "", "", "", "", "", &json!(part).to_string(), "", &part.hash, ""]);
+    text += &row([
+        "part",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        &json!(part).to_string(),
+        "",
+        &part.hash,
+        "",
+    ]);
     for entry in &report.entries {
         text += &of_entry(report, entry);
     }
     let count = report.count.to_string();
-    text += &row(["signature", &count, &report.issued_at, "", "", "", "", "", "", &report.signature, "", &report.head, ""]);
+    text += &row([
+        "signature",
+        &count,
+        &report.issued_at,
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        &report.signature,
+        "",
+        &report.head,
+        "",
+    ]);
     text
 }
 
 fn of_entry(report: &Report, entry: &Entry) -> String {
     let action = json!(entry.action);
-    let outcome = if entry.outcome == Conclusion::Success { "success" } else { "failure" };
+    let outcome = if entry.outcome == Conclusion::Success {
+        "success"
+    } else {
+        "failure"
+    };
     row([
         "entry",
         &entry.sequence.to_string(),
@@ -90,10 +162,19 @@ fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     row
 }
 
-/// A cell. What a spreadsheet would take for a formula gets an apostrophe before it; what would end the cell is quoted.
+/// A cell. What a spreadsheet would take for a formula gets an apostrophe before it; what would end
+/// the cell is quoted.
 fn cell(text: &str) -> String {
-    let harmless = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
-    if harmless.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", harmless.replace('"', "\"\"")) } else { harmless }
+    let harmless = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
+    if harmless.contains(['"', ',', '\r', '\n']) {
+        format!("\"{}\"", harmless.replace('"', "\"\""))
+    } else {
+        harmless
+    }
 }
 
 #[cfg(test)]

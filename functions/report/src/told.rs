@@ -2,24 +2,38 @@
 
 use serde_json::Value;
 use shared::agreement::RecipientStatus;
-use shared::audit::{Action, Conclusion, Entry};
-use shared::report::{Part, Report};
+use shared::agreement::report::{Part, Report};
+use shared::store::audit::{Action, Conclusion, Entry};
 
 /// A detail that is text; nothing where it is not there.
 pub fn detail<'a>(entry: &'a Entry, name: &str) -> &'a str {
-    entry.details.get(name).and_then(Value::as_str).unwrap_or_default()
+    entry
+        .details
+        .get(name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// A moment as people read it.
 pub fn time(moment: &str) -> String {
     let (date, rest) = moment.split_once('T').unwrap_or((moment, ""));
-    let clock = rest.trim_end_matches('Z').split('.').next().unwrap_or_default();
+    let clock = rest
+        .trim_end_matches('Z')
+        .split('.')
+        .next()
+        .unwrap_or_default();
     format!("{date} {clock} UTC")
 }
 
 /// Which part of its report a page is, where it is not the whole.
 pub fn part(part: &Part, count: u64) -> Option<String> {
-    let Part { number, of, first, last, .. } = part;
+    let Part {
+        number,
+        of,
+        first,
+        last,
+        ..
+    } = part;
     (*of > 1).then(|| format!("Part {number} of {of}: entries {first} to {last} of {count}"))
 }
 
@@ -44,14 +58,30 @@ pub const fn standing(status: RecipientStatus) -> &'static str {
 }
 
 /// What the sentence says already, or the head of the report; and what is printed by itself.
-const SAID: [&str; 10] =
-    ["attempts", "from", "method", "outcome", "purpose", "recipient", "to", "token", "verified_before", "viewings_since"];
+const SAID: [&str; 10] = [
+    "attempts",
+    "from",
+    "method",
+    "outcome",
+    "purpose",
+    "recipient",
+    "to",
+    "token",
+    "verified_before",
+    "viewings_since",
+];
 
-/// What an entry has beside what is said of it: what somebody would ask for who compares it with another record.
+/// What an entry has beside what is said of it: what somebody would ask for who compares it with
+/// another record.
 pub fn details(entry: &Entry, sentence: &str) -> String {
-    let beside = entry.details.iter().filter(|(name, value)| !SAID.contains(&name.as_str()) && !value.is_array());
+    let beside = entry
+        .details
+        .iter()
+        .filter(|(name, value)| !SAID.contains(&name.as_str()) && !value.is_array());
     let words = beside.filter_map(|(name, value)| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         if value.is_string() && sentence.contains(text.trim_end_matches('.')) {
             return None;
         }
@@ -69,7 +99,12 @@ pub fn details(entry: &Entry, sentence: &str) -> String {
 
 fn capital(words: &str) -> String {
     let mut letters = words.chars();
-    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+    letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(letters)
+        .collect()
 }
 
 /// Who did it.
@@ -87,14 +122,22 @@ pub fn actor(report: &Report, entry: &Entry) -> String {
 pub fn sentence(report: &Report, entry: &Entry) -> String {
     let actor = actor(report, entry);
     let about = detail(entry, "recipient");
-    let whom = report.name_of(about).unwrap_or(if about.is_empty() { "the recipient" } else { about });
+    let whom = report.name_of(about).unwrap_or(if about.is_empty() {
+        "the recipient"
+    } else {
+        about
+    });
     let how = method(detail(entry, "method"));
     let because = |text: String| match detail(entry, "reason") {
         "" => format!("{text}."),
         reason => format!("{text}. The reason: {}.", reason.trim_end_matches('.')),
     };
     match entry.action {
-        Action::AgreementSent => format!("{} was sent to {}.", report.agreement.title, recipients(entry)),
+        Action::AgreementSent => format!(
+            "{} was sent to {}.",
+            report.agreement.title,
+            recipients(entry)
+        ),
         Action::LinkOpened if detail(entry, "purpose") == "view" => viewed(entry, &actor),
         Action::LinkOpened => format!("{actor} opened the link that was mailed, to sign."),
         Action::LinkResent => format!("The link was mailed to {whom} again."),
@@ -108,27 +151,47 @@ pub fn sentence(report: &Report, entry: &Entry) -> String {
         Action::CodeSent => format!("A code was sent to the phone of {actor}."),
         Action::CodeNotSent => format!("A code for {actor} could not be sent."),
         Action::CodeVerified => because(format!("{actor} entered a code that was not accepted")),
-        Action::RecipientVerified if entry.actor == "provider" => format!("{whom} was verified by {how}."),
+        Action::RecipientVerified if entry.actor == "provider" => {
+            format!("{whom} was verified by {how}.")
+        }
         Action::RecipientVerified => format!("{actor} was verified by {how}."),
         Action::KbaSessionOpened => format!("{actor} was shown the identity provider's questions."),
         Action::KbaSessionAnswered => answered(entry, whom),
         Action::KbaSessionExpired => {
-            format!("The time for the identity provider's questions was over, and it had not said how {whom} did.")
+            format!(
+                "The time for the identity provider's questions was over, and it had not said how {whom} did."
+            )
         }
         Action::FactorDelayed => format!("{whom} has to wait after wrong codes."),
         Action::FactorDisabled => {
-            format!("{whom} entered too many wrong codes: none is taken any more until the sender allows it.")
+            format!(
+                "{whom} entered too many wrong codes: none is taken any more until the sender allows it."
+            )
         }
         Action::FactorUnlocked => format!("The sender let {whom} enter codes again."),
         Action::RecipientCompleted => format!("{whom} completed the agreement."),
-        Action::AgreementCompleted => "All recipients have completed: the agreement is complete.".into(),
-        Action::AgreementCancelled if about.is_empty() => because("The sender cancelled the agreement".into()),
-        Action::AgreementCancelled => because(format!("The agreement was cancelled on account of {whom}")),
+        Action::AgreementCompleted => {
+            "All recipients have completed: the agreement is complete.".into()
+        }
+        Action::AgreementCancelled if about.is_empty() => {
+            because("The sender cancelled the agreement".into())
+        }
+        Action::AgreementCancelled => {
+            because(format!("The agreement was cancelled on account of {whom}"))
+        }
         Action::AgreementExpired => "The time of the agreement was over: it expired.".into(),
         Action::ViewingLocked => because(format!("Viewing was locked for {whom}")),
-        Action::ReportLinkCreated => "A link was made that opens this report in a browser for five minutes.".into(),
+        Action::ReportLinkCreated => {
+            "A link was made that opens this report in a browser for five minutes.".into()
+        }
         Action::ViewingReopened => format!("The sender let {whom} view the agreement again."),
-        other => format!("{}.", serde_json::json!(other).as_str().unwrap_or_default().replace('-', " ")),
+        other => format!(
+            "{}.",
+            serde_json::json!(other)
+                .as_str()
+                .unwrap_or_default()
+                .replace('-', " ")
+        ),
     }
 }
 
@@ -137,8 +200,12 @@ fn viewed(entry: &Entry, actor: &str) -> String {
     let viewed = format!("{actor} opened the link that was mailed, to view the signed agreement.");
     match entry.details.get("viewings_since").and_then(Value::as_u64) {
         None => viewed,
-        Some(1) => format!("{viewed} It was opened once more between this and the viewing told before."),
-        Some(times) => format!("{viewed} It was opened {times} times more between this and the viewing told before."),
+        Some(1) => {
+            format!("{viewed} It was opened once more between this and the viewing told before.")
+        }
+        Some(times) => format!(
+            "{viewed} It was opened {times} times more between this and the viewing told before."
+        ),
     }
 }
 
@@ -153,7 +220,9 @@ fn answered(entry: &Entry, whom: &str) -> String {
     };
     match entry.details.get("attempts").and_then(Value::as_u64) {
         Some(attempts) if entry.details.contains_key("verified_before") => {
-            format!("{said}. This was failed attempt {attempts}, and {whom} has to be verified again.")
+            format!(
+                "{said}. This was failed attempt {attempts}, and {whom} has to be verified again."
+            )
         }
         Some(attempts) => format!("{said}. This was failed attempt {attempts}."),
         None if entry.outcome == Conclusion::Success => format!("{said}; it had no effect."),
@@ -162,7 +231,12 @@ fn answered(entry: &Entry, whom: &str) -> String {
 }
 
 fn recipients(entry: &Entry) -> String {
-    match entry.details.get("recipients").and_then(Value::as_array).map(Vec::len) {
+    match entry
+        .details
+        .get("recipients")
+        .and_then(Value::as_array)
+        .map(Vec::len)
+    {
         Some(1) => "one recipient".into(),
         Some(count) => format!("{count} recipients"),
         None => "its recipients".into(),

@@ -16,21 +16,35 @@ fn pointers(before: &Value, after: &Value) -> Vec<String> {
     pointers
 }
 
-fn name_changes(before: Option<&Value>, after: Option<&Value>, pointer: &str, pointers: &mut Vec<String>) {
+fn name_changes(
+    before: Option<&Value>,
+    after: Option<&Value>,
+    pointer: &str,
+    pointers: &mut Vec<String>,
+) {
     if before == after {
         return;
     }
-    let objects: Vec<_> = [before, after].into_iter().filter_map(|value| value?.as_object()).collect();
+    let objects: Vec<_> = [before, after]
+        .into_iter()
+        .filter_map(|value| value?.as_object())
+        .collect();
     if objects.is_empty() {
         pointers.push(pointer.to_owned());
         return;
     }
     // An object that is set for the first time, or no more, is told by its members.
-    let mut names: Vec<&String> = objects.into_iter().flat_map(serde_json::Map::keys).collect();
+    let mut names: Vec<&String> = objects
+        .into_iter()
+        .flat_map(serde_json::Map::keys)
+        .collect();
     names.sort_unstable();
     names.dedup();
     for name in names {
-        let (before, after) = (before.and_then(|value| value.get(name)), after.and_then(|value| value.get(name)));
+        let (before, after) = (
+            before.and_then(|value| value.get(name)),
+            after.and_then(|value| value.get(name)),
+        );
         name_changes(before, after, &format!("{pointer}/{name}"), pointers);
     }
 }
@@ -44,7 +58,15 @@ mod tests {
     fn every_setting_that_differs_is_named_and_no_other() {
         let before = json!({"locale": "fr", "kba": {"enabled": true, "max_attempts": 3}, "origins": ["https://a.example"]});
         let after = json!({"kba": {"enabled": true, "max_attempts": null}, "origins": [], "links": {"redirect_uris": []}, "second_factor": {}});
-        assert_eq!(pointers(&before, &after), ["/kba/max_attempts", "/links/redirect_uris", "/locale", "/origins"]);
+        assert_eq!(
+            pointers(&before, &after),
+            [
+                "/kba/max_attempts",
+                "/links/redirect_uris",
+                "/locale",
+                "/origins"
+            ]
+        );
         assert_eq!(pointers(&after, &after), [""; 0]);
     }
 }

@@ -1,7 +1,7 @@
 //! `GET /v1/settings`
 
 use shared::account::{Account, Settings};
-use shared::http::{Call, Outcome, Problem, Reply};
+use shared::web::http::{Call, Outcome, Problem, Reply};
 
 pub(crate) fn handle(call: &Call, account: &Account, settings: &Settings) -> Outcome {
     call.only_query(&["account", "effective"])?;
@@ -9,7 +9,12 @@ pub(crate) fn handle(call: &Call, account: &Account, settings: &Settings) -> Out
     let reply = match call.query("effective") {
         None | Some("false") => Reply::ok(settings),
         Some("true") => Reply::ok(&account.overrides.effective()?),
-        Some(_) => return Err(Problem::invalid_parameter("effective", "must be true or false")),
+        Some(_) => {
+            return Err(Problem::invalid_parameter(
+                "effective",
+                "must be true or false",
+            ));
+        }
     };
     Ok(reply.etag(account.settings_version))
 }

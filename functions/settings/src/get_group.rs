@@ -1,9 +1,9 @@
 //! `GET /v1/groups/{group}/settings`
 
 use shared::account::{Account, Group};
-use shared::app::App;
-use shared::dynamo::keys;
-use shared::http::{Call, Outcome, Problem, Reply};
+use shared::store::app::App;
+use shared::store::dynamo::keys;
+use shared::web::http::{Call, Outcome, Problem, Reply};
 
 use crate::groups;
 
@@ -15,7 +15,12 @@ pub(crate) async fn handle(app: &App, call: &Call, account: &Account) -> Outcome
     let reply = match call.query("effective") {
         None | Some("false") => Reply::ok(&group.overrides),
         Some("true") => Reply::ok(&account.overrides.effective_with(&group.overrides)?),
-        Some(_) => return Err(Problem::invalid_parameter("effective", "must be true or false")),
+        Some(_) => {
+            return Err(Problem::invalid_parameter(
+                "effective",
+                "must be true or false",
+            ));
+        }
     };
     Ok(reply.etag(group.version))
 }

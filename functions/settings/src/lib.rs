@@ -10,15 +10,18 @@ mod patch_group;
 
 use std::sync::Arc;
 
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::account::api_key;
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use shared::account::{Effective, Explanation, Settings};
 
 /// Answers a request.
 pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     let caller = api_key::caller(&app, &call, Scope::SettingsWrite).await?;
     let settings = caller.account.settings()?;
     call.allow_origins(&settings.origins);

@@ -1,13 +1,14 @@
-//! `PATCH /v1/groups/{group}/settings`: what a group overrides. The entry is in the account's chain, whose head every change moves:
-//! so an administrator of the account and one of the group are told apart, and neither overtakes the other unseen.
+//! `PATCH /v1/groups/{group}/settings`: what a group overrides. The entry is in the account's
+//! chain, whose head every change moves: so an administrator of the account and one of the group
+//! are told apart, and neither overtakes the other unseen.
 
+use shared::account::api_key::Caller;
 use shared::account::{Account, Group, Terms};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::dynamo::{Patience, keys, read};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{RetryPolicy, keys, read};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::changes::changed;
 use crate::groups;
@@ -19,22 +20,37 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
     let if_match = call.if_match()?;
     let Caller { actor, mut account } = caller;
     let mut group = Group::of(app.table.get(keys::group(account.id, &name)).await?)?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         if if_match.is_some_and(|version| version != group.version) {
             return Err(Problem::new(Slug::PreconditionFailed));
         }
-        let terms = Terms { plan: account.plan, local: app.config.local };
-        let (overrides, _) = group.overrides.patched_in(&account.overrides, &patch, terms)?;
+        let terms = Terms {
+            plan: account.plan,
+            local: app.config.local,
+        };
+        let (overrides, _) = group
+            .overrides
+            .patched_in(&account.overrides, &patch, terms)?;
         let changed = changed(&group.overrides, &overrides);
         if changed.is_empty() {
             return Ok(Reply::ok(&group.overrides).etag(group.version));
         }
-        let event = Event::new(Action::SettingsChanged, actor).from(call.source).with("group", name.as_str());
-        let mut writes = account.change(account.touch(), event.with("changed", changed), call.arrived_at)?;
-        writes.push(group.set(account.id, &name, &overrides)?);
+        let event = Event::new(Action::SettingsChanged, actor)
+            .from(call.client_ip)
+            .with("group", name.as_str());
+        let mut writes = account.change(
+            account.touch(),
+            event.with("changed", changed),
+            call.arrived_at,
+        )?;
+        writes.push(group.set(account.id, &name, &overrides)?.into());
         let written = app.table.transact(writes).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             return Ok(Reply::ok(&overrides).etag(group.version + 1));
         }
         (account, group) = read_again(app, &account, &name).await?;
@@ -44,6 +60,11 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
 async fn read_again(app: &App, account: &Account, name: &str) -> Result<(Account, Group), Problem> {
     let wanted = vec![keys::account(account.id), keys::group(account.id, name)];
     let mut items = app.table.get_all(wanted).await?.into_iter();
-    let account = read(items.next().flatten().ok_or_else(|| Problem::new(Slug::NotFound))?)?;
+    let account = read(
+        items
+            .next()
+            .flatten()
+            .ok_or_else(|| Problem::new(Slug::NotFound))?,
+    )?;
     Ok((account, Group::of(items.next().flatten())?))
 }

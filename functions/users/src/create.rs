@@ -3,22 +3,21 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use shared::account::api_key::Caller;
 use shared::account::{Account, Locale};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Chain, Event, Head};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Write, keys};
-use shared::http::{Call, Faults, Outcome, Problem, Reply, Slug};
-use shared::ids::UserId;
-use shared::reserved;
-use shared::secret::Secret;
-use shared::user::credential::Credential;
-use shared::user::fields;
-use shared::user::known::Known;
-use shared::user::new_password::NewPassword;
-use shared::user::refused::Told;
-use shared::user::{Factor, Kind, Method, User, attempts, password, sso_subject};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::UserId;
+use shared::kernel::secret::Secret;
+use shared::signin::reserved;
+use shared::signin::user::fields;
+use shared::signin::user::known::Known;
+use shared::signin::user::new_password::NewPassword;
+use shared::signin::user::refused::Told;
+use shared::signin::user::{Factor, Kind, Method, User, password, sso_subject};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event, Head};
+use shared::store::dynamo::{Failure, Key, keys};
+use shared::web::http::{Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::user::Response;
@@ -28,7 +27,8 @@ use crate::user::Response;
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateUser)]
 pub struct Request {
-    /// What the user signs in with: 1 to 128 ASCII letters, digits and `. _ @ + -`. Case makes no difference; it is kept in lower case.
+    /// What the user signs in with: 1 to 128 ASCII letters, digits and `. _ @ + -`. Case makes no
+    /// difference; it is kept in lower case.
     #[schema(example = "ann@example.com", min_length = 1, max_length = 128)]
     pub username: String,
     /// Staff or counterparty.
@@ -36,8 +36,9 @@ pub struct Request {
     /// What the person is called: 1 to 100 characters. Shown to people.
     #[schema(example = "Ann Alder", min_length = 1, max_length = 100)]
     pub name: Option<String>,
-    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not one of those that are used most, nor
-    /// the username or the organisation's name. Without one the user signs in by other means alone.
+    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not
+    /// one of those that are used most, nor the username or the organisation's name. Without one
+    /// the user signs in by other means alone.
     #[schema(value_type = Option<String>, example = "correct horse battery", min_length = 8, max_length = 256)]
     pub password: Option<Secret<String>>,
     /// A mail address in ASCII.
@@ -60,41 +61,76 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     let now = call.arrived_at;
     let request: Request = call.json()?;
-    let (mut user, password) = request.read(&caller.account, UserId::new(now, &app.entropy), now)?;
+    let (mut user, password) =
+        request.read(&caller.account, UserId::new(now, &app.entropy), now)?;
     // A subject is one of an issuer: of the account's own, as it is now.
     user.sso_issuer = sso_subject::issuer(&user, &caller.account.settings()?);
     let password_hash = match password {
         Some(password) => Some(password::hash(password, &app.entropy).await?),
         None => None,
     };
-    let event = Event::new(Action::UserCreated, caller.actor).from(call.source).with("kind", serde_json::json!(user.kind));
-    let writes = writes(&mut user, password_hash, event, now)?;
-    if let Err(failure) = app.table.transact_patiently(writes, &app.entropy).await {
-        match (failure.stood_at(USER), failure.stood_at(NAME), failure.stood_at(SUBJECT)) {
-            // The id was drawn here: an earlier try of this request was done after all.
-            (Some(_), ..) => {}
-            (None, Some(_), _) => return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken")),
-            (None, None, Some(_)) => return Err(sso_subject::taken()),
-            (None, None, None) => return Err(failure.into()),
-        }
+    let event = Event::new(Action::UserCreated, caller.actor)
+        .from(call.client_ip)
+        .with("kind", serde_json::json!(user.kind));
+    let writes = user.create(password_hash, event, now)?;
+    if let Err(failure) = app.table.transact_with_retries(writes, &app.entropy).await {
+        taken(&user, failure)?;
     }
     Ok(Reply::created(&Response::of(&user, now)).etag(user.version))
 }
 
+/// What stood in the way of a new user. The id was drawn here: where that stands, an earlier
+/// attempt of this request was done after all.
+fn taken(user: &User, failure: Failure) -> Result<(), Problem> {
+    let stood = |key: &Key| failure.stood_at(key).is_some();
+    if stood(&keys::user(user.id)) {
+        return Ok(());
+    }
+    if stood(&keys::name(user.account, &user.username)) {
+        return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
+    }
+    if sso_subject::key(user).is_some_and(|subject| stood(&subject)) {
+        return Err(sso_subject::taken());
+    }
+    Err(failure.into())
+}
+
 impl Request {
     /// The user that is asked for, and the password, once every field is what it has to be.
-    fn read(self, account: &Account, id: UserId, now: Timestamp) -> Result<(User, Option<Secret<String>>), Problem> {
+    fn read(
+        self,
+        account: &Account,
+        id: UserId,
+        now: Timestamp,
+    ) -> Result<(User, Option<Secret<String>>), Problem> {
         let settings = account.settings()?;
         let mut faults = Faults::default();
-        let username = faults.hold("/username", self.username.as_str(), fields::username).unwrap_or_default();
-        let name = self.name.and_then(|text| faults.hold("/name", text.as_str(), fields::name));
-        let password = self.password.as_ref().and_then(|password| faults.hold("/password", password, fields::password));
+        let username = faults
+            .hold("/username", self.username.as_str(), fields::username)
+            .unwrap_or_default();
+        let name = self
+            .name
+            .and_then(|text| faults.hold("/name", text.as_str(), fields::name));
+        let password = self
+            .password
+            .as_ref()
+            .and_then(|password| faults.hold("/password", password, fields::password));
         let rules = NewPassword::of(&username, self.kind, account, &settings);
-        let password = password.and_then(|password| faults.hold("/password", password, |it| rules.check(&it).map(|()| it)));
-        let email = self.email.and_then(|text| faults.hold("/email", text.as_str(), fields::email));
-        let phone = self.phone.and_then(|text| faults.hold("/phone", text.as_str(), fields::phone));
-        let group = self.group.and_then(|text| faults.hold("/group", text.as_str(), fields::group));
-        let sso_subject = self.sso_subject.and_then(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
+        let password = password.and_then(|password| {
+            faults.hold("/password", password, |it| rules.check(&it).map(|()| it))
+        });
+        let email = self
+            .email
+            .and_then(|text| faults.hold("/email", text.as_str(), fields::email));
+        let phone = self
+            .phone
+            .and_then(|text| faults.hold("/phone", text.as_str(), fields::phone));
+        let group = self
+            .group
+            .and_then(|text| faults.hold("/group", text.as_str(), fields::group));
+        let sso_subject = self
+            .sso_subject
+            .and_then(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
         faults.finish()?;
         let (phone, phone_country) = phone.map(|phone| (phone.number, phone.country)).unzip();
         let user = User {
@@ -124,14 +160,17 @@ impl Request {
             version: 1,
             had_factor: false,
             reset_at: None,
-            proof_generation: 0,
+            token_epoch: 0,
             spared: None,
             password_version: 0,
             app: None,
             enrolment: None,
             recovery: None,
             // The maps stand ready, because an update can only reach into one that is there.
-            factors: Method::ALL.into_iter().map(|method| (method.name().to_owned(), Factor::default())).collect(),
+            factors: Method::ALL
+                .into_iter()
+                .map(|method| (method.name().to_owned(), Factor::default()))
+                .collect(),
             challenges: BTreeMap::new(),
             link_generation: 0,
             known: Known::default(),
@@ -140,29 +179,6 @@ impl Request {
         };
         Ok((user, password))
     }
-}
-
-/// The place of the user's own item among the writes.
-const USER: usize = 0;
-/// The place of the username's.
-const NAME: usize = 1;
-/// The place of the subject's, where there is one. The audit entry's condition never fails: the user is new.
-const SUBJECT: usize = 3;
-
-fn writes(user: &mut User, password_hash: Option<String>, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let mut chain = Chain::of(user.account, user.id, &user.head);
-    chain.append(event, now)?;
-    chain.head().clone_into(&mut user.head);
-    let (password_version, group, known) = (user.password_version, user.group.clone(), user.known.clone());
-    let credential = Credential { user: user.id, password_hash, password_version, group, known };
-    let mut writes = vec![
-        Write::create(keys::user(user.id), user)?.listed(keys::users(user.account), user.id.to_string()),
-        Write::create(keys::name(user.account, &user.username), &credential)?,
-    ];
-    writes.extend(chain.writes()?);
-    writes.extend(sso_subject::claim(user)?);
-    writes.extend(attempts::begin_anew(user.account, &user.username));
-    Ok(writes)
 }
 
 #[cfg(test)]
@@ -178,22 +194,37 @@ mod tests {
         });
         let account: Account = serde_json::from_value(account).unwrap();
         let read = request.read(&account, UserId::from_bytes([2; 16]), Timestamp::default());
-        read.map(|(user, _)| user).map_err(|problem| serde_json::from_slice(problem.into_reply("").body()).unwrap())
+        read.map(|(user, _)| user)
+            .map_err(|problem| serde_json::from_slice(problem.into_reply("").body()).unwrap())
     }
 
     #[test]
     fn a_user_starts_with_every_map_in_place() {
-        let user = read(json!({"username": "Ann", "kind": "external", "phone": "+12025550100"})).unwrap();
-        assert_eq!((user.username.as_str(), user.phone_country.as_deref()), ("ann", Some("US")));
-        assert!(Method::ALL.iter().all(|method| user.factors.contains_key(method.name())));
+        let user =
+            read(json!({"username": "Ann", "kind": "external", "phone": "+12025550100"})).unwrap();
+        assert_eq!(
+            (user.username.as_str(), user.phone_country.as_deref()),
+            ("ann", Some("US"))
+        );
+        assert!(
+            Method::ALL
+                .iter()
+                .all(|method| user.factors.contains_key(method.name()))
+        );
     }
 
     #[test]
     fn every_wrong_field_is_named_at_once() {
-        let wrong =
-            json!({"username": "аnn", "kind": "internal", "password": "short", "email": "ann", "phone": "555", "group": "A"});
-        let pointers: Vec<_> =
-            read(wrong).unwrap_err()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
-        assert_eq!(pointers, ["/username", "/password", "/email", "/phone", "/group"]);
+        let wrong = json!({"username": "аnn", "kind": "internal", "password": "short", "email": "ann", "phone": "555", "group": "A"});
+        let pointers: Vec<_> = read(wrong).unwrap_err()["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["pointer"].clone())
+            .collect();
+        assert_eq!(
+            pointers,
+            ["/username", "/password", "/email", "/phone", "/group"]
+        );
     }
 }

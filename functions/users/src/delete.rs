@@ -1,38 +1,30 @@
-//! `DELETE /v1/users/{id}`: the user and the username go; the audit entries stay, and name the id alone.
+//! `DELETE /v1/users/{id}`: the user and the username go; the audit entries stay, and name the id
+//! alone.
 
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Chain, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, keys};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::{User, sso_subject};
+use shared::account::api_key::Caller;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::user;
 
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let event = Event::new(Action::UserDeleted, caller.actor).from(call.source);
-        let written = app.table.transact(writes(&user, event, call.arrived_at)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        let event = Event::new(Action::UserDeleted, caller.actor).from(call.client_ip);
+        let writes = user.delete(event, call.arrived_at)?;
+        let written = app.table.transact(writes).await;
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             return Ok(Reply::empty(204));
         }
     }
-}
-
-fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let mut chain = Chain::of(user.account, user.id, &user.head);
-    chain.append(event, now)?;
-    let name = Write::delete(keys::name(user.account, &user.username)).when("#user = :user").value("user", user.id.to_string());
-    // What strangers tried stays, as it stays for every name that nobody has.
-    let known_failures = Write::delete(keys::name_known_failures(user.account, &user.username));
-    let mut writes = vec![chain.unmoved(Write::delete(keys::user(user.id)).when("attribute_exists(#pk)")), name, known_failures];
-    writes.extend(chain.writes()?);
-    writes.extend(sso_subject::release(user));
-    Ok(writes)
 }

@@ -1,8 +1,8 @@
 //! `GET /v1/users/{id}`
 
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::http::{Call, Outcome, Reply};
+use shared::account::api_key::Caller;
+use shared::store::app::App;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::user::{self, Response};
 

@@ -11,10 +11,11 @@ mod user;
 
 use std::sync::Arc;
 
-use shared::api_key::{self, Scope};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::{Call, Operation, Outcome, Problem, Slug};
+use shared::account::api_key;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::routes::Scope;
+use shared::web::http::{Call, Operation, Outcome, Problem, Slug};
 
 pub use create::Request as CreateUser;
 pub use list::Response as Users;
@@ -32,7 +33,9 @@ pub struct State {
 
 /// Answers a request.
 pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let Some(route) = call.route else { return Err(Problem::new(Slug::NotFound)) };
+    let Some(route) = call.route else {
+        return Err(Problem::new(Slug::NotFound));
+    };
     let app = &state.app;
     let caller = api_key::caller(app, &call, Scope::UsersWrite).await?;
     call.allow_origins(&caller.account.settings()?.origins);

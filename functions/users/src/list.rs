@@ -1,12 +1,12 @@
 //! `GET /v1/users`
 
 use serde::Serialize;
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::dynamo::{IntoValue, Item, Key, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, cursor};
-use shared::ids::{AccountId, UserId};
-use shared::user::User;
+use shared::account::api_key::Caller;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::signin::user::User;
+use shared::store::app::App;
+use shared::store::dynamo::{IntoValue, Item, Key, keys, read};
+use shared::web::http::{Call, Outcome, Problem, Reply, cursor};
 use utoipa::ToSchema;
 
 use crate::user::Response as Shown;
@@ -34,17 +34,39 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let page = app.table.list(keys::users(account), after, PAGE).await?;
     // The index follows the table with a delay: what it names may be gone already.
     let named: Vec<Key> = page.items.iter().filter_map(Key::of).collect();
-    let found = if named.is_empty() { Vec::new() } else { app.table.get_all(named).await? };
+    let found = if named.is_empty() {
+        Vec::new()
+    } else {
+        app.table.get_all(named).await?
+    };
     let now = call.arrived_at;
-    let show = |item| read::<User>(item).map(|user| Shown::of(&user, now)).map_err(Problem::from);
-    let users = found.into_iter().flatten().map(show).collect::<Result<_, _>>()?;
-    Ok(Reply::ok(&Response { users, next_cursor: page.next.map(cursor::after) }))
+    let show = |item| {
+        read::<User>(item)
+            .map(|user| Shown::of(&user, now))
+            .map_err(Problem::from)
+    };
+    let users = found
+        .into_iter()
+        .flatten()
+        .map(show)
+        .collect::<Result<_, _>>()?;
+    Ok(Reply::ok(&Response {
+        users,
+        next_cursor: page.next.map(cursor::after),
+    }))
 }
 
 /// A user's entry in the listing.
 fn entry(account: AccountId, user: UserId) -> Item {
     let Key { pk, sk } = keys::user(user);
-    let attributes =
-        [(keys::PK, pk), (keys::SK, sk), (keys::LISTING_PK, keys::users(account)), (keys::LISTING_SK, user.to_string())];
-    attributes.into_iter().map(|(name, value)| (name.to_owned(), value.into_value())).collect()
+    let attributes = [
+        (keys::PK, pk),
+        (keys::SK, sk),
+        (keys::LISTING_PK, keys::users(account)),
+        (keys::LISTING_SK, user.to_string()),
+    ];
+    attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into_value()))
+        .collect()
 }

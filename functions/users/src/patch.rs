@@ -1,20 +1,20 @@
 //! `PATCH /v1/users/{id}`
 
 use serde::Deserialize;
+use shared::account::api_key::Caller;
 use shared::account::{Locale, Settings};
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::dynamo::{Failure, Patience, keys, read};
-use shared::http::patch::{Member, given};
-use shared::http::refusals::contended;
-use shared::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
-use shared::notice::{self, Notices};
-use shared::secret::Secret;
-use shared::user::change::{self, Change, Planned};
-use shared::user::credential::Credential;
-use shared::user::fields;
-use shared::user::new_password::NewPassword;
-use shared::user::{Kind, User, sso_subject};
+use shared::kernel::secret::Secret;
+use shared::signin::notice::{self, Notices};
+use shared::signin::user::change::{self, Change};
+use shared::signin::user::credential::{self, Credential};
+use shared::signin::user::fields;
+use shared::signin::user::new_password::NewPassword;
+use shared::signin::user::{Kind, User, sso_subject};
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
+use shared::web::http::patch::{Member, given};
+use shared::web::http::refusals::contended;
+use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -25,9 +25,15 @@ use crate::user::{self, Response};
 #[serde(deny_unknown_fields)]
 #[schema(as = PatchUser)]
 pub struct Request {
-    /// What the user signs in with: 1 to 128 ASCII letters, digits and `. _ @ + -`. Case makes no difference.
+    /// What the user signs in with: 1 to 128 ASCII letters, digits and `. _ @ + -`. Case makes no
+    /// difference.
     #[serde(default, deserialize_with = "given")]
-    #[schema(example = "ann@example.com", min_length = 1, max_length = 128, nullable = false)]
+    #[schema(
+        example = "ann@example.com",
+        min_length = 1,
+        max_length = 128,
+        nullable = false
+    )]
     pub username: Option<String>,
     /// What the person is called: 1 to 100 characters. Shown to people.
     #[serde(default)]
@@ -37,16 +43,19 @@ pub struct Request {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     pub kind: Option<Kind>,
-    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not one of those that are used most, nor
-    /// the username or the organisation's name. Null for signing in by other means alone. Ends the sign-ins that are under way.
+    /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not
+    /// one of those that are used most, nor the username or the organisation's name. Null for
+    /// signing in by other means alone. Ends the sign-ins that are under way.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "correct horse battery", min_length = 8, max_length = 256)]
     pub password: Member<Secret<String>>,
-    /// A mail address in ASCII. Another one counts at once, is not verified, and ends the sign-ins that are under way.
+    /// A mail address in ASCII. Another one counts at once, is not verified, and ends the sign-ins
+    /// that are under way.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "ann@example.com", max_length = 254)]
     pub email: Member<String>,
-    /// A mobile number, E.164. Another one counts at once, is not verified, and ends the sign-ins that are under way.
+    /// A mobile number, E.164. Another one counts at once, is not verified, and ends the sign-ins
+    /// that are under way.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "+12025550100")]
     pub phone: Member<String>,
@@ -83,7 +92,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     change.hash(password, &app.entropy).await?;
     let issuer = settings.sso.as_ref().map(|sso| sso.issuer.clone());
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let patched = change.over(&user, issuer.as_deref(), now);
@@ -91,8 +100,8 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         if changed.is_empty() {
             return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
         }
-        let credential = credential(app, &user, &patched).await?;
-        let event = change::event(&changed, &patched, caller.actor).from(call.source);
+        let moved = moved(app, &user, &patched).await?;
+        let event = change::event(&changed, &patched, caller.actor).from(call.client_ip);
         let told = change::told(&changed, &patched);
         let locale = user::locale(app, &caller.account, &patched).await?;
         let notice = notice::Change {
@@ -103,17 +112,25 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             changed: &told,
             sms_countries: &app.config.sms_countries,
         };
-        let owed = notices.owe(&notice, now)?;
-        let Planned { writes, claim } = change.writes(&user, &patched, credential, owed, event, now)?;
+        let telling = notices.writes(&notice, now)?;
+        let writes = change.writes(&user, &patched, moved, telling, event, now)?;
         let written = app.table.transact(writes).await;
         notices.learn(&written);
-        if claim.is_some_and(|claim| written.as_ref().is_err_and(|failure| failure.stood_at(claim).is_some())) {
+        let is_claimed = |failure: &Failure| sso_subject::is_claimed(&user, &patched, failure);
+        if written.as_ref().is_err_and(is_claimed) {
             return Err(sso_subject::taken());
         }
-        if written.as_ref().is_err_and(|failure| is_taken(failure, &user)) {
+        if written
+            .as_ref()
+            .is_err_and(|failure| credential::is_taken(failure, &patched))
+        {
             return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
         }
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::ok(&Response::of(&patched, now)).etag(patched.version));
         }
@@ -131,46 +148,87 @@ fn may_have(
     settings: &Settings,
     password: &Member<Secret<String>>,
 ) -> Result<(), Problem> {
-    let Member::Set(password) = password else { return Ok(()) };
-    let (username, kind) = (change.username.as_ref().unwrap_or(&user.username), change.kind.unwrap_or(user.kind));
+    let Member::Set(password) = password else {
+        return Ok(());
+    };
+    let (username, kind) = (
+        change.username.as_ref().unwrap_or(&user.username),
+        change.kind.unwrap_or(user.kind),
+    );
     let rules = NewPassword::of(username, kind, &caller.account, settings);
-    rules.check(password).map_err(|why| Problem::invalid_field("/password", why))
+    rules
+        .check(password)
+        .map_err(|why| Problem::invalid_field("/password", why))
 }
 
 /// Holds every field against its rule. The password is yet to be hashed.
 fn read_change(request: &Request) -> Result<(Change, Member<Secret<String>>), Problem> {
     let mut faults = Faults::default();
-    let username = request.username.as_deref().and_then(|text| faults.hold("/username", text, fields::username));
-    let name = request.name.clone().filter_map(|text| faults.hold("/name", text.as_str(), fields::name));
-    let password = request.password.clone().filter_map(|password| faults.hold("/password", &password, fields::password));
-    let email = request.email.clone().filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
-    let phone = request.phone.clone().filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
-    let group = request.group.clone().filter_map(|text| faults.hold("/group", text.as_str(), fields::group));
-    let sso_subject =
-        request.sso_subject.clone().filter_map(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
+    let username = request
+        .username
+        .as_deref()
+        .and_then(|text| faults.hold("/username", text, fields::username));
+    let name = request
+        .name
+        .clone()
+        .filter_map(|text| faults.hold("/name", text.as_str(), fields::name));
+    let password = request
+        .password
+        .clone()
+        .filter_map(|password| faults.hold("/password", &password, fields::password));
+    let email = request
+        .email
+        .clone()
+        .filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
+    let phone = request
+        .phone
+        .clone()
+        .filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
+    let group = request
+        .group
+        .clone()
+        .filter_map(|text| faults.hold("/group", text.as_str(), fields::group));
+    let sso_subject = request
+        .sso_subject
+        .clone()
+        .filter_map(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
     faults.finish()?;
     let (kind, locale, disabled) = (request.kind, request.locale.clone(), request.disabled);
     let password_hash = Member::Untouched;
-    Ok((Change { username, name, kind, password_hash, email, phone, group, locale, sso_subject, disabled }, password))
+    Ok((
+        Change {
+            username,
+            name,
+            kind,
+            password_hash,
+            email,
+            phone,
+            group,
+            locale,
+            sso_subject,
+            disabled,
+        },
+        password,
+    ))
 }
 
 fn fresh(user: &User, if_match: Option<u64>) -> Result<(), Problem> {
     let stale = if_match.is_some_and(|version| version != user.version);
-    if stale { Err(Problem::new(Slug::PreconditionFailed)) } else { Ok(()) }
+    if stale {
+        Err(Problem::new(Slug::PreconditionFailed))
+    } else {
+        Ok(())
+    }
 }
 
 /// What is to move to another name. Nothing, where the name stays.
-async fn credential(app: &App, user: &User, patched: &User) -> Result<Option<Credential>, Failure> {
+async fn moved(app: &App, user: &User, patched: &User) -> Result<Option<Credential>, Failure> {
     if user.username == patched.username {
         return Ok(None);
     }
-    let item = app.table.get(keys::name(user.account, &user.username)).await?;
+    let item = app
+        .table
+        .get(keys::name(user.account, &user.username))
+        .await?;
     item.map(read).transpose()
-}
-
-/// Whether the last of the writes, the one that takes the new name, found somebody else's.
-fn is_taken(failure: &Failure, user: &User) -> bool {
-    let Failure::Condition(reasons) = failure else { return false };
-    let stood = reasons.last().and_then(Option::as_ref).and_then(|item| item.get("user")?.as_s().ok());
-    stood.is_some_and(|owner| *owner != user.id.to_string())
 }

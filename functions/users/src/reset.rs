@@ -1,18 +1,14 @@
 //! `DELETE /v1/users/{id}/factors/totp`: an administrator's reset, for who has lost the app.
 //!
-//! The app and its recovery codes are gone, and so are the sign-ins under way and the access tokens: who signed in before may not
-//! enrol another.
+//! The app and its recovery codes are gone, and so are the sign-ins under way and the access
+//! tokens: who signed in before may not enrol another.
 
-use std::collections::BTreeMap;
-
-use shared::api_key::Caller;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write, document};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::notice::{self, Changed, Notices};
-use shared::user::User;
+use shared::account::api_key::Caller;
+use shared::signin::notice::{self, Changed, Notices};
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::{State, user};
 
@@ -20,12 +16,17 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     let app = &state.app;
     call.only_query(&["account"])?;
     call.no_body()?;
-    let event = Event::new(Action::FactorReset, caller.actor).from(call.source).with("method", "totp");
-    let mut patience = Patience::default();
+    let event = Event::new(Action::FactorReset, caller.actor)
+        .from(call.client_ip)
+        .with("method", "totp");
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     loop {
         let user = user::find(app, call, caller.account.id).await?;
-        let (now, locale) = (call.arrived_at, user::locale(app, &caller.account, &user).await?);
+        let (now, locale) = (
+            call.arrived_at,
+            user::locale(app, &caller.account, &user).await?,
+        );
         let notice = notice::Change {
             before: &user,
             after: &user,
@@ -34,22 +35,17 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
             changed: &[Changed::AppReset],
             sms_countries: &app.config.sms_countries,
         };
-        let mut writes = writes(&user, event.clone(), now)?;
-        writes.extend(notices.owe(&notice, now)?);
+        let mut writes = user.reset(event.clone(), now)?;
+        writes.extend(notices.writes(&notice, now)?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }
     }
-}
-
-fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let update = user
-        .end_tokens(user.remove_app())
-        .and(", #reset_at = :now, #challenges = :none")
-        .value("now", now)
-        .value("none", document(&BTreeMap::<String, u8>::new())?);
-    user.change(update, [event], now)
 }

@@ -1,38 +1,30 @@
 //! `POST /v1/users/{id}/unlock`: lifts the delays and locks of the password and of every factor.
 
-use shared::api_key::Caller;
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::dynamo::{Failure, Patience, Write};
-use shared::http::refusals::contended;
-use shared::http::{Call, Outcome, Reply};
-use shared::user::factor::clear;
-use shared::user::known::Origin;
-use shared::user::{Method, User, attempts};
+use shared::account::api_key::Caller;
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::RetryPolicy;
+use shared::web::http::refusals::contended;
+use shared::web::http::{Call, Outcome, Reply};
 
 use crate::user::{self, Response};
 
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let event = Event::new(Action::UserUnlocked, caller.actor).from(call.source);
+    let event = Event::new(Action::UserUnlocked, caller.actor).from(call.client_ip);
     let now = call.arrived_at;
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
-        let mut user = user::find(app, call, caller.account.id).await?;
-        let written = app.table.transact(writes(&user, event.clone(), now)?).await;
-        if patience.settled(written, &app.entropy).await.map_err(contended)? {
-            user.factors.values_mut().for_each(|factor| *factor = factor.cleared());
-            return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
+        let user = user::find(app, call, caller.account.id).await?;
+        let (unlocked, writes) = user.unlock(event.clone(), now)?;
+        let written = app.table.transact(writes).await;
+        if retries
+            .settled(written, &app.entropy)
+            .await
+            .map_err(contended)?
+        {
+            return Ok(Reply::ok(&Response::of(&unlocked, now)).etag(unlocked.version));
         }
     }
-}
-
-fn writes(user: &User, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-    let counted = Method::ALL.into_iter().map(Method::name).filter(|name| user.factors.contains_key(*name));
-    let update = counted.fold(user.touch(), |update, name| clear(update, name, Origin::Known));
-    let mut writes = user.change(update, [event], now)?;
-    writes.extend(attempts::end_all(user.account, &user.username));
-    Ok(writes)
 }

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 use shared::account::{Account, Foreseen, Locale};
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::dynamo::{keys, read};
-use shared::http::{Call, Problem, Slug};
-use shared::ids::{AccountId, UserId};
-use shared::throttle::Allowed;
-use shared::user::known::Origin;
-use shared::user::{Kind, Method, User};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::{AccountId, UserId};
+use shared::signin::user::known::Origin;
+use shared::signin::user::{Kind, Method, User};
+use shared::store::app::App;
+use shared::store::dynamo::{keys, read};
+use shared::store::rate_limit::Allowed;
+use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
 
 /// A user. The password is in no answer.
@@ -63,8 +63,8 @@ pub struct Response {
     /// The factors that are set up, whether or not the account has them on.
     #[schema(example = json!(["sms", "email"]))]
     pub factors: Vec<Method>,
-    /// The factors that take no code now, for too many wrong ones: what `POST /v1/users/{id}/unlock` lifts. What it lifts of the password
-    /// is not told here.
+    /// The factors that take no code now, for too many wrong ones: what `POST
+    /// /v1/users/{id}/unlock` lifts. What it lifts of the password is not told here.
     pub locks: Vec<Lock>,
 }
 
@@ -74,8 +74,8 @@ pub struct Response {
 pub struct Lock {
     /// The factor.
     pub method: Method,
-    /// From where it takes none: the addresses that the user is known at, for a completed sign-in of the last 90 days, or any other. Each
-    /// has a count of its own.
+    /// From where it takes none: the addresses that the user is known at, for a completed sign-in
+    /// of the last 90 days, or any other. Each has a count of its own.
     #[schema(value_type = String, example = "unknown")]
     pub addresses: &'static str,
     /// Wrong codes in a row.
@@ -88,7 +88,9 @@ pub struct Lock {
 
 impl Lock {
     fn all(user: &User, method: Method, now: Timestamp) -> impl Iterator<Item = Self> {
-        Origin::ALL.into_iter().filter_map(move |origin| Self::of(user, method, origin, now))
+        Origin::ALL
+            .into_iter()
+            .filter_map(move |origin| Self::of(user, method, origin, now))
     }
 
     fn of(user: &User, method: Method, origin: Origin, now: Timestamp) -> Option<Self> {
@@ -98,7 +100,12 @@ impl Lock {
             Allowed::From(moment) => Some(moment.to_rfc3339()),
             Allowed::Never => None,
         };
-        Some(Self { method, addresses: origin.name(), failures: factor.count(origin).failures, until })
+        Some(Self {
+            method,
+            addresses: origin.name(),
+            failures: factor.count(origin).failures,
+            until,
+        })
     }
 }
 
@@ -119,15 +126,25 @@ impl Response {
             sso_subject: user.sso_subject.clone(),
             disabled: user.disabled,
             created_at: user.created_at.to_rfc3339(),
-            factors: Method::ALL.into_iter().filter(|method| user.has(*method)).collect(),
-            locks: Method::ALL.into_iter().flat_map(|method| Lock::all(user, method, now)).collect(),
+            factors: Method::ALL
+                .into_iter()
+                .filter(|method| user.has(*method))
+                .collect(),
+            locks: Method::ALL
+                .into_iter()
+                .flat_map(|method| Lock::all(user, method, now))
+                .collect(),
         }
     }
 }
 
-/// The language of mails to this user, where the user has chosen none: the group's, where it has one of its own.
+/// The language of mails to this user, where the user has chosen none: the group's, where it has
+/// one of its own.
 pub async fn locale(app: &App, account: &Account, user: &User) -> Result<Locale, Problem> {
-    Ok(account.settings_in(user.group.as_deref(), Foreseen::default(), &app.table).await?.locale)
+    Ok(account
+        .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+        .await?
+        .locale)
 }
 
 /// The user that the path names, as it stands now, if it is one of `account`.
@@ -135,5 +152,9 @@ pub async fn find(app: &App, call: &Call, account: AccountId) -> Result<User, Pr
     let not_found = || Problem::new(Slug::NotFound);
     let id: UserId = call.path_id("id")?;
     let user: User = read(app.table.get(keys::user(id)).await?.ok_or_else(not_found)?)?;
-    if user.account == account { Ok(user) } else { Err(not_found()) }
+    if user.account == account {
+        Ok(user)
+    } else {
+        Err(not_found())
+    }
 }

@@ -51,10 +51,16 @@ impl Bootstraps {
                 directory.join(name),
             ];
             let found = places.into_iter().find(|place| place.is_file());
-            let path = found.ok_or_else(|| format!("{} holds no bootstrap of {name}", directory.display()))?;
+            let path = found
+                .ok_or_else(|| format!("{} holds no bootstrap of {name}", directory.display()))?;
             Ok::<_, Fault>((name, path.canonicalize()?))
         };
-        wanted.iter().copied().map(find).collect::<Result<_, _>>().map(Self)
+        wanted
+            .iter()
+            .copied()
+            .map(find)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Builds them as they are deployed, beside this program.
@@ -66,7 +72,10 @@ impl Bootstraps {
             return Err("the bootstraps were not built".into());
         }
         let here = std::env::current_exe()?;
-        let target = here.parent().and_then(Path::parent).ok_or("this program stands in no target directory")?;
+        let target = here
+            .parent()
+            .and_then(Path::parent)
+            .ok_or("this program stands in no target directory")?;
         Self::find(&target.join("release"), wanted)
     }
 
@@ -82,7 +91,10 @@ impl Bootstraps {
 
     /// The binary of `name`.
     pub fn of(&self, name: &str) -> Result<&Path, Fault> {
-        self.0.get(name).map(PathBuf::as_path).ok_or_else(|| format!("there is no function {name}").into())
+        self.0
+            .get(name)
+            .map(PathBuf::as_path)
+            .ok_or_else(|| format!("there is no function {name}").into())
     }
 }
 
@@ -92,14 +104,22 @@ pub(crate) fn wanted(named: &[String]) -> Result<Vec<&'static str>, Fault> {
         return Ok(FUNCTIONS.to_vec());
     }
     let known = |name: &String| FUNCTIONS.into_iter().find(|function| function == name);
-    named.iter().map(|name| known(name).ok_or_else(|| format!("there is no function {name}").into())).collect()
+    named
+        .iter()
+        .map(|name| known(name).ok_or_else(|| format!("there is no function {name}").into()))
+        .collect()
 }
 
 /// The template's name of a function: `code-issue` is `CodeIssue`.
 fn logical_id(name: &str) -> String {
     let capital = |word: &str| {
         let mut letters = word.chars();
-        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+        letters
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .chain(letters)
+            .collect::<String>()
     };
     name.split('-').map(capital).collect()
 }
@@ -116,7 +136,14 @@ mod tests {
 
     #[test]
     fn those_that_are_named_are_wanted_and_no_other() {
-        let named = |names: &[&str]| wanted(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        let named = |names: &[&str]| {
+            wanted(
+                &names
+                    .iter()
+                    .map(|&name| name.to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
         assert_eq!(named(&["login", "me"]).unwrap(), ["login", "me"]);
         assert_eq!(named(&[]).unwrap(), FUNCTIONS);
         assert!(named(&["log-in"]).is_err());

@@ -1,5 +1,5 @@
-//! Which bootstraps have the list of the passwords that are used most in them. It is read where a password is set, and a sign-in, which
-//! only compares one, does not pay for it at its cold start.
+//! Which bootstraps have the list of the passwords that are used most in them. It is read where a
+//! password is set, and a sign-in, which only compares one, does not pay for it at its cold start.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::Fault;
 use crate::bootstraps::Bootstraps;
 
 /// The list, as it is linked.
-const LIST: &[u8] = include_bytes!("../../../shared/src/user/common_passwords.bin");
+const LIST: &[u8] = include_bytes!("../../../shared/src/signin/user/common_passwords.bin");
 /// The functions that set a password.
 const SETTING: [&str; 3] = ["factors", "password", "users"];
 
@@ -21,10 +21,17 @@ pub(crate) fn check(bootstraps: &Bootstraps) -> Result<(), Fault> {
     for name in bootstraps.names() {
         let carries = memmem::find(&fs::read(bootstraps.of(name)?)?, part).is_some();
         if carries != SETTING.contains(&name) {
-            wrong.insert(format!("{name} {}", if carries { "has it" } else { "lacks it" }));
+            wrong.insert(format!(
+                "{name} {}",
+                if carries { "has it" } else { "lacks it" }
+            ));
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Vec::from_iter(wrong).join(", ").into()) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Vec::from_iter(wrong).join(", ").into())
+    }
 }
 
 /// So much of its middle that it stands in nothing else.

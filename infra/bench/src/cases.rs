@@ -43,7 +43,12 @@ enum Kind {
 }
 
 const fn case(name: &'static str, function: &'static str, status: u64, kind: Kind) -> Case {
-    Case { name, function, status, kind }
+    Case {
+        name,
+        function,
+        status,
+        kind,
+    }
 }
 
 /// The routes that are measured; the first of a function is what its cold start is measured with.
@@ -51,41 +56,166 @@ pub(crate) const CASES: &[Case] = &[
     case("POST /v1/login", "login", 200, Kind::LoginRight),
     case("POST /v1/login, wrong", "login", 401, Kind::LoginWrong),
     case("POST /v1/codes", "code-issue", 202, Kind::Issue),
-    case("POST /v1/codes/verify, wrong", "code-verify", 401, Kind::VerifyWrong),
-    case("POST /v1/codes/verify", "code-verify", 200, Kind::VerifyRight),
+    case(
+        "POST /v1/codes/verify, wrong",
+        "code-verify",
+        401,
+        Kind::VerifyWrong,
+    ),
+    case(
+        "POST /v1/codes/verify",
+        "code-verify",
+        200,
+        Kind::VerifyRight,
+    ),
     case("GET /v1/me", "me", 200, Kind::Me),
     case("GET /v1/factors", "factors", 200, Kind::Factors),
-    case("GET /v1/settings", "settings", 200, Kind::Backend("/v1/settings")),
+    case(
+        "GET /v1/settings",
+        "settings",
+        200,
+        Kind::Backend("/v1/settings"),
+    ),
     case("GET /v1/users", "users", 200, Kind::Backend("/v1/users")),
     case("POST /v1/users", "users", 201, Kind::CreateUser),
-    case("GET /v1/users/{id}", "users", 200, Kind::Backend("/v1/users/{user}")),
+    case(
+        "GET /v1/users/{id}",
+        "users",
+        200,
+        Kind::Backend("/v1/users/{user}"),
+    ),
     case("GET /v1/quota", "quota", 200, Kind::Backend("/v1/quota")),
-    case("GET /v1/quota/entries", "quota", 200, Kind::Backend("/v1/quota/entries")),
+    case(
+        "GET /v1/quota/entries",
+        "quota",
+        200,
+        Kind::Backend("/v1/quota/entries"),
+    ),
     case("POST /v1/quota/topups", "quota-topup", 201, Kind::TopUp),
-    case("POST /v1/agreements, to one by KBA", "agreements", 201, Kind::Send),
-    case("GET /v1/agreements/{id}", "agreements", 200, Kind::Agreement("")),
-    case("GET /v1/agreements", "agreements", 200, Kind::Backend("/v1/agreements")),
-    case("GET /v1/authentication-methods", "agreements", 200, Kind::Backend("/v1/authentication-methods")),
-    case("PATCH /v1/agreements/{id}/recipients/{recipient}, in a group", "agreements", 200, Kind::Act(Act::Change)),
-    case("POST /v1/agreements/{id}/recipients/{recipient}/complete, the only one", "agreements", 200, Kind::Act(Act::Complete)),
-    case("POST /v1/agreements/{id}/recipients/{recipient}/resend", "agreements", 202, Kind::Act(Act::Resend)),
-    case("POST /v1/agreements/{id}/cancel", "agreements", 200, Kind::Act(Act::Cancel)),
-    case("POST /v1/links/redeem, a recipient's", "link-redeem", 200, Kind::OpenAgreement),
-    case("GET /v1/kba/sessions/{session}", "kba-session", 200, Kind::LookAtSession),
+    case(
+        "POST /v1/agreements, to one by KBA",
+        "agreements",
+        201,
+        Kind::Send,
+    ),
+    case(
+        "GET /v1/agreements/{id}",
+        "agreements",
+        200,
+        Kind::Agreement(""),
+    ),
+    case(
+        "GET /v1/agreements",
+        "agreements",
+        200,
+        Kind::Backend("/v1/agreements"),
+    ),
+    case(
+        "GET /v1/authentication-methods",
+        "agreements",
+        200,
+        Kind::Backend("/v1/authentication-methods"),
+    ),
+    case(
+        "PATCH /v1/agreements/{id}/recipients/{recipient}, in a group",
+        "agreements",
+        200,
+        Kind::Act(Act::Change),
+    ),
+    case(
+        "POST /v1/agreements/{id}/recipients/{recipient}/complete, the only one",
+        "agreements",
+        200,
+        Kind::Act(Act::Complete),
+    ),
+    case(
+        "POST /v1/agreements/{id}/recipients/{recipient}/resend",
+        "agreements",
+        202,
+        Kind::Act(Act::Resend),
+    ),
+    case(
+        "POST /v1/agreements/{id}/cancel",
+        "agreements",
+        200,
+        Kind::Act(Act::Cancel),
+    ),
+    case(
+        "POST /v1/links/redeem, a recipient's",
+        "link-redeem",
+        200,
+        Kind::OpenAgreement,
+    ),
+    case(
+        "GET /v1/kba/sessions/{session}",
+        "kba-session",
+        200,
+        Kind::LookAtSession,
+    ),
     case("POST /v1/kba/callback", "kba-callback", 204, Kind::Callback),
-    case("GET /v1/agreements/{id}/audit", "report", 200, Kind::Agreement("/audit")),
-    case("POST /v1/agreements/{id}/audit/links", "agreements", 201, Kind::Act(Act::LinkReport)),
-    case("GET /v1/audit", "audit", 200, Kind::Backend("/v1/audit?subject={user}")),
-    case("GET /v1/accounts/{account}", "accounts", 200, Kind::Operator("/v1/accounts/{account}")),
+    case(
+        "GET /v1/agreements/{id}/audit",
+        "report",
+        200,
+        Kind::Agreement("/audit"),
+    ),
+    case(
+        "POST /v1/agreements/{id}/audit/links",
+        "agreements",
+        201,
+        Kind::Act(Act::LinkReport),
+    ),
+    case(
+        "GET /v1/audit",
+        "audit",
+        200,
+        Kind::Backend("/v1/audit?subject={user}"),
+    ),
+    case(
+        "GET /v1/accounts/{account}",
+        "accounts",
+        200,
+        Kind::Operator("/v1/accounts/{account}"),
+    ),
     case("GET /health", "documents", 200, Kind::Public("/health")),
-    case("GET /openapi.json", "documents", 200, Kind::Public("/openapi.json")),
-    case("GET /.well-known/jwks.json", "documents", 200, Kind::Public("/.well-known/jwks.json")),
-    case("GET /.well-known/openid-configuration", "documents", 200, Kind::Public("/.well-known/openid-configuration")),
-    case("GET /problems/{slug}", "documents", 200, Kind::Public("/problems/not-found")),
+    case(
+        "GET /openapi.json",
+        "documents",
+        200,
+        Kind::Public("/openapi.json"),
+    ),
+    case(
+        "GET /.well-known/jwks.json",
+        "documents",
+        200,
+        Kind::Public("/.well-known/jwks.json"),
+    ),
+    case(
+        "GET /.well-known/openid-configuration",
+        "documents",
+        200,
+        Kind::Public("/.well-known/openid-configuration"),
+    ),
+    case(
+        "GET /problems/{slug}",
+        "documents",
+        200,
+        Kind::Public("/problems/not-found"),
+    ),
     case("GET /", "pages", 200, Kind::Public("/")),
     case("GET /link", "pages", 200, Kind::Public("/link")),
-    case("GET /report/{id}", "pages", 200, Kind::Public("/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab")),
-    case("GET /assets/{name}", "pages", 200, Kind::Public("/assets/sign-in.js")),
+    case(
+        "GET /report/{id}",
+        "pages",
+        200,
+        Kind::Public("/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab"),
+    ),
+    case(
+        "GET /assets/{name}",
+        "pages",
+        200,
+        Kind::Public("/assets/sign-in.js"),
+    ),
 ];
 
 impl Case {
@@ -100,8 +230,13 @@ impl Case {
         let shared = match self.kind {
             Kind::Me => Some(Event::get("/v1/me").bearer(&way.token().await?)),
             Kind::Factors => Some(Event::get("/v1/factors").bearer(&way.token().await?)),
-            Kind::Backend(path) => Some(Event::get(self.path(path, world).await?).bearer(&world.key)),
-            Kind::Operator(path) => Some(Event::get(self.path(path, world).await?).bearer(world.stack.operator_key().expose())),
+            Kind::Backend(path) => {
+                Some(Event::get(self.path(path, world).await?).bearer(&world.key))
+            }
+            Kind::Operator(path) => Some(
+                Event::get(self.path(path, world).await?)
+                    .bearer(world.stack.operator_key().expose()),
+            ),
             Kind::Public(path) => Some(Event::get(path)),
             Kind::Agreement(below) => {
                 let path = agreements::one(way, &format!("read-{}", next())).await?;
@@ -119,7 +254,10 @@ impl Case {
         let mut events = Vec::with_capacity(count);
         while events.len() < count {
             let event = match self.kind {
-                Kind::LoginWrong => world.person().await?.login(world, Some("wrong horse battery")),
+                Kind::LoginWrong => world
+                    .person()
+                    .await?
+                    .login(world, Some("wrong horse battery")),
                 Kind::Issue => {
                     let (person, challenge) = way.challenge().await?;
                     person.code(&challenge)
@@ -139,7 +277,8 @@ impl Case {
                 Kind::TopUp => {
                     let body = json!({ "account": world.account, "transactions": 1 });
                     let key = format!("\"topup-{}\"", next());
-                    let event = Event::post("/v1/quota/topups", body).header("idempotency-key", &key);
+                    let event =
+                        Event::post("/v1/quota/topups", body).header("idempotency-key", &key);
                     event.bearer(world.stack.operator_key().expose())
                 }
                 Kind::Send => {
@@ -147,7 +286,9 @@ impl Case {
                     agreements::sending(world, &format!("sent-{}", next()))
                 }
                 Kind::Act(act) => agreements::acting(way, act).await?,
-                Kind::OpenAgreement => agreements::opening(way, &format!("opened-{}", next())).await?,
+                Kind::OpenAgreement => {
+                    agreements::opening(way, &format!("opened-{}", next())).await?
+                }
                 Kind::Callback => {
                     let (vendor, _, session): (Vendor, _, _) = agreements::asked(way).await?;
                     vendor.message(&session, "passed")?
@@ -160,7 +301,13 @@ impl Case {
     }
 
     async fn path(&self, path: &str, world: &World) -> Result<String, Fault> {
-        let user = if path.contains("{user}") { world.person().await?.id } else { String::new() };
-        Ok(path.replace("{user}", &user).replace("{account}", &world.account))
+        let user = if path.contains("{user}") {
+            world.person().await?.id
+        } else {
+            String::new()
+        };
+        Ok(path
+            .replace("{user}", &user)
+            .replace("{account}", &world.account))
     }
 }

@@ -25,7 +25,13 @@ pub(crate) async fn measure(world: &World, report: &mut Report, scale: usize) ->
             answers.push(start.answer);
             peak = peak.max(start.peak_mib);
         }
-        report.cold.push(Cold { function, size, poll: millis(median(polls)), answer: millis(median(answers)), peak_mib: peak });
+        report.cold.push(Cold {
+            function,
+            size,
+            poll: millis(median(polls)),
+            answer: millis(median(answers)),
+            peak_mib: peak,
+        });
     }
     Ok(())
 }
@@ -42,8 +48,15 @@ async fn start(way: &mut Way<'_>, function: &str) -> Result<Start, Fault> {
         Some(case) => case.events(way, 1).await?.first().map(Event::json),
         None => None,
     };
-    // A function without a case of its own is asked for what it does not serve: it starts, and says so.
-    let event = event.unwrap_or_else(|| if function == SCHEDULED { json!({}) } else { Event::get("/health").json() });
+    // A function without a case of its own is asked for what it does not serve: it starts, and says
+    // so.
+    let event = event.unwrap_or_else(|| {
+        if function == SCHEDULED {
+            json!({})
+        } else {
+            Event::get("/health").json()
+        }
+    });
     let mut environment = way.world().environment(function).await?;
     let (answer, _) = environment.invoke(&event).await?;
     let took = environment.age();
@@ -52,5 +65,9 @@ async fn start(way: &mut Way<'_>, function: &str) -> Result<Start, Fault> {
         return Err(format!("{function} answered {answer}").into());
     }
     let peak_mib = crate::process::peak_mib(environment.pid()?)?;
-    Ok(Start { poll: environment.first_poll().await?, answer: took, peak_mib })
+    Ok(Start {
+        poll: environment.first_poll().await?,
+        answer: took,
+        peak_mib,
+    })
 }

@@ -1,14 +1,15 @@
 //! What a request costs at DynamoDB.
 
-use shared::http::routes::{ROUTES, Route};
+use shared::web::http::routes::{ROUTES, Route};
 
 use crate::bootstraps::Bootstraps;
 use crate::report::Report;
 use crate::world::{CASES, Way, World};
 use crate::{Fault, once};
 
-/// One request of each case through the handlers, with the meter on, and of each route that has no case. Each case has a world of its own:
-/// what others left in the table is no part of what a request costs.
+/// One request of each case through the handlers, with the meter on, and of each route that has no
+/// case. Each case has a world of its own: what others left in the table is no part of what a
+/// request costs.
 pub(crate) async fn measure(report: &mut Report) -> Result<(), Fault> {
     for case in CASES {
         let world = World::build(Bootstraps::none(), false).await?;

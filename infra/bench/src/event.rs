@@ -1,7 +1,7 @@
 //! HTTP API 2.0 events, as API Gateway makes them.
 
 use serde_json::{Map, Value, json};
-use shared::http::routes::ROUTES;
+use shared::web::http::routes::ROUTES;
 
 /// The API's own name: the issuer of the tokens made here.
 const DOMAIN: &str = "bench.execute-api.us-east-1.amazonaws.com";
@@ -29,7 +29,8 @@ impl Event {
     }
 
     pub fn patch(path: impl Into<String>, body: Value) -> Self {
-        let mut event = Self::new("PATCH", path).header("content-type", "application/merge-patch+json");
+        let mut event =
+            Self::new("PATCH", path).header("content-type", "application/merge-patch+json");
         event.body = Some(body);
         event
     }
@@ -39,15 +40,30 @@ impl Event {
     }
 
     pub fn preflight(path: impl Into<String>, origin: &str) -> Self {
-        Self::new("OPTIONS", path).header("origin", origin).header("access-control-request-method", "POST")
+        Self::new("OPTIONS", path)
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
     }
 
     fn new(method: &'static str, path: impl Into<String>) -> Self {
         let path = path.into();
-        let (path, query) =
-            path.split_once('?').map_or((path.clone(), String::new()), |(path, query)| (path.into(), query.into()));
-        let headers = Map::from_iter([("host".to_owned(), json!(DOMAIN)), ("accept".into(), json!("*/*"))]);
-        Self { method, path, query, source: "198.18.0.1".into(), headers, body: None }
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path.clone(), String::new()), |(path, query)| {
+                (path.into(), query.into())
+            });
+        let headers = Map::from_iter([
+            ("host".to_owned(), json!(DOMAIN)),
+            ("accept".into(), json!("*/*")),
+        ]);
+        Self {
+            method,
+            path,
+            query,
+            source: "198.18.0.1".into(),
+            headers,
+            body: None,
+        }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -72,9 +88,13 @@ impl Event {
 
     /// What the Runtime API hands over.
     pub fn json(&self) -> Value {
-        let route =
-            ROUTES.iter().filter(|route| route.method == self.method).find_map(|route| Some((route, route.matches(&self.path)?)));
-        let key = route.as_ref().map_or_else(|| "$default".to_owned(), |(route, _)| route.key());
+        let route = ROUTES
+            .iter()
+            .filter(|route| route.method == self.method)
+            .find_map(|route| Some((route, route.matches(&self.path)?)));
+        let key = route
+            .as_ref()
+            .map_or_else(|| "$default".to_owned(), |(route, _)| route.key());
         let parameters: Map<_, _> = route
             .into_iter()
             .flat_map(|(_, parameters)| parameters)
@@ -92,13 +112,17 @@ impl Event {
             },
             "isBase64Encoded": false,
         });
-        let Some(members) = event.as_object_mut() else { return event };
+        let Some(members) = event.as_object_mut() else {
+            return event;
+        };
         if !parameters.is_empty() {
             members.insert("pathParameters".into(), Value::Object(parameters));
         }
         if !self.query.is_empty() {
             let pairs = url::form_urlencoded::parse(self.query.as_bytes());
-            let query: Map<_, _> = pairs.map(|(name, value)| (name.into_owned(), json!(value))).collect();
+            let query: Map<_, _> = pairs
+                .map(|(name, value)| (name.into_owned(), json!(value)))
+                .collect();
             members.insert("queryStringParameters".into(), Value::Object(query));
         }
         if let Some(body) = &self.body {

@@ -1,18 +1,21 @@
-//! The KBA provider's side of the proof: sessions are opened at the local stack's provider, and answered with signed callbacks.
+//! The KBA provider's side of the proof: sessions are opened at the local stack's provider, and
+//! answered with signed callbacks.
 //!
-//! The bootstrap of `kba-session` is shown to ask nobody on this machine, and to answer everything else; sessions are opened by
-//! [`crate::inside`].
+//! The bootstrap of `kba-session` is shown to ask nobody on this machine, and to answer everything
+//! else; sessions are opened by [`crate::inside`].
 
 use std::sync::Arc;
 
 use kba_session::{State, handle};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::entropy::Entropy;
-use shared::outbound::Outbound;
-use shared::provider::{Held, Provider};
-use shared::secret::encode;
-use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+use shared::agreement::provider::{Held, Provider};
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::outbound::Outbound;
+use shared::kernel::secret::encode;
+use standardwebhooks::{
+    HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook,
+};
 
 use crate::Fault;
 use crate::event::Event;
@@ -35,7 +38,10 @@ impl Vendor {
         let held = Held::given(vendor.api_secret().clone());
         let provider = Provider::new(Outbound::new(&app.config), &app.config, held);
         let signer = Webhook::new(vendor.webhook_secret().expose())?;
-        Ok(Self { state: Arc::new(State { app, provider }), signer })
+        Ok(Self {
+            state: Arc::new(State { app, provider }),
+            signer,
+        })
     }
 
     /// Opens a session; the bootstrap, asked first, says that there is no provider to be reached.
@@ -53,7 +59,9 @@ impl Vendor {
         let state = Arc::clone(&self.state);
         let (_, body) = inside::ask(&event, |call| handle(state, call)).await?;
         let session = body.get("session").and_then(Value::as_str);
-        session.map(str::to_owned).ok_or_else(|| format!("no session was opened: {body}").into())
+        session
+            .map(str::to_owned)
+            .ok_or_else(|| format!("no session was opened: {body}").into())
     }
 
     /// Tells the service how a session went, twice, as a provider does that heard no answer.
@@ -72,8 +80,11 @@ impl Vendor {
         if let (Some(token), Some(data)) = (token, data.as_object_mut()) {
             data.insert("token".into(), token);
         }
-        let body = json!({ "type": "kba.session.completed", "timestamp": now.to_rfc3339(), "data": data });
-        let signature = self.signer.sign(&id, now.as_secs(), body.to_string().as_bytes())?;
+        let body =
+            json!({ "type": "kba.session.completed", "timestamp": now.to_rfc3339(), "data": data });
+        let signature = self
+            .signer
+            .sign(&id, now.as_secs(), body.to_string().as_bytes())?;
         let event = Event::post("/v1/kba/callback", body).header(HEADER_WEBHOOK_ID, &id);
         let event = event.header(HEADER_WEBHOOK_TIMESTAMP, &now.as_secs().to_string());
         Ok(event.header(HEADER_WEBHOOK_SIGNATURE, &signature))

@@ -1,4 +1,5 @@
-//! Lambda's Runtime API (2018-06-01), and one environment under it: a process that is started, polls, and answers.
+//! Lambda's Runtime API (2018-06-01), and one environment under it: a process that is started,
+//! polls, and answers.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -75,20 +76,31 @@ impl Answer {
 
     /// The answer, if it has this status.
     pub fn expect(self, status: u64) -> Result<Self, Fault> {
-        if self.status == status { Ok(self) } else { Err(format!("{status} was expected: {} {}", self.status, self.body).into()) }
+        if self.status == status {
+            Ok(self)
+        } else {
+            Err(format!("{status} was expected: {} {}", self.status, self.body).into())
+        }
     }
 }
 
 impl Environment {
-    /// Starts `binary` as Lambda would, with nothing in its environment but `variables` and what Lambda itself sets.
+    /// Starts `binary` as Lambda would, with nothing in its environment but `variables` and what
+    /// Lambda itself sets.
     pub async fn start(binary: &Path, variables: &[(String, String)]) -> Result<Self, Fault> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
         let (events, queue) = mpsc::unbounded_channel();
         let (polled, first_poll) = oneshot::channel();
         let mut command = Command::new(binary);
-        command.env_clear().envs(variables.iter().cloned()).envs(lambda_variables(&address));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        command
+            .env_clear()
+            .envs(variables.iter().cloned())
+            .envs(lambda_variables(&address));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
         let desk = Arc::new(Desk {
             events: Turn::new(queue),
             answers: Mutex::default(),
@@ -98,13 +110,25 @@ impl Environment {
         let router = router(Arc::clone(&desk));
         let server = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         let process = command.spawn()?;
-        Ok(Self { desk, events, first_poll: Some(first_poll), invocations: 0, process, server })
+        Ok(Self {
+            desk,
+            events,
+            first_poll: Some(first_poll),
+            invocations: 0,
+            process,
+            server,
+        })
     }
 
     /// How long after the start of the process it asked for its first event.
     pub async fn first_poll(&mut self) -> Result<Duration, Fault> {
-        let waiting = self.first_poll.take().ok_or("the first poll was asked for before")?;
-        Ok(tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| "the function never asked for an event")??)
+        let waiting = self
+            .first_poll
+            .take()
+            .ok_or("the first poll was asked for before")?;
+        Ok(tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .map_err(|_| "the function never asked for an event")??)
     }
 
     /// How long it has been since the start of the process.
@@ -118,14 +142,24 @@ impl Environment {
     }
 
     /// The same, under a trace of its own.
-    pub async fn invoke_under(&mut self, event: &Value, trace: &str) -> Result<(Value, Duration), Fault> {
+    pub async fn invoke_under(
+        &mut self,
+        event: &Value,
+        trace: &str,
+    ) -> Result<(Value, Duration), Fault> {
         self.invocations += 1;
         let id = format!("8476a536-e9f4-11e8-9739-{:012x}", self.invocations);
         let (sender, answer) = oneshot::channel();
         lock(&self.desk.answers).insert(id.clone(), sender);
         let watch = Stopwatch::start();
-        self.events.send(Event { id, trace: trace.to_owned(), body: event.to_string().into_bytes() })?;
-        let ended = tokio::time::timeout(PATIENCE, answer).await.map_err(|_| "the function did not answer")??;
+        self.events.send(Event {
+            id,
+            trace: trace.to_owned(),
+            body: event.to_string().into_bytes(),
+        })?;
+        let ended = tokio::time::timeout(PATIENCE, answer)
+            .await
+            .map_err(|_| "the function did not answer")??;
         let took = watch.elapsed();
         Ok((serde_json::from_slice(&ended?)?, took))
     }
@@ -133,14 +167,28 @@ impl Environment {
     /// Hands over a request, and reads the HTTP answer.
     pub async fn request(&mut self, event: &Value) -> Result<Answer, Fault> {
         let (answer, took) = self.invoke(event).await?;
-        let status = answer.get("statusCode").and_then(Value::as_u64).ok_or("the answer has no status")?;
-        let body = answer.get("body").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(Answer { status, headers: answer.get("headers").cloned().unwrap_or_default(), body, took })
+        let status = answer
+            .get("statusCode")
+            .and_then(Value::as_u64)
+            .ok_or("the answer has no status")?;
+        let body = answer
+            .get("body")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Answer {
+            status,
+            headers: answer.get("headers").cloned().unwrap_or_default(),
+            body,
+            took,
+        })
     }
 
     /// The process.
     pub fn pid(&self) -> Result<u32, Fault> {
-        self.process.id().ok_or_else(|| "the process has ended".into())
+        self.process
+            .id()
+            .ok_or_else(|| "the process has ended".into())
     }
 }
 
@@ -164,7 +212,10 @@ fn lambda_variables(runtime_api: &str) -> [(&'static str, &str); 6] {
 fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route(
+            "/2018-06-01/runtime/invocation/{id}/response",
+            post(response),
+        )
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .with_state(desk)
 }
@@ -180,18 +231,35 @@ async fn next(State(desk): State<Arc<Desk>>) -> Response {
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", "4102444800000".into()),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:bench".into()),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:123456789012:function:bench".into(),
+        ),
         ("lambda-runtime-trace-id", trace),
     ];
     (headers, body).into_response()
 }
 
-async fn response(State(desk): State<Arc<Desk>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
+async fn response(
+    State(desk): State<Arc<Desk>>,
+    Segment(id): Segment<String>,
+    body: Bytes,
+) -> StatusCode {
     desk.end(&id, Ok(body.to_vec()))
 }
 
-async fn error(State(desk): State<Arc<Desk>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
-    desk.end(&id, Err(format!("the function failed: {}", String::from_utf8_lossy(&body))))
+async fn error(
+    State(desk): State<Arc<Desk>>,
+    Segment(id): Segment<String>,
+    body: Bytes,
+) -> StatusCode {
+    desk.end(
+        &id,
+        Err(format!(
+            "the function failed: {}",
+            String::from_utf8_lossy(&body)
+        )),
+    )
 }
 
 impl Desk {

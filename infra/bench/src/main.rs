@@ -1,4 +1,5 @@
-//! The built bootstraps under a stand-in for Lambda's Runtime API: proof that each answers, and what each costs.
+//! The built bootstraps under a stand-in for Lambda's Runtime API: proof that each answers, and
+//! what each costs.
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -50,8 +51,9 @@ use clap::{Parser, Subcommand};
 use report::Report;
 use world::World;
 
-/// Measures what Countersign costs, and prints one table. Without --bootstraps the release binaries are built first. Fails where a binary is
-/// larger than its goal, or a route spends more at DynamoDB than infra/table.md says; not with --quick.
+/// Measures what Countersign costs, and prints one table. Without --bootstraps the release binaries
+/// are built first. Fails where a binary is larger than its goal, or a route spends more at
+/// DynamoDB than infra/table.md says; not with --quick.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -59,8 +61,8 @@ struct Arguments {
     /// Where the bootstraps are: `sam build`'s directory, or a target directory of cargo
     #[arg(long, global = true, value_name = "DIR")]
     bootstraps: Option<PathBuf>,
-    /// Only these functions are built and measured. People sign in through login, code-issue and code-verify, recipients come through
-    /// agreements and link-redeem: name those too
+    /// Only these functions are built and measured. People sign in through login, code-issue and
+    /// code-verify, recipients come through agreements and link-redeem: name those too
     #[arg(long, value_name = "FUNCTION", value_delimiter = ',')]
     only: Vec<String>,
     /// A tenth of the requests: enough to see that it runs, too few for the numbers to mean much
@@ -72,8 +74,9 @@ struct Arguments {
 enum Command {
     /// Only the reservations on one account's balance; nothing is built
     Reservations,
-    /// A storm through the routes, judged from outside: many clients call every route, calls go wrong and workers die, and what was answered is
-    /// held against what the contract promises. With --bootstraps over those, which are killed; else over the handlers in this process
+    /// A storm through the routes, judged from outside: many clients call every route, calls go
+    /// wrong and workers die, and what was answered is held against what the contract promises.
+    /// With --bootstraps over those, which are killed; else over the handlers in this process
     Storm {
         /// What operations, faults and deaths are drawn from
         #[arg(long, default_value_t = 1)]
@@ -84,16 +87,20 @@ enum Command {
         /// How many clients at once
         #[arg(long, default_value_t = 20)]
         clients: u32,
-        /// Within how many seconds: then it is over, and has failed where fewer requests were reached
+        /// Within how many seconds: then it is over, and has failed where fewer requests were
+        /// reached
         #[arg(long, value_name = "SECONDS")]
         within: Option<u64>,
-        /// Where the history is written, a line of JSON for each request and each message: to look into a finding
+        /// Where the history is written, a line of JSON for each request and each message: to look
+        /// into a finding
         #[arg(long, value_name = "FILE")]
         history: Option<PathBuf>,
     },
-    /// Only what a request of each route costs at DynamoDB, held against infra/table.md; nothing is built
+    /// Only what a request of each route costs at DynamoDB, held against infra/table.md; nothing is
+    /// built
     Costs,
-    /// Only starts each bootstrap, sends it real events, and checks the answers and what it asked of the table
+    /// Only starts each bootstrap, sends it real events, and checks the answers and what it asked
+    /// of the table
     Runtime,
 }
 
@@ -102,7 +109,7 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    match Box::pin(run(Arguments::parse())).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(fault) => {
@@ -113,9 +120,26 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<bool, Fault> {
-    if let Some(Command::Storm { seed, operations, clients, within, history }) = arguments.command {
-        let forecast = Forecast { seed, operations, clients, within: within.map(Duration::from_secs) };
-        return storm::run(forecast, arguments.bootstraps.as_deref(), history.as_deref()).await;
+    if let Some(Command::Storm {
+        seed,
+        operations,
+        clients,
+        within,
+        history,
+    }) = arguments.command
+    {
+        let forecast = Forecast {
+            seed,
+            operations,
+            clients,
+            within: within.map(Duration::from_secs),
+        };
+        return storm::run(
+            forecast,
+            arguments.bootstraps.as_deref(),
+            history.as_deref(),
+        )
+        .await;
     }
     if matches!(arguments.command, Some(Command::Reservations)) {
         let mut report = Report::default();
@@ -134,7 +158,11 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
         Some(directory) => Bootstraps::find(&directory, &wanted)?,
         None => Bootstraps::build(&wanted)?,
     };
-    let mut world = World::build(bootstraps, matches!(arguments.command, Some(Command::Runtime))).await?;
+    let mut world = World::build(
+        bootstraps,
+        matches!(arguments.command, Some(Command::Runtime)),
+    )
+    .await?;
     if matches!(arguments.command, Some(Command::Runtime)) {
         return proof::run(&world).await;
     }
@@ -145,7 +173,8 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
     cost::measure(&mut report).await?;
     throughput::measure(&mut world, &mut report, scale).await?;
     let wrong = reservations(&world, &mut report, scale).await?;
-    // What this machine's time is, it decides; what is counted in bytes, requests and units is ours. So are the sums, however short it is.
+    // What this machine's time is, it decides; what is counted in bytes, requests and units is
+    // ours. So are the sums, however short it is.
     Ok((report.print() == 0 || arguments.quick) && wrong == 0)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use local::rush::{Outcome, Rush};
 use local::{Row, costs};
-use shared::dynamo::meter::Cost;
+use shared::store::dynamo::meter::Cost;
 
 /// Everything that was measured.
 #[derive(Debug, Default)]
@@ -69,30 +69,48 @@ const RIGHT_CPU_GOAL: f64 = 1.5;
 impl Report {
     /// The row of a route.
     pub fn route(&mut self, name: &'static str) -> &mut Route {
-        let place = self.routes.iter().position(|route| route.name == name).unwrap_or_else(|| {
-            self.routes.push(Route { name, ..Route::default() });
-            self.routes.len() - 1
-        });
+        let place = self
+            .routes
+            .iter()
+            .position(|route| route.name == name)
+            .unwrap_or_else(|| {
+                self.routes.push(Route {
+                    name,
+                    ..Route::default()
+                });
+                self.routes.len() - 1
+            });
         #[expect(clippy::indexing_slicing, reason = "the place was found or made above")]
         &mut self.routes[place]
     }
 
     /// Whether there is a row of the route that API Gateway names `key`, or of a way to go it.
     pub fn has(&self, key: &str) -> bool {
-        self.routes.iter().any(|route| route.name.split(", ").next() == Some(key))
+        self.routes
+            .iter()
+            .any(|route| route.name.split(", ").next() == Some(key))
     }
 
     fn push_reservations(&self, lines: &mut Lines) {
         lines.push(
-            ["reservations on one account", "in flight", "shards", "an item's write units", "per second", "", ""]
-                .map(str::to_owned),
+            [
+                "reservations on one account",
+                "in flight",
+                "shards",
+                "an item's write units",
+                "per second",
+                "",
+                "",
+            ]
+            .map(str::to_owned),
         );
         for row in &self.reservations {
             lines.push([
                 "reserve".into(),
                 row.in_flight.to_string(),
                 row.shards.to_string(),
-                row.units_per_second.map_or_else(|| "no limit".into(), |units| format!("{units} a second")),
+                row.units_per_second
+                    .map_or_else(|| "no limit".into(), |units| format!("{units} a second")),
                 format!("{:.0}", row.per_second),
                 String::new(),
                 String::new(),
@@ -101,8 +119,15 @@ impl Report {
     }
 
     fn push_rushes(&self, lines: &mut Lines) {
-        let heading =
-            ["sends on one account, under conflicts", "a second", "shards", "a hold", "answered 503", "p50, p99", "sums"];
+        let heading = [
+            "sends on one account, under conflicts",
+            "a second",
+            "shards",
+            "a hold",
+            "answered 503",
+            "p50, p99",
+            "sums",
+        ];
         lines.push(heading.map(str::to_owned));
         for (rush, outcome) in &self.rushes {
             lines.push([
@@ -111,29 +136,61 @@ impl Report {
                 outcome.shards.to_string(),
                 plain(millis(rush.hold), "ms"),
                 format!("{:.2} %", outcome.refused()),
-                format!("{:.0}, {:.0} ms", millis(outcome.wait(0.5)), millis(outcome.wait(0.99))),
-                if outcome.wrong.is_empty() { "exact".into() } else { outcome.wrong.join("; ") },
+                format!(
+                    "{:.0}, {:.0} ms",
+                    millis(outcome.wait(0.5)),
+                    millis(outcome.wait(0.99))
+                ),
+                if outcome.wrong.is_empty() {
+                    "exact".into()
+                } else {
+                    outcome.wrong.join("; ")
+                },
             ]);
         }
     }
 
-    /// Prints it, and says how many goals of size, requests and units are missed. A number that misses its goal is marked with `!`.
+    /// Prints it, and says how many goals of size, requests and units are missed. A number that
+    /// misses its goal is marked with `!`.
     pub fn print(&self) -> usize {
-        let mut lines = Lines::new(["function", "binary", "first poll", "first answer", "peak memory", "", ""]);
+        let mut lines = Lines::new([
+            "function",
+            "binary",
+            "first poll",
+            "first answer",
+            "peak memory",
+            "",
+            "",
+        ]);
         for cold in &self.cold {
             lines.push([
                 cold.function.into(),
                 goal(megabytes(cold.size), "MB", SIZE_GOAL),
                 goal(cold.poll, "ms", POLL_GOAL),
                 // A password takes longer to hash than that, wherever it is hashed.
-                if cold.function == "login" { plain(cold.answer, "ms") } else { goal(cold.answer, "ms", ANSWER_GOAL) },
+                if cold.function == "login" {
+                    plain(cold.answer, "ms")
+                } else {
+                    goal(cold.answer, "ms", ANSWER_GOAL)
+                },
                 goal(cold.peak_mib, "MiB", memory_goal(cold.function)),
                 String::new(),
                 String::new(),
             ]);
         }
         self.push_routes(&mut lines);
-        lines.push(["verifications in flight", "per second", "per core second", "CPU each", "", "", ""].map(str::to_owned));
+        lines.push(
+            [
+                "verifications in flight",
+                "per second",
+                "per core second",
+                "CPU each",
+                "",
+                "",
+                "",
+            ]
+            .map(str::to_owned),
+        );
         for throughput in &self.throughput {
             lines.push([
                 throughput.in_flight.to_string(),
@@ -154,20 +211,46 @@ impl Report {
              {RIGHT_CPU_GOAL} ms, requests and units as infra/table.md has them. ! marks what misses one. Waits are that table's: requests that go \
              out together are one. A route without times was asked once. The last rows hold the embedded DynamoDB's work too."
         ));
-        let large = self.cold.iter().filter(|cold| megabytes(cold.size) > SIZE_GOAL).count();
-        let costly = self.routes.iter().filter(|route| route.spends_more()).count();
+        let large = self
+            .cold
+            .iter()
+            .filter(|cold| megabytes(cold.size) > SIZE_GOAL)
+            .count();
+        let costly = self
+            .routes
+            .iter()
+            .filter(|route| route.spends_more())
+            .count();
         if large + costly > 0 {
-            say(&format!("{large} binaries are too large, and {costly} routes spend more than they should."));
+            say(&format!(
+                "{large} binaries are too large, and {costly} routes spend more than they should."
+            ));
         }
         large + costly
     }
 
     fn push_routes(&self, lines: &mut Lines) {
-        let heading = ["route, warm", "p50", "p99", "CPU", "peak memory", "requests (waits)", "units read + written"];
+        let heading = [
+            "route, warm",
+            "p50",
+            "p99",
+            "CPU",
+            "peak memory",
+            "requests (waits)",
+            "units read + written",
+        ];
         lines.push(heading.map(str::to_owned));
         for route in &self.routes {
-            let timed = |value, unit| if route.p50 > 0.0 { plain(value, unit) } else { String::new() };
-            let waits = route.row().map_or_else(String::new, |row| format!(" ({})", row.waits));
+            let timed = |value, unit| {
+                if route.p50 > 0.0 {
+                    plain(value, unit)
+                } else {
+                    String::new()
+                }
+            };
+            let waits = route
+                .row()
+                .map_or_else(String::new, |row| format!(" ({})", row.waits));
             let cost = route.cost;
             lines.push([
                 route.name.into(),
@@ -179,7 +262,12 @@ impl Report {
                 },
                 timed(route.peak_mib, "MiB"),
                 format!("{}{waits}", cost.requests),
-                format!("{} + {}{}", cost.read_units, cost.write_units, if route.spends_more() { " !" } else { "" }),
+                format!(
+                    "{} + {}{}",
+                    cost.read_units,
+                    cost.write_units,
+                    if route.spends_more() { " !" } else { "" }
+                ),
             ]);
         }
     }
@@ -195,7 +283,9 @@ impl Route {
     fn spends_more(&self) -> bool {
         self.row().is_some_and(|Row { cost, .. }| {
             let spent = self.cost;
-            spent.requests > cost.requests || spent.read_units > cost.read_units || spent.write_units > cost.write_units
+            spent.requests > cost.requests
+                || spent.read_units > cost.read_units
+                || spent.write_units > cost.write_units
         })
     }
 }
@@ -210,7 +300,11 @@ pub(crate) fn hashes(function: &str) -> bool {
 }
 
 fn memory_goal(function: &str) -> f64 {
-    if hashes(function) { HASHING_MEMORY_GOAL } else { MEMORY_GOAL }
+    if hashes(function) {
+        HASHING_MEMORY_GOAL
+    } else {
+        MEMORY_GOAL
+    }
 }
 
 fn cpu_goal(route: &str) -> Option<f64> {
@@ -222,7 +316,11 @@ fn cpu_goal(route: &str) -> Option<f64> {
 }
 
 fn goal(value: f64, unit: &str, most: f64) -> String {
-    format!("{}{}", plain(value, unit), if value > most { " !" } else { "" })
+    format!(
+        "{}{}",
+        plain(value, unit),
+        if value > most { " !" } else { "" }
+    )
 }
 
 fn plain(value: f64, unit: &str) -> String {
@@ -242,10 +340,17 @@ impl Lines {
     }
 
     fn print(&self) {
-        let width = |column: usize| self.0.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let width = |column: usize| {
+            self.0
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+        };
         for row in &self.0 {
-            let cells =
-                row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column).unwrap_or_default()));
+            let cells = row.iter().enumerate().map(|(column, cell)| {
+                format!("{cell:<width$}", width = width(column).unwrap_or_default())
+            });
             say(cells.collect::<Vec<_>>().join(" | ").trim_end());
         }
     }
@@ -263,10 +368,19 @@ pub(crate) fn median(mut spans: Vec<Duration>) -> Duration {
 }
 
 /// The one below which the given part of `sorted` lies.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few hundred")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a few hundred"
+)]
 pub(crate) fn at_rank(sorted: &[Duration], part: f64) -> Duration {
     let place = (sorted.len() as f64 * part) as usize;
-    sorted.get(place).or(sorted.last()).copied().unwrap_or_default()
+    sorted
+        .get(place)
+        .or(sorted.last())
+        .copied()
+        .unwrap_or_default()
 }
 
 /// Prints a line.

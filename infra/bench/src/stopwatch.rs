@@ -1,4 +1,5 @@
-//! The one place that reads a clock: what is measured here is this machine's time and not the service's.
+//! The one place that reads a clock: what is measured here is this machine's time and not the
+//! service's.
 
 use std::time::{Duration, Instant};
 

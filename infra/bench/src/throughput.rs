@@ -13,11 +13,16 @@ use crate::world::{Person, Way, World, another};
 /// Wrong codes before the right one: what a person does, and worse.
 const WRONG: usize = 2;
 
-/// So many people at once have a code and have not proved it: an account may have a hundred texts an hour that nobody answers.
+/// So many people at once have a code and have not proved it: an account may have a hundred texts
+/// an hour that nobody answers.
 const LOT: usize = 80;
 
 /// For each number in flight: so many people, each of whom mistypes and then gets it right.
-pub(crate) async fn measure(world: &mut World, report: &mut Report, scale: usize) -> Result<(), Fault> {
+pub(crate) async fn measure(
+    world: &mut World,
+    report: &mut Report,
+    scale: usize,
+) -> Result<(), Fault> {
     let people = 16 * scale;
     for in_flight in [1, 8, 32] {
         world.open_account().await?;
@@ -39,21 +44,44 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report, scale: usize
 }
 
 /// How long some people took, and how much of the processor.
-async fn lot(world: &World, people: usize, in_flight: usize) -> Result<(Duration, Duration), Fault> {
+async fn lot(
+    world: &World,
+    people: usize,
+    in_flight: usize,
+) -> Result<(Duration, Duration), Fault> {
     let mut way = Way::Handlers(world);
     let mut prepared = Vec::with_capacity(people);
     for _ in 0..people {
         prepared.push(way.code().await?);
     }
     let (watch, before) = (Stopwatch::start(), cpu(std::process::id())?);
-    let running = stream::iter(prepared).map(|(person, challenge, code)| prove(world, person, challenge, code));
-    running.buffer_unordered(in_flight).try_collect::<Vec<_>>().await?;
-    Ok((watch.elapsed(), cpu(std::process::id())?.saturating_sub(before)))
+    let running = stream::iter(prepared)
+        .map(|(person, challenge, code)| prove(world, person, challenge, code));
+    running
+        .buffer_unordered(in_flight)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok((
+        watch.elapsed(),
+        cpu(std::process::id())?.saturating_sub(before),
+    ))
 }
 
-async fn prove(world: &World, person: Person, challenge: String, code: String) -> Result<(), Fault> {
+async fn prove(
+    world: &World,
+    person: Person,
+    challenge: String,
+    code: String,
+) -> Result<(), Fault> {
     for _ in 0..WRONG {
-        world.ask(&person.verify(&challenge, &another(&code))).await?.expect(401)?;
+        world
+            .ask(&person.verify(&challenge, &another(&code)))
+            .await?
+            .expect(401)?;
     }
-    world.ask(&person.verify(&challenge, &code)).await?.expect(200).map(drop)
+    world
+        .ask(&person.verify(&challenge, &code))
+        .await?
+        .expect(200)
+        .map(drop)
 }

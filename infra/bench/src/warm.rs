@@ -6,14 +6,22 @@ use crate::world::{CASES, Way, World};
 
 /// Requests before any is measured.
 const WARM_UP: usize = 5;
-/// Of those after which a text stays unanswered, no more: an account has a hundred an hour, for all of them and the cold starts.
+/// Of those after which a text stays unanswered, no more: an account has a hundred an hour, for all
+/// of them and the cold starts.
 const UNANSWERED: usize = 30;
 
 /// One request after the other for each case, as Lambda hands them to an environment.
 pub(crate) async fn measure(world: &World, report: &mut Report, scale: usize) -> Result<(), Fault> {
     let mut way = Way::bootstraps(world);
-    for case in CASES.iter().filter(|case| world.bootstraps.has(case.function)) {
-        let count = if case.leaves_a_text() { UNANSWERED.min(20 * scale) } else { 20 * scale };
+    for case in CASES
+        .iter()
+        .filter(|case| world.bootstraps.has(case.function))
+    {
+        let count = if case.leaves_a_text() {
+            UNANSWERED.min(20 * scale)
+        } else {
+            20 * scale
+        };
         let events = case.events(&mut way, WARM_UP + count).await?;
         let (first, measured) = events.split_at(WARM_UP.min(events.len()));
         for event in first {
@@ -23,7 +31,12 @@ pub(crate) async fn measure(world: &World, report: &mut Report, scale: usize) ->
         let before = crate::process::cpu(pid)?;
         let mut times = Vec::with_capacity(count);
         for event in measured {
-            times.push(way.ask(case.function, event).await?.expect(case.status)?.took);
+            times.push(
+                way.ask(case.function, event)
+                    .await?
+                    .expect(case.status)?
+                    .took,
+            );
         }
         let spent = crate::process::cpu(pid)?.saturating_sub(before);
         times.sort_unstable();

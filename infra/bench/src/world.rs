@@ -1,4 +1,5 @@
-//! The table, an account, people, and what a person sends: through the bootstraps, or through the same handlers in this process.
+//! The table, an account, people, and what a person sends: through the bootstraps, or through the
+//! same handlers in this process.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,8 +9,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use local::{Incoming, Options, Stack};
 use serde_json::{Value, json};
-use shared::http::routes::ROUTES;
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
+use shared::web::http::routes::ROUTES;
 use tokio::net::TcpListener;
 
 use crate::Fault;
@@ -53,14 +54,34 @@ impl World {
     pub async fn build(bootstraps: Bootstraps, guarded: bool) -> Result<Self, Fault> {
         let aws = Aws::start().await?;
         let dynamodb = dynamodb().await?;
-        let options = Options { metered: true, dynamodb_endpoint: Some(dynamodb.clone()), ..Options::ephemeral() };
+        let options = Options {
+            metered: true,
+            dynamodb_endpoint: Some(dynamodb.clone()),
+            ..Options::ephemeral()
+        };
         let stack = Stack::start(options).await?;
         let vendor = stack.provider();
         aws.keep_secret(PROVIDER_API, vendor.api_secret().clone());
-        aws.keep_secret(PROVIDER_WEBHOOK, Secret::new(json!([vendor.webhook_secret().expose()]).to_string()));
-        let guard = if guarded { Some(Guard::start(dynamodb.clone()).await?) } else { None };
+        aws.keep_secret(
+            PROVIDER_WEBHOOK,
+            Secret::new(json!([vendor.webhook_secret().expose()]).to_string()),
+        );
+        let guard = if guarded {
+            Some(Guard::start(dynamodb.clone()).await?)
+        } else {
+            None
+        };
         let people = AtomicUsize::new(0);
-        let mut world = Self { bootstraps, stack, account: String::new(), key: String::new(), guard, aws, dynamodb, people };
+        let mut world = Self {
+            bootstraps,
+            stack,
+            account: String::new(),
+            key: String::new(),
+            guard,
+            aws,
+            dynamodb,
+            people,
+        };
         world.open_account().await?;
         Ok(world)
     }
@@ -68,10 +89,15 @@ impl World {
     /// Goes on with an account of its own, which has sent nothing yet.
     pub async fn open_account(&mut self) -> Result<(), Fault> {
         let operator = self.stack.operator_key().expose().clone();
-        let account = Event::post("/v1/accounts", json!({ "name": "Alder & Pine", "plan": "business" })).bearer(&operator);
+        let account = Event::post(
+            "/v1/accounts",
+            json!({ "name": "Alder & Pine", "plan": "business" }),
+        )
+        .bearer(&operator);
         self.account = self.ask(&account).await?.expect(201)?.text("id")?;
         let scopes = json!({ "name": "bench", "scopes": ["settings:write", "users:write", "audit:read", "quota:read", "links:write", "tokens:redeem", "agreements:write"] });
-        let key = Event::post(format!("/v1/accounts/{}/api-keys", self.account), scopes).bearer(&operator);
+        let key = Event::post(format!("/v1/accounts/{}/api-keys", self.account), scopes)
+            .bearer(&operator);
         self.key = self.ask(&key).await?.expect(201)?.text("key")?;
         Ok(())
     }
@@ -80,17 +106,30 @@ impl World {
     pub async fn person(&self) -> Result<Person, Fault> {
         let number = self.people.fetch_add(1, Ordering::Relaxed);
         let username = format!("person-{number}");
-        let area = AREAS.get(number / 100 % AREAS.len()).ok_or("there is no such area")?;
+        let area = AREAS
+            .get(number / 100 % AREAS.len())
+            .ok_or("there is no such area")?;
         let phone = format!("+1{area}55501{:02}", number % 100);
         let user = json!({ "username": username, "kind": "external", "password": PASSWORD, "phone": phone });
-        let made = self.ask(&Event::post("/v1/users", user).bearer(&self.key)).await?.expect(201)?;
-        Ok(Person { number, id: made.text("id")?, username, phone })
+        let made = self
+            .ask(&Event::post("/v1/users", user).bearer(&self.key))
+            .await?
+            .expect(201)?;
+        Ok(Person {
+            number,
+            id: made.text("id")?,
+            username,
+            phone,
+        })
     }
 
     /// A new environment of `function`.
     pub async fn environment(&self, function: &str) -> Result<Environment, Fault> {
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let dynamodb = self.guard.as_ref().map_or_else(|| self.dynamodb.clone(), |guard| guard.endpoint(function));
+        let dynamodb = self
+            .guard
+            .as_ref()
+            .map_or_else(|| self.dynamodb.clone(), |guard| guard.endpoint(function));
         let mut variables = vec![
             variable("AWS_REGION", "us-east-1"),
             variable("AWS_ACCESS_KEY_ID", "bench"),
@@ -119,13 +158,25 @@ impl World {
     /// Asks the handlers in this process.
     pub async fn ask(&self, event: &Event) -> Result<Answer, Fault> {
         let event = event.json();
-        let at = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let at = |pointer: &str| {
+            event
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let mut headers = HeaderMap::new();
-        for (name, value) in event.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        for (name, value) in event
+            .get("headers")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             let value = HeaderValue::from_str(value.as_str().unwrap_or_default())?;
             headers.insert(HeaderName::try_from(name.as_str())?, value);
         }
-        let query = Some(at("/rawQueryString")).filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
+        let query = Some(at("/rawQueryString"))
+            .filter(|query| !query.is_empty())
+            .map(|query| format!("?{query}"));
         let incoming = Incoming {
             method: Method::from_bytes(at("/requestContext/http/method").as_bytes())?,
             uri: Uri::try_from(format!("{}{}", at("/rawPath"), query.unwrap_or_default()))?,
@@ -137,13 +188,22 @@ impl World {
         let (parts, body) = self.stack.gateway().answer(incoming).await.into_parts();
         let body = body.collect().await?.to_bytes();
         let status = u64::from(parts.status.as_u16());
-        Ok(Answer { status, headers: Value::Null, body: String::from_utf8_lossy(&body).into_owned(), took: watch.elapsed() })
+        Ok(Answer {
+            status,
+            headers: Value::Null,
+            body: String::from_utf8_lossy(&body).into_owned(),
+            took: watch.elapsed(),
+        })
     }
 }
 
-/// Whether the template lets `function` read the keyring. What stands behind no route is the clean-up, which opens the links that it mails.
+/// Whether the template lets `function` read the keyring. What stands behind no route is the
+/// clean-up, which opens the links that it mails.
 pub(crate) fn holds_keys(function: &str) -> bool {
-    ROUTES.iter().find(|route| route.function.name() == function).is_none_or(|route| route.function.holds_keys())
+    ROUTES
+        .iter()
+        .find(|route| route.function.name() == function)
+        .is_none_or(|route| route.function.holds_keys())
 }
 
 /// The engine of the local stack, on a port that the bootstraps reach as well.
@@ -151,40 +211,62 @@ pub(crate) async fn dynamodb() -> Result<String, Fault> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let database = dynoxide::Database::memory()?;
-    tokio::spawn(async move { drop(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await) });
+    tokio::spawn(async move {
+        drop(
+            dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await,
+        );
+    });
     Ok(endpoint)
 }
 
 impl Person {
     pub fn login(&self, world: &World, password: Option<&str>) -> Event {
         let password = password.unwrap_or(PASSWORD);
-        let body = json!({ "account": world.account, "username": self.username, "password": password });
+        let body =
+            json!({ "account": world.account, "username": self.username, "password": password });
         Event::post("/v1/login", body).from(self.number)
     }
 
     pub fn code(&self, challenge: &str) -> Event {
-        Event::post("/v1/codes", json!({ "challenge": challenge, "method": "sms" })).from(self.number)
+        Event::post(
+            "/v1/codes",
+            json!({ "challenge": challenge, "method": "sms" }),
+        )
+        .from(self.number)
     }
 
     pub fn verify(&self, challenge: &str, code: &str) -> Event {
-        Event::post("/v1/codes/verify", json!({ "challenge": challenge, "method": "sms", "code": code })).from(self.number)
+        Event::post(
+            "/v1/codes/verify",
+            json!({ "challenge": challenge, "method": "sms", "code": code }),
+        )
+        .from(self.number)
     }
 }
 
 /// A code of the same length that is not `code`.
 pub(crate) fn another(code: &str) -> String {
-    code.chars().map(|digit| if digit == '0' { '1' } else { '0' }).collect()
+    code.chars()
+        .map(|digit| if digit == '0' { '1' } else { '0' })
+        .collect()
 }
 
-/// How requests are answered: by bootstraps, each in an environment that lives on, or by the same handlers in this process.
+/// How requests are answered: by bootstraps, each in an environment that lives on, or by the same
+/// handlers in this process.
 pub(crate) enum Way<'a> {
-    Bootstraps { world: &'a World, running: BTreeMap<String, Environment> },
+    Bootstraps {
+        world: &'a World,
+        running: BTreeMap<String, Environment>,
+    },
     Handlers(&'a World),
 }
 
 impl<'a> Way<'a> {
     pub const fn bootstraps(world: &'a World) -> Self {
-        Self::Bootstraps { world, running: BTreeMap::new() }
+        Self::Bootstraps {
+            world,
+            running: BTreeMap::new(),
+        }
     }
 
     pub const fn world(&self) -> &'a World {
@@ -195,31 +277,45 @@ impl<'a> Way<'a> {
 
     /// The environment of `function`.
     pub async fn environment(&mut self, function: &str) -> Result<&mut Environment, Fault> {
-        let Self::Bootstraps { world, running } = self else { return Err("there is no environment in this process".into()) };
+        let Self::Bootstraps { world, running } = self else {
+            return Err("there is no environment in this process".into());
+        };
         if !running.contains_key(function) {
             running.insert(function.to_owned(), world.environment(function).await?);
         }
-        running.get_mut(function).ok_or_else(|| "the environment is gone".into())
+        running
+            .get_mut(function)
+            .ok_or_else(|| "the environment is gone".into())
     }
 
     pub async fn ask(&mut self, function: &str, event: &Event) -> Result<Answer, Fault> {
         match self {
             Self::Handlers(world) => world.ask(event).await,
-            Self::Bootstraps { .. } => self.environment(function).await?.request(&event.json()).await,
+            Self::Bootstraps { .. } => {
+                self.environment(function)
+                    .await?
+                    .request(&event.json())
+                    .await
+            }
         }
     }
 
     /// Somebody new who has given the right password, and the challenge.
     pub async fn challenge(&mut self) -> Result<(Person, String), Fault> {
         let person = self.world().person().await?;
-        let answer = self.ask("login", &person.login(self.world(), None)).await?.expect(200)?;
+        let answer = self
+            .ask("login", &person.login(self.world(), None))
+            .await?
+            .expect(200)?;
         Ok((person, answer.text("challenge")?))
     }
 
     /// The same, and a code was sent.
     pub async fn code(&mut self) -> Result<(Person, String, String), Fault> {
         let (person, challenge) = self.challenge().await?;
-        self.ask("code-issue", &person.code(&challenge)).await?.expect(202)?;
+        self.ask("code-issue", &person.code(&challenge))
+            .await?
+            .expect(202)?;
         let code = self.code_to(&person)?;
         Ok((person, challenge, code))
     }
@@ -235,9 +331,17 @@ impl<'a> Way<'a> {
             Self::Bootstraps { world, .. } => return world.aws.last_code(),
             Self::Handlers(world) => world,
         };
-        let message = world.stack.outbox().latest_to(contact).ok_or("no message was sent")?;
-        let run = message.text.rsplit(|letter: char| !letter.is_ascii_digit()).find(|run| run.len() >= 6);
-        run.map(str::to_owned).ok_or_else(|| "the message has no code".into())
+        let message = world
+            .stack
+            .outbox()
+            .latest_to(contact)
+            .ok_or("no message was sent")?;
+        let run = message
+            .text
+            .rsplit(|letter: char| !letter.is_ascii_digit())
+            .find(|run| run.len() >= 6);
+        run.map(str::to_owned)
+            .ok_or_else(|| "the message has no code".into())
     }
 
     /// The token of the link in the last mail to `address`.
@@ -246,15 +350,25 @@ impl<'a> Way<'a> {
             Self::Bootstraps { world, .. } => return world.aws.last_link_to(address),
             Self::Handlers(world) => world,
         };
-        let message = world.stack.outbox().latest_to(address).ok_or("no mail was sent")?;
-        let token = message.text.split_whitespace().find_map(|word| word.split_once("/link#").map(|(_, token)| token.to_owned()));
+        let message = world
+            .stack
+            .outbox()
+            .latest_to(address)
+            .ok_or("no mail was sent")?;
+        let token = message
+            .text
+            .split_whitespace()
+            .find_map(|word| word.split_once("/link#").map(|(_, token)| token.to_owned()));
         token.ok_or_else(|| "the mail has no link".into())
     }
 
     /// An access token of somebody who has signed in.
     pub async fn token(&mut self) -> Result<String, Fault> {
         let (person, challenge, code) = self.code().await?;
-        self.ask("code-verify", &person.verify(&challenge, &code)).await?.expect(200)?.text("access_token")
+        self.ask("code-verify", &person.verify(&challenge, &code))
+            .await?
+            .expect(200)?
+            .text("access_token")
     }
 }
 

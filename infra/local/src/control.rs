@@ -1,4 +1,5 @@
-//! The `/_local` routes: the inbox, the clock, the clean-up, the provider, the faults. None of them exists in what is deployed.
+//! The `/_local` routes: the inbox, the clock, the clean-up, the provider, the faults. None of them
+//! exists in what is deployed.
 
 use std::sync::Arc;
 
@@ -8,11 +9,11 @@ use expiry_cleanup::Batch;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use shared::app::App;
-use shared::clock::Span;
-use shared::courier::Courier;
-use shared::http::{Body as JsonBody, Outcome, Problem, Reply, Slug};
-use shared::ids::RequestId;
+use shared::kernel::clock::Span;
+use shared::kernel::ids::RequestId;
+use shared::messaging::courier::Courier;
+use shared::store::app::App;
+use shared::web::http::{Body as JsonBody, Outcome, Problem, Reply, Slug};
 
 use crate::event::Incoming;
 use crate::faults::Faults;
@@ -54,16 +55,27 @@ struct Answer {
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let refused = || D::Error::custom(format_args!("must be a whole number of seconds, 0 to {ADVANCE_MAX}"));
+    let refused = || {
+        D::Error::custom(format_args!(
+            "must be a whole number of seconds, 0 to {ADVANCE_MAX}"
+        ))
+    };
     let seconds = i64::deserialize(deserializer).map_err(|_| refused())?;
-    if (0..=ADVANCE_MAX).contains(&seconds) { Ok(seconds) } else { Err(refused()) }
+    if (0..=ADVANCE_MAX).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(refused())
+    }
 }
 
 impl Control {
     /// Answers the request for `path`, what stands after `/_local`.
     pub async fn answer(&self, path: &str, incoming: &Incoming) -> Response<Body> {
         let id = RequestId::new(self.app.clock.now(), &self.app.entropy).to_string();
-        let reply = self.act(path, incoming).await.unwrap_or_else(|problem| problem.into_reply(&id));
+        let reply = self
+            .act(path, incoming)
+            .await
+            .unwrap_or_else(|problem| problem.into_reply(&id));
         let (parts, body) = reply.into_response().into_parts();
         Response::from_parts(parts, Body::from(body.to_vec()))
     }
@@ -78,22 +90,40 @@ impl Control {
             _ => return Err(Problem::new(Slug::NotFound)),
         };
         if !allowed.contains(&incoming.method) {
-            let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+            let allow = allowed
+                .iter()
+                .map(Method::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
             return Err(Problem::new(Slug::MethodNotAllowed).header("allow", allow));
         }
         from_here(incoming)?;
         let changes = incoming.method == Method::POST;
         match path {
             "" => Ok(Reply::empty(308).header("location", "/_local/".into())),
-            "/" => Ok(page("text/html; charset=utf-8", include_str!("../assets/inbox.html"))),
-            "/inbox.css" => Ok(page("text/css; charset=utf-8", include_str!("../assets/inbox.css"))),
-            "/inbox.js" => Ok(page("text/javascript; charset=utf-8", include_str!("../assets/inbox.js"))),
+            "/" => Ok(page(
+                "text/html; charset=utf-8",
+                include_str!("../assets/inbox.html"),
+            )),
+            "/inbox.css" => Ok(page(
+                "text/css; charset=utf-8",
+                include_str!("../assets/inbox.css"),
+            )),
+            "/inbox.js" => Ok(page(
+                "text/javascript; charset=utf-8",
+                include_str!("../assets/inbox.js"),
+            )),
             "/outbox" => Ok(self.outbox(&incoming.method)),
             "/clock" if changes => self.advance(&incoming.body),
             "/clock" => Ok(self.now()),
-            "/cleanup" => Ok(Reply::ok(&expiry_cleanup::run(&self.app, &self.courier, Batch::default()).await)),
+            "/cleanup" => Ok(Reply::ok(
+                &expiry_cleanup::run(&self.app, &self.courier, Batch::default()).await,
+            )),
             "/faults" if changes => self.plan(&incoming.body),
-            path if path.starts_with("/kba/") => self.provider_answers(path.trim_start_matches("/kba/"), &incoming.body).await,
+            path if path.starts_with("/kba/") => {
+                self.provider_answers(path.trim_start_matches("/kba/"), &incoming.body)
+                    .await
+            }
             _ => Ok(Reply::ok(&self.faults.report())),
         }
     }
@@ -118,7 +148,8 @@ impl Control {
         Ok(self.now())
     }
 
-    /// The provider answers a session. It does so for sessions that it never opened, as well: the service has to bear it.
+    /// The provider answers a session. It does so for sessions that it never opened, as well: the
+    /// service has to bear it.
     async fn provider_answers(&self, session: &str, body: &[u8]) -> Outcome {
         let session = session.parse().map_err(|_| Problem::new(Slug::NotFound))?;
         let Answer { outcome } = read(value(body)?)?;
@@ -139,10 +170,17 @@ impl Control {
 
 /// Another site's page, open in the same browser, may not steer the stack.
 fn from_here(incoming: &Incoming) -> Result<(), Problem> {
-    let site = incoming.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let site = incoming
+        .headers
+        .get("sec-fetch-site")
+        .map(HeaderValue::as_bytes);
     let elsewhere = matches!(site, Some(b"cross-site" | b"same-site"));
     let reads = [Method::GET, Method::HEAD].contains(&incoming.method);
-    if elsewhere && !reads { Err(Problem::new(Slug::Forbidden)) } else { Ok(()) }
+    if elsewhere && !reads {
+        Err(Problem::new(Slug::Forbidden))
+    } else {
+        Ok(())
+    }
 }
 
 fn page(content_type: &str, text: &'static str) -> Reply {
@@ -152,8 +190,16 @@ fn page(content_type: &str, text: &'static str) -> Reply {
 }
 
 fn value(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::invalid_field("", format!("is not JSON: line {} column {}", error.line(), error.column())))
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::invalid_field(
+            "",
+            format!(
+                "is not JSON: line {} column {}",
+                error.line(),
+                error.column()
+            ),
+        )
+    })
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {

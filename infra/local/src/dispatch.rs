@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use lambda_http::{Body, Request, Response};
-use shared::app::App;
-use shared::courier::Courier;
-use shared::http::answer;
-use shared::http::routes::Function;
-use shared::sso::IssuerKeys;
+use shared::edge::serve::answer;
+use shared::messaging::courier::Courier;
+use shared::signin::sso::IssuerKeys;
+use shared::store::app::App;
+use shared::web::http::routes::Function;
 
 use crate::provider::Vendor;
 
-/// What the handlers hold, made once as at a cold start. Who holds no keys in a deployment has none here.
+/// What the handlers hold, made once as at a cold start. Who holds no keys in a deployment has none
+/// here.
 pub(crate) struct Functions {
     app: Arc<App>,
     keyless: Arc<App>,
@@ -32,16 +33,46 @@ impl Functions {
     pub fn new(app: &App, courier: Courier, vendor: Vendor, issuers: IssuerKeys) -> Self {
         let Vendor { client, secrets } = vendor;
         let keyless = app.without_keys();
-        let pages = Arc::new(pages::State { frame_origin: app.config.provider_frame_origin() });
-        let kba_callback = Arc::new(kba_callback::State { app: keyless.clone(), courier: courier.clone(), secrets });
-        let kba_session = Arc::new(kba_session::State { app: app.clone(), provider: client });
-        let code_issue = Arc::new(code_issue::State { app: app.clone(), courier: courier.clone() });
-        let factors = Arc::new(factors::State { app: app.clone(), courier: courier.clone() });
-        let links = Arc::new(links::State { app: app.clone(), courier: courier.clone() });
-        let users = Arc::new(users::State { app: keyless.clone(), courier: courier.clone() });
-        let agreements = Arc::new(agreements::State { app: app.clone(), courier: courier.clone() });
-        let login = Arc::new(login::State { app: app.clone(), issuers });
-        let password = Arc::new(password::State { app: app.clone(), courier });
+        let pages = Arc::new(pages::State {
+            frame_origin: app.config.provider_frame_origin(),
+        });
+        let kba_callback = Arc::new(kba_callback::State {
+            app: keyless.clone(),
+            courier: courier.clone(),
+            secrets,
+        });
+        let kba_session = Arc::new(kba_session::State {
+            app: app.clone(),
+            provider: client,
+        });
+        let code_issue = Arc::new(code_issue::State {
+            app: app.clone(),
+            courier: courier.clone(),
+        });
+        let factors = Arc::new(factors::State {
+            app: app.clone(),
+            courier: courier.clone(),
+        });
+        let links = Arc::new(links::State {
+            app: app.clone(),
+            courier: courier.clone(),
+        });
+        let users = Arc::new(users::State {
+            app: keyless.clone(),
+            courier: courier.clone(),
+        });
+        let agreements = Arc::new(agreements::State {
+            app: app.clone(),
+            courier: courier.clone(),
+        });
+        let login = Arc::new(login::State {
+            app: app.clone(),
+            issuers,
+        });
+        let password = Arc::new(password::State {
+            app: app.clone(),
+            courier,
+        });
         Self {
             app: Arc::new(app.clone()),
             keyless: Arc::new(keyless),
@@ -60,39 +91,99 @@ impl Functions {
 
     /// Lets `function` answer.
     pub async fn answer(&self, function: Function, mut request: Request) -> Response<Body> {
-        let app = Arc::clone(if function.holds_keys() { &self.app } else { &self.keyless });
+        let app = Arc::clone(if function.holds_keys() {
+            &self.app
+        } else {
+            &self.keyless
+        });
         let arrived_at = app.clock.now();
-        request.extensions_mut().insert(app.config.trusted_proxies.clone());
+        request
+            .extensions_mut()
+            .insert(app.config.trusted_proxies.clone());
         match function {
-            Function::Accounts => answer(request, arrived_at, |call| accounts::handle(app, call)).await,
+            Function::Accounts => {
+                answer(request, arrived_at, |call| accounts::handle(app, call)).await
+            }
             Function::Agreements => {
-                answer(request, arrived_at, |call| agreements::handle(Arc::clone(&self.agreements), call)).await
+                answer(request, arrived_at, |call| {
+                    agreements::handle(Arc::clone(&self.agreements), call)
+                })
+                .await
             }
             Function::Audit => answer(request, arrived_at, |call| audit::handle(app, call)).await,
             Function::CodeIssue => {
-                answer(request, arrived_at, |call| code_issue::handle(Arc::clone(&self.code_issue), call)).await
+                answer(request, arrived_at, |call| {
+                    code_issue::handle(Arc::clone(&self.code_issue), call)
+                })
+                .await
             }
-            Function::CodeVerify => answer(request, arrived_at, |call| code_verify::handle(app, call)).await,
-            Function::Documents => answer(request, arrived_at, |call| documents::handle(app, call)).await,
-            Function::Factors => answer(request, arrived_at, |call| factors::handle(Arc::clone(&self.factors), call)).await,
-            Function::LinkRedeem => answer(request, arrived_at, |call| link_redeem::handle(app, call)).await,
-            Function::Links => answer(request, arrived_at, |call| links::handle(Arc::clone(&self.links), call)).await,
+            Function::CodeVerify => {
+                answer(request, arrived_at, |call| code_verify::handle(app, call)).await
+            }
+            Function::Documents => {
+                answer(request, arrived_at, |call| documents::handle(app, call)).await
+            }
+            Function::Factors => {
+                answer(request, arrived_at, |call| {
+                    factors::handle(Arc::clone(&self.factors), call)
+                })
+                .await
+            }
+            Function::LinkRedeem => {
+                answer(request, arrived_at, |call| link_redeem::handle(app, call)).await
+            }
+            Function::Links => {
+                answer(request, arrived_at, |call| {
+                    links::handle(Arc::clone(&self.links), call)
+                })
+                .await
+            }
             Function::KbaCallback => {
-                answer(request, arrived_at, |call| kba_callback::handle(Arc::clone(&self.kba_callback), call)).await
+                answer(request, arrived_at, |call| {
+                    kba_callback::handle(Arc::clone(&self.kba_callback), call)
+                })
+                .await
             }
             Function::KbaSession => {
-                answer(request, arrived_at, |call| kba_session::handle(Arc::clone(&self.kba_session), call)).await
+                answer(request, arrived_at, |call| {
+                    kba_session::handle(Arc::clone(&self.kba_session), call)
+                })
+                .await
             }
-            Function::Login => answer(request, arrived_at, |call| login::handle(Arc::clone(&self.login), call)).await,
+            Function::Login => {
+                answer(request, arrived_at, |call| {
+                    login::handle(Arc::clone(&self.login), call)
+                })
+                .await
+            }
             Function::Me => answer(request, arrived_at, |call| me::handle(app, call)).await,
-            Function::Pages => answer(request, arrived_at, |call| pages::handle(Arc::clone(&self.pages), call)).await,
+            Function::Pages => {
+                answer(request, arrived_at, |call| {
+                    pages::handle(Arc::clone(&self.pages), call)
+                })
+                .await
+            }
             Function::Quota => answer(request, arrived_at, |call| quota::handle(app, call)).await,
-            Function::QuotaTopup => answer(request, arrived_at, |call| quota_topup::handle(app, call)).await,
+            Function::QuotaTopup => {
+                answer(request, arrived_at, |call| quota_topup::handle(app, call)).await
+            }
             Function::Report => answer(request, arrived_at, |call| report::handle(app, call)).await,
-            Function::Password => answer(request, arrived_at, |call| password::handle(Arc::clone(&self.password), call)).await,
-            Function::Settings => answer(request, arrived_at, |call| settings::handle(app, call)).await,
+            Function::Password => {
+                answer(request, arrived_at, |call| {
+                    password::handle(Arc::clone(&self.password), call)
+                })
+                .await
+            }
+            Function::Settings => {
+                answer(request, arrived_at, |call| settings::handle(app, call)).await
+            }
             Function::Tokens => answer(request, arrived_at, |call| tokens::handle(app, call)).await,
-            Function::Users => answer(request, arrived_at, |call| users::handle(Arc::clone(&self.users), call)).await,
+            Function::Users => {
+                answer(request, arrived_at, |call| {
+                    users::handle(Arc::clone(&self.users), call)
+                })
+                .await
+            }
         }
     }
 }

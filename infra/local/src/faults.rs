@@ -36,7 +36,8 @@ struct State {
 /// How long a held call is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A call that waits to be answered: for what happens between a read and the write that was decided from it.
+/// A call that waits to be answered: for what happens between a read and the write that was decided
+/// from it.
 #[derive(Debug)]
 struct Gate {
     service: Service,
@@ -48,7 +49,8 @@ struct Gate {
 #[derive(Clone, Debug, Default)]
 pub struct Held {
     notices: Arc<Notices>,
-    /// The item of those that it reads that is younger than the others, where it reads again before it answers.
+    /// The item of those that it reads that is younger than the others, where it reads again before
+    /// it answers.
     pub(crate) tears: Option<usize>,
 }
 
@@ -65,10 +67,14 @@ impl Held {
     ///
     /// # Panics
     ///
-    /// If no such call is made within a minute: a test that waits for what does not happen ends, and says so.
+    /// If no such call is made within a minute: a test that waits for what does not happen ends,
+    /// and says so.
     pub async fn arrived(&self) {
         let arrived = tokio::time::timeout(PATIENCE, self.notices.arrived.notified()).await;
-        assert!(arrived.is_ok(), "no call came to be held within {PATIENCE:?}");
+        assert!(
+            arrived.is_ok(),
+            "no call came to be held within {PATIENCE:?}"
+        );
     }
 
     /// Lets the answer go. The SDK waits two seconds for it before it asks again.
@@ -78,7 +84,10 @@ impl Held {
 
     /// Whether the call that is held decides nothing yet: it reads.
     pub fn is_a_read(&self) -> bool {
-        matches!(self.operation(), Some("GetItem" | "BatchGetItem" | "TransactGetItems" | "Query"))
+        matches!(
+            self.operation(),
+            Some("GetItem" | "BatchGetItem" | "TransactGetItems" | "Query")
+        )
     }
 
     /// Which of the table's operations is held, once one is.
@@ -111,44 +120,56 @@ pub struct Report {
 }
 
 impl Faults {
-    /// After `after` more calls to `service`, the next `count` go wrong, for as long as is usual. It takes the place of the service's
-    /// earlier plan and resets the counts.
+    /// After `after` more calls to `service`, the next `count` go wrong, for as long as is usual.
+    /// It takes the place of the service's earlier plan and resets the counts.
     pub fn set(&self, service: Service, mode: Mode, after: u32, count: u32) {
         self.follow(service, Plan::new(mode, after, count));
     }
 
-    /// The calls to `service` go wrong by this plan from now on. It takes the place of the service's earlier plan and resets the counts.
+    /// The calls to `service` go wrong by this plan from now on. It takes the place of the
+    /// service's earlier plan and resets the counts.
     pub fn follow(&self, service: Service, plan: Plan) {
         let mut state = self.state();
         state.reset_counts();
         state.plans.insert(service, plan);
     }
 
-    /// From now on every transaction takes so long, and holds its items meanwhile: [`Mode::Hold`], whatever else is planned.
+    /// From now on every transaction takes so long, and holds its items meanwhile: [`Mode::Hold`],
+    /// whatever else is planned.
     pub fn hold_items(&self, lasting: Duration) {
         self.holdings.stand(lasting);
     }
 
-    /// Transactions take no longer than they do; answers with how many calls met an item that was held.
+    /// Transactions take no longer than they do; answers with how many calls met an item that was
+    /// held.
     pub fn let_items_go(&self) -> u32 {
         self.holdings.end();
         self.holdings.take_conflicts()
     }
 
-    /// After `after` more calls to `service`, the next takes effect, and its answer waits to be let go. Several may be held at once.
+    /// After `after` more calls to `service`, the next takes effect, and its answer waits to be let
+    /// go. Several may be held at once.
     pub fn hold(&self, service: Service, after: u32) -> Held {
         self.gated(service, after, Held::default())
     }
 
-    /// After `after` more calls to the table, the next waits to be let go between two reads, and answers with something of each, as
-    /// [`Mode::Torn`] has it.
+    /// After `after` more calls to the table, the next waits to be let go between two reads, and
+    /// answers with something of each, as [`Mode::Torn`] has it.
     pub fn tear(&self, after: u32) -> Held {
         self.tear_at(after, 0)
     }
 
-    /// The same, where of a batch the item at this place in it is the one that is younger than all others.
+    /// The same, where of a batch the item at this place in it is the one that is younger than all
+    /// others.
     pub fn tear_at(&self, after: u32, place: usize) -> Held {
-        self.gated(Service::Dynamodb, after, Held { tears: Some(place), ..Held::default() })
+        self.gated(
+            Service::Dynamodb,
+            after,
+            Held {
+                tears: Some(place),
+                ..Held::default()
+            },
+        )
     }
 
     /// From now on it is noted which items the calls to the table are about.
@@ -169,48 +190,84 @@ impl Faults {
     }
 
     fn gated(&self, service: Service, after: u32, held: Held) -> Held {
-        self.state().gates.push(Gate { service, after, held: held.clone() });
+        self.state().gates.push(Gate {
+            service,
+            after,
+            held: held.clone(),
+        });
         held
     }
 
     /// Whether the answer of this call waits, and for what.
-    pub(crate) fn gate(&self, service: Service, operation: Option<&str>, width: impl FnOnce() -> usize) -> Option<Held> {
+    pub(crate) fn gate(
+        &self,
+        service: Service,
+        operation: Option<&str>,
+        width: impl FnOnce() -> usize,
+    ) -> Option<Held> {
         let mut state = self.state();
-        let reached = state.gates.iter().position(|gate| gate.service == service && gate.after == 0);
+        let reached = state
+            .gates
+            .iter()
+            .position(|gate| gate.service == service && gate.after == 0);
         let reached = reached.map(|place| state.gates.remove(place).held);
-        for gate in state.gates.iter_mut().filter(|gate| gate.service == service) {
+        for gate in state
+            .gates
+            .iter_mut()
+            .filter(|gate| gate.service == service)
+        {
             gate.after = gate.after.saturating_sub(1);
         }
         reached.inspect(|held| {
-            held.notices.operation.set(operation.unwrap_or_default().to_owned()).unwrap_or_default();
+            held.notices
+                .operation
+                .set(operation.unwrap_or_default().to_owned())
+                .unwrap_or_default();
             held.notices.width.set(width()).unwrap_or_default();
         })
     }
 
-    /// From now on calls go wrong as `weather` has it, drawn from `seed`, whatever else is planned. What was struck, [`Faults::calm`] tells.
+    /// From now on calls go wrong as `weather` has it, drawn from `seed`, whatever else is planned.
+    /// What was struck, [`Faults::calm`] tells.
     pub fn blow(&self, seed: u64, weather: Weather) {
         self.state().weather = Some(Blowing::new(seed, weather));
     }
 
-    /// From now on an item of the table takes so many write units a second in transactions, as DynamoDB has it.
+    /// From now on an item of the table takes so many write units a second in transactions, as
+    /// DynamoDB has it.
     pub fn limit_items(&self, units_per_second: u32) {
         self.state().limit = Some(ItemLimit::new(units_per_second));
     }
 
     /// Lifts that limit; answers with how many transactions it refused.
     pub fn lift_limit(&self) -> u32 {
-        self.state().limit.take().map(|limit| limit.refused()).unwrap_or_default()
+        self.state()
+            .limit
+            .take()
+            .map(|limit| limit.refused())
+            .unwrap_or_default()
     }
 
     /// The places of the items in a transaction that have had their share of write units.
-    #[expect(clippy::disallowed_methods, reason = "it is this machine's time that a benchmark under this limit measures")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is this machine's time that a benchmark under this limit measures"
+    )]
     pub(crate) fn short_of_units(&self, body: impl FnOnce() -> Value) -> Vec<usize> {
-        self.state().limit.as_mut().map(|limit| limit.spend(&body(), Instant::now())).unwrap_or_default()
+        self.state()
+            .limit
+            .as_mut()
+            .map(|limit| limit.spend(&body(), Instant::now()))
+            .unwrap_or_default()
     }
 
     /// Ends the weather; answers with how many calls to each service it struck, and how.
     pub fn calm(&self) -> BTreeMap<(Service, Mode), u32> {
-        self.state().weather.take().map(|blowing| blowing.struck).unwrap_or_default()
+        self.state()
+            .weather
+            .take()
+            .map(|blowing| blowing.struck)
+            .unwrap_or_default()
     }
 
     /// Nothing goes wrong any more, and the counts begin anew.
@@ -224,19 +281,30 @@ impl Faults {
         self.state().struck
     }
 
-    /// How many calls were made to `service` since the last [`Faults::set`] or [`Faults::clear`]; a retry is a call.
+    /// How many calls were made to `service` since the last [`Faults::set`] or [`Faults::clear`]; a
+    /// retry is a call.
     pub fn calls(&self, service: Service) -> u32 {
-        self.state().calls.get(&service).copied().unwrap_or_default()
+        self.state()
+            .calls
+            .get(&service)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Plans and counts.
     pub fn report(&self) -> Report {
         let state = self.state();
         let conflicts = self.holdings.conflicts();
-        Report { plans: state.plans.clone(), calls: state.calls.clone(), struck: state.struck, conflicts }
+        Report {
+            plans: state.plans.clone(),
+            calls: state.calls.clone(),
+            struck: state.struck,
+            conflicts,
+        }
     }
 
-    /// Counts a call to `service`, and says how it goes wrong, if it does. A plan does not meet a call that cannot go wrong so.
+    /// Counts a call to `service`, and says how it goes wrong, if it does. A plan does not meet a
+    /// call that cannot go wrong so.
     pub(crate) fn meet(&self, service: Service, nature: Nature) -> Option<Strike> {
         let mut state = self.state();
         *state.calls.entry(service).or_default() += 1;
@@ -276,8 +344,13 @@ mod tests {
     fn what_was_struck_is_counted() {
         let faults = Faults::default();
         faults.set(Service::Dynamodb, Mode::Lost, 2, 2);
-        let met = (0..6).filter_map(|_| faults.meet(Service::Dynamodb, Nature::default())).count();
-        assert_eq!((met, faults.struck(), faults.calls(Service::Dynamodb)), (2, 2, 6));
+        let met = (0..6)
+            .filter_map(|_| faults.meet(Service::Dynamodb, Nature::default()))
+            .count();
+        assert_eq!(
+            (met, faults.struck(), faults.calls(Service::Dynamodb)),
+            (2, 2, 6)
+        );
     }
 
     #[test]
@@ -285,7 +358,12 @@ mod tests {
         let faults = Faults::default();
         faults.set(Service::Ses, Mode::Refused, 0, 1);
         assert_eq!(faults.meet(Service::Sns, Nature::default()), None);
-        assert_eq!(faults.meet(Service::Ses, Nature::default()).map(|strike| strike.mode), Some(Mode::Refused));
+        assert_eq!(
+            faults
+                .meet(Service::Ses, Nature::default())
+                .map(|strike| strike.mode),
+            Some(Mode::Refused)
+        );
     }
 
     #[test]

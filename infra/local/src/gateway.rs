@@ -1,5 +1,5 @@
-//! API Gateway's part: a request becomes an event, the event passes through lambda_http's own parsing into the handler, and what
-//! the handler's response became on its way out is sent.
+//! API Gateway's part: a request becomes an event, the event passes through lambda_http's own
+//! parsing into the handler, and what the handler's response became on its way out is sent.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,9 +16,9 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Context, LambdaEvent, Request, Service, service_fn};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::clock::Clock;
-use shared::entropy::Entropy;
-use shared::http::routes::Function;
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
+use shared::web::http::routes::Function;
 use url::Url;
 
 use crate::dispatch::Functions;
@@ -50,14 +50,24 @@ struct Answer {
 
 impl Default for Answer {
     fn default() -> Self {
-        Self { status_code: 200, headers: BTreeMap::new(), cookies: Vec::new(), body: None, is_base64_encoded: false }
+        Self {
+            status_code: 200,
+            headers: BTreeMap::new(),
+            cookies: Vec::new(),
+            body: None,
+            is_base64_encoded: false,
+        }
     }
 }
 
 impl Gateway {
     /// A way to `functions`.
     pub(crate) fn new(functions: Functions, clock: Clock, entropy: Entropy) -> Self {
-        Self { functions: Arc::new(functions), clock, entropy }
+        Self {
+            functions: Arc::new(functions),
+            clock,
+            entropy,
+        }
     }
 
     /// Answers one request.
@@ -82,25 +92,36 @@ impl Gateway {
 
     /// The HTTP answer that API Gateway makes of what a function answered.
     pub fn response(answered: Value) -> Response<Body> {
-        serde_json::from_value(answered)
-            .map_or_else(|_| message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"), response)
+        serde_json::from_value(answered).map_or_else(
+            |_| message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+            response,
+        )
     }
 
     /// Hands `event` to `function` as the Lambda runtime does, and reads what it would send back.
-    async fn invoke(&self, function: Function, event: &str, request_id: &str) -> Result<Answer, String> {
-        let payload: LambdaRequest = serde_json::from_str(event).map_err(|error| error.to_string())?;
+    async fn invoke(
+        &self,
+        function: Function,
+        event: &str,
+        request_id: &str,
+    ) -> Result<Answer, String> {
+        let payload: LambdaRequest =
+            serde_json::from_str(event).map_err(|error| error.to_string())?;
         let mut context = Context::default();
         request_id.clone_into(&mut context.request_id);
         let functions = Arc::clone(&self.functions);
         let answered = async {
             let mut adapter = Adapter::from(service_fn(move |request: Request| {
                 let functions = Arc::clone(&functions);
-                async move { Ok::<_, Infallible>(functions.answer(function, request).await) }
+                async move { Ok::<_, Infallible>(Box::pin(functions.answer(function, request)).await) }
             }));
             adapter.call(LambdaEvent::new(payload, context)).await
         };
         // The runtime catches a panic of the parsing, too, and API Gateway answers for it.
-        let answered = AssertUnwindSafe(answered).catch_unwind().await.map_err(|_| "it panicked".to_owned())?;
+        let answered = AssertUnwindSafe(answered)
+            .catch_unwind()
+            .await
+            .map_err(|_| "it panicked".to_owned())?;
         let Ok(answered) = answered;
         let answered = serde_json::to_value(answered).map_err(|error| error.to_string())?;
         serde_json::from_value(answered).map_err(|error| error.to_string())
@@ -109,23 +130,46 @@ impl Gateway {
 
 /// What API Gateway refuses by itself.
 fn refused(incoming: &Incoming) -> Option<Response<Body>> {
-    let headers = incoming.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    let headers = incoming
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum::<usize>();
     if headers + incoming.uri.to_string().len() > HEAD_MAX {
-        return Some(message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"));
+        return Some(message(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "Request Header Fields Too Large",
+        ));
     }
     // lambda_http makes an address of it, and expects to succeed.
-    let is_host = |host: &HeaderValue| host.to_str().is_ok_and(|host| Url::parse(&format!("http://{host}/")).is_ok());
+    let is_host = |host: &HeaderValue| {
+        host.to_str()
+            .is_ok_and(|host| Url::parse(&format!("http://{host}/")).is_ok())
+    };
     let mut hosts = incoming.headers.get_all(HOST).iter();
-    if !hosts.next().is_none_or(is_host) || hosts.next().is_some() || !incoming.uri.path().starts_with('/') {
+    if !hosts.next().is_none_or(is_host)
+        || hosts.next().is_some()
+        || !incoming.uri.path().starts_with('/')
+    {
         return Some(message(StatusCode::BAD_REQUEST, "Bad Request"));
     }
     None
 }
 
 fn response(answer: Answer) -> Response<Body> {
-    let Answer { status_code, headers, cookies, body, is_base64_encoded } = answer;
+    let Answer {
+        status_code,
+        headers,
+        cookies,
+        body,
+        is_base64_encoded,
+    } = answer;
     let body = body.unwrap_or_default();
-    let body = if is_base64_encoded { STANDARD.decode(body).unwrap_or_default() } else { body.into_bytes() };
+    let body = if is_base64_encoded {
+        STANDARD.decode(body).unwrap_or_default()
+    } else {
+        body.into_bytes()
+    };
     let mut response = Response::builder().status(status_code);
     for (name, value) in headers {
         response = response.header(name, value);
@@ -133,14 +177,20 @@ fn response(answer: Answer) -> Response<Body> {
     for cookie in cookies {
         response = response.header(SET_COOKIE, cookie);
     }
-    response.body(Body::from(body)).unwrap_or_else(|_| message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+    response
+        .body(Body::from(body))
+        .unwrap_or_else(|_| message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
 }
 
 /// An answer of API Gateway's own.
 pub(crate) fn message(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(serde_json::json!({ "message": text }).to_string()));
+    let mut response = Response::new(Body::from(
+        serde_json::json!({ "message": text }).to_string(),
+    ));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -150,8 +200,12 @@ mod tests {
 
     #[test]
     fn an_answer_of_bytes_is_decoded() {
-        let answer =
-            Answer { body: Some("AAE=".into()), is_base64_encoded: true, cookies: vec!["a=1".into()], ..Answer::default() };
+        let answer = Answer {
+            body: Some("AAE=".into()),
+            is_base64_encoded: true,
+            cookies: vec!["a=1".into()],
+            ..Answer::default()
+        };
         let response = response(answer);
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers().get(SET_COOKIE).unwrap(), "a=1");

@@ -1,9 +1,10 @@
-//! Items that transactions hold while they run. DynamoDB has no waiting: whoever wants such an item is told of the conflict at once,
-//! and nothing of that call is done. A transaction of the embedded engine takes microseconds, so that two hardly ever meet.
+//! Items that transactions hold while they run. DynamoDB has no waiting: whoever wants such an item
+//! is told of the conflict at once, and nothing of that call is done. A transaction of the embedded
+//! engine takes microseconds, so that two hardly ever meet.
 //!
-//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling>: a write of one item
-//! conflicts with a transaction that writes it; so does an item of another transaction, and of a `TransactGetItems`. Reads by
-//! `GetItem`, `BatchGetItem` and `Query` do not.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling>:
+//! a write of one item conflicts with a transaction that writes it; so does an item of another
+//! transaction, and of a `TransactGetItems`. Reads by `GetItem`, `BatchGetItem` and `Query` do not.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +25,8 @@ struct State {
     standing: Option<Duration>,
     /// The token of the transaction that holds each item.
     held: HashMap<String, String>,
-    /// The tokens of transactions that were handed on to the table, whatever became of the answer: whoever asks again is told their outcome,
-    /// and meets nobody else's.
+    /// The tokens of transactions that were handed on to the table, whatever became of the answer:
+    /// whoever asks again is told their outcome, and meets nobody else's.
     asked: HashSet<String>,
     conflicts: u32,
 }
@@ -73,13 +74,18 @@ impl Holdings {
         self.state().conflicts
     }
 
-    /// Whether `request` is a transaction that was handed on before: DynamoDB tells the outcome again for ten minutes, and no other transaction
-    /// is in its way.
+    /// Whether `request` is a transaction that was handed on before: DynamoDB tells the outcome
+    /// again for ten minutes, and no other transaction is in its way.
     pub fn is_repeat(&self, request: &HttpRequest) -> bool {
-        refusals::is_transaction(request) && self.state().asked.contains(&token(&refusals::body(request)))
+        refusals::is_transaction(request)
+            && self
+                .state()
+                .asked
+                .contains(&token(&refusals::body(request)))
     }
 
-    /// What `request` meets, a transaction that holds its items for so long if it runs; as long as every one does, where that is not said.
+    /// What `request` meets, a transaction that holds its items for so long if it runs; as long as
+    /// every one does, where that is not said.
     pub fn meet(&self, request: &HttpRequest, lasting: Option<Duration>) -> Met {
         let nature = refusals::nature(request);
         let mut state = self.state();
@@ -96,8 +102,12 @@ impl Holdings {
         if nature.is_transaction && state.asked.contains(&token) {
             return Met::Nothing;
         }
-        let places: Vec<usize> =
-            holders.iter().enumerate().filter(|(_, holder)| holder.is_some()).map(|(place, _)| place).collect();
+        let places: Vec<usize> = holders
+            .iter()
+            .enumerate()
+            .filter(|(_, holder)| holder.is_some())
+            .map(|(place, _)| place)
+            .collect();
         if !places.is_empty() {
             state.conflicts += 1;
             return Met::Conflict(places);
@@ -105,9 +115,17 @@ impl Holdings {
         if nature.is_transaction && !token.is_empty() {
             state.asked.insert(token.clone());
         }
-        let Some(lasting) = lasting else { return Met::Nothing };
-        state.held.extend(items.iter().map(|item| (item.clone(), token.clone())));
-        Met::Held(Hold { holdings: self.clone(), items, lasting })
+        let Some(lasting) = lasting else {
+            return Met::Nothing;
+        };
+        state
+            .held
+            .extend(items.iter().map(|item| (item.clone(), token.clone())));
+        Met::Held(Hold {
+            holdings: self.clone(),
+            items,
+            lasting,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,25 +144,47 @@ impl Drop for Hold {
 
 /// What a transaction is known by when it is asked for again.
 fn token(body: &Value) -> String {
-    body.get("ClientRequestToken").and_then(Value::as_str).unwrap_or_default().to_owned()
+    body.get("ClientRequestToken")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
-/// The items that a call is about, in its order: of a transaction its parts, of any other call the one.
+/// The items that a call is about, in its order: of a transaction its parts, of any other call the
+/// one.
 pub(crate) fn items(body: &Value) -> Vec<String> {
     match body.get("TransactItems").and_then(Value::as_array) {
         Some(parts) => parts.iter().map(item).collect(),
-        None => ["/Key", "/Item"].into_iter().filter_map(|place| body.pointer(place)).map(name).collect(),
+        None => ["/Key", "/Item"]
+            .into_iter()
+            .filter_map(|place| body.pointer(place))
+            .map(name)
+            .collect(),
     }
 }
 
 /// Which item a part of a transaction is of.
 fn item(part: &Value) -> String {
-    let places = ["/Put/Item", "/Update/Key", "/Delete/Key", "/ConditionCheck/Key", "/Get/Key"];
-    places.into_iter().find_map(|place| part.pointer(place)).map(name).unwrap_or_default()
+    let places = [
+        "/Put/Item",
+        "/Update/Key",
+        "/Delete/Key",
+        "/ConditionCheck/Key",
+        "/Get/Key",
+    ];
+    places
+        .into_iter()
+        .find_map(|place| part.pointer(place))
+        .map(name)
+        .unwrap_or_default()
 }
 
 fn name(key: &Value) -> String {
-    let text = |name: &str| key.pointer(&format!("/{name}/S")).and_then(Value::as_str).unwrap_or_default();
+    let text = |name: &str| {
+        key.pointer(&format!("/{name}/S"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     format!("{} {}", text("pk"), text("sk"))
 }
 
@@ -163,51 +203,100 @@ mod tests {
 
     fn request(operation: &'static str, body: &Value) -> HttpRequest {
         let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
-        request.headers_mut().insert("x-amz-target", format!("DynamoDB_20120810.{operation}"));
+        request
+            .headers_mut()
+            .insert("x-amz-target", format!("DynamoDB_20120810.{operation}"));
         request
     }
 
     fn transaction(token: &str, keys: &[&str]) -> HttpRequest {
-        let parts: Vec<_> = keys.iter().map(|pk| json!({"Update": {"Key": key(pk)}})).collect();
-        request("TransactWriteItems", &json!({"TransactItems": parts, "ClientRequestToken": token}))
+        let parts: Vec<_> = keys
+            .iter()
+            .map(|pk| json!({"Update": {"Key": key(pk)}}))
+            .collect();
+        request(
+            "TransactWriteItems",
+            &json!({"TransactItems": parts, "ClientRequestToken": token}),
+        )
     }
 
     #[test]
     fn who_wants_an_item_that_is_held_conflicts_until_it_is_let_go() {
         let holdings = Holdings::default();
-        let Met::Held(hold) = holdings.meet(&transaction("one", &["a", "b"]), LONG) else { panic!("it runs") };
-        assert!(matches!(holdings.meet(&transaction("two", &["c", "b"]), LONG), Met::Conflict(places) if places == [1]));
+        let Met::Held(hold) = holdings.meet(&transaction("one", &["a", "b"]), LONG) else {
+            panic!("it runs")
+        };
+        assert!(
+            matches!(holdings.meet(&transaction("two", &["c", "b"]), LONG), Met::Conflict(places) if places == [1])
+        );
         assert!(
             matches!(holdings.meet(&request("UpdateItem", &json!({"Key": key("a")})), None), Met::Conflict(places) if places == [0])
         );
-        assert!(matches!(holdings.meet(&request("PutItem", &json!({"Item": key("a")})), None), Met::Conflict(_)));
-        let read = request("TransactGetItems", &json!({"TransactItems": [{"Get": {"Key": key("b")}}]}));
+        assert!(matches!(
+            holdings.meet(&request("PutItem", &json!({"Item": key("a")})), None),
+            Met::Conflict(_)
+        ));
+        let read = request(
+            "TransactGetItems",
+            &json!({"TransactItems": [{"Get": {"Key": key("b")}}]}),
+        );
         assert!(matches!(holdings.meet(&read, None), Met::Conflict(_)));
         assert_eq!(holdings.conflicts(), 4);
         drop(hold);
         assert!(matches!(holdings.meet(&read, None), Met::Nothing));
-        assert!(matches!(holdings.meet(&transaction("two", &["c", "b"]), LONG), Met::Held(_)));
+        assert!(matches!(
+            holdings.meet(&transaction("two", &["c", "b"]), LONG),
+            Met::Held(_)
+        ));
     }
 
     #[test]
     fn other_items_and_plain_reads_are_not_kept() {
         let holdings = Holdings::default();
-        let Met::Held(_hold) = holdings.meet(&transaction("one", &["a"]), LONG) else { panic!("it runs") };
-        assert!(matches!(holdings.meet(&request("GetItem", &json!({"Key": key("a")})), None), Met::Nothing));
-        assert!(matches!(holdings.meet(&transaction("two", &["b"]), None), Met::Nothing));
-        assert!(matches!(holdings.meet(&request("DeleteItem", &json!({"Key": key("b")})), None), Met::Nothing));
+        let Met::Held(_hold) = holdings.meet(&transaction("one", &["a"]), LONG) else {
+            panic!("it runs")
+        };
+        assert!(matches!(
+            holdings.meet(&request("GetItem", &json!({"Key": key("a")})), None),
+            Met::Nothing
+        ));
+        assert!(matches!(
+            holdings.meet(&transaction("two", &["b"]), None),
+            Met::Nothing
+        ));
+        assert!(matches!(
+            holdings.meet(&request("DeleteItem", &json!({"Key": key("b")})), None),
+            Met::Nothing
+        ));
     }
 
     #[test]
     fn a_transaction_that_is_asked_for_again_is_under_way_and_holds_once() {
         let holdings = Holdings::default();
         holdings.stand(Duration::from_secs(1));
-        let Met::Held(hold) = holdings.meet(&transaction("one", &["a"]), None) else { panic!("it runs") };
-        assert!(matches!(holdings.meet(&transaction("one", &["a"]), None), Met::UnderWay));
-        assert_eq!((hold.lasting, holdings.take_conflicts()), (Duration::from_secs(1), 0));
+        let Met::Held(hold) = holdings.meet(&transaction("one", &["a"]), None) else {
+            panic!("it runs")
+        };
+        assert!(matches!(
+            holdings.meet(&transaction("one", &["a"]), None),
+            Met::UnderWay
+        ));
+        assert_eq!(
+            (hold.lasting, holdings.take_conflicts()),
+            (Duration::from_secs(1), 0)
+        );
         drop(hold);
-        assert!(matches!(holdings.meet(&transaction("one", &["a"]), None), Met::Nothing), "its outcome is known");
-        assert!(matches!(holdings.meet(&transaction("two", &["a"]), None), Met::Held(_)));
+        assert!(
+            matches!(
+                holdings.meet(&transaction("one", &["a"]), None),
+                Met::Nothing
+            ),
+            "its outcome is known"
+        );
+        assert!(matches!(
+            holdings.meet(&transaction("two", &["a"]), None),
+            Met::Held(_)
+        ));
     }
 
     #[test]
@@ -215,8 +304,13 @@ mod tests {
         let (holdings, first) = (Holdings::default(), transaction("one", &["a"]));
         assert!(!holdings.is_repeat(&first));
         assert!(matches!(holdings.meet(&first, None), Met::Nothing));
-        let Met::Held(_hold) = holdings.meet(&transaction("two", &["a"]), LONG) else { panic!("it runs") };
-        assert!(matches!(holdings.meet(&transaction("three", &["a"]), None), Met::Conflict(_)));
+        let Met::Held(_hold) = holdings.meet(&transaction("two", &["a"]), LONG) else {
+            panic!("it runs")
+        };
+        assert!(matches!(
+            holdings.meet(&transaction("three", &["a"]), None),
+            Met::Conflict(_)
+        ));
         assert!(matches!(holdings.meet(&first, LONG), Met::Nothing));
         assert!(
             holdings.is_repeat(&first) && !holdings.is_repeat(&transaction("three", &["a"])),

@@ -1,5 +1,5 @@
-//! DynamoDB's own limit, which no emulator has: an item takes so many write units a second, and a transaction that asks for more of
-//! one is cancelled.
+//! DynamoDB's own limit, which no emulator has: an item takes so many write units a second, and a
+//! transaction that asks for more of one is cancelled.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -31,7 +31,11 @@ struct Bucket {
 impl ItemLimit {
     /// A limit.
     pub fn new(units_per_second: u32) -> Self {
-        Self { units_per_second: f64::from(units_per_second), items: HashMap::new(), refused: 0 }
+        Self {
+            units_per_second: f64::from(units_per_second),
+            items: HashMap::new(),
+            refused: 0,
+        }
     }
 
     /// How many transactions were refused.
@@ -39,22 +43,42 @@ impl ItemLimit {
         self.refused
     }
 
-    /// The places of the items in the transaction `body` that have had their share; where there are none, its units are spent.
+    /// The places of the items in the transaction `body` that have had their share; where there are
+    /// none, its units are spent.
     pub fn spend(&mut self, body: &Value, now: Instant) -> Vec<usize> {
         let keys = items(body);
         let most = (self.units_per_second * BURST.as_secs_f64()).max(UNITS_A_WRITE);
         let rate = self.units_per_second;
-        let full = Bucket { units: most, filled_at: now };
+        let full = Bucket {
+            units: most,
+            filled_at: now,
+        };
         for key in &keys {
             let bucket = self.items.entry(key.clone()).or_insert(full);
-            let since = now.saturating_duration_since(bucket.filled_at).as_secs_f64();
-            *bucket = Bucket { units: since.mul_add(rate, bucket.units).min(most), filled_at: now };
+            let since = now
+                .saturating_duration_since(bucket.filled_at)
+                .as_secs_f64();
+            *bucket = Bucket {
+                units: since.mul_add(rate, bucket.units).min(most),
+                filled_at: now,
+            };
         }
-        let has_share = |key: &String| self.items.get(key).is_some_and(|bucket| bucket.units >= UNITS_A_WRITE);
-        let short: Vec<usize> = keys.iter().enumerate().filter(|(_, key)| !has_share(key)).map(|(place, _)| place).collect();
+        let has_share = |key: &String| {
+            self.items
+                .get(key)
+                .is_some_and(|bucket| bucket.units >= UNITS_A_WRITE)
+        };
+        let short: Vec<usize> = keys
+            .iter()
+            .enumerate()
+            .filter(|(_, key)| !has_share(key))
+            .map(|(place, _)| place)
+            .collect();
         if short.is_empty() {
             for key in keys {
-                self.items.entry(key).and_modify(|bucket| bucket.units -= UNITS_A_WRITE);
+                self.items
+                    .entry(key)
+                    .and_modify(|bucket| bucket.units -= UNITS_A_WRITE);
             }
         } else {
             self.refused += 1;
@@ -74,11 +98,21 @@ mod tests {
         let mut limit = ItemLimit::new(1_000);
         let write = |pk: &str| json!({"TransactItems": [{"Update": {"Key": {"pk": {"S": pk}, "sk": {"S": "BALANCE"}}}}]});
         let start = Instant::now();
-        let taken =
-            |limit: &mut ItemLimit, pk: &str, at: Instant| (0..1_000).filter(|_| limit.spend(&write(pk), at).is_empty()).count();
-        assert_eq!(taken(&mut limit, "BALANCE#a#0", start), 50, "a tenth of a second's");
+        let taken = |limit: &mut ItemLimit, pk: &str, at: Instant| {
+            (0..1_000)
+                .filter(|_| limit.spend(&write(pk), at).is_empty())
+                .count()
+        };
+        assert_eq!(
+            taken(&mut limit, "BALANCE#a#0", start),
+            50,
+            "a tenth of a second's"
+        );
         assert_eq!(taken(&mut limit, "BALANCE#a#1", start), 50);
-        assert_eq!(taken(&mut limit, "BALANCE#a#0", start + Duration::from_millis(50)), 25);
+        assert_eq!(
+            taken(&mut limit, "BALANCE#a#0", start + Duration::from_millis(50)),
+            25
+        );
         assert!(limit.refused() > 0);
     }
 }

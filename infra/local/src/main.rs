@@ -37,7 +37,15 @@ async fn run(command_line: CommandLine) -> Result<(), Box<dyn std::error::Error>
     let stack = Stack::start(options).await?;
     let mut out = io::stdout();
     // A reader that went away, as behind `| head`, is no reason to stop.
-    let _ = write!(out, "{}", Greeting { stack: &stack, data: data.as_deref() }).and_then(|()| out.flush());
+    let _ = write!(
+        out,
+        "{}",
+        Greeting {
+            stack: &stack,
+            data: data.as_deref()
+        }
+    )
+    .and_then(|()| out.flush());
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminated.recv() => {}
@@ -46,12 +54,17 @@ async fn run(command_line: CommandLine) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
-/// Of ours only what the functions log in Lambda too: at `trace` the SDK logs whole requests, codes and passwords among them. The
-/// engine warns of every condition that does not hold, which is daily business.
+/// Of ours only what the functions log in Lambda too: at `trace` the SDK logs whole requests, codes
+/// and passwords among them. The engine warns of every condition that does not hold, which is daily
+/// business.
 fn logs() {
-    let wanted = shared::config::env("RUST_LOG").unwrap_or_else(|| "warn".into());
-    let filter = shared::start::filter(&wanted).with_target("dynoxide", LevelFilter::ERROR);
-    let lines = tracing_subscriber::fmt::layer().compact().with_writer(io::stderr);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
-    shared::start::panics();
+    let wanted = shared::kernel::config::env("RUST_LOG").unwrap_or_else(|| "warn".into());
+    let filter = shared::edge::start::filter(&wanted).with_target("dynoxide", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer()
+        .compact()
+        .with_writer(io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
+    shared::edge::start::panics();
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use local::Options;
-use shared::clock::Clock;
-use shared::config::Config;
-use shared::secret::Secret;
+use shared::kernel::clock::Clock;
+use shared::kernel::config::Config;
+use shared::kernel::secret::Secret;
 
-/// Runs Countersign on this machine: the same handlers as in AWS, over an embedded DynamoDB and an inbox that takes the place of
-/// SES and SNS. Nothing leaves the machine.
+/// Runs Countersign on this machine: the same handlers as in AWS, over an embedded DynamoDB and an
+/// inbox that takes the place of SES and SNS. Nothing leaves the machine.
 #[derive(Debug, Parser)]
 #[command(name = "local", version, max_term_width = 100)]
 pub struct CommandLine {
@@ -21,7 +21,12 @@ pub struct CommandLine {
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
     /// The directory that keeps everything between runs
-    #[arg(long, value_name = "DIR", default_value = ".countersign", conflicts_with = "ephemeral")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".countersign",
+        conflicts_with = "ephemeral"
+    )]
     data: PathBuf,
     /// Keep nothing
     #[arg(long)]
@@ -62,7 +67,11 @@ impl CommandLine {
 /// It has to fit into an `Authorization` header.
 fn operator_key(text: &str) -> Result<Secret<String>, &'static str> {
     let fits = (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits { Ok(Secret::new(text.to_owned())) } else { Err("it must be 1 to 256 visible ASCII characters without spaces") }
+    if fits {
+        Ok(Secret::new(text.to_owned()))
+    } else {
+        Err("it must be 1 to 256 visible ASCII characters without spaces")
+    }
 }
 
 #[cfg(test)]
@@ -77,8 +86,12 @@ mod tests {
 
     #[test]
     fn an_ephemeral_stack_has_no_data_directory() {
-        let options = |arguments: &[&str]| CommandLine::try_parse_from(arguments).map(CommandLine::options);
-        assert_eq!(options(&["local"]).unwrap().data, Some(PathBuf::from(".countersign")));
+        let options =
+            |arguments: &[&str]| CommandLine::try_parse_from(arguments).map(CommandLine::options);
+        assert_eq!(
+            options(&["local"]).unwrap().data,
+            Some(PathBuf::from(".countersign"))
+        );
         assert_eq!(options(&["local", "--ephemeral"]).unwrap().data, None);
         assert!(options(&["local", "--ephemeral", "--data", "x"]).is_err());
         assert!(options(&["local", "--operator-key", "two words"]).is_err());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
-use shared::http::{Body, FieldError, Problem};
+use shared::web::http::{Body, FieldError, Problem};
 
 use crate::plan::{Mode, Plan, Service};
 
@@ -33,35 +33,60 @@ const fn once() -> u32 {
 }
 
 fn passing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    u32::deserialize(deserializer).map_err(|_| D::Error::custom("must be a whole number of calls, 0 or more"))
+    u32::deserialize(deserializer)
+        .map_err(|_| D::Error::custom("must be a whole number of calls, 0 or more"))
 }
 
 fn struck<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let count = u32::deserialize(deserializer).ok().filter(|count| *count > 0);
+    let count = u32::deserialize(deserializer)
+        .ok()
+        .filter(|count| *count > 0);
     count.ok_or_else(|| D::Error::custom("must be a whole number of calls, 1 or more"))
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    let seconds = f64::deserialize(deserializer).ok().filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds));
-    seconds.map(Some).ok_or_else(|| D::Error::custom(format_args!("must be a number of seconds, 0 to {SECONDS_MAX}")))
+    let seconds = f64::deserialize(deserializer)
+        .ok()
+        .filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds));
+    seconds.map(Some).ok_or_else(|| {
+        D::Error::custom(format_args!(
+            "must be a number of seconds, 0 to {SECONDS_MAX}"
+        ))
+    })
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let span = u64::deserialize(deserializer).ok().filter(|span| (1..=MILLISECONDS_MAX).contains(span));
-    let refused = || D::Error::custom(format_args!("must be a whole number of milliseconds, 1 to {MILLISECONDS_MAX}"));
+    let span = u64::deserialize(deserializer)
+        .ok()
+        .filter(|span| (1..=MILLISECONDS_MAX).contains(span));
+    let refused = || {
+        D::Error::custom(format_args!(
+            "must be a whole number of milliseconds, 1 to {MILLISECONDS_MAX}"
+        ))
+    };
     span.map(Some).ok_or_else(refused)
 }
 
 /// Reads a plan, and what it is for. What is wrong with it is told by field.
 pub(crate) fn read(value: Value) -> Result<(Service, Plan), Problem> {
     let order: Order = Body::read(value)?;
-    let Order { service, mode, after, count, seconds, milliseconds } = order;
+    let Order {
+        service,
+        mode,
+        after,
+        count,
+        seconds,
+        milliseconds,
+    } = order;
     let mut wrong = Vec::new();
     if !mode.can_befall(service) {
         wrong.push(FieldError::new("/mode", mode.befalls()));
     }
     if seconds.is_some() && !matches!(mode, Mode::Slow | Mode::Lost) {
-        wrong.push(FieldError::new("/seconds", "is for `slow` and `lost` alone"));
+        wrong.push(FieldError::new(
+            "/seconds",
+            "is for `slow` and `lost` alone",
+        ));
     }
     if milliseconds.is_some() && mode != Mode::Hold {
         wrong.push(FieldError::new("/milliseconds", "is for `hold` alone"));
@@ -70,8 +95,13 @@ pub(crate) fn read(value: Value) -> Result<(Service, Plan), Problem> {
         return Err(Problem::invalid(wrong));
     }
     let plan = Plan::new(mode, after, count);
-    let lasting = seconds.map(Duration::from_secs_f64).or(milliseconds.map(Duration::from_millis));
-    Ok((service, lasting.map_or(plan, |lasting| plan.lasting(lasting))))
+    let lasting = seconds
+        .map(Duration::from_secs_f64)
+        .or(milliseconds.map(Duration::from_millis));
+    Ok((
+        service,
+        lasting.map_or(plan, |lasting| plan.lasting(lasting)),
+    ))
 }
 
 #[cfg(test)]
@@ -81,18 +111,27 @@ mod tests {
     use super::*;
 
     fn refused_at(value: Value) -> Vec<String> {
-        let Err(problem) = read(value) else { return Vec::new() };
+        let Err(problem) = read(value) else {
+            return Vec::new();
+        };
         let answer: Value = serde_json::from_slice(problem.into_reply("r").body()).unwrap();
         let errors = answer["errors"].as_array().cloned().unwrap_or_default();
-        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+        errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
     fn what_is_asked_for_is_planned() {
         let plan = |value| read(value).unwrap();
-        assert_eq!(plan(json!({"service": "ses", "mode": "refused"})), (Service::Ses, Plan::new(Mode::Refused, 0, 1)));
+        assert_eq!(
+            plan(json!({"service": "ses", "mode": "refused"})),
+            (Service::Ses, Plan::new(Mode::Refused, 0, 1))
+        );
         let slow = Plan::new(Mode::Slow, 1, 2).lasting(Duration::from_millis(500));
-        let asked = json!({"service": "sns", "mode": "slow", "after": 1, "count": 2, "seconds": 0.5});
+        let asked =
+            json!({"service": "sns", "mode": "slow", "after": 1, "count": 2, "seconds": 0.5});
         assert_eq!(plan(asked), (Service::Sns, slow));
         let hold = Plan::new(Mode::Hold, 0, 9).lasting(Duration::from_millis(15));
         let asked = json!({"service": "dynamodb", "mode": "hold", "count": 9, "milliseconds": 15});
@@ -103,7 +142,10 @@ mod tests {
     fn what_cannot_be_planned_is_told_by_field() {
         let table = |more: Value| {
             let mut order = json!({"service": "dynamodb", "mode": "slow"});
-            order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            order
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             order
         };
         for (order, field) in [
@@ -123,9 +165,15 @@ mod tests {
             (table(json!({"seconds": -1})), "/seconds"),
             (table(json!({"seconds": "3"})), "/seconds"),
             (table(json!({"milliseconds": 3})), "/milliseconds"),
-            (table(json!({"mode": "hold", "milliseconds": 0})), "/milliseconds"),
+            (
+                table(json!({"mode": "hold", "milliseconds": 0})),
+                "/milliseconds",
+            ),
             (table(json!({"mode": "hold", "seconds": 1})), "/seconds"),
-            (table(json!({"mode": "throttled", "seconds": 1})), "/seconds"),
+            (
+                table(json!({"mode": "throttled", "seconds": 1})),
+                "/seconds",
+            ),
             (table(json!({"minutes": 1})), "/minutes"),
         ] {
             assert_eq!(refused_at(order.clone()), [field], "{order}");

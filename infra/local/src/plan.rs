@@ -27,11 +27,13 @@ pub enum Service {
 pub enum Mode {
     /// The connection is refused; nothing was done.
     Refused,
-    /// The call takes effect, and its answer never arrives: the connection breaks, at once or after so long.
+    /// The call takes effect, and its answer never arrives: the connection breaks, at once or after
+    /// so long.
     Lost,
     /// The service answers that there were too many calls; nothing was done.
     Throttled,
-    /// Senders and the provider only: the service answers with a fault of its own, and did nothing. Whoever asked cannot know that.
+    /// Senders and the provider only: the service answers with a fault of its own, and did nothing.
+    /// Whoever asked cannot know that.
     Failed,
     /// The call takes effect, and its answer comes so much later.
     Slow,
@@ -39,11 +41,13 @@ pub enum Mode {
     Conflict,
     /// DynamoDB only: a transaction takes effect, and the answer is that it is still under way.
     Unsettled,
-    /// DynamoDB only, where several items are read at once: each but the first is as it stood a moment before, and of a query the first
-    /// is. `BatchGetItem` and `Query` are no snapshots, and the embedded engine's are.
+    /// DynamoDB only, where several items are read at once: each but the first is as it stood a
+    /// moment before, and of a query the first is. `BatchGetItem` and `Query` are no snapshots, and
+    /// the embedded engine's are.
     Torn,
-    /// DynamoDB only: a transaction takes so long, and holds its items until it has taken effect. Whoever wants to write one of them, or
-    /// to read it together with others at one instant, meets a conflict.
+    /// DynamoDB only: a transaction takes so long, and holds its items until it has taken effect.
+    /// Whoever wants to write one of them, or to read it together with others at one instant, meets
+    /// a conflict.
     Hold,
 }
 
@@ -51,7 +55,9 @@ impl Mode {
     /// Whether a call to `service` can go wrong so at all.
     pub const fn can_befall(self, service: Service) -> bool {
         match self {
-            Self::Conflict | Self::Unsettled | Self::Torn | Self::Hold => matches!(service, Service::Dynamodb),
+            Self::Conflict | Self::Unsettled | Self::Torn | Self::Hold => {
+                matches!(service, Service::Dynamodb)
+            }
             Self::Failed => matches!(service, Service::Ses | Service::Sns | Service::Provider),
             Self::Refused | Self::Lost | Self::Throttled | Self::Slow => true,
         }
@@ -65,8 +71,8 @@ impl Mode {
         }
     }
 
-    /// How long it lasts, where nothing else is said: an answer is slow by more than one attempt at DynamoDB waits, and a transaction takes
-    /// as long as a busy one does.
+    /// How long it lasts, where nothing else is said: an answer is slow by more than one attempt at
+    /// DynamoDB waits, and a transaction takes as long as a busy one does.
     pub const fn usual(self) -> Duration {
         match self {
             Self::Slow => Duration::from_secs(3),
@@ -102,7 +108,8 @@ impl Nature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Strike {
     pub mode: Mode,
-    /// How long the answer of a slow call takes, the connection of a lost one still stands, or a transaction holds its items.
+    /// How long the answer of a slow call takes, the connection of a lost one still stands, or a
+    /// transaction holds its items.
     pub lasting: Duration,
 }
 
@@ -120,9 +127,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// After `after` more calls, the next `count` go wrong; for as long as such a fault usually lasts.
+    /// After `after` more calls, the next `count` go wrong; for as long as such a fault usually
+    /// lasts.
     pub const fn new(mode: Mode, after: u32, count: u32) -> Self {
-        Self { mode, after, count, lasting: mode.usual() }
+        Self {
+            mode,
+            after,
+            count,
+            lasting: mode.usual(),
+        }
     }
 
     /// The same, lasting so long.
@@ -131,7 +144,8 @@ impl Plan {
         Self { lasting, ..self }
     }
 
-    /// How the next call goes wrong, if it does: one that cannot go wrong so passes by, and is not counted.
+    /// How the next call goes wrong, if it does: one that cannot go wrong so passes by, and is not
+    /// counted.
     pub(crate) fn meet(&mut self, nature: Nature) -> Option<Strike> {
         if !nature.admits(self.mode) || self.count == 0 {
             return None;
@@ -141,7 +155,10 @@ impl Plan {
             return None;
         }
         self.count -= 1;
-        Some(Strike { mode: self.mode, lasting: self.lasting })
+        Some(Strike {
+            mode: self.mode,
+            lasting: self.lasting,
+        })
     }
 }
 
@@ -153,7 +170,9 @@ impl Serialize for Plan {
         plan.serialize_field("after", &self.after)?;
         plan.serialize_field("count", &self.count)?;
         match self.mode {
-            Mode::Slow | Mode::Lost => plan.serialize_field("seconds", &self.lasting.as_secs_f64())?,
+            Mode::Slow | Mode::Lost => {
+                plan.serialize_field("seconds", &self.lasting.as_secs_f64())?;
+            }
             Mode::Hold => plan.serialize_field("milliseconds", &self.lasting.as_millis())?,
             _ => {}
         }
@@ -170,14 +189,26 @@ mod tests {
     #[test]
     fn the_calls_after_so_many_go_wrong_and_then_no_more() {
         let mut plan = Plan::new(Mode::Lost, 2, 2);
-        let met: Vec<_> = (0..6).map(|_| plan.meet(Nature::default()).map(|strike| strike.mode)).collect();
-        assert_eq!(met, [None, None, Some(Mode::Lost), Some(Mode::Lost), None, None]);
+        let met: Vec<_> = (0..6)
+            .map(|_| plan.meet(Nature::default()).map(|strike| strike.mode))
+            .collect();
+        assert_eq!(
+            met,
+            [None, None, Some(Mode::Lost), Some(Mode::Lost), None, None]
+        );
     }
 
     #[test]
     fn a_call_meets_no_fault_that_cannot_befall_it() {
-        let reads = Nature { can_tear: true, ..Nature::default() };
-        let writes = Nature { can_conflict: true, is_transaction: true, ..Nature::default() };
+        let reads = Nature {
+            can_tear: true,
+            ..Nature::default()
+        };
+        let writes = Nature {
+            can_conflict: true,
+            is_transaction: true,
+            ..Nature::default()
+        };
         for (mode, passes, strikes) in [
             (Mode::Torn, writes, reads),
             (Mode::Conflict, reads, writes),
@@ -193,8 +224,17 @@ mod tests {
     #[test]
     fn a_plan_is_shown_as_it_is_made() {
         let slow = Plan::new(Mode::Slow, 0, 1).lasting(Duration::from_millis(1500));
-        assert_eq!(json!(slow), json!({"mode": "slow", "after": 0, "count": 1, "seconds": 1.5}));
-        assert_eq!(json!(Plan::new(Mode::Hold, 1, 2)), json!({"mode": "hold", "after": 1, "count": 2, "milliseconds": 20}));
-        assert_eq!(json!(Plan::new(Mode::Torn, 1, 2)), json!({"mode": "torn", "after": 1, "count": 2}));
+        assert_eq!(
+            json!(slow),
+            json!({"mode": "slow", "after": 0, "count": 1, "seconds": 1.5})
+        );
+        assert_eq!(
+            json!(Plan::new(Mode::Hold, 1, 2)),
+            json!({"mode": "hold", "after": 1, "count": 2, "milliseconds": 20})
+        );
+        assert_eq!(
+            json!(Plan::new(Mode::Torn, 1, 2)),
+            json!({"mode": "torn", "after": 1, "count": 2})
+        );
     }
 }

@@ -19,21 +19,34 @@ pub(crate) fn throttled(service: Service) -> Result<HttpResponse, ConnectorError
             "message": TOO_MUCH,
         })),
         Service::Ses | Service::Provider | Service::Issuer => {
-            let mut response = response(429, "application/json", json!({ "message": TOO_MUCH }).to_string())?;
-            response.headers_mut().insert("x-amzn-errortype", "TooManyRequestsException");
+            let mut response = response(
+                429,
+                "application/json",
+                json!({ "message": TOO_MUCH }).to_string(),
+            )?;
+            response
+                .headers_mut()
+                .insert("x-amzn-errortype", "TooManyRequestsException");
             Ok(response)
         }
         Service::Sns => response(400, "text/xml", sns_error("Throttling", TOO_MUCH)),
     }
 }
 
-/// The service's own answer where something of its own went wrong: it did nothing, and does not say so.
+/// The service's own answer where something of its own went wrong: it did nothing, and does not say
+/// so.
 pub(crate) fn failed(service: Service) -> Result<HttpResponse, ConnectorError> {
     match service {
         Service::Sns => response(500, "text/xml", sns_error("InternalError", FAULT)),
         Service::Dynamodb | Service::Ses | Service::Provider | Service::Issuer => {
-            let mut response = response(500, "application/json", json!({ "message": FAULT }).to_string())?;
-            response.headers_mut().insert("x-amzn-errortype", "InternalServiceErrorException");
+            let mut response = response(
+                500,
+                "application/json",
+                json!({ "message": FAULT }).to_string(),
+            )?;
+            response
+                .headers_mut()
+                .insert("x-amzn-errortype", "InternalServiceErrorException");
             Ok(response)
         }
     }
@@ -41,14 +54,20 @@ pub(crate) fn failed(service: Service) -> Result<HttpResponse, ConnectorError> {
 
 /// Which of DynamoDB's operations is asked for.
 pub(crate) fn operation(request: &HttpRequest) -> Option<&str> {
-    request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next())
+    request
+        .headers()
+        .get("x-amz-target")
+        .and_then(|target| target.rsplit('.').next())
 }
 
-/// What may befall a call. Writes may meet another transaction, and reads of several items at one instant; reads of several items one
-/// after another may be torn.
+/// What may befall a call. Writes may meet another transaction, and reads of several items at one
+/// instant; reads of several items one after another may be torn.
 pub(crate) fn nature(request: &HttpRequest) -> Nature {
     let operation = operation(request);
-    let writes = matches!(operation, Some("TransactWriteItems" | "TransactGetItems" | "UpdateItem" | "PutItem" | "DeleteItem"));
+    let writes = matches!(
+        operation,
+        Some("TransactWriteItems" | "TransactGetItems" | "UpdateItem" | "PutItem" | "DeleteItem")
+    );
     Nature {
         can_conflict: writes,
         can_tear: matches!(operation, Some("BatchGetItem" | "Query")),
@@ -63,8 +82,16 @@ pub(crate) fn is_query(request: &HttpRequest) -> bool {
 
 /// How many items a batch names.
 pub(crate) fn width(request: &HttpRequest) -> usize {
-    let tables = body(request).get("RequestItems").and_then(Value::as_object).cloned().unwrap_or_default();
-    tables.values().filter_map(|table| table.get("Keys")?.as_array()).map(Vec::len).sum()
+    let tables = body(request)
+        .get("RequestItems")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    tables
+        .values()
+        .filter_map(|table| table.get("Keys")?.as_array())
+        .map(Vec::len)
+        .sum()
 }
 
 /// Whether it is a transaction that writes.
@@ -78,8 +105,15 @@ pub(crate) fn body(request: &HttpRequest) -> Value {
 }
 
 /// DynamoDB's answer to a transaction that is cancelled because of the items at these places.
-pub(crate) fn cancelled(request: &HttpRequest, code: &str, places: &[usize]) -> Result<HttpResponse, ConnectorError> {
-    let parts = body(request).get("TransactItems").and_then(Value::as_array).map_or(1, Vec::len);
+pub(crate) fn cancelled(
+    request: &HttpRequest,
+    code: &str,
+    places: &[usize],
+) -> Result<HttpResponse, ConnectorError> {
+    let parts = body(request)
+        .get("TransactItems")
+        .and_then(Value::as_array)
+        .map_or(1, Vec::len);
     let reason = |place| {
         if places.contains(&place) {
             json!({ "Code": code, "Message": "The item cannot be written now" })
@@ -95,7 +129,10 @@ pub(crate) fn cancelled(request: &HttpRequest, code: &str, places: &[usize]) -> 
 }
 
 /// DynamoDB's answer where another transaction holds the items at these places.
-pub(crate) fn conflict(request: &HttpRequest, places: &[usize]) -> Result<HttpResponse, ConnectorError> {
+pub(crate) fn conflict(
+    request: &HttpRequest,
+    places: &[usize],
+) -> Result<HttpResponse, ConnectorError> {
     if operation(request).is_some_and(|name| name.starts_with("Transact")) {
         return cancelled(request, "TransactionConflict", places);
     }
@@ -121,13 +158,21 @@ pub(crate) fn sns_error(code: &str, message: &str) -> String {
     )
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "each caller makes the value for this")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "each caller makes the value for this"
+)]
 fn dynamodb(body: Value) -> Result<HttpResponse, ConnectorError> {
     response(400, "application/x-amz-json-1.0", body.to_string())
 }
 
-fn response(status: u16, content_type: &'static str, body: String) -> Result<HttpResponse, ConnectorError> {
-    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::user(error.into()))?;
+fn response(
+    status: u16,
+    content_type: &'static str,
+    body: String,
+) -> Result<HttpResponse, ConnectorError> {
+    let status =
+        StatusCode::try_from(status).map_err(|error| ConnectorError::user(error.into()))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     response.headers_mut().insert("content-type", content_type);
     Ok(response)

@@ -1,22 +1,25 @@
-//! The real SDK clients, pointed at this machine. Under them, the SDK's own HTTP client with faults let in: above it, the SDK's
-//! own retries and time-outs run as they do in AWS.
+//! The real SDK clients, pointed at this machine. Under them, the SDK's own HTTP client with faults
+//! let in: above it, the SDK's own retries and time-outs run as they do in AWS.
 
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_dynamodb::config::{ConfigBag, Credentials, Region, RuntimeComponents, SharedCredentialsProvider};
+use aws_sdk_dynamodb::config::{
+    ConfigBag, Credentials, Region, RuntimeComponents, SharedCredentialsProvider,
+};
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
-use shared::config::Config;
-use shared::outbound::Outbound;
-use shared::sdk::{retries, timeouts};
+use shared::kernel::config::Config;
+use shared::kernel::outbound::Outbound;
+use shared::kernel::sdk::{retries, timeouts};
 
 use crate::apart::Apart;
 use crate::faults::{Faults, Held};
@@ -39,24 +42,46 @@ impl Sdk {
     /// Clients that meet `faults`, and whose calls are made [apart](Apart) or not.
     pub fn new(faults: Faults, apart: bool) -> Self {
         let http = aws_smithy_http_client::Builder::new().build_http();
-        Self { http: if apart { SharedHttpClient::new(Apart(http)) } else { http }, faults }
+        Self {
+            http: if apart {
+                SharedHttpClient::new(Apart(http))
+            } else {
+                http
+            },
+            faults,
+        }
     }
 
     /// The client for configured addresses, as `service` is reached by it.
     pub fn outbound(&self, service: Service, config: &Config) -> Outbound {
         let inner = Outbound::connector(config);
-        Outbound::over(SharedHttpConnector::new(Faulty { inner, service, faults: self.faults.clone() }), config)
+        Outbound::over(
+            SharedHttpConnector::new(Faulty {
+                inner,
+                service,
+                faults: self.faults.clone(),
+            }),
+            config,
+        )
     }
 
     /// Connections to `service` by themselves, without a client.
     pub fn connector(&self, service: Service) -> SharedHttpConnector {
         let inner = SharedHttpConnector::new(Connector::builder().build_http());
-        SharedHttpConnector::new(Faulty { inner, service, faults: self.faults.clone() })
+        SharedHttpConnector::new(Faulty {
+            inner,
+            service,
+            faults: self.faults.clone(),
+        })
     }
 
     /// The configuration of a client of `service` at `endpoint`.
     pub fn config(&self, service: Service, endpoint: &str) -> SdkConfig {
-        let http = Faulty { inner: self.http.clone(), service, faults: self.faults.clone() };
+        let http = Faulty {
+            inner: self.http.clone(),
+            service,
+            faults: self.faults.clone(),
+        };
         // Any key will do here; nobody checks the signature.
         let credentials = Credentials::new("local", "local", None, None, "local");
         SdkConfig::builder()
@@ -80,12 +105,24 @@ struct Faulty<T> {
 }
 
 impl HttpClient for Faulty<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Faulty { inner, service: self.service, faults: self.faults.clone() })
+        SharedHttpConnector::new(Faulty {
+            inner,
+            service: self.service,
+            faults: self.faults.clone(),
+        })
     }
 
-    fn validate_base_client_config(&self, components: &RuntimeComponentsBuilder, bag: &ConfigBag) -> Result<(), BoxError> {
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        bag: &ConfigBag,
+    ) -> Result<(), BoxError> {
         self.inner.validate_base_client_config(components, bag)
     }
 
@@ -96,7 +133,9 @@ impl HttpClient for Faulty<SharedHttpClient> {
 
 impl HttpConnector for Faulty<SharedHttpConnector> {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        let Some(worker) = Worker::at_work() else { return self.carried(request) };
+        let Some(worker) = Worker::at_work() else {
+            return self.carried(request);
+        };
         worker.mark(&mut request);
         let answer = self.carried(request);
         HttpConnectorFuture::new(async move {
@@ -110,21 +149,38 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
 impl Faulty<SharedHttpConnector> {
     /// The call is carried to the service, unless something goes wrong with it.
     fn carried(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let is_repeat = self.service == Service::Dynamodb && self.faults.holdings().is_repeat(&request);
+        let is_repeat =
+            self.service == Service::Dynamodb && self.faults.holdings().is_repeat(&request);
         if self.service == Service::Dynamodb && refusals::is_transaction(&request) && !is_repeat {
             let short = self.faults.short_of_units(|| refusals::body(&request));
             if !short.is_empty() {
-                return HttpConnectorFuture::ready(refusals::cancelled(&request, "ThrottlingError", &short));
+                return HttpConnectorFuture::ready(refusals::cancelled(
+                    &request,
+                    "ThrottlingError",
+                    &short,
+                ));
             }
         }
         if self.service == Service::Dynamodb {
-            self.faults.note(refusals::operation(&request), || refusals::body(&request));
+            self.faults
+                .note(refusals::operation(&request), || refusals::body(&request));
         }
-        if let Some(held) = self.faults.gate(self.service, refusals::operation(&request), || refusals::width(&request)) {
+        if let Some(held) = self
+            .faults
+            .gate(self.service, refusals::operation(&request), || {
+                refusals::width(&request)
+            })
+        {
             return self.gated(request, held);
         }
         let nature = refusals::nature(&request);
-        match self.faults.meet(self.service, Nature { can_conflict: nature.can_conflict && !is_repeat, ..nature }) {
+        match self.faults.meet(
+            self.service,
+            Nature {
+                can_conflict: nature.can_conflict && !is_repeat,
+                ..nature
+            },
+        ) {
             Some(strike) => self.struck(request, strike),
             None => self.handed_on(request, None),
         }
@@ -134,7 +190,9 @@ impl Faulty<SharedHttpConnector> {
     fn gated(&self, request: HttpRequest, held: Held) -> HttpConnectorFuture {
         if let Some(young) = held.tears.filter(|_| refusals::nature(&request).can_tear) {
             let inner = self.inner.clone();
-            return HttpConnectorFuture::new(async move { torn::read(inner, request, young, held.wait()).await });
+            return HttpConnectorFuture::new(async move {
+                torn::read(inner, request, young, held.wait()).await
+            });
         }
         let answer = self.handed_on(request, None);
         HttpConnectorFuture::new(async move {
@@ -145,18 +203,29 @@ impl Faulty<SharedHttpConnector> {
     }
 
     /// The call goes wrong.
-    fn struck(&self, request: HttpRequest, Strike { mode, lasting }: Strike) -> HttpConnectorFuture {
+    fn struck(
+        &self,
+        request: HttpRequest,
+        Strike { mode, lasting }: Strike,
+    ) -> HttpConnectorFuture {
         tracing::info!(service = ?self.service, ?mode, "a fault strikes");
         if let Some(worker) = Worker::at_work() {
             worker.meets(self.service, mode, &request);
         }
         match mode {
-            Mode::Refused => HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused))),
+            Mode::Refused => {
+                HttpConnectorFuture::ready(Err(broken(std::io::ErrorKind::ConnectionRefused)))
+            }
             Mode::Throttled => HttpConnectorFuture::ready(refusals::throttled(self.service)),
             Mode::Failed => HttpConnectorFuture::ready(refusals::failed(self.service)),
             // The first item is the one that is held.
             Mode::Conflict => HttpConnectorFuture::ready(refusals::conflict(&request, &[0])),
-            Mode::Torn => HttpConnectorFuture::new(torn::read(self.inner.clone(), request, 0, tokio::time::sleep(GAP))),
+            Mode::Torn => HttpConnectorFuture::new(torn::read(
+                self.inner.clone(),
+                request,
+                0,
+                tokio::time::sleep(GAP),
+            )),
             Mode::Hold => self.handed_on(request, Some(lasting)),
             Mode::Lost => self.answered(request, async move |_| {
                 tokio::time::sleep(lasting).await;
@@ -171,7 +240,11 @@ impl Faulty<SharedHttpConnector> {
     }
 
     /// Hands the call on, and answers with what becomes of its answer.
-    fn answered<F>(&self, request: HttpRequest, becomes: impl FnOnce(HttpResponse) -> F + Send + 'static) -> HttpConnectorFuture
+    fn answered<F>(
+        &self,
+        request: HttpRequest,
+        becomes: impl FnOnce(HttpResponse) -> F + Send + 'static,
+    ) -> HttpConnectorFuture
     where
         F: Future<Output = Result<HttpResponse, ConnectorError>> + Send + 'static,
     {
@@ -179,14 +252,17 @@ impl Faulty<SharedHttpConnector> {
         HttpConnectorFuture::new(async move { becomes(answer.await?).await })
     }
 
-    /// Hands the call on to the service. A transaction that holds its items runs to its end, whether or not somebody waits for it.
+    /// Hands the call on to the service. A transaction that holds its items runs to its end,
+    /// whether or not somebody waits for it.
     fn handed_on(&self, request: HttpRequest, lasting: Option<Duration>) -> HttpConnectorFuture {
         if self.service != Service::Dynamodb {
             return self.inner.call(request);
         }
         match self.faults.holdings().meet(&request, lasting) {
             Met::Nothing => self.inner.call(request),
-            Met::Conflict(places) => HttpConnectorFuture::ready(refusals::conflict(&request, &places)),
+            Met::Conflict(places) => {
+                HttpConnectorFuture::ready(refusals::conflict(&request, &places))
+            }
             Met::UnderWay => HttpConnectorFuture::ready(refusals::in_progress()),
             Met::Held(hold) => {
                 let inner = self.inner.clone();
@@ -196,7 +272,11 @@ impl Faulty<SharedHttpConnector> {
                     drop(hold);
                     answer
                 });
-                HttpConnectorFuture::new(async move { running.await.map_err(|error| ConnectorError::other(error.into(), None))? })
+                HttpConnectorFuture::new(async move {
+                    running
+                        .await
+                        .map_err(|error| ConnectorError::other(error.into(), None))?
+                })
             }
         }
     }

@@ -25,7 +25,11 @@ pub(crate) fn router(doors: Doors) -> Router {
     Router::new().fallback(take).with_state(Arc::new(doors))
 }
 
-async fn take(State(doors): State<Arc<Doors>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response<Body> {
+async fn take(
+    State(doors): State<Arc<Doors>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = match read(body).await {
         Ok(body) => body,
@@ -33,9 +37,17 @@ async fn take(State(doors): State<Arc<Doors>>, ConnectInfo(peer): ConnectInfo<So
     };
     // Behind a listener of both families an IPv4 peer shows as `::ffff:...`.
     let peer = peer.ip().to_canonical();
-    let incoming = Incoming { method: parts.method, uri: parts.uri, headers: parts.headers, body, peer };
+    let incoming = Incoming {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        body,
+        peer,
+    };
     match incoming.uri.path().strip_prefix("/_local") {
-        Some(path) if path.is_empty() || path.starts_with('/') => doors.control.answer(path, &incoming).await,
+        Some(path) if path.is_empty() || path.starts_with('/') => {
+            doors.control.answer(path, &incoming).await
+        }
         _ => doors.gateway.answer(incoming).await,
     }
 }
@@ -43,7 +55,10 @@ async fn take(State(doors): State<Arc<Doors>>, ConnectInfo(peer): ConnectInfo<So
 async fn read(body: Body) -> Result<Bytes, Response<Body>> {
     match Limited::new(body, BODY_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")),
+        Err(error) if error.is::<LengthLimitError>() => Err(message(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Request Entity Too Large",
+        )),
         Err(_) => Err(message(StatusCode::BAD_REQUEST, "Bad Request")),
     }
 }

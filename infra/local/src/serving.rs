@@ -26,14 +26,18 @@ impl Serving {
         F: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopped) = oneshot::channel();
-        Self { stop, task: tokio::spawn(serve(stopped)) }
+        Self {
+            stop,
+            task: tokio::spawn(serve(stopped)),
+        }
     }
 
     /// Serves `router` on `listener`.
     pub fn router(listener: TcpListener, router: Router) -> Self {
         Self::run(|stopped| async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let serving = axum::serve(listener, service).with_graceful_shutdown(async { drop(stopped.await) });
+            let serving = axum::serve(listener, service)
+                .with_graceful_shutdown(async { drop(stopped.await) });
             if let Err(error) = serving.await {
                 tracing::error!(cause = %error, "a server ended");
             }

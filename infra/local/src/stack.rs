@@ -5,18 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shared::api_key::ApiKey;
-use shared::app::App;
-use shared::clock::{Clock, Span};
-use shared::config::Config;
-use shared::courier::Courier;
-use shared::dynamo::{Failure, Meter, Table, create_table};
-use shared::entropy::Entropy;
-use shared::kba::webhook;
-use shared::keyring::Keyrings;
-use shared::provider::Held;
-use shared::secret::Secret;
-use shared::sso::IssuerKeys;
+use shared::account::api_key::ApiKey;
+use shared::agreement::kba::webhook;
+use shared::agreement::provider::Held;
+use shared::kernel::clock::{Clock, Span};
+use shared::kernel::config::Config;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::Keyrings;
+use shared::kernel::secret::Secret;
+use shared::messaging::courier::Courier;
+use shared::signin::sso::IssuerKeys;
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Meter, Table, create_table};
 use tokio::net::TcpListener;
 
 use crate::control::Control;
@@ -48,7 +48,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The operator's key; without one, the kept one or a new one.
     pub operator_key: Option<Secret<String>>,
-    /// The clock, which starts at now: what the data directory remembers of earlier advances is added to it.
+    /// The clock, which starts at now: what the data directory remembers of earlier advances is
+    /// added to it.
     pub clock: Clock,
     /// Whether requests to DynamoDB are counted.
     pub metered: bool,
@@ -56,7 +57,8 @@ pub struct Options {
     pub demo: bool,
     /// The deployment's configuration. Without a base URL, the stack's own address is one.
     pub config: Config,
-    /// Another DynamoDB than the embedded one. Without a data directory, the table gets a name of its own.
+    /// Another DynamoDB than the embedded one. Without a data directory, the table gets a name of
+    /// its own.
     pub dynamodb_endpoint: Option<String>,
     /// Another source of what callbacks are signed with than the provider of this machine.
     pub callback_secrets: Option<Held<webhook::Secrets>>,
@@ -66,7 +68,8 @@ pub struct Options {
     pub sns_endpoint: Option<String>,
     /// Another keyring than this machine's own.
     pub keyrings: Option<Keyrings>,
-    /// Whether calls to DynamoDB, SES and SNS take no time of the runtime's clock, so that it may be paused.
+    /// Whether calls to DynamoDB, SES and SNS take no time of the runtime's clock, so that it may
+    /// be paused.
     pub apart: bool,
 }
 
@@ -111,10 +114,19 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortInUse { address } => {
-                write!(f, "{address} is in use already: stop what listens there, or choose another --port.")
+                write!(
+                    f,
+                    "{address} is in use already: stop what listens there, or choose another --port."
+                )
             }
-            Self::Listen { address, cause } => write!(f, "Nothing can listen at {address}: {cause}."),
-            Self::Data { path, cause } => write!(f, "The data directory {} cannot be used: {cause}.", path.display()),
+            Self::Listen { address, cause } => {
+                write!(f, "Nothing can listen at {address}: {cause}.")
+            }
+            Self::Data { path, cause } => write!(
+                f,
+                "The data directory {} cannot be used: {cause}.",
+                path.display()
+            ),
             Self::Locked { path } => {
                 write!(
                     f,
@@ -157,16 +169,40 @@ impl Stack {
         // First of all, so that a second stack leaves no trace.
         let (listener, address) = bind(options.host, options.port).await?;
         // The port after ours; any, where ours was any.
-        let next = if options.port == 0 { 0 } else { options.port.saturating_add(1) };
+        let next = if options.port == 0 {
+            0
+        } else {
+            options.port.saturating_add(1)
+        };
         let provider_door = bind(options.host, next).await?;
         let store = Arc::new(Store::open(options.data.as_deref())?);
-        options.clock.advance(Span::seconds(store.state().clock_ahead));
+        options
+            .clock
+            .advance(Span::seconds(store.state().clock_ahead));
         let parts = Parts::start(&options, &store, address, provider_door).await?;
-        let Parts { app, courier, issuers, meter, faults, outbox, inbox, provider, vendor, mut serving } = parts;
+        let Parts {
+            app,
+            courier,
+            issuers,
+            meter,
+            faults,
+            outbox,
+            inbox,
+            provider,
+            vendor,
+            mut serving,
+        } = parts;
         let operator_key = operator(&app, &store, options.operator_key.clone()).await?;
-        let gateway =
-            Gateway::new(Functions::new(&app, courier.clone(), vendor, issuers), app.clock.clone(), app.entropy.clone());
-        let demo = if options.demo { Some(demo(&gateway, &store, &operator_key).await?) } else { None };
+        let gateway = Gateway::new(
+            Functions::new(&app, courier.clone(), vendor, issuers),
+            app.clock.clone(),
+            app.entropy.clone(),
+        );
+        let demo = if options.demo {
+            Some(demo(&gateway, &store, &operator_key).await?)
+        } else {
+            None
+        };
         let control = Control {
             app: app.clone(),
             courier: courier.clone(),
@@ -175,12 +211,34 @@ impl Stack {
             store,
             provider: provider.clone(),
         };
-        serving.insert(0, Serving::router(listener, server::router(Doors { gateway: gateway.clone(), control })));
+        serving.insert(
+            0,
+            Serving::router(
+                listener,
+                server::router(Doors {
+                    gateway: gateway.clone(),
+                    control,
+                }),
+            ),
+        );
         // Whoever counts begins with the first request.
         meter.take();
         faults.clear();
         let base_url = format!("http://{address}");
-        Ok(Self { base_url, operator_key, app, courier, gateway, meter, faults, outbox, inbox, provider, demo, serving })
+        Ok(Self {
+            base_url,
+            operator_key,
+            app,
+            courier,
+            gateway,
+            meter,
+            faults,
+            outbox,
+            inbox,
+            provider,
+            demo,
+            serving,
+        })
     }
 
     /// Where it answers: `http://127.0.0.1:9000`, without a slash at the end.
@@ -277,7 +335,8 @@ impl Parts {
         address: SocketAddr,
         (provider_listener, provider_address): (TcpListener, SocketAddr),
     ) -> Result<Self, StartError> {
-        let (clock, entropy, outbox) = (options.clock.clone(), Entropy::system(), Outbox::default());
+        let (clock, entropy, outbox) =
+            (options.clock.clone(), Entropy::system(), Outbox::default());
         let database = store.file("dynamodb.sqlite");
         let engine = async {
             match options.dynamodb_endpoint {
@@ -286,34 +345,81 @@ impl Parts {
             }
         };
         let inbox = inbox::start(outbox.clone(), clock.clone(), entropy.clone());
-        let (engine, inbox, keyrings) =
-            tokio::try_join!(engine, inbox, keyrings(options, Arc::clone(store), clock.clone(), entropy.clone()))?;
+        let (engine, inbox, keyrings) = tokio::try_join!(
+            engine,
+            inbox,
+            keyrings(options, Arc::clone(store), clock.clone(), entropy.clone())
+        )?;
         let (inbox_endpoint, inbox) = inbox;
         let config = config(options, address, provider_address, &entropy);
         let secrets = provider::Secrets::kept(store, &entropy)?;
         let origin = format!("http://{provider_address}");
-        let provider = Provider::new(origin, &format!("http://{address}"), clock.clone(), entropy.clone(), secrets);
+        let provider = Provider::new(
+            origin,
+            &format!("http://{address}"),
+            clock.clone(),
+            entropy.clone(),
+            secrets,
+        );
         let provider_serving = provider.serve(provider_listener);
         let faults = Faults::default();
         let sdk = Sdk::new(faults.clone(), options.apart);
         let mut vendor = provider.vendor(sdk.outbound(Service::Provider, &config), &config);
         vendor.secrets = options.callback_secrets.clone().or(vendor.secrets);
-        let endpoint = |given: &Option<String>| given.clone().unwrap_or_else(|| inbox_endpoint.clone());
-        let dynamodb = options.dynamodb_endpoint.clone().or_else(|| engine.as_ref().map(|engine| engine.endpoint.clone()));
-        let table = table(&sdk, &dynamodb.unwrap_or_default(), &config.table_name, entropy.clone()).await?;
+        let endpoint =
+            |given: &Option<String>| given.clone().unwrap_or_else(|| inbox_endpoint.clone());
+        let dynamodb = options
+            .dynamodb_endpoint
+            .clone()
+            .or_else(|| engine.as_ref().map(|engine| engine.endpoint.clone()));
+        let table = table(
+            &sdk,
+            &dynamodb.unwrap_or_default(),
+            &config.table_name,
+            entropy.clone(),
+        )
+        .await?;
         let meter = Meter::default();
-        let table = if options.metered { table.metered(meter.clone()) } else { table };
-        let ses = aws_sdk_sesv2::Config::from(&sdk.config(Service::Ses, &endpoint(&options.ses_endpoint)));
-        let sns = aws_sdk_sns::Config::from(&sdk.config(Service::Sns, &endpoint(&options.sns_endpoint)));
+        let table = if options.metered {
+            table.metered(meter.clone())
+        } else {
+            table
+        };
+        let ses = aws_sdk_sesv2::Config::from(
+            &sdk.config(Service::Ses, &endpoint(&options.ses_endpoint)),
+        );
+        let sns =
+            aws_sdk_sns::Config::from(&sdk.config(Service::Sns, &endpoint(&options.sns_endpoint)));
         if options.ses_endpoint.is_some() {
             verify_sender(&aws_sdk_sesv2::Client::from_conf(ses.clone()), &config).await;
         }
         let courier = Courier::over(&ses, &sns, &config);
         let issuers = IssuerKeys::new(sdk.outbound(Service::Issuer, &config));
-        let app = App { clock, entropy, config, table, keyrings };
-        let serving = [Some(provider_serving), Some(inbox), engine.map(|engine| engine.serving)];
+        let app = App {
+            clock,
+            entropy,
+            config,
+            table,
+            keyrings,
+        };
+        let serving = [
+            Some(provider_serving),
+            Some(inbox),
+            engine.map(|engine| engine.serving),
+        ];
         let serving = serving.into_iter().flatten().collect();
-        Ok(Self { app, courier, issuers, meter, faults, outbox, inbox: inbox_endpoint, provider, vendor, serving })
+        Ok(Self {
+            app,
+            courier,
+            issuers,
+            meter,
+            faults,
+            outbox,
+            inbox: inbox_endpoint,
+            provider,
+            vendor,
+            serving,
+        })
     }
 }
 
@@ -321,7 +427,10 @@ async fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Star
     let address = SocketAddr::new(host, port);
     let refused = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AddrInUse => StartError::PortInUse { address },
-        _ => StartError::Listen { address: address.to_string(), cause: error.to_string() },
+        _ => StartError::Listen {
+            address: address.to_string(),
+            cause: error.to_string(),
+        },
     };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let mut bound = listener.local_addr().map_err(refused)?;
@@ -332,46 +441,88 @@ async fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Star
     Ok((listener, bound))
 }
 
-async fn keyrings(options: &Options, store: Arc<Store>, clock: Clock, entropy: Entropy) -> Result<Keyrings, StartError> {
+async fn keyrings(
+    options: &Options,
+    store: Arc<Store>,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<Keyrings, StartError> {
     if let Some(keyrings) = &options.keyrings {
         return Ok(keyrings.clone());
     }
-    let made = tokio::task::spawn_blocking(move || keys::keyring(&store, clock.now(), &entropy)).await;
-    made.map_err(|error| StartError::Keyring(error.to_string()))?.map(Keyrings::given)
+    let made =
+        tokio::task::spawn_blocking(move || keys::keyring(&store, clock.now(), &entropy)).await;
+    made.map_err(|error| StartError::Keyring(error.to_string()))?
+        .map(Keyrings::given)
 }
 
-fn config(options: &Options, address: SocketAddr, provider: SocketAddr, entropy: &Entropy) -> Config {
-    let mut config = Config { local: true, ..options.config.clone() };
-    config.base_url.get_or_insert_with(|| format!("http://{address}"));
+fn config(
+    options: &Options,
+    address: SocketAddr,
+    provider: SocketAddr,
+    entropy: &Entropy,
+) -> Config {
+    let mut config = Config {
+        local: true,
+        ..options.config.clone()
+    };
+    config
+        .base_url
+        .get_or_insert_with(|| format!("http://{address}"));
     config.mail_from.get_or_insert_with(|| MAIL_FROM.into());
-    config.provider_url.get_or_insert_with(|| format!("http://{provider}"));
+    config
+        .provider_url
+        .get_or_insert_with(|| format!("http://{provider}"));
     if options.dynamodb_endpoint.is_some() && options.data.is_none() {
-        config.table_name = format!("{}-{:08x}", config.table_name, u32::from_be_bytes(entropy.bytes()));
+        config.table_name = format!(
+            "{}-{:08x}",
+            config.table_name,
+            u32::from_be_bytes(entropy.bytes())
+        );
     }
     config
 }
 
-async fn table(sdk: &Sdk, endpoint: &str, name: &str, entropy: Entropy) -> Result<Table, StartError> {
+async fn table(
+    sdk: &Sdk,
+    endpoint: &str,
+    name: &str,
+    entropy: Entropy,
+) -> Result<Table, StartError> {
     let client = aws_sdk_dynamodb::Client::new(&sdk.config(Service::Dynamodb, endpoint));
-    create_table(&client, name).await.map_err(|failure| StartError::Table(cause(failure)))?;
+    create_table(&client, name)
+        .await
+        .map_err(|failure| StartError::Table(cause(failure)))?;
     Ok(Table::new(client, name.to_owned(), entropy))
 }
 
 /// SES sends for verified senders only; a stand-in for it verifies at once.
 async fn verify_sender(ses: &aws_sdk_sesv2::Client, config: &Config) {
-    let verified = ses.create_email_identity().set_email_identity(config.mail_from.clone()).send().await;
+    let verified = ses
+        .create_email_identity()
+        .set_email_identity(config.mail_from.clone())
+        .send()
+        .await;
     if let Err(error) = verified {
         tracing::info!(cause = %error, "the sender was not verified anew");
     }
 }
 
-async fn operator(app: &App, store: &Store, given: Option<Secret<String>>) -> Result<Secret<String>, StartError> {
+async fn operator(
+    app: &App,
+    store: &Store,
+    given: Option<Secret<String>>,
+) -> Result<Secret<String>, StartError> {
     let kept = store.state().operator_key.map(Secret::new);
     let made = given.is_none() && kept.is_none();
-    let text = given.or(kept).unwrap_or_else(|| ApiKey::operator_text(&app.entropy));
+    let text = given
+        .or(kept)
+        .unwrap_or_else(|| ApiKey::operator_text(&app.entropy));
     let key = ApiKey::operator(&text, "local".into(), app.clock.now());
-    let write = key.create().map_err(|failure| StartError::Table(cause(failure)))?;
-    match app.table.transact(vec![write]).await {
+    let write = key
+        .create()
+        .map_err(|failure| StartError::Table(cause(failure)))?;
+    match app.table.transact(vec![write.into()]).await {
         // It is there from an earlier run.
         Ok(()) | Err(Failure::Condition(_)) => {}
         Err(failure) => return Err(StartError::Table(cause(failure))),
@@ -383,7 +534,11 @@ async fn operator(app: &App, store: &Store, given: Option<Secret<String>>) -> Re
     Ok(text)
 }
 
-async fn demo(gateway: &Gateway, store: &Store, operator: &Secret<String>) -> Result<Demo, StartError> {
+async fn demo(
+    gateway: &Gateway,
+    store: &Store,
+    operator: &Secret<String>,
+) -> Result<Demo, StartError> {
     if let Some(demo) = store.state().demo {
         return Ok(demo);
     }

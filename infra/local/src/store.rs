@@ -1,4 +1,5 @@
-//! What the stack keeps between runs, beside the table: keys, what it made for the demo, and how far its clock was moved.
+//! What the stack keeps between runs, beside the table: keys, what it made for the demo, and how
+//! far its clock was moved.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use shared::secret::Secret;
+use shared::kernel::secret::Secret;
 
 use crate::StartError;
 use crate::demo::Demo;
@@ -41,25 +42,52 @@ struct Directory {
 impl Store {
     /// Opens the directory and holds it against other instances.
     pub fn open(path: Option<&Path>) -> Result<Self, StartError> {
-        let Some(path) = path else { return Ok(Self { directory: None, state: Mutex::default() }) };
-        let unusable = |cause: io::Error| StartError::Data { path: path.to_owned(), cause: cause.to_string() };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        let lock = private().truncate(false).open(path.join("lock")).map_err(unusable)?;
+        let Some(path) = path else {
+            return Ok(Self {
+                directory: None,
+                state: Mutex::default(),
+            });
+        };
+        let unusable = |cause: io::Error| StartError::Data {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(unusable)?;
+        let lock = private()
+            .truncate(false)
+            .open(path.join("lock"))
+            .map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StartError::Locked { path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StartError::Locked {
+                    path: path.to_owned(),
+                });
+            }
             Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
         }
         let state = match read(&path.join("state.json")).map_err(unusable)? {
             Some(text) => serde_json::from_str(&text).map_err(|error| unusable(error.into()))?,
             None => State::default(),
         };
-        Ok(Self { directory: Some(Directory { path: path.to_owned(), _lock: lock }), state: Mutex::new(state) })
+        Ok(Self {
+            directory: Some(Directory {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            state: Mutex::new(state),
+        })
     }
 
     /// Where a file of that name is kept, if anything is.
     pub fn file(&self, name: &str) -> Option<PathBuf> {
-        self.directory.as_ref().map(|directory| directory.path.join(name))
+        self.directory
+            .as_ref()
+            .map(|directory| directory.path.join(name))
     }
 
     /// What is remembered.
@@ -72,7 +100,8 @@ impl Store {
         let mut state = self.locked();
         change(&mut state);
         let text = serde_json::to_string_pretty(&*state)?;
-        self.file("state.json").map_or(Ok(()), |path| write(&path, &text))
+        self.file("state.json")
+            .map_or(Ok(()), |path| write(&path, &text))
     }
 
     /// The text of the file `name`, if it is there.
@@ -83,7 +112,8 @@ impl Store {
 
     /// Keeps `text` in the file `name`, for this user's eyes only.
     pub fn keep_secret(&self, name: &str, text: &Secret<String>) -> io::Result<()> {
-        self.file(name).map_or(Ok(()), |path| write(&path, text.expose()))
+        self.file(name)
+            .map_or(Ok(()), |path| write(&path, text.expose()))
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -93,7 +123,12 @@ impl Store {
 
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(true).mode(0o600);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600);
     options
 }
 
@@ -104,7 +139,8 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// Writes beside the file and renames: whoever reads, also after a crash, finds the old text or the new one.
+/// Writes beside the file and renames: whoever reads, also after a crash, finds the old text or the
+/// new one.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = private().open(&beside)?;
@@ -122,15 +158,26 @@ mod tests {
     fn what_is_kept_is_found_again_and_nobody_else_reads_it() {
         let path = std::env::temp_dir().join(format!("countersign-store-{}", std::process::id()));
         let store = Store::open(Some(&path)).unwrap();
-        assert!(matches!(Store::open(Some(&path)), Err(StartError::Locked { .. })));
+        assert!(matches!(
+            Store::open(Some(&path)),
+            Err(StartError::Locked { .. })
+        ));
         store.update(|state| state.clock_ahead += 60).unwrap();
-        store.keep_secret("keyring.json", &Secret::new("{}".into())).unwrap();
+        store
+            .keep_secret("keyring.json", &Secret::new("{}".into()))
+            .unwrap();
         drop(store);
         let store = Store::open(Some(&path)).unwrap();
         assert_eq!(store.state().clock_ahead, 60);
-        assert_eq!(store.secret("keyring.json").unwrap(), Some(Secret::new("{}".into())));
+        assert_eq!(
+            store.secret("keyring.json").unwrap(),
+            Some(Secret::new("{}".into()))
+        );
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&path), mode(&path.join("keyring.json"))), (0o700, 0o600));
+        assert_eq!(
+            (mode(&path), mode(&path.join("keyring.json"))),
+            (0o700, 0o600)
+        );
         fs::remove_dir_all(path).unwrap();
     }
 }

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::refusals;
 
-/// Reads twice, with `gap` between. A batch is answered with the item that was asked for at the place `young` as it stands the second time,
-/// and with all others as they stood the first time; a query, which goes from item to item, with the first item as it stood the first time.
+/// Reads twice, with `gap` between. A batch is answered with the item that was asked for at the
+/// place `young` as it stands the second time, and with all others as they stood the first time; a
+/// query, which goes from item to item, with the first item as it stood the first time.
 pub(crate) async fn read(
     inner: SharedHttpConnector,
     request: HttpRequest,
@@ -18,7 +19,9 @@ pub(crate) async fn read(
     gap: impl Future<Output = ()>,
 ) -> Result<HttpResponse, ConnectorError> {
     let (asked, is_query) = (refusals::body(&request), refusals::is_query(&request));
-    let Some(again) = request.try_clone() else { return inner.call(request).await };
+    let Some(again) = request.try_clone() else {
+        return inner.call(request).await;
+    };
     let before = inner.call(request).await?;
     if !before.status().is_success() {
         return Ok(before);
@@ -48,16 +51,25 @@ async fn collect(mut response: HttpResponse) -> Result<(HttpResponse, Value), Co
     Ok((response, serde_json::from_slice(&bytes).unwrap_or_default()))
 }
 
-/// `after`, with all items but the one that was `asked` for at the place `young` as they stand in `before`.
+/// `after`, with all items but the one that was `asked` for at the place `young` as they stand in
+/// `before`.
 fn merged(asked: &Value, young: usize, before: &Value, mut after: Value) -> Value {
     let tables = after.get_mut("Responses").and_then(Value::as_object_mut);
     for (table, items) in tables.into_iter().flatten() {
         let asked = asked.pointer(&format!("/RequestItems/{table}/Keys/{young}"));
         let is_young = |item: &&Value| asked.is_some_and(|asked| same_place(asked, item));
-        let of = |answer: &Value| answer.pointer(&format!("/Responses/{table}")).and_then(Value::as_array).cloned();
+        let of = |answer: &Value| {
+            answer
+                .pointer(&format!("/Responses/{table}"))
+                .and_then(Value::as_array)
+                .cloned()
+        };
         let old = of(before).unwrap_or_default();
         let new = items.as_array().cloned().unwrap_or_default();
-        let chosen = new.iter().filter(is_young).chain(old.iter().filter(|item| !is_young(item)));
+        let chosen = new
+            .iter()
+            .filter(is_young)
+            .chain(old.iter().filter(|item| !is_young(item)));
         *items = chosen.cloned().collect();
     }
     after
@@ -65,14 +77,20 @@ fn merged(asked: &Value, young: usize, before: &Value, mut after: Value) -> Valu
 
 /// Whether two items stand at the same place.
 fn same_place(one: &Value, other: &Value) -> bool {
-    ["pk", "sk"].iter().all(|name| one.get(*name) == other.get(*name))
+    ["pk", "sk"]
+        .iter()
+        .all(|name| one.get(*name) == other.get(*name))
 }
 
 /// `after`, with the first item of `before` as it stands there.
 fn queried(before: &Value, mut after: Value) -> Value {
     let first = before.pointer("/Items/0");
     let items = after.get_mut("Items").and_then(Value::as_array_mut);
-    let place = items.and_then(|items| items.iter_mut().find(|item| first.is_some_and(|first| same_place(first, item))));
+    let place = items.and_then(|items| {
+        items
+            .iter_mut()
+            .find(|item| first.is_some_and(|first| same_place(first, item)))
+    });
     if let (Some(place), Some(first)) = (place, first) {
         place.clone_from(first);
     }
@@ -87,8 +105,10 @@ mod tests {
     #[test]
     fn one_item_is_younger_than_the_others() {
         let key = |sk: &str| json!({"pk": {"S": "A"}, "sk": {"S": sk}});
-        let item = |sk: &str, version: u32| json!({"pk": {"S": "A"}, "sk": {"S": sk}, "v": version});
-        let answer = |version| json!({"Responses": {"t": [item("two", version), item("one", version)]}});
+        let item =
+            |sk: &str, version: u32| json!({"pk": {"S": "A"}, "sk": {"S": sk}, "v": version});
+        let answer =
+            |version| json!({"Responses": {"t": [item("two", version), item("one", version)]}});
         let asked = json!({"RequestItems": {"t": {"Keys": [key("one"), key("two")]}}});
         let torn = |young| merged(&asked, young, &answer(1), answer(2))["Responses"]["t"].clone();
         assert_eq!(torn(0), json!([item("one", 2), item("two", 1)]));
@@ -97,10 +117,18 @@ mod tests {
 
     #[test]
     fn the_first_item_of_a_query_is_older_than_the_others() {
-        let item = |sk: &str, version: u32| json!({"pk": {"S": "A"}, "sk": {"S": sk}, "v": version});
-        let answer = |version| json!({"Items": [item("one", version), item("two", version)], "Count": 2});
-        assert_eq!(queried(&answer(1), answer(2))["Items"], json!([item("one", 1), item("two", 2)]));
+        let item =
+            |sk: &str, version: u32| json!({"pk": {"S": "A"}, "sk": {"S": sk}, "v": version});
+        let answer =
+            |version| json!({"Items": [item("one", version), item("two", version)], "Count": 2});
+        assert_eq!(
+            queried(&answer(1), answer(2))["Items"],
+            json!([item("one", 1), item("two", 2)])
+        );
         let none = json!({"Items": [], "Count": 0});
-        assert_eq!((queried(&answer(1), none.clone()), queried(&none, answer(2))), (none.clone(), answer(2)));
+        assert_eq!(
+            (queried(&answer(1), none.clone()), queried(&none, answer(2))),
+            (none.clone(), answer(2))
+        );
     }
 }

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::faults::Faults;
 
-/// What was read and what was written, each item as its two keys with a blank between. A query stands for the partition that it reads,
-/// with the items that were there; what it finds by an index is not noted.
+/// What was read and what was written, each item as its two keys with a blank between. A query
+/// stands for the partition that it reads, with the items that were there; what it finds by an
+/// index is not noted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     /// What was read, and where a partition was.
@@ -30,14 +31,23 @@ impl Watched {
 impl Calls {
     /// Notes a call.
     pub(crate) fn note(&mut self, operation: &str, body: &Value) {
-        let batches = || body.get("RequestItems").and_then(Value::as_object).into_iter().flat_map(|tables| tables.values());
+        let batches = || {
+            body.get("RequestItems")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flat_map(|tables| tables.values())
+        };
         match operation {
             "GetItem" => self.read.extend(key(body, "/Key")),
             "BatchGetItem" => {
-                let named = batches().filter_map(|batch| batch.get("Keys")?.as_array()).flatten();
+                let named = batches()
+                    .filter_map(|batch| batch.get("Keys")?.as_array())
+                    .flatten();
                 self.read.extend(named.filter_map(|item| key(item, "")));
             }
-            "TransactGetItems" => self.read.extend(parts(body).filter_map(|part| key(part, "/Get/Key"))),
+            "TransactGetItems" => self
+                .read
+                .extend(parts(body).filter_map(|part| key(part, "/Get/Key"))),
             "Query" => self.read.extend(partition(body)),
             "UpdateItem" => {
                 self.read.extend(key(body, "/Key"));
@@ -51,7 +61,10 @@ impl Calls {
 }
 
 fn parts(body: &Value) -> impl Iterator<Item = &Value> {
-    body.get("TransactItems").and_then(Value::as_array).into_iter().flatten()
+    body.get("TransactItems")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 /// Which partition of the table a query reads.
@@ -62,7 +75,9 @@ fn partition(body: &Value) -> Option<String> {
 
 /// Which item a part of a transaction writes.
 fn written(part: &Value) -> Option<String> {
-    ["/Put/Item", "/Update/Key", "/Delete/Key"].into_iter().find_map(|place| key(part, place))
+    ["/Put/Item", "/Update/Key", "/Delete/Key"]
+        .into_iter()
+        .find_map(|place| key(part, place))
 }
 
 /// The keys of the item that is named at `place`.
@@ -81,9 +96,18 @@ mod tests {
         let key = |sk: &str| json!({"pk": {"S": "A"}, "sk": {"S": sk}});
         let calls = [
             ("GetItem", json!({"Key": key("1")})),
-            ("BatchGetItem", json!({"RequestItems": {"t": {"Keys": [key("2"), key("3")]}}})),
-            ("TransactGetItems", json!({"TransactItems": [{"Get": {"Key": key("4")}}]})),
-            ("Query", json!({"ExpressionAttributeValues": {":pk": {"S": "B"}}})),
+            (
+                "BatchGetItem",
+                json!({"RequestItems": {"t": {"Keys": [key("2"), key("3")]}}}),
+            ),
+            (
+                "TransactGetItems",
+                json!({"TransactItems": [{"Get": {"Key": key("4")}}]}),
+            ),
+            (
+                "Query",
+                json!({"ExpressionAttributeValues": {":pk": {"S": "B"}}}),
+            ),
             ("UpdateItem", json!({"Key": key("5")})),
             ("DeleteItem", json!({"Key": key("6")})),
             (
@@ -97,7 +121,13 @@ mod tests {
         for (operation, body) in &calls {
             noted.note(operation, body);
         }
-        assert_eq!(noted.read.into_iter().collect::<Vec<_>>(), ["A 1", "A 2", "A 3", "A 4", "A 5", "B "]);
-        assert_eq!(noted.written.into_iter().collect::<Vec<_>>(), ["A 5", "A 6", "A 7", "A 8", "A 9"]);
+        assert_eq!(
+            noted.read.into_iter().collect::<Vec<_>>(),
+            ["A 1", "A 2", "A 3", "A 4", "A 5", "B "]
+        );
+        assert_eq!(
+            noted.written.into_iter().collect::<Vec<_>>(),
+            ["A 5", "A 6", "A 7", "A 8", "A 9"]
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Who works on a request, as far as that shows from outside: under which trace its calls go out, what befalls them, and after which
-//! of them it dies. Lambda ends an environment whenever it likes; whatever a worker had begun is then as its last call left it.
+//! Who works on a request, as far as that shows from outside: under which trace its calls go out,
+//! what befalls them, and after which of them it dies. Lambda ends an environment whenever it
+//! likes; whatever a worker had begun is then as its last call left it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,8 @@ use tokio::sync::watch;
 
 use crate::plan::{Mode, Service};
 
-/// The header that carries a trace from one service to the next, as AWS's own SDKs pass it on in Lambda.
+/// The header that carries a trace from one service to the next, as AWS's own SDKs pass it on in
+/// Lambda.
 pub const TRACE: &str = "x-amzn-trace-id";
 
 tokio::task_local! {
@@ -41,12 +43,18 @@ pub struct Struck {
 }
 
 impl Worker {
-    /// A worker whose calls go out under `trace`, and who dies when so many of them have been made: they took effect, and it never
-    /// learns of the last one's answer.
+    /// A worker whose calls go out under `trace`, and who dies when so many of them have been made:
+    /// they took effect, and it never learns of the last one's answer.
     pub fn new(trace: impl Into<String>, dies_after: Option<u32>) -> Self {
         let (calls, struck) = Default::default();
         let (dying, _) = watch::channel(false);
-        Self(Arc::new(Inside { trace: trace.into(), dies_after, calls, dying, struck }))
+        Self(Arc::new(Inside {
+            trace: trace.into(),
+            dies_after,
+            calls,
+            dying,
+            struck,
+        }))
     }
 
     /// Lets it do `work`; nothing comes of that if it dies.
@@ -76,7 +84,11 @@ impl Worker {
 
     /// What befell its calls.
     pub fn struck(&self) -> Vec<Struck> {
-        self.0.struck.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .struck
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Who works on what runs here, if that is known.
@@ -91,8 +103,16 @@ impl Worker {
 
     /// Notes that a call goes wrong.
     pub(crate) fn meets(&self, service: Service, mode: Mode, request: &HttpRequest) {
-        let struck = Struck { service, mode, was_last: is_last(request) };
-        self.0.struck.lock().unwrap_or_else(PoisonError::into_inner).push(struck);
+        let struck = Struck {
+            service,
+            mode,
+            was_last: is_last(request),
+        };
+        self.0
+            .struck
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(struck);
     }
 
     /// Counts a call that has been made. If it was the last, nobody is there to read its answer.
@@ -107,9 +127,17 @@ impl Worker {
 
 /// Whether the SDK says that it will not repeat this request: `amz-sdk-request: attempt=3; max=3`.
 fn is_last(request: &HttpRequest) -> bool {
-    let Some(header) = request.headers().get("amz-sdk-request") else { return true };
-    let field = |name: &str| header.split(';').find_map(|part| part.trim().strip_prefix(name)?.parse::<u32>().ok());
-    field("attempt=").zip(field("max=")).is_none_or(|(attempt, max)| attempt >= max)
+    let Some(header) = request.headers().get("amz-sdk-request") else {
+        return true;
+    };
+    let field = |name: &str| {
+        header
+            .split(';')
+            .find_map(|part| part.trim().strip_prefix(name)?.parse::<u32>().ok())
+    };
+    field("attempt=")
+        .zip(field("max="))
+        .is_none_or(|(attempt, max)| attempt >= max)
 }
 
 #[cfg(test)]

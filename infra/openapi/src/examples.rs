@@ -1,8 +1,8 @@
 //! What requests and answers look like.
 
 use serde_json::{Value, json};
-use shared::access_token::{Acr, Claims};
-use shared::http::{Operation as O, Slug};
+use shared::signin::access_token::{Acr, Claims};
+use shared::web::http::{Operation as O, Slug};
 
 use crate::types;
 
@@ -24,17 +24,23 @@ pub fn request(operation: O) -> Option<Value> {
     Some(match operation {
         O::CreateAccount => json!({"name": "Alder & Pine", "plan": "business"}),
         O::PatchAccount => json!({"plan": "enterprise"}),
-        O::CreateApiKey => json!({"name": "portal back end", "scopes": ["users:write", "audit:read"]}),
+        O::CreateApiKey => {
+            json!({"name": "portal back end", "scopes": ["users:write", "audit:read"]})
+        }
         O::PatchSettings => json!({
             "second_factor": {"methods": {"email": true}}, "ip_allowlist": ["203.0.113.0/24"], "origins": ["https://portal.example"]
         }),
-        O::PatchGroupSettings => json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}),
+        O::PatchGroupSettings => {
+            json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"})
+        }
         O::CreateUser => json!({
             "username": "ann@example.com", "name": "Ann Alder", "kind": "external", "password": "correct horse battery",
             "phone": "+12025550100", "email": "ann@example.com"
         }),
         O::PatchUser => json!({"phone": "+12025550123", "locale": null}),
-        O::TopUpQuota => json!({"account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138"}),
+        O::TopUpQuota => {
+            json!({"account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138"})
+        }
         O::SendAgreement => json!({
             "title": "Lease, 12 Alder Street", "group": "mortgages", "sender": {"email": "sales@alder.example", "name": "Robin Alder"},
             "recipients": [
@@ -53,7 +59,9 @@ pub fn request(operation: O) -> Option<Value> {
         O::EnrolMailbox => json!({"email": "ann@example.com"}),
         O::ConfirmPhone => json!({"factor": FACTOR, "code": "048213"}),
         O::ConfirmMailbox => json!({"factor": FACTOR, "code": "04821399"}),
-        O::CreateLink => json!({"user": USER, "redirect_uri": "https://portal.example/in", "expires_in": 3600}),
+        O::CreateLink => {
+            json!({"user": USER, "redirect_uri": "https://portal.example/in", "expires_in": 3600})
+        }
         O::RedeemLink => json!({"token": "lnk_…"}),
         O::RedeemCode => json!({"code": "otc_…"}),
         O::ForgetPassword => json!({"account": ACCOUNT, "username": "ann@example.com"}),
@@ -74,7 +82,11 @@ pub fn ways(operation: O) -> Vec<(&'static str, Value)> {
     let password = json!({"account": ACCOUNT, "username": "ann@example.com", "password": "correct horse battery"});
     let id_token = json!({"account": ACCOUNT, "id_token": ID_TOKEN, "nonce": "n-0S6_WzA2Mj"});
     let step_up = with(password.clone(), json!({"second_factor": true}));
-    vec![("password", password), ("id_token", id_token), ("second_factor", step_up)]
+    vec![
+        ("password", password),
+        ("id_token", id_token),
+        ("second_factor", step_up),
+    ]
 }
 
 /// An object with the members of another.
@@ -89,7 +101,10 @@ fn with(object: Value, more: Value) -> Value {
 }
 
 /// Answers, each with a name.
-#[expect(clippy::too_many_lines, reason = "a table: an entry for each operation")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table: an entry for each operation"
+)]
 pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
     let one = |value| vec![("answer", value)];
     match operation {
@@ -104,14 +119,25 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         ]})),
         O::GetSettings => vec![
             ("settings", settings()),
-            ("effective", json!({"value": settings(), "source": {"/locale": "default", "/origins": "account"}})),
+            (
+                "effective",
+                json!({"value": settings(), "source": {"/locale": "default", "/origins": "account"}}),
+            ),
         ],
         O::PatchSettings => one(settings()),
         O::GetGroupSettings => vec![
-            ("overrides", json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"})),
-            ("effective", json!({"value": settings(), "source": {"/locale": "group", "/origins": "account", "/sso": "default"}})),
+            (
+                "overrides",
+                json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}),
+            ),
+            (
+                "effective",
+                json!({"value": settings(), "source": {"/locale": "group", "/origins": "account", "/sso": "default"}}),
+            ),
         ],
-        O::PatchGroupSettings => one(json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"})),
+        O::PatchGroupSettings => {
+            one(json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}))
+        }
         O::ExplainAllowlist => one(json!({
             "allowed": true, "matched": "203.0.113.0/24", "address": "203.0.113.7", "reason": "203.0.113.7 is in 203.0.113.0/24"
         })),
@@ -124,15 +150,20 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         })),
         O::GetAgreement => one(agreement("out_for_signature")),
         O::CancelAgreement => {
-            let ended = json!({"ended_at": "2026-11-23T09:30:00Z", "reason": "the terms have changed"});
+            let ended =
+                json!({"ended_at": "2026-11-23T09:30:00Z", "reason": "the terms have changed"});
             one(with(agreement("cancelled"), ended))
         }
         O::ListAgreements => {
             let mut listed = agreement("out_for_signature");
-            listed.as_object_mut().map(|members| members.remove("recipients"));
+            listed
+                .as_object_mut()
+                .map(|members| members.remove("recipients"));
             one(json!({"agreements": [listed]}))
         }
-        O::PatchRecipient | O::CompleteRecipient | O::ResendLink | O::ReopenViewing => one(recipient()),
+        O::PatchRecipient | O::CompleteRecipient | O::ResendLink | O::ReopenViewing => {
+            one(recipient())
+        }
         O::ListAuthenticationMethods => one(json!({"methods": [
             {"method": "none", "premium": false}, {"method": "email", "premium": false}, {"method": "sms", "premium": false},
             {"method": "kba", "premium": true}
@@ -152,7 +183,10 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
                     "methods": [{"method": "totp"}, {"method": "sms"}]
                 }),
             ),
-            ("authenticated", authenticated(&json!(["pwd"]), "allowlisted-network")),
+            (
+                "authenticated",
+                authenticated(&json!(["pwd"]), "allowlisted-network"),
+            ),
         ],
         O::IssueCode => one(json!({
             "method": "sms", "destination": "+1••••••••00", "reference": "KXTP", "expires_in": 300, "resend_in": 30, "code_length": 6
@@ -180,7 +214,10 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             "code_length": 8
         })),
         O::ConfirmPhone => vec![
-            ("signed_in", json!({"method": "sms", "destination": "+1••••••••00"})),
+            (
+                "signed_in",
+                json!({"method": "sms", "destination": "+1••••••••00"}),
+            ),
             (
                 "first_sign_in",
                 json!({
@@ -189,21 +226,29 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
                 }),
             ),
         ],
-        O::ConfirmMailbox => one(json!({"method": "email", "destination": "a••••••••@example.com"})),
+        O::ConfirmMailbox => {
+            one(json!({"method": "email", "destination": "a••••••••@example.com"}))
+        }
         O::ListFactors => one(json!({"factors": [
             {"method": "sms", "enrolled_at": "2026-11-22T09:30:00Z"}, {"method": "totp", "enrolled_at": "2026-11-22T09:31:00Z"},
             {"method": "recovery_code", "enrolled_at": "2026-11-22T09:31:00Z", "remaining": 9}
         ]})),
         O::MakeRecoveryCodes => one(json!({"recovery_codes": recovery_codes()})),
         O::VerifyCode => vec![
-            ("authenticated", authenticated(&json!(["pwd", "otp", "sms", "mfa"]), "two-factor")),
+            (
+                "authenticated",
+                authenticated(&json!(["pwd", "otp", "sms", "mfa"]), "two-factor"),
+            ),
             (
                 "redirect",
                 json!({
                     "status": "redirect", "redirect_uri": "https://portal.example/in?code=otc_…", "code": "otc_…", "expires_in": 60
                 }),
             ),
-            ("new_password_required", json!({"status": "new_password_required", "challenge": CHALLENGE, "expires_in": 600})),
+            (
+                "new_password_required",
+                json!({"status": "new_password_required", "challenge": CHALLENGE, "expires_in": 600}),
+            ),
         ],
         O::CreateLink => one(json!({
             "id": "link_01jd3v9h2rt6w8y0b3d5f7g9jk", "destination": "a••••••••@example.com", "expires_in": 3600
@@ -226,7 +271,9 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
             "previous": "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg", "hash": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
         }], "next_cursor": "MTAw"})),
         O::ReportAgreement => one(report()),
-        O::LinkReport => one(json!({"url": format!("https://sign.example.com/report/{AGREEMENT}#rpl_…"), "expires_in": 300})),
+        O::LinkReport => one(
+            json!({"url": format!("https://sign.example.com/report/{AGREEMENT}#rpl_…"), "expires_in": 300}),
+        ),
         O::TopUpQuota => one(json!({
             "id": TOPUP, "account": ACCOUNT, "transactions": 500, "reference": "order 2026-1138",
             "quota": {"available": 500, "reserved": 0, "consumed": 0, "purchased": 500}
@@ -247,7 +294,10 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
         })),
         O::GetKbaSession => vec![
             ("pending", json!({"status": "pending", "attempts_left": 3})),
-            ("failed for the last time", json!({"status": "failed", "attempts_left": 0, "closed": "agreement-closed"})),
+            (
+                "failed for the last time",
+                json!({"status": "failed", "attempts_left": 0, "closed": "agreement-closed"}),
+            ),
             (
                 "passed",
                 json!({"status": "passed", "attempts_left": 3, "authenticated": {
@@ -287,7 +337,11 @@ pub fn answers(operation: O) -> Vec<(&'static str, Value)> {
 
 /// An answer that is no JSON: its beginning, where it is a long one.
 pub fn form(operation: O, content_type: &str) -> Value {
-    let page = |title: &str| json!(format!("<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>{title}</title>\n…"));
+    let page = |title: &str| {
+        json!(format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>{title}</title>\n…"
+        ))
+    };
     match (operation, content_type) {
         (O::SignInPage, _) => page("Sign in · Countersign"),
         (O::LinkPage, _) => page("Continue with your link · Countersign"),
@@ -320,7 +374,10 @@ fn user() -> Value {
 
 /// The first two of ten.
 fn recovery_codes() -> Value {
-    json!(["7k3w-9q2m-x5t8-r4b6-y0ad-h1zc", "2m9e-c7tf-v4n0-s8gj-p6kx-q3hy"])
+    json!([
+        "7k3w-9q2m-x5t8-r4b6-y0ad-h1zc",
+        "2m9e-c7tf-v4n0-s8gj-p6kx-q3hy"
+    ])
 }
 
 fn authenticated(amr: &Value, acr: &str) -> Value {

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::api_key::Scope;
-use shared::http::routes::{ANYWHERE, Authorisation, Operation, Route};
-use shared::http::{Problem, Slug};
+use shared::web::http::routes::Scope;
+use shared::web::http::routes::{ANYWHERE, Authorisation, Operation, Route};
+use shared::web::http::{Problem, Slug};
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::path::OperationBuilder;
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{
+    ContentBuilder, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder,
+};
 
 use crate::{examples, headers, parameters, types};
 
@@ -28,7 +30,12 @@ pub fn method(route: &Route) -> HttpMethod {
 /// The route as an operation.
 pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     let id = format!("{:?}", route.operation);
-    let id = id.chars().take(1).map(|first| first.to_ascii_lowercase()).chain(id.chars().skip(1)).collect::<String>();
+    let id = id
+        .chars()
+        .take(1)
+        .map(|first| first.to_ascii_lowercase())
+        .chain(id.chars().skip(1))
+        .collect::<String>();
     let mut builder = OperationBuilder::new()
         .operation_id(Some(id))
         .tag(route.function.name())
@@ -41,7 +48,8 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
             builder = builder.security(SecurityRequirement::default());
         }
         if matches!(route.authorisation, Authorisation::ScopeOrLink(_)) {
-            builder = builder.security(SecurityRequirement::new("reportLink", Vec::<String>::new()));
+            builder =
+                builder.security(SecurityRequirement::new("reportLink", Vec::<String>::new()));
         }
     }
     if let Some(schema) = types::request(route.operation) {
@@ -56,7 +64,10 @@ pub fn operation(route: &Route) -> utoipa::openapi::path::Operation {
 
 /// Whom it is for, and what its summary has no room for.
 fn description(route: &Route) -> Option<String> {
-    let parts: Vec<String> = authorisation(route).into_iter().chain(notes(route.operation).map(str::to_owned)).collect();
+    let parts: Vec<String> = authorisation(route)
+        .into_iter()
+        .chain(notes(route.operation).map(str::to_owned))
+        .collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
@@ -64,7 +75,7 @@ fn description(route: &Route) -> Option<String> {
 const fn notes(operation: Operation) -> Option<&'static str> {
     Some(match operation {
         Operation::Login => {
-            "A try counts for its username before the password is compared, and a right one is taken back after. So right passwords of one \
+            "An attempt counts for its username before the password is compared, and a right one is taken back after. So right passwords of one \
              username that are under way at once count until then: up to five are let through where none was wrong before, and of more some may be answered with \
              429 and a `Retry-After` of a second or two (of eight at once we have seen three, of 32 twenty-two). One after the other, right \
              passwords count for nothing."
@@ -88,7 +99,7 @@ const fn notes(operation: Operation) -> Option<&'static str> {
         Operation::ReadAudit => {
             "What is refused without being judged writes no entry: a password while its username is delayed or its source address has had \
              its failures, a code for a challenge that is spent or over, for a factor that is delayed or disabled, or that is typed after its time, \
-             a send that a limit refuses, and what has not the form of a request. The try that brought a delay on is told, with the delay."
+             a send that a limit refuses, and what has not the form of a request. The attempt that brought a delay on is told, with the delay."
         }
         _ => return None,
     })
@@ -110,7 +121,10 @@ fn authorisation(route: &Route) -> Option<String> {
 }
 
 fn name(scope: Scope) -> String {
-    serde_json::to_value(scope).ok().and_then(|scope| scope.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(scope)
+        .ok()
+        .and_then(|scope| scope.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn security(route: &Route) -> Option<SecurityRequirement> {
@@ -125,7 +139,10 @@ fn security(route: &Route) -> Option<SecurityRequirement> {
     Some(SecurityRequirement::new(scheme, Vec::<String>::new()))
 }
 
-fn request_body(route: &Route, schema: &RefOr<Schema>) -> utoipa::openapi::request_body::RequestBody {
+fn request_body(
+    route: &Route,
+    schema: &RefOr<Schema>,
+) -> utoipa::openapi::request_body::RequestBody {
     let content = || {
         let content = ContentBuilder::new().schema(Some(schema.clone()));
         match examples::ways(route.operation) {
@@ -133,12 +150,26 @@ fn request_body(route: &Route, schema: &RefOr<Schema>) -> utoipa::openapi::reque
             ways => content.examples_from_iter(named(ways)).build(),
         }
     };
-    let body = RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content());
-    if route.method == "PATCH" { body.content("application/merge-patch+json", content()).build() } else { body.build() }
+    let body = RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content("application/json", content());
+    if route.method == "PATCH" {
+        body.content("application/merge-patch+json", content())
+            .build()
+    } else {
+        body.build()
+    }
 }
 
-fn named(examples: Vec<(&'static str, Value)>) -> impl Iterator<Item = (&'static str, RefOr<Example>)> {
-    examples.into_iter().map(|(name, value)| (name, ExampleBuilder::new().value(Some(value)).build().into()))
+fn named(
+    examples: Vec<(&'static str, Value)>,
+) -> impl Iterator<Item = (&'static str, RefOr<Example>)> {
+    examples.into_iter().map(|(name, value)| {
+        (
+            name,
+            ExampleBuilder::new().value(Some(value)).build().into(),
+        )
+    })
 }
 
 fn success(route: &Route) -> Response {
@@ -152,37 +183,76 @@ fn success(route: &Route) -> Response {
                 answers => content.examples_from_iter(named(answers)),
             };
             let response = response.content(content_type, content.build());
-            types::other_forms(route.operation).iter().fold(response, |response, other| {
-                let example = examples::form(route.operation, other);
-                response.content(*other, ContentBuilder::new().schema(Some(text())).example(Some(example)).build())
-            })
+            types::other_forms(route.operation)
+                .iter()
+                .fold(response, |response, other| {
+                    let example = examples::form(route.operation, other);
+                    response.content(
+                        *other,
+                        ContentBuilder::new()
+                            .schema(Some(text()))
+                            .example(Some(example))
+                            .build(),
+                    )
+                })
         }
     };
-    headers::of_success(route).fold(response, |response, name| response.header_ref(name, headers::reference(name))).build()
+    headers::of_success(route)
+        .fold(response, |response, name| {
+            response.header_ref(name, headers::reference(name))
+        })
+        .build()
 }
 
 /// The slugs of each status, those that any route may give included.
 fn refusals(route: &Route) -> BTreeMap<u16, Vec<Slug>> {
     let mut by_status: BTreeMap<u16, Vec<Slug>> = BTreeMap::new();
-    for slug in route.refusals.iter().chain(route.body_refusals()).chain(ANYWHERE) {
+    for slug in route
+        .refusals
+        .iter()
+        .chain(route.body_refusals())
+        .chain(ANYWHERE)
+    {
         by_status.entry(slug.status()).or_default().push(*slug);
     }
     by_status
 }
 
 fn refusal(slugs: &[Slug]) -> Response {
-    let names = slugs.iter().map(|slug| format!("`{}`", slug.name())).collect::<Vec<_>>().join(", ");
-    let examples =
-        slugs.iter().map(|slug| (slug.name(), ExampleBuilder::new().summary(slug.title()).value(Some(example(*slug))).build()));
-    let content = ContentBuilder::new().schema(Some(RefOr::from(Ref::from_schema_name("Problem")))).examples_from_iter(examples);
-    let response = ResponseBuilder::new().description(names).content("application/problem+json", content.build());
-    headers::of_refusal(slugs).fold(response, |response, name| response.header_ref(name, headers::reference(name))).build()
+    let names = slugs
+        .iter()
+        .map(|slug| format!("`{}`", slug.name()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let examples = slugs.iter().map(|slug| {
+        (
+            slug.name(),
+            ExampleBuilder::new()
+                .summary(slug.title())
+                .value(Some(example(*slug)))
+                .build(),
+        )
+    });
+    let content = ContentBuilder::new()
+        .schema(Some(RefOr::from(Ref::from_schema_name("Problem"))))
+        .examples_from_iter(examples);
+    let response = ResponseBuilder::new()
+        .description(names)
+        .content("application/problem+json", content.build());
+    headers::of_refusal(slugs)
+        .fold(response, |response, name| {
+            response.header_ref(name, headers::reference(name))
+        })
+        .build()
 }
 
-/// What is answered where no route is: under the name of each in `components`, because no path has them.
+/// What is answered where no route is: under the name of each in `components`, because no path has
+/// them.
 pub fn unrouted() -> [(&'static str, Response); 2] {
     let mut not_allowed = refusal(&[Slug::MethodNotAllowed]);
-    not_allowed.headers.insert("Allow".into(), RefOr::Ref(headers::reference("Allow")));
+    not_allowed
+        .headers
+        .insert("Allow".into(), RefOr::Ref(headers::reference("Allow")));
     let mut not_found = refusal(&[Slug::NotFound]);
     not_found.description = "No path of this document, whatever the method: `not-found`".into();
     not_allowed.description =
@@ -197,14 +267,23 @@ fn example(slug: Slug) -> Value {
         Slug::CodeInvalid | Slug::CodeSuperseded => Problem::new(slug).with("attempts_left", 4),
         Slug::ResendTooSoon => Problem::new(slug).with("resend_in", 42),
         Slug::ReportInParts => Problem::new(slug).with("count", 7012).with("parts", 3),
-        Slug::UnexpectedField => Problem::new(slug).field("/data", "has a field that is not of this message"),
-        Slug::AllowlistTooWide => Problem::new(slug).field("/ip_allowlist/0", "is wider than /16 (IPv4) or /32 (IPv6)"),
+        Slug::UnexpectedField => {
+            Problem::new(slug).field("/data", "has a field that is not of this message")
+        }
+        Slug::AllowlistTooWide => {
+            Problem::new(slug).field("/ip_allowlist/0", "is wider than /16 (IPv4) or /32 (IPv6)")
+        }
         Slug::AgreementNotOpen => Problem::new(slug).with("agreement_status", "cancelled"),
-        Slug::RecipientNameRequired => Problem::new(slug).field("/recipients/0/name", "is required for `kba`"),
-        Slug::RecipientNotInUs => Problem::new(slug).field("/recipients/0/country", "must be US for `kba`"),
+        Slug::RecipientNameRequired => {
+            Problem::new(slug).field("/recipients/0/name", "is required for `kba`")
+        }
+        Slug::RecipientNotInUs => {
+            Problem::new(slug).field("/recipients/0/country", "must be US for `kba`")
+        }
         slug => Problem::new(slug),
     };
-    serde_json::from_slice(problem.into_reply("ZFq4YgbXIAMEJWg=").body()).unwrap_or_else(|_| json!({}))
+    serde_json::from_slice(problem.into_reply("ZFq4YgbXIAMEJWg=").body())
+        .unwrap_or_else(|_| json!({}))
 }
 
 fn text() -> RefOr<Schema> {

@@ -1,7 +1,7 @@
 //! The types of requests and answers, by operation, and the schemas of all of them.
 
-use shared::http::Operation;
-use shared::http::problem::ProblemDocument;
+use shared::web::http::Operation;
+use shared::web::http::problem::ProblemDocument;
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -43,7 +43,7 @@ pub fn schemas() -> Schemas {
     of::<code_issue::Request>(&mut schemas);
     of::<code_issue::Response>(&mut schemas);
     of::<code_verify::Request>(&mut schemas);
-    of::<shared::sign_in::Answer>(&mut schemas);
+    of::<shared::signin::sign_in::Answer>(&mut schemas);
     of::<factors::EnrolApp>(&mut schemas);
     of::<factors::EnrolledApp>(&mut schemas);
     of::<factors::ConfirmApp>(&mut schemas);
@@ -63,14 +63,14 @@ pub fn schemas() -> Schemas {
     of::<password::ForgottenPassword>(&mut schemas);
     of::<password::Forgotten>(&mut schemas);
     of::<password::SetPassword>(&mut schemas);
-    of::<shared::report::Report>(&mut schemas);
+    of::<shared::agreement::report::Report>(&mut schemas);
     of::<agreements::ReportLink>(&mut schemas);
     of::<kba_session::Request>(&mut schemas);
     of::<kba_session::Response>(&mut schemas);
     of::<kba_session::SessionState>(&mut schemas);
-    of::<shared::kba::callback::Message>(&mut schemas);
+    of::<shared::agreement::kba::callback::Message>(&mut schemas);
     of::<factors::PatchMe>(&mut schemas);
-    of::<shared::me::Response>(&mut schemas);
+    of::<shared::signin::me::Response>(&mut schemas);
     of::<audit::Response>(&mut schemas);
     of::<quota_topup::Request>(&mut schemas);
     of::<quota_topup::Response>(&mut schemas);
@@ -97,7 +97,9 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::PatchAccount => reference::<accounts::PatchAccount>(),
         O::CreateApiKey => reference::<accounts::CreateApiKey>(),
         // A merge patch is a part of the document it changes.
-        O::PatchSettings | O::PatchGroupSettings => Schema::Object(Object::with_type(Type::Object)).into(),
+        O::PatchSettings | O::PatchGroupSettings => {
+            Schema::Object(Object::with_type(Type::Object)).into()
+        }
         O::CreateUser => reference::<users::CreateUser>(),
         O::PatchUser => reference::<users::PatchUser>(),
         O::TopUpQuota => reference::<quota_topup::Request>(),
@@ -108,7 +110,7 @@ pub fn request(operation: Operation) -> Option<RefOr<Schema>> {
         O::IssueCode => reference::<code_issue::Request>(),
         O::VerifyCode => reference::<code_verify::Request>(),
         O::OpenKbaSession => reference::<kba_session::Request>(),
-        O::TakeKbaCallback => reference::<shared::kba::callback::Message>(),
+        O::TakeKbaCallback => reference::<shared::agreement::kba::callback::Message>(),
         O::PatchMe => reference::<factors::PatchMe>(),
         O::EnrolApp => reference::<factors::EnrolApp>(),
         O::ConfirmApp => reference::<factors::ConfirmApp>(),
@@ -130,15 +132,28 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
     use Operation as O;
     let json = "application/json";
     Some(match operation {
-        O::CreateAccount | O::GetAccount | O::PatchAccount => (json, reference::<accounts::Account>()),
+        O::CreateAccount | O::GetAccount | O::PatchAccount => {
+            (json, reference::<accounts::Account>())
+        }
         O::CreateApiKey => (json, reference::<accounts::CreatedApiKey>()),
         O::ListApiKeys => (json, reference::<accounts::ApiKeys>()),
-        O::GetSettings => (json, either([reference::<settings::Settings>(), reference::<settings::Effective>()])),
+        O::GetSettings => (
+            json,
+            either([
+                reference::<settings::Settings>(),
+                reference::<settings::Effective>(),
+            ]),
+        ),
         O::PatchSettings => (json, reference::<settings::Settings>()),
-        O::GetGroupSettings => (json, either([group_settings(), reference::<settings::Effective>()])),
+        O::GetGroupSettings => (
+            json,
+            either([group_settings(), reference::<settings::Effective>()]),
+        ),
         O::PatchGroupSettings => (json, group_settings()),
         O::ExplainAllowlist => (json, reference::<settings::Explanation>()),
-        O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => (json, reference::<users::User>()),
+        O::CreateUser | O::GetUser | O::PatchUser | O::UnlockUser => {
+            (json, reference::<users::User>())
+        }
         O::ListUsers => (json, reference::<users::Users>()),
         O::IssueCode => (json, reference::<code_issue::Response>()),
         O::EnrolApp => (json, reference::<factors::EnrolledApp>()),
@@ -149,10 +164,12 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::MakeRecoveryCodes => (json, reference::<factors::RecoveryCodes>()),
         O::CreateLink => (json, reference::<links::Response>()),
         O::ForgetPassword => (json, reference::<password::Forgotten>()),
-        O::Login | O::VerifyCode | O::RedeemLink | O::RedeemCode => (json, reference::<shared::sign_in::Answer>()),
+        O::Login | O::VerifyCode | O::RedeemLink | O::RedeemCode => {
+            (json, reference::<shared::signin::sign_in::Answer>())
+        }
         O::OpenKbaSession => (json, reference::<kba_session::Response>()),
         O::GetKbaSession => (json, reference::<kba_session::SessionState>()),
-        O::GetMe | O::PatchMe => (json, reference::<shared::me::Response>()),
+        O::GetMe | O::PatchMe => (json, reference::<shared::signin::me::Response>()),
         O::SendAgreement => (json, reference::<agreements::SentAgreement>()),
         O::ListAgreements => (json, reference::<agreements::Agreements>()),
         O::GetAgreement | O::CancelAgreement => (json, reference::<agreements::Agreement>()),
@@ -161,7 +178,7 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         }
         O::ListAuthenticationMethods => (json, reference::<agreements::AuthenticationMethods>()),
         O::ReadAudit => (json, reference::<audit::Response>()),
-        O::ReportAgreement => (json, reference::<shared::report::Report>()),
+        O::ReportAgreement => (json, reference::<shared::agreement::report::Report>()),
         O::LinkReport => (json, reference::<agreements::ReportLink>()),
         O::TopUpQuota => (json, reference::<quota_topup::Response>()),
         O::GetQuota => (json, reference::<quota::Overview>()),
@@ -171,8 +188,14 @@ pub fn answer(operation: Operation) -> Option<(&'static str, RefOr<Schema>)> {
         O::ShowProblem => (json, reference::<documents::ProblemMeaning>()),
         O::Jwks => (json, reference::<documents::Jwks>()),
         O::Discovery => (json, reference::<documents::Discovery>()),
-        O::SignInPage | O::LinkPage | O::ReportPage => ("text/html", Schema::Object(Object::with_type(Type::String)).into()),
-        O::Asset => ("text/css", Schema::Object(Object::with_type(Type::String)).into()),
+        O::SignInPage | O::LinkPage | O::ReportPage => (
+            "text/html",
+            Schema::Object(Object::with_type(Type::String)).into(),
+        ),
+        O::Asset => (
+            "text/css",
+            Schema::Object(Object::with_type(Type::String)).into(),
+        ),
         O::DeleteApiKey
         | O::DeleteUser
         | O::ResetApp
@@ -195,13 +218,17 @@ pub fn other_forms(operation: Operation) -> &'static [&'static str] {
 }
 
 fn either(schemas: [RefOr<Schema>; 2]) -> RefOr<Schema> {
-    let one_of = schemas.into_iter().fold(utoipa::openapi::OneOfBuilder::new(), utoipa::openapi::OneOfBuilder::item);
+    let one_of = schemas.into_iter().fold(
+        utoipa::openapi::OneOfBuilder::new(),
+        utoipa::openapi::OneOfBuilder::item,
+    );
     Schema::OneOf(one_of.build()).into()
 }
 
 /// A part of the settings: what a group has not set is not there.
 fn group_settings() -> RefOr<Schema> {
     let mut object = Object::with_type(Type::Object);
-    object.description = Some("What the group overrides, of `second_factor.methods`, `kba` and `locale`.".into());
+    object.description =
+        Some("What the group overrides, of `second_factor.methods`, `kba` and `locale`.".into());
     Schema::Object(object).into()
 }

@@ -1,4 +1,5 @@
-//! What the engineer of a deployed stack runs. Keys of the keyring are never printed; an operator's key is, once.
+//! What the engineer of a deployed stack runs. Keys of the keyring are never printed; an operator's
+//! key is, once.
 
 mod keyring;
 mod ledger;
@@ -11,11 +12,13 @@ use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, Parser, Subcommand};
-use shared::dynamo::Failure;
+use shared::store::dynamo::Failure;
 
-/// Keeps the keyring of a deployed Countersign, its operators' API keys and its ledger, and verifies reports.
+/// Keeps the keyring of a deployed Countersign, its operators' API keys and its ledger, and
+/// verifies reports.
 ///
-/// Credentials come from where the AWS SDK looks for them: the environment, a profile, or the machine's role.
+/// Credentials come from where the AWS SDK looks for them: the environment, a profile, or the
+/// machine's role.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -30,8 +33,9 @@ enum Command {
     /// The keys of codes, of sealed data and of access tokens.
     #[command(subcommand)]
     Keyring(KeyringCommand),
-    /// Recomputes every balance of prepaid transactions from the ledger, and fails where one does not agree. An account that is never still is
-    /// held against the ledger as of a minute ago, which takes two or three.
+    /// Recomputes every balance of prepaid transactions from the ledger, and fails where one does
+    /// not agree. An account that is never still is held against the ledger as of a minute ago,
+    /// which takes two or three.
     Reconcile {
         /// The stack's table: its output TableName.
         #[arg(long)]
@@ -40,10 +44,11 @@ enum Command {
         #[arg(long)]
         account: Option<String>,
     },
-    /// Says whether an agreement's audit report is what the service signed, and if not, what was done to it. It asks nobody anything:
-    /// the report and the public keys are enough.
+    /// Says whether an agreement's audit report is what the service signed, and if not, what was
+    /// done to it. It asks nobody anything: the report and the public keys are enough.
     VerifyReport {
-        /// The report, as JSON. May be given more than once: the parts of a long one, in any order, are verified together as well.
+        /// The report, as JSON. May be given more than once: the parts of a long one, in any order,
+        /// are verified together as well.
         #[arg(long, required = true)]
         file: Vec<PathBuf>,
         /// The public keys, as the service gave them at /.well-known/jwks.json.
@@ -53,7 +58,8 @@ enum Command {
     /// An account's prepaid transactions.
     #[command(subcommand)]
     Quota(ledger::QuotaCommand),
-    /// Operators' API keys, which open every account. No route makes or revokes one, and no account's audit tells of it.
+    /// Operators' API keys, which open every account. No route makes or revokes one, and no
+    /// account's audit tells of it.
     #[command(subcommand)]
     OperatorKeys(OperatorKeysCommand),
 }
@@ -94,25 +100,28 @@ enum KeyringCommand {
         #[arg(long)]
         secret_id: String,
     },
-    /// Adds a new key of each kind. It signs nobody out: the keys before go on verifying what they made.
+    /// Adds a new key of each kind. It signs nobody out: the keys before go on verifying what they
+    /// made.
     Rotate {
         /// The stack's secret: its output KeyringSecretArn.
         #[arg(long)]
         secret_id: String,
     },
-    /// Lists the keys without showing them: id, what it is for, when it was made, from when it is used.
+    /// Lists the keys without showing them: id, what it is for, when it was made, from when it is
+    /// used.
     List {
         /// The stack's secret: its output KeyringSecretArn.
         #[arg(long)]
         secret_id: String,
     },
-    /// Takes out keys that have leaked, and puts others in their place that are used at once. It says what that costs; with --yes it
-    /// is done.
+    /// Takes out keys that have leaked, and puts others in their place that are used at once. It
+    /// says what that costs; with --yes it is done.
     Revoke {
         /// The stack's secret: its output KeyringSecretArn.
         #[arg(long)]
         secret_id: String,
-        /// The key's id; may be given more than once. Whoever has read the whole secret has them all.
+        /// The key's id; may be given more than once. Whoever has read the whole secret has them
+        /// all.
         #[arg(long, required = true)]
         key_id: Vec<String>,
         /// Does it.
@@ -146,7 +155,11 @@ fn complaint(failure: &Failure) -> Complaint {
     Complaint::new(match failure {
         // What follows the bracket is the SDK's dump of the answer.
         Failure::Unavailable(unavailable) => {
-            format!("{}: {}", unavailable.doing, unavailable.cause.split(" (").next().unwrap_or_default())
+            format!(
+                "{}: {}",
+                unavailable.doing,
+                unavailable.cause.split(" (").next().unwrap_or_default()
+            )
         }
         Failure::Condition(_) => "the answer was lost; run it again".into(),
         Failure::Conflict => "the table was busy; try again".into(),
@@ -172,23 +185,38 @@ async fn main() -> ExitCode {
 /// What needs the stack.
 async fn with_aws(command: Command, sdk: &SdkConfig) -> Result<String, Complaint> {
     match command {
-        Command::Keyring(KeyringCommand::Init { secret_id }) => keyring::init(sdk, &secret_id).await,
-        Command::Keyring(KeyringCommand::Rotate { secret_id }) => keyring::rotate(sdk, &secret_id).await,
-        Command::Keyring(KeyringCommand::List { secret_id }) => keyring::list(sdk, &secret_id).await,
-        Command::Keyring(KeyringCommand::Revoke { secret_id, key_id, yes }) => {
-            keyring::revoke(sdk, &secret_id, &key_id, yes).await
+        Command::Keyring(KeyringCommand::Init { secret_id }) => {
+            keyring::init(sdk, &secret_id).await
         }
+        Command::Keyring(KeyringCommand::Rotate { secret_id }) => {
+            keyring::rotate(sdk, &secret_id).await
+        }
+        Command::Keyring(KeyringCommand::List { secret_id }) => {
+            keyring::list(sdk, &secret_id).await
+        }
+        Command::Keyring(KeyringCommand::Revoke {
+            secret_id,
+            key_id,
+            yes,
+        }) => keyring::revoke(sdk, &secret_id, &key_id, yes).await,
         Command::Reconcile { table, account } => ledger::reconcile(sdk, table, account).await,
         Command::Quota(command) => ledger::change(sdk, command).await,
-        Command::OperatorKeys(OperatorKeysCommand::Make { table, name }) => operator_keys::make(sdk, table, name).await,
-        Command::OperatorKeys(OperatorKeysCommand::List { table }) => operator_keys::list(sdk, table).await,
-        Command::OperatorKeys(OperatorKeysCommand::Revoke { table, id }) => operator_keys::revoke(sdk, table, &id).await,
+        Command::OperatorKeys(OperatorKeysCommand::Make { table, name }) => {
+            operator_keys::make(sdk, table, name).await
+        }
+        Command::OperatorKeys(OperatorKeysCommand::List { table }) => {
+            operator_keys::list(sdk, table).await
+        }
+        Command::OperatorKeys(OperatorKeysCommand::Revoke { table, id }) => {
+            operator_keys::revoke(sdk, table, &id).await
+        }
         Command::VerifyReport { file, jwks } => report::verify(&file, &jwks),
     }
 }
 
 async fn sdk(place: Place) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(shared::sdk::https_client());
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(shared::kernel::sdk::https_client());
     if let Some(region) = place.region {
         loader = loader.region(Region::new(region));
     }

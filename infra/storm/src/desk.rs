@@ -1,4 +1,5 @@
-//! How a client asks: over HTTP, from an address of its own, and every request stands in the history.
+//! How a client asks: over HTTP, from an address of its own, and every request stands in the
+//! history.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,8 +7,8 @@ use std::sync::Arc;
 use local::{Channel, Service};
 use reqwest::{Client, Method};
 use serde_json::Value;
-use shared::clock::Span;
-use shared::entropy::Entropy;
+use shared::kernel::clock::Span;
+use shared::kernel::entropy::Entropy;
 use tokio::sync::RwLock;
 
 use crate::front::{CALL, FATE, Fate, Front, SOURCE};
@@ -27,7 +28,8 @@ pub(crate) struct Place {
     pub ground: Ground,
     pub base_url: String,
     pub http: Client,
-    /// Held by every request, and by whoever is so much faster than others that nothing else happens meanwhile.
+    /// Held by every request, and by whoever is so much faster than others that nothing else
+    /// happens meanwhile.
     pub stage: RwLock<()>,
 }
 
@@ -67,14 +69,30 @@ pub(crate) struct Told {
 impl Ask {
     /// A request of a route without parameters.
     pub fn new(route: &'static str) -> Self {
-        let path = route.split_once(' ').map_or(route, |(_, path)| path).to_owned();
+        let path = route
+            .split_once(' ')
+            .map_or(route, |(_, path)| path)
+            .to_owned();
         let source = IpAddr::from([192, 0, 2, 10]);
-        Self { route, path, body: Value::Null, bearer: None, key: None, message: None, about: None, source, headers: Vec::new() }
+        Self {
+            route,
+            path,
+            body: Value::Null,
+            bearer: None,
+            key: None,
+            message: None,
+            about: None,
+            source,
+            headers: Vec::new(),
+        }
     }
 
     /// At this path and query.
     pub fn at(self, path: impl Into<String>) -> Self {
-        Self { path: path.into(), ..self }
+        Self {
+            path: path.into(),
+            ..self
+        }
     }
 
     /// With this body.
@@ -84,17 +102,26 @@ impl Ask {
 
     /// With this key or token.
     pub fn by(self, bearer: &str) -> Self {
-        Self { bearer: Some(bearer.to_owned()), ..self }
+        Self {
+            bearer: Some(bearer.to_owned()),
+            ..self
+        }
     }
 
     /// With this `Idempotency-Key`.
     pub fn keyed(self, key: impl std::fmt::Display) -> Self {
-        Self { key: Some(format!("\"{key}\"")), ..self }
+        Self {
+            key: Some(format!("\"{key}\"")),
+            ..self
+        }
     }
 
     /// About this user, agreement, recipient or account.
     pub fn about(self, about: &str) -> Self {
-        Self { about: Some(about.to_owned()), ..self }
+        Self {
+            about: Some(about.to_owned()),
+            ..self
+        }
     }
 
     /// From this address.
@@ -104,7 +131,11 @@ impl Ask {
 
     /// A message that is known by this.
     pub fn message(self, id: &str) -> Self {
-        Self { message: Some(id.to_owned()), ..self }.header("webhook-id", id)
+        Self {
+            message: Some(id.to_owned()),
+            ..self
+        }
+        .header("webhook-id", id)
     }
 
     /// With this header.
@@ -132,7 +163,10 @@ impl Told {
 
     /// A text in an answer of success.
     pub fn good(&self, pointer: &str) -> Option<String> {
-        (200..300).contains(&self.status()).then(|| self.text(pointer)).flatten()
+        (200..300)
+            .contains(&self.status())
+            .then(|| self.text(pointer))
+            .flatten()
     }
 
     /// Whether nobody knows what came of it.
@@ -159,18 +193,48 @@ impl Desk {
 
     /// One of these.
     pub fn one_of<'a, T>(&self, of: &'a [T]) -> Option<&'a T> {
-        of.get(usize::try_from(self.below(u32::try_from(of.len()).unwrap_or(u32::MAX))).unwrap_or_default())
+        of.get(
+            usize::try_from(self.below(u32::try_from(of.len()).unwrap_or(u32::MAX)))
+                .unwrap_or_default(),
+        )
     }
 
     /// Asks.
     pub async fn ask(&self, ask: Ask) -> Told {
-        let Place { log, sky, front, stage, .. } = &*self.place;
-        let _turn = if self.alone { None } else { Some(stage.read().await) };
+        let Place {
+            log,
+            sky,
+            front,
+            stage,
+            ..
+        } = &*self.place;
+        let _turn = if self.alone {
+            None
+        } else {
+            Some(stage.read().await)
+        };
         sky.change(log.len());
         let fate = sky.fate(&self.entropy);
-        let Ask { route, path, body, key, message, about, source, .. } = ask.clone();
+        let Ask {
+            route,
+            path,
+            body,
+            key,
+            message,
+            about,
+            source,
+            ..
+        } = ask.clone();
         let key = key.or(message);
-        let call = log.ask(Asked { who: self.who, source, about, route, path, key, body });
+        let call = log.ask(Asked {
+            who: self.who,
+            source,
+            about,
+            route,
+            path,
+            key,
+            body,
+        });
         let answer = self.send(ask, call, fate).await;
         log.answer(call, answer.clone(), front.trouble(call));
         Told { call, answer }
@@ -188,10 +252,15 @@ impl Desk {
         told
     }
 
-    /// Does `work` while nobody else asks for anything: what a program does in seconds, between two steps of a person.
+    /// Does `work` while nobody else asks for anything: what a program does in seconds, between two
+    /// steps of a person.
     pub async fn rush<T>(&self, work: impl AsyncFnOnce(&Self) -> T) -> T {
         let _stage = self.place.stage.write().await;
-        work(&Self { alone: true, ..self.clone() }).await
+        work(&Self {
+            alone: true,
+            ..self.clone()
+        })
+        .await
     }
 
     /// Lets time pass, while no request runs and nobody rushes.
@@ -206,17 +275,29 @@ impl Desk {
     }
 
     async fn send(&self, ask: Ask, call: usize, fate: Fate) -> Option<Answer> {
-        let method = ask.route.split(' ').next().and_then(|method| Method::from_bytes(method.as_bytes()).ok())?;
+        let method = ask
+            .route
+            .split(' ')
+            .next()
+            .and_then(|method| Method::from_bytes(method.as_bytes()).ok())?;
         let url = format!("{}{}", self.place.base_url, ask.path);
         let mut request = self.place.http.request(method, url);
-        let told = [(CALL, call.to_string()), (SOURCE, ask.source.to_string()), (FATE, fate.header())];
-        let bearer = ask.bearer.map(|bearer| ("authorization", format!("Bearer {bearer}")));
+        let told = [
+            (CALL, call.to_string()),
+            (SOURCE, ask.source.to_string()),
+            (FATE, fate.header()),
+        ];
+        let bearer = ask
+            .bearer
+            .map(|bearer| ("authorization", format!("Bearer {bearer}")));
         let key = ask.key.map(|key| ("idempotency-key", key));
         for (name, value) in told.into_iter().chain(bearer).chain(key).chain(ask.headers) {
             request = request.header(name, value);
         }
         if !ask.body.is_null() {
-            request = request.header("content-type", "application/json").body(ask.body.to_string());
+            request = request
+                .header("content-type", "application/json")
+                .body(ask.body.to_string());
         }
         let response = request.send().await.ok()?;
         let status = response.status().as_u16();
@@ -233,7 +314,11 @@ impl Desk {
 
     /// The newest link that was mailed to somebody.
     pub async fn link(&self, to: &str) -> Option<String> {
-        let mail = self.place.log.newest(to, |mail: &Mail| mail.link().is_some()).await?;
+        let mail = self
+            .place
+            .log
+            .newest(to, |mail: &Mail| mail.link().is_some())
+            .await?;
         mail.link().map(str::to_owned)
     }
 

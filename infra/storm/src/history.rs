@@ -1,13 +1,14 @@
 //! What was asked and answered, and what arrived in inboxes: all that a judge gets to see.
 //!
-//! Each call has two moments, when it was asked and when its answer came, and took effect somewhere between, if it did. Where no answer came, or
-//! one of a fault, it may have taken effect then, later, or not at all.
+//! Each call has two moments, when it was asked and when its answer came, and took effect somewhere
+//! between, if it did. Where no answer came, or one of a fault, it may have taken effect then,
+//! later, or not at all.
 
 use std::net::IpAddr;
 
 use local::{Channel, Mode, Service, Struck};
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::kernel::clock::Timestamp;
 
 /// A moment: its place among all moments of the history, and what the service's clock said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +37,8 @@ pub struct Call {
     pub who: &'static str,
     /// The address that it came from.
     pub source: IpAddr,
-    /// Whom or what it is about, as the client knows: the id of a user, of an agreement, of a recipient or of an account.
+    /// Whom or what it is about, as the client knows: the id of a user, of an agreement, of a
+    /// recipient or of an account.
     pub about: Option<String>,
     /// The route: `POST /v1/login`.
     pub route: &'static str,
@@ -107,7 +109,9 @@ impl Call {
 
     /// What a refusal is called.
     pub fn slug(&self) -> &str {
-        self.told("/type").and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
+        self.told("/type")
+            .and_then(|kind| kind.rsplit('/').next())
+            .unwrap_or_default()
     }
 
     /// Whether it is answered that it took effect.
@@ -125,28 +129,38 @@ impl Call {
         !self.was_refused()
     }
 
-    /// What a sign-in has come to, of an answer that tells it: of a first factor that was set up, beside what else is told.
+    /// What a sign-in has come to, of an answer that tells it: of a first factor that was set up,
+    /// beside what else is told.
     pub fn leads_to(&self) -> &str {
-        self.told("/status").or_else(|| self.told("/authenticated/status")).unwrap_or_default()
+        self.told("/status")
+            .or_else(|| self.told("/authenticated/status"))
+            .unwrap_or_default()
     }
 
-    /// Whether it is answered that somebody is let in: signed in, handed on to a portal, or let set a password.
+    /// Whether it is answered that somebody is let in: signed in, handed on to a portal, or let set
+    /// a password.
     pub fn lets_in(&self) -> bool {
-        self.status() == 200 && matches!(self.leads_to(), "authenticated" | "redirect" | "new_password_required")
+        self.status() == 200
+            && matches!(
+                self.leads_to(),
+                "authenticated" | "redirect" | "new_password_required"
+            )
     }
 
     /// Whether its answer had come before `other` was asked.
     pub fn precedes(&self, other: &Self) -> bool {
-        self.answered.is_some_and(|answered| answered.tick < other.asked.tick)
+        self.answered
+            .is_some_and(|answered| answered.tick < other.asked.tick)
     }
 
     /// The latest that it took effect, by the service's clock, if it did and was answered.
     pub fn latest(&self) -> Timestamp {
-        self.answered.map_or(Timestamp::from_millis(i64::MAX), |answered| answered.at)
+        self.answered
+            .map_or(Timestamp::from_millis(i64::MAX), |answered| answered.at)
     }
 
-    /// Whether it could not finish what it had begun: who worked on it died, could not reach the table, or never learned what became of a
-    /// message.
+    /// Whether it could not finish what it had begun: who worked on it died, could not reach the
+    /// table, or never learned what became of a message.
     pub fn was_cut_short(&self) -> bool {
         let cuts = |struck: &Struck| match (struck.service, struck.mode) {
             (Service::Dynamodb, mode) => struck.was_last && mode != Mode::Torn,
@@ -161,20 +175,25 @@ impl Call {
 impl Mail {
     /// The token of the link in it.
     pub fn link(&self) -> Option<&str> {
-        self.text.split_whitespace().find_map(|word| word.split_once("/link#").map(|(_, token)| token))
+        self.text
+            .split_whitespace()
+            .find_map(|word| word.split_once("/link#").map(|(_, token)| token))
     }
 
     /// The code in it: the last run of digits, where that is as long as a code is.
     pub fn code(&self) -> Option<&str> {
-        let last = self.text.rsplit(|letter: char| !letter.is_ascii_digit()).find(|run| !run.is_empty())?;
+        let last = self
+            .text
+            .rsplit(|letter: char| !letter.is_ascii_digit())
+            .find(|run| !run.is_empty())?;
         let length = if self.channel == Channel::Sms { 6 } else { 8 };
         (last.len() == length && self.link().is_none()).then_some(last)
     }
 }
 
 impl History {
-    /// A line of JSON for each call, and for each message: for whoever looks into a finding. It holds codes, tokens and passwords, all of them of a
-    /// service that is gone.
+    /// A line of JSON for each call, and for each message: for whoever looks into a finding. It
+    /// holds codes, tokens and passwords, all of them of a service that is gone.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let calls = self.calls.iter().map(|call| {
             json!({
@@ -210,16 +229,35 @@ mod tests {
     use super::*;
 
     fn mail(channel: Channel, text: &str) -> Mail {
-        let at = Moment { tick: 0, at: Timestamp::from_millis(0) };
-        Mail { channel, to: String::new(), subject: None, text: text.into(), at, call: None }
+        let at = Moment {
+            tick: 0,
+            at: Timestamp::from_millis(0),
+        };
+        Mail {
+            channel,
+            to: String::new(),
+            subject: None,
+            text: text.into(),
+            at,
+            call: None,
+        }
     }
 
     #[test]
     fn a_message_has_a_code_or_a_link_or_neither() {
-        let text = mail(Channel::Sms, "123456 is your code (KXTP).\n@sign.example #123456");
+        let text = mail(
+            Channel::Sms,
+            "123456 is your code (KXTP).\n@sign.example #123456",
+        );
         assert_eq!((text.code(), text.link()), (Some("123456"), None));
-        let letter = mail(Channel::Email, "Open https://sign.example/link#lnk_12345678\nwithin 60 minutes");
+        let letter = mail(
+            Channel::Email,
+            "Open https://sign.example/link#lnk_12345678\nwithin 60 minutes",
+        );
         assert_eq!((letter.code(), letter.link()), (None, Some("lnk_12345678")));
-        assert_eq!(mail(Channel::Email, "Your password was changed.").code(), None);
+        assert_eq!(
+            mail(Channel::Email, "Your password was changed.").code(),
+            None
+        );
     }
 }

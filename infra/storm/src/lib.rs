@@ -1,5 +1,6 @@
-//! A storm through the routes, judged from outside. Many clients with ordinary rights call every route over HTTP, while calls to the table, the
-//! senders and the provider go wrong and workers die; afterwards what was asked and answered, and what arrived in inboxes, is held against what
+//! A storm through the routes, judged from outside. Many clients with ordinary rights call every
+//! route over HTTP, while calls to the table, the senders and the provider go wrong and workers
+//! die; afterwards what was asked and answered, and what arrived in inboxes, is held against what
 //! the contract promises. The judge knows nothing of how the service is made.
 //!
 //! | module | what it is |
@@ -38,7 +39,7 @@ use ground::Ground;
 use issuer::Issuer;
 use log::Log;
 use reqwest::Client;
-use shared::entropy::Entropy;
+use shared::kernel::entropy::Entropy;
 use sky::Sky;
 use tokio::net::TcpListener;
 use tokio::sync::RwLock;
@@ -50,7 +51,8 @@ pub use process::InProcess;
 /// A storm.
 #[derive(Clone, Copy, Debug)]
 pub struct Forecast {
-    /// What operations, faults and deaths are drawn from. Which of two clients is faster, the machine says.
+    /// What operations, faults and deaths are drawn from. Which of two clients is faster, the
+    /// machine says.
     pub seed: u64,
     /// How many requests.
     pub operations: usize,
@@ -86,7 +88,7 @@ pub struct Scene {
     /// The service.
     pub service: Box<dyn Service>,
     /// Its clock.
-    pub clock: shared::clock::Clock,
+    pub clock: shared::kernel::clock::Clock,
     /// What goes wrong under it.
     pub faults: local::Faults,
     /// What it sends.
@@ -99,18 +101,47 @@ pub struct Scene {
 
 /// Goes through a storm, and judges it.
 pub async fn run(scene: Scene, forecast: Forecast) -> Result<Outcome, Stranded> {
-    let Scene { listener, service, clock, faults, outbox, operator, webhook } = scene;
-    let address = listener.local_addr().map_err(|error| Stranded::new(error.to_string()))?;
+    let Scene {
+        listener,
+        service,
+        clock,
+        faults,
+        outbox,
+        operator,
+        webhook,
+    } = scene;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Stranded::new(error.to_string()))?;
     let log = Log::new(clock.clone(), forecast.operations);
     let reading = tokio::spawn(log.clone().read_mail(outbox.follow()));
     let (front, serving) = Front::open(listener, service, clock);
-    let http = Client::builder().no_proxy().build().map_err(|error| Stranded::new(error.to_string()))?;
+    let http = Client::builder()
+        .no_proxy()
+        .build()
+        .map_err(|error| Stranded::new(error.to_string()))?;
     let issuer = Issuer::start(log.now(), &Entropy::system()).await?;
-    let (sky, ground) = (Sky::new(faults, forecast.seed), Ground::new(operator, webhook, issuer));
-    let place = Arc::new(Place { log, front, sky, ground, base_url: format!("http://{address}"), http, stage: RwLock::new(()) });
+    let (sky, ground) = (
+        Sky::new(faults, forecast.seed),
+        Ground::new(operator, webhook, issuer),
+    );
+    let place = Arc::new(Place {
+        log,
+        front,
+        sky,
+        ground,
+        base_url: format!("http://{address}"),
+        http,
+        stage: RwLock::new(()),
+    });
     let desk = |who, number: u64| {
         let seed = forecast.seed ^ number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Desk { place: Arc::clone(&place), entropy: Entropy::seeded(seed), who, alone: false }
+        Desk {
+            place: Arc::clone(&place),
+            entropy: Entropy::seeded(seed),
+            who,
+            alone: false,
+        }
     };
     place.ground.open(&desk("operator", u64::MAX / 2)).await?;
     place.sky.start();
@@ -123,7 +154,8 @@ pub async fn run(scene: Scene, forecast: Forecast) -> Result<Outcome, Stranded> 
     Ok(Outcome::of(forecast, reached, history, struck))
 }
 
-/// Lets the clients go until there were as many requests as were wanted, or time is up; answers with how many there were.
+/// Lets the clients go until there were as many requests as were wanted, or time is up; answers
+/// with how many there were.
 async fn go(desk: &impl Fn(&'static str, u64) -> Desk, forecast: Forecast, log: &Log) -> usize {
     let clients = clients::go(desk, forecast.clients);
     tokio::pin!(clients);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use local::{Channel, Message, Struck};
 use serde_json::Value;
-use shared::clock::{Clock, Timestamp};
+use shared::kernel::clock::{Clock, Timestamp};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::history::{Answer, Call, History, Mail, Moment};
@@ -17,7 +17,8 @@ use crate::history::{Answer, Call, History, Mail, Moment};
 const POST: Duration = Duration::from_millis(200);
 /// How long is waited between two looks.
 const GLANCE: Duration = Duration::from_millis(2);
-/// How long a client waits for the next call of anybody: when all wait for each other, somebody has to go on.
+/// How long a client waits for the next call of anybody: when all wait for each other, somebody has
+/// to go on.
 const IDLE: Duration = Duration::from_millis(300);
 
 /// The history, shared by all clients.
@@ -62,7 +63,12 @@ pub(crate) struct Trouble {
 impl Log {
     /// An empty history, which is over after so many calls.
     pub fn new(clock: Clock, most: usize) -> Self {
-        Self(Arc::new(Inside { clock, most, ended: AtomicBool::new(false), pages: Mutex::default() }))
+        Self(Arc::new(Inside {
+            clock,
+            most,
+            ended: AtomicBool::new(false),
+            pages: Mutex::default(),
+        }))
     }
 
     /// Whether clients go on.
@@ -90,7 +96,15 @@ impl Log {
         let mut pages = self.pages();
         let moment = pages.moment(&self.0.clock);
         let number = pages.history.calls.len();
-        let Asked { who, source, about, route, path, key, body } = asked;
+        let Asked {
+            who,
+            source,
+            about,
+            route,
+            path,
+            key,
+            body,
+        } = asked;
         let (answered, answer, died, struck) = (None, None, false, Vec::new());
         pages.history.calls.push(Call {
             number,
@@ -137,24 +151,53 @@ impl Log {
     fn arrived(&self, message: Message) {
         let mut pages = self.pages();
         let at = pages.moment(&self.0.clock);
-        let Message { channel, to, subject, text, trace, .. } = message;
+        let Message {
+            channel,
+            to,
+            subject,
+            text,
+            trace,
+            ..
+        } = message;
         let call = trace.as_deref().and_then(crate::front::call_of);
         let place = pages.history.mails.len();
         pages.boxes.entry(to.clone()).or_default().push(place);
-        pages.history.mails.push(Mail { channel, to, subject, text, at, call });
+        pages.history.mails.push(Mail {
+            channel,
+            to,
+            subject,
+            text,
+            at,
+            call,
+        });
     }
 
     /// The message that a call sent to somebody, if it did.
     pub async fn mailed_by(&self, number: usize, channel: Channel) -> Option<Mail> {
         let by_call = |mail: &Mail| mail.call == Some(number) && mail.channel == channel;
-        self.awaited(|pages| pages.history.mails.iter().rev().take(500).find(|mail| by_call(mail)).cloned()).await
+        self.awaited(|pages| {
+            pages
+                .history
+                .mails
+                .iter()
+                .rev()
+                .take(500)
+                .find(|mail| by_call(mail))
+                .cloned()
+        })
+        .await
     }
 
     /// The newest message to somebody that is as wanted.
     pub async fn newest(&self, to: &str, wanted: impl Fn(&Mail) -> bool) -> Option<Mail> {
         self.awaited(|pages| {
             let places = pages.boxes.get(to)?;
-            places.iter().rev().filter_map(|place| pages.history.mails.get(*place)).find(|mail| wanted(mail)).cloned()
+            places
+                .iter()
+                .rev()
+                .filter_map(|place| pages.history.mails.get(*place))
+                .find(|mail| wanted(mail))
+                .cloned()
         })
         .await
     }
@@ -178,7 +221,11 @@ impl Log {
         while last < until && self.goes_on() && idle < IDLE {
             tokio::time::sleep(GLANCE).await;
             let now = self.len();
-            idle = if now == last { idle + GLANCE } else { Duration::ZERO };
+            idle = if now == last {
+                idle + GLANCE
+            } else {
+                Duration::ZERO
+            };
             last = now;
         }
     }
@@ -196,6 +243,9 @@ impl Log {
 impl Pages {
     fn moment(&mut self, clock: &Clock) -> Moment {
         self.tick += 1;
-        Moment { tick: self.tick, at: clock.now() }
+        Moment {
+            tick: self.tick,
+            at: clock.now(),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::kernel::client_ip::canonical;
 use ipnet::IpNet;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,25 +23,29 @@ pub enum BadNetwork {
     TooWide,
 }
 
-/// Reads an entry, in canonical form: a mapped IPv4 network (`::ffff:203.0.113.0/120`) is that IPv4 network.
+/// Reads an entry, in canonical form: a mapped IPv4 network (`::ffff:203.0.113.0/120`) is that IPv4
+/// network.
 pub fn network(text: &str) -> Result<IpNet, BadNetwork> {
     let net: IpNet = match text.parse() {
         Ok(net) => net,
-        Err(_) => text.parse::<IpAddr>().map(IpNet::from).map_err(|_| BadNetwork::Malformed)?,
+        Err(_) => text
+            .parse::<IpAddr>()
+            .map(IpNet::from)
+            .map_err(|_| BadNetwork::Malformed)?,
     };
     let net = canonical(net);
-    let widest = if net.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
+    let widest = if net.addr().is_ipv4() {
+        WIDEST_V4
+    } else {
+        WIDEST_V6
+    };
     if net.prefix_len() < widest {
         return Err(BadNetwork::TooWide);
     }
-    if net == net.trunc() { Ok(net) } else { Err(BadNetwork::HostBits) }
-}
-
-/// A mapped IPv4 network is that IPv4 network.
-pub(crate) fn canonical(net: IpNet) -> IpNet {
-    match (net.addr().to_canonical(), net.addr().is_ipv6()) {
-        (IpAddr::V4(v4), true) if net.prefix_len() >= 96 => IpNet::new(IpAddr::V4(v4), net.prefix_len() - 96).unwrap_or(net),
-        _ => net,
+    if net == net.trunc() {
+        Ok(net)
+    } else {
+        Err(BadNetwork::HostBits)
     }
 }
 
@@ -66,9 +71,17 @@ pub fn explain(entries: &[String], address: IpAddr) -> Explanation {
     let reason = match &matched {
         Some(entry) => format!("{address} is in {entry}"),
         None if entries.is_empty() => "the allowlist is empty".to_owned(),
-        None => format!("{address} is in none of the {} networks of the allowlist", entries.len()),
+        None => format!(
+            "{address} is in none of the {} networks of the allowlist",
+            entries.len()
+        ),
     };
-    Explanation { allowed: matched.is_some(), matched, address: address.to_string(), reason }
+    Explanation {
+        allowed: matched.is_some(),
+        matched,
+        address: address.to_string(),
+        reason,
+    }
 }
 
 #[cfg(test)]

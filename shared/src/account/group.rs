@@ -1,10 +1,14 @@
-//! A part of an account that overrides some of its settings. It exists once named: one that has overridden nothing has no item.
+//! A part of an account that overrides some of its settings. It exists once named: one that has
+//! overridden nothing has no item.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Account, Overrides, Settings};
-use crate::dynamo::{Failure, Item, Table, Write, document, keys, read};
-use crate::ids::AccountId;
+use crate::kernel::ids::AccountId;
+use crate::store::dynamo::{Condition, Failure, Item, Path, Table, Update, document, keys, read};
+
+const VERSION: Path = Path::new("version");
+const OVERRIDES: Path = Path::new("overrides");
 
 /// The longest name of a group.
 const NAME_MAX: usize = 64;
@@ -33,19 +37,25 @@ impl Group {
     }
 
     /// The write that sets `overrides`, under the condition that nobody did since this was read.
-    pub fn set(&self, account: AccountId, name: &str, overrides: &Overrides) -> Result<Write, Failure> {
-        let write = Write::update(keys::group(account, name), "SET #overrides = :overrides, #version = :version")
-            .value("overrides", document(overrides)?)
-            .value("version", self.version + 1);
-        Ok(match self.version {
-            0 => write.when("attribute_not_exists(#pk)"),
-            was => write.when("#version = :was").value("was", was),
-        })
+    pub fn set(
+        &self,
+        account: AccountId,
+        name: &str,
+        overrides: &Overrides,
+    ) -> Result<Update, Failure> {
+        let as_it_was_read = match self.version {
+            0 => Condition::item_is_absent(),
+            was => VERSION.is(was),
+        };
+        Ok(Update::of(keys::group(account, name))
+            .set(OVERRIDES, document(overrides)?)
+            .set(VERSION, self.version + 1)
+            .when(as_it_was_read))
     }
 }
 
-/// A group's item that was read beside others, because its name was known beforehand: what a token or a credential remembers of its
-/// user. A user who has changed groups since is looked up anew.
+/// A group's item that was read beside others, because its name was known beforehand: what a token
+/// or a credential remembers of its user. A user who has changed groups since is looked up anew.
 #[derive(Debug, Default)]
 pub struct Foreseen {
     name: Option<String>,
@@ -60,19 +70,30 @@ impl Foreseen {
 }
 
 impl Account {
-    /// The settings in force for whoever is in `group`: the group's over the account's over the defaults. Nothing is read, unless
-    /// there is a group and it is not the one that was foreseen.
-    pub async fn settings_in(&self, group: Option<&str>, foreseen: Foreseen, table: &Table) -> Result<Settings, Failure> {
-        let Some(name) = group else { return self.settings() };
-        let item =
-            if foreseen.name.as_deref() == Some(name) { foreseen.item } else { table.get(keys::group(self.id, name)).await? };
+    /// The settings in force for whoever is in `group`: the group's over the account's over the
+    /// defaults. Nothing is read, unless there is a group and it is not the one that was foreseen.
+    pub async fn settings_in(
+        &self,
+        group: Option<&str>,
+        foreseen: Foreseen,
+        table: &Table,
+    ) -> Result<Settings, Failure> {
+        let Some(name) = group else {
+            return self.settings();
+        };
+        let item = if foreseen.name.as_deref() == Some(name) {
+            foreseen.item
+        } else {
+            table.get(keys::group(self.id, name)).await?
+        };
         self.settings_with(&Group::of(item)?)
     }
 
     /// The settings in force for the members of a group that was read.
     pub fn settings_with(&self, group: &Group) -> Result<Settings, Failure> {
         let settings = self.overrides.settings_with(&group.overrides);
-        settings.map_err(|_| Failure::unavailable("reading a group's settings", &"they are not valid"))
+        settings
+            .map_err(|_| Failure::unavailable("reading a group's settings", &"they are not valid"))
     }
 }
 

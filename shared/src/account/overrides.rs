@@ -7,9 +7,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Plan, Settings};
-use crate::http::{Body, FieldError};
+use crate::web::http::{Body, FieldError};
+use crate::web::http::{Problem, Slug};
 
-/// What was set over the defaults, or by a group over its account: a part of the document, as it was set.
+/// What was set over the defaults, or by a group over its account: a part of the document, as it
+/// was set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Overrides(Map<String, Value>);
@@ -57,45 +59,71 @@ impl Overrides {
 
     /// The settings in force, each with its source.
     pub fn effective(&self) -> Result<Effective, Invalid> {
-        Ok(Effective { value: self.settings()?, source: sources(&[("account", self)]) })
+        Ok(Effective {
+            value: self.settings()?,
+            source: sources(&[("account", self)]),
+        })
     }
 
     /// The settings in force in a group, each with its source.
     pub fn effective_with(&self, group: &Self) -> Result<Effective, Invalid> {
-        Ok(Effective { value: self.settings_with(group)?, source: sources(&[("group", group), ("account", self)]) })
+        Ok(Effective {
+            value: self.settings_with(group)?,
+            source: sources(&[("group", group), ("account", self)]),
+        })
     }
 
     /// What comes of a JSON Merge Patch, held against every rule as a whole.
     ///
-    /// `null` takes a setting back to its default, except where null is itself a value: `kba.max_attempts` without a limit.
+    /// `null` takes a setting back to its default, except where null is itself a value:
+    /// `kba.max_attempts` without a limit.
     pub fn patched(&self, patch: &Value, terms: Terms) -> Result<(Self, Settings), Invalid> {
         known_fields(patch, &defaults(), None, "")?;
         let patched = self.merged(patch)?;
         let settings = patched.settings()?;
         settings.check(terms.local)?;
-        // Only switching it on needs the plan: an account that was downgraded can still change the rest.
+        // Only switching it on needs the plan: an account that was downgraded can still change the
+        // rest.
         let switched_on = settings.kba.enabled && !self.settings()?.kba.enabled;
-        if switched_on && !terms.plan.includes_kba() { Err(Invalid::Plan) } else { Ok((patched, settings)) }
+        if switched_on && !terms.plan.includes_kba() {
+            Err(Invalid::Plan)
+        } else {
+            Ok((patched, settings))
+        }
     }
 
-    /// What comes of a patch of a group's overrides, where `account` is what they are laid upon. `null` takes a setting back to the
-    /// account's.
-    pub fn patched_in(&self, account: &Self, patch: &Value, terms: Terms) -> Result<(Self, Settings), Invalid> {
+    /// What comes of a patch of a group's overrides, where `account` is what they are laid upon.
+    /// `null` takes a setting back to the account's.
+    pub fn patched_in(
+        &self,
+        account: &Self,
+        patch: &Value,
+        terms: Terms,
+    ) -> Result<(Self, Settings), Invalid> {
         known_fields(patch, &group_level(), Some(&defaults()), "")?;
         let patched = self.merged(patch)?;
         let settings = account.settings_with(&patched)?;
         settings.check_group_level()?;
         let switched_on = settings.kba.enabled && !account.settings_with(self)?.kba.enabled;
-        if switched_on && !terms.plan.includes_kba() { Err(Invalid::Plan) } else { Ok((patched, settings)) }
+        if switched_on && !terms.plan.includes_kba() {
+            Err(Invalid::Plan)
+        } else {
+            Ok((patched, settings))
+        }
     }
 
     fn merged(&self, patch: &Value) -> Result<Self, Invalid> {
         let mut document = Value::Object(self.0.clone());
         json_patch::merge(&mut document, patch);
         if patch.pointer("/kba/max_attempts") == Some(&Value::Null) {
-            overlay(&mut document, &serde_json::json!({"kba": {"max_attempts": null}}));
+            overlay(
+                &mut document,
+                &serde_json::json!({"kba": {"max_attempts": null}}),
+            );
         }
-        let Value::Object(map) = document else { return Err(not_an_object("")) };
+        let Value::Object(map) = document else {
+            return Err(not_an_object(""));
+        };
         Ok(Self(map))
     }
 }
@@ -114,7 +142,10 @@ fn group_level() -> Value {
     if let Some(members) = document.as_object_mut() {
         members.retain(|name, _| matches!(name.as_str(), "second_factor" | "kba" | "locale"));
     }
-    if let Some(members) = document.pointer_mut("/second_factor").and_then(Value::as_object_mut) {
+    if let Some(members) = document
+        .pointer_mut("/second_factor")
+        .and_then(Value::as_object_mut)
+    {
         members.retain(|name, _| name == "methods");
     }
     document
@@ -144,7 +175,10 @@ fn sources(layers: &[(&'static str, &Overrides)]) -> BTreeMap<String, &'static s
     for (name, layer) in layers.iter().rev() {
         let set = Value::Object(layer.0.clone());
         let sets = |pointer: &String| set.pointer(pointer).is_some();
-        source.iter_mut().filter(|(pointer, _)| sets(pointer)).for_each(|(_, source)| *source = *name);
+        source
+            .iter_mut()
+            .filter(|(pointer, _)| sets(pointer))
+            .for_each(|(_, source)| *source = *name);
     }
     source
 }
@@ -152,7 +186,9 @@ fn sources(layers: &[(&'static str, &Overrides)]) -> BTreeMap<String, &'static s
 fn name_pointers(document: &Value, pointer: &str, source: &mut BTreeMap<String, &'static str>) {
     match document {
         Value::Object(members) => {
-            members.iter().for_each(|(name, member)| name_pointers(member, &format!("{pointer}/{name}"), source));
+            members.iter().for_each(|(name, member)| {
+                name_pointers(member, &format!("{pointer}/{name}"), source);
+            });
         }
         _ => {
             source.insert(pointer.to_owned(), "default");
@@ -160,28 +196,46 @@ fn name_pointers(document: &Value, pointer: &str, source: &mut BTreeMap<String, 
     }
 }
 
-/// Refuses members that no setting has, before anything is merged: a merge would drop an unknown member that is null.
-/// Those of `elsewhere` are settings, but none that can be set here.
-fn known_fields(patch: &Value, known: &Value, elsewhere: Option<&Value>, pointer: &str) -> Result<(), Invalid> {
+/// Refuses members that no setting has, before anything is merged: a merge would drop an unknown
+/// member that is null. Those of `elsewhere` are settings, but none that can be set here.
+fn known_fields(
+    patch: &Value,
+    known: &Value,
+    elsewhere: Option<&Value>,
+    pointer: &str,
+) -> Result<(), Invalid> {
     let Value::Object(members) = patch else {
         let object_expected = pointer.is_empty() || (known.is_object() && !patch.is_null());
-        return if object_expected { Err(not_an_object(pointer)) } else { Ok(()) };
+        return if object_expected {
+            Err(not_an_object(pointer))
+        } else {
+            Ok(())
+        };
     };
-    let Value::Object(known) = known else { return Ok(()) };
+    let Value::Object(known) = known else {
+        return Ok(());
+    };
     let mut errors = Vec::new();
     for (name, value) in members {
         let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
         let elsewhere = elsewhere.and_then(|elsewhere| elsewhere.get(name));
         match (known.get(name), elsewhere) {
             (None, None) => errors.push(FieldError::new(shown(&pointer), "is not a setting")),
-            (None, Some(_)) => errors.push(FieldError::new(pointer, "is set for the account as a whole, and not for a group")),
+            (None, Some(_)) => errors.push(FieldError::new(
+                pointer,
+                "is set for the account as a whole, and not for a group",
+            )),
             (Some(known), _) => known_fields(value, known, elsewhere, &pointer)?,
         }
         if errors.len() >= 20 {
             break;
         }
     }
-    if errors.is_empty() { Ok(()) } else { Err(Invalid::Fields(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Invalid::Fields(errors))
+    }
 }
 
 fn not_an_object(pointer: &str) -> Invalid {
@@ -189,7 +243,26 @@ fn not_an_object(pointer: &str) -> Invalid {
 }
 
 fn shown(pointer: &str) -> String {
-    pointer.chars().filter(|c| !c.is_control()).take(120).collect()
+    pointer
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(120)
+        .collect()
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Fields(errors) => Self::invalid(errors),
+            Invalid::TooWide(errors) => errors
+                .into_iter()
+                .fold(Self::new(Slug::AllowlistTooWide), |problem, error| {
+                    problem.field(error.pointer, error.detail)
+                }),
+            Invalid::Plan => Self::new(Slug::PlanRequired)
+                .field("/kba/enabled", "needs the plan business or enterprise"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -199,8 +272,14 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    const BUSINESS: Terms = Terms { plan: Plan::Business, local: false };
-    const STARTER: Terms = Terms { plan: Plan::Starter, local: false };
+    const BUSINESS: Terms = Terms {
+        plan: Plan::Business,
+        local: false,
+    };
+    const STARTER: Terms = Terms {
+        plan: Plan::Starter,
+        local: false,
+    };
 
     /// JSON in which the names of settings are likely.
     fn any_json() -> impl Strategy<Value = Value> {
@@ -246,7 +325,9 @@ mod tests {
     }
 
     fn patch(patch: &Value) -> Result<Settings, Invalid> {
-        Overrides::default().patched(patch, BUSINESS).map(|(_, settings)| settings)
+        Overrides::default()
+            .patched(patch, BUSINESS)
+            .map(|(_, settings)| settings)
     }
 
     fn refused(patched: &Value) -> (String, String) {
@@ -258,44 +339,74 @@ mod tests {
 
     #[test]
     fn an_issuer_is_public_and_spoken_to_by_https_unless_it_is_this_machine() {
-        let on_this_machine = Terms { local: true, ..BUSINESS };
-        for address in ["http://id.example", "http://127.0.0.1:9000", "https://127.0.0.1", "https://10.0.0.7", "https://[::1]"] {
+        let on_this_machine = Terms {
+            local: true,
+            ..BUSINESS
+        };
+        for address in [
+            "http://id.example",
+            "http://127.0.0.1:9000",
+            "https://127.0.0.1",
+            "https://10.0.0.7",
+            "https://[::1]",
+        ] {
             for name in ["issuer", "jwks_uri"] {
-                let mut sso =
-                    json!({"issuer": "https://id.example", "audience": "portal", "jwks_uri": "https://id.example/keys"});
+                let mut sso = json!({"issuer": "https://id.example", "audience": "portal", "jwks_uri": "https://id.example/keys"});
                 sso[name] = json!(address);
                 let sso = json!({ "sso": sso });
                 assert_eq!(refused(&sso).0, format!("/sso/{name}"), "{address}");
-                assert!(Overrides::default().patched(&sso, on_this_machine).is_ok(), "{address}");
+                assert!(
+                    Overrides::default().patched(&sso, on_this_machine).is_ok(),
+                    "{address}"
+                );
             }
         }
     }
 
     #[test]
     fn nothing_set_is_the_default() {
-        assert_eq!(Overrides::default().settings().unwrap(), Settings::default());
+        assert_eq!(
+            Overrides::default().settings().unwrap(),
+            Settings::default()
+        );
     }
 
     #[test]
     fn a_patch_changes_what_it_names_and_null_takes_it_back() {
         let (set, settings) = Overrides::default()
-            .patched(&json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}), STARTER)
+            .patched(
+                &json!({"second_factor": {"methods": {"email": true}}, "locale": "fr"}),
+                STARTER,
+            )
             .unwrap();
         assert!(settings.second_factor.methods.email && settings.second_factor.methods.sms);
         assert_eq!(settings.locale, Locale::Fr);
-        let (back, settings) = set.patched(&json!({"second_factor": null, "locale": null}), STARTER).unwrap();
-        assert_eq!((back, settings), (Overrides::default(), Settings::default()));
+        let (back, settings) = set
+            .patched(&json!({"second_factor": null, "locale": null}), STARTER)
+            .unwrap();
+        assert_eq!(
+            (back, settings),
+            (Overrides::default(), Settings::default())
+        );
     }
 
     #[test]
     fn no_limit_of_attempts_is_a_value_of_its_own() {
-        assert_eq!(patch(&json!({"kba": {"max_attempts": null}})).unwrap().kba.max_attempts, None);
+        assert_eq!(
+            patch(&json!({"kba": {"max_attempts": null}}))
+                .unwrap()
+                .kba
+                .max_attempts,
+            None
+        );
         assert_eq!(Settings::default().kba.max_attempts, Some(3));
     }
 
     #[test]
     fn each_value_tells_its_source() {
-        let (set, _) = Overrides::default().patched(&json!({"kba": {"max_attempts": null}}), STARTER).unwrap();
+        let (set, _) = Overrides::default()
+            .patched(&json!({"kba": {"max_attempts": null}}), STARTER)
+            .unwrap();
         let source = set.effective().unwrap().source;
         assert_eq!(source["/kba/max_attempts"], "account");
         assert_eq!(source["/kba/enabled"], "default");
@@ -305,26 +416,65 @@ mod tests {
     #[test]
     fn a_refusal_names_the_field() {
         assert_eq!(refused(&json!([])).0, "");
-        assert_eq!(refused(&json!({"colour": null})), ("/colour".into(), "is not a setting".into()));
-        assert_eq!(refused(&json!({"kba": {"max_attempts": 11}})).0, "/kba/max_attempts");
-        assert_eq!(refused(&json!({"kba": {"max_attempts": 1.5}})).0, "/kba/max_attempts");
-        assert_eq!(refused(&json!({"contacts": [7]})), ("/contacts/0".into(), "must be a string".into()));
+        assert_eq!(
+            refused(&json!({"colour": null})),
+            ("/colour".into(), "is not a setting".into())
+        );
+        assert_eq!(
+            refused(&json!({"kba": {"max_attempts": 11}})).0,
+            "/kba/max_attempts"
+        );
+        assert_eq!(
+            refused(&json!({"kba": {"max_attempts": 1.5}})).0,
+            "/kba/max_attempts"
+        );
+        assert_eq!(
+            refused(&json!({"contacts": [7]})),
+            ("/contacts/0".into(), "must be a string".into())
+        );
         assert_eq!(
             refused(&json!({"sso": {"issuer": "https://id.example", "audience": "a"}})),
             ("/sso/jwks_uri".into(), "is missing".into())
         );
-        assert_eq!(refused(&json!({"sso": {"secret": "x"}})), ("/sso/secret".into(), "is not a field of this request".into()));
-        assert_eq!(refused(&json!({"kba": 3})), ("/kba".into(), "must be a JSON object".into()));
-        assert_eq!(refused(&json!({"origins": ["https://a.example/x"]})).0, "/origins/0");
-        assert_eq!(refused(&json!({"origins": ["https://a.example", "https://a.example"]})).0, "/origins/1");
-        assert_eq!(refused(&json!({"links": {"redirect_uris": ["http://portal.example/"]}})).0, "/links/redirect_uris/0");
-        assert_eq!(refused(&json!({"ip_allowlist": ["10.0.0.1/24"]})).0, "/ip_allowlist/0");
+        assert_eq!(
+            refused(&json!({"sso": {"secret": "x"}})),
+            (
+                "/sso/secret".into(),
+                "is not a field of this request".into()
+            )
+        );
+        assert_eq!(
+            refused(&json!({"kba": 3})),
+            ("/kba".into(), "must be a JSON object".into())
+        );
+        assert_eq!(
+            refused(&json!({"origins": ["https://a.example/x"]})).0,
+            "/origins/0"
+        );
+        assert_eq!(
+            refused(&json!({"origins": ["https://a.example", "https://a.example"]})).0,
+            "/origins/1"
+        );
+        assert_eq!(
+            refused(&json!({"links": {"redirect_uris": ["http://portal.example/"]}})).0,
+            "/links/redirect_uris/0"
+        );
+        assert_eq!(
+            refused(&json!({"ip_allowlist": ["10.0.0.1/24"]})).0,
+            "/ip_allowlist/0"
+        );
         assert_eq!(refused(&json!({"contacts": ["nobody"]})).0, "/contacts/0");
         let none = json!({"second_factor": {"methods": {"sms": false, "totp": false}}});
         assert_eq!(refused(&none).0, "/second_factor/methods");
-        assert!(matches!(patch(&json!({"ip_allowlist": ["10.0.0.0/8"]})), Err(Invalid::TooWide(_))));
+        assert!(matches!(
+            patch(&json!({"ip_allowlist": ["10.0.0.0/8"]})),
+            Err(Invalid::TooWide(_))
+        ));
         let kba = json!({"kba": {"enabled": true}});
-        assert_eq!(Overrides::default().patched(&kba, STARTER).unwrap_err(), Invalid::Plan);
+        assert_eq!(
+            Overrides::default().patched(&kba, STARTER).unwrap_err(),
+            Invalid::Plan
+        );
         assert!(patch(&kba).is_ok());
     }
 }

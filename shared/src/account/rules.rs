@@ -4,9 +4,9 @@ use url::{Host, Url};
 
 use super::allowlist::{self, BadNetwork};
 use super::{Invalid, Settings, Sso};
-use crate::http::FieldError;
-use crate::outbound;
-use crate::user::contact;
+use crate::kernel::contact;
+use crate::kernel::outbound;
+use crate::web::http::FieldError;
 
 /// The most networks of an allowlist.
 const NETWORKS_MAX: usize = 150;
@@ -14,7 +14,8 @@ const NETWORKS_MAX: usize = 150;
 const ORIGINS_MAX: usize = 20;
 /// The most redirect URIs, and the most contacts.
 const LIST_MAX: usize = 20;
-/// The longest URI taken. With the lists' lengths it keeps the account's item, which every sign-in reads, small.
+/// The longest URI taken. With the lists' lengths it keeps the account's item, which every sign-in
+/// reads, small.
 const URI_MAX: usize = 512;
 
 impl Settings {
@@ -22,20 +23,37 @@ impl Settings {
     pub(super) fn check(&self, local: bool) -> Result<(), Invalid> {
         let mut errors = self.group_level_errors();
         if self.quota.low_balance > 1_000_000 {
-            errors.push(FieldError::new("/quota/low_balance", "must be at most 1000000"));
+            errors.push(FieldError::new(
+                "/quota/low_balance",
+                "must be at most 1000000",
+            ));
         }
-        each("/origins", &self.origins, ORIGINS_MAX, &mut errors, |text| {
-            is_origin(text)
+        each(
+            "/origins",
+            &self.origins,
+            ORIGINS_MAX,
+            &mut errors,
+            |text| {
+                is_origin(text)
                 .then_some(())
                 .ok_or("must be a web origin such as https://portal.example, without a path; http only on this machine")
-        });
-        each("/links/redirect_uris", &self.links.redirect_uris, LIST_MAX, &mut errors, |text| {
-            is_redirect_uri(text)
+            },
+        );
+        each(
+            "/links/redirect_uris",
+            &self.links.redirect_uris,
+            LIST_MAX,
+            &mut errors,
+            |text| {
+                is_redirect_uri(text)
                 .then_some(())
                 .ok_or("must be an absolute https address without a fragment; http only on this machine")
-        });
+            },
+        );
         each("/contacts", &self.contacts, LIST_MAX, &mut errors, |text| {
-            contact::email(text).map(|_| ()).map_err(|_| "must be a mail address")
+            contact::email(text)
+                .map(|_| ())
+                .map_err(|_| "must be a mail address")
         });
         if let Some(sso) = &self.sso {
             sso.check(local, &mut errors);
@@ -53,30 +71,54 @@ impl Settings {
     /// Whether those rules hold that what a group sets can break.
     pub(super) fn check_group_level(&self) -> Result<(), Invalid> {
         let errors = self.group_level_errors();
-        if errors.is_empty() { Ok(()) } else { Err(Invalid::Fields(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Invalid::Fields(errors))
+        }
     }
 
     fn group_level_errors(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if !self.second_factor.methods.any() {
-            errors.push(FieldError::new("/second_factor/methods", "at least one method stays on"));
+            errors.push(FieldError::new(
+                "/second_factor/methods",
+                "at least one method stays on",
+            ));
         }
-        if self.kba.max_attempts.is_some_and(|attempts| !(1..=10).contains(&attempts)) {
-            errors.push(FieldError::new("/kba/max_attempts", "must be 1 to 10, or null for no limit"));
+        if self
+            .kba
+            .max_attempts
+            .is_some_and(|attempts| !(1..=10).contains(&attempts))
+        {
+            errors.push(FieldError::new(
+                "/kba/max_attempts",
+                "must be 1 to 10, or null for no limit",
+            ));
         }
         errors
     }
 
     fn check_allowlist(&self, errors: &mut Vec<FieldError>) -> Vec<FieldError> {
         let mut too_wide = Vec::new();
-        each("/ip_allowlist", &self.ip_allowlist, NETWORKS_MAX, errors, |_| Ok(()));
+        each(
+            "/ip_allowlist",
+            &self.ip_allowlist,
+            NETWORKS_MAX,
+            errors,
+            |_| Ok(()),
+        );
         for (index, text) in self.ip_allowlist.iter().enumerate() {
             let field = |detail| FieldError::new(format!("/ip_allowlist/{index}"), detail);
             match allowlist::network(text) {
                 Ok(_) => {}
-                Err(BadNetwork::Malformed) => errors.push(field("must be an IPv4 or IPv6 network in CIDR notation")),
+                Err(BadNetwork::Malformed) => {
+                    errors.push(field("must be an IPv4 or IPv6 network in CIDR notation"));
+                }
                 Err(BadNetwork::HostBits) => errors.push(field("has bits set behind its prefix")),
-                Err(BadNetwork::TooWide) => too_wide.push(field("is wider than /16 (IPv4) or /32 (IPv6)")),
+                Err(BadNetwork::TooWide) => {
+                    too_wide.push(field("is wider than /16 (IPv4) or /32 (IPv6)"));
+                }
             }
         }
         too_wide
@@ -85,21 +127,26 @@ impl Settings {
 
 impl Sso {
     fn check(&self, local: bool, errors: &mut Vec<FieldError>) {
-        const RULE: &str =
-            "must be a public https address without a fragment; http and private addresses only in the local stack";
+        const RULE: &str = "must be a public https address without a fragment; http and private addresses only in the local stack";
         for (name, text) in [("issuer", &self.issuer), ("jwks_uri", &self.jwks_uri)] {
-            let plain = text.len() <= URI_MAX && !text.contains('#') && !text.chars().any(char::is_whitespace);
+            let plain = text.len() <= URI_MAX
+                && !text.contains('#')
+                && !text.chars().any(char::is_whitespace);
             if !plain || !outbound::may_be_configured(text, local) {
                 errors.push(FieldError::new(format!("/sso/{name}"), RULE));
             }
         }
         if self.audience.is_empty() || self.audience.len() > 255 {
-            errors.push(FieldError::new("/sso/audience", "must have 1 to 255 characters"));
+            errors.push(FieldError::new(
+                "/sso/audience",
+                "must have 1 to 255 characters",
+            ));
         }
     }
 }
 
-/// Holds every entry of a list against a rule, and the list against its length and against repetition.
+/// Holds every entry of a list against a rule, and the list against its length and against
+/// repetition.
 fn each(
     pointer: &str,
     list: &[String],
@@ -108,12 +155,19 @@ fn each(
     rule: impl Fn(&str) -> Result<(), &'static str>,
 ) {
     if list.len() > most {
-        errors.push(FieldError::new(pointer, format!("has more than {most} entries")));
+        errors.push(FieldError::new(
+            pointer,
+            format!("has more than {most} entries"),
+        ));
         return;
     }
     for (index, text) in list.iter().enumerate() {
         let repeated = list.iter().take(index).any(|earlier| earlier == text);
-        let verdict = if repeated { Err("stands in the list already") } else { rule(text) };
+        let verdict = if repeated {
+            Err("stands in the list already")
+        } else {
+            rule(text)
+        };
         if let Err(detail) = verdict {
             errors.push(FieldError::new(format!("{pointer}/{index}"), detail));
         }
@@ -121,17 +175,27 @@ fn each(
 }
 
 fn is_origin(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
+    let Ok(url) = Url::parse(text) else {
+        return false;
+    };
     // What is read in a page that anybody on the way may have written is read by anybody.
     let safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
-    safe && url.host().is_some() && text.len() <= URI_MAX && url.origin().ascii_serialization() == text
+    safe && url.host().is_some()
+        && text.len() <= URI_MAX
+        && url.origin().ascii_serialization() == text
 }
 
 fn is_redirect_uri(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
+    let Ok(url) = Url::parse(text) else {
+        return false;
+    };
     let allowed = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
     let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    allowed && plain && url.host().is_some() && text.len() <= URI_MAX && !text.chars().any(char::is_whitespace)
+    allowed
+        && plain
+        && url.host().is_some()
+        && text.len() <= URI_MAX
+        && !text.chars().any(char::is_whitespace)
 }
 
 fn is_loopback(url: &Url) -> bool {

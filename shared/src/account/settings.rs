@@ -9,15 +9,17 @@ use utoipa::ToSchema;
 pub struct Settings {
     /// When a second factor is asked for, and which there are.
     pub second_factor: SecondFactor,
-    /// Networks (CIDR) from which internal users need no second factor: at most 150, no wider than /16 or /32. Behind the prefix all
-    /// bits are zero: `203.0.113.0/24`, and not `203.0.113.7/24`, which may be meant as one address. An address alone is that address.
+    /// Networks (CIDR) from which internal users need no second factor: at most 150, no wider than
+    /// /16 or /32. Behind the prefix all bits are zero: `203.0.113.0/24`, and not `203.0.113.7/24`,
+    /// which may be meant as one address. An address alone is that address.
     #[schema(example = json!(["203.0.113.0/24"]))]
     pub ip_allowlist: Vec<String>,
     /// The issuer of ID tokens that are taken for a password.
     pub sso: Option<Sso>,
     /// Knowledge-based authentication.
     pub kba: Kba,
-    /// Web origins whose pages may read answers (CORS), https, or http on this machine; the first is named in texts. At most 20.
+    /// Web origins whose pages may read answers (CORS), https, or http on this machine; the first
+    /// is named in texts. At most 20.
     #[schema(example = json!(["https://portal.example"]))]
     pub origins: Vec<String>,
     /// One-time links.
@@ -128,7 +130,14 @@ pub enum Locale {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            second_factor: SecondFactor { internal_required: true, methods: Methods { sms: true, totp: true, email: false } },
+            second_factor: SecondFactor {
+                internal_required: true,
+                methods: Methods {
+                    sms: true,
+                    totp: true,
+                    email: false,
+                },
+            },
             ip_allowlist: Vec::new(),
             sso: None,
             kba: Kba {
@@ -139,7 +148,9 @@ impl Default for Settings {
                 difficulty: Difficulty::Default,
             },
             origins: Vec::new(),
-            links: Links { redirect_uris: Vec::new() },
+            links: Links {
+                redirect_uris: Vec::new(),
+            },
             quota: Quota { low_balance: 10 },
             contacts: Vec::new(),
             locale: Locale::En,

@@ -1,47 +1,56 @@
-//! What is written of an agreement: always with its audit entry, always under the condition that nothing of it has changed.
+//! What is written of an agreement: always with its audit entry, always under the condition that
+//! nothing of it has changed.
 
+use super::attribute::{CLOSURE, STATUS};
 use super::{Agreement, Closure, Status};
-use crate::audit::{Chain, Event};
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Write, document, keys};
+use crate::kernel::clock::Timestamp;
+use crate::store::audit::{Chain, Event};
+use crate::store::dynamo::{Failure, Update, Write, document, keys};
 
 impl Agreement {
     /// An update of this agreement's item that changes nothing yet.
-    pub(super) fn touch(&self) -> Write {
-        Write::update(keys::agreement(self.id), "")
+    pub(super) fn touch(&self) -> Update {
+        Update::of(keys::agreement(self.id))
     }
 
-    /// The writes that change this agreement and tell of it: `update` is a `SET` on its item. The item's is the first of them.
+    /// The writes that change this agreement and tell of it: `update` is of its item. The
+    /// item's is the first of them.
     ///
-    /// They are made under the condition that the agreement stands where it was read, and that its chain does: as every change of
-    /// a recipient moves the chain, that says the same of all recipients.
+    /// They are made under the condition that the agreement stands where it was read, and that its
+    /// chain does: as every change of a recipient moves the chain, that says the same of all
+    /// recipients.
     pub(super) fn change(
         &self,
-        update: Write,
+        update: Update,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
         let mut chain = Chain::of(self.account, self.id, &self.head);
-        events.into_iter().try_for_each(|event| chain.append(event, now))?;
-        let update = update.when("#status = :agreement_was").value("agreement_was", self.status.name());
-        let mut writes = vec![chain.advance(update)];
+        events
+            .into_iter()
+            .try_for_each(|event| chain.append(event, now))?;
+        let update = update.when(STATUS.is(self.status.name()));
+        let mut writes = vec![chain.advance(update).into()];
         writes.extend(chain.writes()?);
         Ok(writes)
     }
 
     /// The writes that tell of what was decided over the agreement alone.
-    pub fn tell(&self, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    pub fn tell(
+        &self,
+        events: impl IntoIterator<Item = Event>,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         self.change(self.touch(), events, now)
     }
 
-    /// The update that ends it so. What was reserved and not consumed is to be released in the same transaction.
-    pub(super) fn end(&self, status: Status, closure: &Closure) -> Result<Write, Failure> {
+    /// The update that ends it so. What was reserved and not consumed is to be released in the same
+    /// transaction.
+    pub(super) fn end(&self, status: Status, closure: &Closure) -> Result<Update, Failure> {
         Ok(self
             .touch()
-            .and(", #status = :status, #closure = :closure")
-            .remove("#due_shard")
-            .remove("#due_at")
-            .value("status", status.name())
-            .value("closure", document(closure)?))
+            .set(STATUS, status.name())
+            .set(CLOSURE, document(closure)?)
+            .remove_due())
     }
 }

@@ -1,13 +1,14 @@
 //! A recipient has signed; the last one to do so completes the agreement.
 
-use super::{Closure, Occasion, Recipient, RecipientStatus, Refusal, Standing, Status, whole};
-use crate::audit::{Action, Actor, Event};
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Key, Write, document, keys};
-use crate::entropy::Entropy;
-use crate::http::Problem;
-use crate::keyring::Keyring;
-use crate::owed;
+use super::attribute::COMPLETED;
+use super::{Closure, Occasion, Recipient, Refusal, Standing, Status, whole};
+use crate::kernel::clock::Timestamp;
+use crate::kernel::entropy::Entropy;
+use crate::kernel::keyring::Keyring;
+use crate::messaging::outbox;
+use crate::store::audit::{Action, Actor, Event};
+use crate::store::dynamo::{Failure, Key, Update, Write, keys};
+use crate::web::http::Problem;
 
 /// That a recipient may sign, as they were read.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,10 @@ impl Standing {
     pub fn complete(&self, now: Timestamp) -> Result<Completion<'_>, Refusal> {
         self.agreement().open(now)?;
         self.recipient().completable()?;
-        Ok(Completion { standing: self, now })
+        Ok(Completion {
+            standing: self,
+            now,
+        })
     }
 }
 
@@ -44,11 +48,17 @@ impl Completion<'_> {
 
     /// The writes of one recipient who signs, while others are still to.
     pub fn writes(&self, event: Event) -> Result<Vec<Write>, Failure> {
-        self.standing.step_of(self.counted(self.standing.agreement().touch()), self.signed(), [event], self.now)
+        self.standing.step_of(
+            self.counted(self.standing.agreement().touch()),
+            self.signed(),
+            [event],
+            self.now,
+        )
     }
 
-    /// The writes of the last one: the agreement is completed, each recipient is owed the link to it, and what was reserved and not used
-    /// is given back. Answers with where the mails stand as well.
+    /// The writes of the last one: the agreement is completed, each recipient is owed the link to
+    /// it, and what was reserved and not used is given back. Answers with where the mails stand as
+    /// well.
     pub fn last_writes(
         &self,
         others: &[Recipient],
@@ -56,33 +66,63 @@ impl Completion<'_> {
         event: Event,
     ) -> Result<(Vec<Write>, Vec<Key>), Problem> {
         let (agreement, own) = (self.standing.agreement(), self.standing.recipient());
-        let closure = Closure { at: self.now, reason: None, recipient: None, by: None };
+        let closure = Closure {
+            at: self.now,
+            reason: None,
+            recipient: None,
+            by: None,
+        };
         let all = Event::new(Action::AgreementCompleted, Actor::System);
         let update = self.counted(agreement.end(Status::Completed, &closure)?);
-        let mut writes = self.standing.step_of(update, self.owing(own, self.signed(), invitations)?, [event, all], self.now)?;
+        let mut writes = self.standing.step_of(
+            update,
+            self.owing(own, self.signed(), invitations)?,
+            [event, all],
+            self.now,
+        )?;
         for other in others {
-            writes.push(self.owing(other, other.touch(), invitations)?);
+            writes.push(self.owing(other, other.touch(), invitations)?.into());
         }
         let everybody = || std::iter::once(own).chain(others);
         writes.extend(whole::release(agreement, everybody(), self.now)?);
-        Ok((writes, everybody().map(|recipient| keys::recipient(agreement.id, recipient.id)).collect()))
+        Ok((
+            writes,
+            everybody()
+                .map(|recipient| keys::recipient(agreement.id, recipient.id))
+                .collect(),
+        ))
     }
 
     /// The update of the recipient who signs.
-    fn signed(&self) -> Write {
-        self.standing.update().and(", #status = :completed").value("completed", RecipientStatus::Completed.name())
+    fn signed(&self) -> Update {
+        Recipient::sign(self.standing.update())
     }
 
     /// Adds to the agreement's update that one more has signed.
-    fn counted(&self, update: Write) -> Write {
-        update.and(", #completed = :count").value("count", self.standing.agreement().completed + 1)
+    fn counted(&self, update: Update) -> Update {
+        update.set(COMPLETED, self.standing.agreement().completed + 1)
     }
 
     /// Adds to a recipient's update that the link to what was signed is owed.
-    fn owing(&self, recipient: &Recipient, update: Write, invitations: &Invitations<'_>) -> Result<Write, Problem> {
-        let Invitations { base, keyring, entropy } = *invitations;
-        let invited = self.standing.agreement().invite(recipient, Occasion::Signed, base, (keyring, entropy), self.now)?;
-        let links = document(&recipient.links_with(invited.link.fingerprint))?;
-        Ok(owed::on(update.and(", #links = :links").value("links", links), &invited.owed, self.now)?)
+    fn owing(
+        &self,
+        recipient: &Recipient,
+        update: Update,
+        invitations: &Invitations<'_>,
+    ) -> Result<Update, Problem> {
+        let Invitations {
+            base,
+            keyring,
+            entropy,
+        } = *invitations;
+        let invited = self.standing.agreement().invite(
+            recipient,
+            Occasion::Signed,
+            base,
+            (keyring, entropy),
+            self.now,
+        )?;
+        let update = recipient.hold_link(update, invited.link.fingerprint)?;
+        Ok(outbox::on(update, &invited.owed, self.now)?)
     }
 }

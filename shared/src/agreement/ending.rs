@@ -1,12 +1,13 @@
 //! An agreement that is about to end, with all of its recipients.
 
 use super::{Agreement, Closure, Status, Whole, whole};
-use crate::audit::Event;
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Table, Write};
+use crate::kernel::clock::Timestamp;
+use crate::store::audit::Event;
+use crate::store::dynamo::{Failure, Table, Write};
 
-/// An agreement and all of its recipients, who were read after it: every change of a recipient moves the agreement's chain, and where
-/// that stands still when the end is written, so do all of them. A [`Whole`] is read in another order, and is for showing.
+/// An agreement and all of its recipients, who were read after it: every change of a recipient
+/// moves the agreement's chain, and where that stands still when the end is written, so do all of
+/// them. A [`Whole`] is read in another order, and is for showing.
 #[derive(Clone, Debug)]
 pub struct Ending(Whole);
 
@@ -14,7 +15,10 @@ impl Ending {
     /// The end of an agreement, over its recipients as they stand now.
     pub async fn of(table: &Table, agreement: Agreement) -> Result<Self, Failure> {
         let recipients = whole::recipients(table, agreement.id).await?;
-        Ok(Self(Whole { agreement, recipients }))
+        Ok(Self(Whole {
+            agreement,
+            recipients,
+        }))
     }
 
     /// What ends, as it was read.
@@ -22,12 +26,22 @@ impl Ending {
         &self.0
     }
 
-    /// The writes that end the agreement so, and give back what was reserved and not consumed. The agreement's is the first.
+    /// The writes that end the agreement so, and give back what was reserved and not consumed. The
+    /// agreement's is the first.
     ///
-    /// A recipient's reservation is not taken from the recipient: an agreement that has ended has none. It is told of `now`, which may be
-    /// later than it ended.
-    pub fn writes(&self, status: Status, closure: &Closure, event: Event, now: Timestamp) -> Result<Vec<Write>, Failure> {
-        let Whole { agreement, recipients } = &self.0;
+    /// A recipient's reservation is not taken from the recipient: an agreement that has ended has
+    /// none. It is told of `now`, which may be later than it ended.
+    pub fn writes(
+        &self,
+        status: Status,
+        closure: &Closure,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
+        let Whole {
+            agreement,
+            recipients,
+        } = &self.0;
         let mut writes = agreement.change(agreement.end(status, closure)?, [event], now)?;
         writes.extend(whole::release(agreement, recipients, now)?);
         Ok(writes)

@@ -1,12 +1,13 @@
-//! The links that recipients are mailed: made with the change that they are mailed for, and owed on the recipient's own item.
+//! The links that recipients are mailed: made with the change that they are mailed for, and owed on
+//! the recipient's own item.
 
 use super::{Agreement, LIFETIME, Link, Recipient};
-use crate::clock::{Span, Timestamp};
-use crate::courier::{Invitation, Message, SealedLink};
-use crate::dynamo::keys;
-use crate::entropy::Entropy;
-use crate::keyring::{Keyring, KeyringError};
-use crate::owed::{Mail, Owed};
+use crate::kernel::clock::{Span, Timestamp};
+use crate::kernel::entropy::Entropy;
+use crate::kernel::keyring::{Keyring, KeyringError};
+use crate::messaging::courier::{Invitation, Message, SealedLink};
+use crate::messaging::outbox::{Mail, OutboxMessage};
+use crate::store::dynamo::keys;
 
 /// What a link is mailed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Invited {
     /// The link.
     pub link: Link,
     /// The mail.
-    pub owed: Owed,
+    pub owed: OutboxMessage,
 }
 
 impl Agreement {
@@ -39,9 +40,18 @@ impl Agreement {
         let (link, token) = Link::issue(self.account, self.id, recipient.id, entropy);
         let good_for = whole(self.expires_at.until(now));
         let pk = keys::recipient(self.id, recipient.id).pk;
-        let link_mail = SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
-        let sender = self.sender.name.clone().unwrap_or_else(|| self.sender.email.clone());
-        let invitation = Invitation { link: link_mail, title: self.title.clone(), sender };
+        let link_mail =
+            SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
+        let sender = self
+            .sender
+            .name
+            .clone()
+            .unwrap_or_else(|| self.sender.email.clone());
+        let invitation = Invitation {
+            link: link_mail,
+            title: self.title.clone(),
+            sender,
+        };
         let (message, until) = match occasion {
             Occasion::Signing => (Message::AgreementLink(invitation), self.expires_at),
             Occasion::Signed => (Message::AgreementSigned(invitation), now.plus(LIFETIME)),
@@ -53,11 +63,15 @@ impl Agreement {
             locale: self.locale,
             message,
         };
-        Ok(Invited { link, owed: Owed::new(mail, now).good_until(until) })
+        Ok(Invited {
+            link,
+            owed: OutboxMessage::new(mail, now).good_until(until),
+        })
     }
 }
 
-/// A span as people are told it: whole days, or whole hours of the last, or whole minutes of the last of these.
+/// A span as people are told it: whole days, or whole hours of the last, or whole minutes of the
+/// last of these.
 fn whole(span: Span) -> Span {
     let seconds = span.as_secs();
     match (seconds / 86_400, seconds / 3_600) {
@@ -70,13 +84,34 @@ fn whole(span: Span) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agreement::Status;
+    use crate::messaging::courier::Stage;
+
+    #[test]
+    fn a_mail_is_of_use_in_a_stage_that_an_agreement_has() {
+        assert_eq!(
+            Stage::OutForSignature.status(),
+            Status::OutForSignature.name()
+        );
+        assert_eq!(Stage::Completed.status(), Status::Completed.name());
+    }
 
     #[test]
     fn nobody_is_told_that_a_link_is_good_for_longer_than_it_is() {
         let told = |seconds| whole(Span::seconds(seconds)).as_secs();
-        for (seconds, expected) in [(60, 60), (3_599, 3_540), (3_600, 3_600), (86_399, 82_800), (200_000, 172_800)] {
+        for (seconds, expected) in [
+            (60, 60),
+            (3_599, 3_540),
+            (3_600, 3_600),
+            (86_399, 82_800),
+            (200_000, 172_800),
+        ] {
             assert_eq!(told(seconds), expected, "{seconds}");
         }
-        assert_eq!(told(59), 60, "what is about to end is said to end in a minute");
+        assert_eq!(
+            told(59),
+            60,
+            "what is about to end is said to end in a minute"
+        );
     }
 }

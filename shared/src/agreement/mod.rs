@@ -1,22 +1,30 @@
 //! What recipients are asked to see and sign.
 //!
-//! An agreement and its recipients stand in one partition. Whatever becomes of either is told in the agreement's one audit chain,
-//! whose head stands on the agreement's item: so every change of a recipient moves that head, and a write that says where the head
-//! stood says at once that nothing of the agreement has changed since it was read. A completion, a cancellation, an expiry and the
-//! answer of a provider at the same moment are that many writes of which one goes through; the others are decided anew from what won.
-//! One change moves no head: a viewing of what all have signed that is counted and not told (`viewing`). Nothing is decided from that count
-//! but the next telling.
+//! An agreement and its recipients stand in one partition. Whatever becomes of either is told in
+//! the agreement's one audit chain, whose head stands on the agreement's item: so every change of a
+//! recipient moves that head, and a write that says where the head stood says at once that nothing
+//! of the agreement has changed since it was read. A completion, a cancellation, an expiry and the
+//! answer of a provider at the same moment are that many writes of which one goes through; the
+//! others are decided anew from what won. One change moves no head: a viewing of what all have
+//! signed that is counted and not told (`viewing`). Nothing is decided from that count but the next
+//! telling.
 //!
-//! What is decided is decided over copies that were read, and written under those very copies: a [`Standing`] is an agreement with one of
-//! its recipients, an [`Ending`] an agreement with all of them, read after it. They alone make writes; a [`Whole`] is for showing.
+//! What is decided is decided over copies that were read, and written under those very copies: a
+//! [`Standing`] is an agreement with one of its recipients, an [`Ending`] an agreement with all of
+//! them, read after it. They alone make writes; a [`Whole`] is for showing.
 //!
 //! What was set when the agreement was sent is kept on it: nobody can switch it off afterwards.
 
+mod attribute;
 mod chain;
 mod completion;
 mod ending;
 mod invitation;
+pub mod kba;
+pub mod provider;
 mod recipient;
+pub mod reconcile;
+pub mod report;
 mod standing;
 mod token;
 mod viewing;
@@ -26,14 +34,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::account::{Difficulty, Kba, Locale};
-use crate::audit::Head;
-use crate::clock::{Span, Timestamp};
-use crate::ids::{AccountId, AgreementId, RecipientId};
+use crate::kernel::clock::{Span, Timestamp};
+use crate::kernel::ids::{AccountId, AgreementId, RecipientId};
+use crate::store::audit::Head;
+use crate::web::http::{Problem, Slug};
 
 pub use completion::{Completion, Invitations};
 pub use ending::Ending;
 pub use invitation::{Invited, Occasion};
-pub use recipient::{Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus};
+pub use recipient::{
+    Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus, Reservation,
+};
 pub use standing::Standing;
 pub use token::{Link, Ticket};
 pub use viewing::{TOLD_EVERY, Telling, Viewings};
@@ -99,7 +110,11 @@ pub struct Frozen {
 
 impl From<&Kba> for Frozen {
     fn from(kba: &Kba) -> Self {
-        Self { max_attempts: kba.max_attempts, difficulty: kba.difficulty, on_view_after_signing: kba.on_view_after_signing }
+        Self {
+            max_attempts: kba.max_attempts,
+            difficulty: kba.difficulty,
+            on_view_after_signing: kba.on_view_after_signing,
+        }
     }
 }
 
@@ -137,7 +152,8 @@ pub struct Agreement {
     pub group: Option<String>,
     /// Who sent it.
     pub sender: Sender,
-    /// Where it stands. What is out for signature when its time is over has expired: see [`Agreement::status`].
+    /// Where it stands. What is out for signature when its time is over has expired: see
+    /// [`Agreement::status`].
     pub status: Status,
     /// When it was sent.
     pub created_at: Timestamp,
@@ -173,7 +189,11 @@ pub enum Refusal {
 impl Agreement {
     /// Where it stands at `now`.
     pub fn status(&self, now: Timestamp) -> Status {
-        if self.status == Status::OutForSignature && self.expires_at <= now { Status::Expired } else { self.status }
+        if self.status == Status::OutForSignature && self.expires_at <= now {
+            Status::Expired
+        } else {
+            self.status
+        }
     }
 
     /// Whether its recipients are asked.
@@ -184,10 +204,15 @@ impl Agreement {
         }
     }
 
-    /// Whether `recipient` may come to it by the link: to act on it while it is open, to view it once they have completed.
+    /// Whether `recipient` may come to it by the link: to act on it while it is open, to view it
+    /// once they have completed.
     pub fn accessible(&self, recipient: &Recipient, now: Timestamp) -> Result<(), Refusal> {
         match self.status(now) {
-            Status::OutForSignature | Status::Completed if recipient.viewing_locked_at.is_some() => Err(Refusal::ViewingLocked),
+            Status::OutForSignature | Status::Completed
+                if recipient.viewing_locked_at.is_some() =>
+            {
+                Err(Refusal::ViewingLocked)
+            }
             Status::OutForSignature | Status::Completed => Ok(()),
             status => Err(Refusal::NotOpen(status)),
         }
@@ -199,11 +224,33 @@ impl Agreement {
     }
 }
 
+impl Refusal {
+    /// The problem, as the sender is told it.
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::NotOpen(status) => {
+                Problem::new(Slug::AgreementNotOpen).with("agreement_status", status.name())
+            }
+            Self::RecipientCompleted => Problem::new(Slug::RecipientCompleted),
+            Self::RecipientNotVerified => Problem::new(Slug::RecipientNotVerified),
+            Self::ViewingLocked => Problem::new(Slug::ViewingLocked),
+        }
+    }
+
+    /// The problem, as a recipient is told it.
+    pub fn problem_of_recipient(self) -> Problem {
+        match self {
+            Self::NotOpen(_) => Problem::new(Slug::AgreementClosed),
+            other => other.problem(),
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::account::Settings;
-    use crate::entropy::Entropy;
+    use crate::kernel::entropy::Entropy;
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -216,7 +263,10 @@ pub(crate) mod tests {
             locale: Locale::En,
             title: "Lease".into(),
             group: None,
-            sender: Sender { email: "sales@alder.example".into(), name: None },
+            sender: Sender {
+                email: "sales@alder.example".into(),
+                name: None,
+            },
             status: Status::OutForSignature,
             created_at: NOW,
             expires_at: NOW.plus(LIFETIME),
@@ -256,35 +306,61 @@ pub(crate) mod tests {
     fn what_is_out_for_signature_expires_and_what_has_ended_does_not() {
         let mut agreement = agreement();
         let late = NOW.plus(LIFETIME);
-        assert_eq!((agreement.status(NOW), agreement.status(late)), (Status::OutForSignature, Status::Expired));
+        assert_eq!(
+            (agreement.status(NOW), agreement.status(late)),
+            (Status::OutForSignature, Status::Expired)
+        );
         assert_eq!(agreement.open(late), Err(Refusal::NotOpen(Status::Expired)));
         agreement.status = Status::Completed;
         assert_eq!(agreement.status(late), Status::Completed);
         let signed = recipient(Authentication::None, RecipientStatus::Completed);
         assert_eq!(agreement.accessible(&signed, late), Ok(()));
         agreement.status = Status::Cancelled;
-        assert_eq!(agreement.accessible(&signed, NOW), Err(Refusal::NotOpen(Status::Cancelled)));
+        assert_eq!(
+            agreement.accessible(&signed, NOW),
+            Err(Refusal::NotOpen(Status::Cancelled))
+        );
     }
 
     #[test]
     fn after_completing_the_link_suffices_unless_viewing_was_to_ask_again() {
         let mut agreement = agreement();
-        let asked = |agreement: &Agreement, authentication, status| recipient(authentication, status).asked(agreement);
+        let asked = |agreement: &Agreement, authentication, status| {
+            recipient(authentication, status).asked(agreement)
+        };
         for authentication in Authentication::ALL {
-            assert_eq!(asked(&agreement, authentication, RecipientStatus::Pending), authentication);
-            assert_eq!(asked(&agreement, authentication, RecipientStatus::Verified), authentication);
+            assert_eq!(
+                asked(&agreement, authentication, RecipientStatus::Pending),
+                authentication
+            );
+            assert_eq!(
+                asked(&agreement, authentication, RecipientStatus::Verified),
+                authentication
+            );
         }
-        assert_eq!(asked(&agreement, Authentication::Kba, RecipientStatus::Completed), Authentication::Email);
-        assert_eq!(asked(&agreement, Authentication::Sms, RecipientStatus::Completed), Authentication::Email);
+        assert_eq!(
+            asked(&agreement, Authentication::Kba, RecipientStatus::Completed),
+            Authentication::Email
+        );
+        assert_eq!(
+            asked(&agreement, Authentication::Sms, RecipientStatus::Completed),
+            Authentication::Email
+        );
         agreement.kba.on_view_after_signing = true;
-        assert_eq!(asked(&agreement, Authentication::Kba, RecipientStatus::Completed), Authentication::Kba);
+        assert_eq!(
+            asked(&agreement, Authentication::Kba, RecipientStatus::Completed),
+            Authentication::Kba
+        );
     }
 
     #[test]
     fn a_locked_recipient_sees_nothing_until_the_sender_reopens_it() {
         let mut locked = recipient(Authentication::Kba, RecipientStatus::Completed);
         locked.viewing_locked_at = Some(NOW);
-        assert_eq!(agreement().accessible(&locked, NOW), Err(Refusal::ViewingLocked));
+        assert_eq!(
+            agreement().accessible(&locked, NOW),
+            Err(Refusal::ViewingLocked)
+        );
     }
 
     #[test]
@@ -292,24 +368,55 @@ pub(crate) mod tests {
         use RecipientStatus as S;
         let of = |status| recipient(Authentication::Sms, status);
         assert_eq!(S::Pending, of(S::Pending).status);
-        assert_eq!(of(S::Pending).completable(), Err(Refusal::RecipientNotVerified));
-        assert_eq!(of(S::Failed).completable(), Err(Refusal::RecipientNotVerified));
-        assert_eq!((of(S::Verified).completable(), of(S::Completed).completable()), (Ok(()), Ok(())));
-        assert_eq!(of(S::Completed).changeable(), Err(Refusal::RecipientCompleted));
-        assert_eq!((of(S::Pending).proved(), of(S::Completed).proved()), (S::Verified, S::Completed));
-        assert_eq!((of(S::Verified).doubted(), of(S::Completed).doubted()), (S::Pending, S::Completed));
+        assert_eq!(
+            of(S::Pending).completable(),
+            Err(Refusal::RecipientNotVerified)
+        );
+        assert_eq!(
+            of(S::Failed).completable(),
+            Err(Refusal::RecipientNotVerified)
+        );
+        assert_eq!(
+            (
+                of(S::Verified).completable(),
+                of(S::Completed).completable()
+            ),
+            (Ok(()), Ok(()))
+        );
+        assert_eq!(
+            of(S::Completed).changeable(),
+            Err(Refusal::RecipientCompleted)
+        );
+        assert_eq!(
+            (of(S::Pending).proved(), of(S::Completed).proved()),
+            (S::Verified, S::Completed)
+        );
+        assert_eq!(
+            (of(S::Verified).doubted(), of(S::Completed).doubted()),
+            (S::Pending, S::Completed)
+        );
     }
 
     #[test]
     fn a_recipient_holds_the_links_that_were_mailed_to_them_and_no_others() {
         let entropy = Entropy::seeded(1);
-        let issue =
-            |recipient| Link::issue(AccountId::from_bytes([1; 16]), AgreementId::from_bytes([2; 16]), recipient, &entropy).0;
+        let issue = |recipient| {
+            Link::issue(
+                AccountId::from_bytes([1; 16]),
+                AgreementId::from_bytes([2; 16]),
+                recipient,
+                &entropy,
+            )
+            .0
+        };
         let mut ann = recipient(Authentication::None, RecipientStatus::Pending);
         let [first, second, nobodys] = [issue(ann.id), issue(ann.id), issue(ann.id)];
         ann.links = ann.links_with(first.fingerprint.clone());
         ann.links = ann.links_with(second.fingerprint.clone());
         assert!(ann.holds(&first) && ann.holds(&second) && !ann.holds(&nobodys));
-        assert!(!ann.holds(&Link { recipient: RecipientId::from_bytes([4; 16]), ..first }));
+        assert!(!ann.holds(&Link {
+            recipient: RecipientId::from_bytes([4; 16]),
+            ..first
+        }));
     }
 }

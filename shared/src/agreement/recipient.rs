@@ -1,31 +1,56 @@
-//! A recipient of an agreement: who they are, what they have proved, and the challenges that are open.
+//! A recipient of an agreement: who they are, what they have proved, and the challenges that are
+//! open.
 //!
-//! As on a user's item, a try at a code counts on the challenge and on the factor in one write, and so both stand here.
+//! As on a user's item, an attempt at a code counts on the challenge and on the factor in one
+//! write, and so both stand here.
+
+mod change;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Agreement, Link, Refusal, Viewings};
-use crate::challenge::Challenge;
-use crate::clock::{Span, Timestamp};
-use crate::dynamo::{Write, keys};
-use crate::ids::{AgreementId, RecipientId, SessionId};
-use crate::quota::Unit;
-use crate::secret;
-use crate::throttle::{Limit, Window};
-use crate::user::{FACTOR_BACKOFF, Factor, Method, contact};
+pub use change::Reservation;
 
-/// How often a recipient's link may be opened. Each opening is an audit entry until all have signed.
-pub const OPENINGS: Window =
-    Window { limits: &[Limit { quota: 20, span: Span::minutes(10) }, Limit { quota: 60, span: Span::hours(24) }] };
-/// How often a recipient may be mailed another link: as often as a destination may be sent codes. The first one, which the sending
-/// itself mails, and the last, when all have signed, do not count.
-pub const RESENDS: Window =
-    Window { limits: &[Limit { quota: 5, span: Span::minutes(10) }, Limit { quota: 10, span: Span::hours(1) }] };
-/// How many challenges that are over are removed with the opening of a new one.
-const PRUNED_AT_ONCE: usize = 20;
+use super::{Agreement, Link, Refusal, Viewings};
+use crate::kernel::clock::{Span, Timestamp};
+use crate::kernel::contact;
+use crate::kernel::ids::{AgreementId, RecipientId, SessionId};
+use crate::kernel::secret;
+use crate::ledger::Hold;
+use crate::signin::challenge::Challenge;
+use crate::signin::user::{FACTOR_BACKOFF, Factor, Method};
+use crate::store::rate_limit::{Limit, Window};
+
+/// How often a recipient's link may be opened. Each opening is an audit entry until all have
+/// signed.
+pub const OPENINGS: Window = Window {
+    limits: &[
+        Limit {
+            quota: 20,
+            span: Span::minutes(10),
+        },
+        Limit {
+            quota: 60,
+            span: Span::hours(24),
+        },
+    ],
+};
+/// How often a recipient may be mailed another link: as often as a destination may be sent codes.
+/// The first one, which the sending itself mails, and the last, when all have signed, do not count.
+pub const RESENDS: Window = Window {
+    limits: &[
+        Limit {
+            quota: 5,
+            span: Span::minutes(10),
+        },
+        Limit {
+            quota: 10,
+            span: Span::hours(1),
+        },
+    ],
+};
 
 /// What a recipient has to prove beyond having received the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -88,10 +113,12 @@ impl RecipientStatus {
 pub struct KbaState {
     /// Failed attempts since the last pass.
     pub attempts: u32,
-    /// The transaction that is reserved for the recipient, while it is neither consumed nor released.
+    /// The transaction that is reserved for the recipient, while it is neither consumed nor
+    /// released.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<Unit>,
-    /// Whether the recipient's transaction was consumed: the same recipient never costs a second one.
+    pub hold: Option<Hold>,
+    /// Whether the recipient's transaction was consumed: the same recipient never costs a second
+    /// one.
     pub consumed: bool,
     /// The latest session: it supersedes those before it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +127,8 @@ pub struct KbaState {
     pub sessions: Vec<Timestamp>,
     /// How many sessions were opened, ever: each has its number.
     pub opened: u32,
-    /// The number of the latest session that was passed. What those before it come to, later, counts no more.
+    /// The number of the latest session that was passed. What those before it come to, later,
+    /// counts no more.
     pub passed: u32,
 }
 
@@ -137,8 +165,8 @@ pub struct Recipient {
     /// Since when viewing is locked, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewing_locked_at: Option<Timestamp>,
-    /// The fingerprints of the link that was mailed when the agreement was sent, and of that to the signed one. What else was mailed
-    /// has items of its own: see [`Link::create`].
+    /// The fingerprints of the link that was mailed when the agreement was sent, and of that to the
+    /// signed one. What else was mailed has items of its own: see [`Link::create`].
     #[serde(default)]
     pub links: Vec<String>,
     /// When another link was mailed of late, the newest first.
@@ -170,7 +198,11 @@ impl Recipient {
     /// Whether `link` is one of the two that this item names.
     pub fn holds(&self, link: &Link) -> bool {
         let same = |kept: &String| secret::equal(kept.as_bytes(), link.fingerprint.as_bytes());
-        self.id == link.recipient && self.links.iter().fold(false, |found, kept| found | same(kept))
+        self.id == link.recipient
+            && self
+                .links
+                .iter()
+                .fold(false, |found, kept| found | same(kept))
     }
 
     /// The links once that to the signed agreement is mailed as well.
@@ -183,39 +215,55 @@ impl Recipient {
         self.status == RecipientStatus::Completed
     }
 
-    /// What is asked of whoever opens the link now. After completing, the link suffices, unless viewing was to ask again.
+    /// What is asked of whoever opens the link now. After completing, the link suffices, unless
+    /// viewing was to ask again.
     pub fn asked(&self, agreement: &Agreement) -> Authentication {
         match self.authentication {
-            Authentication::Kba if self.views() && !agreement.kba.on_view_after_signing => Authentication::Email,
+            Authentication::Kba if self.views() && !agreement.kba.on_view_after_signing => {
+                Authentication::Email
+            }
             Authentication::Sms if self.views() => Authentication::Email,
             asked => asked,
         }
     }
 
-    /// The transaction that is reserved for this recipient and not consumed, while the agreement is open.
-    pub const fn reserved(&self) -> Option<Unit> {
-        if self.kba.consumed { None } else { self.kba.unit }
+    /// The transaction that is reserved for this recipient and not consumed, while the agreement is
+    /// open.
+    pub const fn reserved(&self) -> Option<Hold> {
+        if self.kba.consumed {
+            None
+        } else {
+            self.kba.hold
+        }
     }
 
     /// Whether the recipient may complete.
     pub const fn completable(&self) -> Result<(), Refusal> {
         match self.status {
             RecipientStatus::Verified | RecipientStatus::Completed => Ok(()),
-            RecipientStatus::Pending | RecipientStatus::Failed => Err(Refusal::RecipientNotVerified),
+            RecipientStatus::Pending | RecipientStatus::Failed => {
+                Err(Refusal::RecipientNotVerified)
+            }
         }
     }
 
-    /// The names of the factors whose wrong codes have brought on a delay, or the end of any more tries.
-    pub fn locked_factors(&self) -> impl Iterator<Item = &str> {
-        let locked = |(_, factor): &(&String, &Factor)| factor.failures >= FACTOR_BACKOFF.free;
-        self.factors.iter().filter(locked).map(|(name, _)| name.as_str())
+    /// The factors whose wrong codes have brought on a delay, or the end of any more
+    /// attempts.
+    pub fn locked_factors(&self) -> impl Iterator<Item = Method> {
+        let is_locked = |method: &Method| {
+            let factor = self.factors.get(method.name());
+            factor.is_some_and(|factor| factor.failures >= FACTOR_BACKOFF.free)
+        };
+        Method::ALL.into_iter().filter(is_locked)
     }
 
     /// Whether the recipient's method may be changed.
     pub const fn changeable(&self) -> Result<(), Refusal> {
         match self.status {
             RecipientStatus::Completed => Err(Refusal::RecipientCompleted),
-            RecipientStatus::Pending | RecipientStatus::Verified | RecipientStatus::Failed => Ok(()),
+            RecipientStatus::Pending | RecipientStatus::Verified | RecipientStatus::Failed => {
+                Ok(())
+            }
         }
     }
 
@@ -227,7 +275,8 @@ impl Recipient {
         }
     }
 
-    /// Where the recipient stands after an attempt that failed: who was verified proves themselves again; who has completed stays so.
+    /// Where the recipient stands after an attempt that failed: who was verified proves themselves
+    /// again; who has completed stays so.
     pub const fn doubted(&self) -> RecipientStatus {
         match self.status {
             RecipientStatus::Pending | RecipientStatus::Verified => RecipientStatus::Pending,
@@ -243,40 +292,5 @@ impl Recipient {
     /// The mail address, as it is shown in the audit.
     pub fn masked_email(&self) -> String {
         contact::mask_email(&self.email)
-    }
-
-    /// An update of this recipient's item that changes nothing yet, under the condition that the recipient stands as it was read. It is made
-    /// for what was judged over the recipient alone: see [`super::Standing`].
-    ///
-    /// It raises the version, and whatever a rule decides of a recipient is written with it: so the version that was read says that
-    /// all stands there that the rule looked at. The agreement's chain does not say it, where the two items were not read at one
-    /// instant: the recipient may be older than the agreement that it was read beside. What counts tries, and what is owed by mail,
-    /// changes without it, under conditions of its own.
-    pub(super) fn touch(&self) -> Write {
-        self.under_version(self.version + 1)
-    }
-
-    /// That the recipient stands as it was read, and goes on to.
-    pub(super) fn unchanged(&self) -> Write {
-        self.under_version(self.version)
-    }
-
-    fn under_version(&self, next: u64) -> Write {
-        let update = Write::update(keys::recipient(self.agreement, self.id), ", #version = :version_next");
-        let update = update.value("version_was", self.version).value("version_next", next);
-        match self.version {
-            0 => update.when("attribute_exists(#pk) AND (attribute_not_exists(#version) OR #version = :version_was)"),
-            _ => update.when("#version = :version_was"),
-        }
-    }
-
-    /// Adds to an update of this recipient's item that challenges that are over are removed, some at once. One that is live makes no
-    /// room: [`OPENINGS`] keeps them few.
-    #[must_use]
-    pub fn prune(&self, update: Write, now: Timestamp) -> Write {
-        let over = self.challenges.iter().filter(|(_, challenge)| challenge.expires_at <= now).take(PRUNED_AT_ONCE);
-        over.enumerate().fold(update, |update, (index, (name, _))| {
-            update.remove(format!("#challenges.#old{index}")).name(&format!("old{index}"), name)
-        })
     }
 }

@@ -1,13 +1,15 @@
 //! An agreement and one of its recipients, as one decision has read them.
 //!
-//! The two are read in one request, and that is no snapshot: the one may be older than the other. So a decision over both is written under
-//! both: under the head of the agreement's chain, and under the version of its recipient. Nothing else makes a write of a recipient, and
-//! the two copies do not leave this pair: what is written is what was judged. A later copy of either is another decision's.
+//! The two are read in one request, and that is no snapshot: the one may be older than the other.
+//! So a decision over both is written under both: under the head of the agreement's chain, and
+//! under the version of its recipient. Nothing else makes a write of a recipient, and the two
+//! copies do not leave this pair: what is written is what was judged. A later copy of either is
+//! another decision's.
 
-use crate::audit::Event;
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Item, Key, Table, Write, keys, read};
-use crate::ids::{AgreementId, RecipientId};
+use crate::kernel::clock::Timestamp;
+use crate::kernel::ids::{AgreementId, RecipientId};
+use crate::store::audit::Event;
+use crate::store::dynamo::{Failure, Item, Key, Table, Update, Write, keys, read};
 
 use super::{Agreement, Closure, Recipient, Refusal, Status, whole};
 
@@ -21,18 +23,27 @@ pub struct Standing {
 impl Standing {
     /// Where the two stand.
     pub fn keys(agreement: AgreementId, recipient: RecipientId) -> [Key; 2] {
-        [keys::agreement(agreement), keys::recipient(agreement, recipient)]
+        [
+            keys::agreement(agreement),
+            keys::recipient(agreement, recipient),
+        ]
     }
 
     /// What was read at [`Standing::keys`], in that order; none where one of the two is not there.
     pub fn read(items: &mut impl Iterator<Item = Option<Item>>) -> Result<Option<Self>, Failure> {
-        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten()) else { return Ok(None) };
+        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten())
+        else {
+            return Ok(None);
+        };
         Ok(Some(Self::of(read(agreement)?, read(recipient)?)))
     }
 
     /// These two.
     pub const fn of(agreement: Agreement, recipient: Recipient) -> Self {
-        Self { agreement, recipient }
+        Self {
+            agreement,
+            recipient,
+        }
     }
 
     /// The agreement, as it was read.
@@ -57,18 +68,25 @@ impl Standing {
     }
 
     /// An update of the recipient's item that changes nothing yet: for [`Standing::step`].
-    pub fn update(&self) -> Write {
+    pub fn update(&self) -> Update {
         self.recipient.touch()
     }
 
-    /// That the recipient stands as it was read, where it was judged and does not change: for [`Standing::step`].
-    pub fn unchanged(&self) -> Write {
+    /// That the recipient stands as it was read, where it was judged and does not change: for
+    /// [`Standing::step`].
+    pub fn unchanged(&self) -> Update {
         self.recipient.unchanged()
     }
 
-    /// The writes of a decision over both: `recipient` is what becomes of the recipient's item, made of [`Standing::update`] or
-    /// [`Standing::unchanged`], and `events` tell of it. The agreement's item is the first of them.
-    pub fn step(&self, recipient: Write, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    /// The writes of a decision over both: `recipient` is what becomes of the recipient's item,
+    /// made of [`Standing::update`] or [`Standing::unchanged`], and `events` tell of it. The
+    /// agreement's item is the first of them.
+    pub fn step(
+        &self,
+        recipient: Update,
+        events: impl IntoIterator<Item = Event>,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         self.step_of(self.agreement.touch(), recipient, events, now)
     }
 
@@ -76,33 +94,43 @@ impl Standing {
     pub fn end(
         &self,
         closure: &Closure,
-        recipient: Write,
+        recipient: Update,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
-        self.step_of(self.agreement.end(Status::Cancelled, closure)?, recipient, events, now)
+        self.step_of(
+            self.agreement.end(Status::Cancelled, closure)?,
+            recipient,
+            events,
+            now,
+        )
     }
 
     /// The same, where the agreement changes as well: `agreement` is an update of its item.
     pub(super) fn step_of(
         &self,
-        agreement: Write,
-        recipient: Write,
+        agreement: Update,
+        recipient: Update,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
         let mut writes = self.agreement.change(agreement, events, now)?;
-        writes.push(recipient);
+        writes.push(recipient.into());
         Ok(writes)
     }
 
     /// The writes that tell of what was decided over neither as it stands.
-    pub fn tell(&self, events: impl IntoIterator<Item = Event>, now: Timestamp) -> Result<Vec<Write>, Failure> {
+    pub fn tell(
+        &self,
+        events: impl IntoIterator<Item = Event>,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, Failure> {
         self.agreement.tell(events, now)
     }
 
-    /// The agreement's other recipients. They are read after the agreement: where its chain stands still when the decision is written,
-    /// so do they. The one of this pair is not among them, however it stands by then.
+    /// The agreement's other recipients. They are read after the agreement: where its chain stands
+    /// still when the decision is written, so do they. The one of this pair is not among them,
+    /// however it stands by then.
     pub async fn others(&self, table: &Table) -> Result<Vec<Recipient>, Failure> {
         let mut recipients = whole::recipients(table, self.agreement.id).await?;
         recipients.retain(|other| other.id != self.recipient.id);

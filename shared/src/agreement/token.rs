@@ -1,29 +1,29 @@
-//! What a recipient holds: the links that were mailed to them, and the challenge that opening one made.
+//! What a recipient holds: the links that were mailed to them, and the challenge that opening one
+//! made.
 //!
-//! Both carry the ids that address the recipient's item and 256 random bits, and only their fingerprints are kept. A challenge also
-//! carries a MAC, so that what nobody issued is told from what is over without a look at the table. A link carries none: it is good
-//! for as long as its agreement, and no key of the keyring is.
+//! Both carry the ids that address the recipient's item and 256 random bits, and only their
+//! fingerprints are kept. A challenge also carries a MAC, so that what nobody issued is told from
+//! what is over without a look at the table. A link carries none: it is good for as long as its
+//! agreement, and no key of the keyring is.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::challenge::{Challenge, Refusal};
-use crate::clock::Timestamp;
-use crate::code::Bound;
-use crate::dynamo::{Failure, Item, Key, Write, keys, read};
-use crate::entropy::Entropy;
-use crate::ids::{AccountId, AgreementId, RecipientId};
-use crate::keyring::{Keyring, KeyringError};
-use crate::secret::{self, Fingerprint, Secret};
-use crate::throttle::Allowed;
-use crate::user::Method;
-use crate::user::known::Origin;
+use crate::kernel::clock::Timestamp;
+use crate::kernel::entropy::Entropy;
+use crate::kernel::ids::{AccountId, AgreementId, RecipientId};
+use crate::kernel::keyring::{Keyring, KeyringError};
+use crate::kernel::secret::{self, Fingerprint, Secret};
+use crate::signin::challenge::{Challenge, Holder, Place, seal};
+use crate::signin::code::Bound;
+use crate::signin::user::{Factor, Method};
+use crate::store::dynamo::{Failure, Item, Key, Put, keys, read};
 
 use super::Recipient;
 
 /// What a link begins with.
 const LINK: &str = "agl_";
-/// What a challenge begins with, and what its MAC is bound to.
-const CHALLENGE: (&str, &[u8]) = ("chl_", b"challenge\n");
 
 /// The kind of a recipient's token; a user's challenge has another.
 const OF_RECIPIENT: u8 = 2;
@@ -42,7 +42,12 @@ impl Bearer {
     /// The body of a new token.
     fn draw(self, entropy: &Entropy) -> Vec<u8> {
         let random: [u8; 32] = entropy.bytes();
-        let ids = [self.account.to_bytes(), self.agreement.to_bytes(), self.recipient.to_bytes()].concat();
+        let ids = [
+            self.account.to_bytes(),
+            self.agreement.to_bytes(),
+            self.recipient.to_bytes(),
+        ]
+        .concat();
         [&[OF_RECIPIENT][..], &ids, &random].concat()
     }
 
@@ -50,7 +55,10 @@ impl Bearer {
         if body.len() != BODY || body.first() != Some(&OF_RECIPIENT) {
             return None;
         }
-        let id = |from: usize| body.get(from..from + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        let id = |from: usize| {
+            body.get(from..from + 16)
+                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+        };
         Some(Self {
             account: AccountId::from_bytes(id(1)?),
             agreement: AgreementId::from_bytes(id(17)?),
@@ -86,10 +94,23 @@ impl Link {
         recipient: RecipientId,
         entropy: &Entropy,
     ) -> (Self, Secret<String>) {
-        let body = Bearer { account, agreement, recipient }.draw(entropy);
+        let body = Bearer {
+            account,
+            agreement,
+            recipient,
+        }
+        .draw(entropy);
         let token = format!("{LINK}{}", secret::encode(body));
         let fingerprint = Fingerprint::of(token.as_bytes()).encode();
-        (Self { account, agreement, recipient, fingerprint }, Secret::new(token))
+        (
+            Self {
+                account,
+                agreement,
+                recipient,
+                fingerprint,
+            },
+            Secret::new(token),
+        )
     }
 
     /// Whether `token` says of itself that it is a recipient's link.
@@ -99,8 +120,17 @@ impl Link {
 
     /// Whose link `token` says that it is. Whether it ever was one, [`Recipient::holds`] tells.
     pub fn read(token: &str) -> Option<Self> {
-        let Bearer { account, agreement, recipient } = Bearer::read(&secret::decode(token.strip_prefix(LINK)?)?)?;
-        Some(Self { account, agreement, recipient, fingerprint: Fingerprint::of(token.as_bytes()).encode() })
+        let Bearer {
+            account,
+            agreement,
+            recipient,
+        } = Bearer::read(&secret::decode(token.strip_prefix(LINK)?)?)?;
+        Some(Self {
+            account,
+            agreement,
+            recipient,
+            fingerprint: Fingerprint::of(token.as_bytes()).encode(),
+        })
     }
 
     /// Where it stands, if it was mailed besides those that the recipient's item names.
@@ -109,8 +139,13 @@ impl Link {
     }
 
     /// The write that keeps it on an item of its own: there may be any number of them.
-    pub fn create(&self) -> Result<Write, Failure> {
-        Write::create(self.key(), &Held { recipient: self.recipient })
+    pub fn create(&self) -> Result<Put, Failure> {
+        Put::create(
+            self.key(),
+            &Held {
+                recipient: self.recipient,
+            },
+        )
     }
 
     /// Whether `item`, which was read at its key, is this link.
@@ -143,73 +178,64 @@ impl Ticket {
         entropy: &Entropy,
         now: Timestamp,
     ) -> Result<(Self, Secret<String>), KeyringError> {
-        let (prefix, purpose) = CHALLENGE;
-        let body = Bearer { account, agreement, recipient }.draw(entropy);
-        let mac = keyring.mac(&[purpose, &body].concat(), now)?;
-        let token = format!("{prefix}{}.{}.{}", secret::encode(body), mac.key_id, short(&mac.digest));
-        let name = Fingerprint::of(token.as_bytes()).encode();
-        Ok((Self { account, agreement, recipient, name }, Secret::new(token)))
+        let bearer = Bearer {
+            account,
+            agreement,
+            recipient,
+        };
+        let token = seal::seal(&bearer.draw(entropy), keyring, now)?;
+        let name = seal::name_of(token.expose());
+        Ok((
+            Self {
+                account,
+                agreement,
+                recipient,
+                name,
+            },
+            token,
+        ))
     }
 
     /// Whose challenge `token` is, if it is a recipient's and this service issued it.
     pub fn read(token: &str, keyring: &Keyring) -> Option<Self> {
-        let (prefix, purpose) = CHALLENGE;
-        let mut parts = token.strip_prefix(prefix)?.split('.');
-        let (Some(body), Some(key_id), Some(digest), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return None;
-        };
-        let body = secret::decode(body)?;
-        let Bearer { account, agreement, recipient } = Bearer::read(&body)?;
-        let made = keyring.mac_by(key_id, &[purpose, &body].concat())?;
-        let genuine = secret::equal(short(&made).as_bytes(), digest.as_bytes());
-        genuine.then(|| Self { account, agreement, recipient, name: Fingerprint::of(token.as_bytes()).encode() })
+        let Bearer {
+            account,
+            agreement,
+            recipient,
+        } = Bearer::read(&seal::open(token, keyring)?)?;
+        Some(Self {
+            account,
+            agreement,
+            recipient,
+            name: seal::name_of(token),
+        })
     }
+}
 
-    /// Where the recipient's item stands.
-    pub fn key(&self) -> Key {
+impl Place for Ticket {
+    type Holder = Recipient;
+
+    fn key(&self) -> Key {
         keys::recipient(self.agreement, self.recipient)
     }
+}
 
-    /// The challenge on its recipient's item, if it can be gone on with.
-    pub fn challenge<'a>(&self, recipient: &'a Recipient, now: Timestamp) -> Result<&'a Challenge, Refusal> {
-        let challenge = recipient.challenges.get(&self.name).ok_or(Refusal::Expired)?;
-        if challenge.used_at.is_some() {
-            Err(Refusal::Used)
-        } else if challenge.expires_at <= now {
-            Err(Refusal::Expired)
-        } else {
-            Ok(challenge)
-        }
+impl Holder for Recipient {
+    fn challenges(&self) -> &BTreeMap<String, Challenge> {
+        &self.challenges
     }
 
-    /// Whether a try may be made, or a code be sent, for `method`.
-    pub fn trial<'a>(&self, recipient: &'a Recipient, method: Method, now: Timestamp) -> Result<&'a Challenge, Refusal> {
-        let challenge = self.challenge(recipient, now)?;
-        if challenge.tries_left() == 0 {
-            return Err(Refusal::TriesSpent(challenge.expires_at));
-        }
-        match recipient.factor(method).allowed(Origin::Stranger, now) {
-            Allowed::Now => Ok(challenge),
-            Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
-            Allowed::Never => Err(Refusal::FactorDisabled),
-        }
+    fn factor(&self, method: Method) -> Factor {
+        self.factor(method)
     }
 
-    /// Adds the conditions that this challenge can be gone on with.
-    pub fn guard(&self, write: Write, now: Timestamp) -> Write {
-        write
-            .when(
-                "attribute_exists(#challenges.#c) AND attribute_not_exists(#challenges.#c.#used_at) \
-                 AND #challenges.#c.#expires_at > :alive_at",
-            )
-            .name("c", self.name.as_str())
-            .value("alive_at", now)
-    }
-
-    /// The write that counts a try before anything is compared: on the challenge and on the factor at once.
-    pub fn count_try(&self, method: Method, try_id: &str, now: Timestamp) -> Write {
-        let write = Write::update(self.key(), "");
-        self.guard(crate::challenge::counted(write, method, Origin::Stranger, try_id, now), now)
+    fn counts_mut(
+        &mut self,
+    ) -> (
+        &mut BTreeMap<String, Challenge>,
+        &mut BTreeMap<String, Factor>,
+    ) {
+        (&mut self.challenges, &mut self.factors)
     }
 }
 
@@ -218,20 +244,16 @@ impl Bound for Ticket {
         self.recipient.to_string()
     }
 
-    fn challenge(&self) -> &str {
+    fn name(&self) -> &str {
         &self.name
     }
-}
-
-/// 128 bits of a MAC are enough for what opens nothing without the fingerprint that is kept.
-fn short(digest: &str) -> &str {
-    digest.get(..22).unwrap_or(digest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyring;
+    use crate::kernel::keyring;
+    use crate::signin::challenge::Refusal;
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -241,19 +263,35 @@ mod tests {
     }
 
     fn ids() -> (AccountId, AgreementId, RecipientId) {
-        (AccountId::from_bytes([1; 16]), AgreementId::from_bytes([2; 16]), RecipientId::from_bytes([3; 16]))
+        (
+            AccountId::from_bytes([1; 16]),
+            AgreementId::from_bytes([2; 16]),
+            RecipientId::from_bytes([3; 16]),
+        )
     }
 
     #[test]
     fn a_challenge_reads_back_and_a_changed_one_does_not() {
         let (ring, (account, agreement, recipient)) = (ring(), ids());
-        let (ticket, token) = Ticket::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (ticket, token) = Ticket::issue(
+            account,
+            agreement,
+            recipient,
+            &ring,
+            &Entropy::seeded(5),
+            NOW,
+        )
+        .unwrap();
         let token = token.expose();
         assert_eq!(Ticket::read(token, &ring), Some(ticket));
         for place in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-            assert_eq!(Ticket::read(&String::from_utf8(changed).unwrap(), &ring), None, "{place}");
+            assert_eq!(
+                Ticket::read(&String::from_utf8(changed).unwrap(), &ring),
+                None,
+                "{place}"
+            );
         }
     }
 
@@ -268,20 +306,45 @@ mod tests {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
             let read = Link::read(&String::from_utf8(changed).unwrap());
-            assert!(read.is_none_or(|read| read.fingerprint != link.fingerprint), "{place}");
+            assert!(
+                read.is_none_or(|read| read.fingerprint != link.fingerprint),
+                "{place}"
+            );
         }
-        assert_ne!(Link::issue(account, agreement, recipient, &Entropy::seeded(6)).0.fingerprint, link.fingerprint);
+        assert_ne!(
+            Link::issue(account, agreement, recipient, &Entropy::seeded(6))
+                .0
+                .fingerprint,
+            link.fingerprint
+        );
     }
 
     #[test]
     fn a_link_is_no_challenge_and_a_recipients_challenge_no_users() {
         let (ring, (account, agreement, recipient)) = (ring(), ids());
         let (_, link) = Link::issue(account, agreement, recipient, &Entropy::seeded(5));
-        let (ticket, challenge) = Ticket::issue(account, agreement, recipient, &ring, &Entropy::seeded(5), NOW).unwrap();
+        let (ticket, challenge) = Ticket::issue(
+            account,
+            agreement,
+            recipient,
+            &ring,
+            &Entropy::seeded(5),
+            NOW,
+        )
+        .unwrap();
         assert_eq!(Ticket::read(challenge.expose(), &ring), Some(ticket));
-        assert_eq!(Ticket::read(&link.expose().replace("agl_", "chl_"), &ring), None);
-        assert_eq!(Link::read(&challenge.expose().replace("chl_", "agl_")), None);
-        assert_eq!(crate::challenge::Ticket::read(challenge.expose(), &ring), Err(Refusal::Unknown));
+        assert_eq!(
+            Ticket::read(&link.expose().replace("agl_", "chl_"), &ring),
+            None
+        );
+        assert_eq!(
+            Link::read(&challenge.expose().replace("chl_", "agl_")),
+            None
+        );
+        assert_eq!(
+            crate::signin::challenge::Ticket::read(challenge.expose(), &ring),
+            Err(Refusal::Unknown)
+        );
     }
 
     proptest! {

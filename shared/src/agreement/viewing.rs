@@ -1,11 +1,12 @@
 //! Viewings of a signed agreement, and which of them the audit tells.
 //!
-//! What was signed can be opened for ever, and an entry for each time would make the chain as long as somebody likes. So a viewing has an entry
-//! where the recipient's last one that had one is a day old; those between are counted, and the next entry tells how many they were.
+//! What was signed can be opened for ever, and an entry for each time would make the chain as long
+//! as somebody likes. So a viewing has an entry where the recipient's last one that had one is a
+//! day old; those between are counted, and the next entry tells how many they were.
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Span, Timestamp};
+use crate::kernel::clock::{Span, Timestamp};
 
 /// How long after a viewing that has an entry others have none.
 pub const TOLD_EVERY: Span = Span::hours(24);
@@ -37,10 +38,22 @@ impl Viewings {
     /// The viewings with one more at `now`, and whether that one has an entry.
     pub fn another(self, now: Timestamp) -> (Self, Telling) {
         match self.told_at {
-            Some(told_at) if now < told_at.plus(TOLD_EVERY) => {
-                (Self { told_at: Some(told_at), untold: self.untold + 1 }, Telling::Counted)
-            }
-            _ => (Self { told_at: Some(now), untold: 0 }, Telling::Told { untold: self.untold }),
+            Some(told_at) if now < told_at.plus(TOLD_EVERY) => (
+                Self {
+                    told_at: Some(told_at),
+                    untold: self.untold + 1,
+                },
+                Telling::Counted,
+            ),
+            _ => (
+                Self {
+                    told_at: Some(now),
+                    untold: 0,
+                },
+                Telling::Told {
+                    untold: self.untold,
+                },
+            ),
         }
     }
 
@@ -64,8 +77,20 @@ mod tests {
         let (second, telling) = first.another(NOW);
         assert_eq!(telling, Telling::Counted);
         let (third, telling) = second.another(last);
-        assert_eq!((telling, third.untold, third.told_at), (Telling::Counted, 2, Some(NOW)));
+        assert_eq!(
+            (telling, third.untold, third.told_at),
+            (Telling::Counted, 2, Some(NOW))
+        );
         let (fourth, telling) = third.another(NOW.plus(TOLD_EVERY));
-        assert_eq!((telling, fourth), (Telling::Told { untold: 2 }, Viewings { told_at: Some(NOW.plus(TOLD_EVERY)), untold: 0 }));
+        assert_eq!(
+            (telling, fourth),
+            (
+                Telling::Told { untold: 2 },
+                Viewings {
+                    told_at: Some(NOW.plus(TOLD_EVERY)),
+                    untold: 0
+                }
+            )
+        );
     }
 }

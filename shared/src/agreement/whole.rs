@@ -1,14 +1,15 @@
 //! An agreement and all of its recipients, as they stand.
 
 use super::{Agreement, Recipient};
-use crate::clock::Timestamp;
-use crate::dynamo::{Failure, Item, Key, Patience, Table, Write, keys, read};
-use crate::entropy::Entropy;
-use crate::ids::{AgreementId, RecipientId};
-use crate::quota::plan::{self, About, Step};
-use crate::quota::{EntryId, Unit};
+use crate::kernel::clock::Timestamp;
+use crate::kernel::entropy::Entropy;
+use crate::kernel::ids::{AgreementId, RecipientId};
+use crate::ledger::plan::{self, About, Step};
+use crate::ledger::{EntryId, Hold};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Table, Write, keys, read};
 
-/// How many items of an agreement's partition are asked for at once: all of them, unless they are large.
+/// How many items of an agreement's partition are asked for at once: all of them, unless they are
+/// large.
 const PAGE: i32 = 100;
 
 /// An agreement and all of its recipients.
@@ -21,23 +22,35 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// An agreement and its recipients, to be shown. They are read one after another, in an order that nobody promises: what ends it is
-    /// decided from an [`super::Ending`], and what is vouched for is read by [`Whole::at_one_instant`].
+    /// An agreement and its recipients, to be shown. They are read one after another, in an order
+    /// that nobody promises: what ends it is decided from an [`super::Ending`], and what is vouched
+    /// for is read by [`Whole::at_one_instant`].
     pub async fn read(table: &Table, id: AgreementId) -> Result<Option<Self>, Failure> {
         Self::of(id, partition(table, id).await?)
     }
 
-    /// The same agreement and recipients as they stand at one instant. Who its recipients are was settled when it was sent; while
-    /// somebody writes on any of them there is nothing to be had but a conflict, and it is tried again.
-    pub async fn at_one_instant(&self, table: &Table, entropy: &Entropy) -> Result<Option<Self>, Failure> {
+    /// The same agreement and recipients as they stand at one instant. Who its recipients are was
+    /// settled when it was sent; while somebody writes on any of them there is nothing to be had
+    /// but a conflict, and it is tried again.
+    pub async fn at_one_instant(
+        &self,
+        table: &Table,
+        entropy: &Entropy,
+    ) -> Result<Option<Self>, Failure> {
         let id = self.agreement.id;
-        let recipients = self.recipients.iter().map(|recipient| keys::recipient(id, recipient.id));
-        let wanted: Vec<Key> = [keys::agreement(id)].into_iter().chain(recipients).collect();
-        let mut patience = Patience::default();
+        let recipients = self
+            .recipients
+            .iter()
+            .map(|recipient| keys::recipient(id, recipient.id));
+        let wanted: Vec<Key> = [keys::agreement(id)]
+            .into_iter()
+            .chain(recipients)
+            .collect();
+        let mut retries = RetryPolicy::default();
         loop {
             match table.get_together(wanted.clone()).await {
                 Ok(items) => return Self::of(id, items.into_iter().flatten()),
-                Err(Failure::Conflict) => patience.wait(entropy).await?,
+                Err(Failure::Conflict) => retries.wait(entropy).await?,
                 Err(failure) => return Err(failure),
             }
         }
@@ -53,7 +66,10 @@ impl Whole {
             }
         }
         recipients.sort_by_key(|recipient| recipient.place);
-        Ok(agreement.map(|agreement| Self { agreement, recipients }))
+        Ok(agreement.map(|agreement| Self {
+            agreement,
+            recipients,
+        }))
     }
 
     /// One of its recipients.
@@ -66,7 +82,9 @@ async fn partition(table: &Table, id: AgreementId) -> Result<Vec<Item>, Failure>
     let mut items = Vec::new();
     let mut after = None;
     loop {
-        let page = table.query(keys::agreement_partition(id), after, PAGE).await?;
+        let page = table
+            .query(keys::agreement_partition(id), after, PAGE)
+            .await?;
         items.extend(page.items);
         after = page.next;
         if after.is_none() {
@@ -81,24 +99,34 @@ pub(super) async fn recipients(table: &Table, id: AgreementId) -> Result<Vec<Rec
     Ok(read.map(|whole| whole.recipients).unwrap_or_default())
 }
 
-/// The writes that give back what is reserved for these recipients and not consumed, in the transaction that ends their agreement: it ends
-/// once.
+/// The writes that give back what is reserved for these recipients and not consumed, in the
+/// transaction that ends their agreement: it ends once.
 pub(super) fn release<'a>(
     agreement: &Agreement,
     recipients: impl IntoIterator<Item = &'a Recipient>,
     now: Timestamp,
 ) -> Result<Vec<Write>, Failure> {
-    let units: Vec<Unit> = recipients.into_iter().filter_map(Recipient::reserved).collect();
-    agreement.release(&units, now).writes()
+    let holds: Vec<Hold> = recipients
+        .into_iter()
+        .filter_map(Recipient::reserved)
+        .collect();
+    agreement.release(&holds, now).writes()
 }
 
 impl Agreement {
     /// The step of the ledger that gives back these transactions when the agreement ends.
-    pub fn release(&self, units: &[Unit], now: Timestamp) -> Step {
-        plan::release(self.account, EntryId::release(self.id, "end"), &self.about(None), units, now)
+    pub fn release(&self, holds: &[Hold], now: Timestamp) -> Step {
+        plan::release(
+            self.account,
+            EntryId::release(self.id, "end"),
+            &self.about(None),
+            holds,
+            now,
+        )
     }
 
-    /// What an entry of the ledger says that it is for, which is made with the next change of the agreement.
+    /// What an entry of the ledger says that it is for, which is made with the next change of the
+    /// agreement.
     pub fn about(&self, recipient: Option<RecipientId>) -> About {
         About {
             sequence: Some(self.head.sequence + 1),

@@ -1,4 +1,5 @@
-//! No byte of a good file can be another, be left out or be put in, but for white space between what is said.
+//! No byte of a good file can be another, be left out or be put in, but for white space between
+//! what is said.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -35,7 +36,11 @@ fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         (any::<usize>(), any::<u8>()).prop_map(|(place, byte)| Edit::Replace(place, byte)),
         (any::<usize>(), any::<u8>()).prop_map(|(place, byte)| Edit::Insert(place, byte)),
-        (any::<usize>(), prop::sample::select(&b" \n\t\r\"0{}[]:,\\"[..])).prop_map(|(place, byte)| Edit::Insert(place, byte)),
+        (
+            any::<usize>(),
+            prop::sample::select(&b" \n\t\r\"0{}[]:,\\"[..])
+        )
+            .prop_map(|(place, byte)| Edit::Insert(place, byte)),
         (any::<usize>(), 1..40_usize).prop_map(|(place, length)| Edit::Remove(place, length)),
         (any::<usize>(), any::<usize>()).prop_map(|(one, other)| Edit::Swap(one, other)),
     ]
@@ -59,10 +64,13 @@ async fn any_edit_of_bytes_that_changes_what_is_said_is_refused() {
     let good = good().await;
     let (text, keys) = (good.parts[1].to_string(), good.keys.to_string());
     let statement = judge(&text, &good.keys).unwrap().statement;
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(4_000) });
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::with_cases(4_000)
+    });
     let tried = runner.run(&edit(), |edit| {
         let edited = edit.of(&text);
-        match shared::report::verify::verify(&edited, keys.as_bytes()) {
+        match shared::agreement::report::verify::verify(&edited, keys.as_bytes()) {
             Ok(verified) => {
                 prop_assert_eq!(said(&edited), said(text.as_bytes()));
                 prop_assert_eq!(&verified.statement, &statement);
@@ -82,8 +90,12 @@ async fn no_byte_can_be_another() {
         for bit in [0x01, 0x20] {
             let mut edited = text.clone().into_bytes();
             edited[place] ^= bit;
-            let judged = shared::report::verify::verify(&edited, keys.as_bytes());
-            assert!(judged.is_err(), "byte {place} of {}", String::from_utf8_lossy(&edited));
+            let judged = shared::agreement::report::verify::verify(&edited, keys.as_bytes());
+            assert!(
+                judged.is_err(),
+                "byte {place} of {}",
+                String::from_utf8_lossy(&edited)
+            );
         }
     }
 }

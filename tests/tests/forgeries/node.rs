@@ -17,7 +17,12 @@ impl Node {
     /// The same as `value`.
     pub fn of(value: &Value) -> Self {
         match value {
-            Value::Object(members) => Self::Object(members.iter().map(|(name, value)| (name.clone(), Self::of(value))).collect()),
+            Value::Object(members) => Self::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| (name.clone(), Self::of(value)))
+                    .collect(),
+            ),
             Value::Array(items) => Self::List(items.iter().map(Self::of).collect()),
             leaf => Self::Leaf(leaf.to_string()),
         }
@@ -27,10 +32,15 @@ impl Node {
     pub fn text(&self) -> String {
         match self {
             Self::Object(members) => {
-                let written = members.iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), value.text()));
+                let written = members.iter().map(|(name, value)| {
+                    format!("{}:{}", Value::from(name.as_str()), value.text())
+                });
                 format!("{{{}}}", written.collect::<Vec<_>>().join(","))
             }
-            Self::List(items) => format!("[{}]", items.iter().map(Self::text).collect::<Vec<_>>().join(",")),
+            Self::List(items) => format!(
+                "[{}]",
+                items.iter().map(Self::text).collect::<Vec<_>>().join(",")
+            ),
             Self::Leaf(text) => text.clone(),
         }
     }
@@ -38,9 +48,13 @@ impl Node {
     /// The same with the members of each object in the opposite order, which says the same.
     pub fn reversed(self) -> Self {
         match self {
-            Self::Object(members) => {
-                Self::Object(members.into_iter().rev().map(|(name, value)| (name, value.reversed())).collect())
-            }
+            Self::Object(members) => Self::Object(
+                members
+                    .into_iter()
+                    .rev()
+                    .map(|(name, value)| (name, value.reversed()))
+                    .collect(),
+            ),
             Self::List(items) => Self::List(items.into_iter().map(Self::reversed).collect()),
             leaf @ Self::Leaf(_) => leaf,
         }
@@ -49,8 +63,15 @@ impl Node {
     /// The values within it, with their names.
     pub fn children(&self) -> Vec<(String, &Self)> {
         match self {
-            Self::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
-            Self::List(items) => items.iter().enumerate().map(|(place, item)| (place.to_string(), item)).collect(),
+            Self::Object(members) => members
+                .iter()
+                .map(|(name, value)| (name.clone(), value))
+                .collect(),
+            Self::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(place, item)| (place.to_string(), item))
+                .collect(),
             Self::Leaf(_) => Vec::new(),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// What the mark is where there is one.
-pub const MARK: i64 = 5;
+/// What the threshold is where there is one.
+pub const THRESHOLD: i64 = 5;
 /// The account's one contact.
 pub const CONTACT: &str = "ops@alder.example";
 
@@ -29,7 +29,7 @@ pub struct About {
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Below so many the contacts are told.
-    mark: i64,
+    threshold: i64,
     pub available: i64,
     pub reserved: i64,
     pub consumed: i64,
@@ -41,8 +41,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(mark: i64) -> Self {
-        Self { mark, ..Self::default() }
+    pub fn new(threshold: i64) -> Self {
+        Self {
+            threshold,
+            ..Self::default()
+        }
     }
 
     /// Whether the top-up is made; false where its id stands for another.
@@ -64,7 +67,7 @@ impl Ledger {
         let before = self.available;
         self.available -= count;
         self.reserved += count;
-        let tells = self.available < self.mark && (before >= self.mark || !self.told);
+        let tells = self.available < self.threshold && (before >= self.threshold || !self.told);
         self.told |= tells;
         self.enter("reserve", count, about);
         tells
@@ -85,7 +88,11 @@ impl Ledger {
     }
 
     fn enter(&mut self, kind: &'static str, transactions: i64, about: About) {
-        let About { agreement, recipient, group } = about;
+        let About {
+            agreement,
+            recipient,
+            group,
+        } = about;
         if let Some(group) = group {
             let (reserved, consumed) = self.shares.entry(group).or_default();
             match kind {
@@ -94,13 +101,20 @@ impl Ledger {
                 _ => (*reserved, *consumed) = (*reserved - transactions, *consumed + transactions),
             }
         }
-        self.entries.push(Entry { kind, transactions, agreement, recipient, group });
-        // Whatever lifts the balance, below the mark again is another crossing.
-        self.told &= self.available < self.mark;
+        self.entries.push(Entry {
+            kind,
+            transactions,
+            agreement,
+            recipient,
+            group,
+        });
+        // Whatever lifts the balance, below the threshold again is another crossing.
+        self.told &= self.available < self.threshold;
     }
 }
 
-/// Where a mail stands while it is owed: one after the other on a recipient, one of an agreement to its sender, one of a crossing.
+/// Where a mail stands while it is owed: one after the other on a recipient, one of an agreement to
+/// its sender, one of a crossing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     Recipient(u8, usize),
@@ -118,7 +132,7 @@ pub type Kind = (String, &'static str);
 struct Owed {
     kind: Kind,
     until: i64,
-    tries: u32,
+    attempts: u32,
     leased_until: i64,
     /// A fault struck while it was made or sent: it may have gone already.
     doubtful: bool,
@@ -133,18 +147,28 @@ pub struct Mails {
     pub down: bool,
 }
 
-fn lease(tries: u32) -> i64 {
-    (60_i64 << tries.min(10)).min(3_600)
+fn lease(attempts: u32) -> i64 {
+    (60_i64 << attempts.min(10)).min(3_600)
 }
 
 impl Mails {
-    /// A mail is owed from now on, and tried at once. It takes the place of one that is owed there still.
+    /// A mail is owed from now on, and tried at once. It takes the place of one that is owed there
+    /// still.
     pub fn owe(&mut self, slot: Slot, kind: Kind, (now, until): (i64, i64), doubtful: bool) {
         self.owed.remove(&slot);
         let (least, most) = self.sent.entry(kind.clone()).or_default();
         *most += if doubtful { 2 } else { 1 };
         if self.down || doubtful {
-            self.owed.insert(slot, Owed { kind, until, tries: 1, leased_until: now + lease(0), doubtful });
+            self.owed.insert(
+                slot,
+                Owed {
+                    kind,
+                    until,
+                    attempts: 1,
+                    leased_until: now + lease(0),
+                    doubtful,
+                },
+            );
         } else {
             *least += 1;
         }
@@ -152,8 +176,9 @@ impl Mails {
 
     /// An agreement has ended: nobody is invited to it any more who was not yet.
     pub fn end(&mut self, key: u8) {
-        let is_invitation =
-            |slot: &Slot, owed: &Owed| matches!(slot, Slot::Recipient(of, _) if *of == key) && owed.kind.1 == INVITATION;
+        let is_invitation = |slot: &Slot, owed: &Owed| {
+            matches!(slot, Slot::Recipient(of, _) if *of == key) && owed.kind.1 == INVITATION
+        };
         self.owed.retain(|slot, owed| !is_invitation(slot, owed));
     }
 
@@ -163,15 +188,21 @@ impl Mails {
             owed.doubtful = true;
             self.sent.entry(owed.kind.clone()).or_default().1 += 1;
         }
-        let due: Vec<Slot> =
-            self.owed.iter().filter(|(_, owed)| owed.leased_until <= now && !owed.doubtful).map(|(slot, _)| *slot).collect();
+        let due: Vec<Slot> = self
+            .owed
+            .iter()
+            .filter(|(_, owed)| owed.leased_until <= now && !owed.doubtful)
+            .map(|(slot, _)| *slot)
+            .collect();
         for slot in due {
-            let Some(owed) = self.owed.get_mut(&slot) else { continue };
+            let Some(owed) = self.owed.get_mut(&slot) else {
+                continue;
+            };
             if owed.until <= now {
                 self.owed.remove(&slot);
             } else if self.down {
-                owed.leased_until = now + lease(owed.tries);
-                owed.tries += 1;
+                owed.leased_until = now + lease(owed.attempts);
+                owed.attempts += 1;
             } else {
                 self.sent.entry(owed.kind.clone()).or_default().0 += 1;
                 self.owed.remove(&slot);

@@ -1,6 +1,8 @@
-//! Agreements, knowledge-based authentication and the ledger through the real handlers on the embedded engine, held against a
-//! reference: any sequence of top-ups, sendings, openings, sessions, answers, changes, ends, clock jumps and clean-ups, with duplicates,
-//! reorderings, lost answers and a sender of mails that fails. After every step the service shows what the reference says.
+//! Agreements, knowledge-based authentication and the ledger through the real handlers on the
+//! embedded engine, held against a reference: any sequence of top-ups, sendings, openings,
+//! sessions, answers, changes, ends, clock jumps and clean-ups, with duplicates, reorderings, lost
+//! answers and a sender of mails that fails. After every step the service shows what the reference
+//! says.
 //!
 //! `COUNTERSIGN_KBA_CASES` sequences are tried: few unless somebody asks for more.
 
@@ -62,25 +64,55 @@ enum Step {
 enum Luck {
     /// Nothing.
     Good,
-    /// After so many calls to the table the next go wrong: one is what the SDK gets over, three are all that it tries.
+    /// After so many calls to the table the next go wrong: one is what the SDK gets over, three are
+    /// all that it tries.
     Struck(Mode, u32, u32),
 }
 
 fn method() -> impl Strategy<Value = Method> {
-    select(vec![Method::Kba, Method::Kba, Method::Kba, Method::None, Method::Email, Method::Sms])
+    select(vec![
+        Method::Kba,
+        Method::Kba,
+        Method::Kba,
+        Method::None,
+        Method::Email,
+        Method::Sms,
+    ])
 }
 
 fn request() -> impl Strategy<Value = Request> {
     let life = select(vec![900, 3_600, 2 * 86_400, 30 * 86_400]);
     let group = select(vec![None, Some("legal"), Some("sales")]);
-    (prop::collection::vec(method(), 1..4), prop::bool::weighted(0.9), prop::bool::weighted(0.8), life, group)
-        .prop_map(|(methods, in_us, named, life, group)| Request { methods, in_us, named, life, group })
+    (
+        prop::collection::vec(method(), 1..4),
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.8),
+        life,
+        group,
+    )
+        .prop_map(|(methods, in_us, named, life, group)| Request {
+            methods,
+            in_us,
+            named,
+            life,
+            group,
+        })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
     let attempts = select(vec![None, Some(1), Some(2), Some(2), Some(3)]);
-    (prop::bool::weighted(0.8), prop::bool::weighted(0.3), attempts, any::<bool>())
-        .prop_map(|(enabled, name_required, max_attempts, on_view)| Settings { enabled, name_required, max_attempts, on_view })
+    (
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.3),
+        attempts,
+        any::<bool>(),
+    )
+        .prop_map(|(enabled, name_required, max_attempts, on_view)| Settings {
+            enabled,
+            name_required,
+            max_attempts,
+            on_view,
+        })
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -95,7 +127,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         Outcome::ProviderError,
     ]);
     let short = select(vec![1, 59, 60, 61, 300, 599, 600, 601]);
-    let wait = prop_oneof![4 => short, 1 => select(vec![900, 3_600, 86_400, 8 * 86_400, 31 * 86_400])];
+    let wait =
+        prop_oneof![4 => short, 1 => select(vec![900, 3_600, 86_400, 8 * 86_400, 31 * 86_400])];
     let who = any::<Index>;
     prop_oneof![
         2 => (0..5_u8, select(vec![1, 4, 9])).prop_map(|(id, transactions)| Step::Topup(id, transactions)),
@@ -124,24 +157,43 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn luck() -> impl Strategy<Value = Luck> {
-    let mode = select(vec![Mode::Lost, Mode::Lost, Mode::Refused, Mode::Throttled, Mode::Conflict]);
-    let struck = (mode, 0..6_u32, select(vec![1, 3, 4])).prop_map(|(mode, after, count)| Luck::Struck(mode, after, count));
+    let mode = select(vec![
+        Mode::Lost,
+        Mode::Lost,
+        Mode::Refused,
+        Mode::Throttled,
+        Mode::Conflict,
+    ]);
+    let struck = (mode, 0..6_u32, select(vec![1, 3, 4]))
+        .prop_map(|(mode, after, count)| Luck::Struck(mode, after, count));
     prop_oneof![5 => Just(Luck::Good), 1 => struck]
 }
 
 /// Mostly one of the last three of so many.
 fn recent(which: Index, count: usize) -> Option<usize> {
     let from_the_end = which.index(1_000);
-    let back = if from_the_end < 800 { from_the_end % 3 } else { from_the_end % count.max(1) };
+    let back = if from_the_end < 800 {
+        from_the_end % 3
+    } else {
+        from_the_end % count.max(1)
+    };
     count.checked_sub(1).map(|last| last.saturating_sub(back))
 }
 
 async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMap<u8, Request>) {
     let everybody = trial.recipients();
-    let concerned: Vec<_> = everybody.iter().copied().filter(|(key, _)| !trial.reference.is_shut(*key)).collect();
+    let concerned: Vec<_> = everybody
+        .iter()
+        .copied()
+        .filter(|(key, _)| !trial.reference.is_shut(*key))
+        .collect();
     // Now and then somebody whose agreement is over.
     let one = |who: &Index| {
-        let whom = if concerned.is_empty() || who.index(8) == 0 { &everybody } else { &concerned };
+        let whom = if concerned.is_empty() || who.index(8) == 0 {
+            &everybody
+        } else {
+            &concerned
+        };
         (!whom.is_empty()).then(|| *who.get(whom))
     };
     match step {
@@ -177,7 +229,9 @@ async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMa
         }
         Step::Unheard(who) => {
             if let Some(who) = one(who) {
-                trial.redeem(who, None, Luck::Struck(Mode::Lost, 1, 3)).await;
+                trial
+                    .redeem(who, None, Luck::Struck(Mode::Lost, 1, 3))
+                    .await;
             }
         }
         Step::LockOut(who) => {
@@ -245,7 +299,8 @@ async fn take(trial: &mut Trial, step: &Step, luck: Luck, requests: &mut BTreeMa
     }
 }
 
-/// A recipient opens the last link, and where questions are asked they come to this, after so many seconds.
+/// A recipient opens the last link, and where questions are asked they come to this, after so many
+/// seconds.
 async fn attempt(trial: &mut Trial, who: (u8, usize), seconds: i64, outcome: Outcome, luck: Luck) {
     let (challenges, sessions) = (trial.challenges(), trial.sessions.len());
     trial.redeem(who, None, Luck::Good).await;
@@ -293,39 +348,84 @@ async fn run(shards: u8, steps: &[(Step, Luck)]) {
 
 #[test]
 fn the_service_does_what_the_reference_says() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     // The same sequences each time, unless a number of them is asked for: then others every time.
-    let asked: Option<u32> = shared::config::env("COUNTERSIGN_KBA_CASES").and_then(|cases| cases.parse().ok());
+    let asked: Option<u32> =
+        shared::kernel::config::env("COUNTERSIGN_KBA_CASES").and_then(|cases| cases.parse().ok());
     let cases = asked.unwrap_or(6);
-    let config = Config { cases, max_shrink_iters: 30, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases,
+        max_shrink_iters: 30,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut runner = match asked {
         Some(_) => TestRunner::new(config),
-        None => TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32])),
+        None => {
+            TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]))
+        }
     };
-    // An account that has something, an agreement that waits for answers, and whatever happens then.
+    // An account that has something, an agreement that waits for answers, and whatever happens
+    // then.
     let first = (1..4_u8, prop::bool::ANY).prop_map(|(kba, group)| {
         let group = group.then_some("legal");
-        Request { methods: (0..kba).map(|_| Method::Kba).collect(), in_us: true, named: true, life: 30 * 86_400, group }
+        Request {
+            methods: (0..kba).map(|_| Method::Kba).collect(),
+            in_us: true,
+            named: true,
+            life: 30 * 86_400,
+            group,
+        }
     });
-    let begun = settings().prop_map(|settings| Settings { enabled: true, name_required: false, ..settings });
+    let begun = settings().prop_map(|settings| Settings {
+        enabled: true,
+        name_required: false,
+        ..settings
+    });
     let bought = select(vec![3, 5, 9]);
-    let steps = (bought, begun, first, prop::collection::vec((any_step(), luck()), 20..60));
+    let steps = (
+        bought,
+        begun,
+        first,
+        prop::collection::vec((any_step(), luck()), 20..60),
+    );
     let steps = steps.prop_map(|(bought, settings, first, steps)| {
-        let begun = [Step::Topup(0, bought), Step::Set(settings), Step::Send(0, first)].map(|step| (step, Luck::Good));
+        let begun = [
+            Step::Topup(0, bought),
+            Step::Set(settings),
+            Step::Send(0, first),
+        ]
+        .map(|step| (step, Luck::Good));
         begun.into_iter().chain(steps).collect::<Vec<_>>()
     });
     let ran = runner.run(&(select(vec![1, 3]), steps), |(shards, steps)| {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(shards, &steps))));
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            runtime.block_on(run(shards, &steps));
+        }));
         ran.map_err(|cause| {
-            let text = cause.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into());
+            let text = cause
+                .downcast_ref::<String>()
+                .cloned()
+                .unwrap_or_else(|| "a panic".into());
             TestCaseError::fail(text)
         })
     });
     ran.unwrap();
     // What a change of the strategy would quietly miss is missed aloud.
     let reached = REACHED.lock().unwrap();
-    reached.iter().for_each(|(what, times)| println!("{times:>6} {what}"));
-    let often = ["send: 201", "complete: 200", "answer: Passed counts", "answer: Failed counts"];
+    reached
+        .iter()
+        .for_each(|(what, times)| println!("{times:>6} {what}"));
+    let often = [
+        "send: 201",
+        "complete: 200",
+        "answer: Passed counts",
+        "answer: Failed counts",
+    ];
     let in_the_end = [
         "answer: Failed idle",
         "answer: Failed of a session that is superseded counts",
@@ -338,7 +438,10 @@ fn the_service_does_what_the_reference_says() {
         "send: 402 quota-exhausted",
         "open: 403 viewing-locked",
     ];
-    for what in often.into_iter().chain(in_the_end.into_iter().filter(|_| cases >= 60)) {
+    for what in often
+        .into_iter()
+        .chain(in_the_end.into_iter().filter(|_| cases >= 60))
+    {
         assert!(reached.contains_key(what), "never came to {what}");
     }
 }

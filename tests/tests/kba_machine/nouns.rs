@@ -69,11 +69,17 @@ pub struct Expected {
 }
 
 pub fn ok(status: u16) -> Expected {
-    Expected { status, slugs: Vec::new() }
+    Expected {
+        status,
+        slugs: Vec::new(),
+    }
 }
 
 pub fn no(status: u16, slug: &'static str) -> Expected {
-    Expected { status, slugs: vec![slug] }
+    Expected {
+        status,
+        slugs: vec![slug],
+    }
 }
 
 #[derive(Debug)]

@@ -7,7 +7,12 @@ use crate::reference::{DAY, Reference, SESSION, full, sender};
 
 impl Reference {
     pub fn begin(&mut self, challenge: usize) -> Expected {
-        let Challenge { of, expires_at, used, dropped } = self.challenges[challenge];
+        let Challenge {
+            of,
+            expires_at,
+            used,
+            dropped,
+        } = self.challenges[challenge];
         if let Some(shut) = self.shut(of) {
             return shut;
         }
@@ -15,7 +20,12 @@ impl Reference {
         match (dropped, used, over) {
             (true, _, _) | (false, false, true) => return no(410, "challenge-expired"),
             // What is over may have been removed.
-            (false, true, true) => return Expected { status: 410, slugs: vec!["challenge-used", "challenge-expired"] },
+            (false, true, true) => {
+                return Expected {
+                    status: 410,
+                    slugs: vec!["challenge-used", "challenge-expired"],
+                };
+            }
             (false, true, false) => return no(410, "challenge-used"),
             (false, false, false) => {}
         }
@@ -30,7 +40,10 @@ impl Reference {
         let recipient = self.recipient_mut(of);
         recipient.sessions.push(now);
         recipient.session = Some(id);
-        let (number, viewing) = (u32::try_from(recipient.sessions.len()).unwrap(), recipient.status == "completed");
+        let (number, viewing) = (
+            u32::try_from(recipient.sessions.len()).unwrap(),
+            recipient.status == "completed",
+        );
         let session = Session {
             of,
             challenge,
@@ -46,7 +59,9 @@ impl Reference {
     }
 
     pub fn attempts_left(&self, of: (u8, usize)) -> Option<u32> {
-        self.agreements[&of.0].max_attempts.map(|most| most.saturating_sub(self.recipient(of).attempts))
+        self.agreements[&of.0]
+            .max_attempts
+            .map(|most| most.saturating_sub(self.recipient(of).attempts))
     }
 
     /// Where a session stands, apart from what became of its agreement.
@@ -62,13 +77,20 @@ impl Reference {
     /// What is told of a session: where it stands, and whether the token is told with it.
     pub fn shown(&self, id: usize) -> (&'static str, bool) {
         let session = &self.sessions[id];
-        // What ended, was locked or asks for something else by now lets nobody in, whatever was passed before.
-        let lets_in = self.shut(session.of).is_none() && self.recipient(session.of).method == Method::Kba;
+        // What ended, was locked or asks for something else by now lets nobody in, whatever was
+        // passed before.
+        let lets_in =
+            self.shut(session.of).is_none() && self.recipient(session.of).method == Method::Kba;
         let status = match self.standing(id) {
             "pending" if !lets_in => "expired",
             status => status,
         };
-        (status, lets_in && session.status == "passed" && session.answered_at.is_some_and(|at| self.now < at + 60))
+        (
+            status,
+            lets_in
+                && session.status == "passed"
+                && session.answered_at.is_some_and(|at| self.now < at + 60),
+        )
     }
 
     pub fn answer(&mut self, message: usize, id: usize, outcome: Outcome) -> Expected {
@@ -86,9 +108,14 @@ impl Reference {
         let standing = self.standing(id);
         let is_latest = self.recipient(self.sessions[id].of).session == Some(id);
         let had_effect = self.carry_out(id, standing, outcome);
-        reached(format!("answer: {outcome:?} {}", if had_effect { "counts" } else { "idle" }));
+        reached(format!(
+            "answer: {outcome:?} {}",
+            if had_effect { "counts" } else { "idle" }
+        ));
         if had_effect && standing != "pending" {
-            reached(format!("answer: {outcome:?} of a session that is {standing} counts"));
+            reached(format!(
+                "answer: {outcome:?} of a session that is {standing} counts"
+            ));
         }
         let session = &mut self.sessions[id];
         session.answered_at = Some(self.now);
@@ -103,9 +130,18 @@ impl Reference {
 
     /// Whether anything came of an answer.
     fn carry_out(&mut self, id: usize, standing: &'static str, outcome: Outcome) -> bool {
-        let Session { of, number, viewing, challenge, .. } = self.sessions[id];
+        let Session {
+            of,
+            number,
+            viewing,
+            challenge,
+            ..
+        } = self.sessions[id];
         let views = self.recipient(of).status == "completed";
-        if self.shut(of).is_some() || (!views && !self.open(of.0)) || self.recipient(of).method != Method::Kba {
+        if self.shut(of).is_some()
+            || (!views && !self.open(of.0))
+            || self.recipient(of).method != Method::Kba
+        {
             return false;
         }
         match outcome {
@@ -144,7 +180,10 @@ impl Reference {
         let recipient = self.recipient_mut(of);
         recipient.attempts += 1;
         let attempts = recipient.attempts;
-        if self.agreements[&of.0].max_attempts.is_none_or(|most| attempts < most) {
+        if self.agreements[&of.0]
+            .max_attempts
+            .is_none_or(|most| attempts < most)
+        {
             // Who has not completed is not verified any more.
             if !views {
                 let before = std::mem::replace(&mut self.recipient_mut(of).status, "pending");
@@ -152,13 +191,21 @@ impl Reference {
             }
             return;
         }
-        reached(format!("the last attempt of {}", if views { "a viewer" } else { "a signer" }));
+        reached(format!(
+            "the last attempt of {}",
+            if views { "a viewer" } else { "a signer" }
+        ));
         if views {
             self.recipient_mut(of).locked = true;
         } else {
             self.recipient_mut(of).status = "failed";
             self.end(of.0, "cancelled");
-            self.owe(Slot::Sender(of.0), sender(of.0), "Cancelled:", self.now + 30 * DAY);
+            self.owe(
+                Slot::Sender(of.0),
+                sender(of.0),
+                "Cancelled:",
+                self.now + 30 * DAY,
+            );
         }
     }
 }

@@ -1,10 +1,13 @@
-//! The rules of agreements and of knowledge-based authentication, said a second time and in the plainest way: no table, no races, no
-//! keys. What the handlers answer, and what they leave behind, is held against this.
+//! The rules of agreements and of knowledge-based authentication, said a second time and in the
+//! plainest way: no table, no races, no keys. What the handlers answer, and what they leave behind,
+//! is held against this.
 
 use std::collections::BTreeMap;
 
 use crate::books::{About, CONTACT, INVITATION, Ledger, Mails, Slot};
-use crate::nouns::{Agreement, Challenge, Expected, Method, Recipient, Request, Session, Settings, no, ok};
+use crate::nouns::{
+    Agreement, Challenge, Expected, Method, Recipient, Request, Session, Settings, no, ok,
+};
 
 pub const DAY: i64 = 86_400;
 /// How long a session, and its challenge, lives.
@@ -29,15 +32,19 @@ pub struct Reference {
 
 /// How many of these moments are in the last `span`, and whether one more is too many.
 pub fn full(moments: &[i64], now: i64, most: usize, span: i64) -> bool {
-    moments.iter().filter(|moment| **moment + span > now).count() >= most
+    moments
+        .iter()
+        .filter(|moment| **moment + span > now)
+        .count()
+        >= most
 }
 
 impl Reference {
-    pub fn new(settings: Settings, mark: i64) -> Self {
+    pub fn new(settings: Settings, threshold: i64) -> Self {
         Self {
             now: 0,
             settings,
-            ledger: Ledger::new(mark),
+            ledger: Ledger::new(threshold),
             mails: Mails::default(),
             agreements: BTreeMap::new(),
             challenges: Vec::new(),
@@ -72,12 +79,17 @@ impl Reference {
     }
 
     pub fn about(&self, key: u8, recipient: Option<usize>) -> About {
-        About { agreement: Some(key), recipient, group: self.agreements[&key].request.group }
+        About {
+            agreement: Some(key),
+            recipient,
+            group: self.agreements[&key].request.group,
+        }
     }
 
     pub fn owe(&mut self, slot: Slot, to: String, subject: &'static str, until: i64) {
         let struck = self.struck;
-        self.mails.owe(slot, (to, subject), (self.now, until), struck);
+        self.mails
+            .owe(slot, (to, subject), (self.now, until), struck);
     }
 
     fn invite(&mut self, key: u8, place: usize) {
@@ -86,13 +98,23 @@ impl Reference {
         } else {
             (INVITATION, self.agreements[&key].expires_at)
         };
-        self.owe(Slot::Recipient(key, place), email(key, place), subject, until);
+        self.owe(
+            Slot::Recipient(key, place),
+            email(key, place),
+            subject,
+            until,
+        );
     }
 
     fn reserve(&mut self, count: i64, about: About) {
         if self.ledger.reserve(count, about) {
             self.crossings += 1;
-            self.owe(Slot::Crossing(self.crossings), CONTACT.into(), "verifications left", self.now + 3 * DAY);
+            self.owe(
+                Slot::Crossing(self.crossings),
+                CONTACT.into(),
+                "verifications left",
+                self.now + 3 * DAY,
+            );
         }
     }
 
@@ -100,7 +122,10 @@ impl Reference {
     fn refused(&self, named: bool, in_us: bool) -> Option<Expected> {
         match self.settings {
             Settings { enabled: false, .. } => Some(no(403, "method-not-enabled")),
-            Settings { name_required: true, .. } if !named => Some(no(422, "recipient-name-required")),
+            Settings {
+                name_required: true,
+                ..
+            } if !named => Some(no(422, "recipient-name-required")),
             _ if !in_us => Some(no(422, "recipient-not-in-us")),
             _ => None,
         }
@@ -108,9 +133,20 @@ impl Reference {
 
     pub fn send(&mut self, key: u8, request: &Request) -> Expected {
         if let Some(before) = self.agreements.get(&key) {
-            return if before.request == *request { ok(201) } else { no(422, "idempotency-key-reused") };
+            return if before.request == *request {
+                ok(201)
+            } else {
+                no(422, "idempotency-key-reused")
+            };
         }
-        let premium = i64::try_from(request.methods.iter().filter(|method| **method == Method::Kba).count()).unwrap();
+        let premium = i64::try_from(
+            request
+                .methods
+                .iter()
+                .filter(|method| **method == Method::Kba)
+                .count(),
+        )
+        .unwrap();
         if premium > 0 {
             if let Some(refused) = self.refused(request.named, request.in_us) {
                 return refused;
@@ -159,7 +195,9 @@ impl Reference {
     pub fn asked(&self, of: (u8, usize)) -> Method {
         let recipient = self.recipient(of);
         match recipient.method {
-            Method::Kba if recipient.status == "completed" && !self.agreements[&of.0].on_view => Method::Email,
+            Method::Kba if recipient.status == "completed" && !self.agreements[&of.0].on_view => {
+                Method::Email
+            }
             Method::Sms if recipient.status == "completed" => Method::Email,
             method => method,
         }
@@ -191,7 +229,12 @@ impl Reference {
 
     /// Somebody was told of the challenge that opening the link made.
     pub fn challenged(&mut self, of: (u8, usize)) {
-        self.challenges.push(Challenge { of, expires_at: self.now + SESSION, used: false, dropped: false });
+        self.challenges.push(Challenge {
+            of,
+            expires_at: self.now + SESSION,
+            used: false,
+            dropped: false,
+        });
     }
 
     /// An agreement ends: what was reserved and not used goes back.
@@ -199,9 +242,13 @@ impl Reference {
         let agreement = self.agreements.get_mut(&key).unwrap();
         agreement.status = status;
         self.mails.end(key);
-        let unused =
-            agreement.recipients.iter_mut().filter_map(|recipient| std::mem::take(&mut recipient.reserved).then_some(())).count();
-        self.ledger.release(i64::try_from(unused).unwrap(), self.about(key, None));
+        let unused = agreement
+            .recipients
+            .iter_mut()
+            .filter_map(|recipient| std::mem::take(&mut recipient.reserved).then_some(()))
+            .count();
+        self.ledger
+            .release(i64::try_from(unused).unwrap(), self.about(key, None));
     }
 
     pub fn complete(&mut self, of: (u8, usize)) -> Expected {
@@ -212,7 +259,10 @@ impl Reference {
             _ => return no(409, "recipient-not-verified"),
         }
         let recipients = &self.agreements[&of.0].recipients;
-        if recipients.iter().all(|recipient| recipient.status == "completed") {
+        if recipients
+            .iter()
+            .all(|recipient| recipient.status == "completed")
+        {
             let count = recipients.len();
             self.end(of.0, "completed");
             (0..count).for_each(|place| self.invite(of.0, place));
@@ -257,7 +307,13 @@ impl Reference {
         if !self.open(of.0) {
             return no(409, "agreement-not-open");
         }
-        let Recipient { status, method, reserved, consumed, .. } = *self.recipient(of);
+        let Recipient {
+            status,
+            method,
+            reserved,
+            consumed,
+            ..
+        } = *self.recipient(of);
         if status == "completed" {
             return no(409, "recipient-completed");
         }
@@ -283,13 +339,25 @@ impl Reference {
         }
         let recipient = self.recipient_mut(of);
         (recipient.method, recipient.status, recipient.session) = (to, "pending", None);
-        self.challenges.iter_mut().filter(|challenge| challenge.of == of).for_each(|challenge| challenge.dropped = true);
+        self.challenges
+            .iter_mut()
+            .filter(|challenge| challenge.of == of)
+            .for_each(|challenge| challenge.dropped = true);
         ok(200)
     }
 
     pub fn clean(&mut self) {
-        let over: Vec<u8> = self.agreements.keys().copied().filter(|key| self.status(*key) == "expired").collect();
-        for key in over.into_iter().filter(|key| self.agreements[key].status == "out_for_signature").collect::<Vec<_>>() {
+        let over: Vec<u8> = self
+            .agreements
+            .keys()
+            .copied()
+            .filter(|key| self.status(*key) == "expired")
+            .collect();
+        for key in over
+            .into_iter()
+            .filter(|key| self.agreements[key].status == "out_for_signature")
+            .collect::<Vec<_>>()
+        {
             self.end(key, "expired");
         }
         for id in 0..self.sessions.len() {

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use local::{Mode, Service};
 use reqwest::{Method as Verb, RequestBuilder};
 use serde_json::{Value, json};
+use shared::account::Shards;
 use shared::agreement::{Agreement, Recipient};
-use shared::dynamo::{keys, read};
-use shared::ids::{AgreementId, RecipientId};
-use shared::quota::Shards;
-use shared::quota::upkeep::Tools;
+use shared::kernel::ids::{AgreementId, RecipientId};
+use shared::ledger::upkeep::Tools;
+use shared::store::dynamo::{keys, read};
 use tests::agreements::{clean, links};
 use tests::{Answer, OPERATOR, World};
 
-use crate::books::{CONTACT, MARK};
+use crate::books::{CONTACT, THRESHOLD};
 use crate::nouns::{Expected, Method, Outcome, Request, Settings};
 use crate::reference::{Reference, email, sender};
 use crate::{Luck, reached};
@@ -45,19 +45,34 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The account's balance is kept in so many shards. Which of them a sending takes from is not the reference's to know, and with it
-    /// the moment when the mark is passed: where there are several, nobody asked to be told.
+    /// The account's balance is kept in so many shards. Which of them a sending takes from is not
+    /// the reference's to know, and with it the moment when the threshold is passed: where there
+    /// are several, nobody asked to be told.
     pub async fn begin(shards: u8) -> Self {
         let world = World::new().await;
-        let settings = Settings { enabled: true, name_required: false, max_attempts: Some(3), on_view: true };
-        let mark = if shards == 1 { MARK } else { 0 };
-        let _ = world.settings(json!({"contacts": [CONTACT], "quota": {"low_balance": mark}})).await;
+        let settings = Settings {
+            enabled: true,
+            name_required: false,
+            max_attempts: Some(3),
+            on_view: true,
+        };
+        let threshold = if shards == 1 { THRESHOLD } else { 0 };
+        let _ = world
+            .settings(json!({"contacts": [CONTACT], "quota": {"low_balance": threshold}}))
+            .await;
         let app = world.stack.app();
-        let tools = Tools { table: &app.table, entropy: &app.entropy, clock: &app.clock };
-        tools.grow(world.account.parse().unwrap(), Shards::new(shards).unwrap()).await.unwrap();
+        let tools = Tools {
+            table: &app.table,
+            entropy: &app.entropy,
+            clock: &app.clock,
+        };
+        tools
+            .grow(world.account.parse().unwrap(), Shards::new(shards).unwrap())
+            .await
+            .unwrap();
         let trial = Self {
             world,
-            reference: Reference::new(settings, mark),
+            reference: Reference::new(settings, threshold),
             sent: BTreeMap::new(),
             challenges: Vec::new(),
             sessions: Vec::new(),
@@ -69,7 +84,11 @@ impl Trial {
 
     /// All recipients there are.
     pub fn recipients(&self) -> Vec<(u8, usize)> {
-        let of = |(key, sent): (&u8, &Sent)| (0..sent.recipients.len()).map(|place| (*key, place)).collect::<Vec<_>>();
+        let of = |(key, sent): (&u8, &Sent)| {
+            (0..sent.recipients.len())
+                .map(|place| (*key, place))
+                .collect::<Vec<_>>()
+        };
         self.sent.iter().flat_map(of).collect()
     }
 
@@ -87,7 +106,12 @@ impl Trial {
     }
 
     /// The request, and again where nobody heard what became of it.
-    async fn ask(&self, of: Option<(u8, usize)>, luck: Luck, request: impl Fn() -> RequestBuilder) -> (Answer, Unheard) {
+    async fn ask(
+        &self,
+        of: Option<(u8, usize)>,
+        luck: Luck,
+        request: impl Fn() -> RequestBuilder,
+    ) -> (Answer, Unheard) {
         let before = self.head(of).await;
         let faults = self.world.stack.faults();
         match luck {
@@ -100,11 +124,22 @@ impl Trial {
             return (answer, Unheard::default());
         }
         assert!(luck != Luck::Good, "{}", answer.body);
-        let mut unheard = Unheard { moved: self.head(of).await != before, session: None };
-        reached(format!("unheard: {}", if unheard.moved { "took effect" } else { "nothing seen" }));
+        let mut unheard = Unheard {
+            moved: self.head(of).await != before,
+            session: None,
+        };
+        reached(format!(
+            "unheard: {}",
+            if unheard.moved {
+                "took effect"
+            } else {
+                "nothing seen"
+            }
+        ));
         if let Some((key, place)) = of.filter(|_| unheard.moved) {
             let id = keys::recipient(self.sent[&key].id, self.sent[&key].recipients[place]);
-            let recipient: Recipient = read(self.world.stack.table().get(id).await.unwrap().unwrap()).unwrap();
+            let recipient: Recipient =
+                read(self.world.stack.table().get(id).await.unwrap().unwrap()).unwrap();
             unheard.session = recipient.kba.session.map(|session| session.to_string());
         }
         (self.world.send(request()).await, unheard)
@@ -122,7 +157,13 @@ impl Trial {
     /// How far the chain of an agreement has gone: every change moves it.
     async fn head(&self, of: Option<(u8, usize)>) -> u64 {
         let Some((key, _)) = of else { return 0 };
-        let item = self.world.stack.table().get(keys::agreement(self.sent[&key].id)).await.unwrap();
+        let item = self
+            .world
+            .stack
+            .table()
+            .get(keys::agreement(self.sent[&key].id))
+            .await
+            .unwrap();
         read::<Agreement>(item.unwrap()).unwrap().head.sequence
     }
 
@@ -132,9 +173,19 @@ impl Trial {
     }
 
     /// A request for an agreement, or one of its recipients.
-    async fn step(&self, of: (u8, usize), luck: Luck, verb: Verb, rest: &str, body: Option<Value>) -> (Answer, Unheard) {
+    async fn step(
+        &self,
+        of: (u8, usize),
+        luck: Luck,
+        verb: Verb,
+        rest: &str,
+        body: Option<Value>,
+    ) -> (Answer, Unheard) {
         let path = format!("/v1/agreements/{}{rest}", self.sent[&of.0].id);
-        self.ask(Some(of), luck, || self.backend(verb.clone(), &path, body.as_ref())).await
+        self.ask(Some(of), luck, || {
+            self.backend(verb.clone(), &path, body.as_ref())
+        })
+        .await
     }
 
     fn path(&self, (key, place): (u8, usize)) -> String {
@@ -144,8 +195,13 @@ impl Trial {
     pub async fn topup(&mut self, id: u8, transactions: u32, luck: Luck) {
         let body = json!({"account": self.world.account, "transactions": transactions});
         let request = || {
-            let request = self.world.request(Verb::POST, "/v1/quota/topups").bearer_auth(OPERATOR);
-            request.header("idempotency-key", format!("order-{id}")).json(&body)
+            let request = self
+                .world
+                .request(Verb::POST, "/v1/quota/topups")
+                .bearer_auth(OPERATOR);
+            request
+                .header("idempotency-key", format!("order-{id}"))
+                .json(&body)
         };
         let (answer, _) = self.ask(None, luck, request).await;
         if self.reference.ledger.topup(id, transactions) {
@@ -157,8 +213,10 @@ impl Trial {
 
     pub async fn send(&mut self, key: u8, request: &Request, luck: Luck) {
         let body = of_request(key, request);
-        let make =
-            || self.backend(Verb::POST, "/v1/agreements", Some(&body)).header("idempotency-key", format!("agreement-{key}"));
+        let make = || {
+            self.backend(Verb::POST, "/v1/agreements", Some(&body))
+                .header("idempotency-key", format!("agreement-{key}"))
+        };
         let (answer, _) = self.ask(None, luck, make).await;
         let available = self.reference.ledger.available;
         let expected = self.reference.send(key, request);
@@ -168,19 +226,41 @@ impl Trial {
         }
         if expected.status == 201 {
             let id = |value: &Value| value["id"].as_str().unwrap().parse().unwrap();
-            let recipients = answer.body["recipients"].as_array().unwrap().iter().map(id).collect();
-            let sent = Sent { id: answer.text("id").parse().unwrap(), recipients };
+            let recipients = answer.body["recipients"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(id)
+                .collect();
+            let sent = Sent {
+                id: answer.text("id").parse().unwrap(),
+                recipients,
+            };
             let before = self.sent.entry(key).or_insert_with(|| sent.clone());
-            assert_eq!((before.id, &before.recipients), (sent.id, &sent.recipients), "the same answer again");
+            assert_eq!(
+                (before.id, &before.recipients),
+                (sent.id, &sent.recipients),
+                "the same answer again"
+            );
         }
     }
 
-    /// Opens one of the links that were mailed to a recipient, if one was: the last, unless another is meant.
-    pub async fn redeem(&mut self, of: (u8, usize), which: Option<&proptest::sample::Index>, luck: Luck) {
+    /// Opens one of the links that were mailed to a recipient, if one was: the last, unless another
+    /// is meant.
+    pub async fn redeem(
+        &mut self,
+        of: (u8, usize),
+        which: Option<&proptest::sample::Index>,
+        luck: Luck,
+    ) {
         let links = links(&self.world, &email(of.0, of.1)).await;
         let Some(last) = links.last() else { return };
         let link = which.map_or(last, |which| which.get(&links));
-        let request = || self.world.request(Verb::POST, "/v1/links/redeem").json(&json!({"token": link}));
+        let request = || {
+            self.world
+                .request(Verb::POST, "/v1/links/redeem")
+                .json(&json!({"token": link}))
+        };
         let (answer, unheard) = self.ask(Some(of), luck, request).await;
         if unheard.moved {
             self.reference.redeem(of);
@@ -200,7 +280,11 @@ impl Trial {
     pub async fn open(&mut self, challenge: usize, luck: Luck) {
         let body = json!({"challenge": self.challenges[challenge]});
         let of = self.reference.challenges[challenge].of;
-        let request = || self.world.request(Verb::POST, "/v1/kba/sessions").json(&body);
+        let request = || {
+            self.world
+                .request(Verb::POST, "/v1/kba/sessions")
+                .json(&body)
+        };
         let (answer, unheard) = self.ask(Some(of), luck, request).await;
         if unheard.moved {
             self.reference.begin(challenge);
@@ -210,7 +294,10 @@ impl Trial {
         hold("open", &answer, &expected);
         if expected.status == 201 {
             self.sessions.push(answer.text("session"));
-            assert_eq!(answer.body["attempts_left"], json!(self.reference.attempts_left(of)));
+            assert_eq!(
+                answer.body["attempts_left"],
+                json!(self.reference.attempts_left(of))
+            );
         }
     }
 
@@ -228,20 +315,40 @@ impl Trial {
             data["token"] = json!(format!("tok_{message}"));
         }
         let at = self.world.stack.clock().now().to_rfc3339();
-        let body = json!({"type": "kba.session.completed", "timestamp": at, "data": data}).to_string();
-        let request = || self.world.signed(&format!("msg_{message}"), body.as_bytes());
+        let body =
+            json!({"type": "kba.session.completed", "timestamp": at, "data": data}).to_string();
+        let request = || {
+            self.world
+                .signed(&format!("msg_{message}"), body.as_bytes())
+        };
         let (answer, _) = self.ask(None, luck, request).await;
         let expected = self.reference.answer(message, session, outcome);
         hold("tell", &answer, &expected);
     }
 
     pub async fn complete(&mut self, of: (u8, usize), luck: Luck) {
-        let (answer, _) = self.step(of, luck, Verb::POST, &format!("{}/complete", self.path(of)), None).await;
+        let (answer, _) = self
+            .step(
+                of,
+                luck,
+                Verb::POST,
+                &format!("{}/complete", self.path(of)),
+                None,
+            )
+            .await;
         hold("complete", &answer, &self.reference.complete(of));
     }
 
     pub async fn cancel(&mut self, key: u8, luck: Luck) {
-        let (answer, unheard) = self.step((key, 0), luck, Verb::POST, "/cancel", Some(json!({"reason": "changed"}))).await;
+        let (answer, unheard) = self
+            .step(
+                (key, 0),
+                luck,
+                Verb::POST,
+                "/cancel",
+                Some(json!({"reason": "changed"})),
+            )
+            .await;
         if unheard.moved {
             self.reference.cancel(key);
         }
@@ -249,12 +356,28 @@ impl Trial {
     }
 
     pub async fn reopen(&mut self, of: (u8, usize), luck: Luck) {
-        let (answer, _) = self.step(of, luck, Verb::POST, &format!("{}/reopen", self.path(of)), None).await;
+        let (answer, _) = self
+            .step(
+                of,
+                luck,
+                Verb::POST,
+                &format!("{}/reopen", self.path(of)),
+                None,
+            )
+            .await;
         hold("reopen", &answer, &self.reference.reopen(of));
     }
 
     pub async fn resend(&mut self, of: (u8, usize), luck: Luck) {
-        let (answer, unheard) = self.step(of, luck, Verb::POST, &format!("{}/resend", self.path(of)), None).await;
+        let (answer, unheard) = self
+            .step(
+                of,
+                luck,
+                Verb::POST,
+                &format!("{}/resend", self.path(of)),
+                None,
+            )
+            .await;
         if unheard.moved {
             self.reference.resend(of);
         }
@@ -263,7 +386,9 @@ impl Trial {
 
     pub async fn change(&mut self, of: (u8, usize), to: Method, luck: Luck) {
         let body = json!({"authentication": to.name()});
-        let (answer, _) = self.step(of, luck, Verb::PATCH, &self.path(of), Some(body)).await;
+        let (answer, _) = self
+            .step(of, luck, Verb::PATCH, &self.path(of), Some(body))
+            .await;
         hold("change", &answer, &self.reference.change(of, to));
     }
 
@@ -282,18 +407,27 @@ impl Trial {
         self.reference.now += seconds;
     }
 
-    /// A clean-up that may be cut short, and then others until nothing is left to be ended: what two of them want at the same moment,
-    /// the second has another time.
+    /// A clean-up that may be cut short, and then others until nothing is left to be ended: what
+    /// two of them want at the same moment, the second has another time.
     pub async fn clean(&mut self, luck: Luck) {
         if let Luck::Struck(mode, after, count) = luck {
-            self.world.stack.faults().set(Service::Dynamodb, mode, after, count);
-            let _ = self.world.send(self.world.request(Verb::POST, "/_local/cleanup")).await;
+            self.world
+                .stack
+                .faults()
+                .set(Service::Dynamodb, mode, after, count);
+            let _ = self
+                .world
+                .send(self.world.request(Verb::POST, "/_local/cleanup"))
+                .await;
             self.calm();
         }
         for _ in 0..6 {
             let report = clean(&self.world).await;
             assert_eq!(report["failed"], 0, "{report}");
-            if ["agreements", "kba_sessions", "kba_sessions_expired"].iter().all(|name| report[name] == 0) {
+            if ["agreements", "kba_sessions", "kba_sessions_expired"]
+                .iter()
+                .all(|name| report[name] == 0)
+            {
                 break;
             }
         }
@@ -302,8 +436,16 @@ impl Trial {
 }
 
 fn hold(step: &str, answer: &Answer, expected: &Expected) {
-    reached(format!("{step}: {} {}", answer.status, answer.slug()).trim_end().to_owned());
-    let slugs = if expected.slugs.is_empty() { vec![""] } else { expected.slugs.clone() };
+    reached(
+        format!("{step}: {} {}", answer.status, answer.slug())
+            .trim_end()
+            .to_owned(),
+    );
+    let slugs = if expected.slugs.is_empty() {
+        vec![""]
+    } else {
+        expected.slugs.clone()
+    };
     assert!(
         answer.status == expected.status && slugs.contains(&answer.slug()),
         "{expected:?} was expected, and {} {} was answered",

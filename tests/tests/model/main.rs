@@ -1,5 +1,6 @@
-//! The real handlers on the embedded engine, held against a reference of the rules: any sequence of passwords, links, sends, codes,
-//! guesses, enrolments, clock jumps, key rotations, settings, help-desk and self-service actions is answered as the reference says.
+//! The real handlers on the embedded engine, held against a reference of the rules: any sequence of
+//! passwords, links, sends, codes, guesses, enrolments, clock jumps, key rotations, settings,
+//! help-desk and self-service actions is answered as the reference says.
 
 mod reference;
 mod rules;
@@ -13,7 +14,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use reference::{Channel, Typed};
 use trial::Trial;
 
-/// Something that happens. People are known by their place, challenges, links and tokens by any number.
+/// Something that happens. People are known by their place, challenges, links and tokens by any
+/// number.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A password, right or wrong; and whether a second factor is asked for.
@@ -70,8 +72,22 @@ fn any_step() -> impl Strategy<Value = Step> {
     // One of them most of the time: what counts in a row is seldom seen of four who take turns.
     let who = || select(vec![0_usize, 0, 0, 0, 1, 2, 2, 3, 3]);
     let channel = || select(vec![Channel::Sms, Channel::Sms, Channel::Email]);
-    let any_channel = || select(vec![Channel::Sms, Channel::Sms, Channel::App, Channel::Recovery, Channel::Email]);
-    let sent = select(vec![Typed::Last, Typed::Last, Typed::Before, Typed::Wrong, Typed::Wrong]);
+    let any_channel = || {
+        select(vec![
+            Channel::Sms,
+            Channel::Sms,
+            Channel::App,
+            Channel::Recovery,
+            Channel::Email,
+        ])
+    };
+    let sent = select(vec![
+        Typed::Last,
+        Typed::Last,
+        Typed::Before,
+        Typed::Wrong,
+        Typed::Wrong,
+    ]);
     let shown = select(vec![-2, -1, 0, 0, 1, 2]).prop_map(Typed::Shown);
     let noted = prop_oneof![3 => (0..10_usize).prop_map(Typed::Noted), 1 => Just(Typed::Wrong)];
     // Short ones more often: after a long one all that was open is over.
@@ -114,7 +130,11 @@ fn any_step() -> impl Strategy<Value = Step> {
 type Seen = BTreeMap<&'static str, u32>;
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// Plays a sequence; answers with the rules that it met.
@@ -129,10 +149,16 @@ fn play(steps: &[Step]) -> Seen {
 }
 
 fn config(cases: u32) -> Config {
-    Config { cases, max_shrink_iters: 200, failure_persistence: None, ..Config::default() }
+    Config {
+        cases,
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..Config::default()
+    }
 }
 
-/// Every rule that the reference can give as a reason. One that nothing meets is one that no sequence tests.
+/// Every rule that the reference can give as a reason. One that nothing meets is one that no
+/// sequence tests.
 const RULES: [&str; 57] = [
     "login: password right",
     "login: nothing more is asked",
@@ -148,7 +174,7 @@ const RULES: [&str; 57] = [
     "login: source blocked",
     "challenge: over",
     "challenge: used",
-    "challenge: five tries",
+    "challenge: five attempts",
     "factor delayed: sms",
     "factor delayed: email",
     "factor delayed: totp",
@@ -193,13 +219,26 @@ const RULES: [&str; 57] = [
     "phone: three times a day",
 ];
 
-/// What the reference gives as a reason stands in its source as `noun: reason`, or is a factor's end.
+/// What the reference gives as a reason stands in its source as `noun: reason`, or is a factor's
+/// end.
 #[test]
 fn the_list_has_every_rule_that_the_reference_can_give() {
-    let sources = [include_str!("reference.rs"), include_str!("reference/afterwards.rs"), include_str!("reference/contacts.rs")];
-    let texts = sources.iter().flat_map(|source| source.lines()).filter(|line| !line.trim_start().starts_with("//"));
-    let texts: Vec<&str> = texts.flat_map(|line| line.split('"').skip(1).step_by(2)).collect();
-    let given: BTreeSet<&str> = texts.into_iter().filter(|text| text.contains(": ") || text.starts_with("factor ")).collect();
+    let sources = [
+        include_str!("reference.rs"),
+        include_str!("reference/afterwards.rs"),
+        include_str!("reference/contacts.rs"),
+    ];
+    let texts = sources
+        .iter()
+        .flat_map(|source| source.lines())
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let texts: Vec<&str> = texts
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .collect();
+    let given: BTreeSet<&str> = texts
+        .into_iter()
+        .filter(|text| text.contains(": ") || text.starts_with("factor "))
+        .collect();
     assert_eq!(given, RULES.into_iter().collect());
 }
 
@@ -207,7 +246,10 @@ fn the_list_has_every_rule_that_the_reference_can_give() {
 fn the_service_answers_as_the_rules_say_and_every_rule_is_met() {
     let mut seen = runtime().block_on(trial::stories::play());
     // The same sequences each time: that they meet every rule is part of the test.
-    let mut runner = TestRunner::new_with_rng(config(6), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+    let mut runner = TestRunner::new_with_rng(
+        config(6),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
+    );
     let seen_by_all = std::cell::RefCell::new(&mut seen);
     let held = runner.run(&prop::collection::vec(any_step(), 60..110), |steps| {
         for (rule, times) in play(&steps) {
@@ -216,7 +258,10 @@ fn the_service_answers_as_the_rules_say_and_every_rule_is_met() {
         Ok(())
     });
     held.unwrap_or_else(|failed| panic!("{failed}"));
-    let unmet: Vec<&str> = RULES.into_iter().filter(|rule| !seen.contains_key(rule)).collect();
+    let unmet: Vec<&str> = RULES
+        .into_iter()
+        .filter(|rule| !seen.contains_key(rule))
+        .collect();
     assert!(unmet.is_empty(), "nothing meets {unmet:?}, but {seen:?}");
     let unknown: Vec<&&str> = seen.keys().filter(|rule| !RULES.contains(rule)).collect();
     assert!(unknown.is_empty(), "{unknown:?} are not in the list");
@@ -224,7 +269,9 @@ fn the_service_answers_as_the_rules_say_and_every_rule_is_met() {
 
 /// How many sequences are drawn anew each time.
 fn drawn() -> u32 {
-    shared::config::env("COUNTERSIGN_SIGN_IN_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(4)
+    shared::kernel::config::env("COUNTERSIGN_SIGN_IN_CASES")
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(4)
 }
 
 proptest! {

@@ -1,5 +1,5 @@
-//! The rules of signing in, said a second time and in the plainest way: no table, no races, no keys. What the handlers answer is
-//! held against this.
+//! The rules of signing in, said a second time and in the plainest way: no table, no races, no
+//! keys. What the handlers answer is held against this.
 
 mod afterwards;
 mod contacts;
@@ -7,7 +7,8 @@ mod contacts;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rules::{
-    Asker, Budget, CHALLENGE, CODE, Codes, Count, Expected, LINK, Moments, STEP, code_delay, password_delay, resend_wait,
+    Asker, Budget, CHALLENGE, CODE, Codes, Count, Expected, LINK, Moments, STEP, code_delay,
+    password_delay, resend_wait,
 };
 
 /// A second factor.
@@ -64,7 +65,10 @@ enum Verdict {
 
 /// Somebody who signs in.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "a reference is as plain as it can be")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a reference is as plain as it can be"
+)]
 pub struct Person {
     pub internal: bool,
     pub has_email: bool,
@@ -96,7 +100,7 @@ pub struct Challenge {
     pub person: usize,
     /// The link that opened it, if one did.
     pub link: Option<usize>,
-    pub tries: u64,
+    pub attempts: u64,
     pub codes: BTreeMap<Channel, Vec<String>>,
     enrols: bool,
     /// Where it was opened, and where its person was known then.
@@ -145,7 +149,11 @@ impl Methods {
     /// These, with what a group has otherwise.
     pub fn with(self, group: &BTreeMap<&'static str, bool>) -> Self {
         let of = |name, account| group.get(name).copied().unwrap_or(account);
-        Self { sms: of("sms", self.sms), email: of("email", self.email), totp: of("totp", self.totp) }
+        Self {
+            sms: of("sms", self.sms),
+            email: of("email", self.email),
+            totp: of("totp", self.totp),
+        }
     }
 }
 
@@ -177,7 +185,11 @@ impl Reference {
         Self {
             now: 0,
             here: 0,
-            methods: Methods { sms: true, email: false, totp: true },
+            methods: Methods {
+                sms: true,
+                email: false,
+                totp: true,
+            },
             group: BTreeMap::new(),
             internal_required: true,
             allowlisted: false,
@@ -192,7 +204,11 @@ impl Reference {
     }
 
     fn methods_of(&self, who: usize) -> Methods {
-        if self.people[who].in_group { self.methods.with(&self.group) } else { self.methods }
+        if self.people[who].in_group {
+            self.methods.with(&self.group)
+        } else {
+            self.methods
+        }
     }
 
     fn usable(&self, who: usize, channel: Channel) -> bool {
@@ -201,42 +217,69 @@ impl Reference {
             Channel::Sms => methods.sms && person.has_phone,
             Channel::Email => methods.email && person.has_email,
             Channel::App => methods.totp && person.app.is_some(),
-            Channel::Recovery => methods.totp && person.recovery_used.is_some_and(|used| used.contains(&false)),
+            Channel::Recovery => {
+                methods.totp
+                    && person
+                        .recovery_used
+                        .is_some_and(|used| used.contains(&false))
+            }
         }
     }
 
     /// Whether this person is known here.
     fn origin(&self, who: usize) -> Origin {
-        if self.people[who].known.contains(&self.here) { Origin::Known } else { Origin::Stranger }
+        if self.people[who].known.contains(&self.here) {
+            Origin::Known
+        } else {
+            Origin::Stranger
+        }
     }
 
     /// Whether anything is offered here: a factor that only an administrator can unlock is not.
     fn is_offered_any(&self, who: usize) -> bool {
         let origin = self.origin(who);
-        let over = |channel| self.people[who].wrong_codes.get(&(channel, origin)).is_some_and(Count::is_over);
-        Channel::ALL.into_iter().any(|channel| self.usable(who, channel) && !over(channel))
+        let over = |channel| {
+            self.people[who]
+                .wrong_codes
+                .get(&(channel, origin))
+                .is_some_and(Count::is_over)
+        };
+        Channel::ALL
+            .into_iter()
+            .any(|channel| self.usable(who, channel) && !over(channel))
     }
 
     fn can_use_any(&self, who: usize) -> bool {
-        Channel::ALL.into_iter().any(|channel| self.usable(who, channel))
+        Channel::ALL
+            .into_iter()
+            .any(|channel| self.usable(who, channel))
     }
 
-    /// What can be set up with the first factor alone. Never as a way round a factor that there is, or was: after a reset by a link, or where
-    /// no link can be mailed.
+    /// What can be set up with the first factor alone. Never as a way round a factor that there is,
+    /// or was: after a reset by a link, or where no link can be mailed.
     fn may_enrol(&self, who: usize, channel: Channel, by_link: bool) -> bool {
         let person = &self.people[who];
-        let has_one = (person.has_phone && !person.was_reset) || person.app.is_some() || self.can_use_any(who);
+        let has_one = (person.has_phone && !person.was_reset)
+            || person.app.is_some()
+            || self.can_use_any(who);
         let reset = person.was_reset && (by_link || !person.has_email);
         let methods = self.methods_of(who);
-        let on = if channel == Channel::Sms { methods.sms } else { methods.totp };
+        let on = if channel == Channel::Sms {
+            methods.sms
+        } else {
+            methods.totp
+        };
         on && !has_one && (!person.had_factor || reset)
     }
 
     fn may_enrol_any(&self, who: usize, by_link: bool) -> bool {
-        [Channel::App, Channel::Sms].into_iter().any(|channel| self.may_enrol(who, channel, by_link))
+        [Channel::App, Channel::Sms]
+            .into_iter()
+            .any(|channel| self.may_enrol(who, channel, by_link))
     }
 
-    /// A password. What a right one opens is entered by [`Reference::opened`], and a token by [`Reference::signed`].
+    /// A password. What a right one opens is entered by [`Reference::opened`], and a token by
+    /// [`Reference::signed`].
     pub fn login(&mut self, who: usize, right: bool, more: bool) -> Expected {
         let now = self.now;
         if self.failures[self.here].is_full(100, 300, now) {
@@ -255,7 +298,11 @@ impl Reference {
         let listed = self.allowlisted && self.here == 0;
         if person.internal && (listed || !self.internal_required) {
             if !more {
-                let rule = if listed { "login: nothing more is asked on the allowlist" } else { "login: nothing more is asked" };
+                let rule = if listed {
+                    "login: nothing more is asked on the allowlist"
+                } else {
+                    "login: nothing more is asked"
+                };
                 return Expected::ok(200, rule);
             }
             if self.is_offered_any(who) {
@@ -264,15 +311,18 @@ impl Reference {
             }
         }
         if self.is_offered_any(who) {
-            self.too_many(who).unwrap_or_else(|| Expected::ok(200, "login: password right"))
+            self.too_many(who)
+                .unwrap_or_else(|| Expected::ok(200, "login: password right"))
         } else if self.may_enrol_any(who, false) {
-            self.too_many(who).unwrap_or_else(|| Expected::ok(200, "login: a factor is to be set up"))
+            self.too_many(who)
+                .unwrap_or_else(|| Expected::ok(200, "login: a factor is to be set up"))
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
         }
     }
 
-    /// Why a password of this origin is not looked at, if so. It counts for the address all the same.
+    /// Why a password of this origin is not looked at, if so. It counts for the address all the
+    /// same.
     fn is_refused_unseen(&mut self, who: usize, origin: Origin) -> Option<&'static str> {
         let count = self.people[who].wrong_passwords.entry(origin).or_default();
         let rule = match (origin, count.is_over()) {
@@ -287,16 +337,34 @@ impl Reference {
     }
 
     fn typed_wrong(&mut self, who: usize, origin: Origin) {
-        self.people[who].wrong_passwords.entry(origin).or_default().add(self.now);
+        self.people[who]
+            .wrong_passwords
+            .entry(origin)
+            .or_default()
+            .add(self.now);
         self.failures[self.here].add(self.now);
     }
 
-    /// Why no other challenge of this person is opened here, if so. What ended them all has ended their count as well.
+    /// Why no other challenge of this person is opened here, if so. What ended them all has ended
+    /// their count as well.
     fn too_many(&self, who: usize) -> Option<Expected> {
-        let recent = |challenge: &&Challenge| challenge.person == who && challenge.opened_at + CHALLENGE > self.now;
-        let recent: Vec<&Challenge> = self.challenges.iter().filter(recent).filter(|challenge| !challenge.ended).collect();
-        let here = recent.iter().filter(|challenge| challenge.place == self.here).count();
-        let known = recent.iter().filter(|challenge| challenge.known.contains(&challenge.place)).count();
+        let recent = |challenge: &&Challenge| {
+            challenge.person == who && challenge.opened_at + CHALLENGE > self.now
+        };
+        let recent: Vec<&Challenge> = self
+            .challenges
+            .iter()
+            .filter(recent)
+            .filter(|challenge| !challenge.ended)
+            .collect();
+        let here = recent
+            .iter()
+            .filter(|challenge| challenge.place == self.here)
+            .count();
+        let known = recent
+            .iter()
+            .filter(|challenge| challenge.known.contains(&challenge.place))
+            .count();
         let strangers = recent.len() - known;
         let rule = match self.origin(who) {
             _ if here >= 20 => "challenge: twenty from an address",
@@ -312,7 +380,11 @@ impl Reference {
 
     /// What a right password of this person, or an opened link, is answered with.
     pub fn status(&self, who: usize) -> &'static str {
-        if self.is_offered_any(who) { "second_factor_required" } else { "enrolment_required" }
+        if self.is_offered_any(who) {
+            "second_factor_required"
+        } else {
+            "enrolment_required"
+        }
     }
 
     /// Whether a link can be mailed to this person.
@@ -321,7 +393,12 @@ impl Reference {
     }
 
     pub fn linked(&mut self, who: usize) {
-        self.links.push(Link { person: who, made_at: self.now, used: false, ended: false });
+        self.links.push(Link {
+            person: who,
+            made_at: self.now,
+            used: false,
+            ended: false,
+        });
     }
 
     pub fn owner(&self, link: usize) -> usize {
@@ -338,7 +415,8 @@ impl Reference {
             return Expected::refused(410, "link-expired", "link: over");
         }
         if self.is_offered_any(link.person) || self.may_enrol_any(link.person, true) {
-            self.too_many(link.person).unwrap_or_else(|| Expected::ok(200, "link: opened"))
+            self.too_many(link.person)
+                .unwrap_or_else(|| Expected::ok(200, "link: opened"))
         } else {
             Expected::refused(403, "no-usable-factor", "login: no usable factor")
         }
@@ -347,7 +425,15 @@ impl Reference {
     pub fn opened(&mut self, who: usize, link: Option<usize>) {
         let enrols = !self.is_offered_any(who);
         let (place, known) = (self.here, self.people[who].known.clone());
-        self.challenges.push(Challenge { person: who, link, enrols, place, known, opened_at: self.now, ..Challenge::default() });
+        self.challenges.push(Challenge {
+            person: who,
+            link,
+            enrols,
+            place,
+            known,
+            opened_at: self.now,
+            ..Challenge::default()
+        });
     }
 
     /// Why nothing can be done with a challenge, if so.
@@ -357,19 +443,31 @@ impl Reference {
         let over = challenge.opened_at + CHALLENGE <= self.now;
         if over || self.people[challenge.person].disabled || challenge.ended {
             // A used one that is over may have been forgotten.
-            let slugs = if used { vec!["challenge-expired", "challenge-used"] } else { vec!["challenge-expired"] };
-            return Some(Expected { status: 410, slugs, attempts_left: None, rule: "challenge: over" });
+            let slugs = if used {
+                vec!["challenge-expired", "challenge-used"]
+            } else {
+                vec!["challenge-expired"]
+            };
+            return Some(Expected {
+                status: 410,
+                slugs,
+                attempts_left: None,
+                rule: "challenge: over",
+            });
         }
         if used {
             return Some(Expected::refused(410, "challenge-used", "challenge: used"));
         }
-        (challenge.tries >= 5).then(|| Expected::refused(429, "too-many-attempts", "challenge: five tries"))
+        (challenge.attempts >= 5)
+            .then(|| Expected::refused(429, "too-many-attempts", "challenge: five attempts"))
     }
 
     /// Why nothing can be done with a challenge and a channel by this origin, if so.
     fn refusal(&self, which: usize, channel: Channel, origin: Origin) -> Option<Expected> {
         let delayed = || {
-            let count = self.people[self.challenges[which].person].wrong_codes.get(&(channel, origin))?;
+            let count = self.people[self.challenges[which].person]
+                .wrong_codes
+                .get(&(channel, origin))?;
             let rule = match (origin, channel) {
                 (Origin::Known, _) if count.is_over() => "factor disabled at a known address",
                 (Origin::Known, _) => "factor delayed at a known address",
@@ -427,10 +525,15 @@ impl Reference {
     /// Why no code is sent for somebody, wherever it would go.
     fn refusal_of_counts(&self, who: usize) -> Option<Expected> {
         let (person, asker, now) = (&self.people[who], self.asker(who), self.now);
-        if person.codes.is_full(&[(10, 5, 3_600), (30, 15, 86_400)], asker, now) {
+        if person
+            .codes
+            .is_full(&[(10, 5, 3_600), (30, 15, 86_400)], asker, now)
+        {
             return Some(Expected::refused(429, "too-many-sends", "send: person"));
         }
-        self.sends[self.here].is_full(25, 300, now).then(|| Expected::refused(429, "too-many-sends", "send: source"))
+        self.sends[self.here]
+            .is_full(25, 300, now)
+            .then(|| Expected::refused(429, "too-many-sends", "send: source"))
     }
 
     pub fn sent(&mut self, which: usize, channel: Channel, code: String) {
@@ -451,11 +554,15 @@ impl Reference {
         }
     }
 
-    /// A try at a code.
+    /// An attempt at a code.
     pub fn verify(&mut self, which: usize, channel: Channel, typed: Typed) -> Expected {
         // Who is known is told by the challenge, as it was when it was opened.
         let known = self.challenges[which].known.contains(&self.here);
-        let origin = if known { Origin::Known } else { Origin::Stranger };
+        let origin = if known {
+            Origin::Known
+        } else {
+            Origin::Stranger
+        };
         if let Some(refusal) = self.refusal(which, channel, origin) {
             return refusal;
         }
@@ -470,8 +577,11 @@ impl Reference {
                     self.budget.complete(&self.challenges[which].texts, now);
                 }
                 // A success from a known address ends the strangers' count as well.
-                let cleared = |counted: Channel, whose: Origin| counted == channel && whose <= origin;
-                self.people[who].wrong_codes.retain(|(counted, whose), _| !cleared(*counted, *whose));
+                let cleared =
+                    |counted: Channel, whose: Origin| counted == channel && whose <= origin;
+                self.people[who]
+                    .wrong_codes
+                    .retain(|(counted, whose), _| !cleared(*counted, *whose));
                 self.complete(which);
                 return Expected::ok(200, "verify: right");
             }
@@ -479,13 +589,20 @@ impl Reference {
             Verdict::Superseded => ("code-superseded", "verify: superseded"),
             Verdict::Used(rule) => ("code-invalid", rule),
             Verdict::Wrong => {
-                self.people[who].wrong_codes.entry((channel, origin)).or_default().add(now);
+                self.people[who]
+                    .wrong_codes
+                    .entry((channel, origin))
+                    .or_default()
+                    .add(now);
                 ("code-invalid", "verify: wrong")
             }
         };
         let challenge = &mut self.challenges[which];
-        challenge.tries += 1;
-        Expected { attempts_left: Some(5 - challenge.tries), ..Expected::refused(401, slug, rule) }
+        challenge.attempts += 1;
+        Expected {
+            attempts_left: Some(5 - challenge.attempts),
+            ..Expected::refused(401, slug, rule)
+        }
     }
 
     fn complete(&mut self, which: usize) {
@@ -495,7 +612,8 @@ impl Reference {
         let person = &mut self.people[challenge.person];
         if let Some(link) = challenge.link {
             self.links[link].used = true;
-            // Without a password, a sign-in from a known address lets strangers try it again all the same.
+            // Without a password, a sign-in from a known address lets strangers try it again all
+            // the same.
             if origin == Origin::Known {
                 person.wrong_passwords.remove(&Origin::Stranger);
             }
@@ -510,7 +628,10 @@ impl Reference {
         match (channel, typed) {
             (Channel::Sms | Channel::Email, _) => {
                 let sent = challenge.codes.get(&channel).map_or(0, Vec::len);
-                let expired = challenge.code_sent_at.get(&channel).is_some_and(|at| at + CODE <= self.now);
+                let expired = challenge
+                    .code_sent_at
+                    .get(&channel)
+                    .is_some_and(|at| at + CODE <= self.now);
                 match typed {
                     _ if expired => Verdict::Expired,
                     Typed::Last if sent > 0 => Verdict::Right,
@@ -548,13 +669,19 @@ impl Reference {
             return Expected::refused(403, "method-not-enabled", "enrol: method off");
         }
         if !self.challenges[which].enrols || !self.may_enrol(who, Channel::App, true) {
-            return Expected::refused(403, "fresh-second-factor-required", "enrol: not who has a factor");
+            return Expected::refused(
+                403,
+                "fresh-second-factor-required",
+                "enrol: not who has a factor",
+            );
         }
         self.complete(which);
         let person = &mut self.people[who];
         person.app = Some(self.now / STEP);
         person.recovery_used = Some([false; 10]);
-        person.wrong_codes.retain(|(channel, _), _| *channel != Channel::App);
+        person
+            .wrong_codes
+            .retain(|(channel, _), _| *channel != Channel::App);
         Expected::ok(201, "enrol: set up")
     }
 }

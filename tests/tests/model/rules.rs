@@ -18,20 +18,34 @@ const ALLOWANCE: i64 = 100;
 
 /// After the 5th wrong password a delay of a second, which doubles up to a quarter of an hour.
 pub fn password_delay(failures: u32) -> i64 {
-    if failures < 5 { 0 } else { (1_i64 << (failures - 5).min(20)).min(900) }
+    if failures < 5 {
+        0
+    } else {
+        (1_i64 << (failures - 5).min(20)).min(900)
+    }
 }
 
 /// From the 10th wrong code on, min(30 s · 2^(n−10), 1 h).
 pub fn code_delay(failures: u32) -> i64 {
-    if failures < 10 { 0 } else { (30_i64 << (failures - 10).min(20)).min(3_600) }
+    if failures < 10 {
+        0
+    } else {
+        (30_i64 << (failures - 10).min(20)).min(3_600)
+    }
 }
 
-/// After the first code of a challenge by a method a wait of half a minute, which doubles up to four.
+/// After the first code of a challenge by a method a wait of half a minute, which doubles up to
+/// four.
 pub fn resend_wait(sent: u32) -> i64 {
-    if sent == 0 { 0 } else { (30_i64 << (sent - 1).min(20)).min(240) }
+    if sent == 0 {
+        0
+    } else {
+        (30_i64 << (sent - 1).min(20)).min(240)
+    }
 }
 
-/// What is expected of an answer: the status, and the slugs of which it may be one; and the rule that says so.
+/// What is expected of an answer: the status, and the slugs of which it may be one; and the rule
+/// that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     pub status: u16,
@@ -42,11 +56,21 @@ pub struct Expected {
 
 impl Expected {
     pub fn ok(status: u16, rule: &'static str) -> Self {
-        Self { status, slugs: vec![""], attempts_left: None, rule }
+        Self {
+            status,
+            slugs: vec![""],
+            attempts_left: None,
+            rule,
+        }
     }
 
     pub fn refused(status: u16, slug: &'static str, rule: &'static str) -> Self {
-        Self { status, slugs: vec![slug], attempts_left: None, rule }
+        Self {
+            status,
+            slugs: vec![slug],
+            attempts_left: None,
+            rule,
+        }
     }
 }
 
@@ -63,7 +87,10 @@ pub struct Count {
 impl Count {
     /// So many failures that no delay of theirs is left.
     pub fn long_ago(failures: u32, now: i64) -> Self {
-        Self { failures, failed_at: now - code_delay(u32::MAX) }
+        Self {
+            failures,
+            failed_at: now - code_delay(u32::MAX),
+        }
     }
 
     pub fn is_over(&self) -> bool {
@@ -99,7 +126,8 @@ impl Moments {
     }
 }
 
-/// Who asks for a code: the person where they are known, somebody elsewhere, or anybody for who is known nowhere.
+/// Who asks for a code: the person where they are known, somebody elsewhere, or anybody for who is
+/// known nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
     Known,
@@ -107,15 +135,20 @@ pub enum Asker {
     Anybody,
 }
 
-/// The codes that were sent to somebody, or somewhere, and who asked for them: of each limit half is kept for where the person is known.
+/// The codes that were sent to somebody, or somewhere, and who asked for them: of each limit half
+/// is kept for where the person is known.
 #[derive(Debug, Default)]
 pub struct Codes(Vec<(i64, Asker)>);
 
 impl Codes {
-    /// Whether one of these limits, each so many in so many seconds, of which so many are kept, allows no more.
+    /// Whether one of these limits, each so many in so many seconds, of which so many are kept,
+    /// allows no more.
     pub fn is_full(&self, limits: &[(usize, usize, i64)], asker: Asker, now: i64) -> bool {
         let within = |span: i64, of: Option<Asker>| {
-            self.0.iter().filter(|(at, by)| at + span > now && of.is_none_or(|of| of == *by)).count()
+            self.0
+                .iter()
+                .filter(|(at, by)| at + span > now && of.is_none_or(|of| of == *by))
+                .count()
         };
         limits.iter().any(|&(most, kept, span)| {
             let all = within(span, None) >= most;

@@ -1,4 +1,5 @@
-//! The service, and what the reference says of it: each step is taken of both, and the answers are compared.
+//! The service, and what the reference says of it: each step is taken of both, and the answers are
+//! compared.
 
 mod contacts;
 pub mod stories;
@@ -8,11 +9,11 @@ use std::collections::BTreeMap;
 use proptest::sample::Index;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Span;
-use shared::dynamo::{Write, keys};
-use shared::entropy::Entropy;
-use shared::keyring::{self, Keyring};
-use shared::secret::Secret;
+use shared::kernel::clock::Span;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::keyring::{self, Keyring};
+use shared::kernel::secret::Secret;
+use shared::store::dynamo::{Put, keys};
 use tests::elsewhere::At;
 use tests::{Answer, Authenticator, PASSWORD, Person, World, token_of};
 
@@ -58,23 +59,49 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Ann has a phone; Ben is of the staff and has no mailbox; Cid has neither phone nor app yet; Eve has not even a mailbox. Ben and Cid are
-    /// of a group.
+    /// Ann has a phone; Ben is of the staff and has no mailbox; Cid has neither phone nor app yet;
+    /// Eve has not even a mailbox. Ben and Cid are of a group.
     pub async fn begin() -> Self {
         let world = World::of_many_places().await;
         let now = world.stack.app().clock.now();
         let ring = keyring::make(now, &Entropy::system()).unwrap();
-        world.stack.app().keyrings.replace(Keyring::parse(ring.expose()).unwrap());
+        world
+            .stack
+            .app()
+            .keyrings
+            .replace(Keyring::parse(ring.expose()).unwrap());
         let people = vec![
             world.user("ann", json!({})).await,
-            world.user("ben", json!({"kind": "internal", "email": null, "group": "escrow"})).await,
-            world.user("cid", json!({"phone": null, "group": "escrow"})).await,
-            world.user("eve", json!({"phone": null, "email": null})).await,
+            world
+                .user(
+                    "ben",
+                    json!({"kind": "internal", "email": null, "group": "escrow"}),
+                )
+                .await,
+            world
+                .user("cid", json!({"phone": null, "group": "escrow"}))
+                .await,
+            world
+                .user("eve", json!({"phone": null, "email": null}))
+                .await,
         ];
         let models = vec![
-            Model { has_email: true, has_phone: true, ..Model::default() },
-            Model { internal: true, has_phone: true, in_group: true, ..Model::default() },
-            Model { has_email: true, in_group: true, ..Model::default() },
+            Model {
+                has_email: true,
+                has_phone: true,
+                ..Model::default()
+            },
+            Model {
+                internal: true,
+                has_phone: true,
+                in_group: true,
+                ..Model::default()
+            },
+            Model {
+                has_email: true,
+                in_group: true,
+                ..Model::default()
+            },
             Model::default(),
         ];
         let mut trial = Self {
@@ -102,7 +129,11 @@ impl Trial {
     /// Whether as many messages were sent as were promised; answers with the rules that were met.
     pub async fn end(self) -> Seen {
         let sent = self.world.outbox().await;
-        assert_eq!(sent.len(), self.messages, "one message for each that was promised");
+        assert_eq!(
+            sent.len(),
+            self.messages,
+            "one message for each that was promised"
+        );
         self.world.stack.stop().await;
         self.seen
     }
@@ -111,7 +142,13 @@ impl Trial {
         // Mostly one of the last two: of what is older most is over.
         let place = |index: &Index, of: usize| {
             let older = index.index(10) == 0;
-            of.checked_sub(1).map(|last| if older { index.index(of) } else { last.saturating_sub(index.index(10) % 2) })
+            of.checked_sub(1).map(|last| {
+                if older {
+                    index.index(of)
+                } else {
+                    last.saturating_sub(index.index(10) % 2)
+                }
+            })
         };
         match step {
             Step::Login(who, right, more) => drop(self.login(*who, *right, *more).await),
@@ -176,17 +213,29 @@ impl Trial {
             }
             Step::Unlock(who) => {
                 let path = format!("/v1/users/{}/unlock", self.people[who].id);
-                let _ = self.world.backend(Method::POST, &path, None).await.expect(200);
+                let _ = self
+                    .world
+                    .backend(Method::POST, &path, None)
+                    .await
+                    .expect(200);
                 self.reference.unlock(who);
             }
             Step::Disable(who, disabled) => {
                 let path = format!("/v1/users/{}", self.people[who].id);
-                let _ = self.world.backend(Method::PATCH, &path, Some(json!({"disabled": disabled}))).await.expect(200);
+                let _ = self
+                    .world
+                    .backend(Method::PATCH, &path, Some(json!({"disabled": disabled})))
+                    .await
+                    .expect(200);
                 self.reference.disable(who, disabled);
             }
             Step::Reset(who) => {
                 let path = format!("/v1/users/{}/factors/totp", self.people[who].id);
-                let _ = self.world.backend(Method::DELETE, &path, None).await.expect(204);
+                let _ = self
+                    .world
+                    .backend(Method::DELETE, &path, None)
+                    .await
+                    .expect(204);
                 self.reference.reset(who);
                 self.told(who);
             }
@@ -200,15 +249,30 @@ impl Trial {
             Step::Pump(left) => {
                 let hour = HOUR + self.reference.now / 3_600;
                 let key = keys::send_budget(self.world.account.parse().unwrap(), "US", hour);
-                self.world.stack.table().transact(vec![Write::replace(key, &json!({"left": left})).unwrap()]).await.unwrap();
+                self.world
+                    .stack
+                    .table()
+                    .transact(vec![
+                        Put::replace(key, &json!({"left": left})).unwrap().into(),
+                    ])
+                    .await
+                    .unwrap();
                 *self.reference.budget.left(self.reference.now) = left;
             }
             Step::Move(place) => self.reference.here = place,
             Step::Rotate => self.rotate(),
             Step::CleanUp => {
-                let _ = self.world.send(self.world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+                let _ = self
+                    .world
+                    .send(self.world.request(Method::POST, "/_local/cleanup"))
+                    .await
+                    .expect(200);
                 let now = self.reference.now;
-                self.messages += self.notices.values_mut().filter_map(|notices| notices.release(now).then_some(())).count();
+                self.messages += self
+                    .notices
+                    .values_mut()
+                    .filter_map(|notices| notices.release(now).then_some(()))
+                    .count();
             }
             _ => {}
         }
@@ -221,7 +285,9 @@ impl Trial {
 
     /// A change that somebody is told of: at the mailbox, or, without one, by text.
     fn told(&mut self, who: usize) {
-        let mailbox = self.reference.people[who].has_email.then(|| format!("mailbox of {who}"));
+        let mailbox = self.reference.people[who]
+            .has_email
+            .then(|| format!("mailbox of {who}"));
         let to = mailbox.or_else(|| self.phones.get(&who).cloned());
         self.owe(to);
     }
@@ -248,7 +314,11 @@ impl Trial {
 
     /// Tries a password; answers with the challenge that it opens.
     async fn login(&mut self, who: usize, right: bool, more: bool) -> Option<usize> {
-        let password = if right { password(self.reference.people[who].password) } else { "a wrong password".to_owned() };
+        let password = if right {
+            password(self.reference.people[who].password)
+        } else {
+            "a wrong password".to_owned()
+        };
         let username = &self.people[who].username;
         let body = json!({"account": self.world.account, "username": username, "password": password, "second_factor": more});
         let expected = self.reference.login(who, right, more);
@@ -268,7 +338,12 @@ impl Trial {
 
     /// Enters the challenge of an answer.
     fn open(&mut self, answer: &Answer, who: usize, link: Option<usize>) -> usize {
-        assert_eq!(answer.body["status"], self.reference.status(who), "{}", answer.body);
+        assert_eq!(
+            answer.body["status"],
+            self.reference.status(who),
+            "{}",
+            answer.body
+        );
         self.challenges.push(answer.text("challenge"));
         self.reference.opened(who, link);
         self.challenges.len() - 1
@@ -276,15 +351,20 @@ impl Trial {
 
     /// Enters the token of an answer.
     fn signed(&mut self, answer: &Value, who: usize, acr: &str) {
-        assert_eq!((&answer["status"], &answer["acr"]), (&json!("authenticated"), &json!(acr)));
-        self.tokens.push(answer["access_token"].as_str().unwrap().to_owned());
-        self.reference.signed(who, !matches!(acr, "single-factor" | "allowlisted-network"));
+        assert_eq!(
+            (&answer["status"], &answer["acr"]),
+            (&json!("authenticated"), &json!(acr))
+        );
+        self.tokens
+            .push(answer["access_token"].as_str().unwrap().to_owned());
+        self.reference
+            .signed(who, !matches!(acr, "single-factor" | "allowlisted-network"));
     }
 
     async fn guess(&mut self, who: usize, channel: Channel, times: usize) {
         let mut open = None;
         for _ in 0..times {
-            if open.is_none_or(|which: usize| self.reference.challenges[which].tries >= 5) {
+            if open.is_none_or(|which: usize| self.reference.challenges[which].attempts >= 5) {
                 open = self.login(who, true, true).await;
             }
             let Some(which) = open else { return };
@@ -293,7 +373,9 @@ impl Trial {
     }
 
     async fn sign_in(&mut self, who: usize, channel: Channel) {
-        let Some(which) = self.login(who, true, true).await else { return };
+        let Some(which) = self.login(who, true, true).await else {
+            return;
+        };
         match channel {
             Channel::Sms | Channel::Email => {
                 self.send(which, channel).await;
@@ -313,16 +395,24 @@ impl Trial {
             return;
         }
         let body = json!({"user": self.people[who].id});
-        let _ = self.world.backend(Method::POST, "/v1/links", Some(body)).await.expect(202);
+        let _ = self
+            .world
+            .backend(Method::POST, "/v1/links", Some(body))
+            .await
+            .expect(202);
         self.messages += 1;
-        self.links.push(token_of(&self.world.outbox().await.pop().unwrap()));
+        self.links
+            .push(token_of(&self.world.outbox().await.pop().unwrap()));
         self.reference.linked(who);
     }
 
     async fn redeem(&mut self, which: usize) {
         let who = self.reference.owner(which);
         let expected = self.reference.redeem(which);
-        let answer = self.at().post("/v1/links/redeem", json!({"token": self.links[which]})).await;
+        let answer = self
+            .at()
+            .post("/v1/links/redeem", json!({"token": self.links[which]}))
+            .await;
         self.hold(&answer, &expected);
         if expected.status == 200 {
             let _ = self.open(&answer, who, Some(which));
@@ -331,10 +421,14 @@ impl Trial {
 
     async fn send(&mut self, which: usize, channel: Channel) {
         let expected = self.reference.send(which, channel);
-        let answer = self.at().issue(&self.challenges[which], channel.name()).await;
+        let answer = self
+            .at()
+            .issue(&self.challenges[which], channel.name())
+            .await;
         self.hold(&answer, &expected);
         if expected.status == 202 {
-            self.reference.sent(which, channel, self.world.last_code().await);
+            self.reference
+                .sent(which, channel, self.world.last_code().await);
             self.messages += 1;
         }
     }
@@ -344,21 +438,41 @@ impl Trial {
         let (who, by_link) = (challenge.person, challenge.link.is_some());
         let sent = challenge.codes.get(&channel).cloned().unwrap_or_default();
         let app = self.apps.get(&who);
-        let moment = |away: i64| self.world.stack.app().clock.now().plus(Span::seconds(away * STEP));
+        let moment = |away: i64| {
+            self.world
+                .stack
+                .app()
+                .clock
+                .now()
+                .plus(Span::seconds(away * STEP))
+        };
         let code = match typed {
             Typed::Last => sent.last().cloned(),
-            Typed::Before => sent.len().checked_sub(2).and_then(|at| sent.get(at).cloned()),
+            Typed::Before => sent
+                .len()
+                .checked_sub(2)
+                .and_then(|at| sent.get(at).cloned()),
             Typed::Shown(away) => app.map(|(app, _)| app.code_at(moment(away))),
             Typed::Noted(number) => app.map(|(_, recovery)| recovery[number].clone()),
             Typed::Wrong => None,
         };
         // Two codes of one challenge may be alike, once in a million.
-        let alike = matches!(typed, Typed::Before) && code.is_some() && code.as_ref() == sent.last();
+        let alike =
+            matches!(typed, Typed::Before) && code.is_some() && code.as_ref() == sent.last();
         let typed = if alike { Typed::Last } else { typed };
         let expected = self.reference.verify(which, channel, typed);
-        let wrong = || if channel == Channel::Recovery { NO_RECOVERY_CODE.to_owned() } else { wrong(&sent) };
+        let wrong = || {
+            if channel == Channel::Recovery {
+                NO_RECOVERY_CODE.to_owned()
+            } else {
+                wrong(&sent)
+            }
+        };
         let code = code.unwrap_or_else(wrong);
-        let answer = self.at().verify(&self.challenges[which], channel.name(), &code).await;
+        let answer = self
+            .at()
+            .verify(&self.challenges[which], channel.name(), &code)
+            .await;
         self.hold(&answer, &expected);
         if expected.status == 200 {
             // One mailbox, proved twice, is one factor.
@@ -376,14 +490,21 @@ impl Trial {
         let challenge = self.challenges[which].clone();
         let who = self.reference.challenges[which].person;
         let expected = self.reference.enrol(which);
-        let begun = self.at().post("/v1/factors/totp", json!({"challenge": challenge})).await;
+        let begun = self
+            .at()
+            .post("/v1/factors/totp", json!({"challenge": challenge}))
+            .await;
         self.hold(&begun, &expected);
         if expected.status != 201 {
             return;
         }
         let app = Authenticator::reading(&begun);
         let body = json!({"challenge": challenge, "factor": begun.text("factor"), "code": app.code(&self.world)});
-        let confirmed = self.at().post("/v1/factors/totp/confirm", body).await.expect(200);
+        let confirmed = self
+            .at()
+            .post("/v1/factors/totp/confirm", body)
+            .await
+            .expect(200);
         self.apps.insert(who, (app, tests::codes(&confirmed)));
         self.signed(&confirmed.body["authenticated"], who, "two-factor");
         self.told(who);
@@ -391,34 +512,56 @@ impl Trial {
 
     async fn me(&mut self, which: usize) {
         let expected = self.reference.me(which);
-        let answer = self.at().send(Method::GET, "/v1/me", Some(&self.tokens[which]), None).await;
+        let answer = self
+            .at()
+            .send(Method::GET, "/v1/me", Some(&self.tokens[which]), None)
+            .await;
         self.hold(&answer, &expected);
         if expected.status == 200 {
-            assert_eq!(answer.body["username"], self.people[self.reference.holder(which)].username);
+            assert_eq!(
+                answer.body["username"],
+                self.people[self.reference.holder(which)].username
+            );
         }
     }
 
     async fn new_password(&mut self, which: usize, right: bool) {
         let who = self.reference.holder(which);
         let number = self.reference.people[who].password;
-        let current = if right { password(number) } else { "a wrong password".to_owned() };
+        let current = if right {
+            password(number)
+        } else {
+            "a wrong password".to_owned()
+        };
         let body = json!({"password": password(number + 1), "current_password": current});
         let expected = self.reference.new_password(which, right);
-        let answer = self.at().send(Method::PATCH, "/v1/me", Some(&self.tokens[which]), Some(body)).await;
+        let answer = self
+            .at()
+            .send(
+                Method::PATCH,
+                "/v1/me",
+                Some(&self.tokens[which]),
+                Some(body),
+            )
+            .await;
         self.hold(&answer, &expected);
         if expected.status == 200 {
             self.told(who);
         }
     }
 
-    /// Methods and the rule for internal users. The last method stays on, in the account and in the group, whatever is asked.
+    /// Methods and the rule for internal users. The last method stays on, in the account and in the
+    /// group, whatever is asked.
     async fn set(&mut self, name: &'static str, on: bool) {
         let mut methods = self.reference.methods;
         let patch = match name {
             "internal_required" => json!({"second_factor": {"internal_required": on}}),
             _ => json!({"second_factor": {"methods": BTreeMap::from([(name, on)])}}),
         };
-        let answer = self.world.backend(Method::PATCH, "/v1/settings", Some(patch)).await;
+        let answer = self
+            .world
+            .backend(Method::PATCH, "/v1/settings", Some(patch))
+            .await;
         match name {
             "sms" => methods.sms = on,
             "email" => methods.email = on,
@@ -454,19 +597,28 @@ impl Trial {
             return;
         }
         let app = self.world.stack.app();
-        self.ring = keyring::rotate(self.ring.expose(), app.clock.now(), &Entropy::system()).unwrap();
-        app.keyrings.replace(Keyring::parse(self.ring.expose()).unwrap());
+        self.ring =
+            keyring::rotate(self.ring.expose(), app.clock.now(), &Entropy::system()).unwrap();
+        app.keyrings
+            .replace(Keyring::parse(self.ring.expose()).unwrap());
         self.rotated_at = self.reference.now;
     }
 }
 
 /// The password of this number.
 fn password(number: u32) -> String {
-    if number == 0 { PASSWORD.to_owned() } else { format!("password number {number}") }
+    if number == 0 {
+        PASSWORD.to_owned()
+    } else {
+        format!("password number {number}")
+    }
 }
 
 /// A code that none of these is.
 fn wrong(sent: &[String]) -> String {
     let candidates = (0..).map(|n| format!("{n:06}"));
-    candidates.into_iter().find(|code| !sent.contains(code)).unwrap()
+    candidates
+        .into_iter()
+        .find(|code| !sent.contains(code))
+        .unwrap()
 }

@@ -1,5 +1,5 @@
-//! A request of which an earlier try takes effect later than anybody could tell: it is answered from what was written down, and never
-//! from what this try had drawn.
+//! A request of which an earlier attempt takes effect later than anybody could tell: it is answered
+//! from what was written down, and never from what this attempt had drawn.
 
 use std::sync::Arc;
 
@@ -27,18 +27,26 @@ fn event(world: &World, request_id: &str, body: &Value) -> Request {
 
 async fn send(world: &World, request_id: &str, body: &Value) -> Response<Body> {
     let (app, courier) = (world.stack.app().clone(), world.stack.courier().clone());
-    let (now, state) = (app.clock.now(), Arc::new(agreements::State { app, courier }));
-    shared::http::answer(event(world, request_id, body), now, |call| agreements::handle(state, call)).await
+    let (now, state) = (
+        app.clock.now(),
+        Arc::new(agreements::State { app, courier }),
+    );
+    shared::edge::serve::answer(event(world, request_id, body), now, |call| {
+        agreements::handle(state, call)
+    })
+    .await
 }
 
 fn read(answer: &Response<Body>) -> Value {
     serde_json::from_slice(answer.body()).unwrap()
 }
 
-/// One try has read that nothing was sent yet; then another takes effect; then nobody says what became of the first one's write.
+/// One try has read that nothing was sent yet; then another takes effect; then nobody says what
+/// became of the first one's write.
 async fn overtaken(world: &World, request_ids: [&str; 2], body: &Value) -> [Response<Body>; 2] {
     let faults = world.stack.faults();
-    // The first request to the table reads the key and the account, the second whether this was sent before.
+    // The first request to the table reads the key and the account, the second whether this was
+    // sent before.
     let held = faults.hold(Service::Dynamodb, 1);
     let later = async {
         held.arrived().await;
@@ -58,14 +66,26 @@ async fn whatever_try_took_effect_the_recipients_that_are_answered_exist() {
         let world = with_kba(100).await;
         let body = agreement(&json!([person(1, "kba"), person(2, "none")]));
         let [first, other] = Box::pin(overtaken(&world, request_ids, &body)).await;
-        assert_eq!((first.status().as_u16(), other.status().as_u16()), (201, 201), "{:?}", first.body());
+        assert_eq!(
+            (first.status().as_u16(), other.status().as_u16()),
+            (201, 201),
+            "{:?}",
+            first.body()
+        );
         assert_eq!(read(&first), read(&other), "{request_ids:?}");
         let replayed = first.headers().get("idempotency-replayed").is_some();
-        assert_eq!(replayed, request_ids[0] != request_ids[1], "a request's own try is no replay");
+        assert_eq!(
+            replayed,
+            request_ids[0] != request_ids[1],
+            "a request's own attempt is no replay"
+        );
         let path = format!("/v1/agreements/{}", read(&first)["id"].as_str().unwrap());
         for recipient in read(&first)["recipients"].as_array().unwrap() {
             let path = format!("{path}/recipients/{}", recipient["id"].as_str().unwrap());
-            let _ = world.backend(Method::POST, &format!("{path}/resend"), None).await.expect(202);
+            let _ = world
+                .backend(Method::POST, &format!("{path}/resend"), None)
+                .await
+                .expect(202);
         }
         assert_eq!(quota(&world).await, (99, 1, 0));
     }

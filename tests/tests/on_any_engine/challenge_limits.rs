@@ -1,11 +1,11 @@
-//! How many challenges may be opened: so many from an address, so many of a user, half of these for addresses that the user is known at;
-//! and none that is live makes room for another.
+//! How many challenges may be opened: so many from an address, so many of a user, half of these for
+//! addresses that the user is known at; and none that is live makes room for another.
 
 use futures_util::future::join_all;
 use local::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{keys, read};
+use shared::store::dynamo::{keys, read};
 use tests::issuer::Issuer;
 use tests::{Answer, PASSWORD, Person, World};
 
@@ -36,15 +36,24 @@ async fn who_knows_the_password_ends_no_sign_in_that_is_under_way() {
     let challenge = world.at(HOME).challenge(&ann).await;
     let _ = world.at(HOME).issue(&challenge, "sms").await.expect(202);
     let code = world.last_code().await;
-    let strangers: Vec<String> = (0..5).map(|number| format!("198.51.100.{number}")).collect();
+    let strangers: Vec<String> = (0..5)
+        .map(|number| format!("198.51.100.{number}"))
+        .collect();
     let mut opened = 0;
     for address in &strangers {
         // Hers is older than each of theirs.
         world.advance(1);
         opened += opened_from(&world, &ann, address).await;
     }
-    assert_eq!(opened, 59, "of sixty, as long as no address of the user's is known");
-    let _ = world.at(HOME).verify(&challenge, "sms", &code).await.expect(200);
+    assert_eq!(
+        opened, 59,
+        "of sixty, as long as no address of the user's is known"
+    );
+    let _ = world
+        .at(HOME)
+        .verify(&challenge, "sms", &code)
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -53,7 +62,9 @@ async fn an_address_opens_twenty_in_ten_minutes_and_strangers_leave_half_of_a_us
     let ann = world.user("ann", json!({})).await;
     let _ = world.at(HOME).sign_in(&ann).await;
     world.advance(600);
-    let strangers: Vec<String> = (0..3).map(|number| format!("198.51.100.{number}")).collect();
+    let strangers: Vec<String> = (0..3)
+        .map(|number| format!("198.51.100.{number}"))
+        .collect();
     let mut opened = Vec::new();
     for address in &strangers {
         opened.push(opened_from(&world, &ann, address).await);
@@ -65,10 +76,24 @@ async fn an_address_opens_twenty_in_ten_minutes_and_strangers_leave_half_of_a_us
         let _ = world.at(HOME).challenge(&ann).await;
     }
     let _ = world.at(HOME).sign_in(&ann).await;
-    let refused = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
-    assert_eq!((retry_after(&refused), refused.header("ratelimit-policy")), (600, Some("\"challenges\";q=20;w=600")));
-    let refused = world.at(AWAY).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
-    assert_eq!((retry_after(&refused), refused.header("ratelimit-policy")), (500, Some("\"challenges\";q=60;w=600")));
+    let refused = world
+        .at(HOME)
+        .login("ann", PASSWORD)
+        .await
+        .refused(429, "too-many-attempts");
+    assert_eq!(
+        (retry_after(&refused), refused.header("ratelimit-policy")),
+        (600, Some("\"challenges\";q=20;w=600"))
+    );
+    let refused = world
+        .at(AWAY)
+        .login("ann", PASSWORD)
+        .await
+        .refused(429, "too-many-attempts");
+    assert_eq!(
+        (retry_after(&refused), refused.header("ratelimit-policy")),
+        (500, Some("\"challenges\";q=60;w=600"))
+    );
     world.advance(500);
     let _ = world.at(AWAY).login("ann", PASSWORD).await.expect(200);
 }
@@ -78,29 +103,62 @@ async fn every_way_of_opening_counts() {
     let world = World::of_many_places().await;
     let issuer = Issuer::of(&world, env!("CARGO_BIN_EXE_issuer")).await;
     let ann = world.user("ann", json!({"sso_subject": "subject"})).await;
-    let _ = world.backend(Method::POST, "/v1/links", Some(json!({"user": ann.id}))).await.expect(202);
+    let _ = world
+        .backend(Method::POST, "/v1/links", Some(json!({"user": ann.id})))
+        .await
+        .expect(202);
     let link = tests::token_of(&world.outbox().await.pop().unwrap());
     let forgotten = json!({"account": world.account, "username": "ann"});
-    let _ = world.at(HOME).post("/v1/password/forgotten", forgotten).await.expect(202);
+    let _ = world
+        .at(HOME)
+        .post("/v1/password/forgotten", forgotten)
+        .await
+        .expect(202);
     let password_link = tests::token_of(&world.outbox().await.pop().unwrap());
-    let redeem = |token: &str| world.at(HOME).post("/v1/links/redeem", json!({"token": token}));
+    let redeem = |token: &str| {
+        world
+            .at(HOME)
+            .post("/v1/links/redeem", json!({"token": token}))
+    };
     let mut last_token = Value::Null;
     for _ in 0..5 {
         let _ = world.at(HOME).challenge(&ann).await;
         last_token = json!({"account": world.account, "id_token": issuer.token("subject").await});
-        let _ = world.at(HOME).post("/v1/login", last_token.clone()).await.expect(200);
+        let _ = world
+            .at(HOME)
+            .post("/v1/login", last_token.clone())
+            .await
+            .expect(200);
         let _ = redeem(&link).await.expect(200);
         let _ = redeem(&password_link).await.expect(200);
     }
-    let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    let _ = world
+        .at(HOME)
+        .login("ann", PASSWORD)
+        .await
+        .refused(429, "too-many-attempts");
     let _ = redeem(&link).await.refused(429, "too-many-attempts");
-    let _ = redeem(&password_link).await.refused(429, "too-many-attempts");
+    let _ = redeem(&password_link)
+        .await
+        .refused(429, "too-many-attempts");
     let refused = json!({"account": world.account, "id_token": issuer.token("subject").await});
-    let _ = world.at(HOME).post("/v1/login", refused.clone()).await.refused(429, "too-many-attempts");
+    let _ = world
+        .at(HOME)
+        .post("/v1/login", refused.clone())
+        .await
+        .refused(429, "too-many-attempts");
     // From elsewhere it goes on. What was refused is not used up: neither the links, nor the token.
     let _ = world.at(AWAY).post("/v1/login", refused).await.expect(200);
-    let _ = world.at(AWAY).post("/v1/login", last_token).await.refused(401, "invalid-credentials");
-    let _ = world.at(AWAY).post("/v1/links/redeem", json!({"token": link})).await.expect(200);
+    let _ = world
+        .at(AWAY)
+        .post("/v1/login", last_token)
+        .await
+        .refused(401, "invalid-credentials");
+    let _ = world
+        .at(AWAY)
+        .post("/v1/links/redeem", json!({"token": link}))
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -110,13 +168,30 @@ async fn a_right_password_that_opens_nothing_is_no_wrong_one_and_leaves_no_entry
     assert_eq!(opened_from(&world, &ann, HOME).await, 20);
     let entries = world.audit(&ann.id).await.len();
     for _ in 0..10 {
-        let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+        let _ = world
+            .at(HOME)
+            .login("ann", PASSWORD)
+            .await
+            .refused(429, "too-many-attempts");
     }
     assert_eq!(world.audit(&ann.id).await.len(), entries);
     for _ in 0..5 {
-        let _ = world.at(AWAY).login("ann", "a wrong password").await.refused(401, "invalid-credentials");
+        let _ = world
+            .at(AWAY)
+            .login("ann", "a wrong password")
+            .await
+            .refused(401, "invalid-credentials");
     }
-    assert_eq!(retry_after(&world.at(AWAY).login("ann", PASSWORD).await.refused(429, "too-many-attempts")), 1);
+    assert_eq!(
+        retry_after(
+            &world
+                .at(AWAY)
+                .login("ann", PASSWORD)
+                .await
+                .refused(429, "too-many-attempts")
+        ),
+        1
+    );
 }
 
 #[tokio::test]
@@ -125,13 +200,29 @@ async fn a_right_password_that_opens_nothing_and_ends_wrong_ones_is_told() {
     let ann = world.user("ann", json!({})).await;
     assert_eq!(opened_from(&world, &ann, HOME).await, 20);
     for _ in 0..2 {
-        let _ = world.at(AWAY).login("ann", "a wrong password").await.refused(401, "invalid-credentials");
+        let _ = world
+            .at(AWAY)
+            .login("ann", "a wrong password")
+            .await
+            .refused(401, "invalid-credentials");
     }
-    let _ = world.at(HOME).login("ann", PASSWORD).await.refused(429, "too-many-attempts");
+    let _ = world
+        .at(HOME)
+        .login("ann", PASSWORD)
+        .await
+        .refused(429, "too-many-attempts");
     let last = world.audit(&ann.id).await.pop().unwrap();
     assert_eq!(
-        (&last["action"], &last["outcome"], &last["details"]["reason"]),
-        (&json!("sign-in"), &json!("failure"), &json!("too-many-challenges"))
+        (
+            &last["action"],
+            &last["outcome"],
+            &last["details"]["reason"]
+        ),
+        (
+            &json!("sign-in"),
+            &json!("failure"),
+            &json!("too-many-challenges")
+        )
     );
 }
 
@@ -145,9 +236,20 @@ async fn a_password_that_was_replaced_meanwhile_ends_no_wrong_ones_where_nothing
         let replaced = async {
             held.arrived().await;
             let path = format!("/v1/users/{}", ann.id);
-            let _ = world.backend(Method::PATCH, &path, Some(json!({"password": "another password"}))).await.expect(200);
+            let _ = world
+                .backend(
+                    Method::PATCH,
+                    &path,
+                    Some(json!({"password": "another password"})),
+                )
+                .await
+                .expect(200);
             for _ in 0..3 {
-                let _ = world.at(AWAY).login("ann", PASSWORD).await.refused(401, "invalid-credentials");
+                let _ = world
+                    .at(AWAY)
+                    .login("ann", PASSWORD)
+                    .await
+                    .refused(401, "invalid-credentials");
             }
             held.let_go();
         };
@@ -160,7 +262,10 @@ async fn a_password_that_was_replaced_meanwhile_ends_no_wrong_ones_where_nothing
         let _ = answer.refused(401, "invalid-credentials");
         let count = keys::name_failures(world.account.parse().unwrap(), "ann");
         let count: Value = read(world.stack.table().get(count).await.unwrap().unwrap()).unwrap();
-        assert!(count["failures"].as_u64() >= Some(3), "held after {after}: {count}");
+        assert!(
+            count["failures"].as_u64() >= Some(3),
+            "held after {after}: {count}"
+        );
     }
 }
 
@@ -168,8 +273,12 @@ async fn a_password_that_was_replaced_meanwhile_ends_no_wrong_ones_where_nothing
 async fn the_addresses_of_a_network_of_ipv6_are_one() {
     let world = World::of_many_places().await;
     let _ = world.user("ann", json!({})).await;
-    let addresses: Vec<String> = (1..=25).map(|number| format!("2001:db8::{number:x}")).collect();
-    let answers = addresses.iter().map(|address| world.at(address).login("ann", PASSWORD));
+    let addresses: Vec<String> = (1..=25)
+        .map(|number| format!("2001:db8::{number:x}"))
+        .collect();
+    let answers = addresses
+        .iter()
+        .map(|address| world.at(address).login("ann", PASSWORD));
     let mut opened = 0;
     for answer in answers {
         opened += usize::from(answer.await.status == 200);
@@ -182,16 +291,30 @@ async fn the_addresses_of_a_network_of_ipv6_are_one() {
 async fn fifty_links_opened_at_once_open_twenty_challenges() {
     let world = World::of_many_places().await;
     let ann = world.user("ann", json!({})).await;
-    let _ = world.backend(Method::POST, "/v1/links", Some(json!({"user": ann.id}))).await.expect(202);
+    let _ = world
+        .backend(Method::POST, "/v1/links", Some(json!({"user": ann.id})))
+        .await
+        .expect(202);
     let link = tests::token_of(&world.outbox().await.pop().unwrap());
     let mut opened = 0;
-    // In waves: who loses too many races against the others is told to come again, and is no refusal.
+    // In waves: who loses too many races against the others is told to come again, and is no
+    // refusal.
     for _ in 0..10 {
-        let wave = (0..5).map(|_| world.at(HOME).post("/v1/links/redeem", json!({"token": link})));
+        let wave = (0..5).map(|_| {
+            world
+                .at(HOME)
+                .post("/v1/links/redeem", json!({"token": link}))
+        });
         let answers = join_all(wave).await;
         opened += answers.iter().filter(|answer| answer.status == 200).count();
     }
     let now = world.stack.clock().now();
-    let live = world.stored(&ann).await.challenges.values().filter(|challenge| challenge.expires_at > now).count();
+    let live = world
+        .stored(&ann)
+        .await
+        .challenges
+        .values()
+        .filter(|challenge| challenge.expires_at > now)
+        .count();
     assert_eq!((opened, live), (20, 20));
 }

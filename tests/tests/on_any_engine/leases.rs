@@ -1,4 +1,5 @@
-//! A request that holds its `Idempotency-Key` and never comes to its end, or comes to it when another has taken its place.
+//! A request that holds its `Idempotency-Key` and never comes to its end, or comes to it when
+//! another has taken its place.
 
 use local::{Mode, Service};
 use reqwest::Method;
@@ -6,7 +7,8 @@ use serde_json::json;
 use tests::agreements::challenge_of;
 use tests::{Answer, World};
 
-/// Asks for a code, with a body that is written in one of two ways: to the key they are two requests.
+/// Asks for a code, with a body that is written in one of two ways: to the key they are two
+/// requests.
 async fn ask(world: &World, challenge: &str, method_first: bool) -> Answer {
     let (challenge, method) = (json!(challenge), json!("sms"));
     let body = if method_first {
@@ -14,8 +16,16 @@ async fn ask(world: &World, challenge: &str, method_first: bool) -> Answer {
     } else {
         format!("{{\"challenge\":{challenge},\"method\":{method}}}")
     };
-    let request = world.request(Method::POST, "/v1/codes").header("idempotency-key", "k");
-    world.send(request.header("content-type", "application/json").body(body)).await
+    let request = world
+        .request(Method::POST, "/v1/codes")
+        .header("idempotency-key", "k");
+    world
+        .send(
+            request
+                .header("content-type", "application/json")
+                .body(body),
+        )
+        .await
 }
 
 #[tokio::test]
@@ -25,23 +35,39 @@ async fn a_key_is_free_again_when_the_request_that_held_it_cannot_be_running_any
         let challenge = challenge_of(&world, is_recipient).await;
         let before = world.outbox().await.len();
         // It is read and claimed, the message goes, and the record is never completed.
-        world.stack.faults().set(Service::Dynamodb, Mode::Refused, 2, 3);
+        world
+            .stack
+            .faults()
+            .set(Service::Dynamodb, Mode::Refused, 2, 3);
         let _ = ask(&world, &challenge, false).await.expect(202);
         assert_eq!(world.stack.faults().struck(), 3);
         world.stack.faults().clear();
         for seconds in [0, 359] {
             world.advance(seconds);
-            let _ = ask(&world, &challenge, false).await.refused(409, "idempotency-conflict");
+            let _ = ask(&world, &challenge, false)
+                .await
+                .refused(409, "idempotency-conflict");
         }
         world.advance(1);
         let again = ask(&world, &challenge, false).await.expect(202);
-        assert_eq!((again.header("idempotency-replayed"), world.outbox().await.len()), (None, before + 2), "{is_recipient}");
-        let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+        assert_eq!(
+            (
+                again.header("idempotency-replayed"),
+                world.outbox().await.len()
+            ),
+            (None, before + 2),
+            "{is_recipient}"
+        );
+        let _ = world
+            .verify(&challenge, "sms", &world.last_code().await)
+            .await
+            .expect(200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_comes_to_its_end_after_its_lease_completes_nothing_of_the_one_in_its_place() {
+async fn a_request_that_comes_to_its_end_after_its_lease_completes_nothing_of_the_one_in_its_place()
+{
     for is_recipient in [false, true] {
         let world = World::new().await;
         let challenge = challenge_of(&world, is_recipient).await;
@@ -57,15 +83,29 @@ async fn a_request_that_comes_to_its_end_after_its_lease_completes_nothing_of_th
                 let last = world.stack.faults().hold(Service::Dynamodb, 0);
                 first.let_go();
                 last.arrived().await;
-                let _ = ask(&world, &challenge, true).await.refused(409, "idempotency-conflict");
+                let _ = ask(&world, &challenge, true)
+                    .await
+                    .refused(409, "idempotency-conflict");
                 last.let_go();
                 second.let_go();
             });
             placed
         };
         let (one, other) = tokio::join!(ask(&world, &challenge, false), then);
-        assert_eq!((one.status, other.status), (202, 202), "{} {}", one.body, other.body);
-        assert_eq!(ask(&world, &challenge, true).await.expect(202).header("idempotency-replayed"), Some("true"));
+        assert_eq!(
+            (one.status, other.status),
+            (202, 202),
+            "{} {}",
+            one.body,
+            other.body
+        );
+        assert_eq!(
+            ask(&world, &challenge, true)
+                .await
+                .expect(202)
+                .header("idempotency-replayed"),
+            Some("true")
+        );
     }
 }
 
@@ -83,8 +123,17 @@ async fn a_request_that_fails_after_its_lease_frees_nothing_of_the_one_in_its_pl
         placed
     };
     let (failed, placed) = tokio::join!(ask(&world, &challenge, false), then);
-    let (_, placed) = (failed.refused(503, "sender-unavailable"), placed.expect(202));
+    let (_, placed) = (
+        failed.refused(503, "sender-unavailable"),
+        placed.expect(202),
+    );
     let again = ask(&world, &challenge, true).await.expect(202);
-    assert_eq!((again.header("idempotency-replayed"), &again.body), (Some("true"), &placed.body));
-    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    assert_eq!(
+        (again.header("idempotency-replayed"), &again.body),
+        (Some("true"), &placed.body)
+    );
+    let _ = world
+        .verify(&challenge, "sms", &world.last_code().await)
+        .await
+        .expect(200);
 }

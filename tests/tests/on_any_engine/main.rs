@@ -1,6 +1,7 @@
-//! The suites of whole flows, races and limits, through the handlers over HTTP: on the embedded engine, and by `infra/scripts/real-components`
-//! on Amazon's. One program, since each is linked with all that the stack is made of, and so that no processor waits for another suite's
-//! last test.
+//! The suites of whole flows, races and limits, through the handlers over HTTP: on the embedded
+//! engine, and by `infra/scripts/real-components` on Amazon's. One program, since each is linked
+//! with all that the stack is made of, and so that no processor waits for another suite's last
+//! test.
 
 mod abuse;
 mod accounts;
@@ -36,7 +37,7 @@ mod low_balance;
 mod method_races;
 mod notices;
 mod numbers;
-mod owed;
+mod outbox;
 mod password_attempts;
 mod password_rules;
 mod passwords;

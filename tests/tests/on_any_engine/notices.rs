@@ -26,16 +26,30 @@ async fn ann(world: &World, more: Value) -> (Person, String) {
 }
 
 async fn make_codes(world: &World, token: &str) {
-    let _ = world.as_user(token, Method::POST, "/v1/factors/recovery-codes", None).await.expect(201);
+    let _ = world
+        .as_user(token, Method::POST, "/v1/factors/recovery-codes", None)
+        .await
+        .expect(201);
 }
 
 async fn patch(world: &World, person: &Person, body: Value) {
-    let _ = world.backend(Method::PATCH, &format!("/v1/users/{}", person.id), Some(body)).await.expect(200);
+    let _ = world
+        .backend(
+            Method::PATCH,
+            &format!("/v1/users/{}", person.id),
+            Some(body),
+        )
+        .await
+        .expect(200);
 }
 
 /// Whom messages went to, each with what it says.
 fn to<'a>(messages: &'a [(String, String)], whom: &str) -> Vec<&'a str> {
-    messages.iter().filter(|(to, _)| to == whom).map(|(_, text)| text.as_str()).collect()
+    messages
+        .iter()
+        .filter(|(to, _)| to == whom)
+        .map(|(_, text)| text.as_str())
+        .collect()
 }
 
 #[tokio::test]
@@ -53,10 +67,16 @@ async fn whoever_changes_a_factor_the_user_is_told_in_the_own_language() {
     told("Une application d’authentification a été configurée").await;
     make_codes(&world, &token).await;
     told("De nouveaux codes de secours").await;
-    let _ = world.as_user(&token, Method::DELETE, "/v1/factors/totp", None).await.expect(204);
+    let _ = world
+        .as_user(&token, Method::DELETE, "/v1/factors/totp", None)
+        .await
+        .expect(204);
     told("ont été supprimés").await;
     let path = format!("/v1/users/{}", ann.id);
-    let _ = world.backend(Method::DELETE, &format!("{path}/factors/totp"), None).await.expect(204);
+    let _ = world
+        .backend(Method::DELETE, &format!("{path}/factors/totp"), None)
+        .await
+        .expect(204);
     told("Un administrateur").await;
     patch(&world, &ann, json!({"group": "escrow", "name": "Ann"})).await;
     assert!(messages(&world).await.is_empty());
@@ -65,22 +85,40 @@ async fn whoever_changes_a_factor_the_user_is_told_in_the_own_language() {
 }
 
 #[tokio::test]
-async fn an_administrators_change_is_told_in_the_language_of_the_group_and_where_the_user_was_reached_before() {
+async fn an_administrators_change_is_told_in_the_language_of_the_group_and_where_the_user_was_reached_before()
+ {
     let world = World::new().await;
     let path = "/v1/groups/escrow/settings";
-    let _ = world.backend(Method::PATCH, path, Some(json!({"locale": "it"}))).await.expect(200);
-    let ann = world.user("ann", json!({"group": "escrow", "phone": PHONE})).await;
+    let _ = world
+        .backend(Method::PATCH, path, Some(json!({"locale": "it"})))
+        .await
+        .expect(200);
+    let ann = world
+        .user("ann", json!({"group": "escrow", "phone": PHONE}))
+        .await;
     let own = format!("/v1/users/{}", ann.id);
-    let _ = world.backend(Method::DELETE, &format!("{own}/factors/totp"), None).await.expect(204);
+    let _ = world
+        .backend(Method::DELETE, &format!("{own}/factors/totp"), None)
+        .await
+        .expect(204);
     patch(&world, &ann, json!({"phone": "+12025550177"})).await;
     patch(&world, &ann, json!({"sso_subject": "00u1"})).await;
     patch(&world, &ann, json!({"sso_subject": null})).await;
     let told = messages(&world).await;
     let mails = to(&told, "ann@example.com");
-    for (mail, word) in mails.iter().zip(["Un amministratore", "altro numero", "un altro account", "è stato disattivato"]) {
+    for (mail, word) in mails.iter().zip([
+        "Un amministratore",
+        "altro numero",
+        "un altro account",
+        "è stato disattivato",
+    ]) {
         assert!(mail.contains(word), "{word}: {mail:?}");
     }
-    assert_eq!((mails.len(), to(&told, PHONE).len(), told.len()), (4, 1, 5), "{told:?}");
+    assert_eq!(
+        (mails.len(), to(&told, PHONE).len(), told.len()),
+        (4, 1, 5),
+        "{told:?}"
+    );
     // What an administrator enters is told nothing: it may be anybody's.
     patch(&world, &ann, json!({"email": "new@example.org"})).await;
     assert_eq!(recipients(&messages(&world).await), ["ann@example.com"]);
@@ -93,8 +131,14 @@ async fn who_has_no_mailbox_is_told_by_a_text_of_one_part() {
     make_codes(&world, &token).await;
     let told = messages(&world).await;
     assert_eq!(recipients(&told), [PHONE]);
-    assert!(told[0].1.starts_with("Alder & Pine: ") && told[0].1.contains("new recovery codes"), "{told:?}");
-    assert!(told[0].1.chars().count() <= 160 && !told[0].1.contains('@'), "{told:?}");
+    assert!(
+        told[0].1.starts_with("Alder & Pine: ") && told[0].1.contains("new recovery codes"),
+        "{told:?}"
+    );
+    assert!(
+        told[0].1.chars().count() <= 160 && !told[0].1.contains('@'),
+        "{told:?}"
+    );
     let _ = world
         .as_user(
             &token,
@@ -124,18 +168,36 @@ async fn who_has_no_mailbox_is_told_by_a_text_of_one_part() {
 async fn a_forgotten_password_that_is_set_anew_is_told_like_any_other_change() {
     let world = World::new().await;
     let ann = world.user("ann", json!({"phone": PHONE})).await;
-    let _ = world.post("/v1/password/forgotten", json!({"account": world.account, "username": "ann"})).await.expect(202);
+    let _ = world
+        .post(
+            "/v1/password/forgotten",
+            json!({"account": world.account, "username": "ann"}),
+        )
+        .await
+        .expect(202);
     let link = tests::token_of(&world.outbox().await.pop().unwrap());
-    let challenge = world.post("/v1/links/redeem", json!({"token": link})).await.expect(200).text("challenge");
+    let challenge = world
+        .post("/v1/links/redeem", json!({"token": link}))
+        .await
+        .expect(200)
+        .text("challenge");
     let _ = world.issue(&challenge, "sms").await.expect(202);
-    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    let _ = world
+        .verify(&challenge, "sms", &world.last_code().await)
+        .await
+        .expect(200);
     let _ = messages(&world).await;
     let body = json!({"challenge": challenge, "password": "another horse battery"});
     let _ = world.post("/v1/password", body).await.expect(204);
     let told = messages(&world).await;
     assert_eq!(recipients(&told), ["ann@example.com"]);
     assert!(told[0].1.contains("A new password was set"), "{told:?}");
-    assert!(world.actions(&ann.id).await.contains(&"password-changed: forgotten".to_owned()));
+    assert!(
+        world
+            .actions(&ann.id)
+            .await
+            .contains(&"password-changed: forgotten".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -155,12 +217,20 @@ async fn a_destination_is_told_five_times_an_hour_and_then_of_all_the_rest_at_on
     let _ = clean(&world).await;
     assert!(messages(&world).await.is_empty());
     patch(&world, &ann, json!({"password": "another horse battery"})).await;
-    assert!(messages(&world).await.is_empty(), "what is changed meanwhile waits with it");
+    assert!(
+        messages(&world).await.is_empty(),
+        "what is changed meanwhile waits with it"
+    );
     world.advance(1);
     let _ = clean(&world).await;
     let told = messages(&world).await;
     assert_eq!(recipients(&told), ["ann@example.com"]);
-    for word in ["New recovery codes", "The username was changed", "another account", "A new password was set"] {
+    for word in [
+        "New recovery codes",
+        "The username was changed",
+        "another account",
+        "A new password was set",
+    ] {
         assert_eq!(told[0].1.matches(word).count(), 1, "{word}: {told:?}");
     }
     // It is one of the five of the hour that begins; the others are over one by one.
@@ -192,7 +262,10 @@ async fn what_is_changed_once_there_is_room_is_told_with_what_waits_and_not_befo
     let told = messages(&world).await;
     assert_eq!(recipients(&told), ["ann@example.com"]);
     let place = |word: &str| told[0].1.find(word).unwrap();
-    assert!(place("New recovery codes") < place("The username was changed"), "{told:?}");
+    assert!(
+        place("New recovery codes") < place("The username was changed"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -209,7 +282,12 @@ async fn a_phone_is_told_five_times_an_hour_and_then_of_all_the_rest_in_one_text
     let _ = clean(&world).await;
     let told = messages(&world).await;
     assert_eq!(recipients(&told), [PHONE], "what was theirs before");
-    assert!(told[0].1.contains("new recovery codes, username changed, phone number now +1*77"), "{told:?}");
+    assert!(
+        told[0]
+            .1
+            .contains("new recovery codes, username changed, phone number now +1*77"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -217,21 +295,48 @@ async fn a_mailbox_of_several_users_is_one_destination_and_of_several_accounts_s
     let world = World::new().await;
     let mut people = Vec::new();
     for number in 0..3 {
-        people.push(world.user(&format!("user{number}"), json!({"email": "Shared@example.com"})).await);
+        people.push(
+            world
+                .user(
+                    &format!("user{number}"),
+                    json!({"email": "Shared@example.com"}),
+                )
+                .await,
+        );
     }
     for round in 0..3 {
         for person in &people {
-            patch(&world, person, json!({"username": format!("{}-{round}", person.username)})).await;
+            patch(
+                &world,
+                person,
+                json!({"username": format!("{}-{round}", person.username)}),
+            )
+            .await;
         }
     }
     assert_eq!(messages(&world).await.len(), 5);
     let (_, key) = world.open_account("business").await;
     let body = json!({"username": "ben", "kind": "internal", "email": "shared@example.com"});
-    let ben = world.send(world.request(Method::POST, "/v1/users").bearer_auth(&key).json(&body)).await.expect(201);
+    let ben = world
+        .send(
+            world
+                .request(Method::POST, "/v1/users")
+                .bearer_auth(&key)
+                .json(&body),
+        )
+        .await
+        .expect(201);
     let path = format!("/v1/users/{}", ben.text("id"));
-    let patch = world.request(Method::PATCH, &path).bearer_auth(&key).json(&json!({"username": "bea"}));
+    let patch = world
+        .request(Method::PATCH, &path)
+        .bearer_auth(&key)
+        .json(&json!({"username": "bea"}));
     let _ = world.send(patch).await.expect(200);
-    assert_eq!(messages(&world).await.len(), 1, "another account's changes are told by themselves");
+    assert_eq!(
+        messages(&world).await.len(),
+        1,
+        "another account's changes are told by themselves"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,7 +344,14 @@ async fn changes_at_the_same_moment_are_told_five_times_and_none_is_lost() {
     let world = World::new().await;
     let mut people = Vec::new();
     for number in 0..20 {
-        people.push(world.user(&format!("user{number}"), json!({"email": "shared@example.com"})).await);
+        people.push(
+            world
+                .user(
+                    &format!("user{number}"),
+                    json!({"email": "shared@example.com"}),
+                )
+                .await,
+        );
     }
     let path = |person: &Person| format!("/v1/users/{}", person.id);
     let changes = people.iter().enumerate().map(|(number, person)| {
@@ -256,7 +368,11 @@ async fn changes_at_the_same_moment_are_told_five_times_and_none_is_lost() {
     let _ = clean(&world).await;
     let later = messages(&world).await;
     assert_eq!(to(&later, "shared@example.com").len(), 1);
-    let all: String = now.iter().chain(&later).map(|(_, text)| text.as_str()).collect();
+    let all: String = now
+        .iter()
+        .chain(&later)
+        .map(|(_, text)| text.as_str())
+        .collect();
     for (number, changed) in changed.into_iter().enumerate() {
         let masked = format!("+1••••••••{number:02}");
         assert_eq!(all.contains(&masked), changed, "{masked}");
@@ -272,8 +388,12 @@ async fn what_waits_is_taken_by_nothing_before_it_is_told_and_bounded() {
         patch(&world, &ann, json!({"email": "ann@example.com"})).await;
     }
     let log = |content: &BTreeMap<String, Value>| {
-        let logs = content.iter().filter(|(key, _)| key.starts_with("OWED#notices#") && key.ends_with(" NOTICES"));
-        logs.map(|(_, item)| item.clone()).max_by_key(|item| item["version"].as_u64()).unwrap()
+        let logs = content
+            .iter()
+            .filter(|(key, _)| key.starts_with("OUTBOX#notices#") && key.ends_with(" NOTICES"));
+        logs.map(|(_, item)| item.clone())
+            .max_by_key(|item| item["version"].as_u64())
+            .unwrap()
     };
     let held = log(&world.content().await);
     assert!(held["held"].is_object() && held["ttl"].is_null(), "{held}");
@@ -281,8 +401,14 @@ async fn what_waits_is_taken_by_nothing_before_it_is_told_and_bounded() {
     let _ = messages(&world).await;
     world.advance(HOUR);
     // A sender that is down loses nothing.
-    world.stack.faults().set(Service::Ses, Mode::Refused, 0, 1_000);
-    let _ = world.send(world.request(Method::POST, "/_local/cleanup")).await.expect(200);
+    world
+        .stack
+        .faults()
+        .set(Service::Ses, Mode::Refused, 0, 1_000);
+    let _ = world
+        .send(world.request(Method::POST, "/_local/cleanup"))
+        .await
+        .expect(200);
     world.stack.faults().clear();
     assert!(messages(&world).await.is_empty());
     world.advance(120);
@@ -292,11 +418,20 @@ async fn what_waits_is_taken_by_nothing_before_it_is_told_and_bounded() {
     assert_eq!(own.len(), 1);
     assert!(own[0].contains("There were further changes"), "{own:?}");
     let released = log(&world.content().await);
-    assert!(released["held"].is_null() && released["ttl"].is_number(), "{released}");
+    assert!(
+        released["held"].is_null() && released["ttl"].is_number(),
+        "{released}"
+    );
     // And once nothing looks at it any more, it goes.
     world.advance(2 * HOUR);
     let _ = clean(&world).await;
-    assert!(!world.content().await.keys().any(|key| key.starts_with("OWED#")));
+    assert!(
+        !world
+            .content()
+            .await
+            .keys()
+            .any(|key| key.starts_with("OUTBOX#"))
+    );
 }
 
 #[tokio::test]
@@ -307,13 +442,21 @@ async fn a_notice_that_cannot_be_sent_is_owed_and_the_change_stands() {
     let _ = messages(&world).await;
     for service in [Service::Ses, Service::Sns] {
         world.stack.faults().set(service, Mode::Refused, 0, 1_000);
-        patch(&world, &ann, json!({"phone": if service == Service::Ses { "+12025550177" } else { PHONE }})).await;
+        patch(
+            &world,
+            &ann,
+            json!({"phone": if service == Service::Ses { "+12025550177" } else { PHONE }}),
+        )
+        .await;
         world.stack.faults().clear();
         let before = messages(&world).await;
         assert_eq!(before.len(), 1);
         world.advance(120);
         let _ = clean(&world).await;
-        let mut both = recipients(&before).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let mut both = recipients(&before)
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
         let after = messages(&world).await;
         both.extend(recipients(&after).into_iter().map(str::to_owned));
         both.sort_unstable();
@@ -330,5 +473,8 @@ async fn a_new_mailbox_is_told_nothing_but_its_code() {
     let _ = prove(&world, &token, "email", "new@example.org").await;
     let told = messages(&world).await;
     assert_eq!(recipients(&told), ["ann@example.com", "new@example.org"]);
-    assert!(to(&told, "new@example.org")[0].contains("Compare the reference"), "{told:?}");
+    assert!(
+        to(&told, "new@example.org")[0].contains("Compare the reference"),
+        "{told:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! Which phone numbers are taken, wherever one is given: those that may be a mobile's. A number that earns on texts, or takes none, is
-//! refused at its field.
+//! Which phone numbers are taken, wherever one is given: those that may be a mobile's. A number
+//! that earns on texts, or takes none, is refused at its field.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,15 +19,22 @@ const OTHERS: [(&str, &str); 8] = [
 ];
 
 /// Numbers that may be a mobile's; North America's do not say.
-const MOBILES: [&str; 4] = ["+12025550123", "+14165550123", "+447400123456", "+33612345678"];
+const MOBILES: [&str; 4] = [
+    "+12025550123",
+    "+14165550123",
+    "+447400123456",
+    "+33612345678",
+];
 
 async fn create(world: &World, username: &str, phone: &str) -> Answer {
-    let body = json!({"username": username, "kind": "external", "password": PASSWORD, "phone": phone});
+    let body =
+        json!({"username": username, "kind": "external", "password": PASSWORD, "phone": phone});
     world.backend(Method::POST, "/v1/users", Some(body)).await
 }
 
 async fn send(world: &World, key: &str, phone: &str) -> Answer {
-    let recipient: Value = json!({"email": "r@example.com", "phone": phone, "authentication": "sms"});
+    let recipient: Value =
+        json!({"email": "r@example.com", "phone": phone, "authentication": "sms"});
     send_with(world, key, &agreement(&json!([recipient]))).await
 }
 
@@ -37,11 +44,18 @@ async fn a_number_that_is_no_mobiles_is_refused_wherever_it_is_given() {
     let ann = world.user("ann", json!({})).await;
     let path = format!("/v1/users/{}", ann.id);
     for (number, kind) in OTHERS {
-        let created = create(&world, "ben", number).await.refused(400, "invalid-request");
+        let created = create(&world, "ben", number)
+            .await
+            .refused(400, "invalid-request");
         assert_eq!(created.pointers(), ["/phone"], "{kind}");
-        let patched = world.backend(Method::PATCH, &path, Some(json!({"phone": number}))).await.refused(400, "invalid-request");
+        let patched = world
+            .backend(Method::PATCH, &path, Some(json!({"phone": number})))
+            .await
+            .refused(400, "invalid-request");
         assert_eq!(patched.pointers(), ["/phone"], "{kind}");
-        let sent = send(&world, "k", number).await.refused(400, "invalid-request");
+        let sent = send(&world, "k", number)
+            .await
+            .refused(400, "invalid-request");
         assert_eq!(sent.pointers(), ["/recipients/0/phone"], "{kind}");
     }
 }
@@ -50,7 +64,13 @@ async fn a_number_that_is_no_mobiles_is_refused_wherever_it_is_given() {
 async fn a_number_that_may_be_a_mobiles_is_taken() {
     let world = World::new().await;
     for (place, number) in MOBILES.into_iter().enumerate() {
-        assert_eq!(create(&world, &format!("user{place}"), number).await.expect(201).text("phone"), number);
+        assert_eq!(
+            create(&world, &format!("user{place}"), number)
+                .await
+                .expect(201)
+                .text("phone"),
+            number
+        );
         let _ = send(&world, &format!("k{place}"), number).await.expect(201);
     }
 }

@@ -1,11 +1,12 @@
-//! A code that was no guess takes its count on the factor back, and never one that was counted after the counts were cleared: by a
-//! success, by an administrator, by the sender, or by another app in the place of the one before.
+//! A code that was no guess takes its count on the factor back, and never one that was counted
+//! after the counts were cleared: by a success, by an administrator, by the sender, or by another
+//! app in the place of the one before.
 
 use local::{Held, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::dynamo::{keys, read};
-use shared::user::User;
+use shared::signin::user::User;
+use shared::store::dynamo::{keys, read};
 use tests::agreements::{agreement, open_last, person, recipient_path, send_with};
 use tests::{Answer, Authenticator, Person, World};
 
@@ -18,14 +19,14 @@ enum Holder {
     Recipient(Answer),
 }
 
-/// A code that is no guess: whoever tries it had it from us.
+/// A code that is no guess: whoever attempts it had it from us.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum NoGuess {
     Superseded,
     Expired,
 }
 
-/// What clears the counts while the try is under way.
+/// What clears the counts while the attempt is under way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cleared {
     ByARightCode,
@@ -41,10 +42,14 @@ impl Case {
     async fn of(is_recipient: bool) -> Self {
         let world = World::new().await;
         let holder = if is_recipient {
-            Holder::Recipient(send_with(&world, "k", &agreement(&json!([person(1, "sms")]))).await.expect(201))
+            Holder::Recipient(
+                send_with(&world, "k", &agreement(&json!([person(1, "sms")])))
+                    .await
+                    .expect(201),
+            )
         } else {
             let ann = world.user("ann", json!({})).await;
-            // Where the tries come from, somebody has signed in before.
+            // Where the attempts come from, somebody has signed in before.
             let _ = world.token(&ann).await;
             world.advance(3_600);
             Holder::User(ann)
@@ -56,7 +61,10 @@ impl Case {
     async fn open(&self) -> String {
         match &self.holder {
             Holder::User(person) => self.world.challenge(person).await,
-            Holder::Recipient(_) => open_last(&self.world, "r1@example.com").await.expect(200).text("challenge"),
+            Holder::Recipient(_) => open_last(&self.world, "r1@example.com")
+                .await
+                .expect(200)
+                .text("challenge"),
         }
     }
 
@@ -69,7 +77,8 @@ impl Case {
     async fn no_guess(&self, why: NoGuess) -> (String, String) {
         let challenge = self.open().await;
         let code = self.code(&challenge).await;
-        self.world.advance(if why == NoGuess::Expired { 301 } else { 61 });
+        self.world
+            .advance(if why == NoGuess::Expired { 301 } else { 61 });
         if why == NoGuess::Superseded {
             let _ = self.code(&challenge).await;
         }
@@ -112,16 +121,20 @@ impl Case {
             Holder::User(person) => format!("/v1/users/{}/unlock", person.id),
             Holder::Recipient(sent) => format!("{}/reopen", recipient_path(sent, 0)),
         };
-        let _ = self.world.backend(Method::POST, &path, None).await.expect(200);
+        let _ = self
+            .world
+            .backend(Method::POST, &path, None)
+            .await
+            .expect(200);
     }
 }
 
-/// Holds the answers of what a try begins with: its count, and what is read beside it.
+/// Holds the answers of what an attempt begins with: its count, and what is read beside it.
 fn hold_the_count(world: &World) -> [Held; 2] {
     [0, 1].map(|after| world.stack.faults().hold(Service::Dynamodb, after))
 }
 
-/// Waits until a try is counted, does something, and lets the try go on.
+/// Waits until an attempt is counted, does something, and lets the attempt go on.
 async fn once_counted(held: [Held; 2], meanwhile: impl AsyncFnOnce()) {
     for each in &held {
         each.arrived().await;
@@ -139,26 +152,54 @@ async fn a_wrong_code_after_the_counts_were_cleared_is_counted_whatever_is_taken
                 let (challenge, code) = case.no_guess(why).await;
                 let (right, other) = (case.open().await, case.open().await);
                 let right_code = case.code(&right).await;
-                // The try that is no guess is one more: as many as it takes to be locked, where somebody is to unlock.
-                case.guesses(if cleared == Cleared::ByARightCode { 3 } else { FREE - 1 }).await;
+                // The attempt that is no guess is one more: as many as it takes to be locked, where
+                // somebody is to unlock.
+                case.guesses(if cleared == Cleared::ByARightCode {
+                    3
+                } else {
+                    FREE - 1
+                })
+                .await;
                 let meanwhile = async || {
                     match cleared {
-                        Cleared::ByARightCode => drop(case.world.verify(&right, "sms", &right_code).await.expect(200)),
+                        Cleared::ByARightCode => drop(
+                            case.world
+                                .verify(&right, "sms", &right_code)
+                                .await
+                                .expect(200),
+                        ),
                         Cleared::ByWhoMayUnlock => case.unlock().await,
                     }
                     let _ = case.guess(&other).await.refused(401, "code-invalid");
                 };
                 let held = hold_the_count(&case.world);
-                let (answer, ()) = tokio::join!(case.world.verify(&challenge, "sms", &code), once_counted(held, meanwhile));
-                let told = if why == NoGuess::Superseded { "code-superseded" } else { "code-expired" };
-                assert_eq!(answer.slug(), told, "{is_recipient} {cleared:?}: {}", answer.body);
-                assert_eq!(case.guesses_left().await, FREE - 1, "{is_recipient} {why:?} {cleared:?}");
+                let (answer, ()) = tokio::join!(
+                    case.world.verify(&challenge, "sms", &code),
+                    once_counted(held, meanwhile)
+                );
+                let told = if why == NoGuess::Superseded {
+                    "code-superseded"
+                } else {
+                    "code-expired"
+                };
+                assert_eq!(
+                    answer.slug(),
+                    told,
+                    "{is_recipient} {cleared:?}: {}",
+                    answer.body
+                );
+                assert_eq!(
+                    case.guesses_left().await,
+                    FREE - 1,
+                    "{is_recipient} {why:?} {cleared:?}"
+                );
             }
         }
     }
 }
 
-/// Somebody with a phone and an app, a fresh token, and a recovery code and a code of the app that were used.
+/// Somebody with a phone and an app, a fresh token, and a recovery code and a code of the app that
+/// were used.
 struct WithApp {
     world: World,
     ann: Person,
@@ -173,38 +214,78 @@ async fn with_app() -> WithApp {
     world.advance(60);
     let code = app.code(&world);
     let challenge = world.challenge(&ann).await;
-    let _ = world.verify(&challenge, "recovery_code", &recovery[0]).await.expect(200);
+    let _ = world
+        .verify(&challenge, "recovery_code", &recovery[0])
+        .await
+        .expect(200);
     let challenge = world.challenge(&ann).await;
-    let token = world.verify(&challenge, "totp", &code).await.expect(200).text("access_token");
-    WithApp { world, ann, token, used: [("totp", code), ("recovery_code", recovery[0].clone())] }
+    let token = world
+        .verify(&challenge, "totp", &code)
+        .await
+        .expect(200)
+        .text("access_token");
+    WithApp {
+        world,
+        ann,
+        token,
+        used: [("totp", code), ("recovery_code", recovery[0].clone())],
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_used_code_is_refused_as_one_when_the_app_goes_meanwhile() {
     for act in ["remove", "replace", "reset"] {
         for place in 0..2 {
-            let WithApp { world, ann, token, used } = with_app().await;
+            let WithApp {
+                world,
+                ann,
+                token,
+                used,
+            } = with_app().await;
             let (method, code) = &used[place];
             if act == "replace" && *method == "recovery_code" {
                 // The new codes are other codes, and their count goes on.
                 continue;
             }
             let challenge = world.challenge(&ann).await;
-            let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+            let begun = world
+                .as_user(&token, Method::POST, "/v1/factors/totp", None)
+                .await
+                .expect(201);
             let shown = Authenticator::reading(&begun).code(&world);
             let confirm = json!({"factor": begun.text("factor"), "code": shown});
             let meanwhile = async || {
-                let request = |method, path: &'static str, body: Option<Value>| world.as_user(&token, method, path, body);
+                let request = |method, path: &'static str, body: Option<Value>| {
+                    world.as_user(&token, method, path, body)
+                };
                 let done = match act {
                     "remove" => request(Method::DELETE, "/v1/factors/totp", None).await,
-                    "replace" => request(Method::POST, "/v1/factors/totp/confirm", Some(confirm)).await,
-                    _ => world.backend(Method::DELETE, &format!("/v1/users/{}/factors/totp", ann.id), None).await,
+                    "replace" => {
+                        request(Method::POST, "/v1/factors/totp/confirm", Some(confirm)).await
+                    }
+                    _ => {
+                        world
+                            .backend(
+                                Method::DELETE,
+                                &format!("/v1/users/{}/factors/totp", ann.id),
+                                None,
+                            )
+                            .await
+                    }
                 };
                 assert!(done.status < 300, "{}", done.body);
             };
             let held = hold_the_count(&world);
-            let (answer, ()) = tokio::join!(world.verify(&challenge, method, code), once_counted(held, meanwhile));
-            assert_eq!((answer.status, answer.slug()), (401, "code-invalid"), "{act} {method}: {}", answer.body);
+            let (answer, ()) = tokio::join!(
+                world.verify(&challenge, method, code),
+                once_counted(held, meanwhile)
+            );
+            assert_eq!(
+                (answer.status, answer.slug()),
+                (401, "code-invalid"),
+                "{act} {method}: {}",
+                answer.body
+            );
         }
     }
 }
@@ -219,7 +300,10 @@ async fn a_right_code_that_another_took_the_place_of_meanwhile_is_no_guess() {
         case.guesses(FREE - 2).await;
         let held = hold_the_count(&case.world);
         let meanwhile = async || drop(case.code(&challenge).await);
-        let (answer, ()) = tokio::join!(case.world.verify(&challenge, "sms", &code), once_counted(held, meanwhile));
+        let (answer, ()) = tokio::join!(
+            case.world.verify(&challenge, "sms", &code),
+            once_counted(held, meanwhile)
+        );
         let _ = answer.refused(401, "code-superseded");
         assert_eq!(case.guesses_left().await, 2, "{is_recipient}");
     }
@@ -234,11 +318,23 @@ async fn a_count_that_is_taken_back_takes_the_delay_back_with_it() {
             let right = case.open().await;
             let right_code = case.code(&right).await;
             case.guesses(FREE).await;
-            let _ = case.world.verify(&right, "sms", &right_code).await.refused(429, "too-many-attempts");
+            let _ = case
+                .world
+                .verify(&right, "sms", &right_code)
+                .await
+                .refused(429, "too-many-attempts");
             case.world.advance(30);
             let refused = case.world.verify(&challenge, "sms", &code).await;
-            assert!(["code-superseded", "code-expired"].contains(&refused.slug()), "{}", refused.body);
-            let _ = case.world.verify(&right, "sms", &right_code).await.expect(200);
+            assert!(
+                ["code-superseded", "code-expired"].contains(&refused.slug()),
+                "{}",
+                refused.body
+            );
+            let _ = case
+                .world
+                .verify(&right, "sms", &right_code)
+                .await
+                .expect(200);
         }
     }
 }
@@ -251,10 +347,14 @@ async fn what_is_taken_back_of_a_challenge_is_the_try_itself() {
     world.advance(301);
     let expired = || world.verify(&challenge, "sms", &code);
     let guess = async |left: u32| {
-        let wrong = world.verify(&challenge, "totp", "0000000").await.refused(401, "code-invalid");
+        let wrong = world
+            .verify(&challenge, "totp", "0000000")
+            .await
+            .refused(401, "code-invalid");
         assert_eq!(wrong.body["attempts_left"], left);
     };
-    // Two tries compare nothing, and are taken back; between the second and its end somebody guesses.
+    // Two attempts compare nothing, and are taken back; between the second and its end somebody
+    // guesses.
     let first = hold_the_count(&world);
     let then = async {
         for each in &first {
@@ -266,7 +366,7 @@ async fn what_is_taken_back_of_a_challenge_is_the_try_itself() {
             once_counted(second, async || {
                 guess(2).await;
                 first.iter().for_each(Held::let_go);
-                while tries(&world, &ann).await > 2 {
+                while attempts(&world, &ann).await > 2 {
                     tokio::task::yield_now().await;
                 }
             })
@@ -279,47 +379,104 @@ async fn what_is_taken_back_of_a_challenge_is_the_try_itself() {
     guess(2).await;
 }
 
-/// How many tries stand counted on the challenge of somebody who has one.
-async fn tries(world: &World, person: &Person) -> usize {
-    let item = world.stack.table().get(keys::user(person.id.parse().unwrap())).await.unwrap().unwrap();
+/// How many attempts stand counted on the challenge of somebody who has one.
+async fn attempts(world: &World, person: &Person) -> usize {
+    let item = world
+        .stack
+        .table()
+        .get(keys::user(person.id.parse().unwrap()))
+        .await
+        .unwrap()
+        .unwrap();
     let user: User = read(item).unwrap();
-    user.challenges.values().filter(|challenge| challenge.used_at.is_none()).map(|challenge| challenge.tries.len()).max().unwrap()
+    user.challenges
+        .values()
+        .filter(|challenge| challenge.used_at.is_none())
+        .map(|challenge| challenge.attempts.len())
+        .max()
+        .unwrap()
 }
 
 /// The keyring without the key that sealed the app: it has leaked, and was taken out.
 #[tokio::test]
 async fn a_code_of_an_app_whose_key_is_gone_is_no_try() {
-    use shared::entropy::Entropy;
-    use shared::keyring::{self, Keyring, Kind};
+    use shared::kernel::entropy::Entropy;
+    use shared::kernel::keyring::{self, Keyring, Kind};
     let world = World::new().await;
     let now = world.stack.clock().now();
     let made = keyring::make(now, &Entropy::seeded(1)).unwrap();
-    world.stack.app().keyrings.replace(Keyring::parse(made.expose()).unwrap());
+    world
+        .stack
+        .app()
+        .keyrings
+        .replace(Keyring::parse(made.expose()).unwrap());
     let ann = world.user("ann", json!({})).await;
     let token = world.token(&ann).await;
     let (app, _) = world.enrol(&token).await;
-    let begun = world.as_user(&token, Method::POST, "/v1/factors/totp", None).await.expect(201);
+    let begun = world
+        .as_user(&token, Method::POST, "/v1/factors/totp", None)
+        .await
+        .expect(201);
     let challenge = world.challenge(&ann).await;
-    let data = keyring::list(made.expose(), now).unwrap().into_iter().filter(|key| key.kind == Kind::Data).map(|key| key.id);
-    let without = keyring::revoke(made.expose(), &data.collect::<Vec<_>>(), now, &Entropy::seeded(2)).unwrap();
-    world.stack.app().keyrings.replace(Keyring::parse(without.expose()).unwrap());
+    let data = keyring::list(made.expose(), now)
+        .unwrap()
+        .into_iter()
+        .filter(|key| key.kind == Kind::Data)
+        .map(|key| key.id);
+    let without = keyring::revoke(
+        made.expose(),
+        &data.collect::<Vec<_>>(),
+        now,
+        &Entropy::seeded(2),
+    )
+    .unwrap();
+    world
+        .stack
+        .app()
+        .keyrings
+        .replace(Keyring::parse(without.expose()).unwrap());
 
     let tried = async || {
         let user = world.stored(&ann).await;
-        let challenges = user.challenges.values().map(|challenge| challenge.tries.len()).sum::<usize>();
+        let challenges = user
+            .challenges
+            .values()
+            .map(|challenge| challenge.attempts.len())
+            .sum::<usize>();
         let factor = &user.factors["totp"];
-        let enrolment = user.enrolment.map(|enrolment| enrolment.tries.len());
-        (challenges, factor.failures, factor.known_failures.unwrap_or_default(), enrolment)
+        let enrolment = user.enrolment.map(|enrolment| enrolment.attempts.len());
+        (
+            challenges,
+            factor.failures,
+            factor.known_failures.unwrap_or_default(),
+            enrolment,
+        )
     };
     let before = tried().await;
     let confirm = json!({"factor": begun.text("factor"), "code": "000000"});
     for _ in 0..6 {
-        assert_eq!(world.verify(&challenge, "totp", &app.code(&world)).await.status, 500);
-        let confirmed = world.as_user(&token, Method::POST, "/v1/factors/totp/confirm", Some(confirm.clone())).await;
+        assert_eq!(
+            world
+                .verify(&challenge, "totp", &app.code(&world))
+                .await
+                .status,
+            500
+        );
+        let confirmed = world
+            .as_user(
+                &token,
+                Method::POST,
+                "/v1/factors/totp/confirm",
+                Some(confirm.clone()),
+            )
+            .await;
         assert_eq!(confirmed.status, 500);
     }
     assert_eq!(tried().await, before);
     // The other methods go on as if nothing was.
     let _ = world.issue(&challenge, "sms").await.expect(202);
-    let _ = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    let _ = world
+        .verify(&challenge, "sms", &world.last_code().await)
+        .await
+        .expect(200);
 }

@@ -1,9 +1,12 @@
-//! What limits guesses can be filled by who guesses: for each counter, who can fill it, and who suffers.
+//! What limits guesses can be filled by who guesses: for each counter, who can fill it, and who
+//! suffers.
 //!
-//! There are three who mean no good: one knows the username, one the password as well, one has a token of the user's (and none of them
-//! is where the user is known). A fourth is another organisation, which says of a user of its own that the mailbox is theirs. Each fills
-//! what can be filled from there until it is refused. Whatever it is, the user signs in from a known address as if nothing was, and is
-//! mailed a link there; and the row says what the user meets at an address that nobody knows.
+//! There are three who mean no good: one knows the username, one the password as well, one has a
+//! token of the user's (and none of them is where the user is known). A fourth is another
+//! organisation, which says of a user of its own that the mailbox is theirs. Each fills what can be
+//! filled from there until it is refused. Whatever it is, the user signs in from a known address as
+//! if nothing was, and is mailed a link there; and the row says what the user meets at an address
+//! that nobody knows.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -39,11 +42,11 @@ enum Counter {
     IdTokens,
     /// A user's challenges.
     Challenges,
-    /// The tries of a challenge.
+    /// The attempts of a challenge.
     Tries,
     /// A factor's wrong codes.
     Codes,
-    /// The tries of an app that is to be set up.
+    /// The attempts of an app that is to be set up.
     Enrolment,
     /// What the audit tells of passwords that were refused.
     Told,
@@ -69,7 +72,8 @@ enum AtTheHotel {
 struct Row {
     counter: Counter,
     filled_by: Knows,
-    /// The policy by which whoever fills it is refused in the end, or that nothing is mailed any more, of which nobody is told.
+    /// The policy by which whoever fills it is refused in the end, or that nothing is mailed any
+    /// more, of which nobody is told.
     ends: &'static str,
     suffers: AtTheHotel,
 }
@@ -116,20 +120,34 @@ impl Scene {
         let ann = world.user("ann", json!({"sso_subject": "subject"})).await;
         let token = world.at(HOME).sign_in(&ann).await;
         world.advance(60);
-        Self { world, ann, token, issuer }
+        Self {
+            world,
+            ann,
+            token,
+            issuer,
+        }
     }
 
     /// Fills a counter, and answers with what refuses it then.
     async fn fill(&self, counter: Counter) -> Answer {
         let world = &self.world;
         match counter {
-            Counter::Passwords => until_refused(async |_| world.at(AWAY).login("ann", WRONG).await).await,
+            Counter::Passwords => {
+                until_refused(async |_| world.at(AWAY).login("ann", WRONG).await).await
+            }
             Counter::CurrentPasswords => {
                 let body = json!({"password": "another horse battery", "current_password": WRONG});
-                until_refused(async |_| self.as_ann(Method::PATCH, "/v1/me", body.clone()).await).await
+                until_refused(async |_| self.as_ann(Method::PATCH, "/v1/me", body.clone()).await)
+                    .await
             }
             Counter::Failures => {
-                until_refused(async |number| world.at(AWAY).login(&format!("nobody{number}"), WRONG).await).await
+                until_refused(async |number| {
+                    world
+                        .at(AWAY)
+                        .login(&format!("nobody{number}"), WRONG)
+                        .await
+                })
+                .await
             }
             Counter::IdTokens => self.forge().await,
             Counter::Challenges => {
@@ -147,12 +165,21 @@ impl Scene {
                 self.guess(&world.at(AWAY).challenge(&self.ann).await).await
             }
             Counter::Enrolment => {
-                let begun = self.as_ann(Method::POST, "/v1/factors/totp", Value::Null).await.expect(201).text("factor");
+                let begun = self
+                    .as_ann(Method::POST, "/v1/factors/totp", Value::Null)
+                    .await
+                    .expect(201)
+                    .text("factor");
                 let body = json!({"factor": begun, "code": "000000"});
-                until_refused(async |_| self.as_ann(Method::POST, "/v1/factors/totp/confirm", body.clone()).await).await
+                until_refused(async |_| {
+                    self.as_ann(Method::POST, "/v1/factors/totp/confirm", body.clone())
+                        .await
+                })
+                .await
             }
             Counter::Told => {
-                // One series after the other: the user signs in between, which tells their number, and the next begins.
+                // One series after the other: the user signs in between, which tells their number,
+                // and the next begins.
                 for _ in 0..15 {
                     let _ = until_refused(async |_| world.at(AWAY).login("ann", WRONG).await).await;
                     world.advance(61);
@@ -178,7 +205,15 @@ impl Scene {
         let names: Vec<String> = (0..11).map(|number| format!("mallory{number}")).collect();
         for username in &names {
             let body = json!({"username": username, "kind": "external", "password": PASSWORD, "email": "ann@example.com", "phone": "+12025550177"});
-            let _ = world.send(world.request(Method::POST, "/v1/users").bearer_auth(&key).json(&body)).await.expect(201);
+            let _ = world
+                .send(
+                    world
+                        .request(Method::POST, "/v1/users")
+                        .bearer_auth(&key)
+                        .json(&body),
+                )
+                .await
+                .expect(201);
         }
         let made = links(world).await;
         for some in names[..10].chunks(5) {
@@ -192,12 +227,28 @@ impl Scene {
     }
 
     async fn forget_at_once<N: AsRef<str>>(&self, account: &str, names: &[N]) {
-        let answers = join_all(names.iter().map(|username| forget(&self.world, AWAY, account, username.as_ref()))).await;
-        assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
+        let answers = join_all(
+            names
+                .iter()
+                .map(|username| forget(&self.world, AWAY, account, username.as_ref())),
+        )
+        .await;
+        assert!(
+            answers.iter().all(|answer| answer.status == 202),
+            "{answers:?}"
+        );
     }
 
     async fn as_ann(&self, method: Method, path: &str, body: Value) -> Answer {
-        self.world.at(AWAY).send(method, path, Some(&self.token), (!body.is_null()).then_some(body)).await
+        self.world
+            .at(AWAY)
+            .send(
+                method,
+                path,
+                Some(&self.token),
+                (!body.is_null()).then_some(body),
+            )
+            .await
     }
 
     async fn guess(&self, challenge: &str) -> Answer {
@@ -209,7 +260,13 @@ impl Scene {
         let other = Issuer::start(env!("CARGO_BIN_EXE_issuer"));
         until_refused(async |_| {
             let token = other.sign(json!({}), self.issuer.claims("subject")).await;
-            self.world.at(AWAY).post("/v1/login", json!({"account": self.world.account, "id_token": token})).await
+            self.world
+                .at(AWAY)
+                .post(
+                    "/v1/login",
+                    json!({"account": self.world.account, "id_token": token}),
+                )
+                .await
         })
         .await
     }
@@ -217,7 +274,13 @@ impl Scene {
 
 /// Says that a password was forgotten.
 async fn forget(world: &World, from: &str, account: &str, username: &str) -> Answer {
-    world.at(from).post("/v1/password/forgotten", json!({"account": account, "username": username})).await
+    world
+        .at(from)
+        .post(
+            "/v1/password/forgotten",
+            json!({"account": account, "username": username}),
+        )
+        .await
 }
 
 fn policy(answer: &Answer) -> Option<&str> {
@@ -241,18 +304,45 @@ async fn whoever_fills_a_counter_the_user_signs_in_from_a_known_address() {
     let _ = join_all(ROWS.map(signs_in_from_a_known_address)).await;
 }
 
-async fn signs_in_from_a_known_address(Row { counter, filled_by, ends, suffers }: Row) {
+async fn signs_in_from_a_known_address(
+    Row {
+        counter,
+        filled_by,
+        ends,
+        suffers,
+    }: Row,
+) {
     let scene = Scene::set().await;
     let refused = scene.fill(counter).await;
-    assert_eq!(policy(&refused).unwrap_or(SILENCE), ends, "{counter:?}, filled by who knows {filled_by:?}");
-    assert_eq!(refused.status, if ends == SILENCE { 202 } else { 429 }, "{counter:?}: {}", refused.body);
-    let _ = scene.world.at(HOTEL).login("nobody else", WRONG).await.refused(401, "invalid-credentials");
+    assert_eq!(
+        policy(&refused).unwrap_or(SILENCE),
+        ends,
+        "{counter:?}, filled by who knows {filled_by:?}"
+    );
+    assert_eq!(
+        refused.status,
+        if ends == SILENCE { 202 } else { 429 },
+        "{counter:?}: {}",
+        refused.body
+    );
+    let _ = scene
+        .world
+        .at(HOTEL)
+        .login("nobody else", WRONG)
+        .await
+        .refused(401, "invalid-credentials");
     assert_eq!(met_at_the_hotel(&scene).await, suffers, "{counter:?}");
     let _ = scene.world.at(HOME).sign_in(&scene.ann).await;
     assert_eq!(link_at(&scene, HOME).await, Nothing, "{counter:?}");
     let told = scene.world.actions(&scene.ann.id).await;
-    let told = told.iter().filter(|action| action.starts_with("password-refused")).count();
-    assert!(told <= 20, "{counter:?}: {told} entries tell of what was refused");
+    let told = told
+        .iter()
+        .filter(|action| action.starts_with("password-refused"))
+        .count();
+    assert!(
+        told <= 20,
+        "{counter:?}: {told} entries tell of what was refused"
+    );
 }
 
 async fn met_at_the_hotel(scene: &Scene) -> AtTheHotel {
@@ -263,7 +353,11 @@ async fn met_at_the_hotel(scene: &Scene) -> AtTheHotel {
     }
     let challenge = answer.expect(200).text("challenge");
     let answer = world.at(HOTEL).verify(&challenge, "sms", "000000").await;
-    if answer.status == 429 { CodeRefused(name(&answer)) } else { link_at(scene, HOTEL).await }
+    if answer.status == 429 {
+        CodeRefused(name(&answer))
+    } else {
+        link_at(scene, HOTEL).await
+    }
 }
 
 /// What the user meets who has forgotten the password.
@@ -275,19 +369,31 @@ async fn link_at(scene: &Scene, address: &str) -> AtTheHotel {
         return LinkRefused(name(&answer));
     }
     let _ = answer.expect(202);
-    assert_eq!(links(world).await, made + 1, "a link is mailed to who asks at {address}");
+    assert_eq!(
+        links(world).await,
+        made + 1,
+        "a link is mailed to who asks at {address}"
+    );
     Nothing
 }
 
 /// How many links were made. A mail of each is owed, and goes as soon as this machine comes to it.
 async fn links(world: &World) -> usize {
-    world.content().await.keys().filter(|key| key.starts_with("LINK#")).count()
+    world
+        .content()
+        .await
+        .keys()
+        .filter(|key| key.starts_with("LINK#"))
+        .count()
 }
 
 /// The policy that an answer names.
 fn name(answer: &Answer) -> &'static str {
     let known = [PASSWORD_DELAY, CHALLENGES, FACTOR, LINKS];
-    known.into_iter().find(|name| policy(answer) == Some(name)).unwrap()
+    known
+        .into_iter()
+        .find(|name| policy(answer) == Some(name))
+        .unwrap()
 }
 
 /// What only a lie names is not told of whom it names.
@@ -297,13 +403,27 @@ async fn what_the_issuer_has_not_signed_is_told_of_nobody_and_counts_where_it_co
     let before = scene.world.audit(&scene.ann.id).await;
     let _ = scene.fill(Counter::IdTokens).await;
     assert_eq!(scene.world.audit(&scene.ann.id).await, before);
-    let nobody = scene.world.content().await.into_values().filter(|item| item["details"]["reason"] == "token-signature").count();
+    let nobody = scene
+        .world
+        .content()
+        .await
+        .into_values()
+        .filter(|item| item["details"]["reason"] == "token-signature")
+        .count();
     assert_eq!(nobody, 100);
     // What it has signed names somebody, whatever else is wrong with it.
     let mut claims = scene.issuer.claims("subject");
     claims["aud"] = json!("another");
     let token = scene.issuer.sign(json!({}), claims).await;
     let body = json!({"account": scene.world.account, "id_token": token});
-    let _ = scene.world.at(HOTEL).post("/v1/login", body).await.refused(401, "invalid-credentials");
-    assert_eq!(scene.world.audit(&scene.ann.id).await.len(), before.len() + 1);
+    let _ = scene
+        .world
+        .at(HOTEL)
+        .post("/v1/login", body)
+        .await
+        .refused(401, "invalid-credentials");
+    assert_eq!(
+        scene.world.audit(&scene.ann.id).await.len(),
+        before.len() + 1
+    );
 }

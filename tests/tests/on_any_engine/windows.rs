@@ -4,28 +4,45 @@ use local::Service;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
-use shared::clock::{Span, Timestamp};
-use shared::dynamo::{Failure, Key, keys};
-use shared::reserved::{Asker, Log, ReservedWindow, Share};
-use shared::throttle::{Limit, Window};
+use shared::kernel::clock::{Span, Timestamp};
+use shared::signin::reserved::{Asker, Log, ReservedWindow, Share};
+use shared::store::dynamo::{Failure, Key, keys};
+use shared::store::rate_limit::{Limit, Window};
 use tests::World;
 
 /// At most two in a minute: a log of up to five is kept before it is trimmed to what is looked at.
-const TWO: Window = Window { limits: &[Limit { quota: 2, span: Span::minutes(1) }] };
+const TWO: Window = Window {
+    limits: &[Limit {
+        quota: 2,
+        span: Span::minutes(1),
+    }],
+};
 
 fn key() -> Key {
-    keys::source_sends("198.51.100.7")
+    keys::client_ip_sends("198.51.100.7")
 }
 
 async fn log(world: &World) -> Vec<Timestamp> {
-    world.stack.table().get(key()).await.unwrap().as_ref().map(Window::moments).unwrap_or_default()
+    world
+        .stack
+        .table()
+        .get(key())
+        .await
+        .unwrap()
+        .as_ref()
+        .map(Window::moments)
+        .unwrap_or_default()
 }
 
 /// Enters a moment, a minute after the one before: no limit stands in its way.
 async fn enter(world: &World, trim: Option<&[Timestamp]>) -> Result<(), Failure> {
     world.advance(60);
     let now = world.stack.clock().now();
-    world.stack.table().transact(vec![TWO.enter(key(), now, trim)]).await
+    world
+        .stack
+        .table()
+        .transact(vec![TWO.enter(key(), now, trim).into()])
+        .await
 }
 
 fn is_refused(written: &Result<(), Failure>) -> bool {
@@ -42,7 +59,11 @@ async fn a_log_does_not_grow_beyond_twice_what_is_looked_at() {
     let grown = log(&world).await;
     enter(&world, Some(&grown)).await.unwrap();
     let trimmed = log(&world).await;
-    assert_eq!((grown.len(), &trimmed[1..]), (5, &grown[..2]), "the new one, and what a limit looks at");
+    assert_eq!(
+        (grown.len(), &trimmed[1..]),
+        (5, &grown[..2]),
+        "the new one, and what a limit looks at"
+    );
 }
 
 #[tokio::test]
@@ -54,7 +75,10 @@ async fn of_two_who_trim_a_log_at_once_one_reads_it_again() {
     let seen = log(&world).await;
     enter(&world, Some(&seen)).await.unwrap();
     let first = log(&world).await;
-    assert!(is_refused(&enter(&world, Some(&seen)).await), "it would drop what the other has entered");
+    assert!(
+        is_refused(&enter(&world, Some(&seen)).await),
+        "it would drop what the other has entered"
+    );
     assert_eq!(log(&world).await, first);
 }
 
@@ -68,19 +92,37 @@ async fn what_is_taken_out_of_a_log_is_the_entry_itself() {
     // Another is entered in front of it: it stands elsewhere by then.
     enter(&world, None).await.unwrap();
     let withdraw = async |seen: &[Timestamp], moment| {
-        world.stack.table().transact(vec![Window::withdraw(key(), moment, seen).unwrap()]).await
+        world
+            .stack
+            .table()
+            .transact(vec![Window::withdraw(key(), moment, seen).unwrap().into()])
+            .await
     };
     assert!(is_refused(&withdraw(&seen, seen[0]).await));
     let stands = log(&world).await;
     withdraw(&stands, seen[0]).await.unwrap();
     assert_eq!(log(&world).await, [stands[0], stands[2]]);
-    assert!(Window::withdraw(key(), seen[0], &log(&world).await).is_none(), "it is not in it any more");
+    assert!(
+        Window::withdraw(key(), seen[0], &log(&world).await).is_none(),
+        "it is not in it any more"
+    );
     assert_eq!(world.stack.faults().calls(Service::Sns), 0);
 }
 
-/// Of two in a minute one is kept, and of four in five minutes two: a log of up to nine is kept before it is trimmed.
-const SHARED: ReservedWindow =
-    ReservedWindow { shares: &[Share { quota: 2, span: Span::minutes(1) }, Share { quota: 4, span: Span::minutes(5) }] };
+/// Of two in a minute one is kept, and of four in five minutes two: a log of up to nine is kept
+/// before it is trimmed.
+const SHARED: ReservedWindow = ReservedWindow {
+    shares: &[
+        Share {
+            quota: 2,
+            span: Span::minutes(1),
+        },
+        Share {
+            quota: 4,
+            span: Span::minutes(5),
+        },
+    ],
+};
 
 async fn shared_log(world: &World, key: Key) -> Log {
     Log::of(world.stack.table().get(key).await.unwrap().as_ref())
@@ -89,13 +131,25 @@ async fn shared_log(world: &World, key: Key) -> Log {
 /// Enters a moment, so long after the one before that no limit stands in its way.
 async fn enter_shared(world: &World, asker: Asker, trim: Option<&Log>) -> Result<(), Failure> {
     world.advance(100);
-    world.stack.table().transact(vec![SHARED.enter(key(), asker, world.stack.clock().now(), trim)]).await
+    world
+        .stack
+        .table()
+        .transact(vec![
+            SHARED
+                .enter(key(), asker, world.stack.clock().now(), trim)
+                .into(),
+        ])
+        .await
 }
 
 /// A log that has grown as far as one does: a stranger's moment is its last.
 async fn grown(world: &World) -> Log {
     for number in 0..9 {
-        let asker = if number % 2 == 0 { Asker::Stranger } else { Asker::Known };
+        let asker = if number % 2 == 0 {
+            Asker::Stranger
+        } else {
+            Asker::Known
+        };
         enter_shared(world, asker, None).await.unwrap();
     }
     shared_log(world, key()).await
@@ -107,17 +161,30 @@ async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
         let world = World::new().await;
         let seen = grown(&world).await;
         let last = world.stack.clock().now();
-        let (before, now) = (last.minus(Span::seconds(100)), last.plus(Span::seconds(100)));
+        let (before, now) = (
+            last.minus(Span::seconds(100)),
+            last.plus(Span::seconds(100)),
+        );
         assert!(is_refused(&enter_shared(&world, asker, None).await));
-        world.stack.table().transact(vec![SHARED.enter(key(), asker, now, Some(&seen))]).await.unwrap();
+        world
+            .stack
+            .table()
+            .transact(vec![SHARED.enter(key(), asker, now, Some(&seen)).into()])
+            .await
+            .unwrap();
         let (known, strangers) = match asker {
             Asker::Known => (vec![now, before], vec![last]),
             Asker::Stranger => (vec![before], vec![now, last]),
             Asker::Anybody => (vec![before], vec![last]),
         };
-        let expected = json!({"moments": [now, last, before], "known": known, "strangers": strangers});
+        let expected =
+            json!({"moments": [now, last, before], "known": known, "strangers": strangers});
         let stands = shared_log(&world, key()).await;
-        assert_eq!(stands, serde_json::from_value(expected).unwrap(), "{asker:?}");
+        assert_eq!(
+            stands,
+            serde_json::from_value(expected).unwrap(),
+            "{asker:?}"
+        );
     }
 }
 
@@ -125,19 +192,31 @@ async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
 async fn of_two_who_trim_a_log_of_which_a_part_is_kept_one_reads_it_again() {
     let world = World::new().await;
     let seen = grown(&world).await;
-    enter_shared(&world, Asker::Known, Some(&seen)).await.unwrap();
+    enter_shared(&world, Asker::Known, Some(&seen))
+        .await
+        .unwrap();
     let first = shared_log(&world, key()).await;
-    assert!(is_refused(&enter_shared(&world, Asker::Stranger, Some(&seen)).await), "it would drop what the other has entered");
+    assert!(
+        is_refused(&enter_shared(&world, Asker::Stranger, Some(&seen)).await),
+        "it would drop what the other has entered"
+    );
     assert_eq!(shared_log(&world, key()).await, first);
 }
 
-/// Enters a moment as a send does: blindly, and over the log that the failure hands back where no limit is in the way. Whether it was let in.
+/// Enters a moment as a send does: blindly, and over the log that the failure hands back where no
+/// limit is in the way. Whether it was let in.
 async fn is_let_in(world: &World, key: &Key, asker: Asker, now: Timestamp) -> bool {
     let mut trim = None;
     loop {
-        let written = world.stack.table().transact(vec![SHARED.enter(key.clone(), asker, now, trim.as_ref())]).await;
+        let written = world
+            .stack
+            .table()
+            .transact(vec![
+                SHARED.enter(key.clone(), asker, now, trim.as_ref()).into(),
+            ])
+            .await;
         let Err(failure) = written else { return true };
-        let log = Log::of(failure.stood_at(0));
+        let log = Log::of(failure.stood());
         if SHARED.full_until(&log, asker, now).is_some() {
             return false;
         }
@@ -149,7 +228,9 @@ async fn is_let_in(world: &World, key: &Key, asker: Asker, now: Timestamp) -> bo
 /// The reference: count what lies in the stretch before `now`, by who asked.
 fn is_allowed(entries: &[(Timestamp, Asker)], asker: Asker, now: Timestamp) -> bool {
     SHARED.shares.iter().all(|share| {
-        let within = entries.iter().filter(|(moment, _)| moment.plus(share.span) > now);
+        let within = entries
+            .iter()
+            .filter(|(moment, _)| moment.plus(share.span) > now);
         let count = |of: Asker| within.clone().filter(|(_, by)| *by == of).count();
         let rest = within.clone().count() < share.quota;
         match asker {
@@ -166,7 +247,12 @@ async fn are_let_in(world: &World, key: &Key, asked: &[(i64, Asker)]) {
         world.advance(*gap);
         let now = world.stack.clock().now();
         let allowed = is_allowed(&entries, *asker, now);
-        assert_eq!(is_let_in(world, key, *asker, now).await, allowed, "{asker:?} after {} entries", entries.len());
+        assert_eq!(
+            is_let_in(world, key, *asker, now).await,
+            allowed,
+            "{asker:?} after {} entries",
+            entries.len()
+        );
         entries.extend(allowed.then_some((now, *asker)));
     }
 }
@@ -174,16 +260,30 @@ async fn are_let_in(world: &World, key: &Key, asked: &[(i64, Asker)]) {
 /// Long enough for a log to be trimmed several times.
 #[test]
 fn a_log_of_which_a_part_is_kept_lets_in_what_its_sentence_says_however_often_it_was_trimmed() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let world = runtime.block_on(World::new());
     let numbers = std::sync::atomic::AtomicU32::new(0);
     let asker = prop::sample::select(vec![Asker::Known, Asker::Stranger, Asker::Anybody]);
-    let config = Config { cases: 24, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
-    let ran = TestRunner::new(config).run(&prop::collection::vec((0_i64..120, asker), 60..90), |asked| {
-        let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let key = keys::source_sends(&format!("log-{number}"));
-        let ran = std::panic::AssertUnwindSafe(|| runtime.block_on(are_let_in(&world, &key, &asked)));
-        std::panic::catch_unwind(ran).map_err(|_| TestCaseError::fail("the log and its sentence differ"))
-    });
+    let config = Config {
+        cases: 24,
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let ran = TestRunner::new(config).run(
+        &prop::collection::vec((0_i64..120, asker), 60..90),
+        |asked| {
+            let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let key = keys::client_ip_sends(&format!("log-{number}"));
+            let ran =
+                std::panic::AssertUnwindSafe(|| runtime.block_on(are_let_in(&world, &key, &asked)));
+            std::panic::catch_unwind(ran)
+                .map_err(|_| TestCaseError::fail("the log and its sentence differ"))
+        },
+    );
     ran.unwrap();
 }

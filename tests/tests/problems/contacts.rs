@@ -2,7 +2,7 @@
 
 use local::{Mode, Service};
 use serde_json::{Value, json};
-use shared::http::{Operation, Slug};
+use shared::web::http::{Operation, Slug};
 use tests::{PASSWORD, Person, another};
 
 use crate::kba::recipients_token;
@@ -49,8 +49,11 @@ impl Kind {
 
     /// A contact of this kind, by number.
     fn contact(&self, number: u32) -> Value {
-        let contact =
-            if self.field == "phone" { format!("+1303555{:04}", 100 + number) } else { format!("n{number}@example.org") };
+        let contact = if self.field == "phone" {
+            format!("+1303555{:04}", 100 + number)
+        } else {
+            format!("n{number}@example.org")
+        };
         json!({ self.field: contact })
     }
 
@@ -60,21 +63,43 @@ impl Kind {
         let challenge = walk.world.challenge(person).await;
         let _ = walk.world.issue(&challenge, self.method).await.expect(202);
         let code = walk.world.last_code().await;
-        walk.token = walk.world.verify(&challenge, self.method, &code).await.expect(200).text("access_token");
+        walk.token = walk
+            .world
+            .verify(&challenge, self.method, &code)
+            .await
+            .expect(200)
+            .text("access_token");
     }
 
     async fn begun(&self, walk: &Walk, number: u32) -> (String, String) {
-        let begun = walk.world.send(walk.ask(self.enrol, &self.path()).json(&self.contact(number))).await.expect(202);
+        let begun = walk
+            .world
+            .send(
+                walk.ask(self.enrol, &self.path())
+                    .json(&self.contact(number)),
+            )
+            .await
+            .expect(202);
         (begun.text("factor"), walk.world.last_code().await)
     }
 }
 
 /// What the routes of phones and mail addresses refuse.
 pub async fn errors_of_contacts(walk: &mut Walk) {
-    let _ = walk.world.settings(json!({"second_factor": {"methods": {"email": true}}})).await;
+    let _ = walk
+        .world
+        .settings(json!({"second_factor": {"methods": {"email": true}}}))
+        .await;
     for kind in &KINDS {
-        let none = if kind.method == "sms" { "email" } else { "phone" };
-        let person = walk.world.user(&format!("by-{}", kind.method), json!({ none: null })).await;
+        let none = if kind.method == "sms" {
+            "email"
+        } else {
+            "phone"
+        };
+        let person = walk
+            .world
+            .user(&format!("by-{}", kind.method), json!({ none: null }))
+            .await;
         kind.sign_in(walk, &person).await;
         errors_of_anybody(walk, kind).await;
         errors_of_sending(walk, kind).await;
@@ -92,41 +117,100 @@ async fn errors_of_anybody(walk: &mut Walk, kind: &Kind) {
     let none = json!({"factor": "fac_00000000000000000000000000", "code": "123456"});
     let recipients = recipients_token(&walk.world).await;
     let (path, end) = (kind.path(), kind.end());
-    for (operation, path, body) in
-        [(kind.enrol, &path, Some(kind.contact(0))), (kind.confirm, &end, Some(none.clone())), (kind.remove, &path, None)]
-    {
+    for (operation, path, body) in [
+        (kind.enrol, &path, Some(kind.contact(0))),
+        (kind.confirm, &end, Some(none.clone())),
+        (kind.remove, &path, None),
+    ] {
         let body = body.as_ref();
         walk.refuses_without_a_table(operation, path, body).await;
-        walk.refuses(operation, Slug::Unauthorized, with(walk.anonymous(operation, path), body)).await;
+        walk.refuses(
+            operation,
+            Slug::Unauthorized,
+            with(walk.anonymous(operation, path), body),
+        )
+        .await;
         let by_recipient = walk.anonymous(operation, path).bearer_auth(&recipients);
-        walk.refuses(operation, Slug::Forbidden, with(by_recipient, body)).await;
+        walk.refuses(operation, Slug::Forbidden, with(by_recipient, body))
+            .await;
         let odd = format!("{path}?colour=red");
-        walk.refuses(operation, Slug::InvalidRequest, with(walk.ask(operation, &odd), body)).await;
+        walk.refuses(
+            operation,
+            Slug::InvalidRequest,
+            with(walk.ask(operation, &odd), body),
+        )
+        .await;
         walk.refuses_what_is_sent(operation, path).await;
     }
-    walk.refuses_body(kind.enrol, Slug::InvalidRequest, &path, json!({ kind.field: "12" })).await;
-    walk.refuses_body(kind.confirm, Slug::InvalidRequest, &end, json!({"factor": "app", "code": "123456"})).await;
-    walk.refuses_body(kind.confirm, Slug::NotFound, &end, none).await;
-    walk.refuses(kind.remove, Slug::LastFactor, walk.ask(kind.remove, &path)).await;
+    walk.refuses_body(
+        kind.enrol,
+        Slug::InvalidRequest,
+        &path,
+        json!({ kind.field: "12" }),
+    )
+    .await;
+    walk.refuses_body(
+        kind.confirm,
+        Slug::InvalidRequest,
+        &end,
+        json!({"factor": "app", "code": "123456"}),
+    )
+    .await;
+    walk.refuses_body(kind.confirm, Slug::NotFound, &end, none)
+        .await;
+    walk.refuses(kind.remove, Slug::LastFactor, walk.ask(kind.remove, &path))
+        .await;
 }
 
 async fn errors_of_sending(walk: &mut Walk, kind: &Kind) {
     let (enrol, path) = (kind.enrol, kind.path());
     walk.fail(kind.sender, Mode::Refused, 0);
-    walk.refuses_body(enrol, Slug::SenderUnavailable, &path, kind.contact(0)).await;
+    walk.refuses_body(enrol, Slug::SenderUnavailable, &path, kind.contact(0))
+        .await;
     walk.mend();
     // A request whose end is not yet written down is still running, as far as anybody can tell.
-    let with_key = |walk: &Walk, body: Value| walk.ask(enrol, &path).header("idempotency-key", "\"k1\"").json(&body);
+    let with_key = |walk: &Walk, body: Value| {
+        walk.ask(enrol, &path)
+            .header("idempotency-key", "\"k1\"")
+            .json(&body)
+    };
     walk.fail(Service::Dynamodb, Mode::Refused, 2);
-    let _ = walk.world.send(with_key(walk, kind.contact(0))).await.expect(202);
+    let _ = walk
+        .world
+        .send(with_key(walk, kind.contact(0)))
+        .await
+        .expect(202);
     walk.mend();
-    walk.refuses(enrol, Slug::IdempotencyConflict, with_key(walk, kind.contact(0))).await;
-    walk.refuses(enrol, Slug::IdempotencyKeyReused, with_key(walk, kind.contact(1))).await;
-    walk.refuses(enrol, Slug::InvalidRequest, walk.ask(enrol, &path).header("idempotency-key", "\"\"").json(&kind.contact(0)))
+    walk.refuses(
+        enrol,
+        Slug::IdempotencyConflict,
+        with_key(walk, kind.contact(0)),
+    )
+    .await;
+    walk.refuses(
+        enrol,
+        Slug::IdempotencyKeyReused,
+        with_key(walk, kind.contact(1)),
+    )
+    .await;
+    walk.refuses(
+        enrol,
+        Slug::InvalidRequest,
+        walk.ask(enrol, &path)
+            .header("idempotency-key", "\"\"")
+            .json(&kind.contact(0)),
+    )
+    .await;
+    walk.refuses_body(enrol, Slug::ResendTooSoon, &path, kind.contact(0))
         .await;
-    walk.refuses_body(enrol, Slug::ResendTooSoon, &path, kind.contact(0)).await;
     if kind.method == "sms" {
-        walk.refuses_body(enrol, Slug::DestinationNotAllowed, &path, json!({"phone": "+33612345678"})).await;
+        walk.refuses_body(
+            enrol,
+            Slug::DestinationNotAllowed,
+            &path,
+            json!({"phone": "+33612345678"}),
+        )
+        .await;
     }
 }
 
@@ -136,40 +220,66 @@ async fn errors_of_a_code(walk: &mut Walk, kind: &Kind) {
     let body = |code: &str| json!({"factor": factor, "code": code});
     walk.world.advance(30);
     let (_, code) = kind.begun(walk, 1).await;
-    walk.refuses_body(confirm, Slug::CodeSuperseded, &end, body(&old)).await;
+    walk.refuses_body(confirm, Slug::CodeSuperseded, &end, body(&old))
+        .await;
     for _ in 0..4 {
-        walk.refuses_body(confirm, Slug::CodeInvalid, &end, body(&another(&code))).await;
+        walk.refuses_body(confirm, Slug::CodeInvalid, &end, body(&another(&code)))
+            .await;
     }
-    walk.refuses_body(confirm, Slug::TooManyAttempts, &end, body(&code)).await;
+    walk.refuses_body(confirm, Slug::TooManyAttempts, &end, body(&code))
+        .await;
     walk.world.advance(60);
     let (factor, code) = kind.begun(walk, 2).await;
     walk.world.advance(300);
-    walk.refuses_body(confirm, Slug::CodeExpired, &end, json!({"factor": factor, "code": code})).await;
+    walk.refuses_body(
+        confirm,
+        Slug::CodeExpired,
+        &end,
+        json!({"factor": factor, "code": code}),
+    )
+    .await;
     // Five minutes are over for whatever is begun now.
     let stale = Slug::FreshSecondFactorRequired;
-    walk.refuses_body(kind.enrol, stale, &kind.path(), kind.contact(3)).await;
+    walk.refuses_body(kind.enrol, stale, &kind.path(), kind.contact(3))
+        .await;
     let none = json!({"factor": "fac_00000000000000000000000000", "code": "123456"});
     walk.refuses_body(confirm, stale, &end, none).await;
-    walk.refuses(kind.remove, stale, walk.ask(kind.remove, &kind.path())).await;
+    walk.refuses(kind.remove, stale, walk.ask(kind.remove, &kind.path()))
+        .await;
 }
 
 async fn errors_of_limits(walk: &mut Walk, kind: &Kind, person: &Person) {
     let user = walk.world.stored(person).await;
     let own = json!({ kind.field: if kind.field == "phone" { user.phone } else { user.email } });
-    // Of the five in ten minutes that one's own contact is sent, one went to sign in. What is proved has nothing to wait for.
+    // Of the five in ten minutes that one's own contact is sent, one went to sign in. What is
+    // proved has nothing to wait for.
     for _ in 0..4 {
-        let begun = walk.world.send(walk.ask(kind.enrol, &kind.path()).json(&own)).await.expect(202);
+        let begun = walk
+            .world
+            .send(walk.ask(kind.enrol, &kind.path()).json(&own))
+            .await
+            .expect(202);
         let body = json!({"factor": begun.text("factor"), "code": walk.world.last_code().await});
-        let _ = walk.world.send(walk.ask(kind.confirm, &kind.end()).json(&body)).await.expect(200);
+        let _ = walk
+            .world
+            .send(walk.ask(kind.confirm, &kind.end()).json(&body))
+            .await
+            .expect(200);
     }
-    walk.refuses_body(kind.enrol, Slug::TooManySends, &kind.path(), own.clone()).await;
+    walk.refuses_body(kind.enrol, Slug::TooManySends, &kind.path(), own.clone())
+        .await;
     for _ in 0..2 {
         let challenge = walk.world.challenge(person).await;
         for _ in 0..5 {
-            let _ = walk.world.verify(&challenge, kind.method, "000000").await.refused(401, "code-invalid");
+            let _ = walk
+                .world
+                .verify(&challenge, kind.method, "000000")
+                .await
+                .refused(401, "code-invalid");
         }
     }
-    walk.refuses_body(kind.enrol, Slug::TooManyAttempts, &kind.path(), own).await;
+    walk.refuses_body(kind.enrol, Slug::TooManyAttempts, &kind.path(), own)
+        .await;
 }
 
 async fn errors_of_changes(walk: &mut Walk, kind: &Kind) {
@@ -177,37 +287,104 @@ async fn errors_of_changes(walk: &mut Walk, kind: &Kind) {
     let _ = walk.world.enrol(&token).await;
     let removed = walk.world.send(walk.ask(kind.remove, &kind.path())).await;
     assert_eq!(removed.status, 204, "{}", removed.body);
-    walk.refuses(kind.remove, Slug::NotFound, walk.ask(kind.remove, &kind.path())).await;
-    walk.refuses(Operation::RemoveApp, Slug::LastFactor, walk.ask(Operation::RemoveApp, "/v1/factors/totp")).await;
+    walk.refuses(
+        kind.remove,
+        Slug::NotFound,
+        walk.ask(kind.remove, &kind.path()),
+    )
+    .await;
+    walk.refuses(
+        Operation::RemoveApp,
+        Slug::LastFactor,
+        walk.ask(Operation::RemoveApp, "/v1/factors/totp"),
+    )
+    .await;
     for number in 0..2 {
         let (factor, code) = kind.begun(walk, 30 + number).await;
         let body = json!({"factor": factor, "code": code});
-        let _ = walk.world.send(walk.ask(kind.confirm, &kind.end()).json(&body)).await.expect(200);
+        let _ = walk
+            .world
+            .send(walk.ask(kind.confirm, &kind.end()).json(&body))
+            .await
+            .expect(200);
     }
-    walk.refuses_body(kind.enrol, Slug::TooManyChanges, &kind.path(), kind.contact(32)).await;
-    walk.refuses(kind.remove, Slug::TooManyChanges, walk.ask(kind.remove, &kind.path())).await;
+    walk.refuses_body(
+        kind.enrol,
+        Slug::TooManyChanges,
+        &kind.path(),
+        kind.contact(32),
+    )
+    .await;
+    walk.refuses(
+        kind.remove,
+        Slug::TooManyChanges,
+        walk.ask(kind.remove, &kind.path()),
+    )
+    .await;
 }
 
 async fn errors_of_a_first_sign_in(walk: &mut Walk) {
     let [kind, _] = &KINDS;
     let (path, end) = (kind.path(), kind.end());
-    let _ = walk.world.user("newcomer", json!({"phone": null, "email": null})).await;
+    let _ = walk
+        .world
+        .user("newcomer", json!({"phone": null, "email": null}))
+        .await;
     let begin = |challenge: &str| json!({"challenge": challenge, "phone": "+13035550199"});
-    let challenge = walk.world.login("newcomer", PASSWORD).await.expect(200).text("challenge");
+    let challenge = walk
+        .world
+        .login("newcomer", PASSWORD)
+        .await
+        .expect(200)
+        .text("challenge");
     let begun = walk.world.post(&path, begin(&challenge)).await.expect(202);
     let code = walk.world.last_code().await;
     let confirm = |challenge: &str| json!({"challenge": challenge, "factor": begun.text("factor"), "code": code});
-    walk.refuses_body(kind.enrol, Slug::ChallengeUnknown, &path, begin("chl_x.y.z")).await;
-    walk.refuses_body(kind.confirm, Slug::ChallengeUnknown, &end, confirm("chl_x.y.z")).await;
-    let _ = walk.world.settings(json!({"second_factor": {"methods": {"sms": false}}})).await;
-    walk.refuses_body(kind.enrol, Slug::MethodNotEnabled, &path, begin(&challenge)).await;
-    walk.refuses_body(kind.confirm, Slug::MethodNotEnabled, &end, confirm(&challenge)).await;
-    let _ = walk.world.settings(json!({"second_factor": {"methods": {"sms": true}}})).await;
+    walk.refuses_body(
+        kind.enrol,
+        Slug::ChallengeUnknown,
+        &path,
+        begin("chl_x.y.z"),
+    )
+    .await;
+    walk.refuses_body(
+        kind.confirm,
+        Slug::ChallengeUnknown,
+        &end,
+        confirm("chl_x.y.z"),
+    )
+    .await;
+    let _ = walk
+        .world
+        .settings(json!({"second_factor": {"methods": {"sms": false}}}))
+        .await;
+    walk.refuses_body(kind.enrol, Slug::MethodNotEnabled, &path, begin(&challenge))
+        .await;
+    walk.refuses_body(
+        kind.confirm,
+        Slug::MethodNotEnabled,
+        &end,
+        confirm(&challenge),
+    )
+    .await;
+    let _ = walk
+        .world
+        .settings(json!({"second_factor": {"methods": {"sms": true}}}))
+        .await;
     let _ = walk.world.post(&end, confirm(&challenge)).await.expect(200);
-    walk.refuses_body(kind.enrol, Slug::ChallengeUsed, &path, begin(&challenge)).await;
-    walk.refuses_body(kind.confirm, Slug::ChallengeUsed, &end, confirm(&challenge)).await;
-    let over = walk.world.login("newcomer", PASSWORD).await.expect(200).text("challenge");
+    walk.refuses_body(kind.enrol, Slug::ChallengeUsed, &path, begin(&challenge))
+        .await;
+    walk.refuses_body(kind.confirm, Slug::ChallengeUsed, &end, confirm(&challenge))
+        .await;
+    let over = walk
+        .world
+        .login("newcomer", PASSWORD)
+        .await
+        .expect(200)
+        .text("challenge");
     walk.world.advance(600);
-    walk.refuses_body(kind.enrol, Slug::ChallengeExpired, &path, begin(&over)).await;
-    walk.refuses_body(kind.confirm, Slug::ChallengeExpired, &end, confirm(&over)).await;
+    walk.refuses_body(kind.enrol, Slug::ChallengeExpired, &path, begin(&over))
+        .await;
+    walk.refuses_body(kind.confirm, Slug::ChallengeExpired, &end, confirm(&over))
+        .await;
 }

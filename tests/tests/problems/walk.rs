@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use local::{Mode, Service};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use shared::http::routes::{ANYWHERE, Authorisation, Function, ROUTES};
-use shared::http::{Operation, Route, Slug};
+use shared::web::http::routes::{ANYWHERE, Authorisation, Function, ROUTES};
+use shared::web::http::{Operation, Route, Slug};
 use tests::{OPERATOR, World};
 
 /// What no test can provoke over HTTP, and why.
@@ -17,13 +17,23 @@ const OUT_OF_REACH: &[(Operation, Slug, &str)] = &[(
 )];
 
 /// The headers that belong to a refusal. The others are the same for all, and asserted.
-const TELLING: [&str; 6] = ["allow", "ratelimit", "ratelimit-policy", "retry-after", "www-authenticate", "etag"];
+const TELLING: [&str; 6] = [
+    "allow",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "www-authenticate",
+    "etag",
+];
 
 /// More calls than any route makes, retries included.
 pub const ALL: u32 = 10_000;
 
 fn route(operation: Operation) -> &'static Route {
-    ROUTES.iter().find(|route| route.operation == operation).unwrap()
+    ROUTES
+        .iter()
+        .find(|route| route.operation == operation)
+        .unwrap()
 }
 
 /// Functions that ask DynamoDB nothing: they cannot be short of it.
@@ -33,10 +43,14 @@ fn is_alone(function: Function) -> bool {
 
 /// What a route may refuse with.
 pub fn declared(route: &Route) -> BTreeSet<Slug> {
-    [route.refusals, route.body_refusals(), ANYWHERE].concat().into_iter().collect()
+    [route.refusals, route.body_refusals(), ANYWHERE]
+        .concat()
+        .into_iter()
+        .collect()
 }
 
-/// What a route has to be seen to refuse with. A fault of ours is nothing that a request could bring about.
+/// What a route has to be seen to refuse with. A fault of ours is nothing that a request could
+/// bring about.
 fn owed(route: &Route) -> BTreeSet<Slug> {
     let mut owed = declared(route);
     owed.remove(&Slug::InternalError);
@@ -45,7 +59,12 @@ fn owed(route: &Route) -> BTreeSet<Slug> {
     }
     for (operation, slug, _) in OUT_OF_REACH {
         if *operation == route.operation {
-            assert!(owed.remove(slug), "{} does not declare {}", route.key(), slug.name());
+            assert!(
+                owed.remove(slug),
+                "{} does not declare {}",
+                route.key(),
+                slug.name()
+            );
         }
     }
     owed
@@ -74,15 +93,29 @@ impl Schema {
     async fn of(world: &World) -> Self {
         let document = world.get("/openapi.json").await.expect(200).body;
         let properties = |name: &str| document["components"]["schemas"][name]["properties"].clone();
-        Self { problem: properties("Problem"), error: properties("FieldError"), paths: document["paths"].clone() }
+        Self {
+            problem: properties("Problem"),
+            error: properties("FieldError"),
+            paths: document["paths"].clone(),
+        }
     }
 
     /// Asserts that the headers of a refusal are told of.
     fn knows_headers(&self, headers: &BTreeMap<&str, &str>, status: u16, route: &Route) {
-        let told = &self.paths[route.path][route.method.to_lowercase()]["responses"][status.to_string()]["headers"];
-        let names: BTreeSet<String> = told.as_object().into_iter().flatten().map(|(name, _)| name.to_lowercase()).collect();
+        let told = &self.paths[route.path][route.method.to_lowercase()]["responses"]
+            [status.to_string()]["headers"];
+        let names: BTreeSet<String> = told
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.to_lowercase())
+            .collect();
         for name in headers.keys() {
-            assert!(names.contains(*name), "{}: nothing tells of {name} of a {status}", route.key());
+            assert!(
+                names.contains(*name),
+                "{}: nothing tells of {name} of a {status}",
+                route.key()
+            );
         }
     }
 
@@ -90,14 +123,22 @@ impl Schema {
     fn knows(&self, problem: &Value, route: &Route) {
         let told = |members: &Value, properties: &Value| {
             for name in members.as_object().unwrap().keys() {
-                assert!(properties[name].is_object(), "{}: nothing tells of {name}: {problem}", route.key());
+                assert!(
+                    properties[name].is_object(),
+                    "{}: nothing tells of {name}: {problem}",
+                    route.key()
+                );
             }
         };
         told(problem, &self.problem);
         for error in problem["errors"].as_array().into_iter().flatten() {
             told(error, &self.error);
             let pointer = error["pointer"].as_str().unwrap();
-            assert!(pointer.is_empty() || pointer.starts_with('/'), "{}: {problem}", route.key());
+            assert!(
+                pointer.is_empty() || pointer.starts_with('/'),
+                "{}: {problem}",
+                route.key()
+            );
         }
     }
 }
@@ -106,13 +147,25 @@ impl Walk {
     pub async fn new() -> Self {
         let world = World::new().await;
         let schema = Schema::of(&world).await;
-        Self { world, token: String::new(), key: None, seen: BTreeSet::new(), told: Vec::new(), schema }
+        Self {
+            world,
+            token: String::new(),
+            key: None,
+            seen: BTreeSet::new(),
+            told: Vec::new(),
+            schema,
+        }
     }
 
-    /// A request to a route by nobody. `path` is its path with the parameters filled in, and the query.
+    /// A request to a route by nobody. `path` is its path with the parameters filled in, and the
+    /// query.
     pub fn anonymous(&self, operation: Operation, path: &str) -> RequestBuilder {
-        let request = self.world.request(route(operation).method.parse().unwrap(), path);
-        self.key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))
+        let request = self
+            .world
+            .request(route(operation).method.parse().unwrap(), path);
+        self.key.into_iter().fold(request, |request, key| {
+            request.header("idempotency-key", key)
+        })
     }
 
     /// A request to a route by somebody who may.
@@ -120,9 +173,16 @@ impl Walk {
         let request = self.anonymous(operation, path);
         match route(operation).authorisation {
             Authorisation::Operator => request.bearer_auth(OPERATOR),
-            Authorisation::Scope(_) | Authorisation::ScopeOrLink(_) => request.bearer_auth(&self.world.key),
-            Authorisation::AccessToken | Authorisation::AccessTokenOrProof => request.bearer_auth(&self.token),
-            Authorisation::Public | Authorisation::Proof | Authorisation::Challenge | Authorisation::Signature => request,
+            Authorisation::Scope(_) | Authorisation::ScopeOrLink(_) => {
+                request.bearer_auth(&self.world.key)
+            }
+            Authorisation::AccessToken | Authorisation::AccessTokenOrProof => {
+                request.bearer_auth(&self.token)
+            }
+            Authorisation::Public
+            | Authorisation::Proof
+            | Authorisation::Challenge
+            | Authorisation::Signature => request,
         }
     }
 
@@ -130,23 +190,47 @@ impl Walk {
     pub async fn refuses(&mut self, operation: Operation, slug: Slug, request: RequestBuilder) {
         let answer = self.world.send(request).await;
         let route = route(operation);
-        assert_eq!((answer.status, answer.slug()), (slug.status(), slug.name()), "{}: {}", route.key(), answer.body);
-        assert!(declared(route).contains(&slug), "{} does not declare {}", route.key(), slug.name());
+        assert_eq!(
+            (answer.status, answer.slug()),
+            (slug.status(), slug.name()),
+            "{}: {}",
+            route.key(),
+            answer.body
+        );
+        assert!(
+            declared(route).contains(&slug),
+            "{} does not declare {}",
+            route.key(),
+            slug.name()
+        );
         let header = |name| answer.header(name).unwrap_or_default();
-        assert_eq!((header("content-type"), header("cache-control")), ("application/problem+json", "no-store"));
+        assert_eq!(
+            (header("content-type"), header("cache-control")),
+            ("application/problem+json", "no-store")
+        );
         assert_eq!(answer.body["instance"], header("apigw-requestid"));
         self.schema.knows(&answer.body, route);
         let mut body = answer.body.clone();
         body["instance"] = json!("[request]");
-        let headers: BTreeMap<&str, &str> = TELLING.into_iter().filter_map(|name| Some((name, answer.header(name)?))).collect();
+        let headers: BTreeMap<&str, &str> = TELLING
+            .into_iter()
+            .filter_map(|name| Some((name, answer.header(name)?)))
+            .collect();
         self.schema.knows_headers(&headers, answer.status, route);
         self.seen.insert((route.key(), slug));
         self.told.push(json!({"route": route.key(), "status": answer.status, "headers": headers, "body": body}));
     }
 
     /// The same, for a request of somebody who may, with this body.
-    pub async fn refuses_body(&mut self, operation: Operation, slug: Slug, path: &str, body: Value) {
-        self.refuses(operation, slug, self.ask(operation, path).json(&body)).await;
+    pub async fn refuses_body(
+        &mut self,
+        operation: Operation,
+        slug: Slug,
+        path: &str,
+        body: Value,
+    ) {
+        self.refuses(operation, slug, self.ask(operation, path).json(&body))
+            .await;
     }
 
     pub fn fail(&self, service: Service, mode: Mode, after: u32) {
@@ -158,67 +242,145 @@ impl Walk {
     }
 
     /// What every route refuses that asks the table something.
-    pub async fn refuses_without_a_table(&mut self, operation: Operation, path: &str, body: Option<&Value>) {
+    pub async fn refuses_without_a_table(
+        &mut self,
+        operation: Operation,
+        path: &str,
+        body: Option<&Value>,
+    ) {
         self.fail(Service::Dynamodb, Mode::Refused, 0);
-        self.refuses(operation, Slug::ServiceUnavailable, with(self.ask(operation, path), body)).await;
+        self.refuses(
+            operation,
+            Slug::ServiceUnavailable,
+            with(self.ask(operation, path), body),
+        )
+        .await;
         self.mend();
     }
 
     /// What every route with a body refuses.
     pub async fn refuses_bodies(&mut self, operation: Operation, path: &str) {
         let ask = |walk: &Self, content_type: &str, body: &str| {
-            walk.ask(operation, path).header("content-type", content_type).body(body.to_owned())
+            walk.ask(operation, path)
+                .header("content-type", content_type)
+                .body(body.to_owned())
         };
         let large = format!("{{\"name\":\"{}\"}}", "x".repeat(64 * 1024));
-        self.refuses(operation, Slug::PayloadTooLarge, ask(self, "application/json", &large)).await;
-        self.refuses(operation, Slug::UnsupportedMediaType, ask(self, "text/plain", "{}")).await;
+        self.refuses(
+            operation,
+            Slug::PayloadTooLarge,
+            ask(self, "application/json", &large),
+        )
+        .await;
+        self.refuses(
+            operation,
+            Slug::UnsupportedMediaType,
+            ask(self, "text/plain", "{}"),
+        )
+        .await;
         for body in ["{\"colour\":1}", "{\"name\":", "[]"] {
-            self.refuses(operation, Slug::InvalidRequest, ask(self, "application/json", body)).await;
+            self.refuses(
+                operation,
+                Slug::InvalidRequest,
+                ask(self, "application/json", body),
+            )
+            .await;
         }
     }
 
-    /// What every route refuses that takes an API key: no key, one without the scope, an unknown parameter, and no table.
+    /// What every route refuses that takes an API key: no key, one without the scope, an unknown
+    /// parameter, and no table.
     pub async fn refuses_keys(&mut self, operation: Operation, path: &str, body: Option<Value>) {
         let weak = self.weak_key().await;
-        self.refuses(operation, Slug::Unauthorized, with(self.anonymous(operation, path), body.as_ref())).await;
-        self.refuses(operation, Slug::Forbidden, with(self.anonymous(operation, path).bearer_auth(weak), body.as_ref())).await;
+        self.refuses(
+            operation,
+            Slug::Unauthorized,
+            with(self.anonymous(operation, path), body.as_ref()),
+        )
+        .await;
+        self.refuses(
+            operation,
+            Slug::Forbidden,
+            with(
+                self.anonymous(operation, path).bearer_auth(weak),
+                body.as_ref(),
+            ),
+        )
+        .await;
         let separator = if path.contains('?') { '&' } else { '?' };
         let odd = self.ask(operation, &format!("{path}{separator}colour=red"));
-        self.refuses(operation, Slug::InvalidRequest, with(odd, body.as_ref())).await;
-        self.refuses_without_a_table(operation, path, body.as_ref()).await;
+        self.refuses(operation, Slug::InvalidRequest, with(odd, body.as_ref()))
+            .await;
+        self.refuses_without_a_table(operation, path, body.as_ref())
+            .await;
         self.refuses_what_is_sent(operation, path).await;
     }
 
-    /// What a route refuses because of its body alone, one that it takes or one that it takes none of.
+    /// What a route refuses because of its body alone, one that it takes or one that it takes none
+    /// of.
     pub async fn refuses_what_is_sent(&mut self, operation: Operation, path: &str) {
         if route(operation).has_body() {
             self.refuses_bodies(operation, path).await;
         } else {
-            for large in [" ".repeat(64 * 1024 + 1), format!("{{\"name\":\"{}\"}}", "x".repeat(64 * 1024))] {
-                self.refuses(operation, Slug::PayloadTooLarge, self.ask(operation, path).body(large)).await;
+            for large in [
+                " ".repeat(64 * 1024 + 1),
+                format!("{{\"name\":\"{}\"}}", "x".repeat(64 * 1024)),
+            ] {
+                self.refuses(
+                    operation,
+                    Slug::PayloadTooLarge,
+                    self.ask(operation, path).body(large),
+                )
+                .await;
             }
         }
     }
 
     /// What a route refuses whose object others keep changing.
-    pub async fn refuses_contention(&mut self, operation: Operation, path: &str, body: Option<Value>) {
+    pub async fn refuses_contention(
+        &mut self,
+        operation: Operation,
+        path: &str,
+        body: Option<Value>,
+    ) {
         self.fail(Service::Dynamodb, Mode::Conflict, 0);
-        self.refuses(operation, Slug::Conflict, with(self.ask(operation, path), body.as_ref())).await;
+        self.refuses(
+            operation,
+            Slug::Conflict,
+            with(self.ask(operation, path), body.as_ref()),
+        )
+        .await;
         self.mend();
     }
 
     pub async fn weak_key(&self) -> String {
         let path = format!("/v1/accounts/{}/api-keys", self.world.account);
         let body = json!({"name": "weak", "scopes": ["quota:read"]});
-        self.world.operator(Method::POST, &path, Some(body)).await.expect(201).text("key")
+        self.world
+            .operator(Method::POST, &path, Some(body))
+            .await
+            .expect(201)
+            .text("key")
     }
 
     /// Asserts that all of a function's refusals were seen, and tells them.
     fn told(self, function: Function) -> Vec<Value> {
         for route in ROUTES.iter().filter(|route| route.function == function) {
-            let seen = self.seen.iter().filter(|(key, _)| *key == route.key()).map(|(_, slug)| *slug).collect();
-            let missing: Vec<&str> = owed(route).difference(&seen).map(|slug| slug.name()).collect();
-            assert!(missing.is_empty(), "{} was not seen to refuse with {missing:?}", route.key());
+            let seen = self
+                .seen
+                .iter()
+                .filter(|(key, _)| *key == route.key())
+                .map(|(_, slug)| *slug)
+                .collect();
+            let missing: Vec<&str> = owed(route)
+                .difference(&seen)
+                .map(|slug| slug.name())
+                .collect();
+            assert!(
+                missing.is_empty(),
+                "{} was not seen to refuse with {missing:?}",
+                route.key()
+            );
         }
         self.told
     }

@@ -14,22 +14,48 @@ async fn settings(scene: &Scene, path: &str, patch: Value) -> Answer {
 }
 
 async fn keys(scene: &Scene, method: Method, key: &str, body: Option<Value>) -> Answer {
-    scene.world.operator(method, &format!("/v1/accounts/{}/api-keys{key}", scene.world.account), body).await
+    scene
+        .world
+        .operator(
+            method,
+            &format!("/v1/accounts/{}/api-keys{key}", scene.world.account),
+            body,
+        )
+        .await
 }
 
 async fn account(scene: &Scene, patch: Value) -> Answer {
-    scene.world.operator(Method::PATCH, &format!("/v1/accounts/{}", scene.world.account), Some(patch)).await
+    scene
+        .world
+        .operator(
+            Method::PATCH,
+            &format!("/v1/accounts/{}", scene.world.account),
+            Some(patch),
+        )
+        .await
 }
 
 /// A group that has one method of its account's two.
 pub async fn an_account_is_set_up() -> Scene {
     let world = World::new().await;
     let methods = json!({"second_factor": {"methods": {"totp": false}}});
-    let _ = world.backend(Method::PATCH, "/v1/groups/escrow/settings", Some(methods)).await.expect(200);
+    let _ = world
+        .backend(Method::PATCH, "/v1/groups/escrow/settings", Some(methods))
+        .await
+        .expect(200);
     let _ = world.settings(json!({"kba": {"enabled": true}})).await;
     let body = json!({"name": "other", "scopes": ["audit:read"]});
-    let made = world.operator(Method::POST, &format!("/v1/accounts/{}/api-keys", world.account), Some(body)).await.expect(201);
-    let mut scene = Scene::of(world).await.with("key", format!("/{}", made.text("id")));
+    let made = world
+        .operator(
+            Method::POST,
+            &format!("/v1/accounts/{}/api-keys", world.account),
+            Some(body),
+        )
+        .await
+        .expect(201);
+    let mut scene = Scene::of(world)
+        .await
+        .with("key", format!("/{}", made.text("id")));
     // Here they are what the requests are about.
     scene.inputs.retain(|(prefix, _)| *prefix != "ACCOUNT#");
     scene.rows = vec![
@@ -52,15 +78,30 @@ pub async fn an_account_is_set_up() -> Scene {
 pub async fn a_portal_was_handed_a_code() -> Scene {
     let world = World::new().await;
     let ann = world.user("ann", json!({})).await;
-    let _ = world.settings(json!({"links": {"redirect_uris": [PORTAL]}})).await;
+    let _ = world
+        .settings(json!({"links": {"redirect_uris": [PORTAL]}}))
+        .await;
     let body = json!({"user": ann.id, "redirect_uri": PORTAL});
-    let _ = world.backend(Method::POST, "/v1/links", Some(body)).await.expect(202);
+    let _ = world
+        .backend(Method::POST, "/v1/links", Some(body))
+        .await
+        .expect(202);
     let link = token_of(&world.outbox().await.pop().unwrap());
-    let challenge = world.post("/v1/links/redeem", json!({"token": link})).await.expect(200).text("challenge");
+    let challenge = world
+        .post("/v1/links/redeem", json!({"token": link}))
+        .await
+        .expect(200)
+        .text("challenge");
     let _ = world.issue(&challenge, "sms").await.expect(202);
-    let done = world.verify(&challenge, "sms", &world.last_code().await).await.expect(200);
+    let done = world
+        .verify(&challenge, "sms", &world.last_code().await)
+        .await
+        .expect(200);
     let code = done.text("code");
-    let mut scene = Scene::of(world).await.with("user", format!("/v1/users/{}", ann.id)).with("code", code);
+    let mut scene = Scene::of(world)
+        .await
+        .with("user", format!("/v1/users/{}", ann.id))
+        .with("code", code);
     scene.rows = vec![
         row!("the code is exchanged", scene => scene.world.backend(Method::POST, "/v1/tokens", Some(json!({"code": scene.at("code")})))),
         row!("the user is disabled", scene => user(scene, json!({"disabled": true}))),
@@ -72,10 +113,20 @@ pub async fn a_portal_was_handed_a_code() -> Scene {
 }
 
 async fn user(scene: &Scene, patch: Value) -> Answer {
-    scene.world.backend(Method::PATCH, scene.at("user"), Some(patch)).await
+    scene
+        .world
+        .backend(Method::PATCH, scene.at("user"), Some(patch))
+        .await
 }
 
 async fn mail_another(scene: &Scene) -> Answer {
     let id = scene.at("user").rsplit('/').next().unwrap_or_default();
-    scene.world.backend(Method::POST, "/v1/links", Some(json!({"user": id, "redirect_uri": PORTAL}))).await
+    scene
+        .world
+        .backend(
+            Method::POST,
+            "/v1/links",
+            Some(json!({"user": id, "redirect_uri": PORTAL})),
+        )
+        .await
 }

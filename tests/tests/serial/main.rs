@@ -1,13 +1,17 @@
 //! Two requests meet, and what comes of them is what comes of one after the other.
 //!
-//! What a request judges it reads in several requests to the table, or in one that is no snapshot, and writes later. So each route is
-//! held at each of its reads in turn, before it has written anything, and torn at each item of each of them; in that moment another
-//! request is carried out from beginning to end. Then the first goes on. What both are answered, what stands in the table and what was
-//! mailed has to be what one of the two orders gives, to the letter; what is drawn at random aside.
+//! What a request judges it reads in several requests to the table, or in one that is no snapshot,
+//! and writes later. So each route is held at each of its reads in turn, before it has written
+//! anything, and torn at each item of each of them; in that moment another request is carried out
+//! from beginning to end. Then the first goes on. What both are answered, what stands in the table
+//! and what was mailed has to be what one of the two orders gives, to the letter; what is drawn at
+//! random aside.
 //!
-//! A route that is new is a row in its scene: it is then tried against all the others of the scene, in both parts. A scene also says
-//! which of the items that its routes read are inputs, which no write names; of all others, there when it begins or not there yet, each is
-//! changed by one of the rows at least, or the walk says which is never tried. A route that writes, and succeeds in no scene, is listed with the reason.
+//! A route that is new is a row in its scene: it is then tried against all the others of the scene,
+//! in both parts. A scene also says which of the items that its routes read are inputs, which no
+//! write names; of all others, there when it begins or not there yet, each is changed by one of the
+//! rows at least, or the walk says which is never tried. A route that writes, and succeeds in no
+//! scene, is listed with the reason.
 
 mod accounts;
 mod agreements;
@@ -19,15 +23,17 @@ mod walk;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
-use shared::http::routes::{Audit, Operation, ROUTES, Route};
+use shared::web::http::routes::{Audit, Operation, ROUTES, Route};
 use tests::Exchange;
 
 use scene::Scene;
 use walk::walk;
 
 /// Routes that write, and need no scene.
-const ALONE: &[(Operation, &str)] =
-    &[(Operation::CreateAccount, "nobody can name what it makes before it has answered, and it reads nothing")];
+const ALONE: &[(Operation, &str)] = &[(
+    Operation::CreateAccount,
+    "nobody can name what it makes before it has answered, and it reads nothing",
+)];
 
 /// A test for each scene, and the list of all.
 macro_rules! scenes {
@@ -65,7 +71,10 @@ scenes! {
 /// The route of a request that it answered as it answers its success.
 fn succeeded(made: &Exchange) -> Option<&'static Route> {
     let is_of = |route: &&Route| route.method == made.method && route.matches(&made.path).is_some();
-    ROUTES.iter().filter(is_of).find(|route| route.success == made.status)
+    ROUTES
+        .iter()
+        .filter(is_of)
+        .find(|route| route.success == made.status)
 }
 
 /// The operations that a row of the scene succeeds with, as the scene begins.
@@ -86,10 +95,22 @@ async fn every_route_that_writes_succeeds_in_a_scene_or_is_listed_with_the_reaso
     for scene in scenes() {
         met.extend(operations(scene.await).await.into_iter().map(Route::key));
     }
-    let writing = ROUTES.iter().filter(|route| route.audit == Audit::WithEffect);
-    let (alone, others): (Vec<_>, Vec<_>) =
-        writing.partition(|route| ALONE.iter().any(|(operation, _)| *operation == route.operation));
-    let missing: Vec<_> = others.into_iter().map(Route::key).filter(|key| !met.contains(key)).collect();
+    let writing = ROUTES
+        .iter()
+        .filter(|route| route.audit == Audit::WithEffect);
+    let (alone, others): (Vec<_>, Vec<_>) = writing.partition(|route| {
+        ALONE
+            .iter()
+            .any(|(operation, _)| *operation == route.operation)
+    });
+    let missing: Vec<_> = others
+        .into_iter()
+        .map(Route::key)
+        .filter(|key| !met.contains(key))
+        .collect();
     assert!(missing.is_empty(), "in no scene: {missing:?}");
-    assert!(alone.iter().all(|route| !met.contains(&route.key())), "what is in a scene is not alone");
+    assert!(
+        alone.iter().all(|route| !met.contains(&route.key())),
+        "what is in a scene is not alone"
+    );
 }

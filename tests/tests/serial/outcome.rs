@@ -10,11 +10,29 @@ use crate::scene::{Manner, Row, Scene};
 /// What stands for a text that was drawn.
 const DRAWN: &str = "*";
 /// Members whose values are drawn, however short they are.
-const ALWAYS_DRAWN: [&str; 8] = ["reference", "tries", "due_shard", "instance", "try", "claim", "k", "qr_svg"];
+const ALWAYS_DRAWN: [&str; 8] = [
+    "reference",
+    "attempts",
+    "due_shard",
+    "instance",
+    "attempt",
+    "claim",
+    "k",
+    "qr_svg",
+];
 /// Members that may be of the moment before: the answer says so.
 const GLIMPSED: &str = "quota";
 /// Members that count, or that move with every entry.
-const COUNTS: [&str; 8] = ["tries", "failures", "failed_at", "epoch", "audit_seq", "version", "moments", "left"];
+const COUNTS: [&str; 8] = [
+    "attempts",
+    "failures",
+    "failed_at",
+    "epoch",
+    "audit_seq",
+    "version",
+    "moments",
+    "left",
+];
 
 /// What came of two requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +66,29 @@ impl Known {
 
     /// What came of two requests in the scene, which were answered so.
     pub async fn outcome(&self, scene: &Scene, answers: [(&Row, &Answer); 2]) -> Outcome {
-        if answers.iter().any(|(row, _)| row.manner == Manner::Sweeping) {
+        if answers
+            .iter()
+            .any(|(row, _)| row.manner == Manner::Sweeping)
+        {
             scene.clean().await;
         }
         let answers = answers.map(|(row, answer)| {
-            let body = if row.manner == Manner::Sweeping { String::new() } else { self.plain("", &answer.body) };
-            Answered { status: answer.status, slug: answer.slug().to_owned(), body }
+            let body = if row.manner == Manner::Sweeping {
+                String::new()
+            } else {
+                self.plain("", &answer.body)
+            };
+            Answered {
+                status: answer.status,
+                slug: answer.slug().to_owned(),
+                body,
+            }
         });
         let mut lines: Vec<String> = scene
             .everything()
             .await
             .into_iter()
-            .map(|item| self.plain("", &shared::dynamo::read::<Value>(item).unwrap()))
+            .map(|item| self.plain("", &shared::store::dynamo::read::<Value>(item).unwrap()))
             .collect();
         lines.sort_unstable();
         let mut table = BTreeSet::new();
@@ -69,7 +98,11 @@ impl Known {
         }
         let mut sent: Vec<String> = scene.world.outbox().await.iter().map(addressed).collect();
         sent.sort_unstable();
-        Outcome { answers, table, sent }
+        Outcome {
+            answers,
+            table,
+            sent,
+        }
     }
 
     /// A value as text, in which what was drawn does not show. The members are in order.
@@ -82,7 +115,9 @@ impl Known {
                 format!("[{}]", items.join(", "))
             }
             Value::Object(members) => {
-                let member = |(name, value): (&String, &Value)| format!("{}: {}", self.text(name), self.plain(name, value));
+                let member = |(name, value): (&String, &Value)| {
+                    format!("{}: {}", self.text(name), self.plain(name, value))
+                };
                 let mut members: Vec<String> = members.iter().map(member).collect();
                 members.sort_unstable();
                 format!("{{{}}}", members.join(", "))
@@ -92,19 +127,29 @@ impl Known {
     }
 
     fn text<'a>(&self, text: &'a str) -> &'a str {
-        if self.0.contains(text) || !is_drawn(text) { text } else { DRAWN }
+        if self.0.contains(text) || !is_drawn(text) {
+            text
+        } else {
+            DRAWN
+        }
     }
 }
 
 /// How many there are, where what they are was drawn.
 fn shape(value: &Value) -> String {
-    value.as_array().map_or_else(|| DRAWN.to_owned(), |items| format!("{} of {DRAWN}", items.len()))
+    value.as_array().map_or_else(
+        || DRAWN.to_owned(),
+        |items| format!("{} of {DRAWN}", items.len()),
+    )
 }
 
-/// Whether a text that a scene did not hold looks like one that was drawn: long, in one piece, and no word.
+/// Whether a text that a scene did not hold looks like one that was drawn: long, in one piece, and
+/// no word.
 fn is_drawn(text: &str) -> bool {
     let in_one_piece = !text.contains(char::is_whitespace);
-    text.len() >= 12 && in_one_piece && text.contains(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase())
+    text.len() >= 12
+        && in_one_piece
+        && text.contains(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase())
 }
 
 fn gather(value: &Value, texts: &mut BTreeSet<String>) {
@@ -122,12 +167,25 @@ fn gather(value: &Value, texts: &mut BTreeSet<String>) {
 }
 
 impl Outcome {
-    /// The same for somebody who takes no notice of counts and entries, and of an answer only of its kind.
+    /// The same for somebody who takes no notice of counts and entries, and of an answer only of
+    /// its kind.
     pub fn but_for_counts(&self) -> Self {
-        let answers = self.answers.clone().map(|answer| Answered { body: String::new(), ..answer });
+        let answers = self.answers.clone().map(|answer| Answered {
+            body: String::new(),
+            ..answer
+        });
         let is_count = |line: &str| line.contains("pk: NAME#") && line.contains(" failures: ");
-        let lines = self.table.iter().filter(|(line, _)| !line.contains("pk: AUDIT#") && !is_count(line));
-        Self { answers, table: lines.map(|(line, number)| (without_counts(line), *number)).collect(), sent: self.sent.clone() }
+        let lines = self
+            .table
+            .iter()
+            .filter(|(line, _)| !line.contains("pk: AUDIT#") && !is_count(line));
+        Self {
+            answers,
+            table: lines
+                .map(|(line, number)| (without_counts(line), *number))
+                .collect(),
+            sent: self.sent.clone(),
+        }
     }
 
     /// The same with the answers the other way round.
@@ -143,10 +201,18 @@ impl Outcome {
             if one != another {
                 let [one, another] = apart(&one.body, &another.body).map(str::to_owned);
                 let (status, slug) = (self.answers[place].status, &self.answers[place].slug);
-                lines.push(format!("answer {place}: {status} {slug} {one} and not {} {another}", other.answers[place].status));
+                lines.push(format!(
+                    "answer {place}: {status} {slug} {one} and not {} {another}",
+                    other.answers[place].status
+                ));
             }
         }
-        let of = |one: &Self, other: &Self| one.table.difference(&other.table).map(|(line, _)| line.clone()).collect::<Vec<_>>();
+        let of = |one: &Self, other: &Self| {
+            one.table
+                .difference(&other.table)
+                .map(|(line, _)| line.clone())
+                .collect::<Vec<_>>()
+        };
         let (more, less) = (of(self, other), of(other, self));
         for place in 0..more.len().max(less.len()) {
             let line = |lines: &[String]| lines.get(place).cloned().unwrap_or_default();
@@ -164,21 +230,46 @@ impl Outcome {
 /// To whom a message goes, and its subject without the reference of its code.
 fn addressed(message: &Value) -> String {
     let subject = message["subject"].as_str().unwrap_or_default();
-    let reference = subject.rsplit_once(" (").filter(|(_, last)| last.len() == 5 && last.ends_with(')'));
-    format!("{} {}", message["to"], reference.map_or(subject, |(head, _)| head))
+    let reference = subject
+        .rsplit_once(" (")
+        .filter(|(_, last)| last.len() == 5 && last.ends_with(')'));
+    format!(
+        "{} {}",
+        message["to"],
+        reference.map_or(subject, |(head, _)| head)
+    )
 }
 
 /// A line without the numbers that count.
 fn without_counts(line: &str) -> String {
-    let counted = |part: &&str| COUNTS.iter().any(|name| part.trim_start_matches(['{', '[']).starts_with(&format!("{name}: ")));
-    line.split(", ").filter(|part| !counted(part)).collect::<Vec<_>>().join(", ")
+    let counted = |part: &&str| {
+        COUNTS.iter().any(|name| {
+            part.trim_start_matches(['{', '['])
+                .starts_with(&format!("{name}: "))
+        })
+    };
+    line.split(", ")
+        .filter(|part| !counted(part))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// What is between the beginning and the end that two texts have in common.
 fn apart<'a>(one: &'a str, other: &'a str) -> [&'a str; 2] {
     let same = |(one, other): &(char, char)| one == other;
-    let head: usize = one.chars().zip(other.chars()).take_while(same).map(|(one, _)| one.len_utf8()).sum();
+    let head: usize = one
+        .chars()
+        .zip(other.chars())
+        .take_while(same)
+        .map(|(one, _)| one.len_utf8())
+        .sum();
     let (one, other) = (&one[head..], &other[head..]);
-    let tail: usize = one.chars().rev().zip(other.chars().rev()).take_while(same).map(|(one, _)| one.len_utf8()).sum();
+    let tail: usize = one
+        .chars()
+        .rev()
+        .zip(other.chars().rev())
+        .take_while(same)
+        .map(|(one, _)| one.len_utf8())
+        .sum();
     [&one[..one.len() - tail], &other[..other.len() - tail]]
 }

@@ -1,22 +1,23 @@
-//! The steps of sending a code to a contact that somebody says is theirs: what the rules look at is read in one request, one transaction
-//! claims the send, and then the message goes. What the sender does not take is undone, as if nobody had asked.
+//! The steps of sending a code to a contact that somebody says is theirs: what the rules look at is
+//! read in one request, one transaction claims the send, and then the message goes. What the sender
+//! does not take is undone, as if nobody had asked.
 
-use shared::app::App;
-use shared::clock::Timestamp;
-use shared::code::counters::{Full, Trims};
-use shared::code::{self, Draft};
-use shared::config::source_key;
-use shared::courier::{CodeMessage, NotSent, Use, bound_to};
-use shared::dynamo::{Failure, Key, Patience, Write, keys, read};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::FactorId;
-use shared::reserved::Asker;
-use shared::secret::Secret;
-use shared::throttle::Window;
-use shared::user::Method;
-use shared::user::known::Source;
-use shared::user::pending::{PendingContact, Wish};
+use shared::kernel::client_ip::client_ip_key;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::Secret;
+use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
+use shared::signin::code::counters::{Full, Trims};
+use shared::signin::code::{self, Draft};
+use shared::signin::reserved::Asker;
+use shared::signin::user::Method;
+use shared::signin::user::known::Source;
+use shared::signin::user::pending::{PendingContact, Wish};
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Key, RetryPolicy, Write, keys, read};
+use shared::store::rate_limit::Window;
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::idempotency::IdempotencyKey;
 
 use super::claim::Case;
 use crate::State;
@@ -32,23 +33,43 @@ struct Known<'a> {
 }
 
 /// Sends a code to the contact, once per `Idempotency-Key` where there is one.
-pub async fn begin(state: &State, call: &Call, wish: &Wish, challenge: Option<&Secret<String>>) -> Outcome {
+pub async fn begin(
+    state: &State,
+    call: &Call,
+    wish: &Wish,
+    challenge: Option<&Secret<String>>,
+) -> Outcome {
     let app = &state.app;
     let id = FactorId::new(call.arrived_at, &app.entropy);
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut trims = Trims::default();
     loop {
-        let Known { case, key, answered, sends_of_source } = known(state, call, wish, challenge).await?;
+        let Known {
+            case,
+            key,
+            answered,
+            sends_of_source,
+        } = known(state, call, wish, challenge).await?;
         if let Some(reply) = answered {
             return Ok(reply);
         }
         if let Err(problem) = case.decide(&app.config.sms_countries, &sends_of_source) {
             return overtaken(state, &case, key.as_ref(), problem).await;
         }
-        let (pending, draft) = PendingContact::begin(&case.who.user, wish, id, (&case.who.keyring, &app.entropy), case.who.now)?;
+        let (pending, draft) = PendingContact::begin(
+            &case.who.user,
+            wish,
+            id,
+            (&case.who.keyring, &app.entropy),
+            case.who.now,
+        )?;
         let answer = case.answer(&pending);
         let body = serde_json::to_string(&answer).unwrap_or_default();
-        let writes = case.claim(&pending, &trims, key.as_ref().map(|key| (key, body.as_str())))?;
+        let writes = case.claim(
+            &pending,
+            &trims,
+            key.as_ref().map(|key| (key, body.as_str())),
+        )?;
         match app.table.transact(writes).await {
             Ok(()) => {
                 send(state, &case, &pending, &draft, key.as_ref()).await?;
@@ -60,8 +81,11 @@ pub async fn begin(state: &State, call: &Call, wish: &Wish, challenge: Option<&S
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = case.counters().lost(&failure).map_err(|full| refused(&case, full))?;
-                patience.wait(&app.entropy).await?;
+                trims = case
+                    .counters()
+                    .lost(&failure)
+                    .map_err(|full| refused(&case, full))?;
+                retries.wait(&app.entropy).await?;
             }
         }
     }
@@ -78,22 +102,53 @@ async fn known<'a>(
     let more = |caller: &str| -> Result<Vec<Key>, Problem> {
         key = IdempotencyKey::of(call, caller)?;
         let record = key.as_ref().map(IdempotencyKey::record);
-        Ok(std::iter::once(keys::source_sends(&source_key(call.source))).chain(record).collect())
+        Ok(
+            std::iter::once(keys::client_ip_sends(&client_ip_key(call.client_ip)))
+                .chain(record)
+                .collect(),
+        )
     };
     let (who, items) = Who::beside(&state.app, call, challenge, more).await?;
     let mut items = items.into_iter();
-    let sends_of_source = items.next().flatten().as_ref().map(Window::moments).unwrap_or_default();
-    let answered = key.as_ref().map(|key| key.answer_again(items.next().flatten(), who.now)).transpose()?.flatten();
-    let source = Source::of(who.user.id, call.source, &who.keyring, who.now)?;
+    let sends_of_source = items
+        .next()
+        .flatten()
+        .as_ref()
+        .map(Window::moments)
+        .unwrap_or_default();
+    let answered = key
+        .as_ref()
+        .map(|key| key.answer_again(items.next().flatten(), who.now))
+        .transpose()?
+        .flatten();
+    let source = Source::of(who.user.id, call.client_ip, &who.keyring, who.now)?;
     let asker = Asker::of(&who.user.known, &source, who.now);
-    Ok(Known { case: Case { who, wish, call, asker }, key, answered, sends_of_source })
+    Ok(Known {
+        case: Case {
+            who,
+            wish,
+            call,
+            asker,
+        },
+        key,
+        answered,
+        sends_of_source,
+    })
 }
 
-/// The refusal; or what was answered to the same request, where that was faster. The items were not read at one instant: the code that
-/// stands in the way may be this very request's.
-async fn overtaken(state: &State, case: &Case<'_>, key: Option<&IdempotencyKey>, problem: Problem) -> Outcome {
-    let Some(key) = key.filter(|_| problem.slug() == Slug::ResendTooSoon) else { return Err(problem) };
-    key.answer_again(state.app.table.get(key.record()).await?, case.who.now)?.ok_or(problem)
+/// The refusal; or what was answered to the same request, where that was faster. The items were not
+/// read at one instant: the code that stands in the way may be this very request's.
+async fn overtaken(
+    state: &State,
+    case: &Case<'_>,
+    key: Option<&IdempotencyKey>,
+    problem: Problem,
+) -> Outcome {
+    let Some(key) = key.filter(|_| problem.slug() == Slug::ResendTooSoon) else {
+        return Err(problem);
+    };
+    key.answer_again(state.app.table.get(key.record()).await?, case.who.now)?
+        .ok_or(problem)
 }
 
 /// The refusal of a counter that is full.
@@ -114,22 +169,36 @@ async fn send(
 ) -> Result<(), Problem> {
     match deliver(state, case, draft).await {
         Ok(()) => {}
-        Err(NotSent::Unknown) => code::unanswered(case.who.account.id, case.wish.method, case.who.now),
+        Err(NotSent::Unknown) => {
+            code::unanswered(case.who.account.id, case.wish.method, case.who.now);
+        }
         Err(not_sent @ NotSent::Refused) => {
             undo(state, case, pending, key, Undo::Claimed).await;
             return Err(not_sent.into());
         }
     }
     let Some(key) = key else { return Ok(()) };
-    // Should this fail, the same request is told to wait until its lease is over, which is when its code is.
-    if state.app.table.update_patiently(key.complete(), &state.app.entropy).await.is_err() {
+    // Should this fail, the same request is told to wait until its lease is over, which is when its
+    // code is.
+    if state
+        .app
+        .table
+        .update_with_retries(key.complete(), &state.app.entropy)
+        .await
+        .is_err()
+    {
         tracing::warn!("an idempotency record could not be completed");
     }
     Ok(())
 }
 
 async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), NotSent> {
-    let Who { user, account, settings, .. } = &case.who;
+    let Who {
+        user,
+        account,
+        settings,
+        ..
+    } = &case.who;
     let base = case.call.base_url(state.app.config.base_url.as_deref());
     let message = CodeMessage {
         used_for: Use::Contact,
@@ -141,13 +210,16 @@ async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), No
         locale: user.locale.unwrap_or(settings.locale),
     };
     if case.wish.method == Method::Sms {
-        return state.courier.text(&case.wish.contact, &message.sms()).await;
+        return state.courier.sms(&case.wish.contact, &message.sms()).await;
     }
     let mail = message.mail().map_err(|_| {
         tracing::error!("a message could not be rendered");
         NotSent::Refused
     })?;
-    state.courier.mail(account.id, &case.wish.contact, &mail).await
+    state
+        .courier
+        .mail(account.id, &case.wish.contact, &mail)
+        .await
 }
 
 /// What is to be taken back.
@@ -160,9 +232,20 @@ enum Undo {
 }
 
 /// Takes back a claim. Where even that fails, the send stays counted: it errs on the side of fewer.
-async fn undo(state: &State, case: &Case<'_>, pending: &PendingContact, key: Option<&IdempotencyKey>, what: Undo) {
+async fn undo(
+    state: &State,
+    case: &Case<'_>,
+    pending: &PendingContact,
+    key: Option<&IdempotencyKey>,
+    what: Undo,
+) {
     let app = &state.app;
-    if app.table.transact_anew(|| undoing(app, case, pending, key, what), &app.entropy).await.is_err() {
+    if app
+        .table
+        .transact_anew(|| undoing(app, case, pending, key, what), &app.entropy)
+        .await
+        .is_err()
+    {
         tracing::error!("a send to a contact that failed stays counted");
     }
 }
@@ -175,9 +258,13 @@ async fn undoing(
     key: Option<&IdempotencyKey>,
     what: Undo,
 ) -> Result<Option<Vec<Write>>, Failure> {
-    let wanted = std::iter::once(keys::user(case.who.user.id)).chain(case.counters().logs()).collect();
+    let wanted = std::iter::once(keys::user(case.who.user.id))
+        .chain(case.counters().logs())
+        .collect();
     let mut items = app.table.get_all(wanted).await?.into_iter();
-    let Some(user) = items.next().flatten() else { return Ok(None) };
+    let Some(user) = items.next().flatten() else {
+        return Ok(None);
+    };
     let user = read(user)?;
     if what == Undo::IfClaimed && !case.stands(pending, &user) {
         return Ok(None);

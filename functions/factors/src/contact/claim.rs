@@ -1,17 +1,18 @@
-//! The claim of a code for a new contact: what the rules say of it, the writes that make it, and those that take it back.
+//! The claim of a code for a new contact: what the rules say of it, the writes that make it, and
+//! those that take it back.
 
-use shared::audit::{Action, Event};
-use shared::clock::Timestamp;
-use shared::code::counters::{Counters, Full, Standing, Trims};
-use shared::code::{self, PER_SOURCE, PER_USER};
-use shared::dynamo::{Failure, Item, Write};
-use shared::http::refusals::resend_too_soon;
-use shared::http::{Call, Problem, Slug};
-use shared::idempotency::IdempotencyKey;
-use shared::reserved::Asker;
-use shared::user::known::Origin;
-use shared::user::pending::{self, PendingContact, Wish};
-use shared::user::{Method, User, contact, factor};
+use shared::kernel::clock::Timestamp;
+use shared::kernel::contact;
+use shared::signin::code::counters::{Counters, Full, Standing, Trims};
+use shared::signin::code::{self, PER_SOURCE, PER_USER};
+use shared::signin::refusals::resend_too_soon;
+use shared::signin::reserved::Asker;
+use shared::signin::user::pending::{PendingContact, Wish};
+use shared::signin::user::{Method, User};
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, Item, Write};
+use shared::web::http::{Call, Problem, Slug};
+use shared::web::idempotency::IdempotencyKey;
 
 use super::Response;
 use crate::who::Who;
@@ -26,16 +27,25 @@ pub struct Case<'a> {
 
 impl Case<'_> {
     /// Whether a code may be sent, as far as what was read tells.
-    pub fn decide(&self, countries: &[String], sends_of_source: &[Timestamp]) -> Result<(), Problem> {
+    pub fn decide(
+        &self,
+        countries: &[String],
+        sends_of_source: &[Timestamp],
+    ) -> Result<(), Problem> {
         let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
         self.who.may_enrol(method, *now)?;
-        if !self.wish.country.as_ref().is_none_or(|country| countries.contains(country)) {
+        if !self
+            .wish
+            .country
+            .as_ref()
+            .is_none_or(|country| countries.contains(country))
+        {
             return Err(Problem::new(Slug::DestinationNotAllowed));
         }
-        if self.changes_something() {
+        if self.is_another() {
             self.who.may_change_contact(method)?;
         }
-        let may = user.may_prove(method, &self.wish.contact, self.origin(), *now);
+        let may = user.may_prove(method, &self.wish.contact, self.asker.origin(), *now);
         may.map_err(|refusal| refusal.problem(*now))?;
         if let Some(at) = self.before().and_then(|before| before.sent.resend_at(*now)) {
             return Err(resend_too_soon(at, *now));
@@ -47,22 +57,19 @@ impl Case<'_> {
         }
     }
 
-    /// Whether it is another contact than the user has. The one that an administrator has entered is only proved.
-    fn changes_something(&self) -> bool {
-        self.who.user.destination(self.wish.method) != Some(self.wish.contact.as_str())
-    }
-
-    /// Where it is asked for from, as the factor's counts tell it.
-    const fn origin(&self) -> Origin {
-        match self.asker {
-            Asker::Known => Origin::Known,
-            Asker::Stranger | Asker::Anybody => Origin::Stranger,
-        }
+    fn is_another(&self) -> bool {
+        let Wish {
+            method, contact, ..
+        } = self.wish;
+        self.who.user.is_another(*method, contact)
     }
 
     /// How sure it is that the contact is the user's. One's own is what it is at a sign-in.
     fn standing(&self) -> Standing {
-        match (self.changes_something(), self.who.user.is_verified(self.wish.method)) {
+        match (
+            self.is_another(),
+            self.who.user.is_verified(self.wish.method),
+        ) {
             (true, _) => Standing::Pending,
             (false, true) => Standing::Verified,
             (false, false) => Standing::Entered,
@@ -77,7 +84,7 @@ impl Case<'_> {
             country: self.wish.country.as_deref(),
             standing: self.standing(),
             asker: self.asker,
-            source: self.call.source,
+            source: self.call.client_ip,
             now: self.who.now,
         }
     }
@@ -94,7 +101,8 @@ impl Case<'_> {
         }
     }
 
-    /// The writes of the claim: the counters', the user's with its entry, and the record's of an idempotency key.
+    /// The writes of the claim: the counters', the user's with its entry, and the record's of an
+    /// idempotency key.
     pub fn claim(
         &self,
         pending: &PendingContact,
@@ -102,44 +110,44 @@ impl Case<'_> {
         key: Option<(&IdempotencyKey, &str)>,
     ) -> Result<Vec<Write>, Failure> {
         let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
-        let update = pending::wait(user.touch(), method, self.before(), pending)?;
-        let update = factor::unmoved(update.name("m", method.name()), &user.factor(method), self.origin());
-        let update = user.count_sends(update, &PER_USER.entered(&user.sends, self.asker, *now))?;
-        let update = self.who.guard(update.set_due(pending.expires_at));
+        let update = user.begin_contact(method, pending, self.asker, *now)?;
+        let update = self.who.guard(update);
         let mut writes = self.counters().enter(trims);
         writes.extend(user.change(update, [self.event(Action::EnrolmentBegun, pending)], *now)?);
         if let Some((key, answer)) = key {
-            writes.push(key.claim(answer, *now)?);
+            writes.push(key.claim(answer, *now)?.into());
         }
         Ok(writes)
     }
 
-    /// The writes that take the claim back, over the user and the counters' logs as they stand: what waited before waits again. Where the
-    /// enrolment has ended meanwhile, the counters and the key are given back all the same.
+    /// The writes that take the claim back, over the user and the counters' logs as they stand:
+    /// what waited before waits again. Where the enrolment has ended meanwhile, the counters and
+    /// the key are given back all the same.
     pub fn undo(
         &self,
         pending: &PendingContact,
         (user, logs): (&User, &[Option<Item>]),
         key: Option<&IdempotencyKey>,
     ) -> Result<Vec<Write>, Failure> {
-        let now = self.who.now;
-        let update = user.count_sends(user.touch(), &user.sends.without(self.asker, now))?;
-        let (method, before) = (self.wish.method, self.before());
-        let stands = self.stands(pending, user);
-        let update = if stands { pending::take_back(update, method, before, pending)? } else { update };
+        let (method, now) = (self.wish.method, self.who.now);
+        let taken_back = (self.before(), pending);
+        let update = user.take_back_contact(method, taken_back, self.asker, now)?;
         let event = self.event(Action::CodeNotSent, pending).failed();
         let mut writes = user.change(update, [event], now)?;
-        // Whoever has typed the code meanwhile was given back its text with that. That the contact is the user's and verified says nothing
-        // of it: it may have been so before.
-        let typed = !stands && user.factor(method).was_cleared_since(&self.who.user.factor(method));
+        // Whoever has typed the code meanwhile was given back its text with that. That the contact
+        // is the user's and verified says nothing of it: it may have been so before.
+        let typed = !self.stands(pending, user)
+            && user
+                .factor(method)
+                .was_cleared_since(&self.who.user.factor(method));
         writes.extend(self.counters().withdraw(logs, !typed));
-        writes.extend(key.map(IdempotencyKey::free));
+        writes.extend(key.map(|key| key.free().into()));
         Ok(writes)
     }
 
     /// Whether the claim stands on the user's item.
     pub fn stands(&self, pending: &PendingContact, user: &User) -> bool {
-        user.waiting(self.wish, self.who.now).is_some_and(|now| now.code.mac == pending.code.mac)
+        user.awaits_code_of(self.wish.method, pending, self.who.now)
     }
 
     /// What waited before it.
@@ -155,8 +163,13 @@ impl Case<'_> {
     }
 
     fn event(&self, action: Action, pending: &PendingContact) -> Event {
-        let event = self.who.event(action, self.call).with("method", self.wish.method.name());
-        let event = event.with("factor", pending.id.to_string()).with("destination", self.masked());
+        let event = self
+            .who
+            .event(action, self.call)
+            .with("method", self.wish.method.name());
+        let event = event
+            .with("factor", pending.id.to_string())
+            .with("destination", self.masked());
         event.with("reference", pending.code.reference.as_str())
     }
 }

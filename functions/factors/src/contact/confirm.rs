@@ -1,20 +1,21 @@
-//! The steps of taking the code of a new contact: the try is counted before anything is compared; then one transaction puts the contact in
-//! its place, and completes the sign-in where it is a first one.
+//! The steps of taking the code of a new contact: the attempt is counted before anything is
+//! compared; then one transaction puts the contact in its place, and completes the sign-in where it
+//! is a first one.
 
-use shared::app::App;
-use shared::audit::{Action, Event};
-use shared::challenge::Refusal;
-use shared::code::{self, Verdict};
-use shared::completion::Completion;
-use shared::dynamo::{Failure, Patience, Write, document, keys};
-use shared::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::link;
-use shared::notice::{Changed, Notices};
-use shared::secret;
-use shared::send_budget::Budget;
-use shared::send_budget::credit::Credit;
-use shared::user::pending::{self, PendingContact, TRIES_MAX};
-use shared::user::{Method, User, contact, factor};
+use shared::kernel::contact;
+use shared::kernel::secret;
+use shared::messaging::send_budget::Budget;
+use shared::messaging::send_budget::credit::Credit;
+use shared::signin::challenge::Refusal;
+use shared::signin::code::{self, Verdict};
+use shared::signin::completion::Completion;
+use shared::signin::notice::{Changed, Notices};
+use shared::signin::user::pending::PendingContact;
+use shared::signin::user::{Method, User};
+use shared::store::app::App;
+use shared::store::audit::{Action, Event};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Write};
+use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use super::{Confirmed, Typed};
 use crate::State;
@@ -22,85 +23,134 @@ use crate::who::Who;
 
 /// Takes the code of a contact that waits.
 pub async fn confirm(state: &State, call: &Call, typed: Typed) -> Outcome {
-    let code = code::typed(&typed.code).ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
+    let code = code::typed(&typed.code)
+        .ok_or_else(|| Problem::invalid_field("/code", "must be 1 to 10 ASCII digits"))?;
     let app = &state.app;
     let mut who = Who::by_either(app, call, typed.challenge.as_ref()).await?;
     let pending = count(app, call, &mut who, &typed).await?;
     // The count answered with a newer user than the one that was asked.
     who.may_enrol(typed.method, pending.begun_at)?;
-    match pending.judge(who.user.id, typed.method, code.expose(), &who.keyring, who.now) {
+    match pending.judge(
+        who.user.id,
+        typed.method,
+        code.expose(),
+        &who.keyring,
+        who.now,
+    ) {
         Verdict::Right => accept(state, call, who, &typed, &pending).await,
-        Verdict::Wrong => refuse(app, call, who, &typed, &pending, ("wrong-code", Slug::CodeInvalid)).await,
-        Verdict::Superseded => refuse(app, call, who, &typed, &pending, ("superseded", Slug::CodeSuperseded)).await,
+        Verdict::Wrong => {
+            refuse(
+                app,
+                call,
+                who,
+                &typed,
+                &pending,
+                ("wrong-code", Slug::CodeInvalid),
+            )
+            .await
+        }
+        Verdict::Superseded => {
+            refuse(
+                app,
+                call,
+                who,
+                &typed,
+                &pending,
+                ("superseded", Slug::CodeSuperseded),
+            )
+            .await
+        }
         Verdict::Expired => Err(Problem::new(Slug::CodeExpired)),
     }
 }
 
-/// The contact that is to be confirmed, if there is one whose code takes a try from who asks.
+/// The contact that is to be confirmed, if there is one whose code takes an attempt from who asks.
 fn waiting<'a>(who: &'a Who, call: &Call, typed: &Typed) -> Result<&'a PendingContact, Problem> {
-    let pending = who.user.pending(typed.method, who.now).filter(|pending| pending.id == typed.factor);
+    let pending = who
+        .user
+        .pending(typed.method, who.now)
+        .filter(|pending| pending.id == typed.factor);
     // Who may not set one up at all is told so first.
-    who.may_enrol(typed.method, pending.map_or(who.now, |pending| pending.begun_at))?;
+    who.may_enrol(
+        typed.method,
+        pending.map_or(who.now, |pending| pending.begun_at),
+    )?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
     may_prove(who, call, typed.method, pending)?;
-    if pending.tries_left() == 0 {
-        return Err(Refusal::TriesSpent(pending.expires_at)
+    if pending.attempts_left() == 0 {
+        return Err(Refusal::AttemptsSpent(pending.expires_at)
             .problem(who.now)
-            .detail("This contact has had its five tries. Have another code sent there."));
+            .detail("This contact has had its five attempts. Have another code sent there."));
     }
-    if pending.code.expires_at <= who.now { Err(Problem::new(Slug::CodeExpired)) } else { Ok(pending) }
+    if pending.code.expires_at <= who.now {
+        Err(Problem::new(Slug::CodeExpired))
+    } else {
+        Ok(pending)
+    }
 }
 
 /// A locked factor answers right and wrong codes alike.
-fn may_prove(who: &Who, call: &Call, method: Method, pending: &PendingContact) -> Result<(), Problem> {
-    let may = who.user.may_prove(method, &pending.contact, who.origin(call)?, who.now);
+fn may_prove(
+    who: &Who,
+    call: &Call,
+    method: Method,
+    pending: &PendingContact,
+) -> Result<(), Problem> {
+    let may = who
+        .user
+        .may_prove(method, &pending.contact, who.origin(call)?, who.now);
     may.map_err(|refusal| refusal.problem(who.now))
 }
 
-/// Counts a try before anything is compared, and answers with what waited before it.
-async fn count(app: &App, call: &Call, who: &mut Who, typed: &Typed) -> Result<PendingContact, Problem> {
+/// Counts an attempt before anything is compared, and answers with what waited before it.
+async fn count(
+    app: &App,
+    call: &Call,
+    who: &mut Who,
+    typed: &Typed,
+) -> Result<PendingContact, Problem> {
     let _ = waiting(who, call, typed)?;
     let id = secret::encode(app.entropy.bytes::<9>());
-    let write = Write::update(keys::user(who.user.id), "SET #pending.#tries = list_append(#pending.#tries, :tries)")
-        .when("#pending.#id = :factor AND #pending.#expires_at > :now AND size(#pending.#tries) < :tries_max")
-        .when("NOT contains(#pending.#tries, :try)")
-        .name("pending", pending::attribute(typed.method))
-        .value("factor", typed.factor.to_string())
-        .value("now", who.now)
-        .value("tries_max", TRIES_MAX)
-        .value("tries", document(&[&id])?)
-        .value("try", id.as_str());
-    let Some(failure) = who.count(app, write).await? else { return waiting(who, call, typed).cloned() };
-    // The answer to the first request was lost, and the SDK repeated it: the try is counted already.
-    let pending = who.user.pending(typed.method, who.now);
-    let counted = pending.and_then(|pending| Some((pending, pending.tries.iter().position(|tried| *tried == id)?)));
-    if let Some((pending, place)) = counted {
-        return Ok(PendingContact { tries: pending.tries.iter().take(place).cloned().collect(), ..pending.clone() });
+    let attempt = who
+        .user
+        .count_contact_attempt(typed.method, typed.factor, &id, who.now);
+    let Some(failure) = who.count(app, attempt).await? else {
+        return waiting(who, call, typed).cloned();
+    };
+    // The answer to the first request was lost, and the SDK repeated it: the attempt is counted
+    // already.
+    if let Some(before) = who.user.pending_before(typed.method, &id, who.now) {
+        return Ok(before);
     }
     let _ = waiting(who, call, typed)?;
     Err(failure.into())
 }
 
 /// Puts the contact in its place: whoever writes first has it.
-async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending: &PendingContact) -> Outcome {
+async fn accept(
+    state: &State,
+    call: &Call,
+    mut who: Who,
+    typed: &Typed,
+    pending: &PendingContact,
+) -> Outcome {
     let app = &state.app;
     let completion = who.completion(typed.method, app, call).await?;
     let end = completion.as_ref().map(|(end, _)| end);
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     let mut notices = Notices::default();
     let mut credit = Credit::new(given_back(&who, pending));
     loop {
-        let mut writes = placement(&who, call, typed.method, pending, end)?;
-        if changes(&who.user, typed.method, pending) {
-            let after = changed(&who.user, typed.method, pending);
-            writes.extend(who.notices(app, &mut notices, &after, told(typed.method, pending))?);
+        let (reached, mut writes) = placement(&who, call, typed.method, pending, end)?;
+        if who.user.is_another(typed.method, &pending.contact) {
+            writes.extend(who.notices(app, &mut notices, &reached, told(typed.method, pending))?);
         }
-        writes.extend(credit.within());
+        writes.extend(credit.within().map(Write::from));
         let learn = |written: &Result<(), Failure>| {
             notices.learn(written);
             credit.learn(written);
         };
-        if who.settle(app, writes, &mut patience, learn).await? {
+        if who.settle(app, writes, &mut retries, learn).await? {
             break;
         }
         still_good(&who, call, typed, pending)?;
@@ -112,88 +162,64 @@ async fn accept(state: &State, call: &Call, mut who: Who, typed: &Typed, pending
         None => None,
     };
     let destination = masked(typed.method, pending);
-    Ok(Reply::ok(&Confirmed { method: typed.method, destination, authenticated }))
+    Ok(Reply::ok(&Confirmed {
+        method: typed.method,
+        destination,
+        authenticated,
+    }))
 }
 
-/// Whether a right code is still right on the user as it stands now: the try itself is counted.
-fn still_good(who: &Who, call: &Call, typed: &Typed, judged: &PendingContact) -> Result<(), Problem> {
+/// Whether a right code is still right on the user as it stands now: the attempt itself is counted.
+fn still_good(
+    who: &Who,
+    call: &Call,
+    typed: &Typed,
+    judged: &PendingContact,
+) -> Result<(), Problem> {
     who.may_enrol(typed.method, judged.begun_at)?;
-    let stands = who.user.pending(typed.method, who.now).filter(|now| now.id == judged.id);
+    let stands = who
+        .user
+        .pending(typed.method, who.now)
+        .filter(|now| now.id == judged.id);
     let stands = stands.ok_or_else(|| Problem::new(Slug::NotFound))?;
     may_prove(who, call, typed.method, judged)?;
     if stands.code.mac == judged.code.mac {
         return Ok(());
     }
-    Err(Problem::new(Slug::CodeSuperseded).with("attempts_left", judged.tries_left().saturating_sub(1)))
+    Err(Problem::new(Slug::CodeSuperseded)
+        .with("attempts_left", judged.attempts_left().saturating_sub(1)))
 }
 
-/// Whether it is another contact than the user has. The one that an administrator has entered is only proved: nothing is changed by it.
-fn changes(user: &User, method: Method, pending: &PendingContact) -> bool {
-    user.destination(method) != Some(pending.contact.as_str())
-}
-
-/// The writes that put the contact in its place, under the condition that the code which was judged is the one that waits, and that the factor
-/// is as little locked as it was judged to be; and end the sign-in where it is a first one.
+/// The user as they are reached once the contact is in its place, and the writes that put it there,
+/// and end the sign-in where it is a first one.
 fn placement(
     who: &Who,
     call: &Call,
     method: Method,
     pending: &PendingContact,
     end: Option<&Completion>,
-) -> Result<Vec<Write>, Problem> {
-    let update = pending::sent_as_drafted(placed(who, method, pending), pending)
-        .and(", #version = #version + :one")
-        .name("pending", pending::attribute(method))
-        .remove("#pending")
-        .remove("#reset_at")
-        .when("#pending.#id = :factor")
-        .value("factor", pending.id.to_string())
-        .value("one", 1_u64);
-    // It is the factor from now on, and proved: that ends of its counts what a right code ends at a sign-in.
+) -> Result<(User, Vec<Write>), Problem> {
     let origin = who.origin(call)?;
-    let update = factor::unmoved(update.name("m", method.name()), &who.user.factor(method), origin);
-    let update = factor::clear(update, method.name(), origin);
-    let update = if changes(&who.user, method, pending) { replaced(who, update, method)? } else { update };
-    who.proved(update, event(who, call, method, pending), end)
-}
-
-/// Adds to the update what another contact ends. It counts as a change, for which there was room when it was begun: whatever else changes
-/// the contact takes away what waits. One that takes the place of another says that the other is no
-/// longer trusted, nor what was proved with it; and what was mailed to another address opens nothing.
-fn replaced(who: &Who, update: Write, method: Method) -> Result<Write, Problem> {
-    let update = who.user.count_change(update, method, who.now);
-    let update = if method == Method::Email { link::end_all(update) } else { update };
-    Ok(if who.user.destination(method).is_some() { who.end_others(update)? } else { update })
-}
-
-/// The update that makes the contact the user's, and verified.
-fn placed(who: &Who, method: Method, pending: &PendingContact) -> Write {
-    let user = &who.user;
-    let (since, update) = match method {
-        Method::Sms => {
-            let country = pending.country.clone().unwrap_or_default();
-            let update = user.touch().and(", #phone = :contact, #phone_country = :country, #phone_verified = :verified");
-            ("#phone_since", update.value("country", country))
-        }
-        _ => ("#email_since", user.touch().and(", #email = :contact, #email_verified = :verified")),
+    let (reached, update) = who.user.confirm_contact(method, pending, origin, who.now);
+    let update = if who.user.replaces(method, &pending.contact) {
+        who.end_others(update)
+    } else {
+        update
     };
-    let update = update.value("contact", pending.contact.as_str()).value("verified", true);
-    if changes(user, method, pending) { update.and(&format!(", {since} = :since")).value("since", who.now) } else { update }
-}
-
-/// The user once it is placed.
-fn changed(user: &User, method: Method, pending: &PendingContact) -> User {
-    let contact = Some(pending.contact.clone());
-    match method {
-        Method::Sms => User { phone: contact, ..user.clone() },
-        _ => User { email: contact, ..user.clone() },
-    }
+    let writes = who.proved(update, event(who, call, method, pending), end)?;
+    Ok((reached, writes))
 }
 
 /// What a text whose code was typed gives back to the budget of texts.
-fn given_back(who: &Who, pending: &PendingContact) -> Option<Write> {
+fn given_back(who: &Who, pending: &PendingContact) -> Option<Update> {
     let country = pending.country.as_deref()?;
-    Some(Budget { account: who.account.id, country }.verified(&pending.texts, who.now))
+    Some(
+        Budget {
+            account: who.account.id,
+            country,
+        }
+        .verified(&pending.texts, who.now),
+    )
 }
 
 /// Writes down a code that is not the right one.
@@ -205,12 +231,16 @@ async fn refuse(
     pending: &PendingContact,
     (reason, slug): (&'static str, Slug),
 ) -> Outcome {
-    let mut patience = Patience::default();
+    let mut retries = RetryPolicy::default();
     loop {
-        let event = event(&who, call, typed.method, pending).failed().with("reason", reason);
+        let event = event(&who, call, typed.method, pending)
+            .failed()
+            .with("reason", reason);
         let writes = who.user.change(who.user.touch(), [event], who.now)?;
-        if who.settle(app, writes, &mut patience, |_| {}).await? {
-            return Err(Problem::new(slug).with("attempts_left", pending.tries_left().saturating_sub(1)));
+        if who.settle(app, writes, &mut retries, |_| {}).await? {
+            return Err(
+                Problem::new(slug).with("attempts_left", pending.attempts_left().saturating_sub(1))
+            );
         }
     }
 }
@@ -224,10 +254,18 @@ fn masked(method: Method, pending: &PendingContact) -> String {
 
 fn told(method: Method, pending: &PendingContact) -> Changed {
     let masked = Some(masked(method, pending));
-    if method == Method::Sms { Changed::Phone(masked) } else { Changed::Email(masked) }
+    if method == Method::Sms {
+        Changed::Phone(masked)
+    } else {
+        Changed::Email(masked)
+    }
 }
 
 fn event(who: &Who, call: &Call, method: Method, pending: &PendingContact) -> Event {
-    let event = who.event(Action::FactorEnrolled, call).with("method", method.name());
-    event.with("factor", pending.id.to_string()).with("destination", masked(method, pending))
+    let event = who
+        .event(Action::FactorEnrolled, call)
+        .with("method", method.name());
+    event
+        .with("factor", pending.id.to_string())
+        .with("destination", masked(method, pending))
 }

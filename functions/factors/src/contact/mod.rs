@@ -1,8 +1,10 @@
-//! A new phone or mail address of one's own: `POST /v1/factors/{sms|email}` sends a code there and tells nobody else, `…/confirm` takes it,
-//! and only then does the contact count; `DELETE` takes one away.
+//! A new phone or mail address of one's own: `POST /v1/factors/{sms|email}` sends a code there and
+//! tells nobody else, `…/confirm` takes it, and only then does the contact count; `DELETE` takes
+//! one away.
 //!
-//! Whoever says that a contact is theirs may be wrong about it, or mean harm: the one who is there has done nothing. So what is said costs
-//! nobody anything but its own windows (`shared::code::counters`), counts for nothing, and ends by itself.
+//! Whoever says that a contact is theirs may be wrong about it, or mean harm: the one who is there
+//! has done nothing. So what is said costs nobody anything but its own windows
+//! (`shared::signin::code::counters`), counts for nothing, and ends by itself.
 
 mod begin;
 mod claim;
@@ -10,12 +12,12 @@ mod confirm;
 mod remove;
 
 use serde::{Deserialize, Serialize};
-use shared::http::{Call, Outcome, Problem};
-use shared::ids::FactorId;
-use shared::secret::Secret;
-use shared::sign_in::Answer;
-use shared::user::pending::Wish;
-use shared::user::{Method, fields};
+use shared::kernel::ids::FactorId;
+use shared::kernel::secret::Secret;
+use shared::signin::sign_in::Answer;
+use shared::signin::user::pending::Wish;
+use shared::signin::user::{Method, fields};
+use shared::web::http::{Call, Outcome, Problem};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -121,7 +123,11 @@ pub(crate) async fn enrol_phone(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
     let PhoneRequest { challenge, phone } = call.json()?;
     let phone = fields::phone(&phone).map_err(|detail| Problem::invalid_field("/phone", detail))?;
-    let wish = Wish { method: Method::Sms, contact: phone.number, country: Some(phone.country) };
+    let wish = Wish {
+        method: Method::Sms,
+        contact: phone.number,
+        country: Some(phone.country),
+    };
     begin::begin(state, call, &wish, challenge.as_ref()).await
 }
 
@@ -132,14 +138,38 @@ pub(crate) async fn enrol_mailbox(state: &State, call: &Call) -> Outcome {
     let _ = call.bearer()?;
     let EmailRequest { email } = call.json()?;
     let email = fields::email(&email).map_err(|detail| Problem::invalid_field("/email", detail))?;
-    begin::begin(state, call, &Wish { method: Method::Email, contact: email, country: None }, None).await
+    begin::begin(
+        state,
+        call,
+        &Wish {
+            method: Method::Email,
+            contact: email,
+            country: None,
+        },
+        None,
+    )
+    .await
 }
 
 /// `POST /v1/factors/sms/confirm`
 pub(crate) async fn confirm_phone(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
-    let ConfirmPhone { challenge, factor, code } = call.json()?;
-    confirm::confirm(state, call, Typed { method: Method::Sms, challenge, factor, code }).await
+    let ConfirmPhone {
+        challenge,
+        factor,
+        code,
+    } = call.json()?;
+    confirm::confirm(
+        state,
+        call,
+        Typed {
+            method: Method::Sms,
+            challenge,
+            factor,
+            code,
+        },
+    )
+    .await
 }
 
 /// `POST /v1/factors/email/confirm`
@@ -147,7 +177,17 @@ pub(crate) async fn confirm_mailbox(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
     let _ = call.bearer()?;
     let ConfirmMailbox { factor, code } = call.json()?;
-    confirm::confirm(state, call, Typed { method: Method::Email, challenge: None, factor, code }).await
+    confirm::confirm(
+        state,
+        call,
+        Typed {
+            method: Method::Email,
+            challenge: None,
+            factor,
+            code,
+        },
+    )
+    .await
 }
 
 /// `DELETE /v1/factors/{sms|email}`

@@ -1,4 +1,5 @@
-//! What is known of a forgotten password when it is decided, what it counts in, and the writes that owe a mail.
+//! What is known of a forgotten password when it is decided, what it counts in, and the writes that
+//! put a mail in the outbox.
 //!
 //! | counter | limit | stands at | who can fill it | who suffers |
 //! | --- | --- | --- | --- | --- |
@@ -6,37 +7,33 @@
 //! | the account's, for a mailbox that its user has not proved | the same | `DESTINATION#…`, `LINKS#<account>` | whoever knows the usernames of those of whom the account says that it is theirs | these, but for the kept part, which is one for all of them |
 //! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `LINKS` | whoever asks from it | who shares it |
 //!
-//! A mailbox is mailed no more than these let through. One that its user has proved is counted by that user's name alone: no other name
-//! uses it up, and its owner has said whose it is. One that nobody has proved is mailed ten times an hour in the name of an account at the
-//! wish of strangers, and twenty times at all, however many of its users are said to have it. There is no count over all accounts: one
-//! account would fill it for the users of another.
+//! A mailbox is mailed no more than these let through. One that its user has proved is counted by
+//! that user's name alone: no other name uses it up, and its owner has said whose it is. One that
+//! nobody has proved is mailed ten times an hour in the name of an account at the wish of
+//! strangers, and twenty times at all, however many of its users are said to have it. There is no
+//! count over all accounts: one account would fill it for the users of another.
 
 use shared::account::{Account, Foreseen, Locale, Settings};
-use shared::audit::{Action, Actor, Event};
-use shared::clock::Timestamp;
-use shared::code::PER_SOURCE;
-use shared::config::source_key;
-use shared::courier::Message;
-use shared::dynamo::{Failure, Item, Key, Write, keys, read};
-use shared::http::{Call, Problem, Reply, refusals};
-use shared::idempotency::IdempotencyKey;
-use shared::ids::AccountId;
-use shared::link::{self, Envelope, FORGOTTEN, Link, Purpose, Token};
-use shared::owed::{self, Mail, Owed};
-use shared::reserved::{Asker, Log};
-use shared::throttle::{Limit, Window};
-use shared::user::credential::Credential;
-use shared::user::known::{Origin, Source};
-use shared::user::subject::Subject;
-use shared::user::{Method, User, username};
+use shared::kernel::client_ip::client_ip_key;
+use shared::kernel::clock::Timestamp;
+use shared::kernel::ids::AccountId;
+use shared::messaging::courier::Message;
+use shared::messaging::outbox::{self, Mail, OutboxMessage};
+use shared::signin::code::PER_SOURCE;
+use shared::signin::link::{self, Envelope, FORGOTTEN, Link, Purpose, Token};
+use shared::signin::reserved::{Asker, Log};
+use shared::signin::user::credential::Credential;
+use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::subject::Subject;
+use shared::signin::user::{Method, User, username};
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::{Failure, Item, Key, Write, keys, read};
+use shared::store::rate_limit::{Limit, Window};
+use shared::web::http::{Call, Problem, Reply, refusals};
+use shared::web::idempotency::IdempotencyKey;
 
 use super::Request;
 use crate::State;
-
-/// Where the counts stand in the transaction; the subject's two writes stand between them.
-const NAME: usize = 0;
-const SOURCE: usize = 1;
-const MAILBOX: usize = 4;
 
 /// What is known of a request before it is decided.
 pub enum Known {
@@ -59,10 +56,13 @@ pub struct Case {
     subject: Subject,
     has_password: bool,
     asker: Asker,
+    /// Where the requests of the client IP are counted.
+    source: Key,
     pub now: Timestamp,
 }
 
-/// The logs that have to be trimmed before anything is entered, and whether the mailbox has had its share.
+/// The logs that have to be trimmed before anything is entered, and whether the mailbox has had its
+/// share.
 #[derive(Default)]
 pub struct Limits {
     name: Option<Log>,
@@ -71,8 +71,9 @@ pub struct Limits {
     mailbox_full: bool,
 }
 
-/// A mail that is owed: where it stands, what the audit tells of it, and the writes that owe it.
-struct Owing {
+/// A mail in the outbox: where it stands, what the audit tells of it, and the writes that put it
+/// there.
+struct Outgoing {
     mail: Key,
     event: Event,
     writes: Vec<Write>,
@@ -98,41 +99,65 @@ impl Found {
             keys::account(account),
             keys::name(account, username),
             keys::name_sends(account, username),
-            keys::source_links(&source_key(call.source)),
+            keys::client_ip_links(&client_ip_key(call.client_ip)),
         ];
         wanted.extend(key.map(IdempotencyKey::record));
         let mut items = state.app.table.get_all(wanted).await?.into_iter();
         let mut next = || items.next().flatten();
         let account: Option<Account> = next().map(read).transpose()?;
         let credential: Option<Credential> = next().map(read).transpose()?;
-        call.allow_origins(&account.as_ref().map(Account::settings).transpose()?.unwrap_or_default().origins);
-        let (sends_of_name, sends_of_source) =
-            (Log::of(next().as_ref()), next().as_ref().map(Window::moments).unwrap_or_default());
+        call.allow_origins(
+            &account
+                .as_ref()
+                .map(Account::settings)
+                .transpose()?
+                .unwrap_or_default()
+                .origins,
+        );
+        let (sends_of_name, sends_of_source) = (
+            Log::of(next().as_ref()),
+            next().as_ref().map(Window::moments).unwrap_or_default(),
+        );
         let credential = credential.filter(|_| account.is_some());
-        Ok(Self { account, credential, sends_of_name, sends_of_source, record: next() })
+        Ok(Self {
+            account,
+            credential,
+            sends_of_name,
+            sends_of_source,
+            record: next(),
+        })
     }
 
-    /// Who has the name, and the group's settings if they are in one; `None` where what was read is not of one moment.
+    /// Who has the name, and the group's settings if they are in one; `None` where what was read is
+    /// not of one moment.
     ///
-    /// The credential was read before its user, and it is the user that is written over. Whatever changes a password, or takes the name
-    /// away, does so on both.
-    async fn subject(&self, state: &State, account: AccountId, username: &str) -> Result<Option<(Subject, Foreseen)>, Problem> {
+    /// The credential was read before its user, and it is the user that is written over. Whatever
+    /// changes a password, or takes the name away, does so on both.
+    async fn subject(
+        &self,
+        state: &State,
+        account: AccountId,
+        username: &str,
+    ) -> Result<Option<(Subject, Foreseen)>, Problem> {
         let credential = self.credential.as_ref();
-        let id = credential.map_or_else(|| Subject::nobody(account, username), |credential| credential.user);
+        let id = credential.map_or_else(
+            || Subject::decoy(account, username),
+            |credential| credential.user,
+        );
         let group = credential.and_then(|credential| credential.group.clone());
         let mut wanted = vec![Subject::key(id, credential.is_some())];
         wanted.extend(group.as_deref().map(|name| keys::group(account, name)));
         let mut items = state.app.table.get_all(wanted).await?.into_iter();
         let subject = Subject::read(id, credential.is_some(), items.next().flatten())?;
-        let subject = subject.unwrap_or_else(|| Subject::new_nobody(account, username));
+        let subject = subject.unwrap_or_else(|| Subject::new_decoy(account, username));
         let version = credential.map(|credential| credential.password_version);
         let moved = matches!(&subject, Subject::User(user) if (Some(user.password_version), user.username.as_str()) != (version, username));
         Ok((!moved).then(|| (subject, Foreseen::new(group, items.next().flatten()))))
     }
 }
 
-/// The refusal of a window that is full; or what was answered to the same request, where that was faster: the items were not read at one
-/// instant.
+/// The refusal of a window that is full; or what was answered to the same request, where that was
+/// faster: the items were not read at one instant.
 async fn refused(
     state: &State,
     key: Option<&IdempotencyKey>,
@@ -143,127 +168,237 @@ async fn refused(
         Some(key) => key.answer_again(state.app.table.get(key.record()).await?, now)?,
         None => None,
     };
-    answered.map(Known::Answered).ok_or_else(|| refusals::too_many_sends(until, limit, now))
+    answered
+        .map(Known::Answered)
+        .ok_or_else(|| refusals::too_many_sends(until, limit, now))
 }
 
-/// Who asks. Who is known nowhere yet is asked for by strangers, as nobody is: what they are left of a window tells nothing of whom they name.
+/// Who asks. Who is known nowhere yet is asked for by strangers, as nobody is: what they are left
+/// of a window tells nothing of whom they name.
 fn asker(subject: &Subject, source: &Source) -> Asker {
     match subject {
         Subject::User(user) if user.known.origin(source) == Origin::Known => Asker::Known,
-        Subject::User(_) | Subject::Nobody { .. } => Asker::Stranger,
+        Subject::User(_) | Subject::Decoy { .. } => Asker::Stranger,
     }
 }
 
 impl Case {
-    pub async fn read(state: &State, call: &Call, request: &Request, key: Option<&IdempotencyKey>) -> Result<Known, Problem> {
-        let (id, now, username) = (request.account, call.arrived_at, username::looked_up(&request.username));
+    pub async fn read(
+        state: &State,
+        call: &Call,
+        request: &Request,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Known, Problem> {
+        let (id, now, username) = (
+            request.account,
+            call.arrived_at,
+            username::looked_up(&request.username),
+        );
         let mut found = Found::read(state, call, (id, &username), key).await?;
-        if let Some(reply) = key.map(|key| key.answer_again(found.record.take(), now)).transpose()?.flatten() {
+        if let Some(reply) = key
+            .map(|key| key.answer_again(found.record.take(), now))
+            .transpose()?
+            .flatten()
+        {
             return Ok(Known::Answered(reply));
         }
         if let Some(full) = PER_SOURCE.full_until(&found.sends_of_source, now) {
             return refused(state, key, full, now).await;
         }
-        let Some((subject, group)) = found.subject(state, id, &username).await? else { return Ok(Known::Moved) };
+        let Some((subject, group)) = found.subject(state, id, &username).await? else {
+            return Ok(Known::Moved);
+        };
         let keyring = state.app.keyrings.current(now).await;
-        let asker = asker(&subject, &Source::of(subject.id(), call.source, &keyring, now)?);
+        let asker = asker(
+            &subject,
+            &Source::of(subject.id(), call.client_ip, &keyring, now)?,
+        );
         if let Some(full) = FORGOTTEN.full_until(&found.sends_of_name, asker, now) {
-            return refused(state, key, full, now).await.or_else(|problem| Ok(Known::Full(problem)));
+            return refused(state, key, full, now)
+                .await
+                .or_else(|problem| Ok(Known::Full(problem)));
         }
-        let Found { account, credential, .. } = found;
+        let Found {
+            account,
+            credential,
+            ..
+        } = found;
         let settings = match &account {
-            Some(account) => account.settings_in(subject.group(), group, &state.app.table).await?,
+            Some(account) => {
+                account
+                    .settings_in(subject.group(), group, &state.app.table)
+                    .await?
+            }
             None => Settings::default(),
         };
         let has_password = credential.is_some_and(|credential| credential.password_hash.is_some());
-        Ok(Known::Open(Box::new(Self { account, id, settings, username, subject, has_password, asker, now })))
+        Ok(Known::Open(Box::new(Self {
+            account,
+            id,
+            settings,
+            username,
+            subject,
+            has_password,
+            asker,
+            source: keys::client_ip_links(&client_ip_key(call.client_ip)),
+            now,
+        })))
     }
 
-    /// The user and the account, if a mail can be sent. Who has no password signs in by other means alone, and cannot have forgotten one.
+    /// The user and the account, if a mail can be sent. Who has no password signs in by other means
+    /// alone, and cannot have forgotten one.
     fn reached(&self, limits: &Limits) -> Option<(&User, &Account)> {
-        let Subject::User(user) = &self.subject else { return None };
-        let reachable = !user.disabled && user.account == self.id && user.email.is_some() && self.has_password;
+        let Subject::User(user) = &self.subject else {
+            return None;
+        };
+        let reachable =
+            !user.disabled && user.account == self.id && user.email.is_some() && self.has_password;
         let reachable = reachable && !(limits.mailbox_full && self.mailbox(user).is_some());
-        self.account.as_ref().filter(|_| reachable).map(|account| (&**user, account))
+        self.account
+            .as_ref()
+            .filter(|_| reachable)
+            .map(|account| (&**user, account))
     }
 
     /// The window of the user's mailbox, where nobody has proved that it is the user's.
     fn mailbox(&self, user: &User) -> Option<Key> {
-        let to = user.destination(Method::Email).filter(|_| !user.is_verified(Method::Email))?;
+        let to = user
+            .destination(Method::Email)
+            .filter(|_| !user.is_verified(Method::Email))?;
         Some(keys::account_links(to, self.id))
     }
 
-    /// The writes, and where the mail stands that they owe.
-    pub async fn plan(&self, state: &State, call: &Call, limits: &Limits) -> Result<(Option<Key>, Vec<Write>), Problem> {
+    /// The writes, and where the mail stands that they put in the outbox.
+    pub async fn plan(
+        &self,
+        state: &State,
+        call: &Call,
+        limits: &Limits,
+    ) -> Result<(Option<Key>, Vec<Write>), Problem> {
         let name = keys::name_sends(self.id, &self.username);
-        let source = keys::source_links(&source_key(call.source));
-        let mut writes = vec![
-            FORGOTTEN.enter(name, self.asker, self.now, limits.name.as_ref()),
-            PER_SOURCE.enter(source, self.now, limits.source.as_deref()),
+        let mut writes: Vec<Write> = vec![
+            FORGOTTEN
+                .enter(name, self.asker, self.now, limits.name.as_ref())
+                .into(),
+            PER_SOURCE
+                .enter(self.source.clone(), self.now, limits.source.as_deref())
+                .into(),
         ];
-        let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id())).from(call.source);
+        let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id()))
+            .from(call.client_ip);
         let Some((user, account)) = self.reached(limits) else {
-            writes.extend(self.subject.tell(self.id, None, [event.failed().with("reason", self.reason(limits))], self.now)?);
+            writes.extend(self.subject.tell(
+                self.id,
+                None,
+                [event.failed().with("reason", self.reason(limits))],
+                self.now,
+            )?);
             return Ok((None, writes));
         };
-        let owing = if self.is_led_on(user) {
-            self.owe_link(state, call, (user, account), event).await?
+        let outgoing = if self.is_led_on(user) {
+            self.mail_link(state, call, (user, account), event).await?
         } else {
-            self.owe_notice((user, account), event)?
+            self.mail_notice((user, account), event)?
         };
-        writes.extend(self.subject.tell(self.id, None, [owing.event], self.now)?);
-        writes.extend(self.mailbox(user).map(|key| FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref())));
-        writes.extend(owing.writes);
-        Ok((Some(owing.mail), writes))
+        writes.extend(
+            self.subject
+                .tell(self.id, None, [outgoing.event], self.now)?,
+        );
+        let mailbox = self
+            .mailbox(user)
+            .map(|key| FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref()));
+        writes.extend(mailbox.map(Write::from));
+        writes.extend(outgoing.writes);
+        Ok((Some(outgoing.mail), writes))
     }
 
     /// The mail with the link.
-    async fn owe_link(
+    async fn mail_link(
         &self,
         state: &State,
         call: &Call,
         (user, account): (&User, &Account),
         event: Event,
-    ) -> Result<Owing, Problem> {
+    ) -> Result<Outgoing, Problem> {
         let app = &state.app;
         let base = call.base_url(app.config.base_url.as_deref());
         let token = Token::draw(&app.entropy);
-        let link = Link::new(user, Purpose::Password, None, link::PASSWORD_LIFETIME, &app.entropy, self.now);
+        let link = Link::new(
+            user,
+            Purpose::Password,
+            None,
+            link::PASSWORD_LIFETIME,
+            &app.entropy,
+            self.now,
+        );
         let keyring = app.keyrings.current(self.now).await;
         let (to, locale) = self.addressee(user);
-        let envelope = Envelope { organisation: &account.name, to, locale, base: &base };
-        let (mail, owing) = link.owe(&token, &envelope, &keyring, self.now)?;
-        Ok(Owing { mail, event: event.with("link", link.id.to_string()), writes: vec![link.create(&token)?, owing] })
+        let envelope = Envelope {
+            organisation: &account.name,
+            to,
+            locale,
+            base: &base,
+        };
+        let (mail, message) = link.owe(&token, &envelope, &keyring, self.now)?;
+        Ok(Outgoing {
+            mail,
+            event: event.with("link", link.id.to_string()),
+            writes: vec![link.create(&token)?.into(), message],
+        })
     }
 
-    /// The mail that says that no link would lead on. It is named by the place of its entry in the user's chain: it is owed once.
-    fn owe_notice(&self, (user, account): (&User, &Account), event: Event) -> Result<Owing, Problem> {
+    /// The mail that says that no link would lead on. It is named by the place of its entry in the
+    /// user's chain: it is put in the outbox once.
+    fn mail_notice(
+        &self,
+        (user, account): (&User, &Account),
+        event: Event,
+    ) -> Result<Outgoing, Problem> {
         let (to, locale) = self.addressee(user);
         let (organisation, to) = (account.name.clone(), to.to_owned());
-        let mail = Mail { account: account.id, organisation, to, locale, message: Message::NoPasswordLink };
+        let mail = Mail {
+            account: account.id,
+            organisation,
+            to,
+            locale,
+            message: Message::NoPasswordLink,
+        };
         let id = format!("forgotten#{}-{}", user.id, user.head.sequence + 1);
-        let owed = Owed::new(mail, self.now).good_until(self.now.plus(link::PASSWORD_LIFETIME));
+        let message =
+            OutboxMessage::new(mail, self.now).good_until(self.now.plus(link::PASSWORD_LIFETIME));
         let event = event.failed().with("reason", "no-usable-factor");
-        Ok(Owing { mail: keys::owed(&id), event, writes: vec![owed::standalone(&id, owed, self.now)?] })
+        Ok(Outgoing {
+            mail: keys::outbox(&id),
+            event,
+            writes: vec![outbox::standalone(&id, message, self.now)?.into()],
+        })
     }
 
     /// Where the mail goes, and in which language.
     fn addressee<'a>(&self, user: &'a User) -> (&'a str, Locale) {
-        (user.destination(Method::Email).unwrap_or_default(), user.locale.unwrap_or(self.settings.locale))
+        (
+            user.destination(Method::Email).unwrap_or_default(),
+            user.locale.unwrap_or(self.settings.locale),
+        )
     }
 
     /// Whether a link would lead the user on: it takes a factor beside the mailbox.
     fn is_led_on(&self, user: &User) -> bool {
         // From where it will be opened, nobody knows yet.
-        let usable =
-            |method: &Method| user.can_use(*method, self.settings.second_factor.methods) && Purpose::Password.admits(*method);
-        Method::ALL.iter().filter(|method| usable(method)).any(|method| user.factor(*method).is_of_use(self.now))
+        let usable = |method: &Method| {
+            user.can_use(*method, self.settings.second_factor.methods)
+                && Purpose::Password.admits(*method)
+        };
+        Method::ALL
+            .iter()
+            .filter(|method| usable(method))
+            .any(|method| user.factor(*method).is_of_use(self.now))
     }
 
     /// Why no mail is sent, for the audit alone.
     fn reason(&self, limits: &Limits) -> &'static str {
         match &self.subject {
-            Subject::Nobody { .. } => "unknown-user",
+            Subject::Decoy { .. } => "unknown-user",
             Subject::User(user) if user.disabled => "disabled",
             Subject::User(_) if !self.has_password => "no-password",
             Subject::User(_) if limits.mailbox_full => "too-many-sends",
@@ -271,18 +406,27 @@ impl Case {
         }
     }
 
-    /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A mailbox that has had its share is told
-    /// to nobody: it gets no mail.
+    /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A
+    /// mailbox that has had its share is told to nobody: it gets no mail.
     pub fn limits(&self, failure: &Failure, before: &Limits) -> Result<Limits, Problem> {
-        let log = |place: usize| failure.stood_at(place).map(|item| Log::of(Some(item)));
+        let log = |key: &Key| failure.stood_at(key).map(|item| Log::of(Some(item)));
         let full = |log: &Option<Log>| FORGOTTEN.full_until(log.as_ref()?, self.asker, self.now);
-        let (name, source) = (log(NAME), failure.stood_at(SOURCE).map(Window::moments));
-        let source_full = || PER_SOURCE.full_until(source.as_ref()?, self.now);
-        if let Some((until, limit)) = full(&name).or_else(source_full) {
+        let name = log(&keys::name_sends(self.id, &self.username));
+        let source = failure.stood_at(&self.source).map(Window::moments);
+        let client_ip_full = || PER_SOURCE.full_until(source.as_ref()?, self.now);
+        if let Some((until, limit)) = full(&name).or_else(client_ip_full) {
             return Err(refusals::too_many_sends(until, limit, self.now));
         }
-        let mailbox = self.reached(before).and_then(|(user, _)| self.mailbox(user)).and_then(|_| log(MAILBOX));
+        let mailbox = self
+            .reached(before)
+            .and_then(|(user, _)| self.mailbox(user))
+            .and_then(|mailbox| log(&mailbox));
         let mailbox_full = before.mailbox_full || full(&mailbox).is_some();
-        Ok(Limits { name, source, mailbox, mailbox_full })
+        Ok(Limits {
+            name,
+            source,
+            mailbox,
+            mailbox_full,
+        })
     }
 }

@@ -1,16 +1,19 @@
-//! The clock of the bootstraps. They read their machine's, as they do in Lambda; libfaketime, loaded into them, has that stand where the storm says it
-//! does. Monotonic time, which timeouts and waits are measured in, goes on as it does.
+//! The clock of the bootstraps. They read their machine's, as they do in Lambda; libfaketime,
+//! loaded into them, has that stand where the storm says it does. Monotonic time, which timeouts
+//! and waits are measured in, goes on as it does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shared::clock::Timestamp;
+use shared::kernel::clock::Timestamp;
 
 use crate::Fault;
 
 /// Where Debian's libfaketime is, on either processor.
-const LIBRARIES: [&str; 2] =
-    ["/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"];
+const LIBRARIES: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+];
 
 /// The clock.
 #[derive(Debug)]
@@ -22,9 +25,13 @@ pub(super) struct FakeClock {
 impl FakeClock {
     /// A clock that stands at `now`.
     pub fn standing_at(now: Timestamp) -> Result<Self, Fault> {
-        let library = LIBRARIES.into_iter().find(|library| Path::new(library).is_file());
-        let library = library.ok_or("libfaketime is missing: Debian has it in its package libfaketime")?;
-        let file = std::env::temp_dir().join(format!("countersign-storm-{}.time", std::process::id()));
+        let library = LIBRARIES
+            .into_iter()
+            .find(|library| Path::new(library).is_file());
+        let library =
+            library.ok_or("libfaketime is missing: Debian has it in its package libfaketime")?;
+        let file =
+            std::env::temp_dir().join(format!("countersign-storm-{}.time", std::process::id()));
         let clock = Self { library, file };
         clock.set(now)?;
         Ok(clock)
@@ -32,9 +39,13 @@ impl FakeClock {
 
     /// Lets it stand at `now`, from the next look on.
     pub fn set(&self, now: Timestamp) -> Result<(), Fault> {
-        // The library's form: a moment in the process's time zone, which is UTC, at which its clock stands.
+        // The library's form: a moment in the process's time zone, which is UTC, at which its clock
+        // stands.
         let text = now.to_rfc3339();
-        let moment = text.get(..19).ok_or("a moment is too short")?.replace('T', " ");
+        let moment = text
+            .get(..19)
+            .ok_or("a moment is too short")?
+            .replace('T', " ");
         let next = self.file.with_extension("next");
         fs::write(&next, moment)?;
         // Whoever looks sees one moment or the other, and never half of one.

@@ -1,5 +1,5 @@
-//! `bench storm`: a storm through the routes, and which promises were broken. Over the handlers in this process, or over bootstraps, each of them a
-//! process that is killed when its worker dies.
+//! `bench storm`: a storm through the routes, and which promises were broken. Over the handlers in
+//! this process, or over bootstraps, each of them a process that is killed when its worker dies.
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -19,8 +19,13 @@ use crate::bootstraps::{Bootstraps, FUNCTIONS};
 use crate::report::say;
 use crate::stopwatch::Stopwatch;
 
-/// Goes through it, and writes its history to `file` if that is wanted. Whether every promise was kept, in as many requests as were forecast.
-pub(crate) async fn run(forecast: Forecast, bootstraps: Option<&Path>, file: Option<&Path>) -> Result<bool, Fault> {
+/// Goes through it, and writes its history to `file` if that is wanted. Whether every promise was
+/// kept, in as many requests as were forecast.
+pub(crate) async fn run(
+    forecast: Forecast,
+    bootstraps: Option<&Path>,
+    file: Option<&Path>,
+) -> Result<bool, Fault> {
     let watch = Stopwatch::start();
     let outcome = match bootstraps {
         Some(directory) => under_lambda(forecast, Bootstraps::find(directory, &FUNCTIONS)?).await?,

@@ -1,5 +1,6 @@
-//! The functions as Lambda has them: an environment takes one event at a time, another is started where all are at work, and one whose worker dies is
-//! killed. What it had asked of the table or of a sender has taken effect; its answer it never sees.
+//! The functions as Lambda has them: an environment takes one event at a time, another is started
+//! where all are at work, and one whose worker dies is killed. What it had asked of the table or of
+//! a sender has taken effect; its answer it never sees.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,10 +12,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use local::{Endpoints, Gateway, Incoming, Options, Relay, Stack, Worker, event_of};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::http::routes::Function;
-use shared::keyring::{Keyring, Keyrings};
-use shared::secret::Secret;
+use shared::kernel::clock::Clock;
+use shared::kernel::keyring::{Keyring, Keyrings};
+use shared::kernel::secret::Secret;
+use shared::web::http::routes::Function;
 
 use super::clock::FakeClock;
 use crate::Fault;
@@ -52,20 +53,45 @@ struct Room {
 pub(super) async fn start(bootstraps: Bootstraps) -> Result<(Stack, Scene), Fault> {
     let (aws, dynamodb) = (Aws::start().await?, dynamodb().await?);
     let keyring = Keyring::parse(&aws.secret(SECRET)?)?;
-    let options =
-        Options { dynamodb_endpoint: Some(dynamodb.clone()), keyrings: Some(Keyrings::given(keyring)), ..Options::ephemeral() };
+    let options = Options {
+        dynamodb_endpoint: Some(dynamodb.clone()),
+        keyrings: Some(Keyrings::given(keyring)),
+        ..Options::ephemeral()
+    };
     let (stack, scene) = InProcess::start_with(options).await?;
     let vendor = stack.provider();
     aws.keep_secret(PROVIDER_API, vendor.api_secret().clone());
-    aws.keep_secret(PROVIDER_WEBHOOK, Secret::new(json!([vendor.webhook_secret().expose()]).to_string()));
+    aws.keep_secret(
+        PROVIDER_WEBHOOK,
+        Secret::new(json!([vendor.webhook_secret().expose()]).to_string()),
+    );
     let fake = FakeClock::standing_at(stack.clock().now())?;
     let variables = variables(&stack, &aws, &fake);
-    let endpoints = Endpoints { dynamodb, inbox: stack.inbox().to_owned() };
+    let endpoints = Endpoints {
+        dynamodb,
+        inbox: stack.inbox().to_owned(),
+    };
     let (faults, clock) = (stack.faults().clone(), stack.clock().clone());
     let handlers = InProcess::over(&stack);
     let idle = Mutex::default();
-    let pool = Pool { bootstraps, handlers, variables, endpoints, faults, clock, fake, idle, _aws: aws };
-    Ok((stack, Scene { service: Box::new(pool), ..scene }))
+    let pool = Pool {
+        bootstraps,
+        handlers,
+        variables,
+        endpoints,
+        faults,
+        clock,
+        fake,
+        idle,
+        _aws: aws,
+    };
+    Ok((
+        stack,
+        Scene {
+            service: Box::new(pool),
+            ..scene
+        },
+    ))
 }
 
 /// What every bootstrap is told, as infra/template.yaml has it.
@@ -76,7 +102,10 @@ fn variables(stack: &Stack, aws: &Aws, fake: &FakeClock) -> Vec<(String, String)
         ("AWS_SECRET_ACCESS_KEY", "bench"),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws.endpoint.as_str()),
         ("TABLE_NAME", stack.table().name()),
-        ("BASE_URL", stack.app().config.base_url.as_deref().unwrap_or_default()),
+        (
+            "BASE_URL",
+            stack.app().config.base_url.as_deref().unwrap_or_default(),
+        ),
         ("MAIL_FROM", "no-reply@bench.example"),
         ("PROVIDER_URL", "https://127.0.0.1:1"),
         ("PROVIDER_API_SECRET_ID", PROVIDER_API),
@@ -87,10 +116,14 @@ fn variables(stack: &Stack, aws: &Aws, fake: &FakeClock) -> Vec<(String, String)
 }
 
 impl Pool {
-    /// A bootstrap talks to no address of this machine but AWS's, and takes none into an account's settings: what opens sessions at the
-    /// provider stays in this process, and what asks the issuer, or names it.
+    /// A bootstrap talks to no address of this machine but AWS's, and takes none into an account's
+    /// settings: what opens sessions at the provider stays in this process, and what asks the
+    /// issuer, or names it.
     fn is_in_process(function: Function, body: &[u8]) -> bool {
-        let names = |member: &str| body.windows(member.len()).any(|part| part == member.as_bytes());
+        let names = |member: &str| {
+            body.windows(member.len())
+                .any(|part| part == member.as_bytes())
+        };
         match function {
             Function::KbaSession => true,
             Function::Login => names("\"id_token\""),
@@ -118,8 +151,14 @@ impl Pool {
         Ok(Room { environment, relay })
     }
 
-    /// Lets an environment of `function` take `event`. One that died is gone: dropping it kills the process.
-    async fn invoke(&self, function: &'static str, event: &Value, worker: &Worker) -> Option<Value> {
+    /// Lets an environment of `function` take `event`. One that died is gone: dropping it kills the
+    /// process.
+    async fn invoke(
+        &self,
+        function: &'static str,
+        event: &Value,
+        worker: &Worker,
+    ) -> Option<Value> {
         let mut room = self.room(function).await.ok()?;
         room.relay.at_work(worker.clone());
         let answer = tokio::select! {
@@ -138,12 +177,21 @@ impl Pool {
 }
 
 impl Service for Pool {
-    fn answer<'a>(&'a self, incoming: Incoming, worker: &'a Worker) -> BoxFuture<'a, Option<Response<Body>>> {
+    fn answer<'a>(
+        &'a self,
+        incoming: Incoming,
+        worker: &'a Worker,
+    ) -> BoxFuture<'a, Option<Response<Body>>> {
         let (function, event) = event_of(&incoming, worker.trace(), self.clock.now());
         if Self::is_in_process(function, &incoming.body) {
             return self.handlers.answer(incoming, worker);
         }
-        async move { Some(Gateway::response(self.invoke(function.name(), &event, worker).await?)) }.boxed()
+        async move {
+            Some(Gateway::response(
+                self.invoke(function.name(), &event, worker).await?,
+            ))
+        }
+        .boxed()
     }
 
     fn clean_up<'a>(&'a self, worker: &'a Worker) -> BoxFuture<'a, Option<Value>> {
@@ -151,7 +199,8 @@ impl Service for Pool {
     }
 
     fn clock_moved(&self) {
-        // A clock that cannot be set leaves the bootstraps behind, and every limit of time shows it.
+        // A clock that cannot be set leaves the bootstraps behind, and every limit of time shows
+        // it.
         let _ = self.fake.set(self.clock.now());
     }
 }

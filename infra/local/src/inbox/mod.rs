@@ -1,5 +1,5 @@
-//! The inbox: what SES and SNS would have delivered. It speaks their wire protocols on a port of its own and keeps what it is
-//! given.
+//! The inbox: what SES and SNS would have delivered. It speaks their wire protocols on a port of
+//! its own and keeps what it is given.
 
 mod ses;
 mod sns;
@@ -12,8 +12,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use serde::Serialize;
-use shared::clock::Clock;
-use shared::entropy::Entropy;
+use shared::kernel::clock::Clock;
+use shared::kernel::entropy::Entropy;
 use tokio::sync::mpsc;
 
 use crate::StartError;
@@ -85,7 +85,12 @@ impl Outbox {
 
     /// The newest message to `destination`.
     pub fn latest_to(&self, destination: &str) -> Option<Message> {
-        self.kept().messages.iter().rev().find(|message| message.to == destination).cloned()
+        self.kept()
+            .messages
+            .iter()
+            .rev()
+            .find(|message| message.to == destination)
+            .cloned()
     }
 
     /// Forgets all messages.
@@ -103,7 +108,8 @@ impl Outbox {
     fn take(&self, messages: impl IntoIterator<Item = Message>) {
         let mut kept = self.kept();
         for message in messages {
-            kept.readers.retain(|reader| reader.send(message.clone()).is_ok());
+            kept.readers
+                .retain(|reader| reader.send(message.clone()).is_ok());
             kept.messages.push_back(message);
         }
         let over = kept.messages.len().saturating_sub(KEPT_MAX);
@@ -117,7 +123,10 @@ impl Outbox {
 
 /// The trace that a call came under.
 fn trace(headers: &HeaderMap) -> Option<String> {
-    headers.get(TRACE).and_then(|trace| trace.to_str().ok()).map(str::to_owned)
+    headers
+        .get(TRACE)
+        .and_then(|trace| trace.to_str().ok())
+        .map(str::to_owned)
 }
 
 /// What the two protocols need.
@@ -138,25 +147,40 @@ impl Desk {
         let bits = u128::from_be_bytes(self.entropy.bytes());
         let hex = format!("{bits:032x}");
         let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
-        [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+        [
+            part(0..8),
+            part(8..12),
+            part(12..16),
+            part(16..20),
+            part(20..32),
+        ]
+        .join("-")
     }
 }
 
 /// Starts the inbox; answers with its address.
-pub(crate) async fn start(outbox: Outbox, clock: Clock, entropy: Entropy) -> Result<(String, Serving), StartError> {
+pub(crate) async fn start(
+    outbox: Outbox,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<(String, Serving), StartError> {
     let (listener, endpoint) = internal_port().await?;
     let router = Router::new()
         .route("/v2/email/outbound-emails", post(ses::send_email))
         .route("/", post(sns::act))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(Desk { outbox, clock, entropy });
+        .with_state(Desk {
+            outbox,
+            clock,
+            entropy,
+        });
     Ok((endpoint, Serving::router(listener, router)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::clock::Timestamp;
+    use shared::kernel::clock::Timestamp;
 
     #[test]
     fn the_oldest_messages_go_first() {
@@ -175,13 +199,19 @@ mod tests {
         };
         outbox.take((0..KEPT_MAX + 5).map(message));
         assert_eq!(outbox.messages().len(), KEPT_MAX);
-        assert_eq!(outbox.messages().first().map(|message| message.to.clone()), Some("5".into()));
+        assert_eq!(
+            outbox.messages().first().map(|message| message.to.clone()),
+            Some("5".into())
+        );
     }
 
     #[test]
     fn a_message_id_looks_like_a_uuid() {
-        let desk =
-            Desk { outbox: Outbox::default(), clock: Clock::standing_at(Timestamp::from_millis(0)), entropy: Entropy::seeded(1) };
+        let desk = Desk {
+            outbox: Outbox::default(),
+            clock: Clock::standing_at(Timestamp::from_millis(0)),
+            entropy: Entropy::seeded(1),
+        };
         let lengths: Vec<_> = desk.message_id().split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12]);
     }

@@ -68,36 +68,65 @@ struct Content {
 }
 
 /// Takes a mail: one message for each of its destinations, of which SES takes 50.
-pub(super) async fn send_email(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn send_email(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     match messages(&body, &desk.now()) {
         Ok(messages) => {
-            desk.outbox.take(messages.into_iter().map(|message| Message { trace: trace(&headers), ..message }));
+            desk.outbox
+                .take(messages.into_iter().map(|message| Message {
+                    trace: trace(&headers),
+                    ..message
+                }));
             Json(json!({ "MessageId": desk.message_id() })).into_response()
         }
         Err(reason) => {
             let kind = [("x-amzn-errortype", "BadRequestException")];
-            (StatusCode::BAD_REQUEST, kind, Json(json!({ "message": reason }))).into_response()
+            (
+                StatusCode::BAD_REQUEST,
+                kind,
+                Json(json!({ "message": reason })),
+            )
+                .into_response()
         }
     }
 }
 
 fn messages(body: &[u8], at: &str) -> Result<Vec<Message>, String> {
     let request: SendEmail = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let from = request.from_email_address.ok_or("FromEmailAddress is required")?;
-    let simple = request.content.and_then(|content| content.simple).ok_or("Content.Simple is required")?;
+    let from = request
+        .from_email_address
+        .ok_or("FromEmailAddress is required")?;
+    let simple = request
+        .content
+        .and_then(|content| content.simple)
+        .ok_or("Content.Simple is required")?;
     let Destination { to, cc, bcc } = request.destination;
     let to = [to, cc, bcc].concat();
     if to.is_empty() || to.len() > 50 {
         return Err("A message has 1 to 50 destinations".into());
     }
-    if !std::iter::once(&from).chain(&to).all(|address| is_address(address)) {
+    if !std::iter::once(&from)
+        .chain(&to)
+        .all(|address| is_address(address))
+    {
         return Err("Missing final '@domain'".into());
     }
     if simple.subject.data.contains(['\r', '\n']) {
         return Err("A subject is one line".into());
     }
-    let tags = request.email_tags.into_iter().map(|Tag { name, value }| (name, value)).collect::<BTreeMap<_, _>>();
-    if !tags.iter().flat_map(|(name, value)| [name, value]).all(|text| is_tag(text)) {
+    let tags = request
+        .email_tags
+        .into_iter()
+        .map(|Tag { name, value }| (name, value))
+        .collect::<BTreeMap<_, _>>();
+    if !tags
+        .iter()
+        .flat_map(|(name, value)| [name, value])
+        .all(|text| is_tag(text))
+    {
         return Err("A tag has 1 to 256 ASCII letters, digits, underscores and dashes".into());
     }
     let html = simple.body.html.map(|content| content.data);
@@ -122,14 +151,21 @@ fn messages(body: &[u8], at: &str) -> Result<Vec<Message>, String> {
 
 /// A tag's name or value, as SES takes them.
 fn is_tag(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    (1..=256).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 /// As far as SES looks: `local@domain`, perhaps in `Name <...>`.
 fn is_address(text: &str) -> bool {
-    let address = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end_matches('>'));
+    let address = text
+        .rsplit_once('<')
+        .map_or(text, |(_, rest)| rest.trim_end_matches('>'));
     let parts = address.rsplit_once('@');
-    parts.is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') && !address.contains(char::is_whitespace))
+    parts.is_some_and(|(local, domain)| {
+        !local.is_empty() && domain.contains('.') && !address.contains(char::is_whitespace)
+    })
 }
 
 #[cfg(test)]
@@ -157,7 +193,10 @@ mod tests {
     fn a_mail_is_one_message_for_each_destination() {
         let messages = taken(&mail()).unwrap();
         assert_eq!(
-            messages.iter().map(|message| message.to.as_str()).collect::<Vec<_>>(),
+            messages
+                .iter()
+                .map(|message| message.to.as_str())
+                .collect::<Vec<_>>(),
             ["ann@example.com", "ben@example.com"]
         );
         assert_eq!(messages[0].subject.as_deref(), Some("Your code"));
@@ -174,7 +213,10 @@ mod tests {
             ("/EmailTags/0/Value", json!("acc 1")),
             ("/Content/Simple", Value::Null),
             ("/Content/Simple/Body", json!({})),
-            ("/Content/Simple/Subject/Data", json!("a\r\nBcc: eve@example.com")),
+            (
+                "/Content/Simple/Subject/Data",
+                json!("a\r\nBcc: eve@example.com"),
+            ),
         ] {
             let mut mail = mail();
             *mail.pointer_mut(pointer).unwrap() = value;

@@ -19,20 +19,35 @@ pub(super) async fn act(State(desk): State<Desk>, headers: HeaderMap, body: Byte
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     match message(&form, desk.now()) {
         Ok(message) => {
-            desk.outbox.take([Message { trace: trace(&headers), ..message }]);
-            xml(StatusCode::OK, published(&desk.message_id(), &desk.message_id()))
+            desk.outbox.take([Message {
+                trace: trace(&headers),
+                ..message
+            }]);
+            xml(
+                StatusCode::OK,
+                published(&desk.message_id(), &desk.message_id()),
+            )
         }
         Err((code, reason)) => xml(StatusCode::BAD_REQUEST, sns_error(code, reason)),
     }
 }
 
-fn message(form: &HashMap<String, String>, at: String) -> Result<Message, (&'static str, &'static str)> {
+fn message(
+    form: &HashMap<String, String>,
+    at: String,
+) -> Result<Message, (&'static str, &'static str)> {
     if form.get("Action").map(String::as_str) != Some("Publish") {
         return Err(("InvalidAction", "Only Publish is known here"));
     }
-    let to = form.get("PhoneNumber").ok_or(("InvalidParameter", "Invalid parameter: PhoneNumber is required here"))?;
+    let to = form.get("PhoneNumber").ok_or((
+        "InvalidParameter",
+        "Invalid parameter: PhoneNumber is required here",
+    ))?;
     if !is_e164(to) {
-        return Err(("InvalidParameter", "Invalid parameter: PhoneNumber Reason: it is not valid to publish to"));
+        return Err((
+            "InvalidParameter",
+            "Invalid parameter: PhoneNumber Reason: it is not valid to publish to",
+        ));
     }
     let text = form.get("Message").filter(|text| !text.is_empty());
     let text = text.ok_or(("InvalidParameter", "Invalid parameter: Empty message"))?;
@@ -40,8 +55,14 @@ fn message(form: &HashMap<String, String>, at: String) -> Result<Message, (&'sta
         return Err(("InvalidParameter", "Invalid parameter: Message too long"));
     }
     let sms_type = attribute(form, "AWS.SNS.SMS.SMSType");
-    if sms_type.as_deref().is_some_and(|kind| kind != "Transactional" && kind != "Promotional") {
-        return Err(("InvalidParameter", "Invalid parameter: SMSType must be Transactional or Promotional"));
+    if sms_type
+        .as_deref()
+        .is_some_and(|kind| kind != "Transactional" && kind != "Promotional")
+    {
+        return Err((
+            "InvalidParameter",
+            "Invalid parameter: SMSType must be Transactional or Promotional",
+        ));
     }
     let from = attribute(form, "AWS.SNS.SMS.SenderID");
     let (to, text) = (to.clone(), text.clone());
@@ -61,13 +82,18 @@ fn message(form: &HashMap<String, String>, at: String) -> Result<Message, (&'sta
 
 /// The value of `MessageAttributes.entry.N` whose name is `name`.
 fn attribute(form: &HashMap<String, String>, name: &str) -> Option<String> {
-    let (key, _) = form.iter().find(|(key, value)| key.starts_with("MessageAttributes.entry.") && *value == name)?;
-    form.get(&format!("{}.Value.StringValue", key.strip_suffix(".Name")?)).cloned()
+    let (key, _) = form
+        .iter()
+        .find(|(key, value)| key.starts_with("MessageAttributes.entry.") && *value == name)?;
+    form.get(&format!("{}.Value.StringValue", key.strip_suffix(".Name")?))
+        .cloned()
 }
 
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0')
+        (7..=15).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && !digits.starts_with('0')
     })
 }
 
@@ -96,15 +122,24 @@ mod tests {
             ("MessageAttributes.entry.1.Value.StringValue", "Alder"),
             ("MessageAttributes.entry.2.Name", "AWS.SNS.SMS.SMSType"),
             ("MessageAttributes.entry.2.Value.DataType", "String"),
-            ("MessageAttributes.entry.2.Value.StringValue", "Transactional"),
+            (
+                "MessageAttributes.entry.2.Value.StringValue",
+                "Transactional",
+            ),
         ];
-        text.iter().chain(change).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        text.iter()
+            .chain(change)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn a_text_keeps_its_kind_and_its_sender() {
         let message = message(&form(&[]), "2026-11-01T00:00:00Z".into()).unwrap();
-        assert_eq!((message.to.as_str(), message.from.as_deref()), ("+12025550123", Some("Alder")));
+        assert_eq!(
+            (message.to.as_str(), message.from.as_deref()),
+            ("+12025550123", Some("Alder"))
+        );
         assert_eq!(message.sms_type.as_deref(), Some("Transactional"));
     }
 
@@ -118,7 +153,10 @@ mod tests {
             ("Message", ""),
             ("MessageAttributes.entry.2.Value.StringValue", "Urgent"),
         ] {
-            assert!(message(&form(&[change]), String::new()).is_err(), "{change:?}");
+            assert!(
+                message(&form(&[change]), String::new()).is_err(),
+                "{change:?}"
+            );
         }
     }
 }

@@ -1,16 +1,19 @@
-//! Telling the service how a session went: Standard Webhooks, signed with the specification's own crate, and sent again under the same
-//! id while there is no answer.
+//! Telling the service how a session went: Standard Webhooks, signed with the specification's own
+//! crate, and sent again under the same id while there is no answer.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::secret::encode;
-use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+use shared::kernel::secret::encode;
+use standardwebhooks::{
+    HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook,
+};
 
 use super::Desk;
 
-/// How often a message is sent that is not answered with 2xx: whatever else is answered may be another the next time.
+/// How often a message is sent that is not answered with 2xx: whatever else is answered may be
+/// another the next time.
 const TRIES: u32 = 5;
 /// The wait before the second time; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -57,14 +60,21 @@ pub struct Sent {
 }
 
 /// Tells the service at `address` that the session of `reference` went so.
-pub(super) async fn deliver(desk: &Desk, reference: &str, outcome: Outcome, address: &str) -> Delivered {
-    let token = (outcome == Outcome::Passed).then(|| format!("tok_{}", encode(desk.entropy.bytes::<16>())));
+pub(super) async fn deliver(
+    desk: &Desk,
+    reference: &str,
+    outcome: Outcome,
+    address: &str,
+) -> Delivered {
+    let token =
+        (outcome == Outcome::Passed).then(|| format!("tok_{}", encode(desk.entropy.bytes::<16>())));
     let mut data = json!({ "session": reference, "outcome": outcome });
     if let (Some(token), Some(data)) = (&token, data.as_object_mut()) {
         data.insert("token".into(), json!(token));
     }
     let at = desk.clock.now().to_rfc3339();
-    let body = json!({ "type": "kba.session.completed", "timestamp": at, "data": data }).to_string();
+    let body =
+        json!({ "type": "kba.session.completed", "timestamp": at, "data": data }).to_string();
     let id = format!("msg_{}", encode(desk.entropy.bytes::<16>()));
     let mut wait = FIRST_WAIT;
     let mut tried = 1;
@@ -82,12 +92,28 @@ pub(super) async fn deliver(desk: &Desk, reference: &str, outcome: Outcome, addr
 async fn send(desk: &Desk, id: &str, body: &str, address: &str) -> u16 {
     // A message that is sent again says when it is sent, not when it first was.
     let timestamp = desk.clock.now().as_secs();
-    let signed = Webhook::new(desk.secrets.webhook.expose()).and_then(|key| key.sign(id, timestamp, body.as_bytes()));
+    let signed = Webhook::new(desk.secrets.webhook.expose())
+        .and_then(|key| key.sign(id, timestamp, body.as_bytes()));
     let Ok(signature) = signed else { return 0 };
-    let request = desk.http.post(address).header("content-type", "application/json");
-    let request = request.header(HEADER_WEBHOOK_ID, id).header(HEADER_WEBHOOK_TIMESTAMP, timestamp);
-    let answer = request.header(HEADER_WEBHOOK_SIGNATURE, &signature).body(body.to_owned()).send().await;
+    let request = desk
+        .http
+        .post(address)
+        .header("content-type", "application/json");
+    let request = request
+        .header(HEADER_WEBHOOK_ID, id)
+        .header(HEADER_WEBHOOK_TIMESTAMP, timestamp);
+    let answer = request
+        .header(HEADER_WEBHOOK_SIGNATURE, &signature)
+        .body(body.to_owned())
+        .send()
+        .await;
     let status = answer.map_or(0, |answer| answer.status().as_u16());
-    desk.keep(Sent { id: id.to_owned(), timestamp, signature, body: body.to_owned(), status });
+    desk.keep(Sent {
+        id: id.to_owned(),
+        timestamp,
+        signature,
+        body: body.to_owned(),
+        status,
+    });
     status
 }

@@ -1,5 +1,6 @@
-//! A KBA provider for this machine, on an origin of its own: it opens sessions, asks its questions on its own page, and tells how a
-//! session went with a signed callback. It speaks the interface that `shared::provider` describes.
+//! A KBA provider for this machine, on an origin of its own: it opens sessions, asks its questions
+//! on its own page, and tells how a session went with a signed callback. It speaks the interface
+//! that `shared::agreement::provider` describes.
 //!
 //! What a person types here stays here, and only for as long as it takes to make questions of it.
 
@@ -14,14 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::clock::Clock;
-use shared::config::Config;
-use shared::entropy::Entropy;
-use shared::ids::SessionId;
-use shared::kba::webhook;
-use shared::outbound::Outbound;
-use shared::provider::Held;
-use shared::secret::{Secret, encode};
+use shared::agreement::kba::webhook;
+use shared::agreement::provider::Held;
+use shared::kernel::clock::Clock;
+use shared::kernel::config::Config;
+use shared::kernel::entropy::Entropy;
+use shared::kernel::ids::SessionId;
+use shared::kernel::outbound::Outbound;
+use shared::kernel::secret::{Secret, encode};
 use tokio::net::TcpListener;
 
 use crate::serving::Serving;
@@ -42,7 +43,7 @@ pub struct Provider(Arc<Desk>);
 /// What the service has of the provider.
 #[derive(Debug)]
 pub(crate) struct Vendor {
-    pub client: Option<shared::provider::Provider>,
+    pub client: Option<shared::agreement::provider::Provider>,
     pub secrets: Option<Held<webhook::Secrets>>,
 }
 
@@ -62,11 +63,30 @@ struct Desk {
 
 impl Provider {
     /// A provider that answers at `origin`, and calls the service at `service`.
-    pub(crate) fn new(origin: String, service: &str, clock: Clock, entropy: Entropy, secrets: Secrets) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(35)).build().unwrap_or_default();
+    pub(crate) fn new(
+        origin: String,
+        service: &str,
+        clock: Clock,
+        entropy: Entropy,
+        secrets: Secrets,
+    ) -> Self {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(35))
+            .build()
+            .unwrap_or_default();
         let callback_url = format!("{service}/v1/kba/callback");
         let (sessions, sent) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Desk { origin, clock, entropy, secrets, callback_url, http, sessions, sent }))
+        Self(Arc::new(Desk {
+            origin,
+            clock,
+            entropy,
+            secrets,
+            callback_url,
+            http,
+            sessions,
+            sent,
+        }))
     }
 
     /// Serves it on `listener`, until it is stopped.
@@ -78,8 +98,12 @@ impl Provider {
     /// What the service has of it: a client, and the secrets of its callbacks.
     pub(crate) fn vendor(&self, outbound: Outbound, config: &Config) -> Vendor {
         let Secrets { api, webhook } = &self.0.secrets;
-        let client = shared::provider::Provider::new(outbound, config, Held::given(api.clone()));
-        Vendor { client, secrets: webhook::Secrets::read([webhook]).map(Held::given) }
+        let client =
+            shared::agreement::provider::Provider::new(outbound, config, Held::given(api.clone()));
+        Vendor {
+            client,
+            secrets: webhook::Secrets::read([webhook]).map(Held::given),
+        }
     }
 
     /// Where it answers.
@@ -99,7 +123,10 @@ impl Provider {
 
     /// What it was told of a session when that was opened, as it was sent.
     pub fn opening(&self, session: &str) -> Option<Value> {
-        self.0.sessions().get(session).map(|session| session.opening.sent.clone())
+        self.0
+            .sessions()
+            .get(session)
+            .map(|session| session.opening.sent.clone())
     }
 
     /// How many sessions were opened.
@@ -107,13 +134,18 @@ impl Provider {
         self.0.sessions().len()
     }
 
-    /// Every message that was sent to the service, the oldest first; one that was repeated stands here once a time.
+    /// Every message that was sent to the service, the oldest first; one that was repeated stands
+    /// here once a time.
     pub fn sent(&self) -> Vec<Sent> {
-        self.0.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    /// Opens a session, once for each reference. Answers with the address of its page, and whether it is new; or with nothing, where
-    /// the same reference was opened with other words.
+    /// Opens a session, once for each reference. Answers with the address of its page, and whether
+    /// it is new; or with nothing, where the same reference was opened with other words.
     fn open(&self, opening: Opening) -> Option<(String, bool)> {
         let mut sessions = self.0.sessions();
         if let Some(known) = sessions.get(&opening.reference) {
@@ -124,7 +156,10 @@ impl Provider {
         if sessions.len() >= KEPT_MAX {
             sessions.pop_first();
         }
-        sessions.insert(opening.reference.clone(), Session::new(opening, key, self.0.clock.now()));
+        sessions.insert(
+            opening.reference.clone(),
+            Session::new(opening, key, self.0.clock.now()),
+        );
         Some((page, true))
     }
 
@@ -134,7 +169,10 @@ impl Provider {
         let address = {
             let mut sessions = self.0.sessions();
             let known = sessions.get_mut(&reference);
-            known.map_or_else(|| self.0.callback_url.clone(), |session| session.end(outcome))
+            known.map_or_else(
+                || self.0.callback_url.clone(),
+                |session| session.end(outcome),
+            )
         };
         callback::deliver(&self.0, &reference, outcome, &address).await
     }
@@ -150,11 +188,15 @@ impl Desk {
     }
 
     fn keep(&self, sent: Sent) {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sent);
     }
 }
 
-/// Whoever looked at the questions and walked away has run out of time, whether their page is still open or not.
+/// Whoever looked at the questions and walked away has run out of time, whether their page is still
+/// open or not.
 async fn watch(desk: Weak<Desk>) {
     loop {
         tokio::time::sleep(WATCH).await;
@@ -164,7 +206,13 @@ async fn watch(desk: Weak<Desk>) {
         let ended: Vec<(String, String)> = {
             let mut sessions = desk.sessions();
             let late = sessions.values_mut().filter(late);
-            late.map(|session| (session.opening.reference.clone(), session.end(Outcome::TimedOut))).collect()
+            late.map(|session| {
+                (
+                    session.opening.reference.clone(),
+                    session.end(Outcome::TimedOut),
+                )
+            })
+            .collect()
         };
         for (reference, address) in ended {
             callback::deliver(&desk, &reference, Outcome::TimedOut, &address).await;

@@ -1,8 +1,9 @@
-//! Questions as a public-record database would put them. The records are made of a digest of what was typed: the same person is asked
-//! the same, and the wrong answers are as likely as the right one.
+//! Questions as a public-record database would put them. The records are made of a digest of what
+//! was typed: the same person is asked the same, and the wrong answers are as likely as the right
+//! one.
 
 use serde::Serialize;
-use shared::secret::Fingerprint;
+use shared::kernel::secret::Fingerprint;
 
 /// A question, and which of its choices is right.
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +80,9 @@ const SUBJECTS: [(&str, [&str; 10]); 6] = [
     ),
     (
         "In which year did you last open a loan for a vehicle?",
-        ["2008", "2009", "2011", "2012", "2013", "2015", "2016", "2018", "2019", "2021"],
+        [
+            "2008", "2009", "2011", "2012", "2013", "2015", "2016", "2018", "2019", "2021",
+        ],
     ),
     (
         "At which of these places have you received mail for work?",
@@ -100,7 +103,12 @@ const SUBJECTS: [(&str, [&str; 10]); 6] = [
 
 /// The first `count` questions about somebody, in an order of their own.
 pub(super) fn about(name: &str, address: &str, count: usize) -> Vec<Question> {
-    let normal = |text: &str| text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    let normal = |text: &str| {
+        text.to_lowercase()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let seed = format!("{}\n{}", normal(name), normal(address));
     let draw = |what: &str, below: usize| {
         let digest = Fingerprint::of(format!("{what}\n{seed}").as_bytes()).short();
@@ -113,9 +121,14 @@ pub(super) fn about(name: &str, address: &str, count: usize) -> Vec<Question> {
             let from = draw(text, answers.len());
             let step = [1, 3, 7].get(draw("step", 3)).copied().unwrap_or(1);
             // 1, 3 and 7 share no factor with 10: the choices differ.
-            let choices = (0..CHOICES).filter_map(|place| answers.get((from + place * step) % answers.len()).copied());
+            let choices = (0..CHOICES)
+                .filter_map(|place| answers.get((from + place * step) % answers.len()).copied());
             let choices = choices.chain(["None of the above"]).collect();
-            Question { text, choices, right: draw(&format!("right {text}"), CHOICES) }
+            Question {
+                text,
+                choices,
+                right: draw(&format!("right {text}"), CHOICES),
+            }
         })
         .collect()
 }
@@ -129,7 +142,10 @@ mod tests {
         let asked = |name| serde_json::to_string(&about(name, "1 Main Street", 4)).unwrap();
         assert_eq!(asked("Ann Miller"), asked(" ann  MILLER"));
         assert_ne!(asked("Ann Miller"), asked("Ben Miller"));
-        assert!(!asked("Ann Miller").contains("right"), "the page is not told which is right");
+        assert!(
+            !asked("Ann Miller").contains("right"),
+            "the page is not told which is right"
+        );
     }
 
     #[test]

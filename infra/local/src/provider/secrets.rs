@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use shared::entropy::Entropy;
-use shared::secret::{Secret, encode};
+use shared::kernel::entropy::Entropy;
+use shared::kernel::secret::{Secret, encode};
 
 use crate::StartError;
 use crate::store::Store;
@@ -31,14 +31,26 @@ impl Secrets {
     pub fn kept(store: &Store, entropy: &Entropy) -> Result<Self, StartError> {
         let unusable = |cause: &dyn std::fmt::Display| StartError::Provider(cause.to_string());
         if let Some(text) = store.secret(FILE).map_err(|error| unusable(&error))? {
-            let document: Document = serde_json::from_str(text.expose()).map_err(|error| unusable(&error))?;
-            return Ok(Self { api: Secret::new(document.api), webhook: Secret::new(document.webhook) });
+            let document: Document =
+                serde_json::from_str(text.expose()).map_err(|error| unusable(&error))?;
+            return Ok(Self {
+                api: Secret::new(document.api),
+                webhook: Secret::new(document.webhook),
+            });
         }
         let api = format!("prv_{}", encode(entropy.bytes::<32>()));
         let webhook = format!("whsec_{}", STANDARD.encode(entropy.bytes::<32>()));
-        let text = serde_json::to_string(&Document { api: api.clone(), webhook: webhook.clone() });
+        let text = serde_json::to_string(&Document {
+            api: api.clone(),
+            webhook: webhook.clone(),
+        });
         let text = Secret::new(text.map_err(|error| unusable(&error))?);
-        store.keep_secret(FILE, &text).map_err(|error| unusable(&error))?;
-        Ok(Self { api: Secret::new(api), webhook: Secret::new(webhook) })
+        store
+            .keep_secret(FILE, &text)
+            .map_err(|error| unusable(&error))?;
+        Ok(Self {
+            api: Secret::new(api),
+            webhook: Secret::new(webhook),
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::clock::{Span, Timestamp};
+use shared::kernel::clock::{Span, Timestamp};
 
 use super::callback::Outcome;
 use super::questions::{self, Question};
@@ -44,14 +44,36 @@ enum Difficulty {
 impl Opening {
     /// Reads a request, or says what is wrong with it.
     pub fn read(sent: Value) -> Result<Self, String> {
-        let request: Request = serde_json::from_value(sent.clone()).map_err(|error| error.to_string())?;
-        let Request { reference, name, difficulty, callback_url, expires_in } = request;
-        if reference.is_empty() || reference.len() > 64 || expires_in == 0 || url::Url::parse(&callback_url).is_err() {
+        let request: Request =
+            serde_json::from_value(sent.clone()).map_err(|error| error.to_string())?;
+        let Request {
+            reference,
+            name,
+            difficulty,
+            callback_url,
+            expires_in,
+        } = request;
+        if reference.is_empty()
+            || reference.len() > 64
+            || expires_in == 0
+            || url::Url::parse(&callback_url).is_err()
+        {
             return Err("reference, expires_in or callback_url is not usable".into());
         }
-        let questions = if matches!(difficulty, Difficulty::Hard) { 4 } else { 3 };
+        let questions = if matches!(difficulty, Difficulty::Hard) {
+            4
+        } else {
+            3
+        };
         let expires_in = Span::seconds(expires_in.into());
-        Ok(Self { reference, name, questions, callback_url, expires_in, sent })
+        Ok(Self {
+            reference,
+            name,
+            questions,
+            callback_url,
+            expires_in,
+            sent,
+        })
     }
 }
 
@@ -61,7 +83,10 @@ enum Step {
     /// Nobody has said yet who they are.
     Opened,
     /// The questions are on the page.
-    Asked { questions: Vec<Question>, until: Timestamp },
+    Asked {
+        questions: Vec<Question>,
+        until: Timestamp,
+    },
     /// It is over.
     Ended(Outcome),
 }
@@ -100,30 +125,53 @@ pub(super) enum Next {
 impl Session {
     pub fn new(opening: Opening, key: String, now: Timestamp) -> Self {
         let begin_until = now.plus(opening.expires_in);
-        Self { opening, key, begin_until, step: Step::Opened }
+        Self {
+            opening,
+            key,
+            begin_until,
+            step: Step::Opened,
+        }
     }
 
     /// How it went, if it is over.
     pub const fn outcome(&self) -> Option<Outcome> {
-        if let Step::Ended(outcome) = self.step { Some(outcome) } else { None }
+        if let Step::Ended(outcome) = self.step {
+            Some(outcome)
+        } else {
+            None
+        }
     }
 
-    /// Looks somebody up, and asks them what only they should know. `None` where what they typed cannot be looked up with.
+    /// Looks somebody up, and asks them what only they should know. `None` where what they typed
+    /// cannot be looked up with.
     pub fn look_up(&mut self, person: &Person, now: Timestamp) -> Option<Next> {
         match &self.step {
             Step::Ended(outcome) => return Some(Next::Over(*outcome, None)),
             // A page that was reloaded gets the same questions, and no more time.
-            Step::Asked { questions, until } => return Some(Next::Questions(questions.clone(), until.until(now))),
+            Step::Asked { questions, until } => {
+                return Some(Next::Questions(questions.clone(), until.until(now)));
+            }
             Step::Opened if self.begin_until <= now => return Some(Next::TooLate),
             Step::Opened => {}
         }
-        let name = self.opening.name.as_deref().or(person.name.as_deref()).unwrap_or_default().trim();
-        let address = person.address.trim();
-        let digits = person
-            .ssn4
+        let name = self
+            .opening
+            .name
             .as_deref()
-            .is_none_or(|digits| digits.is_empty() || (digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())));
-        if name.is_empty() || address.is_empty() || name.len() > 200 || address.len() > 500 || !digits {
+            .or(person.name.as_deref())
+            .unwrap_or_default()
+            .trim();
+        let address = person.address.trim();
+        let digits = person.ssn4.as_deref().is_none_or(|digits| {
+            digits.is_empty()
+                || (digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        if name.is_empty()
+            || address.is_empty()
+            || name.len() > 200
+            || address.len() > 500
+            || !digits
+        {
             return None;
         }
         // The public records of this machine know everybody but who lives nowhere.
@@ -132,7 +180,10 @@ impl Session {
             return Some(Next::Over(Outcome::NotLocatable, Some(to)));
         }
         let questions = questions::about(name, address, self.opening.questions);
-        self.step = Step::Asked { questions: questions.clone(), until: now.plus(ANSWER_WITHIN) };
+        self.step = Step::Asked {
+            questions: questions.clone(),
+            until: now.plus(ANSWER_WITHIN),
+        };
         Some(Next::Questions(questions, ANSWER_WITHIN))
     }
 
@@ -143,8 +194,16 @@ impl Session {
             Step::Ended(outcome) => return Some(Next::Over(*outcome, None)),
             Step::Asked { until, .. } if *until <= now => Outcome::TimedOut,
             Step::Asked { questions, .. } => {
-                let right = questions.iter().zip(answers).filter(|(question, answer)| question.right == **answer).count();
-                if right >= 3 { Outcome::Passed } else { Outcome::Failed }
+                let right = questions
+                    .iter()
+                    .zip(answers)
+                    .filter(|(question, answer)| question.right == **answer)
+                    .count();
+                if right >= 3 {
+                    Outcome::Passed
+                } else {
+                    Outcome::Failed
+                }
             }
         };
         let to = self.end(outcome);

@@ -10,7 +10,10 @@ const PUBLIC: [(&str, &str); 8] = [
     ("GET /problems/{slug}", "/problems/conflict"),
     ("GET /health", "/health"),
     ("GET /openapi.json", "/openapi.json"),
-    ("GET /.well-known/openid-configuration", "/.well-known/openid-configuration"),
+    (
+        "GET /.well-known/openid-configuration",
+        "/.well-known/openid-configuration",
+    ),
     ("GET /.well-known/jwks.json", "/.well-known/jwks.json"),
 ];
 
@@ -18,7 +21,9 @@ const PUBLIC: [(&str, &str); 8] = [
 pub(crate) async fn go(desk: Desk) {
     while desk.goes_on() {
         desk.linger(12).await;
-        let Some(account) = desk.one_of(desk.place.ground.accounts()).cloned() else { return };
+        let Some(account) = desk.one_of(desk.place.ground.accounts()).cloned() else {
+            return;
+        };
         let own = |ask: Ask| ask.by(&account.key).about(&account.id);
         let ask = match desk.below(11) {
             0..3 => own(Ask::new("GET /v1/quota")),
@@ -28,10 +33,14 @@ pub(crate) async fn go(desk: Desk) {
             6 => own(Ask::new("GET /v1/authentication-methods")),
             7..9 => match somebody(&desk) {
                 Some(ask) => ask,
-                None => own(Ask::new("GET /v1/audit").at(format!("/v1/audit?subject={}", account.id))),
+                None => {
+                    own(Ask::new("GET /v1/audit").at(format!("/v1/audit?subject={}", account.id)))
+                }
             },
             _ => {
-                let Some((route, path)) = desk.one_of(&PUBLIC) else { return };
+                let Some((route, path)) = desk.one_of(&PUBLIC) else {
+                    return;
+                };
                 Ask::new(route).at(*path)
             }
         };

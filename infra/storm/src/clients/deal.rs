@@ -1,5 +1,6 @@
-//! Who sends agreements. Each is sent, goes its way in the hands of its recipients, and comes to an end or is left to its time. What is of one
-//! agreement happens together, as it does: the last signature, an answer of the provider and a change of mind in one moment.
+//! Who sends agreements. Each is sent, goes its way in the hands of its recipients, and comes to an
+//! end or is left to its time. What is of one agreement happens together, as it does: the last
+//! signature, an answer of the provider and a change of mind in one moment.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -13,13 +14,21 @@ const METHODS: [&str; 6] = ["kba", "kba", "kba", "sms", "email", "none"];
 /// Sends one agreement after another.
 pub(crate) async fn go(desk: Desk, number: u32) {
     while desk.goes_on() {
-        let Some(account) = desk.place.ground.home(number) else { return };
+        let Some(account) = desk.place.ground.home(number) else {
+            return;
+        };
         if desk.happens(12) {
             forget(&desk, &account).await;
             continue;
         }
-        let Some(mut deal) = Deal::send(&desk, account).await else { continue };
-        if desk.happens(65) { deal.go_to_the_end().await } else { deal.drift().await }
+        let Some(mut deal) = Deal::send(&desk, account).await else {
+            continue;
+        };
+        if desk.happens(65) {
+            deal.go_to_the_end().await;
+        } else {
+            deal.drift().await;
+        }
     }
 }
 
@@ -58,23 +67,51 @@ impl Deal {
         if desk.happens(30) {
             members.insert("group".into(), json!(format!("group-{}", number % 3)));
         }
-        let ask = Ask::new("POST /v1/agreements").by(&account.key).about(&account.id).keyed(format!("deal-{number}")).with(body);
+        let ask = Ask::new("POST /v1/agreements")
+            .by(&account.key)
+            .about(&account.id)
+            .keyed(format!("deal-{number}"))
+            .with(body);
         if desk.happens(8) {
             desk.twice(ask.clone()).await;
         }
         let told = desk.insist(ask).await;
         let id = told.good("/id")?;
-        let listed = told.value("/recipients").and_then(Value::as_array).into_iter().flatten();
-        let signers = listed.zip(drafted).filter_map(|(listed, (_, email))| signer(desk, listed, email)).collect();
-        Some(Self { desk: desk.clone(), account, id, signers })
+        let listed = told
+            .value("/recipients")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let signers = listed
+            .zip(drafted)
+            .filter_map(|(listed, (_, email))| signer(desk, listed, email))
+            .collect();
+        Some(Self {
+            desk: desk.clone(),
+            account,
+            id,
+            signers,
+        })
     }
 
-    /// All prove themselves, and all but the last complete; then the last one, in the way of whatever else happens at the finish.
+    /// All prove themselves, and all but the last complete; then the last one, in the way of
+    /// whatever else happens at the finish.
     async fn go_to_the_end(&mut self) {
-        let Self { desk, account, id, signers } = self;
-        let booth = Booth { desk, account, agreement: id };
+        let Self {
+            desk,
+            account,
+            id,
+            signers,
+        } = self;
+        let booth = Booth {
+            desk,
+            account,
+            agreement: id,
+        };
         join_all(signers.iter_mut().map(|signer| booth.prove(signer))).await;
-        let Some((last, others)) = signers.split_last_mut() else { return };
+        let Some((last, others)) = signers.split_last_mut() else {
+            return;
+        };
         for other in others.iter() {
             booth.complete(other).await;
         }
@@ -93,8 +130,17 @@ impl Deal {
             if !self.desk.goes_on() {
                 return;
             }
-            let Self { desk, account, id, signers } = self;
-            let booth = Booth { desk, account, agreement: id };
+            let Self {
+                desk,
+                account,
+                id,
+                signers,
+            } = self;
+            let booth = Booth {
+                desk,
+                account,
+                agreement: id,
+            };
             join_all(signers.iter_mut().map(|signer| act(&booth, signer))).await;
             if desk.happens(4) {
                 booth.cancel().await;
@@ -105,10 +151,25 @@ impl Deal {
 
     /// The sender looks, and some recipient comes to view what was signed.
     async fn afterwards(&mut self) {
-        let Self { desk, account, id, signers } = self;
+        let Self {
+            desk,
+            account,
+            id,
+            signers,
+        } = self;
         let path = format!("/v1/agreements/{id}");
-        desk.ask(Ask::new("GET /v1/agreements/{id}").at(path).by(&account.key).about(id)).await;
-        let booth = Booth { desk, account, agreement: id };
+        desk.ask(
+            Ask::new("GET /v1/agreements/{id}")
+                .at(path)
+                .by(&account.key)
+                .about(id),
+        )
+        .await;
+        let booth = Booth {
+            desk,
+            account,
+            agreement: id,
+        };
         if let Some(first) = signers.first_mut().filter(|_| desk.happens(40)) {
             booth.open(first).await;
         }
@@ -118,8 +179,8 @@ impl Deal {
     }
 }
 
-/// The last one completes, and what else can happen in that moment does: the provider tells of a failure, the sender asks something else, or
-/// cancels.
+/// The last one completes, and what else can happen in that moment does: the provider tells of a
+/// failure, the sender asks something else, or cancels.
 async fn finish(booth: &Booth<'_>, last: &Signer) {
     let (mut changed, desk) = (last.clone(), booth.desk);
     let failed = async {
@@ -163,34 +224,64 @@ async fn act(booth: &Booth<'_>, signer: &mut Signer) {
 
 impl Booth<'_> {
     async fn cancel(&self) {
-        let ask = Ask::new("POST /v1/agreements/{id}/cancel").at(format!("/v1/agreements/{}/cancel", self.agreement));
-        let ask = ask.by(&self.account.key).about(self.agreement).with(json!({"reason": "the terms have changed"}));
-        self.desk.ask(ask.keyed(self.desk.place.ground.next())).await;
+        let ask = Ask::new("POST /v1/agreements/{id}/cancel")
+            .at(format!("/v1/agreements/{}/cancel", self.agreement));
+        let ask = ask
+            .by(&self.account.key)
+            .about(self.agreement)
+            .with(json!({"reason": "the terms have changed"}));
+        self.desk
+            .ask(ask.keyed(self.desk.place.ground.next()))
+            .await;
     }
 
     async fn resend(&self, signer: &Signer) {
-        let ask = self.of_recipient("POST /v1/agreements/{id}/recipients/{recipient}/resend", signer, "/resend");
-        self.desk.ask(ask.keyed(self.desk.place.ground.next())).await;
+        let ask = self.of_recipient(
+            "POST /v1/agreements/{id}/recipients/{recipient}/resend",
+            signer,
+            "/resend",
+        );
+        self.desk
+            .ask(ask.keyed(self.desk.place.ground.next()))
+            .await;
     }
 
     async fn reopen(&self, signer: &Signer) {
-        self.desk.ask(self.of_recipient("POST /v1/agreements/{id}/recipients/{recipient}/reopen", signer, "/reopen")).await;
+        self.desk
+            .ask(self.of_recipient(
+                "POST /v1/agreements/{id}/recipients/{recipient}/reopen",
+                signer,
+                "/reopen",
+            ))
+            .await;
     }
 
     /// The report, or a part of it; or a link to it, which somebody without a key follows.
     async fn report(&self) {
         let path = format!("/v1/agreements/{}/audit", self.agreement);
-        let read = Ask::new("GET /v1/agreements/{id}/audit").about(self.agreement).header("accept", "application/json");
+        let read = Ask::new("GET /v1/agreements/{id}/audit")
+            .about(self.agreement)
+            .header("accept", "application/json");
         if self.desk.happens(60) {
             let query = if self.desk.happens(50) { "?part=1" } else { "" };
-            self.desk.ask(read.at(format!("{path}{query}")).by(&self.account.key)).await;
+            self.desk
+                .ask(read.at(format!("{path}{query}")).by(&self.account.key))
+                .await;
             return;
         }
-        let made = Ask::new("POST /v1/agreements/{id}/audit/links").at(format!("{path}/links")).by(&self.account.key);
-        let Some(url) = self.desk.ask(made.about(self.agreement)).await.text("/url") else { return };
-        let Some((page, token)) = url.split_once('#') else { return };
+        let made = Ask::new("POST /v1/agreements/{id}/audit/links")
+            .at(format!("{path}/links"))
+            .by(&self.account.key);
+        let Some(url) = self.desk.ask(made.about(self.agreement)).await.text("/url") else {
+            return;
+        };
+        let Some((page, token)) = url.split_once('#') else {
+            return;
+        };
         let page = page.split_once("/report").map_or("", |(_, rest)| rest);
-        self.desk.ask(Ask::new("GET /report/{id}").at(format!("/report{page}"))).await;
+        self.desk
+            .ask(Ask::new("GET /report/{id}").at(format!("/report{page}")))
+            .await;
         self.desk.ask(read.at(path).by(token)).await;
     }
 }
@@ -208,5 +299,12 @@ fn signer(desk: &Desk, listed: &Value, email: String) -> Option<Signer> {
     let text = |name: &str| listed.pointer(name)?.as_str().map(str::to_owned);
     let source = address(desk.place.ground.next(), 0, &desk.entropy);
     let (id, method) = (text("/id")?, text("/authentication")?);
-    Some(Signer { id, email, source, method, challenge: None, sessions: Vec::new() })
+    Some(Signer {
+        id,
+        email,
+        source,
+        method,
+        challenge: None,
+        sessions: Vec::new(),
+    })
 }

@@ -1,5 +1,5 @@
-//! Who asks. Each client goes on for as long as the storm lasts, draws what it does from its own seed, and is told no more than anybody in its
-//! place would be.
+//! Who asks. Each client goes on for as long as the storm lasts, draws what it does from its own
+//! seed, and is told no more than anybody in its place would be.
 //!
 //! | module | who |
 //! | --- | --- |
@@ -46,7 +46,9 @@ const KINDS: [Kind; 20] = [
     ("operator", |desk, _| Box::pin(operator::go(desk))),
     ("stranger", |desk, _| Box::pin(stranger::go(desk))),
     ("insider", |desk, _| Box::pin(insider::go(desk))),
-    ("spammer", |desk, number| Box::pin(nuisance::spam(desk, number))),
+    ("spammer", |desk, number| {
+        Box::pin(nuisance::spam(desk, number))
+    }),
     ("rival", |desk, _| Box::pin(nuisance::rival(desk))),
     ("auditor", |desk, _| Box::pin(auditor::go(desk))),
     ("user", |desk, number| Box::pin(user::go(desk, number))),
@@ -64,9 +66,11 @@ const KINDS: [Kind; 20] = [
 
 /// Lets so many clients go, until the storm is over.
 pub(crate) async fn go(desk: impl Fn(&'static str, u64) -> Desk, clients: u32) {
-    let each = (0..clients).zip(KINDS.iter().cycle()).map(|(number, (who, run))| {
-        let client = run(desk(who, u64::from(number)), number);
-        tokio::spawn(client)
-    });
+    let each = (0..clients)
+        .zip(KINDS.iter().cycle())
+        .map(|(number, (who, run))| {
+            let client = run(desk(who, u64::from(number)), number);
+            tokio::spawn(client)
+        });
     join_all(each.collect::<Vec<_>>()).await;
 }

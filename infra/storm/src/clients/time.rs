@@ -1,6 +1,7 @@
-//! Time: it passes while others ask, mostly by seconds, now and then by minutes, hours or a day; and the schedule runs the clean-up.
+//! Time: it passes while others ask, mostly by seconds, now and then by minutes, hours or a day;
+//! and the schedule runs the clean-up.
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::operator;
 use crate::desk::Desk;
@@ -15,7 +16,9 @@ pub(crate) async fn go(desk: Desk) {
             8..70 => 300 + desk.below(900),
             70..270 => {
                 // Within requests, by no more than a request may take.
-                desk.place.front.tick_on(Span::seconds(i64::from(desk.below(3))));
+                desk.place
+                    .front
+                    .tick_on(Span::seconds(i64::from(desk.below(3))));
                 continue;
             }
             _ => 1 + desk.below(60),

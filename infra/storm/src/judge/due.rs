@@ -1,5 +1,5 @@
-//! What the clean-up calls done is done: an agreement whose time was over before a run that failed in nothing and left nothing is not ended later by
-//! another run.
+//! What the clean-up calls done is done: an agreement whose time was over before a run that failed
+//! in nothing and left nothing is not ended later by another run.
 
 use serde_json::Value;
 
@@ -8,8 +8,16 @@ use crate::history::Call;
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
-    let runs: Vec<&Call> = index.history.of("POST /_local/cleanup").filter(|call| says_all_is_done(call)).collect();
-    index.reports.iter().filter_map(|(id, report)| ended_late(id, report, &runs)).collect()
+    let runs: Vec<&Call> = index
+        .history
+        .of("POST /_local/cleanup")
+        .filter(|call| says_all_is_done(call))
+        .collect();
+    index
+        .reports
+        .iter()
+        .filter_map(|(id, report)| ended_late(id, report, &runs))
+        .collect()
 }
 
 fn says_all_is_done(run: &Call) -> bool {
@@ -17,18 +25,29 @@ fn says_all_is_done(run: &Call) -> bool {
     run.status() == 200 && run.value("/more") == Some(&Value::Bool(false)) && nothing("/failed")
 }
 
-/// The times are the service's own, to the millisecond: in RFC 3339, of one length but for the milliseconds, and so they compare as texts do
-/// once those are cut off.
+/// The times are the service's own, to the millisecond: in RFC 3339, of one length but for the
+/// milliseconds, and so they compare as texts do once those are cut off.
 fn ended_late(id: &str, report: &Call, runs: &[&Call]) -> Option<String> {
-    let mut entries = report.value("/entries").and_then(Value::as_array).into_iter().flatten();
-    let ended = seconds(text(entries.find(|entry| text(entry, "/action") == "agreement-expired")?, "/at")).to_owned();
+    let mut entries = report
+        .value("/entries")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let ended = seconds(text(
+        entries.find(|entry| text(entry, "/action") == "agreement-expired")?,
+        "/at",
+    ))
+    .to_owned();
     let due = seconds(report.told("/agreement/expires_at")?).to_owned();
     let missed = |run: &&&Call| {
         let (asked, answered) = (run.asked.at.to_rfc3339(), run.latest().to_rfc3339());
         seconds(&asked) > due.as_str() && seconds(&answered) < ended.as_str()
     };
     let run = runs.iter().find(missed)?;
-    Some(format!("{id} was due at {due}, #{} said that all was done, and it was ended at {ended}", run.number))
+    Some(format!(
+        "{id} was due at {due}, #{} said that all was done, and it was ended at {ended}",
+        run.number
+    ))
 }
 
 fn seconds(moment: &str) -> &str {
@@ -46,7 +65,10 @@ mod tests {
         let mut story = Story::new();
         story.wait(1_200);
         story.call("POST /_local/cleanup", "", HOME, Value::Null, 200, report);
-        story.report("kba", vec![json!({"action": "agreement-expired", "at": "2027-01-15T08:30:00Z"})]);
+        story.report(
+            "kba",
+            vec![json!({"action": "agreement-expired", "at": "2027-01-15T08:30:00Z"})],
+        );
         story.breaks(Promise::Due).len()
     }
 

@@ -1,6 +1,7 @@
-//! Nobody is let in but by a code that was sent for that challenge, in its time, that none newer has taken the place of; and after five wrong ones by none.
+//! Nobody is let in but by a code that was sent for that challenge, in its time, that none newer
+//! has taken the place of; and after five wrong ones by none.
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::index::{Code, Index, proves_factor};
 use crate::history::Call;
@@ -10,31 +11,55 @@ const CODE: Span = Span::minutes(5);
 /// What makes who has proved a factor begin anew, or may.
 const RESETS: [&str; 1] = ["DELETE /v1/users/{id}/factors/totp"];
 /// How many wrong codes a challenge takes.
-const TRIES_MAX: usize = 5;
+const ATTEMPTS_MAX: usize = 5;
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
-    let let_in = index.history.of("POST /v1/codes/verify").filter(|call| call.lets_in());
+    let let_in = index
+        .history
+        .of("POST /v1/codes/verify")
+        .filter(|call| call.lets_in());
     let let_in = let_in.filter_map(|call| Some(format!("#{}: {}", call.number, why(index, call)?)));
-    let_in.chain(contacts(index)).chain(first_factors(index)).collect()
+    let_in
+        .chain(contacts(index))
+        .chain(first_factors(index))
+        .collect()
 }
 
-/// Who has proved a factor before sets up none with a password, or with what an issuer says: never as a way round one that exists. Once an
-/// administrator has reset the app it takes a mailed link, or no mailbox.
+/// Who has proved a factor before sets up none with a password, or with what an issuer says: never
+/// as a way round one that exists. Once an administrator has reset the app it takes a mailed link,
+/// or no mailbox.
 fn first_factors(index: &Index<'_>) -> Vec<String> {
     let mut broken = Vec::new();
-    let set_up = index.history.calls.iter().filter(|call| call.route != "POST /v1/codes/verify" && proves_factor(call));
+    let set_up = index
+        .history
+        .calls
+        .iter()
+        .filter(|call| call.route != "POST /v1/codes/verify" && proves_factor(call));
     for call in set_up.filter(|call| call.lets_in()) {
-        let opening = call.sent("/challenge").and_then(|challenge| index.opening(challenge));
-        let of_user = || index.about(call.about.as_deref().unwrap_or_default()).iter().copied();
-        let Some(proved) = of_user().find(|other| proves_factor(other) && other.lets_in() && other.precedes(call)) else {
+        let opening = call
+            .sent("/challenge")
+            .and_then(|challenge| index.opening(challenge));
+        let of_user = || {
+            index
+                .about(call.about.as_deref().unwrap_or_default())
+                .iter()
+                .copied()
+        };
+        let Some(proved) =
+            of_user().find(|other| proves_factor(other) && other.lets_in() && other.precedes(call))
+        else {
             continue;
         };
-        let may_be_reset =
-            of_user().any(|other| RESETS.contains(&other.route) && other.may_have_succeeded() && other.asked < call.asked);
+        let may_be_reset = of_user().any(|other| {
+            RESETS.contains(&other.route) && other.may_have_succeeded() && other.asked < call.asked
+        });
         let by_password = opening.is_some_and(|opening| opening.route == "POST /v1/login");
         if !may_be_reset || (by_password && keeps_a_mailbox(index, call)) {
-            broken.push(format!("#{}: a first factor was set up, and one had been proved in #{}", call.number, proved.number));
+            broken.push(format!(
+                "#{}: a first factor was set up, and one had been proved in #{}",
+                call.number, proved.number
+            ));
         }
     }
     broken
@@ -43,26 +68,43 @@ fn first_factors(index: &Index<'_>) -> Vec<String> {
 /// Whether the user had a mailbox from the beginning, and nobody may have taken it away.
 fn keeps_a_mailbox(index: &Index<'_>, call: &Call) -> bool {
     let of_user = index.about(call.about.as_deref().unwrap_or_default());
-    let had = of_user.iter().any(|other| other.route == "POST /v1/users" && other.succeeded() && other.sent("/email").is_some());
+    let had = of_user.iter().any(|other| {
+        other.route == "POST /v1/users" && other.succeeded() && other.sent("/email").is_some()
+    });
     let taken = ["DELETE /v1/factors/email", "PATCH /v1/users/{id}"];
-    had && !of_user.iter().any(|other| taken.contains(&other.route) && other.may_have_succeeded())
+    had && !of_user
+        .iter()
+        .any(|other| taken.contains(&other.route) && other.may_have_succeeded())
 }
 
 /// A contact counts by a code that was sent for it at the wish of the same user, in its time.
 fn contacts(index: &Index<'_>) -> Vec<String> {
     let mut broken = Vec::new();
-    for (ask, confirm) in
-        [("POST /v1/factors/sms", "POST /v1/factors/sms/confirm"), ("POST /v1/factors/email", "POST /v1/factors/email/confirm")]
-    {
+    for (ask, confirm) in [
+        ("POST /v1/factors/sms", "POST /v1/factors/sms/confirm"),
+        ("POST /v1/factors/email", "POST /v1/factors/email/confirm"),
+    ] {
         let sent = |call: &Call| {
             let typed = digits(call.sent("/code").unwrap_or_default());
             index.history.mails.iter().any(|mail| {
-                let asked = index.history.sender_of(mail).is_some_and(|other| other.route == ask && other.about == call.about);
-                asked && mail.code() == Some(typed.as_str()) && mail.at.at.plus(CODE) >= call.asked.at
+                let asked = index
+                    .history
+                    .sender_of(mail)
+                    .is_some_and(|other| other.route == ask && other.about == call.about);
+                asked
+                    && mail.code() == Some(typed.as_str())
+                    && mail.at.at.plus(CODE) >= call.asked.at
             })
         };
-        for call in index.history.of(confirm).filter(|call| call.succeeded() && !sent(call)) {
-            broken.push(format!("#{}: a contact was taken without a code that was sent to it, in its time", call.number));
+        for call in index
+            .history
+            .of(confirm)
+            .filter(|call| call.succeeded() && !sent(call))
+        {
+            broken.push(format!(
+                "#{}: a contact was taken without a code that was sent to it, in its time",
+                call.number
+            ));
         }
     }
     broken
@@ -71,24 +113,38 @@ fn contacts(index: &Index<'_>) -> Vec<String> {
 /// Why nobody should have been let in.
 fn why(index: &Index<'_>, call: &Call) -> Option<&'static str> {
     let challenge = call.sent("/challenge")?;
-    let wrong = index.with(challenge).iter().filter(|other| was_wrong(other) && other.precedes(call)).count();
-    if wrong >= TRIES_MAX {
+    let wrong = index
+        .with(challenge)
+        .iter()
+        .filter(|other| was_wrong(other) && other.precedes(call))
+        .count();
+    if wrong >= ATTEMPTS_MAX {
         return Some("a code was taken after five wrong ones");
     }
-    let method = call.sent("/method").filter(|method| matches!(*method, "sms" | "email"))?;
+    let method = call
+        .sent("/method")
+        .filter(|method| matches!(*method, "sms" | "email"))?;
     let typed = digits(call.sent("/code")?);
     let sent = index.codes(challenge, method);
     let same: Vec<&Code<'_>> = sent.iter().filter(|code| code.digits == typed).collect();
     if same.is_empty() {
         return Some("a code was taken that was not sent");
     }
-    if same.iter().all(|code| code.mail.at.at.plus(CODE) < call.asked.at) {
+    if same
+        .iter()
+        .all(|code| code.mail.at.at.plus(CODE) < call.asked.at)
+    {
         return Some("a code was taken that was too old");
     }
     let newer = |code: &Code<'_>, other: &Code<'_>| {
-        code.call.precedes(other.call) && other.call.succeeded() && other.call.precedes(call) && other.digits != typed
+        code.call.precedes(other.call)
+            && other.call.succeeded()
+            && other.call.precedes(call)
+            && other.digits != typed
     };
-    let superseded = same.iter().all(|code| sent.iter().any(|other| newer(code, other)));
+    let superseded = same
+        .iter()
+        .all(|code| sent.iter().any(|other| newer(code, other)));
     superseded.then_some("a code was taken that another had taken the place of")
 }
 
@@ -99,7 +155,9 @@ pub(super) fn was_wrong(call: &Call) -> bool {
 
 /// A code without what people put between its digits.
 pub(super) fn digits(code: &str) -> String {
-    code.chars().filter(|letter| !matches!(letter, ' ' | '-')).collect()
+    code.chars()
+        .filter(|letter| !matches!(letter, ' ' | '-'))
+        .collect()
 }
 
 #[cfg(test)]
@@ -150,12 +208,24 @@ mod tests {
     fn a_contact_counts_by_the_code_that_was_sent_to_it() {
         let taken = |code: &str, user: &str, wait: i64| {
             let mut story = Story::new();
-            let number = story.ask("POST /v1/factors/sms", "usr_ann", HOME, json!({"phone": "+12025550101"}));
+            let number = story.ask(
+                "POST /v1/factors/sms",
+                "usr_ann",
+                HOME,
+                json!({"phone": "+12025550101"}),
+            );
             story.mail(number, "+12025550101", "123456 is your code.");
             story.answer(number, 202, json!({"factor": "fac_1"}));
             story.wait(wait);
             let body = json!({"factor": "fac_1", "code": code});
-            story.call("POST /v1/factors/sms/confirm", user, HOME, body, 200, json!({"method": "sms"}));
+            story.call(
+                "POST /v1/factors/sms/confirm",
+                user,
+                HOME,
+                body,
+                200,
+                json!({"method": "sms"}),
+            );
             story.breaks(Promise::Evidence).len()
         };
         assert_eq!(taken("123456", "usr_ann", 10), 0);
@@ -168,24 +238,74 @@ mod tests {
     fn a_first_factor_is_the_first_or_comes_after_a_reset_by_a_link() {
         let set_up = |proved: bool, reset: bool, by: &'static str, mailbox: bool| {
             let mut story = Story::new();
-            let user = if mailbox { json!({"email": "ann@example.com"}) } else { json!({}) };
+            let user = if mailbox {
+                json!({"email": "ann@example.com"})
+            } else {
+                json!({})
+            };
             story.call("POST /v1/users", "usr_ann", HOME, user, 201, json!({}));
             if proved {
                 let body = json!({"challenge": "chl_1", "method": "totp", "code": "123456"});
-                story.call("POST /v1/codes/verify", "usr_ann", HOME, body, 200, let_in());
+                story.call(
+                    "POST /v1/codes/verify",
+                    "usr_ann",
+                    HOME,
+                    body,
+                    200,
+                    let_in(),
+                );
             }
             if reset {
-                story.call("DELETE /v1/users/{id}/factors/totp", "usr_ann", HOME, json!({}), 204, json!({}));
+                story.call(
+                    "DELETE /v1/users/{id}/factors/totp",
+                    "usr_ann",
+                    HOME,
+                    json!({}),
+                    204,
+                    json!({}),
+                );
             }
-            story.call(by, "usr_ann", HOME, json!({}), 200, json!({"status": "enrolment_required", "challenge": "chl_2"}));
+            story.call(
+                by,
+                "usr_ann",
+                HOME,
+                json!({}),
+                200,
+                json!({"status": "enrolment_required", "challenge": "chl_2"}),
+            );
             let body = json!({"challenge": "chl_2", "factor": "fac_1", "code": "123456"});
-            story.call("POST /v1/factors/totp/confirm", "usr_ann", HOME, body, 200, json!({"authenticated": let_in()}));
+            story.call(
+                "POST /v1/factors/totp/confirm",
+                "usr_ann",
+                HOME,
+                body,
+                200,
+                json!({"authenticated": let_in()}),
+            );
             story.breaks(Promise::Evidence).len()
         };
         let (password, link) = ("POST /v1/login", "POST /v1/links/redeem");
-        assert_eq!((set_up(false, false, password, true), set_up(true, false, password, true)), (0, 1));
-        assert_eq!((set_up(true, false, link, true), set_up(true, true, link, true)), (1, 0));
-        assert_eq!((set_up(true, true, password, true), set_up(true, true, password, false)), (1, 0));
+        assert_eq!(
+            (
+                set_up(false, false, password, true),
+                set_up(true, false, password, true)
+            ),
+            (0, 1)
+        );
+        assert_eq!(
+            (
+                set_up(true, false, link, true),
+                set_up(true, true, link, true)
+            ),
+            (1, 0)
+        );
+        assert_eq!(
+            (
+                set_up(true, true, password, true),
+                set_up(true, true, password, false)
+            ),
+            (1, 0)
+        );
     }
 
     #[test]

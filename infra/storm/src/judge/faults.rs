@@ -1,4 +1,5 @@
-//! A fault is told as one: what could not be done now is 503 with `Retry-After`'s slug, and nothing breaks within.
+//! A fault is told as one: what could not be done now is 503 with `Retry-After`'s slug, and nothing
+//! breaks within.
 
 use super::index::Index;
 use crate::history::Call;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use local::{Mode, Service};
 
-use shared::clock::{Span, Timestamp};
+use shared::kernel::clock::{Span, Timestamp};
 
 use super::index::Index;
 use crate::ground::ORGANISATION;
@@ -13,11 +13,14 @@ use crate::history::{Call, Mail};
 const CLEANUP: &str = "POST /_local/cleanup";
 /// Where the operators themselves are told that a balance is low.
 const OPERATORS: &str = "ops@storm.example";
-/// Of notices in the name of an account five an hour: the rest comes as one, once there is room for it.
+/// Of notices in the name of an account five an hour: the rest comes as one, once there is room for
+/// it.
 const NOTICES: (usize, Span) = (5, Span::hours(1));
-/// Of codes twenty an hour over all accounts; beside them ten an hour, five in ten minutes, of one's own account to a contact that is proved.
+/// Of codes twenty an hour over all accounts; beside them ten an hour, five in ten minutes, of
+/// one's own account to a contact that is proved.
 const CODES: [(usize, Span); 2] = [(30, Span::hours(1)), (25, Span::minutes(10))];
-/// Of codes at the wish of one user, wherever they go: before the user is known at some address, when everybody has all of them, and from then on.
+/// Of codes at the wish of one user, wherever they go: before the user is known at some address,
+/// when everybody has all of them, and from then on.
 const CODES_OF_USER: [(usize, Span); 2] = [(10, Span::hours(1)), (30, Span::days(1))];
 
 /// What breaks it.
@@ -25,48 +28,79 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     let mut notices = HashMap::<(&str, Option<&str>), Vec<&Mail>>::new();
     let mut codes = HashMap::<&str, Vec<Counted>>::new();
     let mut of_user = HashMap::<(&str, bool), Vec<Counted>>::new();
-    for mail in index.history.mails.iter().filter(|mail| mail.to != OPERATORS) {
+    for mail in index
+        .history
+        .mails
+        .iter()
+        .filter(|mail| mail.to != OPERATORS)
+    {
         // What was said to have failed does not count against who asked.
-        let counted = index.history.sender_of(mail).filter(|call| call.succeeded());
+        let counted = index
+            .history
+            .sender_of(mail)
+            .filter(|call| call.succeeded());
         match (mail.code().is_some(), mail.link().is_some()) {
             (true, _) => {
                 let Some(call) = counted else { continue };
-                let counted = Counted { not_before: call.asked.at, not_after: mail.at.at };
+                let counted = Counted {
+                    not_before: call.asked.at,
+                    not_after: mail.at.at,
+                };
                 codes.entry(&mail.to).or_default().push(counted);
                 if let Some(wish) = wish(index, call) {
                     of_user.entry(wish).or_default().push(counted);
                 }
             }
-            (false, false) if is_notice(mail) => notices.entry((&mail.to, in_whose_name(mail))).or_default().push(mail),
+            (false, false) if is_notice(mail) => notices
+                .entry((&mail.to, in_whose_name(mail)))
+                .or_default()
+                .push(mail),
             _ => {}
         }
     }
-    let told = notices.into_iter().filter_map(|((to, _), notices)| Told { index, to, notices }.broken());
+    let told = notices
+        .into_iter()
+        .filter_map(|((to, _), notices)| Told { index, to, notices }.broken());
     let mut broken: Vec<String> = told.collect();
     broken.sort();
-    broken.extend(CODES.into_iter().flat_map(|limit| over("codes", &codes, limit)));
+    broken.extend(
+        CODES
+            .into_iter()
+            .flat_map(|limit| over("codes", &codes, limit)),
+    );
     for ((user, _), moments) in of_user {
         let alone = HashMap::from([(user, moments)]);
-        broken.extend(CODES_OF_USER.into_iter().flat_map(|limit| over("codes sent", &alone, limit)));
+        broken.extend(
+            CODES_OF_USER
+                .into_iter()
+                .flat_map(|limit| over("codes sent", &alone, limit)),
+        );
     }
     broken
 }
 
-/// Whose wish a call was, and whether the user was known somewhere then; nobody's where that is uncertain.
+/// Whose wish a call was, and whether the user was known somewhere then; nobody's where that is
+/// uncertain.
 fn wish<'a>(index: &Index<'_>, call: &'a Call) -> Option<(&'a str, bool)> {
-    let user = call.about.as_deref().filter(|about| about.starts_with("usr_"))?;
+    let user = call
+        .about
+        .as_deref()
+        .filter(|about| about.starts_with("usr_"))?;
     let (possible, certain) = index.first_sign_ins(user);
     let is_known = certain.is_some_and(|first| first.precedes(call));
     let is_unknown = possible.is_none_or(|first| call.precedes(first));
     (is_known || is_unknown).then_some((user, is_known))
 }
 
-/// The organisation that a notice names: each has the five of its own, or one that says of somebody's mailbox that a user of its own has it
-/// would keep that user's notices from them.
+/// The organisation that a notice names: each has the five of its own, or one that says of
+/// somebody's mailbox that a user of its own has it would keep that user's notices from them.
 fn in_whose_name(mail: &Mail) -> Option<&str> {
     let (before, rest) = mail.text.split_once(ORGANISATION)?;
-    let number = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
-    mail.text.get(before.len()..before.len() + ORGANISATION.len() + number)
+    let number = rest
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(rest.len());
+    mail.text
+        .get(before.len()..before.len() + ORGANISATION.len() + number)
 }
 
 /// Whether it tells of a change: what is of an agreement tells of that one.
@@ -87,43 +121,85 @@ impl Told<'_> {
         let (most, span) = NOTICES;
         let (number, first) = self.notices.iter().enumerate().find_map(|(start, first)| {
             let until = self.sent_from(first).plus(span);
-            let of_hour: Vec<&Mail> = self.notices.iter().skip(start).copied().take_while(|mail| mail.at.at < until).collect();
-            let late = of_hour.iter().filter(|mail| self.is_by_cleanup(mail)).count().min(self.owed(of_hour.last()?));
+            let of_hour: Vec<&Mail> = self
+                .notices
+                .iter()
+                .skip(start)
+                .copied()
+                .take_while(|mail| mail.at.at < until)
+                .collect();
+            let late = of_hour
+                .iter()
+                .filter(|mail| self.is_by_cleanup(mail))
+                .count()
+                .min(self.owed(of_hour.last()?));
             (of_hour.len() - late > most).then_some((of_hour.len() - late, first))
         })?;
         let (to, at, span) = (self.to, first.at.at.to_rfc3339(), span.as_secs());
-        Some(format!("{to} got {number} notices within {span} s from {at} on"))
+        Some(format!(
+            "{to} got {number} notices within {span} s from {at} on"
+        ))
     }
 
     /// The first moment at which it may have been counted.
     fn sent_from(&self, mail: &Mail) -> Timestamp {
-        self.index.history.sender_of(mail).map_or(mail.at.at, |call| call.asked.at)
+        self.index
+            .history
+            .sender_of(mail)
+            .map_or(mail.at.at, |call| call.asked.at)
     }
 
     fn is_by_cleanup(&self, mail: &Mail) -> bool {
-        self.index.history.sender_of(mail).is_none_or(|call| call.route == CLEANUP)
+        self.index
+            .history
+            .sender_of(mail)
+            .is_none_or(|call| call.route == CLEANUP)
     }
 
-    /// How many may have been owed when `last` came: of a change whose worker was cut short, or whose sender was down, the clean-up sends it
-    /// later; and what the clean-up itself could not send, the next one does.
+    /// How many may have been owed when `last` came: of a change whose worker was cut short, or
+    /// whose sender was down, the clean-up sends it later; and what the clean-up itself could not
+    /// send, the next one does.
     fn owed(&self, last: &Mail) -> usize {
-        let named = |call: &&Call| [call.sent("/email"), call.sent("/phone")].contains(&Some(self.to));
-        let owners: HashSet<&str> =
-            self.index.history.calls.iter().filter(named).filter_map(|call| call.about.as_deref()).collect();
-        let theirs = |call: &&Call| call.route == CLEANUP || call.about.as_deref().is_some_and(|about| owners.contains(about));
-        let earlier = self.index.history.calls.iter().filter(|call| call.asked < last.at && Some(call.number) != last.call);
-        earlier.filter(theirs).filter(|call| !call.was_refused() && may_owe(call)).count()
+        let named =
+            |call: &&Call| [call.sent("/email"), call.sent("/phone")].contains(&Some(self.to));
+        let owners: HashSet<&str> = self
+            .index
+            .history
+            .calls
+            .iter()
+            .filter(named)
+            .filter_map(|call| call.about.as_deref())
+            .collect();
+        let theirs = |call: &&Call| {
+            call.route == CLEANUP
+                || call
+                    .about
+                    .as_deref()
+                    .is_some_and(|about| owners.contains(about))
+        };
+        let earlier = self
+            .index
+            .history
+            .calls
+            .iter()
+            .filter(|call| call.asked < last.at && Some(call.number) != last.call);
+        earlier
+            .filter(theirs)
+            .filter(|call| !call.was_refused() && may_owe(call))
+            .count()
     }
 }
 
 /// Whether a call may have left a message to the next clean-up.
 fn may_owe(call: &Call) -> bool {
-    let down =
-        call.struck.iter().any(|struck| matches!(struck.service, Service::Ses | Service::Sns) && struck.mode != Mode::Slow);
+    let down = call.struck.iter().any(|struck| {
+        matches!(struck.service, Service::Ses | Service::Sns) && struck.mode != Mode::Slow
+    });
     down || call.was_cut_short()
 }
 
-/// When a code was counted: as its request arrived, which is some time between when it was asked for and when it was sent.
+/// When a code was counted: as its request arrived, which is some time between when it was asked
+/// for and when it was sent.
 #[derive(Clone, Copy)]
 struct Counted {
     not_before: Timestamp,
@@ -136,11 +212,17 @@ fn over(what: &str, got: &HashMap<&str, Vec<Counted>>, (most, span): (usize, Spa
     for (to, counted) in got {
         let within = |first: &Counted| {
             let until = first.not_before.plus(span);
-            counted.iter().filter(|one| one.not_before >= first.not_before && one.not_after < until).count()
+            counted
+                .iter()
+                .filter(|one| one.not_before >= first.not_before && one.not_after < until)
+                .count()
         };
         let worst = counted.iter().map(within).max().unwrap_or_default();
         if worst > most {
-            broken.push(format!("{to} got {worst} {what} within {} s", span.as_secs()));
+            broken.push(format!(
+                "{to} got {worst} {what} within {} s",
+                span.as_secs()
+            ));
         }
     }
     broken.sort();
@@ -164,7 +246,15 @@ mod tests {
             }
             story.breaks(Promise::Floods).len()
         };
-        assert_eq!((noticed(5, 1), noticed(6, 1), noticed(40, 720), noticed(40, 719)), (0, 1, 0, 1));
+        assert_eq!(
+            (
+                noticed(5, 1),
+                noticed(6, 1),
+                noticed(40, 720),
+                noticed(40, 719)
+            ),
+            (0, 1, 0, 1)
+        );
     }
 
     #[test]
@@ -172,7 +262,14 @@ mod tests {
         let noticed = |of_one: usize, of_other: usize| {
             let mut story = Story::new();
             let mut told = |text: &str| {
-                let number = story.call("POST /v1/factors/recovery-codes", "usr_ann", HOME, json!({}), 201, json!({}));
+                let number = story.call(
+                    "POST /v1/factors/recovery-codes",
+                    "usr_ann",
+                    HOME,
+                    json!({}),
+                    201,
+                    json!({}),
+                );
                 story.mail(number, "ann@example.com", text);
             };
             (0..of_one).for_each(|_| told("You have new recovery codes for Storm 1."));
@@ -191,10 +288,28 @@ mod tests {
     fn a_notice_that_is_late_is_of_the_hour_of_its_change() {
         let late = |trouble: Option<Mode>, owner: &str, times: usize| {
             let mut story = Story::new();
-            story.call("POST /v1/users", "usr_ann", HOME, json!({"email": "ann@example.com"}), 201, json!({}));
+            story.call(
+                "POST /v1/users",
+                "usr_ann",
+                HOME,
+                json!({"email": "ann@example.com"}),
+                201,
+                json!({}),
+            );
             for _ in 0..times {
-                let number = story.call("POST /v1/factors/recovery-codes", owner, HOME, json!({}), 201, json!({}));
-                let struck = trouble.map(|mode| Struck { service: Service::Ses, mode, was_last: true });
+                let number = story.call(
+                    "POST /v1/factors/recovery-codes",
+                    owner,
+                    HOME,
+                    json!({}),
+                    201,
+                    json!({}),
+                );
+                let struck = trouble.map(|mode| Struck {
+                    service: Service::Ses,
+                    mode,
+                    was_last: true,
+                });
                 story.history.calls[number].struck = struck.into_iter().collect();
             }
             story.wait(7_200);
@@ -203,10 +318,20 @@ mod tests {
             story.breaks(Promise::Floods).len()
         };
         assert_eq!(
-            (late(None, "usr_ann", 1), late(Some(Mode::Refused), "usr_ann", 1), late(Some(Mode::Refused), "usr_ann", 3)),
+            (
+                late(None, "usr_ann", 1),
+                late(Some(Mode::Refused), "usr_ann", 1),
+                late(Some(Mode::Refused), "usr_ann", 3)
+            ),
             (1, 0, 0)
         );
-        assert_eq!((late(Some(Mode::Slow), "usr_ann", 1), late(Some(Mode::Refused), "usr_bob", 1)), (1, 1));
+        assert_eq!(
+            (
+                late(Some(Mode::Slow), "usr_ann", 1),
+                late(Some(Mode::Refused), "usr_bob", 1)
+            ),
+            (1, 1)
+        );
     }
 
     #[test]
@@ -219,20 +344,33 @@ mod tests {
             }
             story.breaks(Promise::Floods).len()
         };
-        assert_eq!((sent(10, 1), sent(11, 1), sent(30, 400), sent(31, 400)), (0, 1, 0, 1));
+        assert_eq!(
+            (sent(10, 1), sent(11, 1), sent(30, 400), sent(31, 400)),
+            (0, 1, 0, 1)
+        );
     }
 
     #[test]
-    fn a_code_is_of_the_hour_in_which_its_request_arrived_which_may_be_later_than_it_was_asked_for() {
+    fn a_code_is_of_the_hour_in_which_its_request_arrived_which_may_be_later_than_it_was_asked_for()
+    {
         let sent = |late: i64| {
             let mut story = Story::new();
             (0..10).for_each(|_| {
                 story.send(HOME, "chl_1", "123456");
             });
             story.wait(3_590);
-            let number = story.ask("POST /v1/codes", "usr_ann", HOME, json!({"challenge": "chl_1", "method": "sms"}));
+            let number = story.ask(
+                "POST /v1/codes",
+                "usr_ann",
+                HOME,
+                json!({"challenge": "chl_1", "method": "sms"}),
+            );
             story.wait(late);
-            story.mail(number, "+12025550100", "123456 is your code.\n@sign.example #123456");
+            story.mail(
+                number,
+                "+12025550100",
+                "123456 is your code.\n@sign.example #123456",
+            );
             story.answer(number, 202, json!({"method": "sms"}));
             story.breaks(Promise::Floods).len()
         };
@@ -261,7 +399,12 @@ mod tests {
             let mut story = Story::new();
             for person in 0..people {
                 let user = format!("usr_{person}");
-                let number = story.ask("POST /v1/factors/email", &user, HOME, json!({"email": "ann@example.com"}));
+                let number = story.ask(
+                    "POST /v1/factors/email",
+                    &user,
+                    HOME,
+                    json!({"email": "ann@example.com"}),
+                );
                 story.mail(number, "ann@example.com", "12345678 is your code.");
                 story.answer(number, 202, json!({"factor": "fac_1"}));
             }

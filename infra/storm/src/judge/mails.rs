@@ -1,5 +1,5 @@
-//! A mail goes once, but where whoever sent it was cut short before they could write that down; a code arrives where it is said to have been sent, and
-//! not where it is said that it could not be.
+//! A mail goes once, but where whoever sent it was cut short before they could write that down; a
+//! code arrives where it is said to have been sent, and not where it is said that it could not be.
 
 use std::collections::HashMap;
 
@@ -13,22 +13,41 @@ pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
     broken
 }
 
-/// Each link has a token of its own, and each agreement here a title of its own: two such mails with one text are one mail. Each copy but the last has
-/// to be one whose sender was cut short.
+/// Each link has a token of its own, and each agreement here a title of its own: two such mails
+/// with one text are one mail. Each copy but the last has to be one whose sender was cut short.
 fn repeated(index: &Index<'_>) -> Vec<String> {
     let mut copies = HashMap::<(&str, &str, &str), Vec<&Mail>>::new();
-    for mail in index.history.mails.iter().filter(|mail| is_one_of_a_kind(mail)) {
+    for mail in index
+        .history
+        .mails
+        .iter()
+        .filter(|mail| is_one_of_a_kind(mail))
+    {
         let subject = mail.subject.as_deref().unwrap_or_default();
-        copies.entry((mail.to.as_str(), subject, mail.text.as_str())).or_default().push(mail);
+        copies
+            .entry((mail.to.as_str(), subject, mail.text.as_str()))
+            .or_default()
+            .push(mail);
     }
     let needless = |copies: &Vec<&Mail>| {
-        let excused = |mail: &&&Mail| index.history.sender_of(mail).is_none_or(Call::was_cut_short);
+        let excused = |mail: &&&Mail| {
+            index
+                .history
+                .sender_of(mail)
+                .is_none_or(Call::was_cut_short)
+        };
         let before = copies.len().saturating_sub(1);
         before > copies.iter().filter(excused).count()
     };
     let told = |copies: Vec<&Mail>| {
-        let senders: Vec<_> = copies.iter().map(|mail| format!("#{}", mail.call.unwrap_or_default())).collect();
-        let what = copies.first().and_then(|mail| mail.subject.clone()).unwrap_or_default();
+        let senders: Vec<_> = copies
+            .iter()
+            .map(|mail| format!("#{}", mail.call.unwrap_or_default()))
+            .collect();
+        let what = copies
+            .first()
+            .and_then(|mail| mail.subject.clone())
+            .unwrap_or_default();
         format!(
             "{} copies of {what:?} to {}, sent in {}",
             copies.len(),
@@ -46,17 +65,36 @@ fn is_one_of_a_kind(mail: &Mail) -> bool {
 /// Codes go in the request that asks for them.
 fn codes(index: &Index<'_>) -> Vec<String> {
     let mut sent = HashMap::<usize, usize>::new();
-    for mail in index.history.mails.iter().filter(|mail| mail.code().is_some()) {
+    for mail in index
+        .history
+        .mails
+        .iter()
+        .filter(|mail| mail.code().is_some())
+    {
         *sent.entry(mail.call.unwrap_or(usize::MAX)).or_default() += 1;
     }
     let mut broken = Vec::new();
-    let asks = ["POST /v1/codes", "POST /v1/factors/sms", "POST /v1/factors/email"].into_iter();
-    for call in asks.flat_map(|route| index.history.of(route)).filter(|call| !call.was_cut_short()) {
+    let asks = [
+        "POST /v1/codes",
+        "POST /v1/factors/sms",
+        "POST /v1/factors/email",
+    ]
+    .into_iter();
+    for call in asks
+        .flat_map(|route| index.history.of(route))
+        .filter(|call| !call.was_cut_short())
+    {
         let messages = sent.get(&call.number).copied().unwrap_or_default();
         match (call.status(), messages) {
-            (503, 1..) => broken.push(format!("#{}: a code was sent, and it was said that none could be", call.number)),
+            (503, 1..) => broken.push(format!(
+                "#{}: a code was sent, and it was said that none could be",
+                call.number
+            )),
             (202, 0) if call.key.is_none() => {
-                broken.push(format!("#{}: a code was not sent, and it was said that it was", call.number));
+                broken.push(format!(
+                    "#{}: a code was not sent, and it was said that it was",
+                    call.number
+                ));
             }
             _ => {}
         }
@@ -76,7 +114,11 @@ mod tests {
     fn run(story: &mut Story, died: bool) {
         let number = story.ask("POST /_local/cleanup", "", HOME, Value::Null);
         story.mail(number, "ann@example.com", LINK);
-        story.answer(number, if died { 500 } else { 200 }, json!({"more": false, "failed": 0}));
+        story.answer(
+            number,
+            if died { 500 } else { 200 },
+            json!({"more": false, "failed": 0}),
+        );
         story.history.calls[number].died = died;
     }
 
@@ -95,7 +137,11 @@ mod tests {
         for (mode, broken) in [(Mode::Slow, 1), (Mode::Lost, 0)] {
             let mut story = Story::new();
             run(&mut story, false);
-            story.history.calls[0].struck = vec![Struck { service: Service::Ses, mode, was_last: true }];
+            story.history.calls[0].struck = vec![Struck {
+                service: Service::Ses,
+                mode,
+                was_last: true,
+            }];
             run(&mut story, false);
             assert_eq!(story.breaks(Promise::Mails).len(), broken, "{mode:?}");
         }
@@ -108,7 +154,14 @@ mod tests {
         assert_eq!(story.breaks(Promise::Mails), Vec::<String>::new());
         let number = story.send(HOME, "chl_1", "222222");
         story.answer(number, 503, refusal("sender-unavailable"));
-        story.call("POST /v1/codes", "usr_ann", HOME, json!({"challenge": "chl_1", "method": "sms"}), 202, json!({}));
+        story.call(
+            "POST /v1/codes",
+            "usr_ann",
+            HOME,
+            json!({"challenge": "chl_1", "method": "sms"}),
+            202,
+            json!({}),
+        );
         assert_eq!(story.breaks(Promise::Mails).len(), 2);
     }
 }

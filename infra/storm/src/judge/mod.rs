@@ -1,5 +1,6 @@
-//! The judge: pure, from a history to what of it breaks a promise of the contract. Where an answer is missing, or is one of a fault, either may have
-//! been, and nobody is blamed for what only might be so.
+//! The judge: pure, from a history to what of it breaks a promise of the contract. Where an answer
+//! is missing, or is one of a fault, either may have been, and nobody is blamed for what only might
+//! be so.
 //!
 //! | module | promise |
 //! | --- | --- |
@@ -112,7 +113,10 @@ pub fn judge(history: &History) -> Vec<Finding> {
         (Promise::Due, due::broken),
         (Promise::Faults, faults::broken),
     ];
-    let findings =
-        each.into_iter().flat_map(|(promise, broken)| broken(&index).into_iter().map(move |what| Finding { promise, what }));
+    let findings = each.into_iter().flat_map(|(promise, broken)| {
+        broken(&index)
+            .into_iter()
+            .map(move |what| Finding { promise, what })
+    });
     findings.collect()
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use local::Channel;
 use serde_json::{Value, json};
-use shared::clock::{Span, Timestamp};
+use shared::kernel::clock::{Span, Timestamp};
 
 use super::{Promise, judge};
 use crate::history::{Answer, Call, History, Mail, Moment};
@@ -23,7 +23,11 @@ pub(super) struct Story {
 impl Story {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { history: History::default(), tick: 0, now: Timestamp::from_millis(1_800_000_000_000) }
+        Self {
+            history: History::default(),
+            tick: 0,
+            now: Timestamp::from_millis(1_800_000_000_000),
+        }
     }
 
     /// Time passes.
@@ -33,13 +37,19 @@ impl Story {
 
     fn moment(&mut self) -> Moment {
         self.tick += 1;
-        Moment { tick: self.tick, at: self.now }
+        Moment {
+            tick: self.tick,
+            at: self.now,
+        }
     }
 
     /// A request that is not answered yet.
     pub fn ask(&mut self, route: &'static str, about: &str, source: &str, body: Value) -> usize {
         let number = self.history.calls.len();
-        let path = route.split_once(' ').map_or(route, |(_, path)| path).to_owned();
+        let path = route
+            .split_once(' ')
+            .map_or(route, |(_, path)| path)
+            .to_owned();
         let (about, source) = (Some(about.to_owned()), source.parse::<IpAddr>().unwrap());
         let asked = self.moment();
         let (answered, answer, died, struck, key) = (None, None, false, Vec::new(), None);
@@ -70,7 +80,15 @@ impl Story {
     }
 
     /// A request and its answer.
-    pub fn call(&mut self, route: &'static str, about: &str, source: &str, body: Value, status: u16, answer: Value) -> usize {
+    pub fn call(
+        &mut self,
+        route: &'static str,
+        about: &str,
+        source: &str,
+        body: Value,
+        status: u16,
+        answer: Value,
+    ) -> usize {
         let number = self.ask(route, about, source, body);
         self.answer(number, status, answer);
         number
@@ -79,8 +97,19 @@ impl Story {
     /// A message that a call sent.
     pub fn mail(&mut self, call: usize, to: &str, text: &str) {
         let at = self.moment();
-        let channel = if to.contains('@') { Channel::Email } else { Channel::Sms };
-        self.history.mails.push(Mail { channel, to: to.into(), subject: None, text: text.into(), at, call: Some(call) });
+        let channel = if to.contains('@') {
+            Channel::Email
+        } else {
+            Channel::Sms
+        };
+        self.history.mails.push(Mail {
+            channel,
+            to: to.into(),
+            subject: None,
+            text: text.into(),
+            at,
+            call: Some(call),
+        });
     }
 
     /// A right password of `usr_ann`, which opens a challenge.
@@ -94,15 +123,33 @@ impl Story {
     pub fn send(&mut self, source: &str, challenge: &str, code: &str) -> usize {
         let body = json!({"challenge": challenge, "method": "sms"});
         let number = self.ask("POST /v1/codes", "usr_ann", source, body);
-        self.mail(number, "+12025550100", &format!("{code} is your code.\n@sign.example #{code}"));
+        self.mail(
+            number,
+            "+12025550100",
+            &format!("{code} is your code.\n@sign.example #{code}"),
+        );
         self.answer(number, 202, json!({"method": "sms"}));
         number
     }
 
     /// A code that is typed.
-    pub fn verify(&mut self, source: &str, challenge: &str, code: &str, status: u16, answer: Value) -> usize {
+    pub fn verify(
+        &mut self,
+        source: &str,
+        challenge: &str,
+        code: &str,
+        status: u16,
+        answer: Value,
+    ) -> usize {
         let body = json!({"challenge": challenge, "method": "sms", "code": code});
-        self.call("POST /v1/codes/verify", "usr_ann", source, body, status, answer)
+        self.call(
+            "POST /v1/codes/verify",
+            "usr_ann",
+            source,
+            body,
+            status,
+            answer,
+        )
     }
 
     /// A whole sign-in at home.
@@ -112,7 +159,8 @@ impl Story {
         self.verify(HOME, challenge, code, 200, let_in());
     }
 
-    /// The report of an agreement with one recipient who is asked by `method`, and these steps of theirs after it was sent.
+    /// The report of an agreement with one recipient who is asked by `method`, and these steps of
+    /// theirs after it was sent.
     pub fn report(&mut self, method: &str, steps: Vec<Value>) {
         let sent = json!({"action": "agreement-sent", "details": {"recipients": [{"id": "rcp_1", "authentication": method}]}});
         let entries: Vec<Value> = std::iter::once(sent)
@@ -124,12 +172,23 @@ impl Story {
             })
             .collect();
         let body = json!({"agreement": {"id": "agr_1", "expires_at": "2027-01-15T08:15:00Z"}, "entries": entries});
-        self.call("GET /v1/agreements/{id}/audit", "agr_1", HOME, Value::Null, 200, body);
+        self.call(
+            "GET /v1/agreements/{id}/audit",
+            "agr_1",
+            HOME,
+            Value::Null,
+            200,
+            body,
+        );
     }
 
     /// How often a promise is broken.
     pub fn breaks(&self, promise: Promise) -> Vec<String> {
-        judge(&self.history).into_iter().filter(|finding| finding.promise == promise).map(|finding| finding.what).collect()
+        judge(&self.history)
+            .into_iter()
+            .filter(|finding| finding.promise == promise)
+            .map(|finding| finding.what)
+            .collect()
     }
 }
 

@@ -4,10 +4,16 @@ use super::{Channel, Reference, Token};
 use crate::rules::{Expected, FRESH, TOKEN};
 
 impl Reference {
-    /// A token is handed out, and its person known from now on where that is; `second` says whether a second factor of another kind was proved.
+    /// A token is handed out, and its person known from now on where that is; `second` says whether
+    /// a second factor of another kind was proved.
     pub fn signed(&mut self, who: usize, second: bool) {
         let generation = self.people[who].generation;
-        self.tokens.push(Token { person: who, generation, proved_at: self.now, second });
+        self.tokens.push(Token {
+            person: who,
+            generation,
+            proved_at: self.now,
+            second,
+        });
         self.people[who].known.insert(self.here);
     }
 
@@ -18,7 +24,11 @@ impl Reference {
         if token.proved_at + TOKEN <= self.now {
             return Expected::refused(401, "unauthorized", "token: over");
         }
-        match (person.disabled, token.generation == person.generation, person.spared == Some(which)) {
+        match (
+            person.disabled,
+            token.generation == person.generation,
+            person.spared == Some(which),
+        ) {
             (false, true, _) => Expected::ok(200, "token: good"),
             (false, false, true) => Expected::ok(200, "token: spared"),
             _ => Expected::refused(401, "unauthorized", "token: ended"),
@@ -40,12 +50,22 @@ impl Reference {
             return Expected::refused(403, "fresh-second-factor-required", "password: not fresh");
         }
         let (who, origin) = (token.person, self.origin(token.person));
-        if self.failures[self.here].is_full(100, 300, self.now) || self.is_refused_unseen(who, origin).is_some() {
-            return Expected::refused(429, "too-many-attempts", "password: the one before is refused");
+        if self.failures[self.here].is_full(100, 300, self.now)
+            || self.is_refused_unseen(who, origin).is_some()
+        {
+            return Expected::refused(
+                429,
+                "too-many-attempts",
+                "password: the one before is refused",
+            );
         }
         if !right {
             self.typed_wrong(who, origin);
-            return Expected::refused(401, "invalid-credentials", "password: the one before is wrong");
+            return Expected::refused(
+                401,
+                "invalid-credentials",
+                "password: the one before is wrong",
+            );
         }
         self.end_proofs(who);
         self.end_links(who);
@@ -58,11 +78,17 @@ impl Reference {
     pub(super) fn end_proofs(&mut self, who: usize) {
         self.people[who].generation += 1;
         self.people[who].spared = None;
-        self.challenges.iter_mut().filter(|challenge| challenge.person == who).for_each(|challenge| challenge.ended = true);
+        self.challenges
+            .iter_mut()
+            .filter(|challenge| challenge.person == who)
+            .for_each(|challenge| challenge.ended = true);
     }
 
     fn end_links(&mut self, who: usize) {
-        self.links.iter_mut().filter(|link| link.person == who).for_each(|link| link.ended = true);
+        self.links
+            .iter_mut()
+            .filter(|link| link.person == who)
+            .for_each(|link| link.ended = true);
     }
 
     /// An administrator lifts the delays.
@@ -85,6 +111,8 @@ impl Reference {
         self.end_proofs(who);
         let person = &mut self.people[who];
         (person.app, person.recovery_used, person.was_reset) = (None, None, true);
-        person.wrong_codes.retain(|(channel, _), _| !matches!(channel, Channel::App | Channel::Recovery));
+        person
+            .wrong_codes
+            .retain(|(channel, _), _| !matches!(channel, Channel::App | Channel::Recovery));
     }
 }

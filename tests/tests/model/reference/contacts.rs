@@ -1,4 +1,5 @@
-//! A phone that is set up: with a challenge, as the first factor, or with a token, in the place of another.
+//! A phone that is set up: with a challenge, as the first factor, or with a token, in the place of
+//! another.
 
 use super::{Channel, Reference};
 use crate::rules::{Expected, FRESH};
@@ -17,7 +18,11 @@ impl Reference {
             return Expected::refused(403, "method-not-enabled", "enrol: method off");
         }
         if !self.challenges[which].enrols || !self.may_enrol(who, Channel::Sms, true) {
-            return Expected::refused(403, "fresh-second-factor-required", "enrol: not who has a factor");
+            return Expected::refused(
+                403,
+                "fresh-second-factor-required",
+                "enrol: not who has a factor",
+            );
         }
         if let Some(refusal) = self.refusal_of_phone(who) {
             return refusal;
@@ -53,12 +58,17 @@ impl Reference {
     /// Why no code is sent to another phone of somebody.
     fn refusal_of_phone(&mut self, who: usize) -> Option<Expected> {
         if self.people[who].phone_changes >= CHANGES {
-            return Some(Expected::refused(429, "too-many-changes", "phone: three times a day"));
+            return Some(Expected::refused(
+                429,
+                "too-many-changes",
+                "phone: three times a day",
+            ));
         }
         if let Some(refusal) = self.refusal_of_counts(who) {
             return Some(refusal);
         }
-        (*self.budget.left(self.now) < 1).then(|| Expected::refused(429, "too-many-sends", "send: budget"))
+        (*self.budget.left(self.now) < 1)
+            .then(|| Expected::refused(429, "too-many-sends", "send: budget"))
     }
 
     /// The code was sent, and typed: another number, with a window and a count of its own.
@@ -70,7 +80,9 @@ impl Reference {
         let person = &mut self.people[who];
         person.codes.add(asker, now);
         person.codes_to.remove(&Channel::Sms);
-        person.wrong_codes.retain(|(channel, _), _| *channel != Channel::Sms);
+        person
+            .wrong_codes
+            .retain(|(channel, _), _| *channel != Channel::Sms);
         person.phone_changes += 1;
         person.has_phone = true;
     }

@@ -1,7 +1,9 @@
-//! What a random sequence meets too seldom to rely on it: short stories, each in a world of its own, held against the same reference.
+//! What a random sequence meets too seldom to rely on it: short stories, each in a world of its
+//! own, held against the same reference.
 
-use shared::clock::{Span, Timestamp};
-use shared::dynamo::{Key, Write, keys};
+use shared::kernel::clock::{Span, Timestamp};
+use shared::store::dynamo::{Key, Update, keys};
+use tests::path;
 
 use super::Trial;
 use crate::reference::{Channel, Origin, Typed};
@@ -53,10 +55,16 @@ impl Trial {
             8 => self.a_source_is_blocked().await,
             9 => self.a_source_is_sent_no_more().await,
             10 => self.a_phone_is_disabled_and_nothing_else_is_there().await,
-            11 => self.an_app_is_disabled_and_its_recovery_codes_are_not().await,
+            11 => {
+                self.an_app_is_disabled_and_its_recovery_codes_are_not()
+                    .await;
+            }
             12 => self.methods_are_switched_off().await,
             13 => self.strangers_open_challenges().await,
-            14 => self.who_has_no_known_address_leaves_all_to_strangers().await,
+            14 => {
+                self.who_has_no_known_address_leaves_all_to_strangers()
+                    .await;
+            }
             15 => self.codes_are_guessed_at_a_known_address().await,
             16 => self.passwords_are_guessed_until_the_end().await,
             17 => self.the_password_before_is_guessed_at().await,
@@ -78,7 +86,9 @@ impl Trial {
     }
 
     async fn codes_are_superseded_and_end(&mut self) {
-        let Some(which) = self.login(ANN, true, false).await else { return };
+        let Some(which) = self.login(ANN, true, false).await else {
+            return;
+        };
         self.arrange(&Step::Pump(0)).await;
         self.send(which, Channel::Sms).await;
         self.arrange(&Step::Pump(100)).await;
@@ -94,35 +104,46 @@ impl Trial {
 
     async fn a_number_is_sent_no_more(&mut self) {
         for _ in 0..=TEXTS {
-            let Some(which) = self.login(ANN, true, false).await else { return };
+            let Some(which) = self.login(ANN, true, false).await else {
+                return;
+            };
             self.send(which, Channel::Sms).await;
         }
     }
 
-    /// Ten in an hour, by text and by mail; from where the person is known the half that is kept is still there.
+    /// Ten in an hour, by text and by mail; from where the person is known the half that is kept is
+    /// still there.
     async fn a_person_is_sent_no_more(&mut self) {
         self.arrange(&Step::Set("email", true)).await;
         for channel in [Channel::Sms, Channel::Email] {
             for _ in 0..=TEXTS {
-                let Some(which) = self.login(ANN, true, false).await else { return };
+                let Some(which) = self.login(ANN, true, false).await else {
+                    return;
+                };
                 self.send(which, channel).await;
             }
         }
         self.arrange(&Step::Wait(CODE)).await;
-        let Some(which) = self.login(ANN, true, false).await else { return };
+        let Some(which) = self.login(ANN, true, false).await else {
+            return;
+        };
         self.send(which, Channel::Sms).await;
         self.arrange(&Step::Wait(3_600)).await;
         self.sign_in(ANN, Channel::Sms).await;
         for channel in [Channel::Email, Channel::Sms, Channel::Email] {
             for _ in 0..TEXTS {
-                let Some(which) = self.login(ANN, true, false).await else { return };
+                let Some(which) = self.login(ANN, true, false).await else {
+                    return;
+                };
                 self.send(which, channel).await;
             }
         }
     }
 
     async fn phones_are_set_up(&mut self) {
-        let Some(which) = self.login(EVE, true, false).await else { return };
+        let Some(which) = self.login(EVE, true, false).await else {
+            return;
+        };
         self.enrol_phone(which).await;
         self.sign_in(EVE, Channel::Sms).await;
         let token = self.tokens.len() - 1;
@@ -142,7 +163,9 @@ impl Trial {
     }
 
     async fn a_phone_is_guessed_at(&mut self) {
-        let Some(which) = self.login(ANN, true, false).await else { return };
+        let Some(which) = self.login(ANN, true, false).await else {
+            return;
+        };
         for _ in 0..=TRIES {
             self.verify(which, Channel::Sms, Typed::Wrong).await;
         }
@@ -151,7 +174,9 @@ impl Trial {
 
     async fn texts_go_unanswered(&mut self) {
         self.arrange(&Step::Pump(0)).await;
-        let Some(which) = self.login(ANN, true, false).await else { return };
+        let Some(which) = self.login(ANN, true, false).await else {
+            return;
+        };
         self.send(which, Channel::Sms).await;
     }
 
@@ -169,9 +194,11 @@ impl Trial {
         self.sign_in(ANN, Channel::Sms).await;
     }
 
-    /// The last but one that the address may have: the next is answered, and the one after it is not.
+    /// The last but one that the address may have: the next is answered, and the one after it is
+    /// not.
     async fn a_source_is_blocked(&mut self) {
-        self.was_here(keys::source_failures(HERE), FAILURES_HERE - 1).await;
+        self.was_here(keys::client_ip_failures(HERE), FAILURES_HERE - 1)
+            .await;
         self.reference.failures[0] = Moments::at_once(FAILURES_HERE - 1, self.reference.now);
         for who in [ANN, BEN] {
             let _ = self.login(who, false, false).await;
@@ -182,10 +209,13 @@ impl Trial {
     }
 
     async fn a_source_is_sent_no_more(&mut self) {
-        self.was_here(keys::source_sends(HERE), SENDS_HERE - 1).await;
+        self.was_here(keys::client_ip_sends(HERE), SENDS_HERE - 1)
+            .await;
         self.reference.sends[0] = Moments::at_once(SENDS_HERE - 1, self.reference.now);
         for _ in 0..2 {
-            let Some(which) = self.login(ANN, true, false).await else { return };
+            let Some(which) = self.login(ANN, true, false).await else {
+                return;
+            };
             self.send(which, Channel::Sms).await;
         }
         self.arrange(&Step::Wait(300)).await;
@@ -193,7 +223,9 @@ impl Trial {
     }
 
     async fn a_phone_is_disabled_and_nothing_else_is_there(&mut self) {
-        let Some(which) = self.login(ANN, true, false).await else { return };
+        let Some(which) = self.login(ANN, true, false).await else {
+            return;
+        };
         self.send(which, Channel::Sms).await;
         self.has_failed(ANN, Channel::Sms, DISABLED_AT - 1).await;
         self.verify(which, Channel::Sms, Typed::Wrong).await;
@@ -259,7 +291,8 @@ impl Trial {
         self.arrange(&Step::Move(0)).await;
         self.arrange(&Step::Wait(30)).await;
         self.sign_in(ANN, Channel::Sms).await;
-        self.has_failed_at(ANN, Channel::Sms, DISABLED_AT - 1, Origin::Known).await;
+        self.has_failed_at(ANN, Channel::Sms, DISABLED_AT - 1, Origin::Known)
+            .await;
         self.guess(ANN, Channel::Sms, 2).await;
         self.arrange(&Step::Move(1)).await;
         self.sign_in(ANN, Channel::Sms).await;
@@ -301,7 +334,8 @@ impl Trial {
         let _ = self.login(ANN, true, false).await;
     }
 
-    /// Makes it that somebody has typed so many wrong passwords, the last of them so long ago that no delay is left.
+    /// Makes it that somebody has typed so many wrong passwords, the last of them so long ago that
+    /// no delay is left.
     async fn has_mistyped(&mut self, who: usize, times: u32, origin: Origin) {
         let account = self.world.account.parse().unwrap();
         let key = match origin {
@@ -309,39 +343,49 @@ impl Trial {
             Origin::Known => keys::name_known_failures(account, &self.people[who].username),
         };
         let now = self.moment();
-        let write = Write::update(key, "SET #failures = :times, #failed_at = :at").set_expiry(now.plus(Span::days(30)));
-        let write = write.value("times", times).value("at", now.minus(Span::hours(1)));
-        let _ = self.world.stack.table().update(write).await.unwrap();
+        let failed = Update::of(key)
+            .set(path("failures"), times)
+            .set(path("failed_at"), now.minus(Span::hours(1)))
+            .set_expiry(now.plus(Span::days(30)));
+        let _ = self.world.stack.table().update(failed).await.unwrap();
         let count = Count::long_ago(times, self.reference.now);
-        self.reference.people[who].wrong_passwords.insert(origin, count);
+        self.reference.people[who]
+            .wrong_passwords
+            .insert(origin, count);
     }
 
     async fn has_failed(&mut self, who: usize, channel: Channel, times: u32) {
-        self.has_failed_at(who, channel, times, Origin::Stranger).await;
+        self.has_failed_at(who, channel, times, Origin::Stranger)
+            .await;
         if !self.reference.people[who].known.is_empty() {
             self.has_failed_at(who, channel, times, Origin::Known).await;
         }
     }
 
-    /// Makes it that somebody has typed so many wrong codes, the last of them so long ago that no delay is left.
+    /// Makes it that somebody has typed so many wrong codes, the last of them so long ago that no
+    /// delay is left.
     async fn has_failed_at(&mut self, who: usize, channel: Channel, times: u32, origin: Origin) {
         let key = keys::user(self.people[who].id.parse().unwrap());
-        let write = Write::update(key, "SET #factors.#m.#count = :times, #factors.#m.#moment = :at");
         let (count, moment) = match origin {
             Origin::Stranger => ("failures", "failed_at"),
             Origin::Known => ("known_failures", "known_failed_at"),
         };
         let at = self.moment().minus(Span::hours(1));
-        let write = write.name("m", channel.name()).name("count", count).name("moment", moment);
-        let _ = self.world.stack.table().update(write.value("times", times).value("at", at)).await.unwrap();
+        let factor = path("factors").member(channel.name());
+        let failed = Update::of(key)
+            .set(factor.clone().member(count), times)
+            .set(factor.member(moment), at);
+        let _ = self.world.stack.table().update(failed).await.unwrap();
         let count = Count::long_ago(times, self.reference.now);
-        self.reference.people[who].wrong_codes.insert((channel, origin), count);
+        self.reference.people[who]
+            .wrong_codes
+            .insert((channel, origin), count);
     }
 
     /// Makes it that so much was counted of the address that everybody is at, just now.
     async fn was_here(&mut self, key: Key, times: usize) {
-        let write = Write::update(key, "SET #moments = :moments").value("moments", vec![self.moment(); times]);
-        let _ = self.world.stack.table().update(write).await.unwrap();
+        let full = Update::of(key).set(path("moments"), vec![self.moment(); times]);
+        let _ = self.world.stack.table().update(full).await.unwrap();
     }
 
     fn moment(&self) -> Timestamp {
@@ -350,9 +394,14 @@ impl Trial {
 
     async fn nothing_is_taken_twice(&mut self) {
         self.arrange(&Step::Wait(60)).await;
-        for (channel, typed) in [(Channel::App, Typed::Shown(0)), (Channel::Recovery, Typed::Noted(0))] {
+        for (channel, typed) in [
+            (Channel::App, Typed::Shown(0)),
+            (Channel::Recovery, Typed::Noted(0)),
+        ] {
             self.sign_in(CID, channel).await;
-            let Some(which) = self.login(CID, true, true).await else { return };
+            let Some(which) = self.login(CID, true, true).await else {
+                return;
+            };
             self.verify(which, channel, typed).await;
         }
     }
@@ -370,7 +419,9 @@ impl Trial {
     }
 
     async fn methods_are_switched_off(&mut self) {
-        let Some(which) = self.login(EVE, true, false).await else { return };
+        let Some(which) = self.login(EVE, true, false).await else {
+            return;
+        };
         self.arrange(&Step::Set("totp", false)).await;
         self.enrol(which).await;
         self.arrange(&Step::Set("email", true)).await;

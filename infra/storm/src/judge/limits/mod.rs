@@ -1,7 +1,8 @@
-//! Nothing that a user may do from a known address is refused for what a stranger did, or somebody signed in, or another account.
+//! Nothing that a user may do from a known address is refused for what a stranger did, or somebody
+//! signed in, or another account.
 //!
-//! A refusal there has to be explained by what was done at addresses that may be known, or from the very address: as many calls as the limit has, of
-//! those that may have counted.
+//! A refusal there has to be explained by what was done at addresses that may be known, or from the
+//! very address: as many calls as the limit has, of those that may have counted.
 //!
 //! | module | what is asked for |
 //! | --- | --- |
@@ -11,7 +12,7 @@ mod contacts;
 
 use std::collections::HashMap;
 
-use shared::clock::Span;
+use shared::kernel::clock::Span;
 
 use super::chains::CONFIRMATIONS;
 use super::evidence::was_wrong;
@@ -28,13 +29,37 @@ const FAILURES_OF_SOURCE: (usize, Span) = (100, Span::minutes(5));
 const SENDS_OF_SOURCE: (usize, Span) = (25, Span::minutes(5));
 /// Challenges opened from one address, and of a user.
 const OPENED_OF_SOURCE: (usize, Span) = (20, Span::minutes(10));
-const OPENED: Reserved = Reserved { most: 60, kept: 30, span: Span::minutes(10) };
+const OPENED: Reserved = Reserved {
+    most: 60,
+    kept: 30,
+    span: Span::minutes(10),
+};
 /// A user's sends, wherever they go.
-const SENDS: [Reserved; 2] =
-    [Reserved { most: 10, kept: 5, span: Span::hours(1) }, Reserved { most: 30, kept: 15, span: Span::days(1) }];
+const SENDS: [Reserved; 2] = [
+    Reserved {
+        most: 10,
+        kept: 5,
+        span: Span::hours(1),
+    },
+    Reserved {
+        most: 30,
+        kept: 15,
+        span: Span::days(1),
+    },
+];
 /// The links after a forgotten password that are mailed for a username.
-const LINKS: [Reserved; 2] =
-    [Reserved { most: 10, kept: 5, span: Span::minutes(10) }, Reserved { most: 20, kept: 10, span: Span::hours(1) }];
+const LINKS: [Reserved; 2] = [
+    Reserved {
+        most: 10,
+        kept: 5,
+        span: Span::minutes(10),
+    },
+    Reserved {
+        most: 20,
+        kept: 10,
+        span: Span::hours(1),
+    },
+];
 /// The longest wait until a code is sent again.
 const RESEND: Span = Span::minutes(4);
 /// Texts of an account in an hour that nobody verified; and how many of them can be one user's.
@@ -51,17 +76,34 @@ struct Reserved {
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
-    let refused = index.history.calls.iter().filter(|call| call.status() == 429 && is_of_user(call) && index.is_known(call));
+    let refused = index
+        .history
+        .calls
+        .iter()
+        .filter(|call| call.status() == 429 && is_of_user(call) && index.is_known(call));
     let told = |call: &Call| {
-        let Call { number, route, source, .. } = call;
+        let Call {
+            number,
+            route,
+            source,
+            ..
+        } = call;
         let why = call.told("/detail").unwrap_or_default();
-        format!("#{number} {route} was refused at {source}, and what was done there does not explain it: {} {why}", call.slug())
+        format!(
+            "#{number} {route} was refused at {source}, and what was done there does not explain it: {} {why}",
+            call.slug()
+        )
     };
-    refused.filter(|call| !explained(index, call)).map(told).collect()
+    refused
+        .filter(|call| !explained(index, call))
+        .map(told)
+        .collect()
 }
 
 fn is_of_user(call: &Call) -> bool {
-    call.about.as_deref().is_some_and(|about| about.starts_with("usr_"))
+    call.about
+        .as_deref()
+        .is_some_and(|about| about.starts_with("usr_"))
 }
 
 fn explained(index: &Index<'_>, call: &Call) -> bool {
@@ -71,14 +113,20 @@ fn explained(index: &Index<'_>, call: &Call) -> bool {
         ("POST /v1/links/redeem", _) => own.opened(),
         ("POST /v1/codes", "resend-too-soon") => own.sent_of_late(),
         ("POST /v1/codes", "too-many-sends") => {
-            own.sends_here() || own.sends() || own.sends_to_own() || own.budget() || !own.is_verified()
+            own.sends_here()
+                || own.sends()
+                || own.sends_to_own()
+                || own.budget()
+                || !own.is_verified()
         }
-        ("POST /v1/codes" | "POST /v1/codes/verify" | "POST /v1/factors/totp", _) => own.wrong_codes(),
+        ("POST /v1/codes" | "POST /v1/codes/verify" | "POST /v1/factors/totp", _) => {
+            own.wrong_codes()
+        }
         ("POST /v1/password/forgotten", _) => own.links_here() || own.links(),
         ("PATCH /v1/me", _) => own.passwords() || own.failures_here(),
         ("POST /v1/factors/sms" | "POST /v1/factors/email", slug) => own.contact(slug),
         ("DELETE /v1/factors/sms" | "DELETE /v1/factors/email", _) => own.changes(),
-        (confirm, _) if CONFIRMATIONS.contains(&confirm) => own.tries() || own.wrong_codes(),
+        (confirm, _) if CONFIRMATIONS.contains(&confirm) => own.attempts() || own.wrong_codes(),
         // No other route has a limit.
         _ => false,
     }
@@ -96,14 +144,23 @@ impl<'a> Own<'a> {
         let (number, until) = (self.call.number, self.until());
         let since = self.call.asked.at.minus(span);
         let came_before = move |other: &&Call| other.number != number && other.asked < until;
-        calls.iter().copied().filter(came_before).filter(move |other| is_uncertain(other) || other.latest() > since)
+        calls
+            .iter()
+            .copied()
+            .filter(came_before)
+            .filter(move |other| is_uncertain(other) || other.latest() > since)
     }
 
     /// The same of everybody's.
     fn within_all(&self, span: Span) -> impl Iterator<Item = &'a Call> {
         let (number, until) = (self.call.number, self.until());
         let since = self.call.asked.at.minus(span);
-        let calls = self.index.history.calls.iter().filter(move |other| other.number != number && other.asked < until);
+        let calls = self
+            .index
+            .history
+            .calls
+            .iter()
+            .filter(move |other| other.number != number && other.asked < until);
         calls.filter(move |other| is_uncertain(other) || other.latest() > since)
     }
 
@@ -113,7 +170,8 @@ impl<'a> Own<'a> {
     }
 
     fn of_user(&self) -> &'a [&'a Call] {
-        self.index.about(self.call.about.as_deref().unwrap_or_default())
+        self.index
+            .about(self.call.about.as_deref().unwrap_or_default())
     }
 
     fn here(&self) -> &'a [&'a Call] {
@@ -123,91 +181,160 @@ impl<'a> Own<'a> {
     /// What the user may have done at addresses that may be known.
     fn known(&self, span: Span) -> impl Iterator<Item = &'a Call> {
         let index = self.index;
-        self.within(self.of_user(), span).filter(move |other| index.may_be_known(other))
+        self.within(self.of_user(), span)
+            .filter(move |other| index.may_be_known(other))
     }
 
-    /// Whether what the user did fills a limit for a known address: strangers fill no more of it than they are left, unless it was done while
-    /// nothing was known, when everybody has all of it.
+    /// Whether what the user did fills a limit for a known address: strangers fill no more of it
+    /// than they are left, unless it was done while nothing was known, when everybody has all of
+    /// it.
     fn fill(&self, limit: Reserved, counts: impl Fn(&&Call) -> bool) -> bool {
-        let (_, first) = self.index.first_sign_ins(self.call.about.as_deref().unwrap_or_default());
-        self.fill_but_for(limit, |other| first.is_none_or(|first| !first.precedes(other)), counts)
+        let (_, first) = self
+            .index
+            .first_sign_ins(self.call.about.as_deref().unwrap_or_default());
+        self.fill_but_for(
+            limit,
+            |other| first.is_none_or(|first| !first.precedes(other)),
+            counts,
+        )
     }
 
     /// The same of a limit of which strangers are left no more at any time but for these calls.
-    fn fill_but_for(&self, limit: Reserved, spared: impl Fn(&Call) -> bool, counts: impl Fn(&&Call) -> bool) -> bool {
+    fn fill_but_for(
+        &self,
+        limit: Reserved,
+        spared: impl Fn(&Call) -> bool,
+        counts: impl Fn(&&Call) -> bool,
+    ) -> bool {
         let is_own = |other: &&Call| self.index.may_be_known(other) || spared(other);
-        let (own, strangers): (Vec<&Call>, Vec<&Call>) = self.within(self.of_user(), limit.span).filter(counts).partition(is_own);
+        let (own, strangers): (Vec<&Call>, Vec<&Call>) = self
+            .within(self.of_user(), limit.span)
+            .filter(counts)
+            .partition(is_own);
         own.len() + strangers.len().min(limit.most - limit.kept) >= limit.most
     }
 
     fn passwords(&self) -> bool {
-        if !tries_password(self.call) {
+        if !attempts_password(self.call) {
             return false;
         }
-        let logins: Vec<&Call> = self.known(Span::days(90)).filter(|other| tries_password(other)).collect();
-        let cleared = logins.iter().rposition(|other| other.status() == 200 && other.precedes(self.call)).unwrap_or_default();
-        logins.iter().skip(cleared).filter(|other| other.status() == 401 || is_uncertain(other)).count() >= PASSWORDS
+        let logins: Vec<&Call> = self
+            .known(Span::days(90))
+            .filter(|other| attempts_password(other))
+            .collect();
+        let cleared = logins
+            .iter()
+            .rposition(|other| other.status() == 200 && other.precedes(self.call))
+            .unwrap_or_default();
+        logins
+            .iter()
+            .skip(cleared)
+            .filter(|other| other.status() == 401 || is_uncertain(other))
+            .count()
+            >= PASSWORDS
     }
 
     fn failures_here(&self) -> bool {
         let (most, span) = FAILURES_OF_SOURCE;
         let failed = |other: &&Call| matches!(other.status(), 401 | 429) || is_uncertain(other);
-        self.within(self.here(), span).filter(|other| other.route == "POST /v1/login").filter(failed).count() >= most
+        self.within(self.here(), span)
+            .filter(|other| other.route == "POST /v1/login")
+            .filter(failed)
+            .count()
+            >= most
     }
 
     fn opened(&self) -> bool {
-        let opens = |other: &&Call| matches!(other.route, "POST /v1/login" | "POST /v1/links/redeem") && !other.was_refused();
+        let opens = |other: &&Call| {
+            matches!(other.route, "POST /v1/login" | "POST /v1/links/redeem")
+                && !other.was_refused()
+        };
         let user = self.call.about.as_deref();
-        let here = self.within(self.here(), OPENED_OF_SOURCE.1).filter(|other| other.about.as_deref() == user).filter(opens);
+        let here = self
+            .within(self.here(), OPENED_OF_SOURCE.1)
+            .filter(|other| other.about.as_deref() == user)
+            .filter(opens);
         here.count() >= OPENED_OF_SOURCE.0 || self.fill(OPENED, opens)
     }
 
     fn sent_of_late(&self) -> bool {
         let challenge = self.call.sent("/challenge").unwrap_or_default();
-        self.within(self.index.with(challenge), RESEND).any(|other| other.route == "POST /v1/codes" && !other.was_refused())
+        self.within(self.index.with(challenge), RESEND)
+            .any(|other| other.route == "POST /v1/codes" && !other.was_refused())
     }
 
     fn sends_here(&self) -> bool {
         let (most, span) = SENDS_OF_SOURCE;
-        self.within(self.here(), span).filter(|other| sends(other)).count() >= most
+        self.within(self.here(), span)
+            .filter(|other| sends(other))
+            .count()
+            >= most
     }
 
     fn sends(&self) -> bool {
-        SENDS.into_iter().any(|limit| self.fill(limit, |other| sends(other)))
+        SENDS
+            .into_iter()
+            .any(|limit| self.fill(limit, |other| sends(other)))
     }
 
     fn links_here(&self) -> bool {
         let (most, span) = SENDS_OF_SOURCE;
-        self.within(self.here(), span).filter(|other| asks_for_link(other)).count() >= most
+        self.within(self.here(), span)
+            .filter(|other| asks_for_link(other))
+            .count()
+            >= most
     }
 
-    /// Of these strangers are left half from the first on: who is known nowhere yet is treated like a name that nobody has.
+    /// Of these strangers are left half from the first on: who is known nowhere yet is treated like
+    /// a name that nobody has.
     fn links(&self) -> bool {
-        LINKS.into_iter().any(|limit| self.fill_but_for(limit, |_| false, |other| asks_for_link(other)))
+        LINKS
+            .into_iter()
+            .any(|limit| self.fill_but_for(limit, |_| false, |other| asks_for_link(other)))
     }
 
     /// Whether the texts of the hour are used up by so many people that nobody alone has done it.
     fn budget(&self) -> bool {
         let mut texts = HashMap::<&str, usize>::new();
-        for text in self.within_all(Span::hours(1)).filter(|other| sends(other) && is_text(other)) {
-            *texts.entry(text.about.as_deref().unwrap_or_default()).or_default() += 1;
+        for text in self
+            .within_all(Span::hours(1))
+            .filter(|other| sends(other) && is_text(other))
+        {
+            *texts
+                .entry(text.about.as_deref().unwrap_or_default())
+                .or_default() += 1;
         }
-        texts.values().map(|texts| (*texts).min(TEXTS_OF_USER)).sum::<usize>() >= BUDGET
+        texts
+            .values()
+            .map(|texts| (*texts).min(TEXTS_OF_USER))
+            .sum::<usize>()
+            >= BUDGET
     }
 
     fn wrong_codes(&self) -> bool {
         let challenge = self.call.sent("/challenge").unwrap_or_default();
-        let counts = |other: &&Call| other.route == "POST /v1/codes/verify" && (other.status() == 401 || is_uncertain(other));
-        let here = self.within(self.index.with(challenge), Span::hours(1)).filter(counts).count();
-        let wrong = self
-            .known(Span::days(90))
-            .filter(|other| was_wrong(other) || (other.route == "POST /v1/codes/verify" && is_uncertain(other)));
+        let counts = |other: &&Call| {
+            other.route == "POST /v1/codes/verify" && (other.status() == 401 || is_uncertain(other))
+        };
+        let here = self
+            .within(self.index.with(challenge), Span::hours(1))
+            .filter(counts)
+            .count();
+        let wrong = self.known(Span::days(90)).filter(|other| {
+            was_wrong(other) || (other.route == "POST /v1/codes/verify" && is_uncertain(other))
+        });
         here >= TRIES_OF_A_CHALLENGE || wrong.count() >= WRONG_CODES
     }
 }
 
 fn sends(call: &Call) -> bool {
-    ["POST /v1/codes", "POST /v1/factors/sms", "POST /v1/factors/email"].contains(&call.route) && !call.was_refused()
+    [
+        "POST /v1/codes",
+        "POST /v1/factors/sms",
+        "POST /v1/factors/email",
+    ]
+    .contains(&call.route)
+        && !call.was_refused()
 }
 
 fn asks_for_link(call: &Call) -> bool {
@@ -219,7 +346,7 @@ fn is_text(call: &Call) -> bool {
 }
 
 /// A password is tried at a sign-in, and where a new one takes its place.
-fn tries_password(call: &Call) -> bool {
+fn attempts_password(call: &Call) -> bool {
     let signs_in = call.route == "POST /v1/login" && call.sent("/password").is_some();
     signs_in || (call.route == "PATCH /v1/me" && call.sent("/current_password").is_some())
 }
@@ -237,13 +364,27 @@ mod tests {
     fn wrong(story: &mut Story, source: &str, times: usize) {
         for _ in 0..times {
             let body = json!({"username": "ann", "password": "wrong"});
-            story.call("POST /v1/login", "usr_ann", source, body, 401, refusal("invalid-credentials"));
+            story.call(
+                "POST /v1/login",
+                "usr_ann",
+                source,
+                body,
+                401,
+                refusal("invalid-credentials"),
+            );
         }
     }
 
     fn refused_login(story: &mut Story, source: &str) -> usize {
         let body = json!({"username": "ann", "password": "right"});
-        story.call("POST /v1/login", "usr_ann", source, body, 429, refusal("too-many-attempts"));
+        story.call(
+            "POST /v1/login",
+            "usr_ann",
+            source,
+            body,
+            429,
+            refusal("too-many-attempts"),
+        );
         story.breaks(Promise::Limits).len()
     }
 
@@ -292,8 +433,22 @@ mod tests {
             let source = if own { HOME } else { ELSEWHERE };
             wrong(&mut story, source, 5);
             let about = if own { "usr_ann" } else { "usr_bob" };
-            story.call("POST /v1/factors/sms", about, source, json!({"phone": "+12025550101"}), 202, Value::Null);
-            story.call(route, "usr_ann", HOME, json!({"current_password": "x", "phone": "+12025550102"}), 429, refusal(slug));
+            story.call(
+                "POST /v1/factors/sms",
+                about,
+                source,
+                json!({"phone": "+12025550101"}),
+                202,
+                Value::Null,
+            );
+            story.call(
+                route,
+                "usr_ann",
+                HOME,
+                json!({"current_password": "x", "phone": "+12025550102"}),
+                429,
+                refusal(slug),
+            );
             story.breaks(Promise::Limits).len()
         };
         let both = |route, slug| (refused(route, slug, true), refused(route, slug, false));
@@ -305,7 +460,14 @@ mod tests {
     fn what_has_no_limit_is_refused_for_none() {
         let mut story = Story::new();
         story.sign_in("chl_1", "123456");
-        story.call("POST /v1/factors/recovery-codes", "usr_ann", HOME, Value::Null, 429, refusal("too-many-attempts"));
+        story.call(
+            "POST /v1/factors/recovery-codes",
+            "usr_ann",
+            HOME,
+            Value::Null,
+            429,
+            refusal("too-many-attempts"),
+        );
         assert_eq!(story.breaks(Promise::Limits).len(), 1);
     }
 
@@ -314,13 +476,27 @@ mod tests {
         let mut story = Story::new();
         story.sign_in("chl_1", "123456");
         wrong(&mut story, HOME, 9);
-        story.call("POST /v1/login", "usr_ann", HOME, json!({"id_token": "a.b.c"}), 429, refusal("too-many-attempts"));
+        story.call(
+            "POST /v1/login",
+            "usr_ann",
+            HOME,
+            json!({"id_token": "a.b.c"}),
+            429,
+            refusal("too-many-attempts"),
+        );
         assert_eq!(story.breaks(Promise::Limits).len(), 1);
     }
 
     fn refused_code(story: &mut Story, challenge: &str) -> usize {
         let body = json!({"challenge": challenge, "method": "sms"});
-        story.call("POST /v1/codes", "usr_ann", HOME, body, 429, refusal("too-many-sends"));
+        story.call(
+            "POST /v1/codes",
+            "usr_ann",
+            HOME,
+            body,
+            429,
+            refusal("too-many-sends"),
+        );
         story.breaks(Promise::Limits).len()
     }
 
@@ -355,7 +531,14 @@ mod tests {
             let mut story = Story::new();
             let forget = |story: &mut Story, source, status, answer| {
                 let body = json!({"username": "ann"});
-                story.call("POST /v1/password/forgotten", "usr_ann", source, body, status, answer);
+                story.call(
+                    "POST /v1/password/forgotten",
+                    "usr_ann",
+                    source,
+                    body,
+                    status,
+                    answer,
+                );
             };
             if known {
                 story.sign_in("chl_1", "123456");
@@ -370,8 +553,19 @@ mod tests {
             forget(&mut story, HOME, 429, refusal("too-many-sends"));
             story.breaks(Promise::Limits).len()
         };
-        assert_eq!((refused(0, 5, true), refused(0, 30, true), refused(4, 30, true)), (1, 1, 1));
-        assert_eq!((refused(0, 30, false), refused(4, 30, false)), (1, 1), "nor what they did before anything was known");
+        assert_eq!(
+            (
+                refused(0, 5, true),
+                refused(0, 30, true),
+                refused(4, 30, true)
+            ),
+            (1, 1, 1)
+        );
+        assert_eq!(
+            (refused(0, 30, false), refused(4, 30, false)),
+            (1, 1),
+            "nor what they did before anything was known"
+        );
         assert_eq!((refused(5, 5, true), refused(10, 0, true)), (0, 0));
     }
 

@@ -1,0 +1,4 @@
+//! How a function starts and serves.
+
+pub mod serve;
+pub mod start;

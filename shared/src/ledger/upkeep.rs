@@ -1,0 +1,164 @@
+//! What operators do to a ledger by hand: set right what was bought, and give a busy account more
+//! shards.
+
+use super::balance::snapshot;
+use super::entry::{Entry, EntryId};
+use super::plan::{self, Plan, Refusal};
+use super::watch::Watch;
+use crate::account::Account;
+use crate::account::Shards;
+use crate::kernel::clock::Clock;
+use crate::kernel::entropy::Entropy;
+use crate::kernel::ids::AccountId;
+use crate::kernel::secret;
+use crate::store::audit::{Action, Actor, Event};
+use crate::store::dynamo::{Failure, RetryPolicy, Table, keys, read};
+
+/// What came of a step.
+#[derive(Debug)]
+pub enum Done {
+    /// It was made.
+    Now(Plan),
+    /// It had been made before, by a request with the same id: this is what was recorded then.
+    Before(Entry),
+}
+
+/// What upkeep works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Tools<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// Randomness.
+    pub entropy: &'a Entropy,
+    /// The time.
+    pub clock: &'a Clock,
+}
+
+impl Tools<'_> {
+    /// The account, if there is one.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Failure> {
+        self.table
+            .get(keys::account(id))
+            .await?
+            .map(read)
+            .transpose()
+    }
+
+    /// Enters a correction: `change` more transactions were bought than was entered, or fewer. The
+    /// same id twice is one correction.
+    ///
+    /// More than is available cannot be taken away: what is reserved belongs to somebody. Where it
+    /// gets the balance below its threshold, the mails are owed with it, and the clean-up sends
+    /// them.
+    pub async fn correct(
+        &self,
+        account: AccountId,
+        id: &EntryId,
+        change: i64,
+        reason: &str,
+    ) -> Result<Option<Done>, Refusal> {
+        let mut retries = RetryPolicy::default();
+        loop {
+            let Some(account) = self.account(account).await? else {
+                return Ok(None);
+            };
+            let (seen, now) = (
+                snapshot(self.table, self.entropy, &account).await?,
+                self.clock.now(),
+            );
+            let before = self
+                .table
+                .get(keys::ledger_entry(account.id, id.as_str()))
+                .await?;
+            if let Some(before) = before {
+                let before: Entry = read(before)?;
+                let same =
+                    (before.transactions, before.reference.as_deref()) == (change, Some(reason));
+                return if same {
+                    Ok(Some(Done::Before(before)))
+                } else {
+                    Err(Refusal::Reused)
+                };
+            }
+            let watch = Watch::of(&account, &account.settings()?);
+            let planned = plan::correct(
+                account.id,
+                id.clone(),
+                change,
+                reason.to_owned(),
+                &watch,
+                &seen,
+                now,
+            )?;
+            let event = Event::new(Action::QuotaCorrected, Actor::System);
+            let event = event
+                .with("entry", id.as_str())
+                .with("transactions", change)
+                .with("reason", reason);
+            let mut writes = planned.writes.clone();
+            writes.extend(account.change(account.touch(), event, now)?);
+            if retries
+                .settled(self.table.transact(writes).await, self.entropy)
+                .await?
+            {
+                return Ok(Some(Done::Now(planned)));
+            }
+        }
+    }
+
+    /// Gives an account `shards` shards, if it has fewer, and spreads what is available over them.
+    ///
+    /// It is safe at any moment. Whoever still goes by the smaller number reserves from the shards
+    /// that it knows, which are shards still; only a look at all of them refuses, and that reads
+    /// their number in the same instant. A run that was cut off is run again.
+    pub async fn grow(
+        &self,
+        account: AccountId,
+        shards: Shards,
+    ) -> Result<Option<Shards>, Failure> {
+        let Some(account) = self.count(account, shards).await? else {
+            return Ok(None);
+        };
+        let mut retries = RetryPolicy::default();
+        loop {
+            let (seen, now) = (
+                snapshot(self.table, self.entropy, &account).await?,
+                self.clock.now(),
+            );
+            let id = EntryId::named(format!(
+                "move.{}",
+                secret::encode(self.entropy.bytes::<12>())
+            ));
+            let Some(step) = plan::level(account.id, id, &seen, now) else {
+                return Ok(Some(account.quota_shards));
+            };
+            // One levelling is enough: what is reserved meanwhile makes the shards differ again,
+            // and does not matter.
+            if retries
+                .settled(self.table.transact(step.writes()?).await, self.entropy)
+                .await?
+            {
+                return Ok(Some(account.quota_shards));
+            }
+        }
+    }
+
+    /// The account, once it has at least so many shards.
+    async fn count(&self, account: AccountId, shards: Shards) -> Result<Option<Account>, Failure> {
+        let mut retries = RetryPolicy::default();
+        loop {
+            let Some(account) = self.account(account).await? else {
+                return Ok(None);
+            };
+            if account.quota_shards >= shards {
+                return Ok(Some(account));
+            }
+            let event = Event::new(Action::AccountChanged, Actor::System)
+                .with("quota_shards", shards.count());
+            let writes = account.change(account.grow_shards(shards), event, self.clock.now())?;
+            retries
+                .settled(self.table.transact(writes).await, self.entropy)
+                .await?;
+        }
+    }
+}

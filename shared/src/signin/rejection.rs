@@ -1,0 +1,167 @@
+//! What a first factor leaves behind that lets nobody in: it counts in the hundred failures of its
+//! source address, and its subject's audit tells of it. It is the same for everybody, and for names
+//! that nobody has.
+
+use std::net::IpAddr;
+
+use crate::kernel::client_ip::client_ip_key;
+use crate::kernel::clock::{Span, Timestamp};
+use crate::kernel::ids::AccountId;
+use crate::signin::user::attempts::{self, BACKOFF, PER_SOURCE, Tried};
+use crate::signin::user::known::Origin;
+use crate::signin::user::refused::Refused;
+use crate::signin::user::subject::Subject;
+use crate::store::app::App;
+use crate::store::audit::{Action, Actor, Event};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Update, Write, keys, read};
+use crate::store::rate_limit::{Limit, Window};
+use crate::web::http::{Problem, refusals};
+
+/// Something that was tried as a first factor.
+pub struct Rejection {
+    /// The account.
+    pub account: AccountId,
+    /// Whose it was, as far as is known.
+    pub subject: Subject,
+    /// Where it came from.
+    pub source: IpAddr,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Refuses whatever comes from a source address that has had its failures, as `item` tells of it.
+pub fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
+    let moments = item.map(Window::moments).unwrap_or_default();
+    match PER_SOURCE.full_until(&moments, now) {
+        Some((until, limit)) => Err(refusals::client_ip_blocked(until, limit, now)),
+        None => Ok(()),
+    }
+}
+
+impl Rejection {
+    /// Writes down something that was judged and is wrong, and answers with `problem`. Where the
+    /// source address has had its failures meanwhile, that is the answer; what was judged is told
+    /// all the same.
+    pub async fn judged(
+        mut self,
+        app: &App,
+        events: Vec<Event>,
+        problem: Problem,
+    ) -> Result<Problem, Failure> {
+        let mut retries = RetryPolicy::default();
+        let (mut trim, mut blocked) = (None, None);
+        loop {
+            let mut writes: Vec<Write> = Vec::new();
+            if blocked.is_none() {
+                writes.push(self.enter(trim.as_deref()).into());
+            }
+            writes.extend(
+                self.subject
+                    .tell(self.account, None, events.clone(), self.now)?,
+            );
+            let failure = match app.table.transact(writes).await {
+                Ok(()) => {
+                    return Ok(blocked.map_or(problem, |(until, limit)| {
+                        refusals::client_ip_blocked(until, limit, self.now)
+                    }));
+                }
+                Err(failure @ Failure::Unavailable(_)) => return Err(failure),
+                Err(failure) => failure,
+            };
+            if blocked.is_none() {
+                (trim, blocked) = self.log(&failure);
+            }
+            retries.wait(&app.entropy).await?;
+            self.subject = self.subject.again(self.account, &app.table).await?;
+        }
+    }
+
+    /// Writes down a password that was refused unseen, and answers with `problem`: the first of a
+    /// series is told. `refused` is how many there were.
+    pub async fn refused(
+        mut self,
+        app: &App,
+        tried: &Tried,
+        mut refused: Refused,
+        problem: Problem,
+    ) -> Result<Problem, Failure> {
+        let key = keys::name_refused(tried.account, &tried.username);
+        let (mut retries, mut trim) = (RetryPolicy::default(), None);
+        loop {
+            let mut writes: Vec<Write> = vec![self.enter(trim.as_deref()).into()];
+            if let Some(told) = self.subject.refusals().first(&refused, self.now) {
+                writes.push(refused.first(key.clone(), self.now).into());
+                writes.extend(self.subject.tell(
+                    self.account,
+                    Some(&told),
+                    [self.first_refused(tried.origin)],
+                    self.now,
+                )?);
+            } else {
+                writes.push(Refused::one_more(key.clone(), self.now).into());
+            }
+            let failure = match app.table.transact(writes).await {
+                Ok(()) => return Ok(problem),
+                Err(failure @ Failure::Unavailable(_)) => return Err(failure),
+                Err(failure) => failure,
+            };
+            let (trimmed, blocked) = self.log(&failure);
+            if let Some((until, limit)) = blocked {
+                return Ok(refusals::client_ip_blocked(until, limit, self.now));
+            }
+            trim = trimmed;
+            retries.wait(&app.entropy).await?;
+            self.subject = self.subject.again(self.account, &app.table).await?;
+            refused = app
+                .table
+                .get(key.clone())
+                .await?
+                .map(read)
+                .transpose()?
+                .unwrap_or_default();
+        }
+    }
+
+    fn enter(&self, trim: Option<&[Timestamp]>) -> Update {
+        PER_SOURCE.enter(self.log_key(), self.now, trim)
+    }
+
+    fn log_key(&self) -> Key {
+        keys::client_ip_failures(&client_ip_key(self.source))
+    }
+
+    /// What the source address's log has to say to a transaction that failed: it is to be trimmed
+    /// first, or it is full.
+    fn log(&self, failure: &Failure) -> (Option<Vec<Timestamp>>, Option<(Timestamp, Limit)>) {
+        let Some(moments) = failure.stood_at(&self.log_key()).map(Window::moments) else {
+            return (None, None);
+        };
+        let full = PER_SOURCE.full_until(&moments, self.now);
+        (Some(moments), full)
+    }
+
+    fn first_refused(&self, origin: Origin) -> Event {
+        let event = Event::new(Action::PasswordRefused, Actor::User(self.subject.id()))
+            .from(self.source)
+            .failed();
+        event.with("addresses", origin.name())
+    }
+}
+
+/// The entry of the delay or the end that a wrong password brought on, the one that made it so many
+/// in a row.
+pub fn lockout(failures: u32, origin: Origin, source: IpAddr) -> Option<Event> {
+    let event = |action| {
+        Event::new(action, Actor::System)
+            .from(source)
+            .with("failures", failures)
+            .with("addresses", origin.name())
+    };
+    let delay = BACKOFF.delay(failures);
+    if failures >= attempts::LAST {
+        Some(event(Action::PasswordDisabled))
+    } else {
+        (delay > Span::default())
+            .then(|| event(Action::PasswordDelayed).with("delay", delay.as_secs()))
+    }
+}

@@ -1,0 +1,62 @@
+//! Everything that is wrong with a request, told at once.
+
+use super::{FieldError, Problem};
+
+/// What is wrong with a request, gathered so that all of it is told at once.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// What `rule` makes of the value at `pointer`; nothing, where it refuses it.
+    pub fn hold<T, U>(
+        &mut self,
+        pointer: &str,
+        value: T,
+        rule: impl FnOnce(T) -> Result<U, &'static str>,
+    ) -> Option<U> {
+        rule(value).map_err(|detail| self.add(pointer, detail)).ok()
+    }
+
+    /// Something else is wrong at `pointer`.
+    pub fn add(&mut self, pointer: &str, detail: &'static str) {
+        self.0.push(FieldError::new(pointer, detail));
+    }
+
+    /// Refuses the request if anything was wrong with it.
+    pub fn finish(self) -> Result<(), Problem> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_told() {
+        let mut faults = Faults::default();
+        let not_empty = |text: &'static str| {
+            if text.is_empty() {
+                Err("must not be empty")
+            } else {
+                Ok(text)
+            }
+        };
+        assert_eq!(faults.hold("/title", "a", not_empty), Some("a"));
+        assert_eq!(faults.hold("/name", "", not_empty), None);
+        faults.add("/email", "is missing");
+        assert_eq!(
+            faults
+                .0
+                .iter()
+                .map(|fault| fault.pointer.as_str())
+                .collect::<Vec<_>>(),
+            ["/name", "/email"]
+        );
+        assert!(faults.finish().is_err() && Faults::default().finish().is_ok());
+    }
+}

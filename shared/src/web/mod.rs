@@ -1,0 +1,4 @@
+//! Event in, problem out; and the same request twice, carried out once.
+
+pub mod http;
+pub mod idempotency;
