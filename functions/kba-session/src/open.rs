@@ -194,7 +194,7 @@ impl Case {
         let recipient = self.standing.recipient();
         let session = Session::open(id, &self.ticket, recipient, opens_at);
         let update = self.standing.update();
-        let update = recipient.open_session(update, &session, &OPENINGS, self.now)?;
+        let update = recipient.open_session(update, &session, self.now)?;
         let update = self.ticket.keep_until(update, session.expires_at);
         let event = Event::new(Action::KbaSessionOpened, Actor::Recipient(recipient.id))
             .from(call.client_ip);

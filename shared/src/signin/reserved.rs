@@ -17,10 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::signin::user::known::{Known, Origin, Source};
 use crate::store::dynamo::{Condition, Item, Key, Path, Update};
-use crate::store::rate_limit::Limit;
+use crate::store::rate_limit::{Limit, MOMENTS};
 
-/// All moments of a log.
-const ALL: Path = Path::new("moments");
 /// Those of known addresses.
 const OF_KNOWN: Path = Path::new("known");
 /// Those of strangers.
@@ -107,7 +105,7 @@ impl Share {
 impl Log {
     fn lists(&self) -> [(Path, &[Timestamp]); 3] {
         [
-            (ALL, &self.moments),
+            (MOMENTS, &self.moments),
             (OF_KNOWN, &self.known),
             (OF_STRANGERS, &self.strangers),
         ]
@@ -125,7 +123,7 @@ impl Log {
                 .unwrap_or_default()
         };
         Self {
-            moments: list(&ALL),
+            moments: list(&MOMENTS),
             known: list(&OF_KNOWN),
             strangers: list(&OF_STRANGERS),
         }
@@ -176,7 +174,7 @@ impl Asker {
             Self::Stranger => Some(OF_STRANGERS),
             Self::Anybody => None,
         };
-        std::iter::once(ALL).chain(own)
+        std::iter::once(MOMENTS).chain(own)
     }
 
     /// Where it is asked for from, as the counts of wrong codes and passwords tell it.
@@ -270,7 +268,7 @@ impl ReservedWindow {
         let update = asker.lists().fold(Update::of(key), |update, list| {
             update.prepend(list, vec![now])
         });
-        update.when(ALL.element(most).is_absent())
+        update.when(MOMENTS.element(most).is_absent())
     }
 
     /// Every entry stands in the list of all: while that is as it was, so are the others.
@@ -280,7 +278,7 @@ impl ReservedWindow {
         let update = lists.fold(Update::of(key), |update, (path, list)| {
             update.set(path, list.to_vec())
         });
-        update.when(ALL.is(log.moments.clone()))
+        update.when(MOMENTS.is(log.moments.clone()))
     }
 
     /// The write that takes out of the log at `key` again what `asker` entered at `moment`, given
@@ -307,7 +305,7 @@ fn allows(share: &Share, asker: Asker, over: Timestamp) -> Vec<Condition> {
         let oldest = list.element(quota.saturating_sub(1));
         oldest.clone().is_absent().or(oldest.is_at_most(over))
     };
-    let all = free(ALL, share.quota);
+    let all = free(MOMENTS, share.quota);
     match asker {
         Asker::Anybody => vec![all],
         Asker::Stranger => vec![all, free(OF_STRANGERS, share.strangers())],

@@ -118,9 +118,8 @@ pub struct Window {
     pub limits: &'static [Limit],
 }
 
-/// The attribute that holds the moments.
-const MOMENTS_NAME: &str = "moments";
-const MOMENTS: Path = Path::new(MOMENTS_NAME);
+/// The moments of a log, wherever it stands.
+pub(crate) const MOMENTS: Path = Path::new("moments");
 
 impl Window {
     /// Until when `moments` (the newest first) allow no more, if they do not allow one now; and the
@@ -187,7 +186,9 @@ impl Window {
 
     /// The moments of a log.
     pub fn moments(item: &Item) -> Vec<Timestamp> {
-        let list = item.get(MOMENTS_NAME).and_then(|value| value.as_l().ok());
+        let list = item
+            .get(MOMENTS.attribute())
+            .and_then(|value| value.as_l().ok());
         let moment =
             |value: &aws_sdk_dynamodb::types::AttributeValue| value.as_n().ok()?.parse().ok();
         list.into_iter()

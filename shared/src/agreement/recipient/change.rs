@@ -4,7 +4,7 @@
 
 use super::{Authentication, OPENINGS, RESENDS, Recipient, RecipientStatus};
 use crate::agreement::attribute;
-use crate::agreement::kba::Session;
+use crate::agreement::kba::{self, Session};
 use crate::agreement::viewing::Telling;
 use crate::kernel::clock::Timestamp;
 use crate::ledger::Hold;
@@ -131,15 +131,12 @@ impl Recipient {
         &self,
         update: Update,
         session: &Session,
-        limit: &crate::store::rate_limit::Window,
         now: Timestamp,
     ) -> Result<Update, Failure> {
+        let sessions = kba::OPENINGS.entered(&self.kba.sessions, now);
         Ok(update
             .set(attribute::session(), document(&session.id)?)
-            .set(
-                attribute::sessions(),
-                limit.entered(&self.kba.sessions, now),
-            )
+            .set(attribute::sessions(), sessions)
             .set(attribute::opened(), session.number))
     }
 

@@ -7,7 +7,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::messaging::courier::Changed;
 use crate::messaging::outbox::Mail;
 use crate::store::dynamo::{Failure, Item, Key, Path, Update, document, read};
-use crate::store::rate_limit::{Limit, Window};
+use crate::store::rate_limit::{Limit, MOMENTS, Window};
 
 /// The notices to a destination in the name of an account: 5 an hour.
 pub const PER_DESTINATION: Window = Window {
@@ -17,7 +17,6 @@ pub const PER_DESTINATION: Window = Window {
     }],
 };
 
-const MOMENTS: Path = Path::new("moments");
 const HELD: Path = Path::new("held");
 const VERSION: Path = Path::new("version");
 
