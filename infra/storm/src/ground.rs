@@ -47,6 +47,23 @@ const SCOPES: [&str; 7] = [
 pub(crate) struct Account {
     pub id: String,
     pub key: String,
+    /// What it was called first.
+    name: String,
+}
+
+impl Account {
+    /// The account of a number, which nobody has opened.
+    #[cfg(test)]
+    pub fn called(number: usize) -> Self {
+        let (id, key) = Default::default();
+        let name = format!("{ORGANISATION}{number}");
+        Self { id, key, name }
+    }
+
+    /// Another name for it, by which it is known all the same.
+    pub fn another_name(&self, number: u32) -> String {
+        format!("{}, called {number}", self.name)
+    }
 }
 
 /// Somebody, as far as others may know: their username and where they are reached; and, for who has
@@ -107,7 +124,8 @@ impl Ground {
     }
 
     async fn account(&self, desk: &Desk, number: usize) -> Result<Account, Stranded> {
-        let body = json!({"name": format!("{ORGANISATION}{number}"), "plan": "enterprise"});
+        let name = format!("{ORGANISATION}{number}");
+        let body = json!({"name": name, "plan": "enterprise"});
         let made = desk
             .ask(Ask::new("POST /v1/accounts").by(&self.operator).with(body))
             .await;
@@ -147,7 +165,7 @@ impl Ground {
             .with(stock);
         let sold = desk.ask(sold).await;
         match (set.status(), sold.status()) {
-            (200, 201) => Ok(Account { id, key }),
+            (200, 201) => Ok(Account { id, key, name }),
             _ => Err(Stranded::new(format!(
                 "an account was not set up: {:?}, {:?}",
                 set.answer, sold.answer

@@ -91,7 +91,7 @@ async fn looks_after(desk: &Desk) {
             .about(&account.id)
     };
     desk.ask(to(Ask::new("GET /v1/accounts/{account}"))).await;
-    let name = format!("Storm, called {}", desk.place.ground.next());
+    let name = account.another_name(desk.place.ground.next());
     desk.ask(to(
         Ask::new("PATCH /v1/accounts/{account}").with(json!({"name": name}))
     ))

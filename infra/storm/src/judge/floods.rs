@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use local::{Mode, Service};
-
+use local::{Mode, Service, Struck};
 use shared::kernel::clock::{Span, Timestamp};
 
 use super::index::Index;
@@ -22,6 +21,13 @@ const CODES: [(usize, Span); 2] = [(30, Span::hours(1)), (25, Span::minutes(10))
 /// Of codes at the wish of one user, wherever they go: before the user is known at some address,
 /// when everybody has all of them, and from then on.
 const CODES_OF_USER: [(usize, Span); 2] = [(10, Span::hours(1)), (30, Span::days(1))];
+
+/// What a mail says that answers that a password was forgotten, in the languages of the storm.
+const FORGOTTEN: [&str; 3] = [
+    " was forgotten. ",
+    " als vergessen gemeldet. ",
+    " l’oubli du mot de passe ",
+];
 
 /// What breaks it.
 pub(super) fn broken(index: &Index<'_>) -> Vec<String> {
@@ -103,9 +109,11 @@ fn in_whose_name(mail: &Mail) -> Option<&str> {
         .get(before.len()..before.len() + ORGANISATION.len() + number)
 }
 
-/// Whether it tells of a change: what is of an agreement tells of that one.
+/// Whether it tells of a change: what is of an agreement tells of that one, and what answers that a
+/// password was forgotten is limited as the links are that others get.
 fn is_notice(mail: &Mail) -> bool {
-    !mail.text.contains("Lease ")
+    let says = |words: &&str| mail.text.contains(*words);
+    !says(&"Lease ") && !FORGOTTEN.iter().any(says)
 }
 
 /// The notices that somebody got.
@@ -119,7 +127,7 @@ impl Told<'_> {
     /// The first hour in which there were too many, whatever was late of them.
     fn broken(&self) -> Option<String> {
         let (most, span) = NOTICES;
-        let (number, first) = self.notices.iter().enumerate().find_map(|(start, first)| {
+        let (number, of_hour) = self.notices.iter().enumerate().find_map(|(start, first)| {
             let until = self.sent_from(first).plus(span);
             let of_hour: Vec<&Mail> = self
                 .notices
@@ -133,12 +141,24 @@ impl Told<'_> {
                 .filter(|mail| self.is_by_cleanup(mail))
                 .count()
                 .min(self.owed(of_hour.last()?));
-            (of_hour.len() - late > most).then_some((of_hour.len() - late, first))
+            let number = of_hour.len() - late;
+            (number > most).then_some((number, of_hour))
         })?;
-        let (to, at, span) = (self.to, first.at.at.to_rfc3339(), span.as_secs());
+        let (to, span) = (self.to, span.as_secs());
+        let each: Vec<String> = of_hour.iter().map(|mail| self.told_by(mail)).collect();
         Some(format!(
-            "{to} got {number} notices within {span} s from {at} on"
+            "{to} got {number} notices within {span} s: {}",
+            each.join(", ")
         ))
+    }
+
+    /// When a mail came, and the call that sent it.
+    fn told_by(&self, mail: &Mail) -> String {
+        let (at, sender) = (mail.at.at.to_rfc3339(), self.index.history.sender_of(mail));
+        sender.map_or_else(
+            || format!("{at} by nobody"),
+            |call| format!("{at} by #{} {}", call.number, call.route),
+        )
     }
 
     /// The first moment at which it may have been counted.
@@ -190,12 +210,15 @@ impl Told<'_> {
     }
 }
 
-/// Whether a call may have left a message to the next clean-up.
+/// Whether a call may have left a message to the next clean-up. Whatever it was that failed: it
+/// sends several messages at a time, and one may be given up while the others go on.
 fn may_owe(call: &Call) -> bool {
-    let down = call.struck.iter().any(|struck| {
-        matches!(struck.service, Service::Ses | Service::Sns) && struck.mode != Mode::Slow
-    });
-    down || call.was_cut_short()
+    let fails = |struck: &Struck| match struck.service {
+        Service::Dynamodb => struck.mode != Mode::Torn,
+        Service::Ses | Service::Sns => struck.mode != Mode::Slow,
+        Service::Provider | Service::Issuer => false,
+    };
+    call.died || call.struck.iter().any(fails)
 }
 
 /// When a code was counted: as its request arrived, which is some time between when it was asked
@@ -233,8 +256,11 @@ fn over(what: &str, got: &HashMap<&str, Vec<Counted>>, (most, span): (usize, Spa
 mod tests {
     use super::super::Promise;
     use super::super::told::{HOME, Story, let_in};
+    use crate::ground::Account;
     use local::{Mode, Service, Struck};
     use serde_json::json;
+    use shared::account::Locale;
+    use shared::messaging::courier::languages;
 
     #[test]
     fn notices_are_few_within_an_hour() {
@@ -279,6 +305,53 @@ mod tests {
         assert_eq!((noticed(5, 5), noticed(6, 5), noticed(5, 6)), (0, 1, 1));
     }
 
+    #[test]
+    fn an_answer_that_a_password_was_forgotten_tells_of_no_change() {
+        for locale in [Locale::En, Locale::De, Locale::Fr] {
+            let letter = languages::of(locale).no_password_link("Storm 1");
+            let mut story = Story::new();
+            (0..5).for_each(|_| notice(&mut story, "POST /v1/factors/recovery-codes"));
+            let number = story.call(
+                "POST /v1/password/forgotten",
+                "usr_ann",
+                HOME,
+                json!({}),
+                202,
+                json!({}),
+            );
+            story.mail(number, "ann@example.com", &letter.paragraphs.join("\n\n"));
+            assert_eq!(story.breaks(Promise::Floods), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_renamed_is_the_same_one() {
+        let noticed = |names: [&str; 2]| {
+            let mut story = Story::new();
+            for name in names.iter().cycle().take(6) {
+                let number = story.call(
+                    "POST /v1/factors/recovery-codes",
+                    "usr_ann",
+                    HOME,
+                    json!({}),
+                    201,
+                    json!({}),
+                );
+                let text = format!("You have new recovery codes for {name}.");
+                story.mail(number, "ann@example.com", &text);
+            }
+            story.breaks(Promise::Floods).len()
+        };
+        let renamed = |number: usize| Account::called(number).another_name(316);
+        assert_eq!(
+            (
+                noticed(["Storm 1", &renamed(1)]),
+                noticed([&renamed(1), &renamed(2)])
+            ),
+            (1, 0)
+        );
+    }
+
     fn notice(story: &mut Story, route: &'static str) {
         let number = story.call(route, "usr_ann", HOME, json!({}), 201, json!({}));
         story.mail(number, "ann@example.com", "You have new recovery codes.");
@@ -286,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_notice_that_is_late_is_of_the_hour_of_its_change() {
-        let late = |trouble: Option<Mode>, owner: &str, times: usize| {
+        let late = |trouble: Option<(Service, Mode)>, owner: &str, times: usize| {
             let mut story = Story::new();
             story.call(
                 "POST /v1/users",
@@ -305,10 +378,10 @@ mod tests {
                     201,
                     json!({}),
                 );
-                let struck = trouble.map(|mode| Struck {
-                    service: Service::Ses,
+                let struck = trouble.map(|(service, mode)| Struck {
+                    service,
                     mode,
-                    was_last: true,
+                    was_last: false,
                 });
                 story.history.calls[number].struck = struck.into_iter().collect();
             }
@@ -317,21 +390,25 @@ mod tests {
             (0..times).for_each(|_| notice(&mut story, "POST /_local/cleanup"));
             story.breaks(Promise::Floods).len()
         };
+        let refused = (Service::Ses, Mode::Refused);
         assert_eq!(
             (
                 late(None, "usr_ann", 1),
-                late(Some(Mode::Refused), "usr_ann", 1),
-                late(Some(Mode::Refused), "usr_ann", 3)
+                late(Some(refused), "usr_ann", 1),
+                late(Some(refused), "usr_ann", 3)
             ),
             (1, 0, 0)
         );
         assert_eq!(
             (
-                late(Some(Mode::Slow), "usr_ann", 1),
-                late(Some(Mode::Refused), "usr_bob", 1)
+                late(Some((Service::Ses, Mode::Slow)), "usr_ann", 1),
+                late(Some(refused), "usr_bob", 1)
             ),
             (1, 1)
         );
+        // One of several that were sent at a time: another went on after it.
+        let conflict = (Service::Dynamodb, Mode::Conflict);
+        assert_eq!(late(Some(conflict), "usr_ann", 1), 0);
     }
 
     #[test]
