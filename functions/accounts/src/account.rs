@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::account::{Account, Plan};
 use shared::kernel::ids::AccountId;
 use shared::store::app::App;
-use shared::store::dynamo::{keys, read};
+use shared::store::dynamo::keys;
 use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
 
@@ -38,12 +38,11 @@ impl From<&Account> for Response {
 /// The account that the path names, as it stands now. Its origins may read the answer.
 pub async fn find(app: &App, call: &Call) -> Result<Account, Problem> {
     let id: AccountId = call.path_id("account")?;
-    let item = app
+    let account = app
         .table
-        .get(keys::account(id))
-        .await?
-        .ok_or_else(|| Problem::new(Slug::NotFound))?;
-    let account: Account = read(item)?;
+        .find(keys::account(id).holding::<Account>())
+        .await?;
+    let account = account.ok_or_else(|| Problem::new(Slug::NotFound))?;
     call.allow_origins(&account.settings()?.origins);
     Ok(account)
 }

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use shared::account::api_key::{self, ApiKey, KEYS_MAX};
 use shared::kernel::ids::{AccountId, KeyId};
+use shared::kernel::secret::Secret;
 use shared::store::app::App;
-use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{RetryPolicy, keys};
-use shared::web::http::refusals::contended;
+use shared::store::audit::{Action, Actor, Event};
+use shared::store::dynamo::keys;
 use shared::web::http::routes::Scope;
 use shared::web::http::{Call, FieldError, Outcome, Problem, Reply, Slug};
+use shared::web::settle::{Decision, Unsettled, settle};
 use utoipa::ToSchema;
 
 use crate::{account, name};
@@ -56,37 +57,43 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let now = call.arrived_at;
-    let id: AccountId = call.path_id("account")?;
+    let (id, now): (AccountId, _) = (call.path_id("account")?, call.arrived_at);
     let (key, text) = ApiKey::generate(id, request.name, request.scopes, now, &app.entropy);
-    let event = Event::new(Action::ApiKeyCreated, actor).from(call.client_ip);
-    let event = event
+    settle(app, || creation(app, call, actor, &key))
+        .await
+        .map_err(Unsettled::of_an_object)?;
+    Ok(Reply::created(&Response::of(key, &text)))
+}
+
+/// The writes that store the key, where the account has room for one more.
+async fn creation(
+    app: &App,
+    call: &Call,
+    actor: Actor,
+    key: &ApiKey,
+) -> Result<Decision<()>, Problem> {
+    let account = account::find(app, call).await?;
+    room_for_one(app, account.id).await?;
+    let event = Event::new(Action::ApiKeyCreated, actor)
+        .from(call.client_ip)
         .with("key", key.id.to_string())
-        .with("name", key.name.as_str());
-    let event = event.with("scopes", serde_json::json!(key.scopes));
-    let mut retries = RetryPolicy::default();
-    loop {
-        let account = account::find(app, call).await?;
-        room_for_one(app, id).await?;
-        let mut writes = account.change(account.touch(), event.clone(), now)?;
-        writes.push(key.create()?.into());
-        let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            break;
+        .with("name", key.name.as_str())
+        .with("scopes", serde_json::json!(key.scopes));
+    let mut writes = account.change(account.touch(), event, call.arrived_at)?;
+    writes.push(key.create()?.into());
+    Ok(Decision::Write(writes, ()))
+}
+
+impl Response {
+    fn of(key: ApiKey, text: &Secret<String>) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            scopes: key.scopes,
+            created_at: key.created_at.to_rfc3339(),
+            key: text.expose().clone(),
         }
     }
-    let created_at = key.created_at.to_rfc3339();
-    Ok(Reply::created(&Response {
-        id: key.id,
-        name: key.name,
-        scopes: key.scopes,
-        created_at,
-        key: text.expose().clone(),
-    }))
 }
 
 /// Refuses one key too many. The count holds: a key made meanwhile moves the account's audit head,

@@ -5,10 +5,10 @@ use shared::account::api_key;
 use shared::account::{Account, Plan};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write};
+use shared::store::dynamo::{Failure, Write};
 use shared::web::http::patch::given;
-use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
+use shared::web::settle::{Decision, Unsettled, settle};
 use utoipa::ToSchema;
 
 use crate::account::{self, Response};
@@ -42,28 +42,30 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         return Err(Problem::invalid(vec![fault]));
     }
     let if_match = call.if_match()?;
-    let mut retries = RetryPolicy::default();
-    loop {
-        let account = account::find(app, call).await?;
-        if if_match.is_some_and(|version| version != account.version) {
-            return Err(Problem::new(Slug::PreconditionFailed));
-        }
-        let patched = request.over(&account);
-        if patched.version == account.version {
-            return Ok(Reply::ok(&Response::from(&account)).etag(account.version));
-        }
-        let written = app
-            .table
-            .transact(writes(call, actor, &account, &patched)?)
-            .await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            return Ok(Reply::ok(&Response::from(&patched)).etag(patched.version));
-        }
+    let account = settle(app, || change(app, call, actor, (&request, if_match)))
+        .await
+        .map_err(Unsettled::of_an_object)?;
+    Ok(Reply::ok(&Response::from(&account)).etag(account.version))
+}
+
+/// The writes that make the change, and the account with it; the account as it stands, where the
+/// request changes nothing.
+async fn change(
+    app: &App,
+    call: &Call,
+    actor: Actor,
+    (request, if_match): (&Request, Option<u64>),
+) -> Result<Decision<Account>, Problem> {
+    let account = account::find(app, call).await?;
+    if if_match.is_some_and(|version| version != account.version) {
+        return Err(Problem::new(Slug::PreconditionFailed));
     }
+    let patched = request.over(&account);
+    if patched.version == account.version {
+        return Ok(Decision::Stands(account));
+    }
+    let writes = writes(call, actor, &account, &patched)?;
+    Ok(Decision::Write(writes, patched))
 }
 
 impl Request {

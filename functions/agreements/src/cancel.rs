@@ -6,10 +6,9 @@ use shared::agreement::{Closure, Refusal, Status, Whole};
 use shared::kernel::clock::Timestamp;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::RetryPolicy;
-use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
+use shared::web::settle::{Decision, Unsettled, settle};
 use utoipa::ToSchema;
 
 use crate::{fields, find, shown};
@@ -24,49 +23,68 @@ pub struct Request {
     pub reason: String,
 }
 
+/// A cancellation that is asked for.
+struct Cancelling<'a> {
+    call: &'a Call,
+    caller: &'a Caller,
+    reason: String,
+    /// What the closure is known by, so that the same request finds it again.
+    by: String,
+}
+
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     let request: Request = call.json()?;
     let reason = fields::reason(&request.reason)
         .map_err(|detail| Problem::invalid_field("/reason", detail))?;
     let key = IdempotencyKey::of(call, &format!("cancel\n{}", caller.account.id))?;
-    let by = key.map_or_else(|| call.request_id.clone(), |key| key.record().pk);
-    let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    loop {
-        let ending = find::ending(app, call, caller.account.id).await?;
+    let cancelling = Cancelling {
+        call,
+        caller,
+        reason,
+        by: key.map_or_else(|| call.request_id.clone(), |key| key.record().pk),
+    };
+    settle(app, || cancelling.decide(app))
+        .await
+        .map_err(Unsettled::of_an_object)
+}
+
+impl Cancelling<'_> {
+    /// The writes that cancel the agreement, and the answer; the answer alone, where this request
+    /// has cancelled it before.
+    async fn decide(&self, app: &App) -> Result<Decision<Reply>, Problem> {
+        let now = self.call.arrived_at;
+        let ending = find::ending(app, self.call, self.caller.account.id).await?;
         let agreement = &ending.whole().agreement;
-        if let Some(closure) = agreement
-            .closure
-            .as_ref()
-            .filter(|closure| closure.by.as_ref() == Some(&by))
-        {
-            return answered(ending.whole(), closure, &reason, call, now);
+        if let Some(closure) = agreement.closure.as_ref().filter(|it| self.made(it)) {
+            let reply = answered(ending.whole(), closure, &self.reason, self.call, now)?;
+            return Ok(Decision::Stands(reply));
         }
         agreement.open(now).map_err(Refusal::problem)?;
-        let event = Event::new(Action::AgreementCancelled, caller.actor)
-            .from(call.client_ip)
-            .with("reason", reason.as_str());
-        let closure = Closure {
-            at: now,
-            reason: Some(reason.clone()),
+        let closure = self.closure();
+        let writes = ending.writes(Status::Cancelled, &closure, self.event(), now)?;
+        let ended = ending.ended(Status::Cancelled, closure);
+        let reply = Reply::ok(&shown::Agreement::whole(&ended, now));
+        Ok(Decision::Write(writes, reply))
+    }
+
+    fn made(&self, closure: &Closure) -> bool {
+        closure.by.as_ref() == Some(&self.by)
+    }
+
+    fn closure(&self) -> Closure {
+        Closure {
+            at: self.call.arrived_at,
+            reason: Some(self.reason.clone()),
             recipient: None,
-            by: Some(by.clone()),
-        };
-        let written = app
-            .table
-            .transact(ending.writes(Status::Cancelled, &closure, event, now)?)
-            .await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            return Ok(Reply::ok(&shown::Agreement::whole(
-                &ending.ended(Status::Cancelled, closure),
-                now,
-            )));
+            by: Some(self.by.clone()),
         }
+    }
+
+    fn event(&self) -> Event {
+        Event::new(Action::AgreementCancelled, self.caller.actor)
+            .from(self.call.client_ip)
+            .with("reason", self.reason.as_str())
     }
 }
 

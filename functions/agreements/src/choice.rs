@@ -37,41 +37,28 @@ pub fn permit(
     let kba = |choice: &Choice<'_>| choice.authentication == Authentication::Kba;
     let enabled = enabled(account, settings);
     let named = settings.kba.require_recipient_name;
-    refuse(
-        Slug::PlanRequired,
-        choices,
-        "authentication",
-        "needs the plan business or enterprise",
-        |choice| kba(choice) && !account.plan.includes_kba(),
-    )?;
-    refuse(
-        Slug::MethodNotEnabled,
-        choices,
-        "authentication",
-        "is not enabled for this sender",
-        |choice| !enabled.contains(&choice.authentication),
-    )?;
-    refuse(
-        Slug::RecipientNameRequired,
-        choices,
-        "name",
-        "is required for `kba`",
-        |choice| kba(choice) && named && choice.name.is_none(),
-    )?;
-    refuse(
-        Slug::RecipientNotInUs,
-        choices,
-        "country",
-        "must be US for `kba`",
-        |choice| kba(choice) && choice.country != Some("US"),
-    )
+    let (field, detail) = ("authentication", "needs the plan business or enterprise");
+    refuse(Slug::PlanRequired, choices, (field, detail), |choice| {
+        kba(choice) && !account.plan.includes_kba()
+    })?;
+    let detail = "is not enabled for this sender";
+    refuse(Slug::MethodNotEnabled, choices, (field, detail), |choice| {
+        !enabled.contains(&choice.authentication)
+    })?;
+    let named_so = ("name", "is required for `kba`");
+    refuse(Slug::RecipientNameRequired, choices, named_so, |choice| {
+        kba(choice) && named && choice.name.is_none()
+    })?;
+    let in_us = ("country", "must be US for `kba`");
+    refuse(Slug::RecipientNotInUs, choices, in_us, |choice| {
+        kba(choice) && choice.country != Some("US")
+    })
 }
 
 fn refuse(
     slug: Slug,
     choices: &[Choice<'_>],
-    field: &str,
-    detail: &'static str,
+    (field, detail): (&str, &'static str),
     wrong: impl Fn(&Choice<'_>) -> bool,
 ) -> Result<(), Problem> {
     let mut refused = choices.iter().filter(|choice| wrong(choice)).peekable();

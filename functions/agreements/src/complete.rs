@@ -16,8 +16,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     call.only_query(&["account"])?;
     call.no_body()?;
     let app = &state.app;
-    let mut retries = RetryPolicy::default();
-    let mut doubt = Doubt::default();
+    let (mut retries, mut doubt) = (RetryPolicy::default(), Doubt::default());
     loop {
         let standing = find::standing(app, call, caller.account.id).await?;
         if standing.recipient().status == RecipientStatus::Completed {
@@ -30,24 +29,37 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         };
         let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.client_ip);
         let event = event.with("recipient", standing.recipient().id.to_string());
-        let (writes, mails) = if completion.is_last() {
-            last(state, call, &standing, &completion, event).await?
-        } else {
-            (completion.writes(event)?, Vec::new())
-        };
+        let (writes, mails) = writes(state, call, &standing, &completion, event).await?;
         let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
+        let settled = retries.settled(written, &app.entropy).await;
+        if settled.map_err(contended)? {
             outbox::deliver_all(app, &state.courier, mails).await;
-            let completed = Recipient {
-                status: RecipientStatus::Completed,
-                ..standing.recipient().clone()
-            };
-            return Ok(Reply::ok(&shown::Recipient::from(&completed)));
+            return Ok(completed(standing.recipient()));
         }
+    }
+}
+
+/// The answer where the recipient has completed with this.
+fn completed(recipient: &Recipient) -> Reply {
+    let completed = Recipient {
+        status: RecipientStatus::Completed,
+        ..recipient.clone()
+    };
+    Reply::ok(&shown::Recipient::from(&completed))
+}
+
+/// The writes of the completion, and where the mails stand that they owe.
+async fn writes(
+    state: &State,
+    call: &Call,
+    standing: &Standing,
+    completion: &Completion<'_>,
+    event: Event,
+) -> Result<(Vec<Write>, Vec<Key>), Problem> {
+    if completion.is_last() {
+        last(state, call, standing, completion, event).await
+    } else {
+        Ok((completion.writes(event)?, Vec::new()))
     }
 }
 

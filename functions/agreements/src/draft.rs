@@ -90,53 +90,50 @@ impl Request {
     /// The draft that is asked for.
     pub fn read(self) -> Result<Draft, Problem> {
         let mut faults = Faults::default();
-        let title = faults
-            .hold("/title", self.title.as_str(), fields::title)
-            .unwrap_or_default();
-        let group = self
-            .group
-            .and_then(|text| faults.hold("/group", text.as_str(), fields::group));
-        let sender = Sender {
-            email: faults
-                .hold("/sender/email", self.sender.email.as_str(), fields::email)
-                .unwrap_or_default(),
-            name: self
-                .sender
-                .name
-                .and_then(|text| faults.hold("/sender/name", text.as_str(), fields::name)),
-        };
-        let life = faults
-            .hold("/expires_in", self.expires_in, life)
-            .unwrap_or(LIFETIME);
+        let title = faults.hold("/title", self.title.as_str(), fields::title);
+        let title = title.unwrap_or_default();
+        let group = faults.hold_text("/group", self.group.as_deref(), fields::group);
+        let sender = sender(&self.sender, &mut faults);
+        let life = faults.hold("/expires_in", self.expires_in, life);
         if !(1..=RECIPIENTS_MAX).contains(&self.recipients.len()) {
-            faults.add("/recipients", "must have 1 to 40 recipients");
+            let detail = "must have 1 to 40 recipients";
+            faults.add("/recipients", detail);
             faults.finish()?;
-            return Err(Problem::invalid_field(
-                "/recipients",
-                "must have 1 to 40 recipients",
-            ));
+            return Err(Problem::invalid_field("/recipients", detail));
         }
-        let mut seen = BTreeSet::new();
-        let mut recipients = Vec::new();
-        for (place, asked) in self.recipients.into_iter().enumerate() {
-            let drafted = asked.read(&format!("/recipients/{place}"), &mut faults);
-            if !seen.insert(drafted.email.to_ascii_lowercase()) && !drafted.email.is_empty() {
-                faults.add(
-                    &format!("/recipients/{place}/email"),
-                    "is a recipient of this agreement already",
-                );
-            }
-            recipients.push(drafted);
-        }
+        let recipients = recipients(self.recipients, &mut faults);
         faults.finish()?;
         Ok(Draft {
             title,
             group,
             sender,
             recipients,
-            life,
+            life: life.unwrap_or(LIFETIME),
         })
     }
+}
+
+fn sender(asked: &Sender, faults: &mut Faults) -> Sender {
+    let email = faults.hold("/sender/email", asked.email.as_str(), fields::email);
+    Sender {
+        email: email.unwrap_or_default(),
+        name: faults.hold_text("/sender/name", asked.name.as_deref(), fields::name),
+    }
+}
+
+/// The recipients, each of whom is to be one once.
+fn recipients(asked: Vec<Asked>, faults: &mut Faults) -> Vec<Drafted> {
+    let mut seen = BTreeSet::new();
+    let read = |(place, asked): (usize, Asked)| {
+        let pointer = format!("/recipients/{place}");
+        let drafted = asked.read(&pointer, faults);
+        if !seen.insert(drafted.email.to_ascii_lowercase()) && !drafted.email.is_empty() {
+            let detail = "is a recipient of this agreement already";
+            faults.add(&format!("{pointer}/email"), detail);
+        }
+        drafted
+    };
+    asked.into_iter().enumerate().map(read).collect()
 }
 
 impl Asked {
@@ -145,18 +142,12 @@ impl Asked {
         let email = faults
             .hold(&at("email"), self.email.as_str(), fields::email)
             .unwrap_or_default();
-        let name = self
-            .name
-            .and_then(|text| faults.hold(&at("name"), text.as_str(), fields::name));
-        let country = self
-            .country
-            .and_then(|text| faults.hold(&at("country"), text.as_str(), fields::country));
+        let name = faults.hold_text(&at("name"), self.name.as_deref(), fields::name);
+        let country = faults.hold_text(&at("country"), self.country.as_deref(), fields::country);
         if self.phone.is_none() && self.authentication == Authentication::Sms {
             faults.add(&at("phone"), "is missing: `sms` needs it");
         }
-        let phone = self
-            .phone
-            .and_then(|text| faults.hold(&at("phone"), text.as_str(), fields::phone));
+        let phone = faults.hold_text(&at("phone"), self.phone.as_deref(), fields::phone);
         let phone = phone.map(|phone| (phone.number, phone.country));
         Drafted {
             email,

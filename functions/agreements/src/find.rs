@@ -3,7 +3,7 @@
 use shared::agreement::{Agreement, Ending, Standing, Whole};
 use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
 use shared::store::app::App;
-use shared::store::dynamo::{Item, Key, keys, read};
+use shared::store::dynamo::{Item, Key, keys};
 use shared::web::http::{Call, Problem, Slug};
 
 fn not_found() -> Problem {
@@ -22,12 +22,8 @@ pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<Whole, 
 /// The agreement by itself.
 pub async fn agreement(app: &App, call: &Call, account: AccountId) -> Result<Agreement, Problem> {
     let id: AgreementId = call.path_id("id")?;
-    let agreement: Agreement = read(
-        app.table
-            .get(keys::agreement(id))
-            .await?
-            .ok_or_else(not_found)?,
-    )?;
+    let wanted = keys::agreement(id).holding::<Agreement>();
+    let agreement = app.table.find(wanted).await?.ok_or_else(not_found)?;
     if agreement.account == account {
         Ok(agreement)
     } else {
@@ -56,12 +52,8 @@ pub async fn standing_beside(
 ) -> Result<(Standing, Option<Item>), Problem> {
     let id: AgreementId = call.path_id("id")?;
     let recipient: RecipientId = call.path_id("recipient")?;
-    let wanted = Standing::keys(id, recipient)
-        .into_iter()
-        .chain(other)
-        .collect();
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let standing =
-        Standing::read(&mut items)?.filter(|standing| standing.agreement().account == account);
-    Ok((standing.ok_or_else(not_found)?, items.next().flatten()))
+    let wanted = (Standing::wanted(id, recipient), other);
+    let (standing, beside) = app.table.find(wanted).await?;
+    let standing = standing.filter(|standing| standing.agreement().account == account);
+    Ok((standing.ok_or_else(not_found)?, beside))
 }

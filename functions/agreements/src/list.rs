@@ -6,8 +6,8 @@ use shared::agreement::Agreement;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::{AccountId, AgreementId};
 use shared::store::app::App;
-use shared::store::dynamo::{IntoValue, Item, Key, keys, read};
-use shared::web::http::{Call, Outcome, Problem, Reply, cursor};
+use shared::store::dynamo::{IntoValue, Item, Key, keys};
+use shared::web::http::{Call, Outcome, Reply, cursor};
 use utoipa::ToSchema;
 
 use crate::shown;
@@ -36,24 +36,11 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         .table
         .list(keys::agreements(account), after, PAGE)
         .await?;
-    let named: Vec<Key> = page.items.iter().filter_map(Key::of).collect();
-    let found = if named.is_empty() {
-        Vec::new()
-    } else {
-        app.table.get_all(named).await?
-    };
-    let show = |item| {
-        read::<Agreement>(item)
-            .map(|agreement| shown::Agreement::of(&agreement, now))
-            .map_err(Problem::from)
-    };
-    let agreements = found
-        .into_iter()
-        .flatten()
-        .map(show)
-        .collect::<Result<_, _>>()?;
+    let named = page.items.iter().filter_map(Key::of).collect();
+    let agreements: Vec<Agreement> = app.table.find_listed(named).await?;
+    let show = |agreement| shown::Agreement::of(agreement, now);
     Ok(Reply::ok(&Response {
-        agreements,
+        agreements: agreements.iter().map(show).collect(),
         next_cursor: page.next.map(cursor::after),
     }))
 }

@@ -2,12 +2,12 @@
 //! completed. The quota follows.
 
 use serde::Deserialize;
-use shared::account::Settings;
 use shared::account::api_key::Caller;
+use shared::account::{Account, Settings};
 use shared::agreement::{Authentication, Recipient, RecipientStatus, Reservation, Standing};
 use shared::kernel::clock::Timestamp;
 use shared::ledger::plan::{self, Order, Plan};
-use shared::ledger::{self, EntryId, Hold, Snapshot, Watch, balance, watch};
+use shared::ledger::{self, EntryId, Hold, Snapshot, Watch, watch};
 use shared::messaging::outbox;
 use shared::store::audit::{Action, Event};
 use shared::store::dynamo::{Failure, RetryPolicy, Write};
@@ -28,69 +28,98 @@ pub struct Request {
     pub authentication: Authentication,
 }
 
+/// Another method that is asked for.
+struct Asked<'a> {
+    state: &'a State,
+    call: &'a Call,
+    caller: &'a Caller,
+    to: Authentication,
+    if_match: Option<u64>,
+}
+
 pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
-    let app = &state.app;
     let request: Request = Body::read(call.merge_patch()?)?;
-    let if_match = call.if_match()?;
-    let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    let mut sighted = false;
-    let mut doubt = Doubt::default();
-    loop {
-        let standing = find::standing(app, call, caller.account.id).await?;
-        let (agreement, recipient) = (standing.agreement(), standing.recipient());
-        if if_match.is_some_and(|version| version != agreement.head.sequence) {
-            return Err(Problem::new(Slug::PreconditionFailed));
+    let asked = Asked {
+        state,
+        call,
+        caller,
+        to: request.authentication,
+        if_match: call.if_match()?,
+    };
+    asked.make().await
+}
+
+impl Asked<'_> {
+    /// Makes the change, of the recipient as they stand.
+    async fn make(&self) -> Outcome {
+        let (app, now) = (&self.state.app, self.call.arrived_at);
+        let (mut retries, mut doubt) = (RetryPolicy::default(), Doubt::default());
+        let mut sighted = false;
+        loop {
+            let standing = find::standing(app, self.call, self.caller.account.id).await?;
+            let version = standing.agreement().head.sequence;
+            if self.if_match.is_some_and(|asked| asked != version) {
+                return Err(Problem::new(Slug::PreconditionFailed));
+            }
+            match standing.changeable(now) {
+                Ok(()) => {}
+                Err(_) if doubt.is_raised() => continue,
+                Err(refusal) => return Err(refusal.problem()),
+            }
+            let recipient = standing.recipient();
+            if recipient.authentication == self.to {
+                return Ok(Reply::ok(&shown::Recipient::from(recipient)).etag(version));
+            }
+            let (plan, writes) = self.decide(&standing, sighted).await?;
+            let written = app.table.transact(writes).await;
+            if let (Some(plan), Err(failure)) = (&plan, &written) {
+                sighted |= plan.failed(failure);
+            }
+            let settled = retries.settled(written, &app.entropy).await;
+            if settled.map_err(contended)? {
+                self.tell(plan.as_ref()).await;
+                return Ok(changed(recipient.clone(), self.to, version + 1));
+            }
         }
-        match standing.changeable(now) {
-            Ok(()) => {}
-            Err(_) if doubt.is_raised() => continue,
-            Err(refusal) => return Err(refusal.problem()),
-        }
-        if recipient.authentication == request.authentication {
-            return Ok(Reply::ok(&shown::Recipient::from(recipient)).etag(agreement.head.sequence));
-        }
-        let settings = send::settings(app, &caller.account, agreement.group.as_deref()).await?;
-        permit(caller, &settings, recipient, request.authentication)?;
+    }
+
+    /// What the change does to the quota, and its writes; the ledger is looked at on all shards
+    /// where it is to be `sighted`.
+    async fn decide(
+        &self,
+        standing: &Standing,
+        sighted: bool,
+    ) -> Result<(Option<Plan>, Vec<Write>), Problem> {
+        let (app, account, now) = (&self.state.app, &self.caller.account, self.call.arrived_at);
+        let group = standing.agreement().group.as_deref();
+        let settings = send::settings(app, account, group).await?;
+        permit(self.caller, &settings, standing.recipient(), self.to)?;
         let change = Change {
-            standing: &standing,
-            to: request.authentication,
+            standing,
+            to: self.to,
             now,
         };
-        let watch = Watch::of(&caller.account, &settings);
-        let seen = if sighted {
-            Some(balance::snapshot(&app.table, &app.entropy, &caller.account).await?)
-        } else {
-            None
-        };
-        let plan = match change.plan(caller, &watch, seen.as_ref()) {
+        let watch = Watch::of(account, &settings);
+        let seen = send::look(app, account, sighted).await?;
+        let plan = match change.plan(self.caller, &watch, seen.as_ref()) {
             Ok(plan) => plan,
             Err(refusal) => {
-                send::tell_overdue(state, &watch, caller.account.id, seen.as_ref(), now).await;
+                send::tell_overdue(self.state, &watch, account.id, seen.as_ref(), now).await;
                 return Err(refusal.into());
             }
         };
-        let event =
-            change.event(Event::new(Action::RecipientChanged, caller.actor).from(call.client_ip));
+        let event = Event::new(Action::RecipientChanged, self.caller.actor);
+        let event = change.event(event.from(self.call.client_ip));
         let writes = change.writes(event, plan.as_ref())?;
-        let written = app.table.transact(writes).await;
-        if let (Some(plan), Err(failure)) = (&plan, &written) {
-            sighted |= plan.failed(failure);
-        }
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            let mails = watch::tell(plan.as_ref().and_then(|plan| plan.crossing.as_ref()), now);
-            outbox::deliver_all(app, &state.courier, mails).await;
-            return Ok(changed(
-                recipient.clone(),
-                request.authentication,
-                agreement.head.sequence + 1,
-            ));
-        }
+        Ok((plan, writes))
+    }
+
+    /// Tells that the balance is low, where the change has made it so.
+    async fn tell(&self, plan: Option<&Plan>) {
+        let crossing = plan.and_then(|plan| plan.crossing.as_ref());
+        let mails = watch::tell(crossing, self.call.arrived_at);
+        outbox::deliver_all(&self.state.app, &self.state.courier, mails).await;
     }
 }
 
@@ -145,36 +174,21 @@ impl Change<'_> {
         watch: &Watch,
         seen: Option<&Snapshot>,
     ) -> Result<Option<Plan>, ledger::Refusal> {
-        let (agreement, recipient, now) = (
-            self.standing.agreement(),
-            self.standing.recipient(),
-            self.now,
-        );
+        let (agreement, recipient) = (self.standing.agreement(), self.standing.recipient());
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;
         let about = agreement.about(Some(recipient.id));
         if let Some(hold) = self.given_back() {
             let id = EntryId::release(recipient.id, number);
-            return Ok(Some(
-                plan::release(agreement.account, id, &about, &[hold], now).plan()?,
-            ));
+            let step = plan::release(agreement.account, id, &about, &[hold], self.now);
+            return Ok(Some(step.plan()?));
         }
         if self.to != Authentication::Kba || recipient.kba.consumed {
             return Ok(None);
         }
         let id = EntryId::reserve_again(recipient.id, number);
-        plan::reserve(
-            &Order {
-                account: &caller.account,
-                id,
-                about,
-                count: 1,
-                watch,
-                at: now,
-            },
-            seen,
-        )
-        .map(Some)
+        let order = one(&caller.account, id, about, watch, self.now);
+        plan::reserve(&order, seen).map(Some)
     }
 
     /// The reserved transaction that is not needed any more.
@@ -212,5 +226,23 @@ impl Change<'_> {
                 .flat_map(|plan| plan.writes.iter().cloned()),
         );
         Ok(writes)
+    }
+}
+
+/// The order of one transaction.
+const fn one<'a>(
+    account: &'a Account,
+    id: EntryId,
+    about: plan::About,
+    watch: &'a Watch,
+    at: Timestamp,
+) -> Order<'a> {
+    Order {
+        account,
+        id,
+        about,
+        count: 1,
+        watch,
+        at,
     }
 }

@@ -7,45 +7,51 @@ use shared::kernel::clock::Timestamp;
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write};
-use shared::web::http::refusals::contended;
-use shared::web::http::{Call, Outcome, Reply};
+use shared::store::dynamo::{Failure, Write};
+use shared::web::http::{Call, Outcome, Problem, Reply};
+use shared::web::settle::{Decision, Unsettled, settle};
 
 use crate::{find, shown};
 
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
+    let recipient = settle(app, || reopening(app, call, caller))
+        .await
+        .map_err(Unsettled::of_an_object)?;
+    Ok(Reply::ok(&shown::Recipient::from(&recipient)))
+}
+
+/// The writes that let the recipient in again, and the recipient with them; the recipient as they
+/// stand, where nothing keeps them out.
+async fn reopening(
+    app: &App,
+    call: &Call,
+    caller: &Caller,
+) -> Result<Decision<Recipient>, Problem> {
     let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    loop {
-        let standing = find::standing(app, call, caller.account.id).await?;
-        let recipient = standing.recipient();
-        let locked = Locked::of(recipient);
-        if !locked.viewing && locked.factors.is_empty() {
-            return Ok(Reply::ok(&shown::Recipient::from(recipient)));
-        }
-        let ended = Refusal::NotOpen(standing.agreement().status(now));
-        if standing.accessible(now) == Err(ended) {
-            return Err(ended.problem());
-        }
-        let event = |action| {
-            let event = Event::new(action, caller.actor).from(call.client_ip);
-            event.with("recipient", recipient.id.to_string())
-        };
-        let writes = locked.lift(&standing, event, now)?;
-        let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            let reopened = Recipient {
-                viewing_locked_at: None,
-                ..recipient.clone()
-            };
-            return Ok(Reply::ok(&shown::Recipient::from(&reopened)));
-        }
+    let standing = find::standing(app, call, caller.account.id).await?;
+    let recipient = standing.recipient();
+    let locked = Locked::of(recipient);
+    if !locked.viewing && locked.factors.is_empty() {
+        return Ok(Decision::Stands(recipient.clone()));
+    }
+    let ended = Refusal::NotOpen(standing.agreement().status(now));
+    if standing.accessible(now) == Err(ended) {
+        return Err(ended.problem());
+    }
+    let event = |action| {
+        let event = Event::new(action, caller.actor).from(call.client_ip);
+        event.with("recipient", recipient.id.to_string())
+    };
+    let writes = locked.lift(&standing, event, now)?;
+    Ok(Decision::Write(writes, reopened(recipient)))
+}
+
+fn reopened(recipient: &Recipient) -> Recipient {
+    Recipient {
+        viewing_locked_at: None,
+        ..recipient.clone()
     }
 }
 

@@ -8,9 +8,8 @@ use shared::agreement::report::link::ReportLink;
 use shared::kernel::secret::{self, Secret};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::RetryPolicy;
-use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
+use shared::web::settle::{Decision, Unsettled, settle};
 use utoipa::ToSchema;
 
 use crate::find;
@@ -32,28 +31,24 @@ pub struct Response {
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let mut retries = RetryPolicy::default();
-    loop {
+    let now = call.arrived_at;
+    let decide = || async {
         let agreement = find::agreement(app, call, caller.account.id).await?;
-        let now = call.arrived_at;
         let link = ReportLink::new(agreement.account, agreement.id, now);
         let event = Event::new(Action::ReportLinkCreated, caller.actor).from(call.client_ip);
         let event = event.with("expires_at", link.expires_at.to_rfc3339());
-        let written = app.table.transact(agreement.tell([event], now)?).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            let keyring = app.keyrings.current(now).await;
-            let token = link.token(&keyring, now)?;
-            let expires_in = link.expires_at.until(app.clock.now()).as_secs();
-            return Ok(Reply::created(&Response {
-                url: address(app, call, &agreement, &token),
-                expires_in,
-            }));
-        }
-    }
+        let writes = agreement.tell([event], now)?;
+        Ok(Decision::Write(writes, (agreement, link)))
+    };
+    let settled = settle(app, decide).await;
+    let (agreement, link) = settled.map_err(Unsettled::of_an_object)?;
+    let keyring = app.keyrings.current(now).await;
+    let token = link.token(&keyring, now)?;
+    let expires_in = link.expires_at.until(app.clock.now()).as_secs();
+    Ok(Reply::created(&Response {
+        url: address(app, call, &agreement, &token),
+        expires_in,
+    }))
 }
 
 fn address(

@@ -2,66 +2,87 @@
 //! `Idempotency-Key` where there is one. Those mailed before stay good.
 
 use shared::account::api_key::Caller;
-use shared::agreement::{Agreement, Occasion, RESENDS, Recipient, Refusal, Status};
+use shared::agreement::{Agreement, Occasion, RESENDS, Recipient, Refusal, Standing, Status};
 use shared::kernel::clock::Timestamp;
 use shared::messaging::outbox;
+use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{RetryPolicy, keys};
-use shared::web::http::refusals::{contended, too_many_sends};
+use shared::store::dynamo::{Key, Write, keys};
+use shared::web::http::refusals::too_many_sends;
 use shared::web::http::{Call, Outcome, Problem, Reply};
 use shared::web::idempotency::IdempotencyKey;
+use shared::web::settle::{Decision, Unsettled, settle};
 
 use crate::{State, find, shown};
+
+/// Another link that is asked for.
+struct Resending<'a> {
+    app: &'a App,
+    call: &'a Call,
+    caller: &'a Caller,
+    key: Option<IdempotencyKey>,
+}
 
 pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let app = &state.app;
-    let account = caller.account.id;
-    let key = IdempotencyKey::of(call, &account.to_string())?;
-    let base = call.base_url(app.config.base_url.as_deref());
-    let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    loop {
-        let record = key.as_ref().map(IdempotencyKey::record);
-        let (standing, record) = find::standing_beside(app, call, account, record).await?;
-        let (agreement, recipient) = (standing.agreement(), standing.recipient());
-        if let Some(reply) = key
-            .as_ref()
-            .map(|key| key.answer_again(record, now))
-            .transpose()?
-            .flatten()
-        {
-            return Ok(reply);
+    let resending = Resending {
+        app,
+        call,
+        caller,
+        key: IdempotencyKey::of(call, &caller.account.id.to_string())?,
+    };
+    let (mail, reply) = settle(app, || resending.decide())
+        .await
+        .map_err(Unsettled::of_an_object)?;
+    outbox::deliver_all(app, &state.courier, mail).await;
+    Ok(reply)
+}
+
+impl Resending<'_> {
+    /// What the same request was answered before; or the writes that owe the mail, with where it
+    /// stands, and the answer.
+    async fn decide(&self) -> Result<Decision<(Option<Key>, Reply)>, Problem> {
+        let (account, now) = (self.caller.account.id, self.call.arrived_at);
+        let record = self.key.as_ref().map(IdempotencyKey::record);
+        let (standing, record) =
+            find::standing_beside(self.app, self.call, account, record).await?;
+        let answered = self.key.as_ref().map(|key| key.answer_again(record, now));
+        if let Some(reply) = answered.transpose()?.flatten() {
+            return Ok(Decision::Stands((None, reply)));
         }
+        let (agreement, recipient) = (standing.agreement(), standing.recipient());
         let occasion = decide(agreement, recipient, now)?;
+        let mut writes = self.writes(&standing, occasion).await?;
+        let answer = shown::Recipient::from(recipient);
+        if let Some(key) = &self.key {
+            let kept = serde_json::to_string(&answer).unwrap_or_default();
+            writes.push(key.keep(&kept, now)?.into());
+        }
+        let mail = keys::recipient(agreement.id, recipient.id);
+        Ok(Decision::Write(
+            writes,
+            (Some(mail), Reply::json(202, &answer)),
+        ))
+    }
+
+    /// The writes that make another link and owe its mail.
+    async fn writes(&self, standing: &Standing, occasion: Occasion) -> Result<Vec<Write>, Problem> {
+        let (app, now) = (self.app, self.call.arrived_at);
+        let recipient = standing.recipient();
+        let base = self.call.base_url(app.config.base_url.as_deref());
         let keyring = app.keyrings.current(now).await;
-        let invited =
-            agreement.invite(recipient, occasion, &base, (&keyring, &app.entropy), now)?;
-        let event = Event::new(Action::LinkResent, caller.actor).from(call.client_ip);
+        let drawn_from = (&*keyring, &app.entropy);
+        let invited = standing
+            .agreement()
+            .invite(recipient, occasion, &base, drawn_from, now)?;
+        let event = Event::new(Action::LinkResent, self.caller.actor).from(self.call.client_ip);
         let event = event.with("recipient", recipient.id.to_string());
         let update = recipient.note_resend(standing.update(), now);
         let mut writes = standing.step(outbox::on(update, &invited.owed, now)?, [event], now)?;
         writes.push(invited.link.create()?.into());
-        let answer = shown::Recipient::from(recipient);
-        if let Some(key) = &key {
-            let kept = serde_json::to_string(&answer).unwrap_or_default();
-            writes.push(key.keep(&kept, now)?.into());
-        }
-        let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            outbox::deliver_all(
-                app,
-                &state.courier,
-                vec![keys::recipient(agreement.id, recipient.id)],
-            )
-            .await;
-            return Ok(Reply::json(202, &answer));
-        }
+        Ok(writes)
     }
 }
 

@@ -69,6 +69,12 @@ struct Record {
     made_by: String,
 }
 
+/// What is drawn for one attempt at sending, and what is answered if it is made.
+struct Made {
+    recipients: Vec<Recipient>,
+    answer: Response,
+}
+
 /// A sending that is under way.
 struct Sending<'a> {
     call: &'a Call,
@@ -113,6 +119,21 @@ pub(crate) async fn settings(
         .await
 }
 
+/// What the ledger holds on all shards at one instant, where that is to be `sighted`.
+pub(crate) async fn look(
+    app: &App,
+    account: &Account,
+    sighted: bool,
+) -> Result<Option<Snapshot>, Failure> {
+    if sighted {
+        balance::snapshot(&app.table, &app.entropy, account)
+            .await
+            .map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
 impl Sending<'_> {
     async fn send(&self, state: &State) -> Outcome {
         let (app, account, now) = (&state.app, &self.caller.account, self.call.arrived_at);
@@ -122,10 +143,8 @@ impl Sending<'_> {
         // the way: reading it conflicts with whoever writes any of them.
         let mut sighted = false;
         loop {
-            let (before, settings) = tokio::join!(
-                self.before(app),
-                settings(app, account, self.draft.group.as_deref())
-            );
+            let group = self.draft.group.as_deref();
+            let (before, settings) = tokio::join!(self.before(app), settings(app, account, group));
             let ((record, stale_read), settings) = (before?, settings?);
             if let Some(record) = record {
                 return self.answered(state, record).await;
@@ -134,44 +153,51 @@ impl Sending<'_> {
             let watch = Watch::of(account, &settings);
             let order = self.order(&watch, now);
             sighted |= !order.may_go_blindly(&stale_read);
-            let seen = if sighted {
-                Some(balance::snapshot(&app.table, &app.entropy, account).await?)
-            } else {
-                None
-            };
+            let seen = look(app, account, sighted).await?;
             let plan = match plan::reserve(&order, seen.as_ref()) {
                 Ok(plan) => plan,
                 Err(refusal) => return self.refused(state, refusal, &watch, seen.as_ref()).await,
             };
-            let mut agreement = self.draft.agreement(self.id, account, &settings, now);
-            let mut recipients = self.draft.recipients(self.id, &app.entropy, now);
-            assign(&mut recipients, &plan);
-            let answer = self.answer(
-                &recipients,
-                seen.map_or_else(|| stale_read.total(), |seen| seen.total()),
-            );
-            let owed = self.invite(&agreement, &mut recipients, app, &keyring, now)?;
-            let writes = self.writes(&mut agreement, &recipients, &owed, &plan, &answer, now)?;
-            match app.table.transact(writes).await {
-                Ok(()) => return Ok(self.sent(state, &recipients, &plan, &answer, now).await),
-                Err(failure) => {
-                    if let Some(record) = self.taken(app, &failure).await {
-                        return self.answered(state, record).await;
-                    }
-                    sighted |= plan.failed(&failure);
-                    let _ = retries.settled(Err(failure), &app.entropy).await?;
-                }
+            let stood = seen.map_or_else(|| stale_read.total(), |seen| seen.total());
+            let (made, writes) = self.make(app, &keyring, &settings, (&plan, stood))?;
+            let Err(failure) = app.table.transact(writes).await else {
+                return Ok(self.sent(state, &made, &plan).await);
+            };
+            if let Some(record) = self.taken(app, &failure).await {
+                return self.answered(state, record).await;
             }
+            sighted |= plan.failed(&failure);
+            let _ = retries.settled(Err(failure), &app.entropy).await?;
         }
+    }
+
+    /// Draws the recipients and their links, and decides on the answer and the writes; `stood` is
+    /// the account's balance before.
+    fn make(
+        &self,
+        app: &App,
+        keyring: &Keyring,
+        settings: &Settings,
+        (plan, stood): (&Plan, Balance),
+    ) -> Result<(Made, Vec<Write>), Problem> {
+        let now = self.call.arrived_at;
+        let mut agreement = self
+            .draft
+            .agreement(self.id, &self.caller.account, settings, now);
+        let mut recipients = self.draft.recipients(self.id, &app.entropy, now);
+        assign(&mut recipients, plan);
+        let answer = self.answer(&recipients, stood);
+        let owed = self.invite(&agreement, &mut recipients, app, keyring, now)?;
+        let writes = self.writes(&mut agreement, &recipients, &owed, plan, &answer, now)?;
+        let made = Made { recipients, answer };
+        Ok((made, writes))
     }
 
     /// What the same request was answered before, if it was; and what the account has, at a glance.
     async fn before(&self, app: &App) -> Result<(Option<Item>, StaleRead), Failure> {
-        let wanted = std::iter::once(keys::agreement_request(self.id))
-            .chain(StaleRead::keys(&self.caller.account))
-            .collect();
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        Ok((items.next().flatten(), StaleRead::of(items)?))
+        let record = keys::agreement_request(self.id);
+        let wanted = (record, StaleRead::wanted(&self.caller.account));
+        app.table.find(wanted).await
     }
 
     /// The record, where it stood in a transaction's way, or where nobody said what became of the
@@ -193,21 +219,12 @@ impl Sending<'_> {
     }
 
     /// It was sent: the mails go, and what is left of them the clean-up sends.
-    async fn sent(
-        &self,
-        state: &State,
-        recipients: &[Recipient],
-        plan: &Plan,
-        answer: &Response,
-        now: Timestamp,
-    ) -> Reply {
-        let mut mails: Vec<Key> = recipients
-            .iter()
-            .map(|recipient| keys::recipient(self.id, recipient.id))
-            .collect();
-        mails.extend(watch::tell(plan.crossing.as_ref(), now));
+    async fn sent(&self, state: &State, made: &Made, plan: &Plan) -> Reply {
+        let key = |recipient: &Recipient| keys::recipient(self.id, recipient.id);
+        let mut mails: Vec<Key> = made.recipients.iter().map(key).collect();
+        mails.extend(watch::tell(plan.crossing.as_ref(), self.call.arrived_at));
         outbox::deliver_all(&state.app, &state.courier, mails).await;
-        Reply::created(answer)
+        Reply::created(&made.answer)
     }
 
     /// What the same request was answered before. Where that was this very request, in an attempt
@@ -244,7 +261,7 @@ impl Sending<'_> {
         seen: Option<&Snapshot>,
     ) -> Outcome {
         let app = &state.app;
-        if let Some(record) = app.table.get(keys::agreement_request(self.id)).await? {
+        if let Some(record) = app.table.find(keys::agreement_request(self.id)).await? {
             return self.answered(state, record).await;
         }
         tell_overdue(

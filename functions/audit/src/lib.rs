@@ -41,30 +41,32 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     call.only_query(&["account", "subject", "cursor"])?;
     call.no_body()?;
     let subject = subject(call.query("subject"), account)?;
-    let after: Option<u64> = cursor::of(&call)?;
-    let after_key = after.map(|sequence| keys::audit_entry(account, &subject, sequence).sk);
-    let page = app
-        .table
-        .query(keys::audit_chain(account, &subject), after_key, PAGE)
-        .await?;
+    let page = page(&app, account, &subject, cursor::of(&call)?).await?;
+    Ok(Reply::ok(&page))
+}
+
+/// The entries of a subject after the one of that sequence.
+async fn page(
+    app: &App,
+    account: AccountId,
+    subject: &str,
+    after: Option<u64>,
+) -> Result<Response, Problem> {
+    let after_key = after.map(|sequence| keys::audit_entry(account, subject, sequence).sk);
+    let chain = keys::audit_chain(account, subject);
+    let page = app.table.query(chain, after_key, PAGE).await?;
     // Every user's chain has a first entry. Where there is none, there never was such a user in
     // this account.
     if page.items.is_empty() && after.is_none() && subject != account.to_string() {
         return Err(Problem::new(Slug::NotFound));
     }
-    let entries = page
-        .items
-        .into_iter()
-        .map(read::<Entry>)
-        .collect::<Result<Vec<_>, _>>()?;
-    let next_cursor = page
-        .next
-        .and(entries.last())
-        .map(|last| cursor::after(last.sequence));
-    Ok(Reply::ok(&Response {
+    let entries = page.items.into_iter().map(read::<Entry>);
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    let last = page.next.and(entries.last());
+    Ok(Response {
+        next_cursor: last.map(|last| cursor::after(last.sequence)),
         entries,
-        next_cursor,
-    }))
+    })
 }
 
 /// Whose entries are asked for: a user's, or the account's own.

@@ -1,6 +1,8 @@
 //! The steps of a send.
 
-use shared::account::Account;
+use std::sync::Arc;
+
+use shared::account::{Account, Settings};
 use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
@@ -13,7 +15,7 @@ use shared::signin::refusals::resend_too_soon;
 use shared::signin::reserved::Asker;
 use shared::signin::user::known::Source;
 use shared::signin::user::{Method, User};
-use shared::store::dynamo::{Failure, Item, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
@@ -29,63 +31,33 @@ pub(crate) enum Undo {
     IfClaimed,
 }
 
+/// A send that is asked for.
+struct Asked<'a> {
+    state: &'a State,
+    call: &'a Call,
+    ticket: Ticket,
+    keyring: Arc<Keyring>,
+    method: Method,
+    key: Option<IdempotencyKey>,
+    now: Timestamp,
+}
+
 /// Sends a code, once per `Idempotency-Key` where there is one.
 pub async fn issue(state: &State, call: &Call, request: &Request) -> Outcome {
-    let app = &state.app;
     let now = call.arrived_at;
-    let keyring = app.keyrings.current(now).await;
+    let keyring = state.app.keyrings.current(now).await;
     let ticket = Ticket::read(request.challenge.expose(), &keyring)
         .map_err(|refusal| refusal.problem(now))?;
-    let key = IdempotencyKey::of(call, &ticket.name)?;
-    let mut retries = RetryPolicy::default();
-    let mut trims = Trims::default();
-    loop {
-        let (case, sends) = match read_case(
-            state,
-            call,
-            (&ticket, &keyring),
-            request.method.method(),
-            key.as_ref(),
-            now,
-        )
-        .await?
-        {
-            Known::Answered(reply) => return Ok(reply),
-            Known::Open(case, sends) => (case, sends),
-        };
-        if let Err(denial) = case.decide(&app.config.sms_countries, &sends) {
-            // The items were not read at one instant: the send that stands in the way may be this
-            // very request's.
-            let overtaken = matches!(denial, Denial::TooSoon(_))
-                .then_some(key.as_ref())
-                .flatten();
-            let Some(key) = overtaken else {
-                return Err(problem(denial, now));
-            };
-            let answered = key.answer_again(app.table.get(key.record()).await?, now)?;
-            return answered.ok_or_else(|| problem(denial, now));
-        }
-        let draft = code::draw(&ticket, case.method, &keyring, &app.entropy, now)?;
-        let answer = answer(&case, &draft);
-        let body = serde_json::to_string(&answer).unwrap_or_default();
-        let record = key.as_ref().map(|key| (key, body.as_str()));
-        let writes = case.claim(&draft, &trims, record)?;
-        match app.table.transact(writes).await {
-            Ok(()) => return send(state, call, &case, &draft, key.as_ref(), &answer).await,
-            // It may have taken effect all the same: nothing was sent, so nothing may stand.
-            Err(failure @ Failure::Unavailable(_)) => {
-                undo(state, &case, &draft, key.as_ref(), Undo::IfClaimed).await;
-                return Err(failure.into());
-            }
-            Err(failure) => {
-                trims = case
-                    .counters()
-                    .lost(&failure)
-                    .map_err(|full| refused(&case, full))?;
-                retries.wait(&app.entropy).await?;
-            }
-        }
-    }
+    let asked = Asked {
+        state,
+        call,
+        key: IdempotencyKey::of(call, &ticket.name)?,
+        ticket,
+        keyring,
+        method: request.method.method(),
+        now,
+    };
+    asked.carry_out().await
 }
 
 /// What is known of a request before it is decided.
@@ -96,57 +68,93 @@ enum Known {
     Open(Box<Case>, Vec<Timestamp>),
 }
 
-/// Reads, in one request, what the rules look at.
-async fn read_case(
-    state: &State,
-    call: &Call,
-    (ticket, keyring): (&Ticket, &Keyring),
-    method: Method,
-    key: Option<&IdempotencyKey>,
-    now: Timestamp,
-) -> Result<Known, Problem> {
-    let sends = keys::client_ip_sends(&client_ip_key(call.client_ip));
-    let mut wanted = vec![keys::user(ticket.user), sends];
-    wanted.extend(key.map(IdempotencyKey::record));
-    wanted.extend(ticket.settings_keys());
-    let mut items = state.app.table.get_all(wanted).await?.into_iter();
-    let mut next = || items.next().flatten();
-    let (user, sends) = (next(), next());
-    let record = key.map(|key| (key, next()));
-    let (Some(user), Some(account)) = (user, next()) else {
-        return Err(Refusal::Unknown.problem(now));
-    };
-    let (user, account): (User, Account) = (read(user)?, read(account)?);
-    let group = ticket.foreseen(next());
-    let settings = account
-        .settings_in(user.group.as_deref(), group, &state.app.table)
-        .await?;
-    call.allow_origins(&settings.origins);
-    let sends = sends.as_ref().map(Window::moments).unwrap_or_default();
-    if let Some(reply) = record
-        .map(|(key, record)| key.answer_again(record, now))
-        .transpose()?
-        .flatten()
-    {
-        return Ok(Known::Answered(reply));
+impl Asked<'_> {
+    /// Claims the send, and sends the code.
+    async fn carry_out(&self) -> Outcome {
+        let (state, call, key) = (self.state, self.call, self.key.as_ref());
+        let app = &state.app;
+        let (mut retries, mut trims) = (RetryPolicy::default(), Trims::default());
+        loop {
+            let (case, sends) = match self.read().await? {
+                Known::Answered(reply) => return Ok(reply),
+                Known::Open(case, sends) => (case, sends),
+            };
+            if let Err(denial) = case.decide(&app.config.sms_countries, &sends) {
+                return self.overtaken(denial).await;
+            }
+            let (ticket, keyring) = (&self.ticket, &self.keyring);
+            let draft = code::draw(ticket, case.method, keyring, &app.entropy, self.now)?;
+            let answer = answer(&case, &draft);
+            let body = serde_json::to_string(&answer).unwrap_or_default();
+            let writes = case.claim(&draft, &trims, key.map(|key| (key, body.as_str())))?;
+            match app.table.transact(writes).await {
+                Ok(()) => return send(state, call, &case, &draft, key, &answer).await,
+                // It may have taken effect all the same: nothing was sent, so nothing may stand.
+                Err(failure @ Failure::Unavailable(_)) => {
+                    undo(state, &case, &draft, key, Undo::IfClaimed).await;
+                    return Err(failure.into());
+                }
+                Err(failure) => {
+                    let lost = case.counters().lost(&failure);
+                    trims = lost.map_err(|full| refused(&case, full))?;
+                    retries.wait(&app.entropy).await?;
+                }
+            }
+        }
     }
-    let source = Source::of(user.id, call.client_ip, keyring, now)?;
-    let (origin, asker) = (
-        user.known.origin(&source),
-        Asker::of(&user.known, &source, now),
-    );
-    let case = Case {
-        ticket: ticket.clone(),
-        method,
-        account,
-        settings,
-        user,
-        origin,
-        asker,
-        client_ip: call.client_ip,
-        now,
-    };
-    Ok(Known::Open(Box::new(case), sends))
+
+    /// The refusal; or what was answered to the same request, where that was faster. The items were
+    /// not read at one instant: the send that stands in the way may be this very request's.
+    async fn overtaken(&self, denial: Denial) -> Outcome {
+        let is_too_soon = matches!(denial, Denial::TooSoon(_));
+        let Some(key) = self.key.as_ref().filter(|_| is_too_soon) else {
+            return Err(problem(denial, self.now));
+        };
+        let record = self.state.app.table.find(key.record()).await?;
+        let answered = key.answer_again(record, self.now)?;
+        answered.ok_or_else(|| problem(denial, self.now))
+    }
+
+    /// Reads, in one request, what the rules look at.
+    async fn read(&self) -> Result<Known, Problem> {
+        let (table, now) = (&self.state.app.table, self.now);
+        let wanted = (
+            keys::user(self.ticket.user).holding::<User>(),
+            keys::client_ip_sends(&client_ip_key(self.call.client_ip)),
+            self.key.as_ref().map(IdempotencyKey::record),
+            self.ticket.settings_wanted(),
+        );
+        let (user, sends, record, (account, group)) = table.find(wanted).await?;
+        let known = user.zip(account);
+        let (user, account) = known.ok_or_else(|| Refusal::Unknown.problem(now))?;
+        let settings = account
+            .settings_in(user.group.as_deref(), group, table)
+            .await?;
+        self.call.allow_origins(&settings.origins);
+        let answered = self.key.as_ref().map(|key| key.answer_again(record, now));
+        if let Some(reply) = answered.transpose()?.flatten() {
+            return Ok(Known::Answered(reply));
+        }
+        let sends = sends.as_ref().map(Window::moments).unwrap_or_default();
+        let case = self.case(user, account, settings)?;
+        Ok(Known::Open(Box::new(case), sends))
+    }
+
+    fn case(&self, user: User, account: Account, settings: Settings) -> Result<Case, Problem> {
+        let (client_ip, now) = (self.call.client_ip, self.now);
+        let source = Source::of(user.id, client_ip, &self.keyring, now)?;
+        Ok(Case {
+            ticket: self.ticket.clone(),
+            method: self.method,
+            account,
+            settings,
+            origin: user.known.origin(&source),
+            asker: Asker::of(&user.known, &source, now),
+            user,
+            client_ip,
+            now,
+        })
+    }
 }
 
 /// The refusal of a counter that is full.
@@ -173,20 +181,22 @@ async fn send(
             return Err(not_sent.into());
         }
     }
-    if let Some(key) = key {
-        // Should this fail, the same request is told to wait until its lease is over, which is when
-        // its code is.
-        if state
-            .app
-            .table
-            .update_with_retries(key.complete(), &state.app.entropy)
-            .await
-            .is_err()
-        {
-            tracing::warn!("an idempotency record could not be completed");
-        }
-    }
+    complete(state, key).await;
     Ok(Reply::json(202, answer))
+}
+
+/// Completes the record of the key, where there is one. Should this fail, the same request is told
+/// to wait until its lease is over, which is when its code is.
+pub(crate) async fn complete(state: &State, key: Option<&IdempotencyKey>) {
+    let Some(key) = key else { return };
+    let app = &state.app;
+    let completed = app
+        .table
+        .update_with_retries(key.complete(), &app.entropy)
+        .await;
+    if completed.is_err() {
+        tracing::warn!("an idempotency record could not be completed");
+    }
 }
 
 async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Result<(), NotSent> {
@@ -207,14 +217,9 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
     };
     match case.method {
         Method::Email => {
-            state
-                .courier
-                .mail(
-                    case.account.id,
-                    case.destination(),
-                    &message.mail().map_err(rendered)?,
-                )
-                .await
+            let mail = message.mail().map_err(rendered)?;
+            let (account, to) = (case.account.id, case.destination());
+            state.courier.mail(account, to, &mail).await
         }
         _ => state.courier.sms(case.destination(), &message.sms()).await,
     }
@@ -243,18 +248,13 @@ async fn undoing(
     key: Option<&IdempotencyKey>,
     what: Undo,
 ) -> Result<Option<Vec<Write>>, Failure> {
-    let wanted = std::iter::once(keys::user(case.user.id))
-        .chain(case.counters().logs())
-        .collect();
-    let mut items = state.app.table.get_all(wanted).await?.into_iter();
-    let Some(user) = items.next().flatten() else {
-        return Ok(None);
-    };
-    let user: User = read(user)?;
+    let user = keys::user(case.user.id).holding::<User>();
+    let wanted = (user, case.counters().logs());
+    let (user, logs) = state.app.table.find(wanted).await?;
+    let Some(user) = user else { return Ok(None) };
     if what == Undo::IfClaimed && !case.send().stands(draft, &user) {
         return Ok(None);
     }
-    let logs: Vec<Option<Item>> = items.collect();
     case.undo(draft, (&user, &logs), key).map(Some)
 }
 

@@ -16,12 +16,12 @@ use shared::signin::reserved::Asker;
 use shared::signin::user::Method;
 use shared::signin::user::known::Origin;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, RetryPolicy, Update, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, RetryPolicy, Update, Write, keys};
 use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
 
-use crate::issue::{Undo, problem};
+use crate::issue::{Undo, complete, problem};
 use crate::{Request, Response, State};
 
 const METHOD: Method = Method::Sms;
@@ -52,47 +52,31 @@ pub async fn issue(
         return Err(Problem::new(Slug::MethodNotEnabled));
     }
     let key = IdempotencyKey::of(call, &ticket.name)?;
-    let mut retries = RetryPolicy::default();
-    let mut trims = Trims::default();
+    let key = key.as_ref();
+    let (mut retries, mut trims) = (RetryPolicy::default(), Trims::default());
     loop {
-        let (case, record) = Case::read(state, call, ticket, key.as_ref(), now).await?;
-        if let Some(reply) = key
-            .as_ref()
-            .map(|key| key.answer_again(record, now))
-            .transpose()?
-            .flatten()
-        {
+        let (case, record) = Case::read(state, call, ticket, key, now).await?;
+        let answered = key.map(|key| key.answer_again(record, now));
+        if let Some(reply) = answered.transpose()?.flatten() {
             return Ok(reply);
         }
         if let Err(problem) = case.decide() {
-            // The items were not read at one instant: the send that stands in the way may be this
-            // very request's.
-            let overtaken = (problem.slug() == Slug::ResendTooSoon)
-                .then_some(key.as_ref())
-                .flatten();
-            let Some(key) = overtaken else {
-                return Err(problem);
-            };
-            return key
-                .answer_again(app.table.get(key.record()).await?, now)?
-                .ok_or(problem);
+            return case.overtaken(key, problem).await;
         }
         let draft = code::draw(ticket, METHOD, &keyring, &app.entropy, now)?;
         let answer = case.answer(&draft);
         let body = serde_json::to_string(&answer).unwrap_or_default();
-        let writes = case.claim(&draft, &trims, key.as_ref().map(|key| (key, body.as_str())))?;
+        let writes = case.claim(&draft, &trims, key.map(|key| (key, body.as_str())))?;
         match app.table.transact(writes).await {
-            Ok(()) => return case.send(&draft, key.as_ref(), &answer).await,
+            Ok(()) => return case.send(&draft, key, &answer).await,
             // It may have taken effect all the same: nothing was sent, so nothing may stand.
             Err(failure @ Failure::Unavailable(_)) => {
-                case.undo(&draft, key.as_ref(), Undo::IfClaimed).await;
+                case.undo(&draft, key, Undo::IfClaimed).await;
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = case
-                    .counters()
-                    .lost(&failure)
-                    .map_err(|full| case.refused(full))?;
+                let lost = case.counters().lost(&failure);
+                trims = lost.map_err(|full| case.refused(full))?;
                 retries.wait(&app.entropy).await?;
             }
         }
@@ -108,31 +92,36 @@ impl<'a> Case<'a> {
         key: Option<&IdempotencyKey>,
         now: Timestamp,
     ) -> Result<(Self, Option<Item>), Problem> {
-        let sends = keys::client_ip_sends(&client_ip_key(call.client_ip));
-        let mut wanted = Standing::keys(ticket.agreement, ticket.recipient).to_vec();
-        wanted.extend([keys::account(ticket.account), sends]);
-        wanted.extend(key.map(IdempotencyKey::record));
-        let mut items = state.app.table.get_all(wanted).await?.into_iter();
-        let standing = Standing::read(&mut items)?;
-        let mut next = || items.next().flatten();
-        let (Some(standing), Some(account)) = (standing, next()) else {
-            return Err(Refusal::Unknown.problem(now));
-        };
-        let account: Account = read(account)?;
+        let wanted = (
+            Standing::wanted(ticket.agreement, ticket.recipient),
+            keys::account(ticket.account).holding::<Account>(),
+            keys::client_ip_sends(&client_ip_key(call.client_ip)),
+            key.map(IdempotencyKey::record),
+        );
+        let (standing, account, sends, record) = state.app.table.find(wanted).await?;
+        let known = standing.zip(account);
+        let (standing, account) = known.ok_or_else(|| Refusal::Unknown.problem(now))?;
         call.allow_origins(&account.settings()?.origins);
-        let sends = next().as_ref().map(Window::moments).unwrap_or_default();
-        Ok((
-            Self {
-                state,
-                call,
-                ticket,
-                account,
-                standing,
-                sends,
-                now,
-            },
-            next(),
-        ))
+        let case = Self {
+            state,
+            call,
+            ticket,
+            account,
+            standing,
+            sends: sends.as_ref().map(Window::moments).unwrap_or_default(),
+            now,
+        };
+        Ok((case, record))
+    }
+
+    /// The refusal; or what was answered to the same request, where that was faster. The items were
+    /// not read at one instant: the send that stands in the way may be this very request's.
+    async fn overtaken(&self, key: Option<&IdempotencyKey>, problem: Problem) -> Outcome {
+        let Some(key) = key.filter(|_| problem.slug() == Slug::ResendTooSoon) else {
+            return Err(problem);
+        };
+        let record = self.state.app.table.find(key.record()).await?;
+        key.answer_again(record, self.now)?.ok_or(problem)
     }
 
     const fn agreement(&self) -> &Agreement {
@@ -245,20 +234,7 @@ impl<'a> Case<'a> {
                 return Err(not_sent.into());
             }
         }
-        if let Some(key) = key {
-            // Should this fail, the same request is told to wait until its lease is over, which is
-            // when its code is.
-            if self
-                .state
-                .app
-                .table
-                .update_with_retries(key.complete(), &self.state.app.entropy)
-                .await
-                .is_err()
-            {
-                tracing::warn!("an idempotency record could not be completed");
-            }
-        }
+        complete(self.state, key).await;
         Ok(Reply::json(202, answer))
     }
 
@@ -303,32 +279,31 @@ impl<'a> Case<'a> {
         key: Option<&IdempotencyKey>,
         what: Undo,
     ) -> Result<Option<Vec<Write>>, Failure> {
-        let standing = Standing::keys(self.ticket.agreement, self.ticket.recipient).into_iter();
-        let wanted = standing.chain(self.counters().logs()).collect();
-        let mut items = self.state.app.table.get_all(wanted).await?.into_iter();
-        let Some(standing) = Standing::read(&mut items)? else {
+        let standing = Standing::wanted(self.ticket.agreement, self.ticket.recipient);
+        let wanted = (standing, self.counters().logs());
+        let (standing, logs) = self.state.app.table.find(wanted).await?;
+        let Some(standing) = standing else {
             return Ok(None);
         };
         let stands = self.code().stands(draft, standing.recipient());
         if what == Undo::IfClaimed && !stands {
             return Ok(None);
         }
-        let update = if stands {
-            self.restoration(&standing, draft)?
-        } else {
-            standing.unchanged()
-        };
+        let update = self.restoration(&standing, stands.then_some(draft))?;
         let event = self.event(Action::CodeNotSent, draft).failed();
         let mut writes = standing.step(update, [event], self.now)?;
         let gives_back = !self.code().was_typed(standing.recipient());
-        let logs: Vec<Option<Item>> = items.collect();
         writes.extend(self.counters().withdraw(&logs, gives_back));
         writes.extend(key.map(|key| key.free().into()));
         Ok(Some(writes))
     }
 
-    /// The update that takes the code back, under the condition as well that none was sent since.
-    fn restoration(&self, standing: &Standing, draft: &Draft) -> Result<Update, Failure> {
+    /// The update that takes the code back, under the condition as well that none was sent since;
+    /// one that changes nothing, where the code does not stand.
+    fn restoration(&self, standing: &Standing, draft: Option<&Draft>) -> Result<Update, Failure> {
+        let Some(draft) = draft else {
+            return Ok(standing.unchanged());
+        };
         let code = self.code();
         let update = standing.update();
         let update = update.when(code.counts(code.sent()));

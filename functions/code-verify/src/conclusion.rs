@@ -103,17 +103,7 @@ impl Counted {
         let mut retries = RetryPolicy::default();
         let mut credit = Credit::new(self.credit(challenge));
         loop {
-            let event = self.event(call).with(
-                "acr",
-                serde_json::to_value(completion.proof.acr).unwrap_or_default(),
-            );
-            let event = completion
-                .link()
-                .into_iter()
-                .fold(event, |event, link| event.with("link", link));
-            let (update, told, others) = completion.consume(&user, self.spent(evidence))?;
-            let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
-            writes.extend(others);
+            let mut writes = self.acceptance(call, &user, &completion, evidence)?;
             writes.extend(credit.within().map(Write::from));
             let written = app.table.transact(writes).await;
             credit.learn(&written);
@@ -133,6 +123,26 @@ impl Counted {
                 return Err(problem);
             }
         }
+    }
+
+    /// The writes that complete the sign-in of the user as it stands.
+    fn acceptance(
+        &self,
+        call: &Call,
+        user: &User,
+        completion: &Completion,
+        evidence: &Evidence,
+    ) -> Result<Vec<Write>, Failure> {
+        let acr = serde_json::to_value(completion.proof.acr).unwrap_or_default();
+        let event = self.event(call).with("acr", acr);
+        let event = completion
+            .link()
+            .into_iter()
+            .fold(event, |event, link| event.with("link", link));
+        let (update, told, others) = completion.consume(user, self.spent(evidence))?;
+        let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
+        writes.extend(others);
+        Ok(writes)
     }
 
     /// What a sign-in that was completed by SMS gives back to the budget of texts.
@@ -202,24 +212,24 @@ impl Counted {
                 user.touch()
             };
             let failed = self.event(call).failed().with("reason", reason);
-            let lockout = self.attempt().lockout(&self.before);
-            let lockout = lockout.filter(|_| !taken_back);
-            let lockout = lockout.map(|event| event.with("addresses", self.origin().name()));
-            let events =
-                std::iter::once(failed).chain(lockout.map(|event| event.from(call.client_ip)));
-            let failure = match app
-                .table
-                .transact(user.change(update, events, self.now)?)
-                .await
-            {
-                Ok(()) => return Ok(()),
-                Err(failure) => failure,
+            let lockout = self.lockout(call).filter(|_| !taken_back);
+            let events = std::iter::once(failed).chain(lockout);
+            let writes = user.change(update, events, self.now)?;
+            let Err(failure) = app.table.transact(writes).await else {
+                return Ok(());
             };
             user = self.stands(app, failure, &mut retries).await?;
             // A success has cleared the count meanwhile: there is nothing left to take back.
             epoch_holds = taken_back
                 && user.factor(self.method).epoch == self.before.factor(self.method).epoch;
         }
+    }
+
+    /// The entry of the delay or the end that this failure brought on.
+    fn lockout(&self, call: &Call) -> Option<Event> {
+        let event = self.attempt().lockout(&self.before)?;
+        let event = event.with("addresses", self.origin().name());
+        Some(event.from(call.client_ip))
     }
 
     /// The user as it stands after a write that lost a race.
@@ -232,14 +242,14 @@ impl Counted {
         if let Failure::Unavailable(_) = failure {
             return Err(failure.into());
         }
-        let stood: Option<Item> =
-            if let Some(item) = failure.stood_at(&keys::user(self.ticket.user)) {
-                retries.at_once()?;
-                Some(item.clone())
-            } else {
-                retries.wait(&app.entropy).await?;
-                app.table.get(keys::user(self.ticket.user)).await?
-            };
+        let key = keys::user(self.ticket.user);
+        let stood: Option<Item> = if let Some(item) = failure.stood_at(&key) {
+            retries.at_once()?;
+            Some(item.clone())
+        } else {
+            retries.wait(&app.entropy).await?;
+            app.table.find(key).await?
+        };
         match stood.filter(|item| !item.is_empty()) {
             Some(item) => Ok(read(item)?),
             None => Err(Refusal::Unknown.problem(self.now)),

@@ -9,7 +9,7 @@ mod recipient;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use shared::account::{Account, Settings};
+use shared::account::{Account, Foreseen, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::{self, Secret};
@@ -19,7 +19,7 @@ use shared::signin::recovery;
 use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
-use shared::store::dynamo::{self, Item, Update};
+use shared::store::dynamo::Update;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -99,56 +99,48 @@ fn read(request: &Request) -> Result<Secret<String>, Problem> {
 impl Counted {
     /// Counts an attempt, and reads what it is judged by.
     async fn count(app: &App, call: &Call, request: &Request) -> Result<Self, Problem> {
-        let now = call.arrived_at;
+        let (now, method) = (call.arrived_at, request.method);
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(request.challenge.expose(), &keyring)
             .map_err(|refusal| refusal.problem(now))?;
         let source = Source::of(ticket.user, call.client_ip, &keyring, now)?;
-        let origin = ticket.origin(&source);
         let id = secret::encode(app.entropy.bytes::<9>());
-        let method = request.method;
         let attempt = Attempt {
             place: &ticket,
             method,
-            origin,
+            origin: ticket.origin(&source),
             id: &id,
             now,
         };
-        let (counted, read_beside) = tokio::join!(
+        let (counted, found) = tokio::join!(
             app.table.update_with_retries(attempt.count(), &app.entropy),
-            app.table.get_all(ticket.settings_keys()),
+            app.table.find_batch(ticket.settings_wanted()),
         );
-        let beside = read_beside
+        let beside = found
             .map_err(Problem::from)
-            .and_then(|items| account_in(items, call, now));
+            .and_then(|found| account_in(found, call, now));
         let before = match attempt.counted_on(counted) {
             Ok(before) => before,
             Err(problem) => return Err(beside.err().unwrap_or(problem)),
         };
-        let settings = match beside {
-            Ok((account, group)) => account
-                .settings_in(before.group.as_deref(), ticket.foreseen(group), &app.table)
-                .await
-                .map_err(Problem::from),
-            Err(problem) => Err(problem),
-        };
-        match settings {
-            Ok(settings) => Ok(Self {
-                token: request.challenge.clone(),
-                method,
-                before,
-                settings,
-                source,
-                keyring,
-                now,
-                ticket,
-                id,
-            }),
+        let settings = match settings_of(app, &before, beside).await {
+            Ok(settings) => settings,
             Err(problem) => {
                 take_back(app, attempt.take_back(&before), method).await;
-                Err(problem)
+                return Err(problem);
             }
-        }
+        };
+        Ok(Self {
+            token: request.challenge.clone(),
+            method,
+            before,
+            settings,
+            source,
+            keyring,
+            now,
+            ticket,
+            id,
+        })
     }
 
     /// Whose count it was counted on.
@@ -183,13 +175,24 @@ pub(crate) async fn take_back(app: &App, update: Update, method: Method) {
 /// The account that was read beside the count, and the group's item; its pages may read the answer
 /// from here on.
 fn account_in(
-    items: Vec<Option<Item>>,
+    (account, group): (Option<Account>, Foreseen),
     call: &Call,
     now: Timestamp,
-) -> Result<(Account, Option<Item>), Problem> {
-    let mut items = items.into_iter();
-    let account: Option<Account> = items.next().flatten().map(dynamo::read).transpose()?;
+) -> Result<(Account, Foreseen), Problem> {
     let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
     call.allow_origins(&account.settings()?.origins);
-    Ok((account, items.next().flatten()))
+    Ok((account, group))
+}
+
+/// The settings in force for the user, by what was read beside the count.
+async fn settings_of(
+    app: &App,
+    user: &User,
+    beside: Result<(Account, Foreseen), Problem>,
+) -> Result<Settings, Problem> {
+    let (account, group) = beside?;
+    let settings = account
+        .settings_in(user.group.as_deref(), group, &app.table)
+        .await?;
+    Ok(settings)
 }

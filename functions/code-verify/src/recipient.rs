@@ -18,7 +18,7 @@ use shared::signin::user::Method;
 use shared::signin::user::known::Origin;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Item, RetryPolicy, Update, Write, keys, read};
+use shared::store::dynamo::{RetryPolicy, Update, Write, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::take_back;
@@ -51,55 +51,52 @@ pub async fn verify(
     }
     let id = secret::encode(app.entropy.bytes::<9>());
     let attempt = attempt(&ticket, &id, now);
-    let (counted, beside) = tokio::join!(
+    let (counted, agreement) = tokio::join!(
         app.table.update_with_retries(attempt.count(), &app.entropy),
-        app.table.get_all(vec![
-            keys::agreement(ticket.agreement),
-            keys::account(ticket.account)
-        ]),
+        beside(app, call, &ticket, now),
     );
-    let beside = beside
-        .map_err(Problem::from)
-        .and_then(|items| agreement_in(items, call, now));
     let before = match attempt.counted_on(counted) {
         Ok(before) => before,
-        Err(problem) => return Err(beside.err().unwrap_or(problem)),
+        Err(problem) => return Err(agreement.err().unwrap_or(problem)),
     };
-    let agreement = match beside {
+    let agreement = match agreement {
         Ok(agreement) => agreement,
         Err(problem) => {
             take_back(app, attempt.take_back(&before), METHOD).await;
             return Err(problem);
         }
     };
-    let tried = Counted {
+    let before = Standing::of(agreement, before);
+    let counted = Counted {
         app,
         call,
         ticket,
         id,
-        before: Standing::of(agreement, before),
+        before,
         keyring,
         now,
     };
-    tried.conclude(code).await.map(|answer| Reply::ok(&answer))
+    counted
+        .conclude(code)
+        .await
+        .map(|answer| Reply::ok(&answer))
 }
 
-/// The agreement that was read beside the count; the account's pages may read the answer from here
-/// on.
-fn agreement_in(
-    items: Vec<Option<Item>>,
+/// The agreement, read beside the count; the account's pages may read the answer from here on.
+async fn beside(
+    app: &App,
     call: &Call,
+    ticket: &Ticket,
     now: Timestamp,
 ) -> Result<Agreement, Problem> {
-    let mut items = items.into_iter();
-    let agreement = read(
-        items
-            .next()
-            .flatten()
-            .ok_or_else(|| Refusal::Unknown.problem(now))?,
-    )?;
-    if let Some(account) = items.next().flatten() {
-        call.allow_origins(&read::<Account>(account)?.settings()?.origins);
+    let wanted = (
+        keys::agreement(ticket.agreement).holding::<Agreement>(),
+        keys::account(ticket.account).holding::<Account>(),
+    );
+    let (agreement, account) = app.table.find(wanted).await?;
+    let agreement = agreement.ok_or_else(|| Refusal::Unknown.problem(now))?;
+    if let Some(account) = account {
+        call.allow_origins(&account.settings()?.origins);
     }
     Ok(agreement)
 }
@@ -130,14 +127,8 @@ impl Counted<'_> {
             .challenges
             .get(&self.ticket.name)
             .ok_or_else(|| Refusal::Expired.problem(self.now))?;
-        match code::judge(
-            &self.ticket,
-            challenge,
-            METHOD,
-            code,
-            &self.keyring,
-            self.now,
-        ) {
+        let (ticket, keyring) = (&self.ticket, &self.keyring);
+        match code::judge(ticket, challenge, METHOD, code, keyring, self.now) {
             Verdict::Right => self.accept().await,
             Verdict::Wrong => {
                 self.record("wrong-code", false).await?;
@@ -293,9 +284,9 @@ impl Counted<'_> {
 
     /// The agreement and the recipient as they stand after a write that lost a race.
     async fn stands(&self) -> Result<Standing, Problem> {
-        let wanted = Standing::keys(self.ticket.agreement, self.ticket.recipient).to_vec();
-        let read = Standing::read(&mut self.app.table.get_all(wanted).await?.into_iter())?;
-        read.ok_or_else(|| Refusal::Unknown.problem(self.now))
+        let wanted = Standing::wanted(self.ticket.agreement, self.ticket.recipient);
+        let found = self.app.table.find(wanted).await?;
+        found.ok_or_else(|| Refusal::Unknown.problem(self.now))
     }
 
     fn refused(&self, slug: Slug) -> Problem {

@@ -5,7 +5,7 @@ use shared::agreement::{Agreement, Closure, Ending, Status};
 use shared::kernel::clock::Timestamp;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Key, read};
+use shared::store::dynamo::{Failure, Key};
 
 use crate::{Report, put_off};
 
@@ -21,10 +21,10 @@ pub async fn expire(
     now: Timestamp,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let Some(agreement) = app.table.get(key.clone()).await? else {
+    let found = app.table.find(key.clone().holding::<Agreement>()).await?;
+    let Some(agreement) = found else {
         return Ok(());
     };
-    let agreement: Agreement = read(agreement)?;
     // What has ended already left the index with that; the index follows the table with a delay.
     if agreement.status != Status::OutForSignature {
         return Ok(());
@@ -32,22 +32,22 @@ pub async fn expire(
     if agreement.expires_at > now {
         return put_off(app, key, agreement.expires_at, report).await;
     }
+    end(app, agreement, now).await?;
+    report.agreements += 1;
+    Ok(())
+}
+
+/// Ends it. It has counted as expired since its time was over, whenever it is that somebody comes
+/// to write it down.
+async fn end(app: &App, agreement: Agreement, now: Timestamp) -> Result<(), Failure> {
     let ending = Ending::of(&app.table, agreement).await?;
-    // It has counted as expired since its time was over, whenever it is that somebody comes to
-    // write it down.
     let closure = Closure {
         at: ending.whole().agreement.expires_at,
         reason: None,
         recipient: None,
         by: None,
     };
-    let writes = ending.writes(
-        Status::Expired,
-        &closure,
-        Event::new(Action::AgreementExpired, Actor::System),
-        now,
-    )?;
-    app.table.transact(writes).await?;
-    report.agreements += 1;
-    Ok(())
+    let event = Event::new(Action::AgreementExpired, Actor::System);
+    let writes = ending.writes(Status::Expired, &closure, event, now)?;
+    app.table.transact(writes).await
 }

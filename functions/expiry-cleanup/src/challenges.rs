@@ -3,7 +3,7 @@
 use shared::kernel::clock::Timestamp;
 use shared::signin::user::User;
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, Key, read};
+use shared::store::dynamo::{Failure, Key};
 
 use crate::Report;
 
@@ -25,10 +25,10 @@ async fn remove_some(
     now: Timestamp,
     report: &mut Report,
 ) -> Result<bool, Failure> {
-    let Some(item) = app.table.get(key).await? else {
+    let Some(user) = app.table.find(key.holding::<User>()).await? else {
         return Ok(false);
     };
-    let sweep = read::<User>(item)?.sweep(now);
+    let sweep = user.sweep(now);
     app.table.update(sweep.write).await?;
     let more = sweep.next.is_some_and(|next| next <= now);
     report.enrolments += u32::try_from(sweep.unconfirmed).unwrap_or(u32::MAX);

@@ -109,39 +109,50 @@ async fn sweep_shard(
     (shard, now): (u8, Timestamp),
     part: &mut Report,
 ) -> Result<(), Failure> {
-    let most = batch.items_max.div_ceil(u32::from(DUE_SHARDS));
     let mut after = None;
     loop {
         if app.clock.now() >= batch.until {
             part.more = true;
             return Ok(());
         }
+        let (shard, due_by) = (due_shard(shard), now.as_millis());
         let due = app
             .table
-            .due(due_shard(shard), now.as_millis(), after.take(), batch.page)
+            .due(shard, due_by, after.take(), batch.page)
             .await?;
         let page_was_full = i32::try_from(due.len()).is_ok_and(|found| found >= batch.page);
         after = due.last().cloned();
-        let mut keys = due.iter().filter_map(Key::of).peekable();
-        while keys.peek().is_some() {
-            let room =
-                usize::try_from(most.saturating_sub(part.examined - part.failed - part.left))
-                    .unwrap_or(usize::MAX);
-            if room == 0 || app.clock.now() >= batch.until {
-                part.more = true;
-                return Ok(());
-            }
-            let some = keys
-                .by_ref()
-                .take(room.min(AT_ONCE))
-                .map(|key| examined(app, courier, key));
-            join_all(some).await.iter().for_each(|one| part.add(one));
-        }
+        sweep_page(app, courier, batch, due.iter().filter_map(Key::of), part).await;
         // On from the last one, whatever came of it: what is still listed there is seen by the next
         // run.
-        if !page_was_full {
+        if part.more || !page_was_full {
             return Ok(());
         }
+    }
+}
+
+/// Deals with what is due at `keys`, up to the shard's part of the batch.
+async fn sweep_page(
+    app: &App,
+    courier: &Courier,
+    batch: Batch,
+    keys: impl Iterator<Item = Key>,
+    part: &mut Report,
+) {
+    let most = batch.items_max.div_ceil(u32::from(DUE_SHARDS));
+    let mut keys = keys.peekable();
+    while keys.peek().is_some() {
+        let room = most.saturating_sub(part.examined - part.failed - part.left);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if room == 0 || app.clock.now() >= batch.until {
+            part.more = true;
+            return;
+        }
+        let some = keys
+            .by_ref()
+            .take(room.min(AT_ONCE))
+            .map(|key| examined(app, courier, key));
+        join_all(some).await.iter().for_each(|one| part.add(one));
     }
 }
 

@@ -6,7 +6,7 @@ use shared::agreement::kba::{Session, Status};
 use shared::kernel::clock::Timestamp;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Key, Write, read};
+use shared::store::dynamo::{Failure, Key, Write};
 
 use crate::{Report, put_off};
 
@@ -20,10 +20,8 @@ pub fn stands_at(key: &Key) -> bool {
 /// It costs nothing and releases nothing: the recipient's transaction stays reserved while the
 /// agreement is open.
 pub async fn end(app: &App, key: Key, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    let Some(item) = app.table.get(key.clone()).await? else {
-        return Ok(());
-    };
-    let session: Session = read(item)?;
+    let found = app.table.find(key.clone().holding::<Session>()).await?;
+    let Some(session) = found else { return Ok(()) };
     if session.kept_until() <= now {
         app.table.remove(session.remove(now)).await?;
         report.kba_sessions += 1;
@@ -47,8 +45,8 @@ async fn abandoned(
     session: &Session,
     now: Timestamp,
 ) -> Result<Option<Vec<Write>>, Failure> {
-    let wanted = Standing::keys(session.agreement, session.recipient).to_vec();
-    let Some(standing) = Standing::read(&mut app.table.get_all(wanted).await?.into_iter())? else {
+    let wanted = Standing::wanted(session.agreement, session.recipient);
+    let Some(standing) = app.table.find(wanted).await? else {
         return Ok(None);
     };
     if session.answer.is_some()

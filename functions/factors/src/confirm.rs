@@ -17,7 +17,7 @@ use shared::signin::totp::{Enrolment, Key, Verdict};
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{RetryPolicy, Write};
+use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -123,22 +123,14 @@ async fn accept(
     let app = &state.app;
     let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
     let completion = who.completion(Method::Totp, app, call).await?;
-    let mut retries = RetryPolicy::default();
-    let mut notices = Notices::default();
+    let end = completion.as_ref().map(|(end, _)| end);
+    let (mut retries, mut notices) = (RetryPolicy::default(), Notices::default());
     loop {
-        let mut writes = placement(
-            &who,
-            event(&who, call, enrolment),
-            (enrolment, step),
-            &stored,
-            completion.as_ref().map(|(end, _)| end),
-        )?;
+        let event = event(&who, call, enrolment);
+        let mut writes = placement(&who, event, (enrolment, step), &stored, end)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppEnrolled)?);
-        if who
-            .settle(app, writes, &mut retries, |written| notices.learn(written))
-            .await?
-        {
-            notices.deliver(app, &state.courier).await;
+        let learn = |written: &Result<(), Failure>| notices.learn(written);
+        if who.settle(app, writes, &mut retries, learn).await? {
             break;
         }
         may_confirm(&who, Some(enrolment))?;
@@ -146,13 +138,10 @@ async fn accept(
             return Err(Problem::new(Slug::NotFound));
         }
     }
-    let authenticated = match &completion {
-        Some((end, token)) => Some(end.answer(app, call, &who.keyring, &who.user, token)?),
-        None => None,
-    };
+    notices.deliver(app, &state.courier).await;
     Ok(Reply::ok(&Response {
         recovery_codes,
-        authenticated,
+        authenticated: who.authenticated(app, call, completion.as_ref())?,
     }))
 }
 

@@ -9,15 +9,15 @@ use shared::signin::refusals;
 use shared::signin::rejection::{Rejection, lockout, refuse_source};
 use shared::signin::user::attempts::{Counted, Tried};
 use shared::signin::user::credential::Credential;
-use shared::signin::user::known::Source;
+use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::refused::Refused;
 use shared::signin::user::subject::Subject;
 use shared::signin::user::{User, password};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
-use shared::web::http::refusals::contended;
+use shared::store::dynamo::{Failure, Write, keys};
 use shared::web::http::{Call, Problem, Slug};
+use shared::web::settle::{Decision, Unsettled, settle};
 
 /// A right password. It stands as a wrong one until the password that takes its place is written,
 /// or the change is refused.
@@ -40,25 +40,26 @@ impl Proved {
     /// is none of them. It does so as long as it is the password of the name that it was tried for;
     /// the head of the chain says so, as in login.
     pub async fn refused(&self, app: &App, call: &Call, problem: &Problem) -> Result<(), Problem> {
-        let mut retries = RetryPolicy::default();
-        loop {
-            let user: Option<User> = app
-                .table
-                .get(keys::user(self.user))
-                .await?
-                .map(read)
-                .transpose()?;
-            let theirs = user
-                .filter(|user| self.is_password_of(user) && user.username == self.tried.username);
-            let Some(user) = theirs else { return Ok(()) };
-            let written = app.table.transact(self.ending(&user, call, problem)?).await;
-            if retries
-                .settled(written, &app.entropy)
-                .await
-                .map_err(contended)?
-            {
-                return Ok(());
-            }
+        settle(app, || self.end(app, call, problem))
+            .await
+            .map_err(Unsettled::of_an_object)
+    }
+
+    async fn end(
+        &self,
+        app: &App,
+        call: &Call,
+        problem: &Problem,
+    ) -> Result<Decision<()>, Problem> {
+        let user = app
+            .table
+            .find(keys::user(self.user).holding::<User>())
+            .await?;
+        let theirs =
+            user.filter(|it| self.is_password_of(it) && it.username == self.tried.username);
+        match theirs {
+            Some(user) => Ok(Decision::Write(self.ending(&user, call, problem)?, ())),
+            None => Ok(Decision::Stands(())),
         }
     }
 
@@ -87,65 +88,98 @@ pub async fn prove(
     shown: &Secret<String>,
 ) -> Result<Option<Proved>, Problem> {
     let now = call.arrived_at;
-    let wanted = vec![
-        keys::name(user.account, &user.username),
-        keys::client_ip_failures(&client_ip_key(call.client_ip)),
-        keys::name_refused(user.account, &user.username),
-    ];
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let mut next = || items.next().flatten();
-    let credential: Option<Credential> = next().map(read).transpose()?;
-    if credential
-        .as_ref()
-        .is_none_or(|it| (it.user, it.password_version) != (user.id, user.password_version))
-    {
+    let Some(stored) = Stored::read(app, call, user).await? else {
         return Ok(None);
-    }
-    let Some((stored, version)) =
-        credential.and_then(|it| Some((it.password_hash?, it.password_version)))
-    else {
-        return Err(Problem::new(Slug::Forbidden).detail(
-            "This user signs in without a password. Only the organisation can give a first one.",
-        ));
     };
-    refuse_source(next().as_ref(), now)?;
-    let refused: Refused = next().map(read).transpose()?.unwrap_or_default();
-
-    let origin = user
-        .known
-        .origin(&Source::of(user.id, call.client_ip, keyring, now)?);
+    let source = Source::of(user.id, call.client_ip, keyring, now)?;
     let tried = Tried {
         account: user.account,
         username: user.username.clone(),
-        origin,
-    };
-    let rejection = Rejection {
-        account: user.account,
-        subject: Subject::User(Box::new(user.clone())),
-        source: call.client_ip,
-        now,
+        origin: user.known.origin(&source),
     };
     let failures = match tried.count(app, now).await? {
         Counted::Attempt(failures) => failures,
         Counted::Refused(until) => {
+            let problem = refusals::password_refused(until, now);
+            let rejection = rejection(user, call);
             return Err(rejection
-                .refused(app, &tried, refused, refusals::password_refused(until, now))
+                .refused(app, &tried, stored.refused, problem)
                 .await?);
         }
     };
     let typed = Secret::new(password::normalised(shown.expose()).into_owned());
-    if password::verify(typed, Some(stored)).await? {
-        return Ok(Some(Proved {
-            user: user.id,
-            version,
-            tried,
-            failures,
-        }));
+    if !password::verify(typed, Some(stored.hash)).await? {
+        return Err(wrong(app, call, user, (failures, tried.origin)).await?);
     }
+    Ok(Some(Proved {
+        user: user.id,
+        version: stored.version,
+        tried,
+        failures,
+    }))
+}
+
+/// What the password is compared with.
+struct Stored {
+    hash: String,
+    version: u64,
+    /// The passwords that were refused unseen.
+    refused: Refused,
+}
+
+impl Stored {
+    /// Reads it, and refuses the client IP where that has had its failures; answers with nothing
+    /// where the user has moved.
+    async fn read(app: &App, call: &Call, user: &User) -> Result<Option<Self>, Problem> {
+        let wanted = (
+            keys::name(user.account, &user.username).holding::<Credential>(),
+            keys::client_ip_failures(&client_ip_key(call.client_ip)),
+            keys::name_refused(user.account, &user.username)
+                .holding()
+                .or_default(),
+        );
+        let (credential, failures_of_source, refused) = app.table.find(wanted).await?;
+        let theirs = (user.id, user.password_version);
+        let credential = credential.filter(|it| (it.user, it.password_version) == theirs);
+        let Some(credential) = credential else {
+            return Ok(None);
+        };
+        let hash = credential.password_hash.ok_or_else(|| {
+            Problem::new(Slug::Forbidden).detail(
+                "This user signs in without a password. Only the organisation can give a first one.",
+            )
+        })?;
+        refuse_source(failures_of_source.as_ref(), call.arrived_at)?;
+        Ok(Some(Self {
+            hash,
+            version: credential.password_version,
+            refused,
+        }))
+    }
+}
+
+/// Writes down a wrong password, one of so many in a row.
+async fn wrong(
+    app: &App,
+    call: &Call,
+    user: &User,
+    (failures, origin): (u32, Origin),
+) -> Result<Problem, Failure> {
     let wrong = attempted(user, call).with("reason", "wrong-password");
     let events = std::iter::once(wrong).chain(lockout(failures, origin, call.client_ip));
     let problem = Problem::new(Slug::InvalidCredentials).detail("The current password is wrong.");
-    Err(rejection.judged(app, events.collect(), problem).await?)
+    rejection(user, call)
+        .judged(app, events.collect(), problem)
+        .await
+}
+
+fn rejection(user: &User, call: &Call) -> Rejection {
+    Rejection {
+        account: user.account,
+        subject: Subject::User(Box::new(user.clone())),
+        source: call.client_ip,
+        now: call.arrived_at,
+    }
 }
 
 fn attempted(user: &User, call: &Call) -> Event {

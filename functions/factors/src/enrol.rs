@@ -6,9 +6,10 @@ use shared::kernel::ids::FactorId;
 use shared::kernel::secret::{Secret, exposed};
 use shared::signin::totp::{ENROLMENT_LIFETIME, Enrolment, Key};
 use shared::signin::user::Method;
+use shared::store::app::App;
 use shared::store::audit::Action;
 use shared::store::dynamo::RetryPolicy;
-use shared::web::http::{Call, Outcome, Reply};
+use shared::web::http::{Call, Outcome, Problem, Reply};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -53,45 +54,58 @@ pub struct Response {
 
 pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
-    let request: Request = if call.raw_body().is_empty() {
-        Request::default()
-    } else {
-        call.json()?
-    };
+    let request = Request::of(call)?;
     let app = &state.app;
-    let mut who = Who::by_either(app, call, request.challenge.as_ref()).await?;
-    let mut retries = RetryPolicy::default();
-    let (id, key) = (
-        FactorId::new(who.now, &app.entropy),
-        Key::draw(&app.entropy),
-    );
-    let sealed = key.seal(who.user.id, id, &who.keyring, who.now)?;
+    let who = Who::by_either(app, call, request.challenge.as_ref()).await?;
+    let (now, entropy) = (who.now, &app.entropy);
+    let (id, key) = (FactorId::new(now, entropy), Key::draw(entropy));
     let enrolment = Enrolment {
         id,
-        sealed,
-        expires_at: who.now.plus(ENROLMENT_LIFETIME),
+        sealed: key.seal(who.user.id, id, &who.keyring, now)?,
+        expires_at: now.plus(ENROLMENT_LIFETIME),
         attempts: Vec::new(),
     };
-    loop {
-        who.may_enrol(Method::Totp, who.now)?;
-        let update = who.guard(who.user.begin_app(&enrolment)?);
-        let event = who
-            .event(Action::EnrolmentBegun, call)
-            .with("method", "totp")
-            .with("factor", id.to_string());
-        let writes = who.user.change(update, [event], who.now)?;
-        if who.settle(app, writes, &mut retries, |_| {}).await? {
-            break;
-        }
-    }
+    let who = begin(app, call, who, &enrolment).await?;
     let otpauth_uri = key.uri(&who.account.name, &who.user.username);
     let qr_svg = picture::draw(&otpauth_uri)?;
-    let expires_in = ENROLMENT_LIFETIME.as_secs();
     Ok(Reply::created(&Response {
         factor: id,
         secret: key.text(),
         otpauth_uri,
         qr_svg,
-        expires_in,
+        expires_in: ENROLMENT_LIFETIME.as_secs(),
     }))
+}
+
+impl Request {
+    /// What `call` asks for.
+    fn of(call: &Call) -> Result<Self, Problem> {
+        if call.raw_body().is_empty() {
+            Ok(Self::default())
+        } else {
+            call.json()
+        }
+    }
+}
+
+/// Writes the enrolment down, and answers with whose it is, as they stand.
+async fn begin(
+    app: &App,
+    call: &Call,
+    mut who: Who,
+    enrolment: &Enrolment,
+) -> Result<Who, Problem> {
+    let mut retries = RetryPolicy::default();
+    loop {
+        who.may_enrol(Method::Totp, who.now)?;
+        let update = who.guard(who.user.begin_app(enrolment)?);
+        let event = who
+            .event(Action::EnrolmentBegun, call)
+            .with("method", "totp")
+            .with("factor", enrolment.id.to_string());
+        let writes = who.user.change(update, [event], who.now)?;
+        if who.settle(app, writes, &mut retries, |_| {}).await? {
+            return Ok(who);
+        }
+    }
 }

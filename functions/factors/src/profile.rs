@@ -135,16 +135,11 @@ impl Asked<'_> {
             let writes = self.writes(&change, &who, (&patched, &changed), &mut notices)?;
             let written = app.table.transact(writes).await;
             notices.learn(&written);
-            if retries
-                .settled(written, &app.entropy)
-                .await
-                .map_err(contended)?
-            {
+            let settled = retries.settled(written, &app.entropy).await;
+            if settled.map_err(contended)? {
                 notices.deliver(app, &self.state.courier).await;
-                return Ok(told(SignedIn {
-                    user: patched,
-                    ..who
-                }));
+                who.user = patched;
+                return Ok(told(who));
             }
             who = self.who().await?;
             // What was shown was another of the user's passwords by now.

@@ -7,7 +7,7 @@ use shared::signin::notice::{Changed, Notices};
 use shared::signin::recovery;
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::RetryPolicy;
+use shared::store::dynamo::{Failure, RetryPolicy};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -29,17 +29,9 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut retries = RetryPolicy::default();
-    let mut notices = Notices::default();
+    let (mut retries, mut notices) = (RetryPolicy::default(), Notices::default());
     loop {
-        who.may_change()?;
-        // They stand in for an app: without one there is nothing to stand in for.
-        if !who
-            .user
-            .can_use(Method::Totp, who.settings.second_factor.methods)
-        {
-            return Err(Problem::new(Slug::MethodNotEnabled));
-        }
+        may_have(&who)?;
         let (recovery_codes, stored) = recovery::draw(who.user.id, &app.entropy, who.now);
         let event = who
             .event(Action::RecoveryCodesMade, call)
@@ -48,12 +40,22 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let update = who.end_others(who.guard(update));
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::RecoveryCodes)?);
-        if who
-            .settle(app, writes, &mut retries, |written| notices.learn(written))
-            .await?
-        {
+        let learn = |written: &Result<(), Failure>| notices.learn(written);
+        if who.settle(app, writes, &mut retries, learn).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::created(&Response { recovery_codes }));
         }
+    }
+}
+
+/// Whether the user may have new ones. They stand in for an app: without one there is nothing to
+/// stand in for.
+fn may_have(who: &Who) -> Result<(), Problem> {
+    who.may_change()?;
+    let methods = who.settings.second_factor.methods;
+    if who.user.can_use(Method::Totp, methods) {
+        Ok(())
+    } else {
+        Err(Problem::new(Slug::MethodNotEnabled))
     }
 }

@@ -4,7 +4,7 @@
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::RetryPolicy;
+use shared::store::dynamo::{Failure, RetryPolicy};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
@@ -15,16 +15,11 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut retries = RetryPolicy::default();
-    let mut notices = Notices::default();
+    let (mut retries, mut notices) = (RetryPolicy::default(), Notices::default());
     loop {
         who.may_change()?;
-        let id = who
-            .user
-            .app
-            .as_ref()
-            .map(|app| app.id)
-            .ok_or_else(|| Problem::new(Slug::NotFound))?;
+        let id = who.user.app.as_ref().map(|app| app.id);
+        let id = id.ok_or_else(|| Problem::new(Slug::NotFound))?;
         who.may_remove(Method::Totp)?;
         let event = who
             .event(Action::FactorRemoved, call)
@@ -33,10 +28,8 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let update = who.end_others(who.guard(who.user.remove_app(id)));
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &who.user, Changed::AppRemoved)?);
-        if who
-            .settle(app, writes, &mut retries, |written| notices.learn(written))
-            .await?
-        {
+        let learn = |written: &Result<(), Failure>| notices.learn(written);
+        if who.settle(app, writes, &mut retries, learn).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }

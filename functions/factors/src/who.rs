@@ -11,12 +11,13 @@ use shared::signin::challenge::{Challenge, Place, Refusal, Ticket};
 use shared::signin::completion::Completion;
 use shared::signin::notice::{self, Changed, Notices};
 use shared::signin::refusals::too_many_changes;
-use shared::signin::signed_in::{SignedIn, claims, signed_in_beside, unauthorized};
+use shared::signin::sign_in::Answer;
+use shared::signin::signed_in::{claims, signed_in_beside, unauthorized};
 use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, Key, RetryPolicy, Update, Write, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Wanted, Write, keys, read};
 use shared::web::http::{Call, Problem, Slug};
 
 /// Somebody who asks to change a factor, as far as is known now.
@@ -49,77 +50,74 @@ impl Who {
         call: &Call,
         challenge: Option<&Secret<String>>,
     ) -> Result<Self, Problem> {
-        Ok(Self::beside(app, call, challenge, |_| Ok(Vec::new()))
-            .await?
-            .0)
+        Ok(Self::beside(app, call, challenge, |_| Ok(())).await?.0)
     }
 
     /// The same, and what was read in the same request: `more` is told by what name the caller
     /// goes.
-    pub async fn beside(
+    pub async fn beside<W: Wanted>(
         app: &App,
         call: &Call,
         challenge: Option<&Secret<String>>,
-        more: impl FnOnce(&str) -> Result<Vec<Key>, Problem>,
-    ) -> Result<(Self, Vec<Option<Item>>), Problem> {
+        more: impl FnOnce(&str) -> Result<W, Problem>,
+    ) -> Result<(Self, W::Found), Problem> {
+        let keyring = app.keyrings.current(call.arrived_at).await;
+        match challenge {
+            Some(challenge) => Self::by_challenge(app, call, keyring, challenge, more).await,
+            None => Self::by_claims(app, call, keyring, more).await,
+        }
+    }
+
+    async fn by_claims<W: Wanted>(
+        app: &App,
+        call: &Call,
+        keyring: Arc<Keyring>,
+        more: impl FnOnce(&str) -> Result<W, Problem>,
+    ) -> Result<(Self, W::Found), Problem> {
         let now = call.arrived_at;
-        let keyring = app.keyrings.current(now).await;
-        let Some(challenge) = challenge else {
-            let claims = claims(app, call, &keyring, now)?;
-            let more = more(&claims.sub)?;
-            let (
-                SignedIn {
-                    claims,
-                    user,
-                    account,
-                    settings,
-                },
-                items,
-            ) = signed_in_beside(app, call, claims, more).await?;
-            return Ok((
-                Self {
-                    user,
-                    account,
-                    settings,
-                    keyring,
-                    now,
-                    shown: Shown::Token(claims),
-                },
-                items,
-            ));
+        let claims = claims(app, call, &keyring, now)?;
+        let more = more(&claims.sub)?;
+        let (signed_in, beside) = signed_in_beside(app, call, claims, more).await?;
+        let who = Self {
+            user: signed_in.user,
+            account: signed_in.account,
+            settings: signed_in.settings,
+            keyring,
+            now,
+            shown: Shown::Token(signed_in.claims),
         };
+        Ok((who, beside))
+    }
+
+    async fn by_challenge<W: Wanted>(
+        app: &App,
+        call: &Call,
+        keyring: Arc<Keyring>,
+        challenge: &Secret<String>,
+        more: impl FnOnce(&str) -> Result<W, Problem>,
+    ) -> Result<(Self, W::Found), Problem> {
+        let now = call.arrived_at;
         let ticket =
             Ticket::read(challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let more = more(&ticket.name)?;
-        let settings_keys = ticket.settings_keys();
-        let beside = 1 + settings_keys.len();
-        let wanted = std::iter::once(keys::user(ticket.user))
-            .chain(settings_keys)
-            .chain(more)
-            .collect();
-        let mut items = app.table.get_all(wanted).await?;
-        let more = items.split_off(beside.min(items.len()));
-        let mut items = items.into_iter();
-        let (Some(user), Some(account)) = (items.next().flatten(), items.next().flatten()) else {
-            return Err(Refusal::Unknown.problem(now));
-        };
-        let (user, account): (User, Account) = (read(user)?, read(account)?);
+        let user = keys::user(ticket.user).holding::<User>();
+        let wanted = (user, ticket.settings_wanted(), more);
+        let (user, (account, group), beside) = app.table.find(wanted).await?;
+        let known = user.zip(account);
+        let (user, account) = known.ok_or_else(|| Refusal::Unknown.problem(now))?;
         call.allow_origins(&account.settings()?.origins);
-        let group = ticket.foreseen(items.next().flatten());
         let settings = account
             .settings_in(user.group.as_deref(), group, &app.table)
             .await?;
-        Ok((
-            Self {
-                user,
-                account,
-                settings,
-                keyring,
-                now,
-                shown: Shown::Challenge(ticket, challenge.clone()),
-            },
-            more,
-        ))
+        let who = Self {
+            user,
+            account,
+            settings,
+            keyring,
+            now,
+            shown: Shown::Challenge(ticket, challenge.clone()),
+        };
+        Ok((who, beside))
     }
 
     /// Whether a factor may be changed.
@@ -250,6 +248,20 @@ impl Who {
         )))
     }
 
+    /// The end of the sign-in, as it is answered, where the factor that was set up was a first one.
+    pub fn authenticated(
+        &self,
+        app: &App,
+        call: &Call,
+        completion: Option<&(Completion, Secret<String>)>,
+    ) -> Result<Option<Answer>, Problem> {
+        let Some((end, token)) = completion else {
+            return Ok(None);
+        };
+        let answer = end.answer(app, call, &self.keyring, &self.user, token)?;
+        Ok(Some(answer))
+    }
+
     /// The writes of the notices of a change that makes `after` of this user.
     pub fn notices(
         &self,
@@ -293,8 +305,9 @@ impl Who {
         if retries.settled(written, &app.entropy).await? {
             return Ok(true);
         }
-        let stands = app.table.get(keys::user(self.user.id)).await?;
-        self.stands(read(stands.ok_or(Failure::Conflict)?)?)?;
+        let user = keys::user(self.user.id).holding::<User>();
+        let stands = app.table.find(user).await?;
+        self.stands(stands.ok_or(Failure::Conflict)?)?;
         Ok(false)
     }
 
@@ -327,20 +340,15 @@ impl Who {
             let update = self.guard(User::keep_had_factor(update));
             return Ok(self.user.change(update, [event], self.now)?);
         };
-        let event = event.with(
-            "acr",
-            serde_json::to_value(end.proof.acr).unwrap_or_default(),
-        );
+        let acr = serde_json::to_value(end.proof.acr).unwrap_or_default();
+        let event = event.with("acr", acr);
         let event = end
             .link()
             .into_iter()
             .fold(event, |event, link| event.with("link", link));
         let (update, told, others) = end.consume(&self.user, update)?;
-        let mut writes = self.user.change(
-            self.guard(update),
-            told.into_iter().chain([event]),
-            self.now,
-        )?;
+        let events = told.into_iter().chain([event]);
+        let mut writes = self.user.change(self.guard(update), events, self.now)?;
         writes.extend(others);
         Ok(writes)
     }

@@ -9,7 +9,7 @@ use shared::kernel::clock::Timestamp;
 use shared::ledger::Hold;
 use shared::messaging::outbox;
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
@@ -20,35 +20,24 @@ const PATIENCE: u32 = 3;
 
 /// Carries a message out, once.
 pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer) -> Outcome {
-    let app = &state.app;
-    let now = call.arrived_at;
-    let mut renewed = 0;
-    let mut retries = RetryPolicy::default();
+    let (app, now) = (&state.app, call.arrived_at);
+    let (mut retries, mut renewed) = (RetryPolicy::default(), 0);
     loop {
         let Some(session) = unseen(app, message, answer, now).await? else {
             return Ok(Reply::empty(204));
         };
         let standing = standing(app, &session).await?;
         let over_at = rules::over_at(&session, answer, message.sent_at, now);
-        let effect = rules::decide(
-            &session,
-            standing.agreement(),
-            standing.recipient(),
-            (answer.outcome, over_at),
-            now,
-        );
-        let others = match effect {
-            Effect::Cancel(_) => others(app, &standing).await?,
-            _ => Vec::new(),
-        };
-        let (source, others) = (call.client_ip, others.as_slice());
+        let (agreement, recipient) = (standing.agreement(), standing.recipient());
+        let judged = (answer.outcome, over_at);
+        let effect = rules::decide(&session, agreement, recipient, judged, now);
         let case = Case {
             message: &message.id,
             answer,
-            source,
+            source: call.client_ip,
             session: &session,
             standing: &standing,
-            others,
+            others: &others(app, &standing, effect).await?,
             now,
         };
         match app.table.transact(case.writes(effect)?).await {
@@ -78,17 +67,16 @@ async fn unseen(
     answer: &Answer,
     now: Timestamp,
 ) -> Result<Option<Session>, Problem> {
-    let wanted = vec![
+    let wanted = (
         keys::webhook(&message.id.about(answer.session)),
-        keys::session(answer.session),
-    ];
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let (seen, session) = (items.next().flatten(), items.next().flatten());
+        keys::session(answer.session).holding::<Session>(),
+    );
+    let (seen, session) = app.table.find(wanted).await?;
     if seen.is_some() {
         return Ok(None);
     }
     match session {
-        Some(session) => Ok(Some(read(session)?)),
+        Some(session) => Ok(Some(session)),
         None if answer.session.made_at().plus(LIFETIME).plus(KEPT) <= now => {
             // It was cleaned up, and all is said of it: the provider need not go on.
             tracing::warn!(kba.session = %answer.session, "the provider answers a session that is not kept any more");
@@ -100,13 +88,16 @@ async fn unseen(
 
 /// The agreement of a session, and its recipient, as they stand.
 async fn standing(app: &App, session: &Session) -> Result<Standing, Problem> {
-    let wanted = Standing::keys(session.agreement, session.recipient).to_vec();
-    let read = Standing::read(&mut app.table.get_all(wanted).await?.into_iter())?;
-    read.ok_or_else(|| Problem::internal("reading a session", "its agreement is not there"))
+    let wanted = Standing::wanted(session.agreement, session.recipient);
+    let found = app.table.find(wanted).await?;
+    found.ok_or_else(|| Problem::internal("reading a session", "its agreement is not there"))
 }
 
-/// What is reserved for the other recipients.
-async fn others(app: &App, standing: &Standing) -> Result<Vec<Hold>, Failure> {
+/// What is reserved for the other recipients, where the agreement is cancelled.
+async fn others(app: &App, standing: &Standing, effect: Effect) -> Result<Vec<Hold>, Failure> {
+    let Effect::Cancel(_) = effect else {
+        return Ok(Vec::new());
+    };
     let others = standing.others(&app.table).await?;
     Ok(others.iter().filter_map(Recipient::reserved).collect())
 }

@@ -12,7 +12,7 @@ use shared::kernel::secret::Secret;
 use shared::signin::challenge::{Place, Refusal};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
@@ -57,39 +57,39 @@ struct Case {
 /// Opens a session; it takes the place of the recipient's pending one.
 pub async fn open(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
-    let app = &state.app;
-    let now = call.arrived_at;
+    let (app, now) = (&state.app, call.arrived_at);
     let keyring = app.keyrings.current(now).await;
     let unknown = || Refusal::Unknown.problem(now);
     let ticket = Ticket::read(request.challenge.expose(), &keyring).ok_or_else(unknown)?;
     let id = SessionId::new(now, &app.entropy);
     let mut case = Case::read(app, call, &ticket, now).await?;
     case.decide()?;
+    let opening = case.opening(id, &call.base_url(app.config.base_url.as_deref()));
+    let iframe_url = at_provider(state, &opening, now).await?;
+    // The session's time begins when there is something to be shown: asking for that may have taken
+    // nine seconds.
+    let opens_at = app.clock.now();
+    case.enter(app, call, id, opens_at).await?;
+    let (agreement, recipient) = (case.standing.agreement(), case.standing.recipient());
+    Ok(Reply::created(&Response {
+        session: id,
+        iframe_url,
+        // What is left of it when the browser is told, not when it was written down.
+        expires_in: opens_at.plus(LIFETIME).until(app.clock.now()).as_secs(),
+        attempts_left: Session::attempts_left(agreement, recipient),
+    }))
+}
+
+/// Opens the provider's session, and answers with the address of its page.
+async fn at_provider(state: &State, opening: &Opening, now: Timestamp) -> Result<String, Problem> {
     let unavailable =
         |NotOpened| Problem::new(Slug::ProviderUnavailable).header("retry-after", "5".into());
     let provider = state
         .provider
         .as_ref()
         .ok_or_else(|| unavailable(NotOpened))?;
-    let opening = case.opening(id, &call.base_url(app.config.base_url.as_deref()));
-    let iframe_url = provider
-        .open(&opening, &app.entropy, now)
-        .await
-        .map_err(unavailable)?;
-    // The session's time begins when there is something to be shown: asking for that may have taken
-    // nine seconds.
-    let opens_at = app.clock.now();
-    case.enter(app, call, id, opens_at).await?;
-    let attempts_left =
-        Session::attempts_left(case.standing.agreement(), case.standing.recipient());
-    // What is left of it when the browser is told, not when it was written down.
-    let expires_in = opens_at.plus(LIFETIME).until(app.clock.now()).as_secs();
-    Ok(Reply::created(&Response {
-        session: id,
-        iframe_url,
-        expires_in,
-        attempts_left,
-    }))
+    let opened = provider.open(opening, &state.app.entropy, now).await;
+    opened.map_err(unavailable)
 }
 
 impl Case {
@@ -99,20 +99,14 @@ impl Case {
         ticket: &Ticket,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let standing = Standing::keys(ticket.agreement, ticket.recipient);
-        let mut items = app
-            .table
-            .get_all(
-                standing
-                    .into_iter()
-                    .chain([keys::account(ticket.account)])
-                    .collect(),
-            )
-            .await?
-            .into_iter();
-        let standing = Standing::read(&mut items)?.ok_or_else(|| Refusal::Unknown.problem(now))?;
-        if let Some(account) = items.next().flatten() {
-            call.allow_origins(&read::<Account>(account)?.settings()?.origins);
+        let wanted = (
+            Standing::wanted(ticket.agreement, ticket.recipient),
+            keys::account(ticket.account).holding::<Account>(),
+        );
+        let (standing, account) = app.table.find(wanted).await?;
+        let standing = standing.ok_or_else(|| Refusal::Unknown.problem(now))?;
+        if let Some(account) = account {
+            call.allow_origins(&account.settings()?.origins);
         }
         Ok(Self {
             ticket: ticket.clone(),
@@ -135,14 +129,7 @@ impl Case {
             match app.table.transact(self.writes(id, call, opens_at)?).await {
                 Ok(()) => return Ok(()),
                 Err(failure @ Failure::Unavailable(_)) => {
-                    // It may have taken effect all the same; then the session is there, and
-                    // counted.
-                    let stands = app.table.get(keys::session(id)).await;
-                    return if let Ok(Some(_)) = stands {
-                        Ok(())
-                    } else {
-                        Err(failure.into())
-                    };
+                    return unless_there(app, id, failure).await;
                 }
                 Err(_) => retries.wait(&app.entropy).await?,
             }
@@ -209,5 +196,16 @@ impl Case {
             self.now,
         )?);
         Ok(writes)
+    }
+}
+
+/// The failure to write a session down. It may have taken effect all the same; then the session is
+/// there, and counted.
+async fn unless_there(app: &App, id: SessionId, failure: Failure) -> Result<(), Problem> {
+    let stands = app.table.find(keys::session(id)).await;
+    if let Ok(Some(_)) = stands {
+        Ok(())
+    } else {
+        Err(failure.into())
     }
 }

@@ -7,16 +7,16 @@ use serde::Serialize;
 use shared::account::Account;
 use shared::agreement::kba::session::TOLD_FOR;
 use shared::agreement::kba::{Session, Status};
-use shared::agreement::{Agreement, Authentication, Recipient, Ticket};
+use shared::agreement::{Authentication, Standing, Ticket};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::entropy::Entropy;
 use shared::kernel::ids::SessionId;
 use shared::kernel::keyring::Keyring;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::{Place, Refusal};
+use shared::signin::challenge::Refusal;
 use shared::signin::sign_in::Authenticated;
 use shared::store::app::App;
-use shared::store::dynamo::{keys, read};
+use shared::store::dynamo::keys;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -48,50 +48,56 @@ pub async fn show(app: &App, call: &Call) -> Outcome {
     let keyring = app.keyrings.current(now).await;
     let ticket =
         Ticket::read(bearer.expose(), &keyring).ok_or_else(|| Refusal::Unknown.problem(now))?;
-    let wanted = vec![
-        keys::session(id),
-        keys::agreement(ticket.agreement),
-        ticket.key(),
-        keys::account(ticket.account),
-    ];
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let mut next = || items.next().flatten();
-    let (session, agreement, recipient, account) = (next(), next(), next(), next());
-    if let Some(account) = account {
-        call.allow_origins(&read::<Account>(account)?.settings()?.origins);
-    }
-    let (Some(session), Some(agreement), Some(recipient)) = (session, agreement, recipient) else {
-        return Err(Problem::new(Slug::NotFound));
-    };
-    let (session, agreement, recipient): (Session, Agreement, Recipient) =
-        (read(session)?, read(agreement)?, read(recipient)?);
-    if session.challenge != ticket.name || session.recipient != ticket.recipient {
-        return Err(Problem::new(Slug::NotFound));
-    }
-    let issuer = call.base_url(app.config.base_url.as_deref());
-    let closed = agreement
-        .accessible(&recipient, now)
+    let (session, standing) = find(app, call, id, &ticket).await?;
+    let closed = standing
+        .accessible(now)
         .err()
         .map(|refusal| refusal.problem_of_recipient().slug().name());
+    let (agreement, recipient) = (standing.agreement(), standing.recipient());
     // What ended, was locked or asks for something else by now lets nobody in, whatever was passed
     // before.
     let lets_in = closed.is_none() && recipient.authentication == Authentication::Kba;
     let authenticated = if lets_in {
+        let issuer = call.base_url(app.config.base_url.as_deref());
         authenticated(&session, &issuer, &keyring, now)?
     } else {
         None
     };
-    let status = match session.status(&recipient, now) {
+    let status = match session.status(recipient, now) {
         // Nobody waits for it any more.
         Status::Pending if !lets_in => Status::Expired,
         status => status,
     };
     Ok(Reply::ok(&State {
         status,
-        attempts_left: Session::attempts_left(&agreement, &recipient),
+        attempts_left: Session::attempts_left(agreement, recipient),
         closed,
         authenticated,
     }))
+}
+
+/// The session that the path names, if the ticket opened it, and what it is about; the account's
+/// pages may read the answer.
+async fn find(
+    app: &App,
+    call: &Call,
+    id: SessionId,
+    ticket: &Ticket,
+) -> Result<(Session, Standing), Problem> {
+    let wanted = (
+        keys::session(id).holding::<Session>(),
+        Standing::wanted(ticket.agreement, ticket.recipient),
+        keys::account(ticket.account).holding::<Account>(),
+    );
+    let (session, standing, account) = app.table.find(wanted).await?;
+    if let Some(account) = account {
+        call.allow_origins(&account.settings()?.origins);
+    }
+    let is_theirs = |session: &Session| {
+        session.challenge == ticket.name && session.recipient == ticket.recipient
+    };
+    let found = session.filter(is_theirs).zip(standing);
+    found.ok_or_else(|| Problem::new(Slug::NotFound))
 }
 
 /// The token of a pass, while it is told.

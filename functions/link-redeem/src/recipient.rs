@@ -19,9 +19,10 @@ use shared::signin::sign_in::{Answer, Authenticated, IdentityCheck, Offer, Secon
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Update, Write, keys, read};
+use shared::store::dynamo::{Failure, Update, Write, keys};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::settle::{Decision, settle};
 
 /// A link, and what it leads to as that stands now.
 struct Case<'a> {
@@ -42,41 +43,48 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     let now = call.arrived_at;
     let keyring = app.keyrings.current(now).await;
     let link = Link::read(token.expose()).ok_or_else(unknown)?;
-    let mut retries = RetryPolicy::default();
-    loop {
-        let standing = Standing::keys(link.agreement, link.recipient).into_iter();
-        let wanted = standing
-            .chain([keys::account(link.account), link.key()])
-            .collect();
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        let standing = Standing::read(&mut items)?.ok_or_else(unknown)?;
-        if let Some(account) = items.next().flatten() {
-            call.allow_origins(&read::<Account>(account)?.settings()?.origins);
-        }
-        let mailed = link.is_kept(items.next().flatten())? || standing.recipient().holds(&link);
-        if standing.agreement().account != link.account || !mailed {
-            return Err(unknown());
-        }
-        let case = Case {
-            app,
-            call,
-            keyring: &keyring,
-            standing,
-            now,
-        };
+    let decide = || async {
+        let case = Case::read(app, call, &keyring, &link).await?;
         case.check()?;
         let (writes, answer) = case.open()?;
-        if retries
-            .settled(app.table.transact(writes).await, &app.entropy)
-            .await?
-        {
-            return Ok(Reply::ok(&answer));
-        }
-    }
+        Ok(Decision::Write(writes, answer))
+    };
+    let answer = settle(app, decide).await?;
+    Ok(Reply::ok(&answer))
 }
 
 fn unknown() -> Problem {
     Problem::new(Slug::LinkUnknown)
+}
+
+impl<'a> Case<'a> {
+    /// Reads, in one request, what the link leads to, and whether it was mailed.
+    async fn read(
+        app: &'a App,
+        call: &'a Call,
+        keyring: &'a Keyring,
+        link: &Link,
+    ) -> Result<Self, Problem> {
+        let standing = Standing::wanted(link.agreement, link.recipient);
+        let account = keys::account(link.account).holding::<Account>();
+        let wanted = (standing, account, link.key());
+        let (standing, account, kept) = app.table.find(wanted).await?;
+        let standing = standing.ok_or_else(unknown)?;
+        if let Some(account) = account {
+            call.allow_origins(&account.settings()?.origins);
+        }
+        let mailed = link.is_kept(kept)? || standing.recipient().holds(link);
+        if standing.agreement().account != link.account || !mailed {
+            return Err(unknown());
+        }
+        Ok(Self {
+            app,
+            call,
+            keyring,
+            standing,
+            now: call.arrived_at,
+        })
+    }
 }
 
 impl Case<'_> {
@@ -109,40 +117,39 @@ impl Case<'_> {
     /// The writes of the opening, and its answer. Every opening asks anew.
     fn open(&self) -> Result<(Vec<Write>, Answer), Problem> {
         let asked = self.recipient().asked(self.agreement());
-        let (update, mut events) = self.opened(asked)?;
-        match asked {
-            Authentication::None | Authentication::Email => {
-                let proof = Proof::recipients_link(self.now);
-                let update = self.recipient().prove(update);
-                if !self.recipient().views() {
-                    events.push(
-                        self.event(Action::RecipientVerified, asked)
-                            .with("acr", "single-factor"),
-                    );
-                }
-                let token = self.token(&proof)?;
-                Ok((
-                    self.writes(update, events)?,
-                    Answer::Authenticated(Authenticated::new(token, &proof)),
-                ))
-            }
-            Authentication::Sms => {
-                let (update, challenge) = self.challenge(update)?;
-                let offer = Offer {
-                    method: Method::Sms,
-                    destination: self.recipient().masked_phone(),
-                };
-                Ok((
-                    self.writes(update, events)?,
-                    Answer::SecondFactorRequired(SecondFactor::new(challenge, vec![offer])),
-                ))
-            }
-            Authentication::Kba => {
-                let (update, challenge) = self.challenge(update)?;
-                let answer = Answer::IdentityVerificationRequired(IdentityCheck::new(challenge));
-                Ok((self.writes(update, events)?, answer))
-            }
+        let (update, events) = self.opened(asked)?;
+        if let Authentication::None | Authentication::Email = asked {
+            return self.let_in(update, events, asked);
         }
+        let (update, challenge) = self.challenge(update)?;
+        let answer = if asked == Authentication::Sms {
+            let offer = Offer {
+                method: Method::Sms,
+                destination: self.recipient().masked_phone(),
+            };
+            Answer::SecondFactorRequired(SecondFactor::new(challenge, vec![offer]))
+        } else {
+            Answer::IdentityVerificationRequired(IdentityCheck::new(challenge))
+        };
+        Ok((self.writes(update, events)?, answer))
+    }
+
+    /// The writes and the answer where the mailbox is all that is to be proved.
+    fn let_in(
+        &self,
+        update: Update,
+        mut events: Vec<Event>,
+        asked: Authentication,
+    ) -> Result<(Vec<Write>, Answer), Problem> {
+        let proof = Proof::recipients_link(self.now);
+        let update = self.recipient().prove(update);
+        if !self.recipient().views() {
+            let verified = self.event(Action::RecipientVerified, asked);
+            events.push(verified.with("acr", "single-factor"));
+        }
+        let token = self.token(&proof)?;
+        let answer = Answer::Authenticated(Authenticated::new(token, &proof));
+        Ok((self.writes(update, events)?, answer))
     }
 
     fn event(&self, action: Action, method: Authentication) -> Event {

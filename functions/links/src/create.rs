@@ -1,87 +1,121 @@
 //! The steps of making a link.
 
 use shared::account::api_key::Caller;
-use shared::account::{Foreseen, Settings};
+use shared::account::{Foreseen, Locale, Settings};
 use shared::kernel::clock::Span;
 use shared::messaging::outbox;
 use shared::signin::link::{self, Envelope, Link, Purpose, Token};
 use shared::signin::user::{Method, User};
+use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Item, RetryPolicy, keys, read};
-use shared::web::http::refusals::contended;
+use shared::store::dynamo::{Key, Write, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
+use shared::web::settle::{Decision, Unsettled, settle};
 
 use crate::{Request, Response, State};
+
+/// A link that is to be made.
+struct Making<'a> {
+    app: &'a App,
+    call: &'a Call,
+    caller: &'a Caller,
+    request: &'a Request,
+    settings: Settings,
+    life: Span,
+    key: Option<IdempotencyKey>,
+}
 
 /// Makes a link and mails it, once per `Idempotency-Key` where there is one.
 pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Request) -> Outcome {
     let (app, account) = (&state.app, &caller.account);
     let settings = account.settings()?;
     call.allow_origins(&settings.origins);
-    let life = life(request)?;
-    let key = IdempotencyKey::of(call, &account.id.to_string())?;
-    let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    loop {
-        let mut wanted = vec![keys::user(request.user)];
-        wanted.extend(key.as_ref().map(IdempotencyKey::record));
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        let user = items.next().flatten();
-        if let Some(key) = &key
-            && let Some(reply) = key.answer_again(items.next().flatten(), now)?
+    let making = Making {
+        app,
+        call,
+        caller,
+        request,
+        settings,
+        life: life(request)?,
+        key: IdempotencyKey::of(call, &account.id.to_string())?,
+    };
+    let (mail, reply) = settle(app, || making.decide())
+        .await
+        .map_err(Unsettled::of_an_object)?;
+    outbox::deliver_all(app, &state.courier, mail).await;
+    Ok(reply)
+}
+
+impl Making<'_> {
+    /// What the same request was answered before; or the writes that make the link, with the mail
+    /// that they put in the outbox, and the answer.
+    async fn decide(&self) -> Result<Decision<(Option<Key>, Reply)>, Problem> {
+        let now = self.call.arrived_at;
+        let record = self.key.as_ref().map(IdempotencyKey::record);
+        let user = keys::user(self.request.user).holding::<User>();
+        let (user, record) = self.app.table.find_batch((user, record)).await?;
+        if let Some(key) = &self.key
+            && let Some(reply) = key.answer_again(record, now)?
         {
-            return Ok(reply);
+            return Ok(Decision::Stands((None, reply)));
         }
-        let user = reachable(user, caller, request, &settings)?;
-        let locale = account
-            .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
-            .await?
-            .locale;
-        let token = Token::draw(&app.entropy);
-        let link = Link::new(
-            &user,
-            Purpose::SignIn,
-            request.redirect_uri.clone(),
-            life,
-            &app.entropy,
-            now,
-        );
-        let answer = Response {
-            id: link.id,
-            destination: user.masked_destination(Method::Email).unwrap_or_default(),
-            expires_in: life.as_secs(),
-        };
-        let keyring = app.keyrings.current(now).await;
-        let base = call.base_url(app.config.base_url.as_deref());
-        let envelope = Envelope {
-            organisation: &account.name,
-            to: user.destination(Method::Email).unwrap_or_default(),
-            locale: user.locale.unwrap_or(locale),
-            base: &base,
-        };
-        let (mail, posting) = link.owe(&token, &envelope, &keyring, now)?;
-        let event = Event::new(Action::LinkCreated, caller.actor).from(call.client_ip);
-        let event = event
-            .with("link", answer.id.to_string())
-            .with("destination", answer.destination.as_str());
-        // What is decided from the user holds while its audit chain has not moved, which is the
-        // condition here.
-        let mut writes = user.change(user.touch(), [event], now)?;
-        writes.extend([link.create(&token)?.into(), posting]);
-        if let Some(key) = &key {
+        let user = reachable(user, self.caller, self.request, &self.settings)?;
+        let (mail, answer, mut writes) = self.link(&user).await?;
+        if let Some(key) = &self.key {
             let answer = serde_json::to_string(&answer).unwrap_or_default();
             writes.push(key.keep(&answer, now)?.into());
         }
-        let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            outbox::deliver_all(app, &state.courier, [mail]).await;
-            return Ok(Reply::json(202, &answer));
+        let reply = Reply::json(202, &answer);
+        Ok(Decision::Write(writes, (Some(mail), reply)))
+    }
+
+    /// A new link: where its mail stands in the outbox, the answer, and the writes.
+    ///
+    /// What is decided from the user holds while its audit chain has not moved, which is the
+    /// condition here.
+    async fn link(&self, user: &User) -> Result<(Key, Response, Vec<Write>), Problem> {
+        let (entropy, now) = (&self.app.entropy, self.call.arrived_at);
+        let locale = self.locale(user).await?;
+        let token = Token::draw(entropy);
+        let redirect_uri = self.request.redirect_uri.clone();
+        let link = Link::new(user, Purpose::SignIn, redirect_uri, self.life, entropy, now);
+        let keyring = self.app.keyrings.current(now).await;
+        let envelope = Envelope {
+            organisation: &self.caller.account.name,
+            to: user.destination(Method::Email).unwrap_or_default(),
+            locale,
+            base: &self.call.base_url(self.app.config.base_url.as_deref()),
+        };
+        let (mail, posting) = link.owe(&token, &envelope, &keyring, now)?;
+        let answer = self.answer(&link, user);
+        let mut writes = user.change(user.touch(), [self.event(&answer)], now)?;
+        writes.extend([link.create(&token)?.into(), posting]);
+        Ok((mail, answer, writes))
+    }
+
+    /// The language of the mail: the user's, or the group's or the account's.
+    async fn locale(&self, user: &User) -> Result<Locale, Problem> {
+        let (account, table) = (&self.caller.account, &self.app.table);
+        let settings = account
+            .settings_in(user.group.as_deref(), Foreseen::default(), table)
+            .await?;
+        Ok(user.locale.unwrap_or(settings.locale))
+    }
+
+    fn answer(&self, link: &Link, user: &User) -> Response {
+        Response {
+            id: link.id,
+            destination: user.masked_destination(Method::Email).unwrap_or_default(),
+            expires_in: self.life.as_secs(),
         }
+    }
+
+    fn event(&self, answer: &Response) -> Event {
+        Event::new(Action::LinkCreated, self.caller.actor)
+            .from(self.call.client_ip)
+            .with("link", answer.id.to_string())
+            .with("destination", answer.destination.as_str())
     }
 }
 
@@ -102,12 +136,11 @@ fn life(request: &Request) -> Result<Span, Problem> {
 
 /// The user, if a link can be mailed there that leads where it is to lead.
 fn reachable(
-    item: Option<Item>,
+    user: Option<User>,
     caller: &Caller,
     request: &Request,
     settings: &Settings,
 ) -> Result<User, Problem> {
-    let user: Option<User> = item.map(read).transpose()?;
     let user = user
         .filter(|user| user.account == caller.account.id)
         .ok_or_else(|| Problem::new(Slug::NotFound))?;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shared::account::{self, Account, Foreseen, Settings};
+use shared::account::{self, Account, Foreseen, Settings, WantedGroup};
 use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::{AccountId, UserId};
@@ -15,10 +15,10 @@ use shared::signin::user::attempts::{Counted, Tried};
 use shared::signin::user::credential::Credential;
 use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::refused::Refused;
-use shared::signin::user::subject::Subject;
+use shared::signin::user::subject::{Subject, WantedSubject};
 use shared::signin::user::{User, password, username};
 use shared::store::app::App;
-use shared::store::dynamo::{keys, read};
+use shared::store::dynamo::{Failure, keys};
 use shared::web::http::{Call, Problem};
 
 /// A counted attempt.
@@ -72,6 +72,37 @@ pub enum Verdict {
     Wrong(&'static str),
 }
 
+/// Lets the pages of the account read the answer, if there is such an account; answers with its
+/// settings.
+pub(crate) fn allow_origins_of(
+    account: Option<&Account>,
+    call: &Call,
+) -> Result<Settings, Problem> {
+    let settings = account
+        .map(Account::settings)
+        .transpose()?
+        .unwrap_or_default();
+    call.allow_origins(&settings.origins);
+    Ok(settings)
+}
+
+/// The settings in force for the subject, whose group was foreseen; the defaults, where there is no
+/// account.
+pub(crate) async fn settings_of(
+    app: &App,
+    account: Option<&Account>,
+    subject: &Subject,
+    group: Foreseen,
+) -> Result<Settings, Problem> {
+    let Some(account) = account else {
+        return Ok(Settings::default());
+    };
+    let settings = account
+        .settings_in(subject.group(), group, &app.table)
+        .await?;
+    Ok(settings)
+}
+
 /// What a username leads to, and what is counted beside it.
 struct Found {
     account: Option<Account>,
@@ -88,38 +119,92 @@ impl Found {
         account: AccountId,
         username: &str,
     ) -> Result<Self, Problem> {
-        let wanted = vec![
-            keys::account(account),
-            keys::name(account, username),
+        let wanted = (
+            keys::account(account).holding::<Account>(),
+            keys::name(account, username).holding::<Credential>(),
             keys::client_ip_failures(&client_ip_key(call.client_ip)),
             keys::name_failures(account, username),
-            keys::name_refused(account, username),
-        ];
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        let mut next = || items.next().flatten();
-        let account: Option<Account> = next().map(read).transpose()?;
-        let credential: Option<Credential> = next().map(read).transpose()?;
-        call.allow_origins(
-            &account
-                .as_ref()
-                .map(Account::settings)
-                .transpose()?
-                .unwrap_or_default()
-                .origins,
+            keys::name_refused(account, username).holding().or_default(),
         );
-        refuse_source(next().as_ref(), call.arrived_at)?;
-        let (of_strangers, refused) = (
-            next().is_some(),
-            next().map(read).transpose()?.unwrap_or_default(),
-        );
+        let (account, credential, failures_of_source, failures_of_strangers, refused) =
+            app.table.find(wanted).await?;
+        allow_origins_of(account.as_ref(), call)?;
+        refuse_source(failures_of_source.as_ref(), call.arrived_at)?;
         // A name without an account is nobody's, whatever a stale credential says.
         let credential = credential.filter(|_| account.is_some());
         Ok(Self {
             account,
             credential,
-            of_strangers,
+            of_strangers: failures_of_strangers.is_some(),
             refused,
         })
+    }
+
+    /// The attempt that is to be counted: for whom, and from what kind of address.
+    async fn tried(
+        &self,
+        app: &App,
+        call: &Call,
+        (account, username): (AccountId, String),
+    ) -> Result<Tried, Problem> {
+        let now = call.arrived_at;
+        let id = self.id(account, &username);
+        let keyring = app.keyrings.current(now).await;
+        let source = Source::of(id, call.client_ip, &keyring, now)?;
+        Ok(Tried {
+            account,
+            origin: self.origin(app, &source).await?,
+            username,
+        })
+    }
+
+    fn subject_wanted(&self, tried: &Tried) -> WantedSubject {
+        let id = self.id(tried.account, &tried.username);
+        Subject::wanted(id, self.credential.is_some())
+    }
+
+    fn group_wanted(&self, account: AccountId) -> WantedGroup {
+        let credential = self.credential.as_ref();
+        Foreseen::wanted(account, credential.and_then(|it| it.group.clone()))
+    }
+
+    /// Writes down an attempt that is refused unseen, until then.
+    async fn refused(
+        &self,
+        app: &App,
+        call: &Call,
+        (subject, tried): (Subject, &Tried),
+        until: Option<Timestamp>,
+    ) -> Result<Problem, Failure> {
+        let rejection = Rejection {
+            account: tried.account,
+            subject,
+            source: call.client_ip,
+            now: call.arrived_at,
+        };
+        let problem = refusals::password_refused(until, call.arrived_at);
+        rejection.refused(app, tried, self.refused, problem).await
+    }
+
+    /// The password that was counted, and the hash to compare it with.
+    fn into_password(
+        self,
+        tried: Tried,
+        failures: u32,
+        suffices: bool,
+    ) -> (Password, Option<String>) {
+        let (version, stored) = self.credential.map_or((0, None), |credential| {
+            (credential.password_version, credential.password_hash)
+        });
+        let password = Password {
+            tried,
+            version,
+            failures,
+            of_strangers: self.of_strangers,
+            refused: self.refused,
+            suffices,
+        };
+        (password, stored)
     }
 
     fn id(&self, account: AccountId, username: &str) -> UserId {
@@ -138,12 +223,8 @@ impl Found {
         if let Some(origin) = credential.known.origin_by_copy(source) {
             return Ok(origin);
         }
-        let user: Option<User> = app
-            .table
-            .get(keys::user(credential.user))
-            .await?
-            .map(read)
-            .transpose()?;
+        let user = keys::user(credential.user).holding::<User>();
+        let user = app.table.find(user).await?;
         Ok(user.map_or(Origin::Stranger, |user| user.known.origin(source)))
     }
 }
@@ -155,74 +236,28 @@ impl Attempt {
         app: &App,
         call: &Call,
         account: AccountId,
-        (username, tried): (&str, &Secret<String>),
+        (username, shown): (&str, &Secret<String>),
         step_up: bool,
     ) -> Result<(Self, Option<String>), Problem> {
         let now = call.arrived_at;
         let username = username::looked_up(username);
         let found = Found::read(app, call, account, &username).await?;
-        let id = found.id(account, &username);
-        let keyring = app.keyrings.current(now).await;
-        let origin = found
-            .origin(app, &Source::of(id, call.client_ip, &keyring, now)?)
-            .await?;
-        let name = Tried {
-            account,
-            username,
-            origin,
-        };
-
-        let known = found.credential.is_some();
-        let group = found
-            .credential
-            .as_ref()
-            .and_then(|credential| credential.group.clone());
-        let wanted = std::iter::once(Subject::key(id, known))
-            .chain(group.as_deref().map(|name| keys::group(account, name)));
-        let (counted, items) =
-            tokio::join!(name.count(app, now), app.table.get_all(wanted.collect()));
+        let tried = found.tried(app, call, (account, username)).await?;
+        let wanted = (found.subject_wanted(&tried), found.group_wanted(account));
+        let (counted, found_beside) =
+            tokio::join!(tried.count(app, now), app.table.find_batch(wanted));
         let counted = counted?;
-        let mut items = items?.into_iter();
-        let subject = Subject::read(id, known, items.next().flatten())?;
-        let subject = subject.unwrap_or_else(|| Subject::new_decoy(account, &name.username));
+        let (subject, group) = found_beside?;
+        let subject = subject.unwrap_or_else(|| Subject::new_decoy(account, &tried.username));
         let failures = match counted {
             Counted::Attempt(failures) => failures,
             Counted::Refused(until) => {
-                let problem = refusals::password_refused(until, now);
-                let rejection = Rejection {
-                    account,
-                    subject,
-                    source: call.client_ip,
-                    now,
-                };
-                return Err(rejection
-                    .refused(app, &name, found.refused, problem)
-                    .await?);
+                return Err(found.refused(app, call, (subject, &tried), until).await?);
             }
         };
-        let settings = match &found.account {
-            Some(account) => {
-                account
-                    .settings_in(
-                        subject.group(),
-                        Foreseen::new(group, items.next().flatten()),
-                        &app.table,
-                    )
-                    .await?
-            }
-            None => Settings::default(),
-        };
-        let first = PrimaryFactor::Password(Password {
-            tried: name,
-            version: found
-                .credential
-                .as_ref()
-                .map_or(0, |credential| credential.password_version),
-            failures,
-            of_strangers: found.of_strangers,
-            refused: found.refused,
-            suffices: password::suffices_alone(tried),
-        });
+        let settings = settings_of(app, found.account.as_ref(), &subject, group).await?;
+        let suffices = password::suffices_alone(shown);
+        let (password, stored) = found.into_password(tried, failures, suffices);
         let attempt = Self {
             account,
             settings,
@@ -230,14 +265,9 @@ impl Attempt {
             source: call.client_ip,
             now,
             step_up,
-            first,
+            first: PrimaryFactor::Password(password),
         };
-        Ok((
-            attempt,
-            found
-                .credential
-                .and_then(|credential| credential.password_hash),
-        ))
+        Ok((attempt, stored))
     }
 
     /// How far a first factor alone goes for internal users here, if it is enough and no more is

@@ -6,7 +6,7 @@ use shared::signin::access_token::{self, Acr, Proof};
 use shared::signin::challenge::{self, Challenge};
 use shared::signin::opening;
 use shared::signin::rejection::{Rejection, lockout};
-use shared::signin::sign_in::{Answer, Authenticated, Next, next};
+use shared::signin::sign_in::{Answer, Authenticated, Next, Offer, next};
 use shared::signin::sso;
 use shared::signin::user::known::Source;
 use shared::signin::user::refused::Refused;
@@ -79,26 +79,19 @@ impl Attempt {
         if user.disabled || user.account != self.account {
             return Err("disabled");
         }
-        match &self.first {
-            PrimaryFactor::Password(Password { tried, version, .. }) => {
-                let theirs = user.password_version == *version && user.username == tried.username;
-                if theirs {
-                    Ok(user)
-                } else {
-                    Err("wrong-password")
-                }
-            }
-            PrimaryFactor::IdToken { identity, .. } => {
-                let theirs = identity
+        let (theirs, otherwise) = match &self.first {
+            PrimaryFactor::Password(Password { tried, version, .. }) => (
+                user.password_version == *version && user.username == tried.username,
+                "wrong-password",
+            ),
+            PrimaryFactor::IdToken { identity, .. } => (
+                identity
                     .as_ref()
-                    .is_some_and(|identity| sso_subject::is_named(user, identity));
-                if theirs {
-                    Ok(user)
-                } else {
-                    Err(UNKNOWN_SUBJECT)
-                }
-            }
-        }
+                    .is_some_and(|it| sso_subject::is_named(user, it)),
+                UNKNOWN_SUBJECT,
+            ),
+        };
+        if theirs { Ok(user) } else { Err(otherwise) }
     }
 
     /// The writes and the answer of a right password or token. Both tell how many passwords were
@@ -112,45 +105,48 @@ impl Attempt {
     ) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let keyring = app.keyrings.current(self.now).await;
         let source = Source::of(user.id, self.source, &keyring, self.now)?;
-        let origin = user.known.origin(&source);
-        let next = next(
-            user,
-            self.waived(),
+        let (origin, methods) = (
+            user.known.origin(&source),
             self.settings.second_factor.methods,
-            origin,
-            self.now,
         );
-        let Opened {
-            update,
-            others,
-            event,
-            answer,
-        } = match self.opened(app, call, (user, &source, &keyring), next)? {
+        let next = next(user, self.waived(), methods, origin, self.now);
+        let opened = match self.opened(app, call, (user, &source, &keyring), next)? {
             Ok(opened) => opened,
             Err(full) => return Ok((self.unopened(user)?, Err(full))),
         };
-        let refused = match &self.first {
-            PrimaryFactor::Password(Password { refused, .. }) => *refused,
-            PrimaryFactor::IdToken { .. } => Refused::untold(user, &app.table, self.now).await?,
-        };
+        let refused = self.refused(app, user).await?;
         // `disabled` is a condition: a user disabled since the read is not let in.
-        let update = self.bind(user, update.when(User::is_enabled()));
+        let update = self.bind(user, opened.update.when(User::is_enabled()));
         let (update, told) = user.tell_refused(update, &refused, self.now)?;
-        let mut writes = user.change(update, told.into_iter().chain([event]), self.now)?;
-        writes.extend(others);
+        let events = told.into_iter().chain([opened.event]);
+        let mut writes = user.change(update, events, self.now)?;
+        writes.extend(opened.others);
+        writes.extend(self.ended(user)?);
+        Ok((writes, opened.answer))
+    }
+
+    /// The passwords that were refused unseen.
+    async fn refused(&self, app: &App, user: &User) -> Result<Refused, Failure> {
         match &self.first {
-            PrimaryFactor::Password(_) => writes.extend(self.cleared()),
-            PrimaryFactor::IdToken { identity, .. } => {
-                let Some(identity) = identity else {
-                    return Err(Problem::new(Slug::InvalidCredentials));
-                };
-                writes.push(sso::use_up(self.account, identity, user.id)?.into());
-                if let Some(issuer) = self.binds(user) {
-                    writes.extend(sso_subject::bound(user, issuer, &identity.subject)?);
-                }
-            }
+            PrimaryFactor::Password(Password { refused, .. }) => Ok(*refused),
+            PrimaryFactor::IdToken { .. } => Refused::untold(user, &app.table, self.now).await,
         }
-        Ok((writes, answer))
+    }
+
+    /// The writes of what a right first factor ends, beside the user's: the wrong passwords in a
+    /// row, or the token, whose subject may become one of its issuer.
+    fn ended(&self, user: &User) -> Result<Vec<Write>, Problem> {
+        let PrimaryFactor::IdToken { identity, .. } = &self.first else {
+            return Ok(self.cleared());
+        };
+        let Some(identity) = identity else {
+            return Err(Problem::new(Slug::InvalidCredentials));
+        };
+        let mut writes = vec![sso::use_up(self.account, identity, user.id)?.into()];
+        if let Some(issuer) = self.binds(user) {
+            writes.extend(sso_subject::bound(user, issuer, &identity.subject)?);
+        }
+        Ok(writes)
     }
 
     /// What a right first factor leads to: `Err` where so many challenges are open that no other
@@ -159,66 +155,69 @@ impl Attempt {
         &self,
         app: &App,
         call: &Call,
-        (user, source, keyring): (&User, &Source, &Keyring),
+        whom: (&User, &Source, &Keyring),
         next: Next,
     ) -> Result<Result<Opened, Problem>, Problem> {
-        let event = self.event(user.id);
-        let (challenge, offers, event) = match next {
-            Next::Done(acr) => {
-                let (update, others) = self.remember(user, source)?;
-                let (event, answer) = (
-                    event.with("acr", acr_name(acr)),
-                    self.token(app, call, (user, keyring), acr),
-                );
-                return Ok(Ok(Opened {
-                    update,
-                    others,
-                    event,
-                    answer,
-                }));
+        match next {
+            Next::Done(acr) => Ok(Ok(self.done(app, call, whom, acr)?)),
+            Next::NoUsableFactor => Ok(Ok(self.no_usable_factor(whom.0))),
+            Next::SecondFactor(offers) => Ok(self.asked(app, whom, self.challenge(), offers)),
+            Next::Enrolment(offers) => {
+                Ok(self.asked(app, whom, self.challenge().to_enrol(), offers))
             }
-            Next::NoUsableFactor => {
-                let event = event.failed().with("reason", "no-usable-factor");
-                let answer = Err(Problem::new(Slug::NoUsableFactor));
-                return Ok(Ok(Opened {
-                    update: user.touch(),
-                    others: Vec::new(),
-                    event,
-                    answer,
-                }));
-            }
-            Next::SecondFactor(offers) => (
-                self.challenge(),
-                offers,
-                event.with("next", "second-factor"),
-            ),
-            Next::Enrolment(offers) => (
-                self.challenge().to_enrol(),
-                offers,
-                event.with("next", "enrolment"),
-            ),
-        };
+        }
+    }
+
+    /// The end of a sign-in that takes no second factor.
+    fn done(
+        &self,
+        app: &App,
+        call: &Call,
+        (user, source, keyring): (&User, &Source, &Keyring),
+        acr: Acr,
+    ) -> Result<Opened, Failure> {
+        let (update, others) = self.remember(user, source)?;
+        Ok(Opened {
+            update,
+            others,
+            event: self.event(user.id).with("acr", acr_name(acr)),
+            answer: self.token(app, call, (user, keyring), acr),
+        })
+    }
+
+    /// The end of a sign-in of whoever has no second factor that can be used.
+    fn no_usable_factor(&self, user: &User) -> Opened {
+        let event = self.event(user.id).failed();
+        Opened {
+            update: user.touch(),
+            others: Vec::new(),
+            event: event.with("reason", "no-usable-factor"),
+            answer: Err(Problem::new(Slug::NoUsableFactor)),
+        }
+    }
+
+    /// A challenge that asks for what is offered, where there is room for it.
+    fn asked(
+        &self,
+        app: &App,
+        (user, source, keyring): (&User, &Source, &Keyring),
+        challenge: Challenge,
+        offers: Vec<Offer>,
+    ) -> Result<Opened, Problem> {
         let enrols = challenge.enrols;
-        Ok(opening::open(
-            user,
-            challenge,
-            offers,
-            source,
-            (keyring, &app.entropy, self.now),
-        )
-        .map(|(update, next)| {
-            let answer = if enrols {
-                Answer::EnrolmentRequired(next)
-            } else {
-                Answer::SecondFactorRequired(next)
-            };
-            Opened {
-                update,
-                others: Vec::new(),
-                event,
-                answer: Ok(answer),
-            }
-        }))
+        let drawn_from = (keyring, &app.entropy, self.now);
+        let (update, asked) = opening::open(user, challenge, offers, source, drawn_from)?;
+        let (next, answer) = if enrols {
+            ("enrolment", Answer::EnrolmentRequired(asked))
+        } else {
+            ("second-factor", Answer::SecondFactorRequired(asked))
+        };
+        Ok(Opened {
+            update,
+            others: Vec::new(),
+            event: self.event(user.id).with("next", next),
+            answer: Ok(answer),
+        })
     }
 
     /// The address of a sign-in that a first factor completes is one that the user is known at.

@@ -9,11 +9,12 @@ use shared::kernel::secret::Secret;
 use shared::signin::rejection::refuse_source;
 use shared::signin::sso::{self, Denied, Identity, KeysUnavailable, Refused, Said};
 use shared::signin::user::subject::Subject;
-use shared::store::dynamo::{keys, read};
+use shared::store::app::App;
+use shared::store::dynamo::{Failure, Item, keys};
 use shared::web::http::{Call, Problem, Slug};
 
 use crate::State;
-use crate::attempt::{Attempt, PrimaryFactor, Verdict};
+use crate::attempt::{Attempt, PrimaryFactor, Verdict, allow_origins_of, settings_of};
 
 /// Whose the subject is that a token names, as far as is known.
 struct Owner {
@@ -28,93 +29,119 @@ impl Attempt {
         state: &State,
         call: &Call,
         account_id: AccountId,
-        token: &Secret<String>,
-        nonce: Option<&str>,
+        (token, nonce): (&Secret<String>, Option<&str>),
         step_up: bool,
     ) -> Result<(Self, Verdict), Problem> {
-        let app = &state.app;
-        let now = call.arrived_at;
+        let (app, now) = (&state.app, call.arrived_at);
         let said = Said::read(token.expose());
-        let mut wanted = vec![
-            keys::account(account_id),
-            keys::client_ip_failures(&client_ip_key(call.client_ip)),
-        ];
-        if let Some(said) = &said {
-            wanted.push(sso::Subject::key(
-                account_id,
-                Some(said.issuer()),
-                said.subject(),
-            ));
-            wanted.push(sso::Subject::key(account_id, None, said.subject()));
-        }
-        let mut items = app.table.get_all(wanted).await?.into_iter();
-        let account: Option<Account> = items.next().flatten().map(read).transpose()?;
-        let issuer = account
-            .as_ref()
-            .map(Account::settings)
-            .transpose()?
-            .unwrap_or_default();
-        call.allow_origins(&issuer.origins);
-        refuse_source(items.next().flatten().as_ref(), now)?;
-        let bound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
-        let unbound: Option<sso::Subject> = items.next().flatten().map(read).transpose()?;
-
-        let proved = prove(state, token, said.clone(), &issuer, nonce, now).await;
+        let found = Found::read(app, call, account_id, said.as_ref()).await?;
+        let settings = allow_origins_of(found.account.as_ref(), call)?;
+        refuse_source(found.failures_of_source.as_ref(), now)?;
+        let proved = prove(state, token, said.clone(), &settings, nonce, now).await;
         let proved = proved.map_err(|KeysUnavailable| {
             Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into())
         })?;
-        // Only what the issuer has signed names somebody: anybody writes tokens.
-        let is_signed = proved
-            .as_ref()
-            .map_or_else(|denied| denied.is_signed, |_| true);
-        let named = said.filter(|_| is_signed && account.is_some());
-        let id = named.as_ref().map_or_else(
-            || unproved(account_id, call),
-            |said| unknown(account_id, said),
-        );
-        let owner = named.and_then(|_| owner(bound, unbound));
-
-        let (id, group) = match &owner {
-            Some(owner) => (owner.subject.user, owner.subject.group.clone()),
-            None => (id, None),
-        };
-        let group_key = group.as_deref().map(|name| keys::group(account_id, name));
-        let wanted = std::iter::once(Subject::key(id, owner.is_some())).chain(group_key);
-        let mut items = app.table.get_all(wanted.collect()).await?.into_iter();
-        let subject = Subject::read(id, owner.is_some(), items.next().flatten())?;
+        let account = found.account.clone();
+        let named = Named::of(found, said, &proved, (account_id, call));
+        let (subject, group) = named.read(app, account_id).await?;
         let subject = subject.unwrap_or_else(|| Subject::unheard_of(unproved(account_id, call)));
-        let settings = match &account {
-            Some(account) => {
-                account
-                    .settings_in(
-                        subject.group(),
-                        Foreseen::new(group, items.next().flatten()),
-                        &app.table,
-                    )
-                    .await?
-            }
-            None => Settings::default(),
-        };
+        let settings = settings_of(app, account.as_ref(), &subject, group).await?;
         let verdict = match &proved {
             Ok(_) => Verdict::Right,
             Err(denied) => Verdict::Wrong(denied.reason.reason()),
         };
-        let first = PrimaryFactor::IdToken {
-            identity: proved.ok(),
-            unbound: owner.is_some_and(|owner| owner.unbound),
-        };
-        Ok((
-            Self {
-                account: account_id,
-                settings,
-                subject,
-                source: call.client_ip,
-                now,
-                step_up,
-                first,
+        let attempt = Self {
+            account: account_id,
+            settings,
+            subject,
+            source: call.client_ip,
+            now,
+            step_up,
+            first: PrimaryFactor::IdToken {
+                identity: proved.ok(),
+                unbound: named.owner.is_some_and(|owner| owner.unbound),
             },
-            verdict,
-        ))
+        };
+        Ok((attempt, verdict))
+    }
+}
+
+/// What a token leads to before it is proved.
+struct Found {
+    account: Option<Account>,
+    failures_of_source: Option<Item>,
+    /// The subject that is bound to the token's issuer.
+    bound: Option<sso::Subject>,
+    /// The subject that was given when the account had no issuer.
+    unbound: Option<sso::Subject>,
+}
+
+impl Found {
+    async fn read(
+        app: &App,
+        call: &Call,
+        account: AccountId,
+        said: Option<&Said>,
+    ) -> Result<Self, Failure> {
+        let subject = |issuer, said: &Said| {
+            sso::Subject::key(account, issuer, said.subject()).holding::<sso::Subject>()
+        };
+        let wanted = (
+            keys::account(account).holding::<Account>(),
+            keys::client_ip_failures(&client_ip_key(call.client_ip)),
+            said.map(|said| subject(Some(said.issuer()), said)),
+            said.map(|said| subject(None, said)),
+        );
+        let (account, failures_of_source, bound, unbound) = app.table.find(wanted).await?;
+        Ok(Self {
+            account,
+            failures_of_source,
+            bound,
+            unbound,
+        })
+    }
+}
+
+/// Whom a token names.
+struct Named {
+    /// The user; a decoy, where the subject is nobody's.
+    id: UserId,
+    owner: Option<Owner>,
+}
+
+impl Named {
+    /// Only what the issuer has signed names somebody: anybody writes tokens.
+    fn of(
+        found: Found,
+        said: Option<Said>,
+        proved: &Result<Identity, Denied>,
+        (account, call): (AccountId, &Call),
+    ) -> Self {
+        let is_signed = proved
+            .as_ref()
+            .map_or_else(|denied| denied.is_signed, |_| true);
+        let Some(said) = said.filter(|_| is_signed && found.account.is_some()) else {
+            let id = unproved(account, call);
+            return Self { id, owner: None };
+        };
+        let owner = owner(found.bound, found.unbound);
+        let id = owner
+            .as_ref()
+            .map_or_else(|| unknown(account, &said), |owner| owner.subject.user);
+        Self { id, owner }
+    }
+
+    /// Reads the subject, and its group if it is in one.
+    async fn read(
+        &self,
+        app: &App,
+        account: AccountId,
+    ) -> Result<(Option<Subject>, Foreseen), Failure> {
+        let owner = self.owner.as_ref();
+        let group = owner.and_then(|owner| owner.subject.group.clone());
+        let subject = Subject::wanted(self.id, owner.is_some());
+        let wanted = (subject, Foreseen::wanted(account, group));
+        app.table.find_batch(wanted).await
     }
 }
 

@@ -81,80 +81,79 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    let (account, step_up) = (request.account, request.second_factor);
-    let (attempt, verdict) = match request.wish()? {
-        Wish::Password { username, password } => {
-            let (attempt, stored) =
-                Attempt::begin(&state.app, &call, account, (&username, &password), step_up).await?;
-            let right = password::verify(password, stored).await?;
-            (
-                attempt,
-                if right {
-                    Verdict::Right
-                } else {
-                    Verdict::Wrong("wrong-password")
-                },
-            )
-        }
-        Wish::IdToken { token, nonce } => {
-            Attempt::begin_by_token(&state, &call, account, &token, nonce.as_deref(), step_up)
-                .await?
-        }
-    };
+    let (attempt, verdict) = begin(&state, &call, request).await?;
     let answer = attempt.conclude(&state.app, &call, verdict).await?;
     Ok(Reply::ok(&answer))
 }
 
+/// The attempt that is asked for, and what became of the proof.
+async fn begin(
+    state: &State,
+    call: &Call,
+    request: Request,
+) -> Result<(Attempt, Verdict), Problem> {
+    let (account, step_up) = (request.account, request.second_factor);
+    match request.wish()? {
+        Wish::Password { username, password } => {
+            let shown = (username.as_str(), &password);
+            let (attempt, stored) =
+                Attempt::begin(&state.app, call, account, shown, step_up).await?;
+            let verdict = if password::verify(password, stored).await? {
+                Verdict::Right
+            } else {
+                Verdict::Wrong("wrong-password")
+            };
+            Ok((attempt, verdict))
+        }
+        Wish::IdToken { token, nonce } => {
+            let shown = (&token, nonce.as_deref());
+            Attempt::begin_by_token(state, call, account, shown, step_up).await
+        }
+    }
+}
+
 impl Request {
     /// What is asked for. What no user can have is refused as malformed, and costs no hash.
-    fn wish(self) -> Result<Wish, Problem> {
-        let Some(token) = self.id_token else {
-            if self.nonce.is_some() {
-                return Err(Problem::invalid_field("/nonce", "belongs to an ID token"));
-            }
-            let username = self
-                .username
-                .ok_or_else(|| Problem::invalid_field("/username", "is missing"))?;
-            let password = self
-                .password
-                .ok_or_else(|| Problem::invalid_field("/password", "is missing"))?;
-            check(&username)?;
-            return Ok(Wish::Password {
-                username,
-                password: typed(&password)?,
-            });
-        };
-        for (given, pointer) in [
-            (self.username.is_some(), "/username"),
-            (self.password.is_some(), "/password"),
-        ] {
-            if given {
-                return Err(Problem::invalid_field(
-                    pointer,
-                    "is not taken beside an ID token",
-                ));
-            }
+    fn wish(mut self) -> Result<Wish, Problem> {
+        match self.id_token.take() {
+            Some(token) => self.by_id_token(token),
+            None => self.by_password(),
+        }
+    }
+
+    fn by_password(self) -> Result<Wish, Problem> {
+        if self.nonce.is_some() {
+            return Err(Problem::invalid_field("/nonce", "belongs to an ID token"));
+        }
+        let missing = |pointer| Problem::invalid_field(pointer, "is missing");
+        let username = self.username.ok_or_else(|| missing("/username"))?;
+        let password = self.password.ok_or_else(|| missing("/password"))?;
+        check(&username)?;
+        Ok(Wish::Password {
+            username,
+            password: typed(&password)?,
+        })
+    }
+
+    fn by_id_token(self, token: Secret<String>) -> Result<Wish, Problem> {
+        let beside = |pointer| Problem::invalid_field(pointer, "is not taken beside an ID token");
+        if self.username.is_some() {
+            return Err(beside("/username"));
+        }
+        if self.password.is_some() {
+            return Err(beside("/password"));
         }
         if !(1..=TOKEN_MAX).contains(&token.expose().len()) {
-            return Err(Problem::invalid_field(
-                "/id_token",
-                "must have 1 to 16384 characters",
-            ));
+            let detail = "must have 1 to 16384 characters";
+            return Err(Problem::invalid_field("/id_token", detail));
         }
-        if self
-            .nonce
-            .as_ref()
-            .is_some_and(|nonce| !(1..=NONCE_MAX).contains(&nonce.len()))
-        {
-            return Err(Problem::invalid_field(
-                "/nonce",
-                "must have 1 to 255 characters",
-            ));
+        let nonce = self.nonce;
+        let fits = |nonce: &String| (1..=NONCE_MAX).contains(&nonce.len());
+        if !nonce.as_ref().is_none_or(fits) {
+            let detail = "must have 1 to 255 characters";
+            return Err(Problem::invalid_field("/nonce", detail));
         }
-        Ok(Wish::IdToken {
-            token,
-            nonce: self.nonce,
-        })
+        Ok(Wish::IdToken { token, nonce })
     }
 }
 

@@ -21,8 +21,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::kernel::client_ip::client_ip_key;
+use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::AccountId;
-use shared::store::dynamo::{Failure, Key, RetryPolicy};
+use shared::store::dynamo::{Failure, Key, RetryPolicy, Write};
 use shared::web::http::{Call, Outcome, Problem, Reply};
 use shared::web::idempotency::IdempotencyKey;
 use shared::{messaging::outbox, signin::link};
@@ -81,16 +82,7 @@ enum Done {
 
 pub async fn handle(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
-    let username = &request.username;
-    if username.is_empty()
-        || username.len() > USERNAME_MAX
-        || username.chars().any(char::is_control)
-    {
-        return Err(Problem::invalid_field(
-            "/username",
-            "must have 1 to 256 characters, none of them a control character",
-        ));
-    }
+    check(&request.username)?;
     #[expect(
         clippy::disallowed_methods,
         reason = "how long somebody waits, and not what time it is"
@@ -99,18 +91,26 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let answer = match carry_out(state, call, &request).await? {
         Done::Before(reply) => return Ok(reply),
         Done::Now(mail) => {
-            outbox::deliver_all(
-                &state.app,
-                &state.courier,
-                mail.filter(|_| may_send(began.elapsed())),
-            )
-            .await;
+            let mail = mail.filter(|_| may_send(began.elapsed()));
+            outbox::deliver_all(&state.app, &state.courier, mail).await;
             Ok(Reply::json(202, &Response::of_everybody()))
         }
         Done::Full(problem) => Err(problem),
     };
     tokio::time::sleep_until(began + answered_after(began.elapsed())).await;
     answer
+}
+
+/// Refuses as malformed what can be nobody's username.
+fn check(username: &str) -> Result<(), Problem> {
+    let is_long = username.len() > USERNAME_MAX;
+    if username.is_empty() || is_long || username.chars().any(char::is_control) {
+        return Err(Problem::invalid_field(
+            "/username",
+            "must have 1 to 256 characters, none of them a control character",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a mail is begun when so much time has gone by.
@@ -132,12 +132,9 @@ fn answered_after(elapsed: Duration) -> Duration {
 /// somebody to get one; answers where that stands.
 async fn carry_out(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
     let app = &state.app;
-    let key = IdempotencyKey::of(
-        call,
-        &format!("{}\n{}", request.account, client_ip_key(call.client_ip)),
-    )?;
-    let mut retries = RetryPolicy::default();
-    let mut limits = Limits::default();
+    let asker = format!("{}\n{}", request.account, client_ip_key(call.client_ip));
+    let key = IdempotencyKey::of(call, &asker)?;
+    let (mut retries, mut limits) = (RetryPolicy::default(), Limits::default());
     loop {
         let case = match Case::read(state, call, request, key.as_ref()).await? {
             Known::Answered(reply) => return Ok(Done::Before(reply)),
@@ -149,10 +146,7 @@ async fn carry_out(state: &State, call: &Call, request: &Request) -> Result<Done
             }
         };
         let (mail, mut writes) = case.plan(state, call, &limits).await?;
-        if let Some(key) = &key {
-            let answer = serde_json::to_string(&Response::of_everybody()).unwrap_or_default();
-            writes.push(key.keep(&answer, case.now)?.into());
-        }
+        writes.extend(kept(key.as_ref(), case.now)?);
         let failure = match app.table.transact(writes).await {
             Ok(()) => return Ok(Done::Now(mail)),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
@@ -161,8 +155,7 @@ async fn carry_out(state: &State, call: &Call, request: &Request) -> Result<Done
         // Where the record stood in the way, the same request was faster, and its count is no
         // refusal of this.
         let is_kept = |key: &IdempotencyKey| failure.stood_at(&key.record()).is_some();
-        let same = key.as_ref().is_some_and(is_kept);
-        if !same {
+        if !key.as_ref().is_some_and(is_kept) {
             limits = match case.limits(&failure, &limits) {
                 Ok(limits) => limits,
                 Err(problem) => return Ok(Done::Full(problem)),
@@ -170,6 +163,13 @@ async fn carry_out(state: &State, call: &Call, request: &Request) -> Result<Done
         }
         retries.wait(&app.entropy).await?;
     }
+}
+
+/// The write that keeps the answer for the same request, where there is a key.
+fn kept(key: Option<&IdempotencyKey>, now: Timestamp) -> Result<Option<Write>, Failure> {
+    let answer = serde_json::to_string(&Response::of_everybody()).unwrap_or_default();
+    let kept = key.map(|key| key.keep(&answer, now)).transpose()?;
+    Ok(kept.map(Write::from))
 }
 
 #[cfg(test)]

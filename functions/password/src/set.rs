@@ -10,8 +10,9 @@ use shared::signin::notice::{self, Changed, Notices};
 use shared::signin::user::forgotten::Ungranted;
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{User, fields, password};
+use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{RetryPolicy, keys, read};
+use shared::store::dynamo::{RetryPolicy, Write, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
@@ -40,42 +41,60 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
     let keyring = app.keyrings.current(now).await;
     let ticket = Ticket::read(request.challenge.expose(), &keyring)
         .map_err(|refusal| refusal.problem(now))?;
-    let (mut user, mut account) = find(state, call, &ticket, now).await?;
+    let (user, account) = find(state, call, &ticket, now).await?;
     // Before the hash, which costs: whoever may not set one is told so at once.
     let _ = grant(&user, &ticket, now)?;
     may_have(&user, &account, &new)?;
     let hash = password::hash(new.clone(), &app.entropy).await?;
-    let mut retries = RetryPolicy::default();
-    let mut notices = Notices::default();
+    set(state, call, (&ticket, &new, &hash), (user, account)).await
+}
+
+/// Sets the password, of the user as it stands.
+async fn set(
+    state: &State,
+    call: &Call,
+    (ticket, new, hash): (&Ticket, &Secret<String>, &str),
+    (mut user, mut account): (User, Account),
+) -> Outcome {
+    let (app, now) = (&state.app, call.arrived_at);
+    let (mut retries, mut notices) = (RetryPolicy::default(), Notices::default());
     loop {
-        let challenge = grant(&user, &ticket, now)?;
+        let granted = (ticket, grant(&user, ticket, now)?);
         let event = Event::new(Action::PasswordChanged, Actor::User(user.id))
             .from(call.client_ip)
             .with("reason", "forgotten");
-        let granted = (&ticket, challenge);
-        let mut writes = user.set_forgotten_password(granted, &hash, event, now)?;
-        let locale = account
-            .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
-            .await?
-            .locale;
-        let notice = notice::Change {
-            before: &user,
-            after: &user,
-            account: &account,
-            locale,
-            changed: &[Changed::Password],
-            sms_countries: &app.config.sms_countries,
-        };
-        writes.extend(notices.writes(&notice, now)?);
+        let mut writes = user.set_forgotten_password(granted, hash, event, now)?;
+        writes.extend(telling(app, &mut notices, (&user, &account), now).await?);
         let written = app.table.transact(writes).await;
         notices.learn(&written);
         if retries.settled(written, &app.entropy).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }
-        (user, account) = find(state, call, &ticket, now).await?;
-        may_have(&user, &account, &new)?;
+        (user, account) = find(state, call, ticket, now).await?;
+        may_have(&user, &account, new)?;
     }
+}
+
+/// The writes of the notices that tell of it.
+async fn telling(
+    app: &App,
+    notices: &mut Notices,
+    (user, account): (&User, &Account),
+    now: Timestamp,
+) -> Result<Vec<Write>, Problem> {
+    let settings = account
+        .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+        .await?;
+    let notice = notice::Change {
+        before: user,
+        after: user,
+        account,
+        locale: settings.locale,
+        changed: &[Changed::Password],
+        sms_countries: &app.config.sms_countries,
+    };
+    Ok(notices.writes(&notice, now)?)
 }
 
 /// Whether the user, as it was read, may have the password.
@@ -92,16 +111,14 @@ async fn find(
     ticket: &Ticket,
     now: Timestamp,
 ) -> Result<(User, Account), Problem> {
-    let mut items = state
-        .app
-        .table
-        .get_all(vec![keys::user(ticket.user), keys::account(ticket.account)])
-        .await?
-        .into_iter();
-    let (Some(user), Some(account)) = (items.next().flatten(), items.next().flatten()) else {
-        return Err(Refusal::Unknown.problem(now));
-    };
-    let (user, account): (User, Account) = (read(user)?, read(account)?);
+    let wanted = (
+        keys::user(ticket.user).holding::<User>(),
+        keys::account(ticket.account).holding::<Account>(),
+    );
+    let (user, account) = state.app.table.find(wanted).await?;
+    let (user, account) = user
+        .zip(account)
+        .ok_or_else(|| Refusal::Unknown.problem(now))?;
     call.allow_origins(&account.settings()?.origins);
     Ok((user, account))
 }

@@ -14,7 +14,7 @@ use shared::kernel::secret::Fingerprint;
 use shared::ledger::{EntryId, Figures, Notice, Onto, Plan, Purchase, StaleRead, Watch, plan};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Put, RetryPolicy, keys, read};
+use shared::store::dynamo::{Failure, Key, Put, RetryPolicy, Write, keys};
 use shared::web::http::{Call, Operation, Outcome, Problem, Reply, Slug};
 use shared::{account::api_key, web::idempotency};
 use utoipa::ToSchema;
@@ -60,79 +60,96 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     topup(&app, &call, actor, &key, &request).await
 }
 
+/// A top-up that is asked for.
+struct Asked<'a> {
+    app: &'a App,
+    call: &'a Call,
+    actor: Actor,
+    request: &'a Request,
+    id: TopupId,
+    /// Where the record of it stands.
+    named: Key,
+}
+
+/// All operators share one set of keys: who repeats a request may have a new API key by then.
 async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Request) -> Outcome {
-    // All operators share one set of keys: who repeats a request may have a new API key by then.
-    let named = keys::topup(key);
-    let id = TopupId::from_bytes(Fingerprint::of(format!("topup\n{key}").as_bytes()).short());
-    let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    let mut tried = 0;
+    let asked = Asked {
+        app,
+        call,
+        actor,
+        request,
+        id: TopupId::from_bytes(Fingerprint::of(format!("topup\n{key}").as_bytes()).short()),
+        named: keys::topup(key),
+    };
+    let (mut retries, mut attempts) = (RetryPolicy::default(), 0);
     loop {
-        let mut items = app
-            .table
-            .get_all(vec![named.clone(), keys::account(request.account)])
-            .await?
-            .into_iter();
-        if let Some(item) = items.next().flatten() {
-            return read::<Record>(item)?.answer_again(request, &call.request_id);
+        let (record, account) = asked.read().await?;
+        if let Some(record) = record {
+            return record.answer_again(request, &call.request_id);
         }
-        let account: Account = read(
-            items
-                .next()
-                .flatten()
-                .ok_or_else(|| Problem::new(Slug::NotFound))?,
-        )?;
-        let watch = Watch::of(&account, &account.settings()?);
-        let (seen, notice) = seen(app, &account).await?;
-        let (onto, shards) = place(&account, request.transactions.count(), tried);
+        let account = account.ok_or_else(|| Problem::new(Slug::NotFound))?;
+        let (answer, writes) = asked.decide(&account, attempts).await?;
+        let written = app.table.transact(writes).await;
+        if retries.settled(written, &app.entropy).await? {
+            return Ok(Reply::created(&answer));
+        }
+        attempts += 1;
+    }
+}
+
+impl Asked<'_> {
+    /// What was answered before, if it was; and the account.
+    async fn read(&self) -> Result<(Option<Record>, Option<Account>), Failure> {
+        let account = keys::account(self.request.account);
+        let wanted = (self.named.clone().holding(), account.holding());
+        self.app.table.find(wanted).await
+    }
+
+    /// The answer and the writes, after so many attempts.
+    async fn decide(
+        &self,
+        account: &Account,
+        attempts: u32,
+    ) -> Result<(Response, Vec<Write>), Problem> {
+        let (request, now) = (self.request, self.call.arrived_at);
+        let watch = Watch::of(account, &account.settings()?);
+        let (notice, seen) = seen(self.app, account).await?;
+        let (onto, shards) = place(account, request.transactions.count(), attempts);
         let purchase = Purchase {
             account: account.id,
-            id: EntryId::named(id),
+            id: EntryId::named(self.id),
             transactions: request.transactions.count(),
             reference: request.reference.clone(),
             watch: &watch,
             at: now,
         };
         let Plan { mut writes, .. } = plan::topup(&purchase, onto, &seen, notice)?;
-        let answer = request.answer(id, &seen);
-        let record = Record::new(&answer, &call.request_id, now);
-        writes.push(Put::create(named.clone(), &record)?.into());
-        let event = event(request, id, actor, call);
+        let answer = request.answer(self.id, &seen);
+        let record = Record::new(&answer, &self.call.request_id, now);
+        writes.push(Put::create(self.named.clone(), &record)?.into());
+        let event = event(request, self.id, self.actor, self.call);
         writes.extend(account.change(account.spread_balance(shards), event, now)?);
-        let written = app.table.transact(writes).await;
-        if retries.settled(written, &app.entropy).await? {
-            return Ok(Reply::created(&answer));
-        }
-        tried += 1;
+        Ok((answer, writes))
     }
 }
 
 /// Where so many go, and how many shards the account has with them: who buys enough gets all in
 /// this very transaction, so that nothing is to be set up for a busy account. Where somebody is
 /// always at one of the shards, one of them is to be had: then there become no more.
-fn place(account: &Account, transactions: u32, tried: u32) -> (Onto, Shards) {
+fn place(account: &Account, transactions: u32, attempts: u32) -> (Onto, Shards) {
     let stands = account.quota_shards;
-    if tried >= EVENLY {
+    if attempts >= EVENLY {
         return (Onto::One(stands), stands);
     }
     let shards = stands.after_buying(transactions);
     (Onto::All(shards), shards)
 }
 
-/// What stands on the shards and what was told of it, each at a moment of its own: no sending
+/// What was told of the balance and what stands on the shards, each at a moment of its own: no sending
 /// stands in the way of that.
-async fn seen(app: &App, account: &Account) -> Result<(StaleRead, Notice), Failure> {
-    let wanted = std::iter::once(keys::balance_notice(account.id))
-        .chain(StaleRead::keys(account))
-        .collect();
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let notice = items
-        .next()
-        .flatten()
-        .map(read)
-        .transpose()?
-        .unwrap_or_default();
-    Ok((StaleRead::of(items)?, notice))
+async fn seen(app: &App, account: &Account) -> Result<(Notice, StaleRead), Failure> {
+    let notice = keys::balance_notice(account.id).holding().or_default();
+    app.table.find((notice, StaleRead::wanted(account))).await
 }
 
 fn event(request: &Request, id: TopupId, actor: Actor, call: &Call) -> Event {

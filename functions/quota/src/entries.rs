@@ -5,7 +5,7 @@ use shared::account::api_key;
 use shared::kernel::ids::AccountId;
 use shared::ledger;
 use shared::store::app::App;
-use shared::store::dynamo::{keys, read};
+use shared::store::dynamo::keys;
 use shared::web::http::routes::Scope;
 use shared::web::http::{Call, Outcome, Reply, cursor};
 use utoipa::ToSchema;
@@ -83,20 +83,9 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     call.no_body()?;
     let before: Option<String> = cursor::of(call)?;
     let (places, more) = places(app, account.id, account.quota_shards, before).await?;
-    let wanted = places
-        .iter()
-        .filter_map(|place| ledger::Entry::key_at(account.id, place))
-        .collect::<Vec<_>>();
-    let items = if wanted.is_empty() {
-        Vec::new()
-    } else {
-        app.table.get_all(wanted).await?
-    };
-    let stored = items
-        .into_iter()
-        .flatten()
-        .map(read::<ledger::Entry>)
-        .collect::<Result<Vec<_>, _>>()?;
+    let key_at = |place: &String| ledger::Entry::key_at(account.id, place);
+    let listed = places.iter().filter_map(key_at).collect();
+    let stored: Vec<ledger::Entry> = app.table.find_listed(listed).await?;
     let next_cursor = places.last().filter(|_| more).map(cursor::after);
     Ok(Reply::ok(&Response {
         entries: stored.into_iter().filter_map(Entry::of).collect(),

@@ -2,7 +2,7 @@
 //! tells of.
 
 use serde_json::{Value, json};
-use shared::agreement::report::Report;
+use shared::agreement::report::{Agreement, Recipient, Report};
 use shared::store::audit::{Conclusion, Entry};
 use shared::web::http::Reply;
 
@@ -43,109 +43,116 @@ fn name(report: &Report) -> String {
     }
 }
 
+/// What a row has to tell; the rest of its cells are empty.
+#[derive(Default)]
+struct Row<'a> {
+    record: &'a str,
+    sequence: &'a str,
+    time: &'a str,
+    action: &'a str,
+    actor: &'a str,
+    method: &'a str,
+    source: &'a str,
+    outcome: &'a str,
+    token: &'a str,
+    details: &'a str,
+    previous: &'a str,
+    hash: &'a str,
+    recipient: &'a str,
+}
+
+impl<'a> Row<'a> {
+    fn text(&self) -> String {
+        row(self.cells())
+    }
+
+    /// Its cells, in the order of [`COLUMNS`].
+    const fn cells(&self) -> [&'a str; COLUMNS.len()] {
+        [
+            self.record,
+            self.sequence,
+            self.time,
+            self.action,
+            self.actor,
+            self.method,
+            self.source,
+            self.outcome,
+            self.token,
+            self.details,
+            self.previous,
+            self.hash,
+            self.recipient,
+        ]
+    }
+}
+
 fn text(report: &Report) -> String {
     let mut text = row(COLUMNS);
-    let agreement = &report.agreement;
-    let status = agreement.status.name();
-    let head = json!(agreement).to_string();
-    let id = agreement.id.to_string();
-    text += &row([
-        "agreement",
-        "",
-        &agreement.sent_at,
-        "",
-        &id,
-        "",
-        "",
-        status,
-        "",
-        &head,
-        "",
-        "",
-        "",
-    ]);
-    for recipient in &report.recipients {
-        let (id, method, status) = (
-            recipient.id.to_string(),
-            recipient.authentication.name(),
-            recipient.status.name(),
-        );
-        text += &row([
-            "recipient",
-            "",
-            "",
-            "",
-            &id,
-            method,
-            "",
-            status,
-            "",
-            &json!(recipient).to_string(),
-            "",
-            "",
-            &id,
-        ]);
+    text += &of_agreement(&report.agreement);
+    text.extend(report.recipients.iter().map(of_recipient));
+    let part = Row {
+        record: "part",
+        details: &json!(report.part).to_string(),
+        hash: &report.part.hash,
+        ..Row::default()
+    };
+    text += &part.text();
+    text.extend(report.entries.iter().map(|entry| of_entry(report, entry)));
+    let signature = Row {
+        record: "signature",
+        sequence: &report.count.to_string(),
+        time: &report.issued_at,
+        details: &report.signature,
+        hash: &report.head,
+        ..Row::default()
+    };
+    text + &signature.text()
+}
+
+fn of_agreement(agreement: &Agreement) -> String {
+    Row {
+        record: "agreement",
+        time: &agreement.sent_at,
+        actor: &agreement.id.to_string(),
+        outcome: agreement.status.name(),
+        details: &json!(agreement).to_string(),
+        ..Row::default()
     }
-    let part = &report.part;
-    text += &row([
-        "part",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        &json!(part).to_string(),
-        "",
-        &part.hash,
-        "",
-    ]);
-    for entry in &report.entries {
-        text += &of_entry(report, entry);
+    .text()
+}
+
+fn of_recipient(recipient: &Recipient) -> String {
+    let id = recipient.id.to_string();
+    Row {
+        record: "recipient",
+        actor: &id,
+        method: recipient.authentication.name(),
+        outcome: recipient.status.name(),
+        details: &json!(recipient).to_string(),
+        recipient: &id,
+        ..Row::default()
     }
-    let count = report.count.to_string();
-    text += &row([
-        "signature",
-        &count,
-        &report.issued_at,
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        &report.signature,
-        "",
-        &report.head,
-        "",
-    ]);
-    text
+    .text()
 }
 
 fn of_entry(report: &Report, entry: &Entry) -> String {
-    let action = json!(entry.action);
-    let outcome = if entry.outcome == Conclusion::Success {
-        "success"
-    } else {
-        "failure"
-    };
-    row([
-        "entry",
-        &entry.sequence.to_string(),
-        &entry.at,
-        action.as_str().unwrap_or_default(),
-        &entry.actor,
-        told::detail(entry, "method"),
-        entry.source.as_deref().unwrap_or_default(),
-        outcome,
-        told::detail(entry, "token"),
-        &Value::Object(entry.details.clone()).to_string(),
-        &entry.previous,
-        &entry.hash,
-        recipient(report, entry),
-    ])
+    let is_success = entry.outcome == Conclusion::Success;
+    Row {
+        record: "entry",
+        sequence: &entry.sequence.to_string(),
+        time: &entry.at,
+        action: json!(entry.action).as_str().unwrap_or_default(),
+        actor: &entry.actor,
+        method: told::detail(entry, "method"),
+        source: entry.source.as_deref().unwrap_or_default(),
+        outcome: if is_success { "success" } else { "failure" },
+        token: told::detail(entry, "token"),
+        details: &Value::Object(entry.details.clone()).to_string(),
+        previous: &entry.previous,
+        hash: &entry.hash,
+        recipient: recipient(report, entry),
+    }
+    .text()
 }
 
 /// The recipient that an entry tells of: whoever it names, or whoever acted.

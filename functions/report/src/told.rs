@@ -120,79 +120,142 @@ pub fn actor(report: &Report, entry: &Entry) -> String {
 
 /// What happened.
 pub fn sentence(report: &Report, entry: &Entry) -> String {
-    let actor = actor(report, entry);
-    let about = detail(entry, "recipient");
-    let whom = report.name_of(about).unwrap_or(if about.is_empty() {
-        "the recipient"
-    } else {
-        about
-    });
-    let how = method(detail(entry, "method"));
-    let because = |text: String| match detail(entry, "reason") {
-        "" => format!("{text}."),
-        reason => format!("{text}. The reason: {}.", reason.trim_end_matches('.')),
-    };
-    match entry.action {
-        Action::AgreementSent => format!(
-            "{} was sent to {}.",
-            report.agreement.title,
-            recipients(entry)
-        ),
-        Action::LinkOpened if detail(entry, "purpose") == "view" => viewed(entry, &actor),
-        Action::LinkOpened => format!("{actor} opened the link that was mailed, to sign."),
-        Action::LinkResent => format!("The link was mailed to {whom} again."),
-        Action::RecipientChanged => {
-            format!(
-                "What {whom} has to prove was changed: from {} to {}.",
-                method(detail(entry, "from")),
-                method(detail(entry, "to"))
-            )
+    let told = Told::of(report, entry);
+    told.of_the_agreement()
+        .or_else(|| told.of_its_end())
+        .or_else(|| told.of_a_code())
+        .or_else(|| told.of_a_verification())
+        .unwrap_or_else(|| by_name(entry.action))
+}
+
+/// An entry that is told, and whom it names.
+struct Told<'a> {
+    report: &'a Report,
+    entry: &'a Entry,
+    /// Who did it.
+    actor: String,
+    /// The recipient that it is about.
+    whom: &'a str,
+}
+
+impl<'a> Told<'a> {
+    fn of(report: &'a Report, entry: &'a Entry) -> Self {
+        let about = detail(entry, "recipient");
+        let otherwise = if about.is_empty() {
+            "the recipient"
+        } else {
+            about
+        };
+        Self {
+            report,
+            entry,
+            actor: actor(report, entry),
+            whom: report.name_of(about).unwrap_or(otherwise),
         }
-        Action::CodeSent => format!("A code was sent to the phone of {actor}."),
-        Action::CodeNotSent => format!("A code for {actor} could not be sent."),
-        Action::CodeVerified => because(format!("{actor} entered a code that was not accepted")),
-        Action::RecipientVerified if entry.actor == "provider" => {
-            format!("{whom} was verified by {how}.")
-        }
-        Action::RecipientVerified => format!("{actor} was verified by {how}."),
-        Action::KbaSessionOpened => format!("{actor} was shown the identity provider's questions."),
-        Action::KbaSessionAnswered => answered(entry, whom),
-        Action::KbaSessionExpired => {
-            format!(
-                "The time for the identity provider's questions was over, and it had not said how {whom} did."
-            )
-        }
-        Action::FactorDelayed => format!("{whom} has to wait after wrong codes."),
-        Action::FactorDisabled => {
-            format!(
-                "{whom} entered too many wrong codes: none is taken any more until the sender allows it."
-            )
-        }
-        Action::FactorUnlocked => format!("The sender let {whom} enter codes again."),
-        Action::RecipientCompleted => format!("{whom} completed the agreement."),
-        Action::AgreementCompleted => {
-            "All recipients have completed: the agreement is complete.".into()
-        }
-        Action::AgreementCancelled if about.is_empty() => {
-            because("The sender cancelled the agreement".into())
-        }
-        Action::AgreementCancelled => {
-            because(format!("The agreement was cancelled on account of {whom}"))
-        }
-        Action::AgreementExpired => "The time of the agreement was over: it expired.".into(),
-        Action::ViewingLocked => because(format!("Viewing was locked for {whom}")),
-        Action::ReportLinkCreated => {
-            "A link was made that opens this report in a browser for five minutes.".into()
-        }
-        Action::ViewingReopened => format!("The sender let {whom} view the agreement again."),
-        other => format!(
-            "{}.",
-            serde_json::json!(other)
-                .as_str()
-                .unwrap_or_default()
-                .replace('-', " ")
-        ),
     }
+
+    /// The agreement, its links and what is to be proved.
+    fn of_the_agreement(&self) -> Option<String> {
+        let Self {
+            report,
+            entry,
+            actor,
+            whom,
+        } = self;
+        Some(match entry.action {
+            Action::AgreementSent => {
+                let (title, whom) = (&report.agreement.title, recipients(entry));
+                format!("{title} was sent to {whom}.")
+            }
+            Action::LinkOpened if detail(entry, "purpose") == "view" => viewed(entry, actor),
+            Action::LinkOpened => format!("{actor} opened the link that was mailed, to sign."),
+            Action::LinkResent => format!("The link was mailed to {whom} again."),
+            Action::RecipientChanged => {
+                let (from, to) = (detail(entry, "from"), detail(entry, "to"));
+                let (from, to) = (method(from), method(to));
+                format!("What {whom} has to prove was changed: from {from} to {to}.")
+            }
+            Action::ReportLinkCreated => {
+                "A link was made that opens this report in a browser for five minutes.".into()
+            }
+            _ => return None,
+        })
+    }
+
+    /// What completed or ended the agreement, or locked it.
+    fn of_its_end(&self) -> Option<String> {
+        let whom = self.whom;
+        Some(match self.entry.action {
+            Action::RecipientCompleted => format!("{whom} completed the agreement."),
+            Action::AgreementCompleted => {
+                "All recipients have completed: the agreement is complete.".into()
+            }
+            Action::AgreementCancelled if detail(self.entry, "recipient").is_empty() => {
+                self.because("The sender cancelled the agreement")
+            }
+            Action::AgreementCancelled => {
+                self.because(&format!("The agreement was cancelled on account of {whom}"))
+            }
+            Action::AgreementExpired => "The time of the agreement was over: it expired.".into(),
+            Action::ViewingLocked => self.because(&format!("Viewing was locked for {whom}")),
+            Action::ViewingReopened => format!("The sender let {whom} view the agreement again."),
+            _ => return None,
+        })
+    }
+
+    /// The codes that were sent and typed.
+    fn of_a_code(&self) -> Option<String> {
+        let (actor, whom) = (&self.actor, self.whom);
+        Some(match self.entry.action {
+            Action::CodeSent => format!("A code was sent to the phone of {actor}."),
+            Action::CodeNotSent => format!("A code for {actor} could not be sent."),
+            Action::CodeVerified => {
+                self.because(&format!("{actor} entered a code that was not accepted"))
+            }
+            Action::FactorDelayed => format!("{whom} has to wait after wrong codes."),
+            Action::FactorDisabled => format!(
+                "{whom} entered too many wrong codes: none is taken any more until the sender allows it."
+            ),
+            Action::FactorUnlocked => format!("The sender let {whom} enter codes again."),
+            _ => return None,
+        })
+    }
+
+    /// How the recipient was verified, and the provider's questions.
+    fn of_a_verification(&self) -> Option<String> {
+        let Self {
+            entry, actor, whom, ..
+        } = self;
+        let how = method(detail(entry, "method"));
+        Some(match entry.action {
+            Action::RecipientVerified if entry.actor == "provider" => {
+                format!("{whom} was verified by {how}.")
+            }
+            Action::RecipientVerified => format!("{actor} was verified by {how}."),
+            Action::KbaSessionOpened => {
+                format!("{actor} was shown the identity provider's questions.")
+            }
+            Action::KbaSessionAnswered => answered(entry, whom),
+            Action::KbaSessionExpired => format!(
+                "The time for the identity provider's questions was over, and it had not said how {whom} did."
+            ),
+            _ => return None,
+        })
+    }
+
+    /// What happened, and why, if the entry says so.
+    fn because(&self, text: &str) -> String {
+        match detail(self.entry, "reason") {
+            "" => format!("{text}."),
+            reason => format!("{text}. The reason: {}.", reason.trim_end_matches('.')),
+        }
+    }
+}
+
+/// An action that has no sentence of its own.
+fn by_name(action: Action) -> String {
+    let name = serde_json::json!(action);
+    format!("{}.", name.as_str().unwrap_or_default().replace('-', " "))
 }
 
 /// A viewing, and those before it that have no entry of their own.

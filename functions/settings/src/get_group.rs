@@ -2,7 +2,6 @@
 
 use shared::account::{Account, Group};
 use shared::store::app::App;
-use shared::store::dynamo::keys;
 use shared::web::http::{Call, Outcome, Problem, Reply};
 
 use crate::groups;
@@ -11,7 +10,7 @@ pub(crate) async fn handle(app: &App, call: &Call, account: &Account) -> Outcome
     call.only_query(&["account", "effective"])?;
     call.no_body()?;
     let name = groups::named(call)?;
-    let group = Group::of(app.table.get(keys::group(account.id, &name)).await?)?;
+    let group = app.table.find(Group::wanted(account.id, &name)).await?;
     let reply = match call.query("effective") {
         None | Some("false") => Reply::ok(&group.overrides),
         Some("true") => Reply::ok(&account.overrides.effective_with(&group.overrides)?),

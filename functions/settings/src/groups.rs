@@ -2,7 +2,7 @@
 
 use shared::account::{Account, Group, Overrides, is_group_name};
 use shared::store::app::App;
-use shared::store::dynamo::{Key, keys, read};
+use shared::store::dynamo::{Item, Key, keys, read};
 use shared::web::http::{Call, FieldError, Problem, Slug};
 
 /// How many items of the account's partition are read at once.
@@ -36,22 +36,26 @@ pub async fn keep_a_method(
             .query(keys::account(account.id).pk, after, PAGE)
             .await?;
         for item in page.items {
-            let key = Key::of(&item);
-            let Some(name) = key.as_ref().and_then(|key| key.sk.strip_prefix("GROUP#")) else {
-                continue;
-            };
-            let group: Group = read(item)?;
-            if !patched.settings_with(&group)?.second_factor.methods.any() {
-                let detail = format!("the group {name} would be left without a method");
-                return Err(Problem::invalid(vec![FieldError::new(
-                    "/second_factor/methods",
-                    detail,
-                )]));
-            }
+            has_a_method(&patched, item)?;
         }
         match page.next {
             Some(next) => after = Some(next),
             None => return Ok(()),
         }
     }
+}
+
+/// Refuses the account's settings where the group of `item`, if it is one, has no method with them.
+fn has_a_method(account: &Account, item: Item) -> Result<(), Problem> {
+    let key = Key::of(&item);
+    let Some(name) = key.as_ref().and_then(|key| key.sk.strip_prefix("GROUP#")) else {
+        return Ok(());
+    };
+    let group: Group = read(item)?;
+    if account.settings_with(&group)?.second_factor.methods.any() {
+        return Ok(());
+    }
+    let detail = format!("the group {name} would be left without a method");
+    let fault = FieldError::new("/second_factor/methods", detail);
+    Err(Problem::invalid(vec![fault]))
 }

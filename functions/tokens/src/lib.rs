@@ -15,10 +15,10 @@ use shared::signin::sign_in::{Answer, Authenticated};
 use shared::signin::user::User;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{RetryPolicy, keys, read};
-use shared::web::http::refusals::contended;
+use shared::store::dynamo::{Key, keys};
 use shared::web::http::routes::Scope;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::settle::{Decision, Unsettled, settle};
 use utoipa::ToSchema;
 
 /// A code to be exchanged.
@@ -45,41 +45,39 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 
 async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) -> Outcome {
     let key = exchange::key(code).ok_or(Refusal::Unknown)?;
+    let (exchange, user) = settle(app, || redemption(app, call, caller, &key))
+        .await
+        .map_err(Unsettled::of_an_object)?;
+    let (proof, now) = (exchange.proof(), call.arrived_at);
+    let token = access_token::sign(
+        &Subject::of(&user),
+        &proof,
+        &call.base_url(app.config.base_url.as_deref()),
+        &*app.keyrings.current(now).await,
+        &app.entropy,
+        now,
+    )?;
+    let answer = Answer::Authenticated(Authenticated::new(token, &proof));
+    Ok(Reply::ok(&answer))
+}
+
+/// The writes that use the code up, with what it was exchanged for and for whom.
+async fn redemption(
+    app: &App,
+    call: &Call,
+    caller: &Caller,
+    key: &Key,
+) -> Result<Decision<(Exchange, User)>, Problem> {
     let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    loop {
-        let exchange: Exchange = read(app.table.get(key.clone()).await?.ok_or(Refusal::Unknown)?)?;
-        let user: Option<User> = app
-            .table
-            .get(keys::user(exchange.user))
-            .await?
-            .map(read)
-            .transpose()?;
-        exchange.admits(caller.account.id, user.as_ref(), now)?;
-        let user = user.ok_or(Refusal::Expired)?;
-        let event = Event::new(Action::TokenRedeemed, caller.actor)
-            .from(call.client_ip)
-            .with("link", exchange.link.to_string());
-        let writes = exchange.redeem(key.clone(), &user, event, now)?;
-        let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            let (proof, keyring) = (exchange.proof(), app.keyrings.current(now).await);
-            let issuer = call.base_url(app.config.base_url.as_deref());
-            let token = access_token::sign(
-                &Subject::of(&user),
-                &proof,
-                &issuer,
-                &keyring,
-                &app.entropy,
-                now,
-            )?;
-            return Ok(Reply::ok(&Answer::Authenticated(Authenticated::new(
-                token, &proof,
-            ))));
-        }
-    }
+    let found = app.table.find(key.clone().holding::<Exchange>()).await?;
+    let exchange = found.ok_or(Refusal::Unknown)?;
+    let user = keys::user(exchange.user).holding::<User>();
+    let user = app.table.find(user).await?;
+    exchange.admits(caller.account.id, user.as_ref(), now)?;
+    let user = user.ok_or(Refusal::Expired)?;
+    let event = Event::new(Action::TokenRedeemed, caller.actor)
+        .from(call.client_ip)
+        .with("link", exchange.link.to_string());
+    let writes = exchange.redeem(key.clone(), &user, event, now)?;
+    Ok(Decision::Write(writes, (exchange, user)))
 }

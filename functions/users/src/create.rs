@@ -1,21 +1,16 @@
 //! `POST /v1/users`
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use shared::account::api_key::Caller;
 use shared::account::{Account, Locale};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::UserId;
 use shared::kernel::secret::Secret;
-use shared::signin::reserved;
 use shared::signin::user::fields;
-use shared::signin::user::known::Known;
 use shared::signin::user::new_password::NewPassword;
-use shared::signin::user::refused::Told;
-use shared::signin::user::{Factor, Kind, Method, User, password, sso_subject};
+use shared::signin::user::{Kind, User, password, sso_subject};
 use shared::store::app::App;
-use shared::store::audit::{Action, Event, Head};
+use shared::store::audit::{Action, Event};
 use shared::store::dynamo::{Failure, Key, keys};
 use shared::web::http::{Call, Faults, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
@@ -105,79 +100,35 @@ impl Request {
     ) -> Result<(User, Option<Secret<String>>), Problem> {
         let settings = account.settings()?;
         let mut faults = Faults::default();
-        let username = faults
-            .hold("/username", self.username.as_str(), fields::username)
-            .unwrap_or_default();
-        let name = self
-            .name
-            .and_then(|text| faults.hold("/name", text.as_str(), fields::name));
-        let password = self
-            .password
-            .as_ref()
-            .and_then(|password| faults.hold("/password", password, fields::password));
+        let username = faults.hold("/username", self.username.as_str(), fields::username);
+        let username = username.unwrap_or_default();
+        let name = faults.hold_text("/name", self.name.as_deref(), fields::name);
         let rules = NewPassword::of(&username, self.kind, account, &settings);
-        let password = password.and_then(|password| {
-            faults.hold("/password", password, |it| rules.check(&it).map(|()| it))
-        });
-        let email = self
-            .email
-            .and_then(|text| faults.hold("/email", text.as_str(), fields::email));
-        let phone = self
-            .phone
-            .and_then(|text| faults.hold("/phone", text.as_str(), fields::phone));
-        let group = self
-            .group
-            .and_then(|text| faults.hold("/group", text.as_str(), fields::group));
-        let sso_subject = self
-            .sso_subject
-            .and_then(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
+        let password = self.password(&rules, &mut faults);
+        let email = faults.hold_text("/email", self.email.as_deref(), fields::email);
+        let phone = faults.hold_text("/phone", self.phone.as_deref(), fields::phone);
+        let group = faults.hold_text("/group", self.group.as_deref(), fields::group);
+        let sso_subject = self.sso_subject.as_deref();
+        let sso_subject = faults.hold_text("/sso_subject", sso_subject, fields::sso_subject);
         faults.finish()?;
         let (phone, phone_country) = phone.map(|phone| (phone.number, phone.country)).unzip();
         let user = User {
-            id,
-            account: account.id,
-            username,
             name,
-            kind: self.kind,
             group,
             email,
             phone,
             phone_country,
-            phone_since: None,
-            email_since: None,
-            phone_verified: false,
-            email_verified: false,
-            pending_sms: None,
-            pending_email: None,
-            phone_changes: Vec::new(),
-            email_changes: Vec::new(),
-            sends: reserved::Log::default(),
             locale: self.locale,
             sso_subject,
-            sso_issuer: None,
-            disabled: false,
-            created_at: now,
-            version: 1,
-            had_factor: false,
-            reset_at: None,
-            token_epoch: 0,
-            spared: None,
-            password_version: 0,
-            app: None,
-            enrolment: None,
-            recovery: None,
-            // The maps stand ready, because an update can only reach into one that is there.
-            factors: Method::ALL
-                .into_iter()
-                .map(|method| (method.name().to_owned(), Factor::default()))
-                .collect(),
-            challenges: BTreeMap::new(),
-            link_generation: 0,
-            known: Known::default(),
-            refusals: Told::default(),
-            head: Head::default(),
+            ..User::new(id, account.id, username, self.kind, now)
         };
         Ok((user, password))
+    }
+
+    /// The password, if it is one, and one that the user may have.
+    fn password(&self, rules: &NewPassword<'_>, faults: &mut Faults) -> Option<Secret<String>> {
+        let password = faults.hold("/password", self.password.as_ref()?, fields::password)?;
+        faults.hold("/password", password, |it| rules.check(&it).map(|()| it))
     }
 }
 
@@ -185,6 +136,7 @@ impl Request {
 mod tests {
     use super::*;
     use serde_json::json;
+    use shared::signin::user::Method;
 
     fn read(request: serde_json::Value) -> Result<User, serde_json::Value> {
         let request: Request = serde_json::from_value(request).unwrap();

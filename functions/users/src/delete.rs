@@ -4,27 +4,19 @@
 use shared::account::api_key::Caller;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::RetryPolicy;
-use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
+use shared::web::settle::{Decision, Unsettled, settle};
 
 use crate::user;
 
 pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
-    let mut retries = RetryPolicy::default();
-    loop {
+    let decide = || async {
         let user = user::find(app, call, caller.account.id).await?;
         let event = Event::new(Action::UserDeleted, caller.actor).from(call.client_ip);
-        let writes = user.delete(event, call.arrived_at)?;
-        let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            return Ok(Reply::empty(204));
-        }
-    }
+        Ok(Decision::Write(user.delete(event, call.arrived_at)?, ()))
+    };
+    settle(app, decide).await.map_err(Unsettled::of_an_object)?;
+    Ok(Reply::empty(204))
 }

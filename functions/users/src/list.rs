@@ -5,8 +5,8 @@ use shared::account::api_key::Caller;
 use shared::kernel::ids::{AccountId, UserId};
 use shared::signin::user::User;
 use shared::store::app::App;
-use shared::store::dynamo::{IntoValue, Item, Key, keys, read};
-use shared::web::http::{Call, Outcome, Problem, Reply, cursor};
+use shared::store::dynamo::{IntoValue, Item, Key, keys};
+use shared::web::http::{Call, Outcome, Reply, cursor};
 use utoipa::ToSchema;
 
 use crate::user::Response as Shown;
@@ -32,26 +32,11 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let account = caller.account.id;
     let after = cursor::of(call)?.map(|last| entry(account, last));
     let page = app.table.list(keys::users(account), after, PAGE).await?;
-    // The index follows the table with a delay: what it names may be gone already.
-    let named: Vec<Key> = page.items.iter().filter_map(Key::of).collect();
-    let found = if named.is_empty() {
-        Vec::new()
-    } else {
-        app.table.get_all(named).await?
-    };
-    let now = call.arrived_at;
-    let show = |item| {
-        read::<User>(item)
-            .map(|user| Shown::of(&user, now))
-            .map_err(Problem::from)
-    };
-    let users = found
-        .into_iter()
-        .flatten()
-        .map(show)
-        .collect::<Result<_, _>>()?;
+    let named = page.items.iter().filter_map(Key::of).collect();
+    let users: Vec<User> = app.table.find_listed(named).await?;
+    let show = |user| Shown::of(user, call.arrived_at);
     Ok(Reply::ok(&Response {
-        users,
+        users: users.iter().map(show).collect(),
         next_cursor: page.next.map(cursor::after),
     }))
 }

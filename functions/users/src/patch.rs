@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use shared::account::api_key::Caller;
 use shared::account::{Locale, Settings};
+use shared::kernel::clock::Timestamp;
 use shared::kernel::secret::Secret;
 use shared::signin::notice::{self, Notices};
 use shared::signin::user::change::{self, Change};
@@ -11,7 +12,7 @@ use shared::signin::user::fields;
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{Kind, User, sso_subject};
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, RetryPolicy, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::web::http::patch::{Member, given};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
@@ -77,67 +78,118 @@ pub struct Request {
     pub disabled: Option<bool>,
 }
 
+/// A change that is asked for.
+struct Asked<'a> {
+    state: &'a State,
+    call: &'a Call,
+    caller: &'a Caller,
+    settings: Settings,
+    if_match: Option<u64>,
+    change: Change,
+    /// The new password.
+    password: Member<Secret<String>>,
+}
+
 pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outcome {
-    let app = &state.app;
     call.only_query(&["account"])?;
     let request: Request = Body::read(call.merge_patch()?)?;
-    let (mut change, password) = read_change(&request)?;
-    let if_match = call.if_match()?;
-    let mut user = user::find(app, call, caller.account.id).await?;
-    fresh(&user, if_match)?;
-    let settings = caller.account.settings()?;
-    // Before the hash, which costs, and of each user that it is written to.
-    let new = password.clone();
-    may_have(&change, &user, caller, &settings, &new)?;
-    change.hash(password, &app.entropy).await?;
-    let issuer = settings.sso.as_ref().map(|sso| sso.issuer.clone());
-    let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    let mut notices = Notices::default();
-    loop {
-        let patched = change.over(&user, issuer.as_deref(), now);
-        let changed = change.names(&user, &patched)?;
-        if changed.is_empty() {
-            return Ok(Reply::ok(&Response::of(&user, now)).etag(user.version));
+    let (change, password) = read_change(&request)?;
+    let mut asked = Asked {
+        state,
+        call,
+        caller,
+        settings: caller.account.settings()?,
+        if_match: call.if_match()?,
+        change,
+        password,
+    };
+    let user = asked.user().await?;
+    let password = asked.password.clone();
+    asked.change.hash(password, &state.app.entropy).await?;
+    asked.make(user).await
+}
+
+impl Asked<'_> {
+    /// The user as it stands now, who may be changed so. The rules of a password come before its
+    /// hash, which costs, and are of each user that it is written to.
+    async fn user(&self) -> Result<User, Problem> {
+        let user = user::find(&self.state.app, self.call, self.caller.account.id).await?;
+        fresh(&user, self.if_match)?;
+        may_have(
+            &self.change,
+            &user,
+            self.caller,
+            &self.settings,
+            &self.password,
+        )?;
+        Ok(user)
+    }
+
+    /// Makes the change, of the user as it stands.
+    async fn make(&self, mut user: User) -> Outcome {
+        let (app, now) = (&self.state.app, self.call.arrived_at);
+        let issuer = self.settings.sso.as_ref().map(|sso| sso.issuer.as_str());
+        let (mut retries, mut notices) = (RetryPolicy::default(), Notices::default());
+        loop {
+            let patched = self.change.over(&user, issuer, now);
+            let changed = self.change.names(&user, &patched)?;
+            if changed.is_empty() {
+                return Ok(told(&user, now));
+            }
+            let over = (&user, &patched);
+            let writes = self.writes(over, &changed, &mut notices).await?;
+            let written = app.table.transact(writes).await;
+            notices.learn(&written);
+            if let Err(failure) = &written {
+                is_free(failure, over)?;
+            }
+            let settled = retries.settled(written, &app.entropy).await;
+            if settled.map_err(contended)? {
+                notices.deliver(app, &self.state.courier).await;
+                return Ok(told(&patched, now));
+            }
+            user = self.user().await?;
         }
-        let moved = moved(app, &user, &patched).await?;
-        let event = change::event(&changed, &patched, caller.actor).from(call.client_ip);
-        let told = change::told(&changed, &patched);
-        let locale = user::locale(app, &caller.account, &patched).await?;
+    }
+
+    /// The writes that make `patched` of `user`, and tell of it.
+    async fn writes(
+        &self,
+        (user, patched): (&User, &User),
+        changed: &[&'static str],
+        notices: &mut Notices,
+    ) -> Result<Vec<Write>, Problem> {
+        let (app, account, now) = (&self.state.app, &self.caller.account, self.call.arrived_at);
+        let moved = moved(app, user, patched).await?;
+        let event = change::event(changed, patched, self.caller.actor).from(self.call.client_ip);
         let notice = notice::Change {
-            before: &user,
-            after: &patched,
-            account: &caller.account,
-            locale,
-            changed: &told,
+            before: user,
+            after: patched,
+            account,
+            locale: user::locale(app, account, patched).await?,
+            changed: &change::told(changed, patched),
             sms_countries: &app.config.sms_countries,
         };
         let telling = notices.writes(&notice, now)?;
-        let writes = change.writes(&user, &patched, moved, telling, event, now)?;
-        let written = app.table.transact(writes).await;
-        notices.learn(&written);
-        let is_claimed = |failure: &Failure| sso_subject::is_claimed(&user, &patched, failure);
-        if written.as_ref().is_err_and(is_claimed) {
-            return Err(sso_subject::taken());
-        }
-        if written
-            .as_ref()
-            .is_err_and(|failure| credential::is_taken(failure, &patched))
-        {
-            return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
-        }
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            notices.deliver(app, &state.courier).await;
-            return Ok(Reply::ok(&Response::of(&patched, now)).etag(patched.version));
-        }
-        user = user::find(app, call, caller.account.id).await?;
-        fresh(&user, if_match)?;
-        may_have(&change, &user, caller, &settings, &new)?;
+        Ok(self
+            .change
+            .writes(user, patched, moved, telling, event, now)?)
     }
+}
+
+fn told(user: &User, now: Timestamp) -> Reply {
+    Reply::ok(&Response::of(user, now)).etag(user.version)
+}
+
+/// Refuses a subject or a username that stood in the way, being somebody's.
+fn is_free(failure: &Failure, (user, patched): (&User, &User)) -> Result<(), Problem> {
+    if sso_subject::is_claimed(user, patched, failure) {
+        return Err(sso_subject::taken());
+    }
+    if credential::is_taken(failure, patched) {
+        return Err(Problem::new(Slug::UsernameTaken).field("/username", "is taken"));
+    }
+    Ok(())
 }
 
 /// Whether the user, as changed, may have the password.
@@ -164,52 +216,31 @@ fn may_have(
 /// Holds every field against its rule. The password is yet to be hashed.
 fn read_change(request: &Request) -> Result<(Change, Member<Secret<String>>), Problem> {
     let mut faults = Faults::default();
-    let username = request
-        .username
-        .as_deref()
-        .and_then(|text| faults.hold("/username", text, fields::username));
-    let name = request
-        .name
-        .clone()
-        .filter_map(|text| faults.hold("/name", text.as_str(), fields::name));
-    let password = request
-        .password
-        .clone()
-        .filter_map(|password| faults.hold("/password", &password, fields::password));
-    let email = request
-        .email
-        .clone()
-        .filter_map(|text| faults.hold("/email", text.as_str(), fields::email));
-    let phone = request
-        .phone
-        .clone()
-        .filter_map(|text| faults.hold("/phone", text.as_str(), fields::phone));
-    let group = request
-        .group
-        .clone()
-        .filter_map(|text| faults.hold("/group", text.as_str(), fields::group));
-    let sso_subject = request
-        .sso_subject
-        .clone()
-        .filter_map(|text| faults.hold("/sso_subject", text.as_str(), fields::sso_subject));
+    let username = request.username.as_deref();
+    let username = faults.hold_text("/username", username, fields::username);
+    let name = faults.hold_member("/name", &request.name, fields::name);
+    let password = request.password.clone();
+    let password =
+        password.filter_map(|password| faults.hold("/password", &password, fields::password));
+    let email = faults.hold_member("/email", &request.email, fields::email);
+    let phone = faults.hold_member("/phone", &request.phone, fields::phone);
+    let group = faults.hold_member("/group", &request.group, fields::group);
+    let subject = &request.sso_subject;
+    let sso_subject = faults.hold_member("/sso_subject", subject, fields::sso_subject);
     faults.finish()?;
-    let (kind, locale, disabled) = (request.kind, request.locale.clone(), request.disabled);
-    let password_hash = Member::Untouched;
-    Ok((
-        Change {
-            username,
-            name,
-            kind,
-            password_hash,
-            email,
-            phone,
-            group,
-            locale,
-            sso_subject,
-            disabled,
-        },
-        password,
-    ))
+    let change = Change {
+        username,
+        name,
+        kind: request.kind,
+        password_hash: Member::Untouched,
+        email,
+        phone,
+        group,
+        locale: request.locale.clone(),
+        sso_subject,
+        disabled: request.disabled,
+    };
+    Ok((change, password))
 }
 
 fn fresh(user: &User, if_match: Option<u64>) -> Result<(), Problem> {
@@ -226,9 +257,6 @@ async fn moved(app: &App, user: &User, patched: &User) -> Result<Option<Credenti
     if user.username == patched.username {
         return Ok(None);
     }
-    let item = app
-        .table
-        .get(keys::name(user.account, &user.username))
-        .await?;
-    item.map(read).transpose()
+    let name = keys::name(user.account, &user.username);
+    app.table.find(name.holding()).await
 }

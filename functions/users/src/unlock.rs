@@ -3,9 +3,8 @@
 use shared::account::api_key::Caller;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::RetryPolicy;
-use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Reply};
+use shared::web::settle::{Decision, Unsettled, settle};
 
 use crate::user::{self, Response};
 
@@ -14,17 +13,11 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.no_body()?;
     let event = Event::new(Action::UserUnlocked, caller.actor).from(call.client_ip);
     let now = call.arrived_at;
-    let mut retries = RetryPolicy::default();
-    loop {
+    let decide = || async {
         let user = user::find(app, call, caller.account.id).await?;
         let (unlocked, writes) = user.unlock(event.clone(), now)?;
-        let written = app.table.transact(writes).await;
-        if retries
-            .settled(written, &app.entropy)
-            .await
-            .map_err(contended)?
-        {
-            return Ok(Reply::ok(&Response::of(&unlocked, now)).etag(unlocked.version));
-        }
-    }
+        Ok(Decision::Write(writes, unlocked))
+    };
+    let unlocked = settle(app, decide).await.map_err(Unsettled::of_an_object)?;
+    Ok(Reply::ok(&Response::of(&unlocked, now)).etag(unlocked.version))
 }

@@ -7,7 +7,7 @@ use shared::kernel::ids::{AccountId, UserId};
 use shared::signin::user::known::Origin;
 use shared::signin::user::{Kind, Method, User};
 use shared::store::app::App;
-use shared::store::dynamo::{keys, read};
+use shared::store::dynamo::keys;
 use shared::store::rate_limit::Allowed;
 use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
@@ -151,7 +151,8 @@ pub async fn locale(app: &App, account: &Account, user: &User) -> Result<Locale,
 pub async fn find(app: &App, call: &Call, account: AccountId) -> Result<User, Problem> {
     let not_found = || Problem::new(Slug::NotFound);
     let id: UserId = call.path_id("id")?;
-    let user: User = read(app.table.get(keys::user(id)).await?.ok_or_else(not_found)?)?;
+    let user = app.table.find(keys::user(id).holding::<User>()).await?;
+    let user = user.ok_or_else(not_found)?;
     if user.account == account {
         Ok(user)
     } else {

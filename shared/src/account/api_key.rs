@@ -10,7 +10,7 @@ use crate::kernel::ids::{AccountId, KeyId};
 use crate::kernel::secret::{self, Fingerprint, Secret};
 use crate::store::app::App;
 use crate::store::audit::Actor;
-use crate::store::dynamo::{Condition, Delete, Failure, Put, keys, read};
+use crate::store::dynamo::{Condition, Delete, Failure, KeyOf, Put, keys};
 use crate::web::http::routes::Scope;
 use crate::web::http::{Call, Problem, Slug};
 
@@ -107,52 +107,40 @@ pub struct Caller {
 /// together.
 pub async fn caller(app: &App, call: &Call, scope: Scope) -> Result<Caller, Problem> {
     let presented = Presented::of(call)?;
-    let asked = call
-        .query("account")
-        .map(|text| {
-            text.parse::<AccountId>()
-                .map_err(|_| Problem::new(Slug::NotFound))
-        })
-        .transpose();
-    let Some(about) = asked
-        .as_ref()
-        .map_or(None, |asked| *asked)
-        .or(presented.account)
-    else {
+    let asked = asked_account(call);
+    let about = asked.as_ref().map_or(None, |asked| *asked);
+    let Some(about) = about.or(presented.account) else {
         // An operator without `?account=`, or with one that names nothing.
-        presented.authorise(app.table.get(presented.key()).await?, scope)?;
+        presented.authorise(app.table.find(presented.key()).await?, scope)?;
         asked?;
         return Err(Problem::invalid_parameter(
             "account",
             "is missing: the operator's key says which account it is used for",
         ));
     };
-    let mut items = app
-        .table
-        .get_all(vec![presented.key(), keys::account(about)])
-        .await?
-        .into_iter();
-    let key = presented.authorise(items.next().flatten(), scope)?;
+    let wanted = (presented.key(), keys::account(about).holding::<Account>());
+    let (key, account) = app.table.find(wanted).await?;
+    let key = presented.authorise(key, scope)?;
     asked?;
     if key.account.is_some_and(|own| own != about) {
         return Err(Problem::new(Slug::NotFound));
     }
-    let account: Account = read(
-        items
-            .next()
-            .flatten()
-            .ok_or_else(|| Problem::new(Slug::NotFound))?,
-    )?;
     Ok(Caller {
         actor: key.actor(),
-        account,
+        account: account.ok_or_else(|| Problem::new(Slug::NotFound))?,
     })
+}
+
+/// The account that `?account=` names, if it is there.
+fn asked_account(call: &Call) -> Result<Option<AccountId>, Problem> {
+    let named = call.query("account").map(str::parse).transpose();
+    named.map_err(|_| Problem::new(Slug::NotFound))
 }
 
 /// Lets an operator's key through, and nothing else.
 pub async fn operator(app: &App, call: &Call) -> Result<Actor, Problem> {
     let presented = Presented::of(call)?;
-    let key = presented.authorise(app.table.get(presented.key()).await?, Scope::Operator)?;
+    let key = presented.authorise(app.table.find(presented.key()).await?, Scope::Operator)?;
     Ok(key.actor())
 }
 
@@ -185,20 +173,16 @@ impl Presented {
         })
     }
 
-    fn key(&self) -> keys::Key {
-        keys::api_key(self.account, KeyId::from_bytes(self.fingerprint.short()))
+    fn key(&self) -> KeyOf<ApiKey> {
+        keys::api_key(self.account, KeyId::from_bytes(self.fingerprint.short())).holding()
     }
 
     /// The stored key, if it is this one and has the scope. The operator's scope includes all
     /// others.
-    fn authorise(
-        &self,
-        item: Option<crate::store::dynamo::Item>,
-        scope: Scope,
-    ) -> Result<ApiKey, Problem> {
+    fn authorise(&self, stored: Option<ApiKey>, scope: Scope) -> Result<ApiKey, Problem> {
         let unauthorized =
             || Problem::new(Slug::Unauthorized).header("www-authenticate", "Bearer".into());
-        let key: ApiKey = read(item.ok_or_else(unauthorized)?)?;
+        let key = stored.ok_or_else(unauthorized)?;
         if !self.fingerprint.is(&key.fingerprint) {
             return Err(unauthorized());
         }

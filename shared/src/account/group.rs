@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Account, Overrides, Settings};
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Condition, Failure, Item, Path, Table, Update, document, keys, read};
+use crate::store::dynamo::{
+    Condition, Failure, Item, Key, OrDefault, Path, Table, Update, Wanted, document, keys, read,
+};
 
 const VERSION: Path = Path::new("version");
 const OVERRIDES: Path = Path::new("overrides");
@@ -31,9 +33,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// What stands at the group's key.
-    pub fn of(item: Option<Item>) -> Result<Self, Failure> {
-        Ok(item.map(read).transpose()?.unwrap_or_default())
+    /// The group `name` of `account`, to be read.
+    pub fn wanted(account: AccountId, name: &str) -> OrDefault<Self> {
+        keys::group(account, name).holding().or_default()
     }
 
     /// The write that sets `overrides`, under the condition that nobody did since this was read.
@@ -62,10 +64,40 @@ pub struct Foreseen {
     item: Option<Item>,
 }
 
+/// The item of a group, to be read beside others; nothing where there is no group.
+#[derive(Debug)]
+pub struct WantedGroup {
+    account: AccountId,
+    name: Option<String>,
+}
+
 impl Foreseen {
-    /// What stood at the key of the group `name`.
-    pub const fn new(name: Option<String>, item: Option<Item>) -> Self {
-        Self { name, item }
+    /// The group `name` of `account`, to be read beside others.
+    pub const fn wanted(account: AccountId, name: Option<String>) -> WantedGroup {
+        WantedGroup { account, name }
+    }
+}
+
+impl WantedGroup {
+    fn key(&self) -> Option<Key> {
+        let name = self.name.as_deref()?;
+        Some(keys::group(self.account, name))
+    }
+}
+
+impl Wanted for WantedGroup {
+    type Found = Foreseen;
+
+    fn enter(&self, keys: &mut Vec<Key>) {
+        self.key().enter(keys);
+    }
+
+    fn take(self, items: &mut impl Iterator<Item = Option<Item>>) -> Result<Self::Found, Failure> {
+        let item = self.key().take(items)?;
+        Ok(Foreseen {
+            name: self.name,
+            item,
+        })
     }
 }
 
@@ -81,12 +113,12 @@ impl Account {
         let Some(name) = group else {
             return self.settings();
         };
-        let item = if foreseen.name.as_deref() == Some(name) {
-            foreseen.item
+        let group = if foreseen.name.as_deref() == Some(name) {
+            foreseen.item.map(read).transpose()?.unwrap_or_default()
         } else {
-            table.get(keys::group(self.id, name)).await?
+            table.find(Group::wanted(self.id, name)).await?
         };
-        self.settings_with(&Group::of(item)?)
+        self.settings_with(&group)
     }
 
     /// The settings in force for the members of a group that was read.

@@ -17,7 +17,7 @@ use crate::store::audit::{Chain, Event, Head};
 use crate::store::dynamo::{Condition, Delete, Failure, Path, Put, Update, Write, document, keys};
 
 pub use allowlist::{Explanation, explain, network};
-pub use group::{Foreseen, Group, is_group_name};
+pub use group::{Foreseen, Group, WantedGroup, is_group_name};
 pub use overrides::{Effective, Invalid, Overrides, Terms};
 pub use settings::{Difficulty, Kba, Links, Locale, Methods, Quota, SecondFactor, Settings, Sso};
 pub use shards::{SHARDS_MAX, Shards};

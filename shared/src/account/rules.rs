@@ -23,38 +23,10 @@ impl Settings {
     pub(super) fn check(&self, local: bool) -> Result<(), Invalid> {
         let mut errors = self.group_level_errors();
         if self.quota.low_balance > 1_000_000 {
-            errors.push(FieldError::new(
-                "/quota/low_balance",
-                "must be at most 1000000",
-            ));
+            let detail = "must be at most 1000000";
+            errors.push(FieldError::new("/quota/low_balance", detail));
         }
-        each(
-            "/origins",
-            &self.origins,
-            ORIGINS_MAX,
-            &mut errors,
-            |text| {
-                is_origin(text)
-                .then_some(())
-                .ok_or("must be a web origin such as https://portal.example, without a path; http only on this machine")
-            },
-        );
-        each(
-            "/links/redirect_uris",
-            &self.links.redirect_uris,
-            LIST_MAX,
-            &mut errors,
-            |text| {
-                is_redirect_uri(text)
-                .then_some(())
-                .ok_or("must be an absolute https address without a fragment; http only on this machine")
-            },
-        );
-        each("/contacts", &self.contacts, LIST_MAX, &mut errors, |text| {
-            contact::email(text)
-                .map(|_| ())
-                .map_err(|_| "must be a mail address")
-        });
+        self.check_lists(&mut errors);
         if let Some(sso) = &self.sso {
             sso.check(local, &mut errors);
         }
@@ -81,22 +53,36 @@ impl Settings {
     fn group_level_errors(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if !self.second_factor.methods.any() {
-            errors.push(FieldError::new(
-                "/second_factor/methods",
-                "at least one method stays on",
-            ));
+            let detail = "at least one method stays on";
+            errors.push(FieldError::new("/second_factor/methods", detail));
         }
-        if self
-            .kba
-            .max_attempts
-            .is_some_and(|attempts| !(1..=10).contains(&attempts))
-        {
+        let max_attempts = self.kba.max_attempts;
+        if max_attempts.is_some_and(|most| !(1..=10).contains(&most)) {
             errors.push(FieldError::new(
                 "/kba/max_attempts",
                 "must be 1 to 10, or null for no limit",
             ));
         }
         errors
+    }
+
+    fn check_lists(&self, errors: &mut Vec<FieldError>) {
+        each("/origins", &self.origins, ORIGINS_MAX, errors, |text| {
+            is_origin(text).then_some(()).ok_or(
+                "must be a web origin such as https://portal.example, without a path; http only on this machine",
+            )
+        });
+        let uris = &self.links.redirect_uris;
+        each("/links/redirect_uris", uris, LIST_MAX, errors, |text| {
+            is_redirect_uri(text).then_some(()).ok_or(
+                "must be an absolute https address without a fragment; http only on this machine",
+            )
+        });
+        each("/contacts", &self.contacts, LIST_MAX, errors, |text| {
+            contact::email(text)
+                .map(|_| ())
+                .map_err(|_| "must be a mail address")
+        });
     }
 
     fn check_allowlist(&self, errors: &mut Vec<FieldError>) -> Vec<FieldError> {

@@ -74,23 +74,18 @@ impl Completion<'_> {
         };
         let all = Event::new(Action::AgreementCompleted, Actor::System);
         let update = self.counted(agreement.end(Status::Completed, &closure)?);
-        let mut writes = self.standing.step_of(
-            update,
-            self.owing(own, self.signed(), invitations)?,
-            [event, all],
-            self.now,
-        )?;
+        let own_update = self.owing(own, self.signed(), invitations)?;
+        let events = [event, all];
+        let mut writes = self
+            .standing
+            .step_of(update, own_update, events, self.now)?;
         for other in others {
             writes.push(self.owing(other, other.touch(), invitations)?.into());
         }
         let everybody = || std::iter::once(own).chain(others);
         writes.extend(whole::release(agreement, everybody(), self.now)?);
-        Ok((
-            writes,
-            everybody()
-                .map(|recipient| keys::recipient(agreement.id, recipient.id))
-                .collect(),
-        ))
+        let mail = |recipient: &Recipient| keys::recipient(agreement.id, recipient.id);
+        Ok((writes, everybody().map(mail).collect()))
     }
 
     /// The update of the recipient who signs.
@@ -110,18 +105,9 @@ impl Completion<'_> {
         update: Update,
         invitations: &Invitations<'_>,
     ) -> Result<Update, Problem> {
-        let Invitations {
-            base,
-            keyring,
-            entropy,
-        } = *invitations;
-        let invited = self.standing.agreement().invite(
-            recipient,
-            Occasion::Signed,
-            base,
-            (keyring, entropy),
-            self.now,
-        )?;
+        let (agreement, base) = (self.standing.agreement(), invitations.base);
+        let drawn_from = (invitations.keyring, invitations.entropy);
+        let invited = agreement.invite(recipient, Occasion::Signed, base, drawn_from, self.now)?;
         let update = recipient.hold_link(update, invited.link.fingerprint)?;
         Ok(outbox::on(update, &invited.owed, self.now)?)
     }

@@ -40,17 +40,12 @@ impl Agreement {
         let (link, token) = Link::issue(self.account, self.id, recipient.id, entropy);
         let good_for = whole(self.expires_at.until(now));
         let pk = keys::recipient(self.id, recipient.id).pk;
-        let link_mail =
-            SealedLink::seal(format!("{base}/link"), &token, good_for, &pk, keyring, now)?;
-        let sender = self
-            .sender
-            .name
-            .clone()
-            .unwrap_or_else(|| self.sender.email.clone());
+        let page = format!("{base}/link");
+        let sender = self.sender.name.as_ref().unwrap_or(&self.sender.email);
         let invitation = Invitation {
-            link: link_mail,
+            link: SealedLink::seal(page, &token, good_for, &pk, keyring, now)?,
             title: self.title.clone(),
-            sender,
+            sender: sender.clone(),
         };
         let (message, until) = match occasion {
             Occasion::Signing => (Message::AgreementLink(invitation), self.expires_at),

@@ -45,7 +45,7 @@ pub use invitation::{Invited, Occasion};
 pub use recipient::{
     Authentication, KbaState, OPENINGS, RESENDS, Recipient, RecipientStatus, Reservation,
 };
-pub use standing::Standing;
+pub use standing::{Standing, WantedStanding};
 pub use token::{Link, Ticket};
 pub use viewing::{TOLD_EVERY, Telling, Viewings};
 pub use whole::Whole;

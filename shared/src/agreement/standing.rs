@@ -9,7 +9,7 @@
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::{AgreementId, RecipientId};
 use crate::store::audit::Event;
-use crate::store::dynamo::{Failure, Item, Key, Table, Update, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, KeyOf, Table, Update, Wanted, Write, keys};
 
 use super::{Agreement, Closure, Recipient, Refusal, Status, whole};
 
@@ -20,22 +20,33 @@ pub struct Standing {
     recipient: Recipient,
 }
 
-impl Standing {
-    /// Where the two stand.
-    pub fn keys(agreement: AgreementId, recipient: RecipientId) -> [Key; 2] {
-        [
-            keys::agreement(agreement),
-            keys::recipient(agreement, recipient),
-        ]
+/// An agreement and one of its recipients, to be read.
+#[derive(Debug)]
+pub struct WantedStanding(KeyOf<Agreement>, KeyOf<Recipient>);
+
+impl Wanted for WantedStanding {
+    type Found = Option<Standing>;
+
+    fn enter(&self, keys: &mut Vec<Key>) {
+        self.0.enter(keys);
+        self.1.enter(keys);
     }
 
-    /// What was read at [`Standing::keys`], in that order; none where one of the two is not there.
-    pub fn read(items: &mut impl Iterator<Item = Option<Item>>) -> Result<Option<Self>, Failure> {
-        let (Some(agreement), Some(recipient)) = (items.next().flatten(), items.next().flatten())
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Self::of(read(agreement)?, read(recipient)?)))
+    fn take(self, items: &mut impl Iterator<Item = Option<Item>>) -> Result<Self::Found, Failure> {
+        let (agreement, recipient) = (self.0.take(items)?, self.1.take(items)?);
+        Ok(agreement
+            .zip(recipient)
+            .map(|(agreement, recipient)| Standing::of(agreement, recipient)))
+    }
+}
+
+impl Standing {
+    /// The two, as they are to be read: none is found where one of them is not there.
+    pub fn wanted(agreement: AgreementId, recipient: RecipientId) -> WantedStanding {
+        WantedStanding(
+            keys::agreement(agreement).holding(),
+            keys::recipient(agreement, recipient).holding(),
+        )
     }
 
     /// These two.

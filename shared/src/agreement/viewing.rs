@@ -37,24 +37,16 @@ pub enum Telling {
 impl Viewings {
     /// The viewings with one more at `now`, and whether that one has an entry.
     pub fn another(self, now: Timestamp) -> (Self, Telling) {
-        match self.told_at {
-            Some(told_at) if now < told_at.plus(TOLD_EVERY) => (
-                Self {
-                    told_at: Some(told_at),
-                    untold: self.untold + 1,
-                },
-                Telling::Counted,
-            ),
-            _ => (
-                Self {
-                    told_at: Some(now),
-                    untold: 0,
-                },
-                Telling::Told {
-                    untold: self.untold,
-                },
-            ),
+        let Self { told_at, untold } = self;
+        if told_at.is_some_and(|told_at| now < told_at.plus(TOLD_EVERY)) {
+            let untold = untold + 1;
+            return (Self { told_at, untold }, Telling::Counted);
         }
+        let told = Self {
+            told_at: Some(now),
+            untold: 0,
+        };
+        (told, Telling::Told { untold })
     }
 
     /// Whether there was none.

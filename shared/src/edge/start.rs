@@ -30,6 +30,34 @@ pub fn logs() {
     panics();
 }
 
+/// The crates whose logs are ours.
+const OURS: [&str; 24] = [
+    "shared",
+    "link_redeem",
+    "links",
+    "login",
+    "code_issue",
+    "code_verify",
+    "expiry_cleanup",
+    "factors",
+    "accounts",
+    "password",
+    "agreements",
+    "settings",
+    "tokens",
+    "users",
+    "quota",
+    "quota_topup",
+    "report",
+    "audit",
+    "documents",
+    "kba_callback",
+    "kba_session",
+    "pages",
+    "me",
+    "local",
+];
+
 /// Lets through what we log at `level`, and warnings of everybody else.
 pub fn filter(level: &str) -> Targets {
     let level = level
@@ -37,35 +65,9 @@ pub fn filter(level: &str) -> Targets {
         .next_back()
         .and_then(|level| level.parse().ok())
         .unwrap_or(LevelFilter::INFO);
-    let ours = [
-        "shared",
-        "link_redeem",
-        "links",
-        "login",
-        "code_issue",
-        "code_verify",
-        "expiry_cleanup",
-        "factors",
-        "accounts",
-        "password",
-        "agreements",
-        "settings",
-        "tokens",
-        "users",
-        "quota",
-        "quota_topup",
-        "report",
-        "audit",
-        "documents",
-        "kba_callback",
-        "kba_session",
-        "pages",
-        "me",
-        "local",
-    ];
     Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_targets(ours.map(|target| (target, level)))
+        .with_targets(OURS.map(|target| (target, level)))
 }
 
 /// A panic's message may quote a value. Only the place is logged.

@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 use crate::account::{Account, SHARDS_MAX, Shards};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::AccountId;
-use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Table, keys, read};
+use crate::store::dynamo::{
+    Failure, Item, Key, KeyOf, OrDefault, RetryPolicy, Table, Wanted, keys, read,
+};
 
 /// How often the shards are looked at together, for somebody who is only to be shown them, before
 /// each is looked at by itself.
@@ -191,24 +193,42 @@ pub struct Shown {
     pub total: Balance,
 }
 
-impl StaleRead {
-    /// What is to be read for it, in one request with whatever else is.
-    pub fn keys(account: &Account) -> impl Iterator<Item = Key> + use<> {
-        let id = account.id;
-        account
-            .quota_shards
-            .each()
-            .map(move |shard| keys::balance(id, shard))
+/// Shards of a balance, to be read.
+#[derive(Debug)]
+pub struct WantedShards(Vec<OrDefault<Shard>>);
+
+impl WantedShards {
+    fn of(account: AccountId, shards: impl Iterator<Item = u8>) -> Self {
+        let shard = |shard| keys::balance(account, shard).holding().or_default();
+        Self(shards.map(shard).collect())
+    }
+}
+
+impl Wanted for WantedShards {
+    type Found = StaleRead;
+
+    fn enter(&self, keys: &mut Vec<Key>) {
+        self.0.enter(keys);
     }
 
-    /// What was read.
-    pub fn of(items: impl IntoIterator<Item = Option<Item>>) -> Result<Self, Failure> {
-        let shards = items
-            .into_iter()
-            .map(|item| Ok(item.map(read).transpose()?.unwrap_or_default()));
-        Ok(Self {
-            shards: shards.collect::<Result<_, Failure>>()?,
-        })
+    fn take(self, items: &mut impl Iterator<Item = Option<Item>>) -> Result<Self::Found, Failure> {
+        self.0.take(items).map(|shards| StaleRead { shards })
+    }
+}
+
+impl From<&Snapshot> for Shown {
+    fn from(seen: &Snapshot) -> Self {
+        Self {
+            count: seen.count,
+            total: seen.total(),
+        }
+    }
+}
+
+impl StaleRead {
+    /// What is to be read for it, in one request with whatever else is.
+    pub fn wanted(account: &Account) -> WantedShards {
+        WantedShards::of(account.id, account.quota_shards.each())
     }
 
     /// The account's balance.
@@ -242,26 +262,17 @@ pub async fn snapshot(
 pub async fn shown(table: &Table, account: &Account) -> Result<Shown, Failure> {
     for _ in 0..LOOKS {
         match look(table, account).await {
-            Ok(seen) => {
-                return Ok(Shown {
-                    count: seen.count,
-                    total: seen.total(),
-                });
-            }
+            Ok(seen) => return Ok(Shown::from(&seen)),
             Err(Failure::Conflict) => {}
             Err(failure) => return Err(failure),
         }
     }
     // All that there may be: their number is read at a moment of its own as well.
-    let shards = (0..SHARDS_MAX).map(|shard| keys::balance(account.id, shard));
-    let wanted = std::iter::once(keys::account(account.id))
-        .chain(shards)
-        .collect();
-    let mut items = table.get_all(wanted).await?.into_iter();
-    let count = stands(account.id, items.next().flatten())?;
+    let shards = WantedShards::of(account.id, 0..SHARDS_MAX);
+    let (sharded, seen) = table.find((sharded(account.id), shards)).await?;
     Ok(Shown {
-        count,
-        total: StaleRead::of(items)?.total(),
+        count: stands(account.id, sharded)?,
+        total: seen.total(),
     })
 }
 
@@ -269,48 +280,36 @@ pub async fn shown(table: &Table, account: &Account) -> Result<Shown, Failure> {
 async fn look(table: &Table, account: &Account) -> Result<Snapshot, Failure> {
     let mut count = account.quota_shards;
     loop {
-        let mut wanted = vec![keys::account(account.id), keys::balance_notice(account.id)];
-        wanted.extend(count.each().map(|shard| keys::balance(account.id, shard)));
-        match assemble(account.id, count, table.get_together(wanted).await?)? {
-            Read::All(snapshot) => return Ok(snapshot),
-            Read::Grown(grown) => count = grown,
+        let notice = keys::balance_notice(account.id).holding().or_default();
+        let shards = WantedShards::of(account.id, count.each());
+        let wanted = (sharded(account.id), notice, shards);
+        let (sharded, notice, StaleRead { shards }) = table.find_together(wanted).await?;
+        let stands = stands(account.id, sharded)?;
+        if stands <= count {
+            return Ok(Snapshot {
+                count,
+                shards,
+                notice,
+            });
         }
+        count = stands;
     }
 }
 
-enum Read {
-    All(Snapshot),
-    Grown(Shards),
+/// How many shards there are, as the account's item says.
+#[derive(Deserialize)]
+struct Sharded {
+    #[serde(default)]
+    quota_shards: Shards,
 }
 
-/// How many shards an account's item says that there are.
-fn stands(account: AccountId, item: Option<Item>) -> Result<Shards, Failure> {
-    #[derive(Deserialize)]
-    struct Sharded {
-        #[serde(default)]
-        quota_shards: Shards,
-    }
+fn sharded(account: AccountId) -> KeyOf<Sharded> {
+    keys::account(account).holding()
+}
+
+fn stands(account: AccountId, found: Option<Sharded>) -> Result<Shards, Failure> {
     let missing = || Failure::unavailable("reading a balance", &format!("{account} is not there"));
-    Ok(read::<Sharded>(item.ok_or_else(missing)?)?.quota_shards)
-}
-
-fn assemble(account: AccountId, count: Shards, items: Vec<Option<Item>>) -> Result<Read, Failure> {
-    let mut items = items.into_iter();
-    let mut next = || items.next().flatten();
-    let stands = stands(account, next())?;
-    if stands > count {
-        return Ok(Read::Grown(stands));
-    }
-    let notice = next().map(read).transpose()?.unwrap_or_default();
-    let shards = count
-        .each()
-        .map(|_| Ok(next().map(read).transpose()?.unwrap_or_default()))
-        .collect::<Result<_, Failure>>()?;
-    Ok(Read::All(Snapshot {
-        count,
-        shards,
-        notice,
-    }))
+    Ok(found.ok_or_else(missing)?.quota_shards)
 }
 
 /// The shares of an account's groups: the sums over the shards.
@@ -332,16 +331,12 @@ async fn shares_on(
     account: AccountId,
     shard: u8,
 ) -> Result<Vec<(String, Share)>, Failure> {
-    let mut parts = Vec::new();
-    let mut after = None;
+    let (mut parts, mut after) = (Vec::new(), None);
     loop {
-        let page = table
-            .query(keys::quota_shares(account, shard), after, SHARES_PAGE)
-            .await?;
+        let list = keys::quota_shares(account, shard);
+        let page = table.query(list, after, SHARES_PAGE).await?;
         for item in page.items {
-            let group = item
-                .get(keys::SK)
-                .and_then(|group| group.as_s().ok().cloned());
+            let group = item.get(keys::SK).and_then(|it| it.as_s().ok().cloned());
             parts.push((group.unwrap_or_default(), read(item)?));
         }
         after = page.next;

@@ -59,7 +59,7 @@ pub mod plan;
 pub mod upkeep;
 pub mod watch;
 
-pub use balance::{Balance, Figures, Hold, Notice, Share, Snapshot, StaleRead};
+pub use balance::{Balance, Figures, Hold, Notice, Share, Snapshot, StaleRead, WantedShards};
 pub use entry::{Entry, EntryId, Kind};
 pub use plan::{About, Exhausted, Onto, Order, Plan, Purchase, Refusal, Step};
 pub use watch::{Crossing, Watch};

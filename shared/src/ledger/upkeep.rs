@@ -1,18 +1,18 @@
 //! What operators do to a ledger by hand: set right what was bought, and give a busy account more
 //! shards.
 
-use super::balance::snapshot;
+use super::balance::{Snapshot, snapshot};
 use super::entry::{Entry, EntryId};
-use super::plan::{self, Plan, Refusal};
+use super::plan::{self, Plan, Refusal, Step};
 use super::watch::Watch;
 use crate::account::Account;
 use crate::account::Shards;
-use crate::kernel::clock::Clock;
+use crate::kernel::clock::{Clock, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::AccountId;
 use crate::kernel::secret;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, RetryPolicy, Table, keys, read};
+use crate::store::dynamo::{Failure, RetryPolicy, Table, Write, keys};
 
 /// What came of a step.
 #[derive(Debug)]
@@ -34,14 +34,48 @@ pub struct Tools<'a> {
     pub clock: &'a Clock,
 }
 
+/// A correction that is to be entered.
+struct Correction<'a> {
+    id: &'a EntryId,
+    change: i64,
+    reason: &'a str,
+}
+
+impl Correction<'_> {
+    /// What is said where an entry of this id stands: it is this one, or another.
+    fn made(&self, before: Entry) -> Result<Done, Refusal> {
+        let stands = (before.transactions, before.reference.as_deref());
+        if stands == (self.change, Some(self.reason)) {
+            Ok(Done::Before(before))
+        } else {
+            Err(Refusal::Reused)
+        }
+    }
+
+    /// The plan of it over what was seen, and its writes.
+    fn plan(
+        &self,
+        account: &Account,
+        seen: &Snapshot,
+        now: Timestamp,
+    ) -> Result<(Plan, Vec<Write>), Refusal> {
+        let (id, reason) = (self.id.clone(), self.reason.to_owned());
+        let watch = Watch::of(account, &account.settings()?);
+        let planned = plan::correct(account.id, id, self.change, reason, &watch, seen, now)?;
+        let event = Event::new(Action::QuotaCorrected, Actor::System)
+            .with("entry", self.id.as_str())
+            .with("transactions", self.change)
+            .with("reason", self.reason);
+        let mut writes = planned.writes.clone();
+        writes.extend(account.change(account.touch(), event, now)?);
+        Ok((planned, writes))
+    }
+}
+
 impl Tools<'_> {
     /// The account, if there is one.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Failure> {
-        self.table
-            .get(keys::account(id))
-            .await?
-            .map(read)
-            .transpose()
+        self.table.find(keys::account(id).holding()).await
     }
 
     /// Enters a correction: `change` more transactions were bought than was entered, or fewer. The
@@ -57,6 +91,7 @@ impl Tools<'_> {
         change: i64,
         reason: &str,
     ) -> Result<Option<Done>, Refusal> {
+        let correction = Correction { id, change, reason };
         let mut retries = RetryPolicy::default();
         loop {
             let Some(account) = self.account(account).await? else {
@@ -66,41 +101,13 @@ impl Tools<'_> {
                 snapshot(self.table, self.entropy, &account).await?,
                 self.clock.now(),
             );
-            let before = self
-                .table
-                .get(keys::ledger_entry(account.id, id.as_str()))
-                .await?;
-            if let Some(before) = before {
-                let before: Entry = read(before)?;
-                let same =
-                    (before.transactions, before.reference.as_deref()) == (change, Some(reason));
-                return if same {
-                    Ok(Some(Done::Before(before)))
-                } else {
-                    Err(Refusal::Reused)
-                };
+            let before = keys::ledger_entry(account.id, id.as_str());
+            if let Some(before) = self.table.find(before.holding::<Entry>()).await? {
+                return correction.made(before).map(Some);
             }
-            let watch = Watch::of(&account, &account.settings()?);
-            let planned = plan::correct(
-                account.id,
-                id.clone(),
-                change,
-                reason.to_owned(),
-                &watch,
-                &seen,
-                now,
-            )?;
-            let event = Event::new(Action::QuotaCorrected, Actor::System);
-            let event = event
-                .with("entry", id.as_str())
-                .with("transactions", change)
-                .with("reason", reason);
-            let mut writes = planned.writes.clone();
-            writes.extend(account.change(account.touch(), event, now)?);
-            if retries
-                .settled(self.table.transact(writes).await, self.entropy)
-                .await?
-            {
+            let (planned, writes) = correction.plan(&account, &seen, now)?;
+            let written = self.table.transact(writes).await;
+            if retries.settled(written, self.entropy).await? {
                 return Ok(Some(Done::Now(planned)));
             }
         }
@@ -119,28 +126,20 @@ impl Tools<'_> {
         let Some(account) = self.count(account, shards).await? else {
             return Ok(None);
         };
-        let mut retries = RetryPolicy::default();
-        loop {
-            let (seen, now) = (
-                snapshot(self.table, self.entropy, &account).await?,
-                self.clock.now(),
-            );
-            let id = EntryId::named(format!(
-                "move.{}",
-                secret::encode(self.entropy.bytes::<12>())
-            ));
-            let Some(step) = plan::level(account.id, id, &seen, now) else {
-                return Ok(Some(account.quota_shards));
-            };
-            // One levelling is enough: what is reserved meanwhile makes the shards differ again,
-            // and does not matter.
-            if retries
-                .settled(self.table.transact(step.writes()?).await, self.entropy)
-                .await?
-            {
-                return Ok(Some(account.quota_shards));
-            }
-        }
+        // One levelling is enough: what is reserved meanwhile makes the shards differ again, and
+        // does not matter.
+        let levelling = || self.levelling(&account);
+        self.table.transact_anew(levelling, self.entropy).await?;
+        Ok(Some(account.quota_shards))
+    }
+
+    /// The writes that spread what is available over the shards, unless it is.
+    async fn levelling(&self, account: &Account) -> Result<Option<Vec<Write>>, Failure> {
+        let seen = snapshot(self.table, self.entropy, account).await?;
+        let drawn = secret::encode(self.entropy.bytes::<12>());
+        let id = EntryId::named(format!("move.{drawn}"));
+        let step = plan::level(account.id, id, &seen, self.clock.now());
+        step.map(Step::writes).transpose()
     }
 
     /// The account, once it has at least so many shards.

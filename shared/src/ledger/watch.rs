@@ -155,15 +155,9 @@ pub async fn overdue(
     };
     let written = match watch.writes(account, seen, 0, Some(&crossing), now) {
         // It is told of what is still so: somebody may have bought in this instant.
-        Ok(writes) => {
-            app.table
-                .transact(
-                    writes
-                        .into_iter()
-                        .chain(plan::no_more(account, seen, &[]))
-                        .collect(),
-                )
-                .await
+        Ok(mut writes) => {
+            writes.extend(plan::no_more(account, seen, &[]));
+            app.table.transact(writes).await
         }
         Err(failure) => Err(failure),
     };

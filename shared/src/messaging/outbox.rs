@@ -248,10 +248,8 @@ async fn holds(
     if stage == Stage::OutForSignature && message.until <= now {
         return Ok(false);
     }
-    let item = app.table.get(keys::agreement_beside(key)).await?;
-    let status = item
-        .as_ref()
-        .and_then(|item| item.get("status")?.as_s().ok());
+    let item = app.table.find(keys::agreement_beside(key)).await?;
+    let status = item.as_ref().and_then(|it| it.get("status")?.as_s().ok());
     Ok(status.is_some_and(|status| status == stage.status()))
 }
 
@@ -351,10 +349,8 @@ async fn settle(app: &App, key: &Key, claim: &str) -> Result<(), Failure> {
     } else {
         let update = Update::of(key.clone()).remove(OUTBOX).remove_due();
         let update = update.when(is_own);
-        app.table
-            .update_with_retries(update, &app.entropy)
-            .await
-            .map(drop)
+        let settled = app.table.update_with_retries(update, &app.entropy).await;
+        settled.map(drop)
     };
     match settled {
         // The SDK repeated a request that had taken effect, or the lease had ended.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{Foreseen, Settings, is_group_name};
+use crate::account::{Account, Foreseen, Settings, WantedGroup, is_group_name};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AccountId, UserId};
@@ -26,7 +26,7 @@ use crate::signin::code::{LiveCode, Sent};
 use crate::signin::link::{Opened, Purpose};
 use crate::signin::user::known::{Origin, Sketch, Source};
 use crate::signin::user::{Factor, Method, User};
-use crate::store::dynamo::{Condition, Item, Key, Update, keys};
+use crate::store::dynamo::{Condition, Key, KeyOf, Update, keys};
 
 use attribute::Attributes;
 
@@ -345,21 +345,13 @@ impl Ticket {
         Attributes(&self.name).password_until().is_above(now)
     }
 
-    /// The keys of what tells the settings in force, before the user is read: the account's, and
-    /// the group's where there is one.
-    pub fn settings_keys(&self) -> Vec<Key> {
-        let group = self
-            .group
-            .as_deref()
-            .map(|group| keys::group(self.account, group));
-        std::iter::once(keys::account(self.account))
-            .chain(group)
-            .collect()
-    }
-
-    /// The group's item, as it was read by its key among [`Ticket::settings_keys`].
-    pub fn foreseen(&self, item: Option<Item>) -> Foreseen {
-        Foreseen::new(self.group.clone(), item)
+    /// What tells the settings in force, to be read before the user is known: the account, and the
+    /// group where there is one.
+    pub fn settings_wanted(&self) -> (KeyOf<Account>, WantedGroup) {
+        (
+            keys::account(self.account).holding(),
+            Foreseen::wanted(self.account, self.group.clone()),
+        )
     }
 }
 

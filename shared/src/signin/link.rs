@@ -231,14 +231,8 @@ impl Link {
     ) -> Result<(Key, Write), Problem> {
         let (id, life) = (self.id.to_string(), self.expires_at.until(self.created_at));
         let key = keys::outbox(&id);
-        let link = SealedLink::seal(
-            format!("{}/link", envelope.base),
-            token.text(),
-            life,
-            &key.pk,
-            keyring,
-            now,
-        )?;
+        let page = format!("{}/link", envelope.base);
+        let link = SealedLink::seal(page, token.text(), life, &key.pk, keyring, now)?;
         let message = match self.purpose {
             Purpose::SignIn => Message::SignInLink(link),
             Purpose::Password => Message::PasswordLink(link),

@@ -13,7 +13,7 @@ use crate::signin::user::refused::Refused;
 use crate::signin::user::subject::Subject;
 use crate::store::app::App;
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Update, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, RetryPolicy, Update, Write, keys};
 use crate::store::rate_limit::{Limit, Window};
 use crate::web::http::{Problem, refusals};
 
@@ -51,14 +51,10 @@ impl Rejection {
         let mut retries = RetryPolicy::default();
         let (mut trim, mut blocked) = (None, None);
         loop {
-            let mut writes: Vec<Write> = Vec::new();
-            if blocked.is_none() {
-                writes.push(self.enter(trim.as_deref()).into());
-            }
-            writes.extend(
-                self.subject
-                    .tell(self.account, None, events.clone(), self.now)?,
-            );
+            let entry = blocked.is_none().then(|| self.enter(trim.as_deref()));
+            let mut writes: Vec<Write> = entry.into_iter().map(Write::from).collect();
+            let events = events.clone();
+            writes.extend(self.subject.tell(self.account, None, events, self.now)?);
             let failure = match app.table.transact(writes).await {
                 Ok(()) => {
                     return Ok(blocked.map_or(problem, |(until, limit)| {
@@ -89,17 +85,7 @@ impl Rejection {
         let (mut retries, mut trim) = (RetryPolicy::default(), None);
         loop {
             let mut writes: Vec<Write> = vec![self.enter(trim.as_deref()).into()];
-            if let Some(told) = self.subject.refusals().first(&refused, self.now) {
-                writes.push(refused.first(key.clone(), self.now).into());
-                writes.extend(self.subject.tell(
-                    self.account,
-                    Some(&told),
-                    [self.first_refused(tried.origin)],
-                    self.now,
-                )?);
-            } else {
-                writes.push(Refused::one_more(key.clone(), self.now).into());
-            }
+            writes.extend(self.one_more(&key, &refused, tried.origin)?);
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return Ok(problem),
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure),
@@ -112,14 +98,25 @@ impl Rejection {
             trim = trimmed;
             retries.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
-            refused = app
-                .table
-                .get(key.clone())
-                .await?
-                .map(read)
-                .transpose()?
-                .unwrap_or_default();
+            refused = app.table.find(key.clone().holding().or_default()).await?;
         }
+    }
+
+    /// The writes that count one more that was refused, and tell of the first of a series.
+    fn one_more(
+        &self,
+        key: &Key,
+        refused: &Refused,
+        origin: Origin,
+    ) -> Result<Vec<Write>, Failure> {
+        let (key, now) = (key.clone(), self.now);
+        let Some(told) = self.subject.refusals().first(refused, now) else {
+            return Ok(vec![Refused::one_more(key, now).into()]);
+        };
+        let mut writes = vec![refused.first(key, now).into()];
+        let events = [self.first_refused(origin)];
+        writes.extend(self.subject.tell(self.account, Some(&told), events, now)?);
+        Ok(writes)
     }
 
     fn enter(&self, trim: Option<&[Timestamp]>) -> Update {

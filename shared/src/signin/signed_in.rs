@@ -7,7 +7,7 @@ use crate::kernel::keyring::Keyring;
 use crate::signin::access_token::{self, Claims};
 use crate::signin::user::User;
 use crate::store::app::App;
-use crate::store::dynamo::{Item, Key, keys, read};
+use crate::store::dynamo::{Wanted, keys};
 use crate::web::http::{Call, Problem, Slug};
 
 /// A signed-in user.
@@ -32,7 +32,7 @@ pub async fn signed_in(
     now: Timestamp,
 ) -> Result<SignedIn, Problem> {
     let claims = claims(app, call, keyring, now)?;
-    Ok(signed_in_beside(app, call, claims, Vec::new()).await?.0)
+    Ok(signed_in_beside(app, call, claims, ()).await?.0)
 }
 
 /// What the token of a request says, if this service signed it for a user. Whether it is good
@@ -54,37 +54,31 @@ pub fn claims(
     }
 }
 
-/// Reads whom the claims name, and, in the same request, what stands at `more`.
-pub async fn signed_in_beside(
+/// Reads whom the claims name, and `more` in the same request.
+pub async fn signed_in_beside<W: Wanted>(
     app: &App,
     call: &Call,
     claims: Claims,
-    more: Vec<Key>,
-) -> Result<(SignedIn, Vec<Option<Item>>), Problem> {
+    more: W,
+) -> Result<(SignedIn, W::Found), Problem> {
     let id: UserId = claims.sub.parse().map_err(|_| unauthorized())?;
-    let wanted = [keys::user(id), keys::account(claims.acct)]
-        .into_iter()
-        .chain(more)
-        .collect();
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let user: User = read(items.next().flatten().ok_or_else(unauthorized)?)?;
-    let account: Account = read(items.next().flatten().ok_or_else(unauthorized)?)?;
+    let (user, account) = (keys::user(id).holding::<User>(), keys::account(claims.acct));
+    let wanted = (user, account.holding::<Account>(), more);
+    let (user, account, beside) = app.table.find(wanted).await?;
+    let (user, account) = user.zip(account).ok_or_else(unauthorized)?;
     if !user.takes(&claims) || user.account != account.id {
         return Err(unauthorized());
     }
-    let settings = account
-        .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
-        .await?;
+    let (group, unforeseen) = (user.group.as_deref(), Foreseen::default());
+    let settings = account.settings_in(group, unforeseen, &app.table).await?;
     call.allow_origins(&settings.origins);
-    Ok((
-        SignedIn {
-            claims,
-            user,
-            account,
-            settings,
-        },
-        items.collect(),
-    ))
+    let signed_in = SignedIn {
+        claims,
+        user,
+        account,
+        settings,
+    };
+    Ok((signed_in, beside))
 }
 
 /// The refusal of a token that is good no more, or never was.

@@ -79,12 +79,8 @@ fn given_key(call: &Call) -> Result<Option<String>, Problem> {
         bare(value)
     };
     let key = key.filter(|key| (1..=KEY_MAX).contains(&key.len()));
-    let malformed = || {
-        Problem::invalid_parameter(
-            "Idempotency-Key",
-            "must be a quoted string (RFC 8941) of 1 to 255 characters",
-        )
-    };
+    let detail = "must be a quoted string (RFC 8941) of 1 to 255 characters";
+    let malformed = || Problem::invalid_parameter("Idempotency-Key", detail);
     key.map(Some).ok_or_else(malformed)
 }
 

@@ -10,11 +10,11 @@ use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
 use shared::signin::code::counters::{Full, Trims};
 use shared::signin::code::{self, Draft};
 use shared::signin::reserved::Asker;
-use shared::signin::user::Method;
 use shared::signin::user::known::Source;
 use shared::signin::user::pending::{PendingContact, Wish};
+use shared::signin::user::{Method, User};
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, Key, RetryPolicy, Write, keys, read};
+use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::IdempotencyKey;
@@ -41,54 +41,48 @@ pub async fn begin(
 ) -> Outcome {
     let app = &state.app;
     let id = FactorId::new(call.arrived_at, &app.entropy);
-    let mut retries = RetryPolicy::default();
-    let mut trims = Trims::default();
+    let (mut retries, mut trims) = (RetryPolicy::default(), Trims::default());
     loop {
-        let Known {
-            case,
-            key,
-            answered,
-            sends_of_source,
-        } = known(state, call, wish, challenge).await?;
-        if let Some(reply) = answered {
+        let known = known(state, call, wish, challenge).await?;
+        if let Some(reply) = known.answered {
             return Ok(reply);
         }
-        if let Err(problem) = case.decide(&app.config.sms_countries, &sends_of_source) {
-            return overtaken(state, &case, key.as_ref(), problem).await;
+        let (case, key) = (known.case, known.key.as_ref());
+        if let Err(problem) = case.decide(&app.config.sms_countries, &known.sends_of_source) {
+            return overtaken(state, &case, key, problem).await;
         }
-        let (pending, draft) = PendingContact::begin(
-            &case.who.user,
-            wish,
-            id,
-            (&case.who.keyring, &app.entropy),
-            case.who.now,
-        )?;
+        let (pending, draft) = draw(app, &case, id)?;
         let answer = case.answer(&pending);
         let body = serde_json::to_string(&answer).unwrap_or_default();
-        let writes = case.claim(
-            &pending,
-            &trims,
-            key.as_ref().map(|key| (key, body.as_str())),
-        )?;
+        let writes = case.claim(&pending, &trims, key.map(|key| (key, body.as_str())))?;
         match app.table.transact(writes).await {
             Ok(()) => {
-                send(state, &case, &pending, &draft, key.as_ref()).await?;
+                send(state, &case, &pending, &draft, key).await?;
                 return Ok(Reply::json(202, &answer));
             }
             // It may have taken effect all the same: nothing was sent, so nothing may stand.
             Err(failure @ Failure::Unavailable(_)) => {
-                undo(state, &case, &pending, key.as_ref(), Undo::IfClaimed).await;
+                undo(state, &case, &pending, key, Undo::IfClaimed).await;
                 return Err(failure.into());
             }
             Err(failure) => {
-                trims = case
-                    .counters()
-                    .lost(&failure)
-                    .map_err(|full| refused(&case, full))?;
+                let lost = case.counters().lost(&failure);
+                trims = lost.map_err(|full| refused(&case, full))?;
                 retries.wait(&app.entropy).await?;
             }
         }
     }
+}
+
+/// The contact that is to wait, and the code that is to be sent there.
+fn draw(app: &App, case: &Case<'_>, id: FactorId) -> Result<(PendingContact, Draft), Problem> {
+    let Who {
+        user, keyring, now, ..
+    } = &case.who;
+    let drawn_from = (&**keyring, &app.entropy);
+    Ok(PendingContact::begin(
+        user, case.wish, id, drawn_from, *now,
+    )?)
 }
 
 /// Reads, in one request, what the rules look at.
@@ -99,40 +93,27 @@ async fn known<'a>(
     challenge: Option<&Secret<String>>,
 ) -> Result<Known<'a>, Problem> {
     let mut key = None;
-    let more = |caller: &str| -> Result<Vec<Key>, Problem> {
+    let more = |caller: &str| {
         key = IdempotencyKey::of(call, caller)?;
-        let record = key.as_ref().map(IdempotencyKey::record);
-        Ok(
-            std::iter::once(keys::client_ip_sends(&client_ip_key(call.client_ip)))
-                .chain(record)
-                .collect(),
-        )
+        let sends = keys::client_ip_sends(&client_ip_key(call.client_ip));
+        Ok((sends, key.as_ref().map(IdempotencyKey::record)))
     };
-    let (who, items) = Who::beside(&state.app, call, challenge, more).await?;
-    let mut items = items.into_iter();
-    let sends_of_source = items
-        .next()
-        .flatten()
-        .as_ref()
-        .map(Window::moments)
-        .unwrap_or_default();
-    let answered = key
-        .as_ref()
-        .map(|key| key.answer_again(items.next().flatten(), who.now))
-        .transpose()?
-        .flatten();
+    let (who, (sends, record)) = Who::beside(&state.app, call, challenge, more).await?;
+    let answered = key.as_ref().map(|key| key.answer_again(record, who.now));
+    let answered = answered.transpose()?.flatten();
     let source = Source::of(who.user.id, call.client_ip, &who.keyring, who.now)?;
     let asker = Asker::of(&who.user.known, &source, who.now);
+    let case = Case {
+        who,
+        wish,
+        call,
+        asker,
+    };
     Ok(Known {
-        case: Case {
-            who,
-            wish,
-            call,
-            asker,
-        },
+        case,
         key,
         answered,
-        sends_of_source,
+        sends_of_source: sends.as_ref().map(Window::moments).unwrap_or_default(),
     })
 }
 
@@ -147,8 +128,8 @@ async fn overtaken(
     let Some(key) = key.filter(|_| problem.slug() == Slug::ResendTooSoon) else {
         return Err(problem);
     };
-    key.answer_again(state.app.table.get(key.record()).await?, case.who.now)?
-        .ok_or(problem)
+    let record = state.app.table.find(key.record()).await?;
+    key.answer_again(record, case.who.now)?.ok_or(problem)
 }
 
 /// The refusal of a counter that is full.
@@ -177,19 +158,21 @@ async fn send(
             return Err(not_sent.into());
         }
     }
-    let Some(key) = key else { return Ok(()) };
-    // Should this fail, the same request is told to wait until its lease is over, which is when its
-    // code is.
-    if state
-        .app
+    complete(&state.app, key).await;
+    Ok(())
+}
+
+/// Completes the record of the key, where there is one. Should this fail, the same request is told
+/// to wait until its lease is over, which is when its code is.
+async fn complete(app: &App, key: Option<&IdempotencyKey>) {
+    let Some(key) = key else { return };
+    let completed = app
         .table
-        .update_with_retries(key.complete(), &state.app.entropy)
-        .await
-        .is_err()
-    {
+        .update_with_retries(key.complete(), &app.entropy)
+        .await;
+    if completed.is_err() {
         tracing::warn!("an idempotency record could not be completed");
     }
-    Ok(())
 }
 
 async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), NotSent> {
@@ -258,17 +241,12 @@ async fn undoing(
     key: Option<&IdempotencyKey>,
     what: Undo,
 ) -> Result<Option<Vec<Write>>, Failure> {
-    let wanted = std::iter::once(keys::user(case.who.user.id))
-        .chain(case.counters().logs())
-        .collect();
-    let mut items = app.table.get_all(wanted).await?.into_iter();
-    let Some(user) = items.next().flatten() else {
-        return Ok(None);
-    };
-    let user = read(user)?;
+    let user = keys::user(case.who.user.id).holding::<User>();
+    let wanted = (user, case.counters().logs());
+    let (user, logs) = app.table.find(wanted).await?;
+    let Some(user) = user else { return Ok(None) };
     if what == Undo::IfClaimed && !case.stands(pending, &user) {
         return Ok(None);
     }
-    let logs: Vec<_> = items.collect();
     case.undo(pending, (&user, &logs), key).map(Some)
 }

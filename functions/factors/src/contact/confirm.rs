@@ -30,38 +30,15 @@ pub async fn confirm(state: &State, call: &Call, typed: Typed) -> Outcome {
     let pending = count(app, call, &mut who, &typed).await?;
     // The count answered with a newer user than the one that was asked.
     who.may_enrol(typed.method, pending.begun_at)?;
-    match pending.judge(
-        who.user.id,
-        typed.method,
-        code.expose(),
-        &who.keyring,
-        who.now,
-    ) {
-        Verdict::Right => accept(state, call, who, &typed, &pending).await,
-        Verdict::Wrong => {
-            refuse(
-                app,
-                call,
-                who,
-                &typed,
-                &pending,
-                ("wrong-code", Slug::CodeInvalid),
-            )
-            .await
-        }
-        Verdict::Superseded => {
-            refuse(
-                app,
-                call,
-                who,
-                &typed,
-                &pending,
-                ("superseded", Slug::CodeSuperseded),
-            )
-            .await
-        }
-        Verdict::Expired => Err(Problem::new(Slug::CodeExpired)),
-    }
+    let (user, keyring) = (who.user.id, &who.keyring);
+    let verdict = pending.judge(user, typed.method, code.expose(), keyring, who.now);
+    let why = match verdict {
+        Verdict::Right => return accept(state, call, who, &typed, &pending).await,
+        Verdict::Wrong => ("wrong-code", Slug::CodeInvalid),
+        Verdict::Superseded => ("superseded", Slug::CodeSuperseded),
+        Verdict::Expired => return Err(Problem::new(Slug::CodeExpired)),
+    };
+    refuse(app, call, who, &typed, &pending, why).await
 }
 
 /// The contact that is to be confirmed, if there is one whose code takes an attempt from who asks.
@@ -137,8 +114,7 @@ async fn accept(
     let app = &state.app;
     let completion = who.completion(typed.method, app, call).await?;
     let end = completion.as_ref().map(|(end, _)| end);
-    let mut retries = RetryPolicy::default();
-    let mut notices = Notices::default();
+    let (mut retries, mut notices) = (RetryPolicy::default(), Notices::default());
     let mut credit = Credit::new(given_back(&who, pending));
     loop {
         let (reached, mut writes) = placement(&who, call, typed.method, pending, end)?;
@@ -157,15 +133,10 @@ async fn accept(
     }
     credit.give(app).await;
     notices.deliver(app, &state.courier).await;
-    let authenticated = match &completion {
-        Some((end, token)) => Some(end.answer(app, call, &who.keyring, &who.user, token)?),
-        None => None,
-    };
-    let destination = masked(typed.method, pending);
     Ok(Reply::ok(&Confirmed {
         method: typed.method,
-        destination,
-        authenticated,
+        destination: masked(typed.method, pending),
+        authenticated: who.authenticated(app, call, completion.as_ref())?,
     }))
 }
 

@@ -4,7 +4,7 @@
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::user::Method;
 use shared::store::audit::Action;
-use shared::store::dynamo::RetryPolicy;
+use shared::store::dynamo::{Failure, RetryPolicy};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::State;
@@ -15,13 +15,10 @@ pub async fn remove(state: &State, call: &Call, method: Method) -> Outcome {
     let mut who = Who::by_token(app, call).await?;
     call.only_query(&[])?;
     call.no_body()?;
-    let mut retries = RetryPolicy::default();
-    let mut notices = Notices::default();
+    let (mut retries, mut notices) = (RetryPolicy::default(), Notices::default());
     loop {
-        let masked = who
-            .user
-            .masked_destination(method)
-            .ok_or_else(|| Problem::new(Slug::NotFound))?;
+        let masked = who.user.masked_destination(method);
+        let masked = masked.ok_or_else(|| Problem::new(Slug::NotFound))?;
         who.may_remove(method)?;
         who.may_change_contact(method)?;
         let event = who
@@ -32,10 +29,8 @@ pub async fn remove(state: &State, call: &Call, method: Method) -> Outcome {
         let update = who.end_others(who.guard(update));
         let mut writes = who.user.change(update, [event], who.now)?;
         writes.extend(who.notices(app, &mut notices, &reached, told(method))?);
-        if who
-            .settle(app, writes, &mut retries, |written| notices.learn(written))
-            .await?
-        {
+        let learn = |written: &Result<(), Failure>| notices.learn(written);
+        if who.settle(app, writes, &mut retries, learn).await? {
             notices.deliver(app, &state.courier).await;
             return Ok(Reply::empty(204));
         }

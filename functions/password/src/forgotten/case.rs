@@ -27,7 +27,7 @@ use shared::signin::user::known::{Origin, Source};
 use shared::signin::user::subject::Subject;
 use shared::signin::user::{Method, User, username};
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Item, Key, Write, keys, read};
+use shared::store::dynamo::{Failure, Item, Key, Write, keys};
 use shared::store::rate_limit::{Limit, Window};
 use shared::web::http::{Call, Problem, Reply, refusals};
 use shared::web::idempotency::IdempotencyKey;
@@ -95,36 +95,25 @@ impl Found {
         (account, username): (AccountId, &str),
         key: Option<&IdempotencyKey>,
     ) -> Result<Self, Problem> {
-        let mut wanted = vec![
-            keys::account(account),
-            keys::name(account, username),
+        let wanted = (
+            keys::account(account).holding::<Account>(),
+            keys::name(account, username).holding::<Credential>(),
             keys::name_sends(account, username),
             keys::client_ip_links(&client_ip_key(call.client_ip)),
-        ];
-        wanted.extend(key.map(IdempotencyKey::record));
-        let mut items = state.app.table.get_all(wanted).await?.into_iter();
-        let mut next = || items.next().flatten();
-        let account: Option<Account> = next().map(read).transpose()?;
-        let credential: Option<Credential> = next().map(read).transpose()?;
-        call.allow_origins(
-            &account
-                .as_ref()
-                .map(Account::settings)
-                .transpose()?
-                .unwrap_or_default()
-                .origins,
+            key.map(IdempotencyKey::record),
         );
-        let (sends_of_name, sends_of_source) = (
-            Log::of(next().as_ref()),
-            next().as_ref().map(Window::moments).unwrap_or_default(),
-        );
+        let (account, credential, sends_of_name, sends_of_source, record) =
+            state.app.table.find(wanted).await?;
+        let settings = account.as_ref().map(Account::settings).transpose()?;
+        call.allow_origins(&settings.unwrap_or_default().origins);
         let credential = credential.filter(|_| account.is_some());
+        let moments = sends_of_source.as_ref().map(Window::moments);
         Ok(Self {
             account,
             credential,
-            sends_of_name,
-            sends_of_source,
-            record: next(),
+            sends_of_name: Log::of(sends_of_name.as_ref()),
+            sends_of_source: moments.unwrap_or_default(),
+            record,
         })
     }
 
@@ -145,14 +134,37 @@ impl Found {
             |credential| credential.user,
         );
         let group = credential.and_then(|credential| credential.group.clone());
-        let mut wanted = vec![Subject::key(id, credential.is_some())];
-        wanted.extend(group.as_deref().map(|name| keys::group(account, name)));
-        let mut items = state.app.table.get_all(wanted).await?.into_iter();
-        let subject = Subject::read(id, credential.is_some(), items.next().flatten())?;
+        let subject = Subject::wanted(id, credential.is_some());
+        let wanted = (subject, Foreseen::wanted(account, group));
+        let (subject, group) = state.app.table.find_batch(wanted).await?;
         let subject = subject.unwrap_or_else(|| Subject::new_decoy(account, username));
         let version = credential.map(|credential| credential.password_version);
         let moved = matches!(&subject, Subject::User(user) if (Some(user.password_version), user.username.as_str()) != (version, username));
-        Ok((!moved).then(|| (subject, Foreseen::new(group, items.next().flatten()))))
+        Ok((!moved).then_some((subject, group)))
+    }
+}
+
+impl Found {
+    /// The settings in force for the subject; the defaults, where there is no account.
+    async fn settings(
+        &self,
+        state: &State,
+        subject: &Subject,
+        group: Foreseen,
+    ) -> Result<Settings, Failure> {
+        match &self.account {
+            Some(account) => {
+                account
+                    .settings_in(subject.group(), group, &state.app.table)
+                    .await
+            }
+            None => Ok(Settings::default()),
+        }
+    }
+
+    fn has_password(&self) -> bool {
+        let credential = self.credential.as_ref();
+        credential.is_some_and(|credential| credential.password_hash.is_some())
     }
 }
 
@@ -165,7 +177,7 @@ async fn refused(
     now: Timestamp,
 ) -> Result<Known, Problem> {
     let answered = match key {
-        Some(key) => key.answer_again(state.app.table.get(key.record()).await?, now)?,
+        Some(key) => key.answer_again(state.app.table.find(key.record()).await?, now)?,
         None => None,
     };
     answered
@@ -189,17 +201,11 @@ impl Case {
         request: &Request,
         key: Option<&IdempotencyKey>,
     ) -> Result<Known, Problem> {
-        let (id, now, username) = (
-            request.account,
-            call.arrived_at,
-            username::looked_up(&request.username),
-        );
+        let (id, now) = (request.account, call.arrived_at);
+        let username = username::looked_up(&request.username);
         let mut found = Found::read(state, call, (id, &username), key).await?;
-        if let Some(reply) = key
-            .map(|key| key.answer_again(found.record.take(), now))
-            .transpose()?
-            .flatten()
-        {
+        let answered = key.map(|key| key.answer_again(found.record.take(), now));
+        if let Some(reply) = answered.transpose()?.flatten() {
             return Ok(Known::Answered(reply));
         }
         if let Some(full) = PER_SOURCE.full_until(&found.sends_of_source, now) {
@@ -209,40 +215,24 @@ impl Case {
             return Ok(Known::Moved);
         };
         let keyring = state.app.keyrings.current(now).await;
-        let asker = asker(
-            &subject,
-            &Source::of(subject.id(), call.client_ip, &keyring, now)?,
-        );
+        let source = Source::of(subject.id(), call.client_ip, &keyring, now)?;
+        let asker = asker(&subject, &source);
         if let Some(full) = FORGOTTEN.full_until(&found.sends_of_name, asker, now) {
-            return refused(state, key, full, now)
-                .await
-                .or_else(|problem| Ok(Known::Full(problem)));
+            let refused = refused(state, key, full, now).await;
+            return refused.or_else(|problem| Ok(Known::Full(problem)));
         }
-        let Found {
-            account,
-            credential,
-            ..
-        } = found;
-        let settings = match &account {
-            Some(account) => {
-                account
-                    .settings_in(subject.group(), group, &state.app.table)
-                    .await?
-            }
-            None => Settings::default(),
-        };
-        let has_password = credential.is_some_and(|credential| credential.password_hash.is_some());
-        Ok(Known::Open(Box::new(Self {
-            account,
+        let case = Self {
+            settings: found.settings(state, &subject, group).await?,
+            has_password: found.has_password(),
+            account: found.account,
             id,
-            settings,
             username,
             subject,
-            has_password,
             asker,
             source: keys::client_ip_links(&client_ip_key(call.client_ip)),
             now,
-        })))
+        };
+        Ok(Known::Open(Box::new(case)))
     }
 
     /// The user and the account, if a mail can be sent. Who has no password signs in by other means
@@ -275,24 +265,12 @@ impl Case {
         call: &Call,
         limits: &Limits,
     ) -> Result<(Option<Key>, Vec<Write>), Problem> {
-        let name = keys::name_sends(self.id, &self.username);
-        let mut writes: Vec<Write> = vec![
-            FORGOTTEN
-                .enter(name, self.asker, self.now, limits.name.as_ref())
-                .into(),
-            PER_SOURCE
-                .enter(self.source.clone(), self.now, limits.source.as_deref())
-                .into(),
-        ];
+        let mut writes = self.counts(limits);
         let event = Event::new(Action::PasswordForgotten, Actor::User(self.subject.id()))
             .from(call.client_ip);
         let Some((user, account)) = self.reached(limits) else {
-            writes.extend(self.subject.tell(
-                self.id,
-                None,
-                [event.failed().with("reason", self.reason(limits))],
-                self.now,
-            )?);
+            let event = event.failed().with("reason", self.reason(limits));
+            writes.extend(self.subject.tell(self.id, None, [event], self.now)?);
             return Ok((None, writes));
         };
         let outgoing = if self.is_led_on(user) {
@@ -300,16 +278,26 @@ impl Case {
         } else {
             self.mail_notice((user, account), event)?
         };
-        writes.extend(
-            self.subject
-                .tell(self.id, None, [outgoing.event], self.now)?,
-        );
-        let mailbox = self
-            .mailbox(user)
-            .map(|key| FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref()));
-        writes.extend(mailbox.map(Write::from));
+        let events = [outgoing.event];
+        writes.extend(self.subject.tell(self.id, None, events, self.now)?);
+        writes.extend(self.count_of_mailbox(user, limits));
         writes.extend(outgoing.writes);
         Ok((Some(outgoing.mail), writes))
+    }
+
+    /// The write that counts the request, of the user's mailbox, where that is counted.
+    fn count_of_mailbox(&self, user: &User, limits: &Limits) -> Option<Write> {
+        let key = self.mailbox(user)?;
+        let entered = FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref());
+        Some(entered.into())
+    }
+
+    /// The writes that count the request, of the name and of the client IP.
+    fn counts(&self, limits: &Limits) -> Vec<Write> {
+        let name = keys::name_sends(self.id, &self.username);
+        let of_name = FORGOTTEN.enter(name, self.asker, self.now, limits.name.as_ref());
+        let of_source = PER_SOURCE.enter(self.source.clone(), self.now, limits.source.as_deref());
+        vec![of_name.into(), of_source.into()]
     }
 
     /// The mail with the link.
@@ -320,26 +308,18 @@ impl Case {
         (user, account): (&User, &Account),
         event: Event,
     ) -> Result<Outgoing, Problem> {
-        let app = &state.app;
-        let base = call.base_url(app.config.base_url.as_deref());
+        let (app, now, life) = (&state.app, self.now, link::PASSWORD_LIFETIME);
         let token = Token::draw(&app.entropy);
-        let link = Link::new(
-            user,
-            Purpose::Password,
-            None,
-            link::PASSWORD_LIFETIME,
-            &app.entropy,
-            self.now,
-        );
-        let keyring = app.keyrings.current(self.now).await;
+        let link = Link::new(user, Purpose::Password, None, life, &app.entropy, now);
+        let keyring = app.keyrings.current(now).await;
         let (to, locale) = self.addressee(user);
         let envelope = Envelope {
             organisation: &account.name,
             to,
             locale,
-            base: &base,
+            base: &call.base_url(app.config.base_url.as_deref()),
         };
-        let (mail, message) = link.owe(&token, &envelope, &keyring, self.now)?;
+        let (mail, message) = link.owe(&token, &envelope, &keyring, now)?;
         Ok(Outgoing {
             mail,
             event: event.with("link", link.id.to_string()),

@@ -90,6 +90,37 @@ pub struct Data {
     pub token: Option<String>,
 }
 
+impl Data {
+    /// What is wrong with the token.
+    fn token_fault(&self) -> Option<FieldError> {
+        let detail = match (&self.token, self.outcome) {
+            (None, Outcome::Passed) => "is missing",
+            (Some(token), Outcome::Passed) if !is_token(token) => {
+                "must be 1 to 200 letters, digits and ._:~+/=-"
+            }
+            (Some(_), outcome) if outcome != Outcome::Passed => "is a pass's alone",
+            _ => return None,
+        };
+        Some(FieldError::new("/data/token", detail))
+    }
+}
+
+/// Refuses fields that are none of the message's.
+fn known_fields(message: &Value) -> Result<(), Problem> {
+    let data = message.get("data");
+    let within = data.and_then(|data| unknown(data, "/data", &["session", "outcome", "token"]));
+    let beside = unknown(message, "", &["type", "timestamp", "data"]);
+    let strange: Vec<String> = beside.into_iter().chain(within).collect();
+    if strange.is_empty() {
+        return Ok(());
+    }
+    let problem = Problem::new(Slug::UnexpectedField);
+    // Not which: a name may be as personal as a value.
+    Err(strange.into_iter().fold(problem, |problem, pointer| {
+        problem.field(pointer, "has a field that is not of this message")
+    }))
+}
+
 /// What the provider said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -107,19 +138,7 @@ impl Answer {
     /// Reads a message. A field that is none of the message's may hold what must not be here: it is
     /// refused, and not read on.
     pub fn read(value: Value) -> Result<Self, Problem> {
-        let strange = unknown(&value, "", &["type", "timestamp", "data"]);
-        let within = value
-            .get("data")
-            .map(|data| unknown(data, "/data", &["session", "outcome", "token"]))
-            .unwrap_or_default();
-        let strange: Vec<String> = strange.into_iter().chain(within).collect();
-        if !strange.is_empty() {
-            let problem = Problem::new(Slug::UnexpectedField);
-            // Not which: a name may be as personal as a value.
-            return Err(strange.into_iter().fold(problem, |problem, pointer| {
-                problem.field(pointer, "has a field that is not of this message")
-            }));
-        }
+        known_fields(&value)?;
         let Message {
             kind,
             timestamp,
@@ -133,19 +152,7 @@ impl Answer {
         if ended_at.is_none() {
             errors.push(FieldError::new("/timestamp", "must be an RFC 3339 time"));
         }
-        match (&data.token, data.outcome) {
-            (None, Outcome::Passed) => errors.push(FieldError::new("/data/token", "is missing")),
-            (Some(token), Outcome::Passed) if !is_token(token) => {
-                errors.push(FieldError::new(
-                    "/data/token",
-                    "must be 1 to 200 letters, digits and ._:~+/=-",
-                ));
-            }
-            (Some(_), outcome) if outcome != Outcome::Passed => {
-                errors.push(FieldError::new("/data/token", "is a pass's alone"));
-            }
-            _ => {}
-        }
+        errors.extend(data.token_fault());
         match ended_at.filter(|_| errors.is_empty()) {
             Some(ended_at) => Ok(Self {
                 session: data.session,

@@ -100,42 +100,33 @@ impl Secrets {
             signature,
         } = headers;
         // A full stop would let two different messages be signed as one.
-        let sound = (1..=ID_MAX).contains(&id.len())
-            && id
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'.');
-        let digits = (1..=12).contains(&timestamp.len())
-            && timestamp.bytes().all(|byte| byte.is_ascii_digit());
-        if !sound || !digits {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'.';
+        if !(1..=ID_MAX).contains(&id.len()) || !id.bytes().all(is_plain) {
             return Err(NotGenuine);
         }
-        let at: i64 = timestamp.parse().map_err(|_| NotGenuine)?;
+        let at = seconds(timestamp).ok_or(NotGenuine)?;
         if (at - now.as_secs()).abs() > TOLERANCE.as_secs() {
             return Err(NotGenuine);
         }
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
-        let of_version = |text: &str| {
-            text.strip_prefix("v1,")
-                .and_then(|text| STANDARD.decode(text).ok())
-        };
-        let genuine = signature
-            .split(' ')
-            .take(SIGNATURES_MAX)
-            .filter_map(of_version)
-            .any(|tag| {
-                self.0
-                    .iter()
-                    .any(|key| hmac::verify(key, &signed, &tag).is_ok())
-            });
-        let sent_at = Timestamp::from_millis(at * 1000);
-        if genuine {
-            Ok(Genuine {
-                id: MessageId(id.to_owned()),
-                sent_at,
-            })
-        } else {
-            Err(NotGenuine)
+        if !self.have_signed(&signed, signature) {
+            return Err(NotGenuine);
         }
+        Ok(Genuine {
+            id: MessageId(id.to_owned()),
+            sent_at: Timestamp::from_millis(at * 1000),
+        })
+    }
+
+    /// Whether one of the secrets has made one of the signatures.
+    fn have_signed(&self, signed: &[u8], signatures: &str) -> bool {
+        let of_version = |text: &str| STANDARD.decode(text.strip_prefix("v1,")?).ok();
+        let is_one = |tag: Vec<u8>| {
+            let mut keys = self.0.iter();
+            keys.any(|key| hmac::verify(key, signed, &tag).is_ok())
+        };
+        let each = signatures.split(' ').take(SIGNATURES_MAX);
+        each.filter_map(of_version).any(is_one)
     }
 }
 
@@ -143,6 +134,13 @@ impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secrets")
     }
+}
+
+/// The seconds that a timestamp of 1 to 12 digits tells.
+fn seconds(timestamp: &str) -> Option<i64> {
+    let digits = timestamp.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = digits && (1..=12).contains(&timestamp.len());
+    timestamp.parse().ok().filter(|_| fits)
 }
 
 #[cfg(test)]

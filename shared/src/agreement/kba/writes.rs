@@ -155,49 +155,51 @@ impl Case<'_> {
     }
 
     fn events(&self, effect: Effect) -> Vec<Event> {
-        let told = |action| {
-            let event = Event::new(action, Actor::Provider)
-                .from(self.source)
-                .with("method", "kba");
-            let event = event
-                .with("recipient", self.recipient().id.to_string())
-                .with("session", self.session.id.to_string());
-            event.with("outcome", self.answer.outcome.name())
-        };
-        let answered = match effect {
-            Effect::Pass => {
-                let event =
-                    told(Action::RecipientVerified).with("viewing", self.recipient().views());
-                return vec![event.with("token", self.answer.token.clone().unwrap_or_default())];
+        let consequence = match effect {
+            Effect::Cancel(attempts) => {
+                Some(self.consequence(Action::AgreementCancelled, attempts))
             }
-            Effect::Nothing(idle) => told(Action::KbaSessionAnswered)
-                .with("effect", "none")
-                .with("because", idle.name()),
-            Effect::Over => told(Action::KbaSessionAnswered).failed(),
+            Effect::Lock(attempts) => Some(self.consequence(Action::ViewingLocked, attempts)),
+            _ => None,
+        };
+        std::iter::once(self.answered(effect))
+            .chain(consequence)
+            .collect()
+    }
+
+    /// The entry of what the provider has said.
+    fn answered(&self, effect: Effect) -> Event {
+        let told = self.told(Action::KbaSessionAnswered);
+        match effect {
+            Effect::Pass => self
+                .told(Action::RecipientVerified)
+                .with("viewing", self.recipient().views())
+                .with("token", self.answer.token.clone().unwrap_or_default()),
+            Effect::Nothing(idle) => told.with("effect", "none").with("because", idle.name()),
+            Effect::Over => told.failed(),
             Effect::Attempt(attempts) if self.recipient().doubted() != self.recipient().status => {
-                told(Action::KbaSessionAnswered)
-                    .failed()
-                    .with("attempts", attempts)
-                    .with("verified_before", true)
+                let told = told.failed().with("attempts", attempts);
+                told.with("verified_before", true)
             }
             Effect::Attempt(attempts) | Effect::Cancel(attempts) | Effect::Lock(attempts) => {
-                told(Action::KbaSessionAnswered)
-                    .failed()
-                    .with("attempts", attempts)
+                told.failed().with("attempts", attempts)
             }
-        };
-        let consequence = |action, attempts| {
-            let event = Event::new(action, Actor::System)
-                .with("recipient", self.recipient().id.to_string());
-            event.with("reason", reason(attempts))
-        };
-        match effect {
-            Effect::Cancel(attempts) => {
-                vec![answered, consequence(Action::AgreementCancelled, attempts)]
-            }
-            Effect::Lock(attempts) => vec![answered, consequence(Action::ViewingLocked, attempts)],
-            _ => vec![answered],
         }
+    }
+
+    fn told(&self, action: Action) -> Event {
+        Event::new(action, Actor::Provider)
+            .from(self.source)
+            .with("method", "kba")
+            .with("recipient", self.recipient().id.to_string())
+            .with("session", self.session.id.to_string())
+            .with("outcome", self.answer.outcome.name())
+    }
+
+    fn consequence(&self, action: Action, attempts: u32) -> Event {
+        Event::new(action, Actor::System)
+            .with("recipient", self.recipient().id.to_string())
+            .with("reason", reason(attempts))
     }
 
     /// The recipient's transaction, where this answer consumes it.

@@ -159,22 +159,8 @@ impl Provider {
                 return Read::Again;
             }
         };
-        match answer.status {
-            200 | 201 => {}
-            429 | 500.. => {
-                tracing::warn!(
-                    provider.status = answer.status,
-                    "the provider opened no session"
-                );
-                return Read::Again;
-            }
-            status => {
-                tracing::error!(
-                    provider.status = status,
-                    "the provider does not take our requests"
-                );
-                return Read::Refused;
-            }
+        if let Some(read) = refused(answer.status) {
+            return read;
         }
         // What the provider says is not repeated: it may hold what nobody should read.
         let opened: Option<Opened> = serde_json::from_slice(&answer.body).ok();
@@ -204,6 +190,24 @@ enum Read {
     Opened(String),
     Again,
     Refused,
+}
+
+/// What comes of an answer that opened no session, by its status.
+fn refused(status: u16) -> Option<Read> {
+    match status {
+        200 | 201 => None,
+        429 | 500.. => {
+            tracing::warn!(provider.status = status, "the provider opened no session");
+            Some(Read::Again)
+        }
+        status => {
+            tracing::error!(
+                provider.status = status,
+                "the provider does not take our requests"
+            );
+            Some(Read::Refused)
+        }
+    }
 }
 
 #[cfg(test)]

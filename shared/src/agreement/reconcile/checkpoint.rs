@@ -24,7 +24,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::ledger::balance::{Balance, Share};
 use crate::ledger::change::{is_odd, minute};
-use crate::store::dynamo::{Failure, Item, Table, keys, read};
+use crate::store::dynamo::{Failure, Item, OrDefault, Table, keys, read};
 
 /// How long after the end of a minute its last entries may be written: longer than any function
 /// takes from reading the clock to its write, and clocks differ. A request reads it once, and has
@@ -80,11 +80,8 @@ impl<'a> Checkpoint<'a> {
             return Ok(Progress::Wait(later));
         }
         let look = look(self.table, self.account, minute(now)).await?;
-        let Some(first) = self
-            .first
-            .replace(look.clone())
-            .filter(|first| first.minute + 1 == look.minute)
-        else {
+        let first = self.first.replace(look.clone());
+        let Some(first) = first.filter(|first| first.minute + 1 == look.minute) else {
             return Ok(Progress::Wait(next(now)));
         };
         self.points += 1;
@@ -140,17 +137,15 @@ const fn start(minute: i64) -> Timestamp {
 async fn look(table: &Table, account: &Account, minute: i64) -> Result<Look, Failure> {
     let of_odd = !is_odd(minute);
     // All that there may be: an account may have been given more since it was read.
-    let keys = (0..SHARDS_MAX)
-        .map(|shard| keys::balance(account.id, shard))
-        .collect();
-    let items = table.get_all(keys).await?;
+    let halves = |shard| keys::balance(account.id, shard).holding().or_default();
+    let wanted: Vec<OrDefault<ShardHalves>> = (0..SHARDS_MAX).map(halves).collect();
+    let found = table.find(wanted).await?;
     let mut look = Look {
         minute,
         shards: BTreeMap::new(),
         groups: BTreeMap::new(),
     };
-    for (shard, item) in (0..SHARDS_MAX).zip(items) {
-        let halves: ShardHalves = item.map(read).transpose()?.unwrap_or_default();
+    for (shard, halves) in (0..SHARDS_MAX).zip(found) {
         look.shards.insert(shard, halves.half(of_odd));
         for (group, share) in shares(table, account, shard, of_odd).await? {
             *look.groups.entry(group).or_default() += share;
@@ -167,9 +162,8 @@ async fn shares(
 ) -> Result<Vec<(String, Share)>, Failure> {
     let (mut shares, mut after) = (Vec::new(), None);
     loop {
-        let page = table
-            .query(keys::quota_shares(account.id, shard), after, PAGE)
-            .await?;
+        let list = keys::quota_shares(account.id, shard);
+        let page = table.query(list, after, PAGE).await?;
         for item in page.items {
             shares.push((group(&item), read::<ShareHalves>(item)?.half(of_odd)));
         }

@@ -95,48 +95,48 @@ async fn read(table: &Table, agreement: &str) -> Result<Option<Whole>, Failure> 
 /// What does not agree of one agreement; none where there is no such agreement, of which nothing
 /// may be left reserved.
 fn of(agreement: &str, whole: Option<&Whole>, sums: &Sums) -> Vec<Difference> {
-    let mut left = sums.agreements.get(agreement).cloned().unwrap_or_default();
-    let mut found = Vec::new();
     let recipients = whole
         .map(|whole| whole.recipients.as_slice())
         .unwrap_or_default();
-    if whole.is_some_and(|whole| whole.agreement.status == Status::OutForSignature) {
-        for hold in recipients.iter().filter_map(Recipient::reserved) {
-            *left.entry(hold.shard()).or_default() -= 1;
-        }
+    let is_open = whole.is_some_and(|it| it.agreement.status == Status::OutForSignature);
+    let holders = if is_open { recipients } else { &[] };
+    let mut found = of_shards(agreement, holders, sums);
+    let of_one = |recipient| of_recipient(agreement, recipient, sums);
+    found.extend(recipients.iter().filter_map(of_one));
+    found
+}
+
+/// What is left reserved on the shards for an agreement beyond what the `holders` hold.
+fn of_shards(agreement: &str, holders: &[Recipient], sums: &Sums) -> Vec<Difference> {
+    let entered = sums.agreements.get(agreement).cloned().unwrap_or_default();
+    let mut left = entered.clone();
+    for hold in holders.iter().filter_map(Recipient::reserved) {
+        *left.entry(hold.shard()).or_default() -= 1;
     }
-    for (shard, over) in left.into_iter().filter(|(_, over)| *over != 0) {
-        let entries = sums
-            .agreements
-            .get(agreement)
-            .and_then(|left| left.get(&shard))
-            .copied()
-            .unwrap_or_default();
-        found.push(Difference::Held {
+    let differing = left.into_iter().filter(|(_, over)| *over != 0);
+    let difference = |(shard, over)| {
+        let entries = entered.get(&shard).copied().unwrap_or_default();
+        Difference::Held {
             agreement: agreement.to_owned(),
             shard,
             held: entries - over,
             entries,
-        });
-    }
-    for recipient in recipients {
-        let name = recipient.id.to_string();
-        let entries = sums
-            .recipients
-            .get(&(agreement.to_owned(), name.clone()))
-            .copied()
-            .unwrap_or_default();
-        if !fits(recipient, entries) {
-            let (held, consumed) = (recipient.reserved().is_some(), recipient.kba.consumed);
-            found.push(Difference::Recipient {
-                recipient: name,
-                held,
-                consumed,
-                entries,
-            });
         }
-    }
-    found
+    };
+    differing.map(difference).collect()
+}
+
+/// What does not agree of one recipient.
+fn of_recipient(agreement: &str, recipient: &Recipient, sums: &Sums) -> Option<Difference> {
+    let name = recipient.id.to_string();
+    let entered = sums.recipients.get(&(agreement.to_owned(), name.clone()));
+    let entries = entered.copied().unwrap_or_default();
+    (!fits(recipient, entries)).then(|| Difference::Recipient {
+        recipient: name,
+        held: recipient.reserved().is_some(),
+        consumed: recipient.kba.consumed,
+        entries,
+    })
 }
 
 /// Whether a recipient's own entries are those of somebody who stands so: with what was, or was

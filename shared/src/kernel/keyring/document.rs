@@ -113,32 +113,17 @@ pub fn revoke(
     if let Some(unknown) = ids.iter().find(|id| !known(id)) {
         return Err(KeyringError::NoSuchKey(unknown.clone()));
     }
-    if without(&mut document.mac, |key| ids.contains(&key.id)) {
-        document.mac.insert(
-            0,
-            SymmetricEntry {
-                used_from: Some(now),
-                ..symmetric("m", now, entropy)
-            },
-        );
-    }
-    if without(&mut document.data, |key| ids.contains(&key.id)) {
-        document.data.insert(
-            0,
-            SymmetricEntry {
-                used_from: Some(now),
-                ..symmetric("d", now, entropy)
-            },
-        );
+    for (entries, prefix) in [(&mut document.mac, "m"), (&mut document.data, "d")] {
+        if without(entries, |key| ids.contains(&key.id)) {
+            let mut fresh = symmetric(prefix, now, entropy);
+            fresh.used_from = Some(now);
+            entries.insert(0, fresh);
+        }
     }
     if without(&mut document.signing, |key| ids.contains(&key.id)) {
-        document.signing.insert(
-            0,
-            SigningEntry {
-                used_from: Some(now),
-                ..signing(now, entropy)?
-            },
-        );
+        let mut fresh = signing(now, entropy)?;
+        fresh.used_from = Some(now);
+        document.signing.insert(0, fresh);
     }
     write(&document)
 }

@@ -131,13 +131,11 @@ impl Keyring {
                 "a kind of key is missing, or the version is not 1".into(),
             ));
         }
+        let signing = signing.iter().map(SigningKey::of);
         Ok(Self {
             mac: mac.iter().map(MacKey::of).collect::<Result<_, _>>()?,
             data: data.iter().map(DataKey::of).collect::<Result<_, _>>()?,
-            signing: signing
-                .iter()
-                .map(SigningKey::of)
-                .collect::<Result<_, _>>()?,
+            signing: signing.collect::<Result<_, _>>()?,
         })
     }
 
@@ -195,15 +193,11 @@ impl Keyring {
     /// Opens what [`Keyring::seal`] sealed.
     pub fn open(&self, sealed: &str, context: &[u8]) -> Result<Secret<Vec<u8>>, KeyringError> {
         let (id, text) = sealed.split_once('.').ok_or(KeyringError::NotOurs)?;
-        let key = self
-            .data
-            .iter()
-            .find(|key| key.id == id)
-            .ok_or(KeyringError::NotOurs)?;
+        let key = self.data.iter().find(|key| key.id == id);
+        let key = key.ok_or(KeyringError::NotOurs)?;
         let bytes = secret::decode(text).ok_or(KeyringError::NotOurs)?;
-        let (nonce, body) = bytes
-            .split_at_checked(NONCE_LEN)
-            .ok_or(KeyringError::NotOurs)?;
+        let parts = bytes.split_at_checked(NONCE_LEN);
+        let (nonce, body) = parts.ok_or(KeyringError::NotOurs)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| KeyringError::NotOurs)?;
         let mut body = body.to_vec();
         let plain = key

@@ -79,44 +79,48 @@ pub(super) fn added(
     notice: Notice,
 ) -> Result<Plan, Failure> {
     let account = entry.account;
-    let stood = |shard: u8| {
-        seen.get(usize::from(shard))
-            .map_or(0, |shard| shard.balance.available)
-    };
-    let after = seen
+    let stood = seen
         .iter()
         .map(|shard| shard.balance.available)
-        .sum::<i64>()
-        + entry.transactions;
-    let Some(relief) = watch.relief(account, after, notice) else {
+        .sum::<i64>();
+    let Some(relief) = watch.relief(account, stood + entry.transactions, notice) else {
         return planned(entry);
     };
-    let mut needed = (watch.threshold() - entry.transactions).max(0);
-    let mut plan = planned_under(entry, |write, part| {
-        let held = stood(part.shard).min(needed);
-        needed -= held;
-        if held > 0 {
-            write.when(AVAILABLE.is_at_least(held))
-        } else {
-            write
-        }
+    let needed = (watch.threshold() - entry.transactions).max(0);
+    let mut held = Held { seen, needed };
+    let mut plan = planned_under(entry, |write, part| match held.take(part.shard) {
+        Some(held) => write.when(AVAILABLE.is_at_least(held)),
+        None => write,
     })?;
     let written = |shard: u8| plan.entry.parts.iter().any(|part| part.shard == shard);
-    let mut others = Vec::new();
-    for shard in (0_u8..).take(seen.len()).filter(|shard| !written(*shard)) {
-        let held = stood(shard).min(needed);
-        needed -= held;
-        if held > 0 {
-            others.push(
-                looked_at(account, shard)
-                    .when(AVAILABLE.is_at_least(held))
-                    .into(),
-            );
-        }
-    }
+    let others = (0_u8..).take(seen.len()).filter(|shard| !written(*shard));
+    let looked_at = |shard| {
+        let held = held.take(shard)?;
+        let looked_at = looked_at(account, shard).when(AVAILABLE.is_at_least(held));
+        Some(Write::from(looked_at))
+    };
+    let others: Vec<Write> = others.filter_map(looked_at).collect();
     plan.writes.extend(others);
     plan.writes.push(relief);
     Ok(plan)
+}
+
+/// What the balance is seen to hold, as far as it is needed still.
+struct Held<'a> {
+    seen: &'a [Shard],
+    needed: i64,
+}
+
+impl Held<'_> {
+    /// What `shard` holds of it; none where that is nothing.
+    fn take(&mut self, shard: u8) -> Option<i64> {
+        let stood = self.seen.get(usize::from(shard));
+        let held = stood
+            .map_or(0, |shard| shard.balance.available)
+            .min(self.needed);
+        self.needed -= held;
+        (held > 0).then_some(held)
+    }
 }
 
 /// That no shard holds more than was `seen`, but for those that the `parts` are of.

@@ -74,10 +74,10 @@ pub async fn release(
     key: &Key,
     now: Timestamp,
 ) -> Result<Option<Delivery>, Failure> {
-    let Some(item) = app.table.get(key.clone()).await? else {
+    let found = app.table.find(key.clone().holding::<Told>()).await?;
+    let Some(told) = found else {
         return Ok(Some(Delivery::Nothing));
     };
-    let told = Told::read(item)?;
     let Some(held) = &told.held else {
         return Ok(None);
     };

@@ -50,47 +50,11 @@ impl Change {
     /// A subject that is given is one of `issuer`, the account's own as it is now: given again, it
     /// is the new issuer's.
     pub fn over(&self, user: &User, issuer: Option<&str>, now: Timestamp) -> User {
-        let before = user
-            .phone
-            .clone()
-            .zip(user.phone_country.clone())
-            .map(|(number, country)| Phone { number, country });
-        let (phone, phone_country) = self
-            .phone
-            .clone()
-            .over(before)
-            .map(|phone| (phone.number, phone.country))
-            .unzip();
-        let email = self.email.clone().over(user.email.clone());
+        let username = self.username.as_ref().unwrap_or(&user.username);
         let mut patched = User {
-            username: self
-                .username
-                .clone()
-                .unwrap_or_else(|| user.username.clone()),
+            username: username.clone(),
             name: self.name.clone().over(user.name.clone()),
             kind: self.kind.unwrap_or(user.kind),
-            email_since: if email == user.email {
-                user.email_since
-            } else {
-                Some(now)
-            },
-            // What is entered for a user counts at once, and is proved by nobody; what the user was
-            // about to prove is over.
-            email_verified: user.email_verified && email == user.email,
-            pending_email: user.pending_email.clone().filter(|_| email == user.email),
-            email,
-            // Who once had a phone had a factor: without the phone, the password alone is not to
-            // enrol another.
-            had_factor: user.had_factor || (user.phone.is_some() && phone.is_none()),
-            phone_since: if phone == user.phone {
-                user.phone_since
-            } else {
-                Some(now)
-            },
-            phone_verified: user.phone_verified && phone == user.phone,
-            pending_sms: user.pending_sms.clone().filter(|_| phone == user.phone),
-            phone,
-            phone_country,
             group: self.group.clone().over(user.group.clone()),
             locale: self.locale.clone().over(user.locale),
             sso_subject: self.sso_subject.clone().over(user.sso_subject.clone()),
@@ -103,6 +67,8 @@ impl Change {
             version: user.version + 1,
             ..user.clone()
         };
+        self.change_email(&mut patched, now);
+        self.change_phone(&mut patched, now);
         if self.password_hash != Member::Untouched {
             patched.password_version += 1;
         }
@@ -111,6 +77,37 @@ impl Change {
             patched.spared = None;
         }
         patched
+    }
+
+    /// What is entered for a user counts at once, and is proved by nobody; what the user was about
+    /// to prove is over.
+    fn change_email(&self, user: &mut User, now: Timestamp) {
+        let email = self.email.clone().over(user.email.clone());
+        if email == user.email {
+            return;
+        }
+        user.email = email;
+        user.email_since = Some(now);
+        user.email_verified = false;
+        user.pending_email = None;
+    }
+
+    /// The same of the phone. Who once had one had a factor: without the phone, the password alone
+    /// is not to enrol another.
+    fn change_phone(&self, user: &mut User, now: Timestamp) {
+        let before = user.phone.clone().zip(user.phone_country.clone());
+        let before = before.map(|(number, country)| Phone { number, country });
+        let after = self.phone.clone().over(before);
+        let (phone, country) = after.map(|phone| (phone.number, phone.country)).unzip();
+        user.phone_country = country;
+        if phone == user.phone {
+            return;
+        }
+        user.had_factor |= user.phone.is_some() && phone.is_none();
+        user.phone = phone;
+        user.phone_since = Some(now);
+        user.phone_verified = false;
+        user.pending_sms = None;
     }
 
     /// The fields that differ, by JSON Pointer: what the audit tells, without the values.
@@ -194,10 +191,8 @@ impl Change {
         }
         let before = credential.and_then(|credential| credential.password_hash);
         let moved = Credential::of(patched, self.password_hash.clone().over(before));
-        let left = [
-            credential::release(user),
-            attempts::end_known(user.account, &user.username),
-        ];
+        let known = attempts::end_known(user.account, &user.username);
+        let left = [credential::release(user), known];
         let counts = attempts::begin_anew(user.account, &patched.username);
         let taken = moved.claim(patched)?;
         let deletes = left.into_iter().chain(counts).map(Write::from);

@@ -187,38 +187,17 @@ impl Known {
         origin: Origin,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let half = limit.quota / 2;
-        let of_strangers = || {
-            log.iter()
-                .filter(|(_, whose)| *whose == Origin::Stranger)
-                .map(|(at, _)| *at)
+        if origin == Origin::Known {
+            return limit.full_until(&counted_with_known(limit, log, now), now);
+        }
+        let part = Limit {
+            quota: self.allotted(limit.quota, origin, now),
+            ..limit
         };
         let all: Vec<Timestamp> = log.iter().map(|(at, _)| *at).collect();
-        match origin {
-            Origin::Stranger => {
-                let part = Limit {
-                    quota: self.allotted(limit.quota, origin, now),
-                    ..limit
-                };
-                let strangers: Vec<Timestamp> = of_strangers().collect();
-                part.full_until(&strangers, now)
-                    .max(limit.full_until(&all, now))
-            }
-            Origin::Known => {
-                let live = of_strangers()
-                    .filter(|at| at.plus(limit.span) > now)
-                    .count();
-                // The oldest of them are those that count: they are the first to make room.
-                let mut beyond = live.saturating_sub(half);
-                let counted = log.iter().filter(|(_, whose)| {
-                    let counts = *whose == Origin::Known || beyond == 0;
-                    beyond -= usize::from(!counts);
-                    counts
-                });
-                let counted: Vec<Timestamp> = counted.map(|(at, _)| *at).collect();
-                limit.full_until(&counted, now)
-            }
-        }
+        let strangers: Vec<Timestamp> = of_strangers(log).collect();
+        part.full_until(&strangers, now)
+            .max(limit.full_until(&all, now))
     }
 
     /// The list once a sign-in from `source` is completed.
@@ -325,6 +304,25 @@ fn marked(mac: &Mac) -> &str {
 fn shortened(mut mac: Mac) -> Mac {
     mac.digest.truncate(DIGEST);
     mac
+}
+
+/// When strangers were counted.
+fn of_strangers(log: &[(Timestamp, Origin)]) -> impl Iterator<Item = Timestamp> {
+    let strangers = log.iter().filter(|(_, whose)| *whose == Origin::Stranger);
+    strangers.map(|(at, _)| *at)
+}
+
+/// What counts against a known address. Of strangers' the oldest are those that count: they are the
+/// first to make room.
+fn counted_with_known(limit: Limit, log: &[(Timestamp, Origin)], now: Timestamp) -> Vec<Timestamp> {
+    let live = of_strangers(log).filter(|at| at.plus(limit.span) > now);
+    let mut beyond = live.count().saturating_sub(limit.quota / 2);
+    let counted = log.iter().filter(|(_, whose)| {
+        let counts = *whose == Origin::Known || beyond == 0;
+        beyond -= usize::from(!counts);
+        counts
+    });
+    counted.map(|(at, _)| *at).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,72 @@
 //! How a user comes and goes, and what an administrator lifts of the factors.
 
+use std::collections::BTreeMap;
+
 use super::attribute::RESET_AT;
 use super::credential::{self, Credential};
 use super::factor::clear;
-use super::known::Origin;
-use super::{Method, User, attempts, sso_subject};
+use super::known::{Known, Origin};
+use super::refused::Told;
+use super::{Factor, Kind, Method, User, attempts, sso_subject};
 use crate::kernel::clock::Timestamp;
-use crate::store::audit::{Chain, Event};
+use crate::kernel::ids::{AccountId, UserId};
+use crate::signin::reserved;
+use crate::store::audit::{Chain, Event, Head};
 use crate::store::dynamo::{Condition, Delete, Failure, Put, Write, keys};
 
 impl User {
+    /// A new user, of whom nothing else is known. The maps stand ready, because an update can only
+    /// reach into one that is there.
+    pub fn new(
+        id: UserId,
+        account: AccountId,
+        username: String,
+        kind: Kind,
+        now: Timestamp,
+    ) -> Self {
+        let factor = |method: Method| (method.name().to_owned(), Factor::default());
+        Self {
+            id,
+            account,
+            username,
+            name: None,
+            kind,
+            group: None,
+            email: None,
+            phone: None,
+            phone_country: None,
+            phone_since: None,
+            email_since: None,
+            phone_verified: false,
+            email_verified: false,
+            pending_sms: None,
+            pending_email: None,
+            phone_changes: Vec::new(),
+            email_changes: Vec::new(),
+            sends: reserved::Log::default(),
+            locale: None,
+            sso_subject: None,
+            sso_issuer: None,
+            disabled: false,
+            created_at: now,
+            version: 1,
+            had_factor: false,
+            reset_at: None,
+            token_epoch: 0,
+            spared: None,
+            password_version: 0,
+            app: None,
+            enrolment: None,
+            recovery: None,
+            factors: Method::ALL.into_iter().map(factor).collect(),
+            challenges: BTreeMap::new(),
+            link_generation: 0,
+            known: Known::default(),
+            refusals: Told::default(),
+            head: Head::default(),
+        }
+    }
+
     /// The writes of a new user, under the conditions that nobody has the id, the username or the
     /// subject; the user's head is what it is from then on. Whatever was tried with the username
     /// before, nobody had it.
@@ -24,11 +81,8 @@ impl User {
         chain.head().clone_into(&mut self.head);
         let user = Put::create(keys::user(self.id), self)?;
         let credential = Credential::of(self, password_hash).claim(self)?;
-        let mut writes = vec![
-            user.listed(keys::users(self.account), self.id.to_string())
-                .into(),
-            credential.into(),
-        ];
+        let user = user.listed(keys::users(self.account), self.id.to_string());
+        let mut writes = vec![user.into(), credential.into()];
         writes.extend(chain.writes()?);
         writes.extend(sso_subject::claim(self)?.map(Write::from));
         writes.extend(attempts::begin_anew(self.account, &self.username).map(Write::from));

@@ -295,15 +295,11 @@ impl User {
         by_link: bool,
         now: Timestamp,
     ) -> bool {
-        let reset = self
-            .reset_at
-            .is_some_and(|at| now < at.plus(RESET_LIFETIME));
+        let is_recent = |at: Timestamp| now < at.plus(RESET_LIFETIME);
+        let reset = self.reset_at.is_some_and(is_recent);
         let kept_phone = self.phone.is_some() && !reset;
-        let has_one = kept_phone
-            || self.app.is_some()
-            || Method::ALL
-                .iter()
-                .any(|method| self.can_use(*method, methods));
+        let can_use = |method: &Method| self.can_use(*method, methods);
+        let has_one = kept_phone || self.app.is_some() || Method::ALL.iter().any(can_use);
         let was_reset = reset && (by_link || self.email.is_none());
         method.is_on(methods) && !has_one && (!self.had_factor || was_reset)
     }

@@ -170,28 +170,15 @@ impl PendingContact {
         let before =
             waits.filter(|before| before.contact == wish.contact && before.attempts_left() > 0);
         let id = before.map_or(fresh_id, |before| before.id);
-        let draft = code::draw(
-            &Binding::new(user.id, id, &wish.contact),
-            wish.method,
-            keyring,
-            entropy,
-            now,
-        )?;
+        let bound = Binding::new(user.id, id, &wish.contact);
+        let draft = code::draw(&bound, wish.method, keyring, entropy, now)?;
         // The waits go on also where five wrong codes have ended the one before, or it is another
         // contact: two in turn wait as one does.
         let sent = waits.map(|before| before.sent).unwrap_or_default();
-        let superseded = before.map(|before| {
-            before
-                .superseded
-                .iter()
-                .cloned()
-                .chain([before.code.mac.clone()])
-                .collect()
-        });
-        let texts = before
-            .map(|before| before.texts.clone())
-            .unwrap_or_default();
         let another = (wish.method == Method::Sms).then_some(now);
+        let mut texts = before.map(|it| it.texts.clone()).unwrap_or_default();
+        texts.extend(another);
+        let attempts = before.map(|it| it.attempts.clone());
         let pending = Self {
             id,
             contact: wish.contact.clone(),
@@ -199,14 +186,19 @@ impl PendingContact {
             begun_at: now,
             expires_at: now.plus(LIFETIME),
             code: draft.stored.clone(),
-            superseded: superseded.unwrap_or_default(),
+            superseded: before.map(Self::superseded_next).unwrap_or_default(),
             sent: sent.and_now(now),
-            texts: texts.into_iter().chain(another).collect(),
-            attempts: before
-                .map(|before| before.attempts.clone())
-                .unwrap_or_default(),
+            texts,
+            attempts: attempts.unwrap_or_default(),
         };
         Ok((pending, draft))
+    }
+
+    /// The MACs of the codes before the next one.
+    fn superseded_next(&self) -> Vec<Mac> {
+        let mut superseded = self.superseded.clone();
+        superseded.push(self.code.mac.clone());
+        superseded
     }
 
     /// Compares a tried code with all that were sent to this contact.

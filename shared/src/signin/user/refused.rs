@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::store::audit::{Action, Actor, Event};
-use crate::store::dynamo::{Failure, Key, Path, Table, Update, document, keys, read};
+use crate::store::dynamo::{Failure, Key, Path, Table, Update, document, keys};
 use crate::store::rate_limit::Limit;
 
 use super::User;
@@ -88,10 +88,8 @@ impl Refused {
         if !user.refusals.may_have_untold(now) {
             return Ok(Self::default());
         }
-        let item = table
-            .get(keys::name_refused(user.account, &user.username))
-            .await?;
-        Ok(item.map(read).transpose()?.unwrap_or_default())
+        let count = keys::name_refused(user.account, &user.username);
+        table.find(count.holding().or_default()).await
     }
 }
 
@@ -104,15 +102,12 @@ impl User {
         refused: &Refused,
         now: Timestamp,
     ) -> Result<(Update, Option<Event>), Failure> {
-        let event = |number| {
-            Event::new(Action::PasswordRefused, Actor::System)
-                .failed()
-                .with("refused", number)
-        };
-        let (told, event) = match self.refusals.number(refused, now) {
-            Some((told, number)) => (Some(told), Some(event(number))),
+        let (told, number) = match self.refusals.number(refused, now) {
+            Some((told, number)) => (Some(told), Some(number)),
             None => (self.refusals.ended(refused, now), None),
         };
+        let event = Event::new(Action::PasswordRefused, Actor::System).failed();
+        let event = number.map(|number| event.with("refused", number));
         let update = match told {
             Some(told) => told.write(update)?,
             None => update,

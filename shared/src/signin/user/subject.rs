@@ -7,7 +7,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, UserId};
 use crate::kernel::secret::Fingerprint;
 use crate::store::audit::{Chain, Event, Head};
-use crate::store::dynamo::{Failure, Item, Key, Table, Update, Write, keys, read};
+use crate::store::dynamo::{Failure, Item, Key, Table, Update, Wanted, Write, keys, read};
 use serde::Deserialize;
 
 /// How long what was tried with names that nobody has is kept in the audit.
@@ -29,6 +29,26 @@ pub enum Subject {
     },
 }
 
+/// Whom a username stands for, to be read: a user where the name is `known` to be somebody's.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedSubject {
+    id: UserId,
+    known: bool,
+}
+
+impl Wanted for WantedSubject {
+    type Found = Option<Subject>;
+
+    fn enter(&self, keys: &mut Vec<Key>) {
+        Subject::key(self.id, self.known).enter(keys);
+    }
+
+    fn take(self, items: &mut impl Iterator<Item = Option<Item>>) -> Result<Self::Found, Failure> {
+        let item = Subject::key(self.id, self.known).take(items)?;
+        Subject::read(self.id, self.known, item)
+    }
+}
+
 /// The decoy: the item that stands for a name that nobody has.
 #[derive(Deserialize)]
 struct Decoy {
@@ -40,7 +60,7 @@ struct Decoy {
 
 impl Subject {
     /// The item that holds the subject's chain.
-    pub fn key(id: UserId, known: bool) -> Key {
+    fn key(id: UserId, known: bool) -> Key {
         let key = keys::user(id);
         if known {
             key
@@ -52,9 +72,14 @@ impl Subject {
         }
     }
 
-    /// What stands at [`Subject::key`]. A credential whose user is gone is in the middle of being
-    /// deleted, and leads to none.
-    pub fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Option<Self>, Failure> {
+    /// The subject, to be read. A credential whose user is gone is in the middle of being deleted,
+    /// and leads to none.
+    pub const fn wanted(id: UserId, known: bool) -> WantedSubject {
+        WantedSubject { id, known }
+    }
+
+    /// What stands at [`Subject::key`].
+    fn read(id: UserId, known: bool, item: Option<Item>) -> Result<Option<Self>, Failure> {
         Ok(match item {
             Some(item) if known => Some(Self::User(Box::new(read(item)?))),
             Some(item) => {
@@ -79,7 +104,7 @@ impl Subject {
     /// under an id of its own.
     pub async fn again(&self, account: AccountId, table: &Table) -> Result<Self, Failure> {
         let (id, known) = (self.id(), matches!(self, Self::User(_)));
-        let stands = Self::read(id, known, table.get(Self::key(id, known)).await?)?;
+        let stands = table.find(Self::wanted(id, known)).await?;
         Ok(stands.unwrap_or_else(|| Self::new_decoy(account, &id.to_string())))
     }
 

@@ -11,6 +11,8 @@ use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
+use aws_sdk_dynamodb::types::CancellationReason;
+
 use super::{Item, Key};
 
 /// How the messages of what does not fit begin, serde's and then the adapter's. Most go on with the
@@ -30,6 +32,14 @@ const KINDS: [&str; 13] = [
     "Expected seq",
     "Failed to parse",
 ];
+
+/// The reasons of a cancelled transaction that pass by themselves.
+const PASSING: [&str; 3] = [
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+];
+const WRITING: &str = "writing a transaction";
 
 /// Why a read or a write had no effect that we know of.
 pub enum Failure {
@@ -140,39 +150,34 @@ impl Failure {
 
     /// `keys` are those of the writes, in order, as DynamoDB tells its reasons.
     pub(super) fn of_transaction(keys: Vec<Key>, error: SdkError<TransactWriteItemsError>) -> Self {
-        const DOING: &str = "writing a transaction";
         match error {
             SdkError::ServiceError(answer) => match answer.into_err() {
                 TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-                    let reasons = cancelled.cancellation_reasons.unwrap_or_default();
-                    let code =
-                        |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
-                    if code("ConditionalCheckFailed") {
-                        let failed = keys
-                            .into_iter()
-                            .zip(reasons)
-                            .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"));
-                        let stood =
-                            failed.map(|(key, reason)| (key, reason.item.unwrap_or_default()));
-                        Self::Condition(Stood(stood.collect()))
-                    } else if code("TransactionConflict")
-                        || code("ThrottlingError")
-                        || code("ProvisionedThroughputExceeded")
-                    {
-                        // The SDK does not repeat a cancelled transaction; nothing of it was done.
-                        Self::Conflict
-                    } else {
-                        let codes = reasons
-                            .iter()
-                            .filter_map(|reason| reason.code())
-                            .collect::<Vec<_>>();
-                        Self::unavailable(DOING, &codes.join(", "))
-                    }
+                    Self::of_cancellation(keys, cancelled.cancellation_reasons.unwrap_or_default())
                 }
-                other => Self::unavailable(DOING, &cause(&other)),
+                other => Self::unavailable(WRITING, &cause(&other)),
             },
-            other => Self::of(&other, DOING),
+            other => Self::of(&other, WRITING),
         }
+    }
+
+    /// The failure of a transaction that was cancelled for these reasons, one for each of the keys.
+    fn of_cancellation(keys: Vec<Key>, reasons: Vec<CancellationReason>) -> Self {
+        let code = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+        if code("ConditionalCheckFailed") {
+            let failed = keys
+                .into_iter()
+                .zip(reasons)
+                .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"));
+            let stood = failed.map(|(key, reason)| (key, reason.item.unwrap_or_default()));
+            return Self::Condition(Stood(stood.collect()));
+        }
+        // The SDK does not repeat a cancelled transaction; nothing of it was done.
+        if PASSING.into_iter().any(code) {
+            return Self::Conflict;
+        }
+        let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.code()).collect();
+        Self::unavailable(WRITING, &codes.join(", "))
     }
 
     /// The failure of a read of several items at one instant: where a transaction writes one of
@@ -186,12 +191,7 @@ impl Failure {
                     .iter()
                     .filter_map(|reason| reason.code())
                     .collect();
-                let passing = [
-                    "TransactionConflict",
-                    "ThrottlingError",
-                    "ProvisionedThroughputExceeded",
-                ];
-                if codes.iter().any(|code| passing.contains(code)) {
+                if codes.iter().any(|code| PASSING.contains(code)) {
                     Self::Conflict
                 } else {
                     Self::unavailable(DOING, &codes.join(", "))

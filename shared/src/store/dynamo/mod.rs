@@ -3,6 +3,7 @@
 
 mod condition;
 mod failure;
+mod find;
 pub mod keys;
 pub mod meter;
 mod path;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 pub use condition::{Comparison, Condition};
 pub use failure::{Failure, Stood, Unavailable};
+pub use find::{KeyOf, OrDefault, Wanted};
 pub use keys::Key;
 pub use meter::Meter;
 pub use path::Path;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
@@ -96,50 +97,53 @@ impl Table {
         Ok(answer.item)
     }
 
-    /// The items at `keys` as they stand now, in one request and in that order.
+    /// The items at `keys` as they stand now, in one request and in that order; no key costs no
+    /// request.
     pub async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut found = HashMap::new();
         let mut wanted: Vec<Item> = keys.iter().cloned().map(Key::into_item).collect();
         // What DynamoDB leaves unprocessed under load is asked for again; the SDK backs off between
         // errors, not between these.
         for _ in 0..5 {
-            let batch = KeysAndAttributes::builder()
-                .set_keys(Some(wanted))
-                .consistent_read(true)
-                .build();
-            let batch = batch.map_err(|error| Failure::unavailable("getting items", &error))?;
-            let request = self
-                .client
-                .batch_get_item()
-                .request_items(&self.name, batch);
-            let sent = request
-                .set_return_consumed_capacity(self.capacity())
-                .send()
-                .await;
-            let answer = sent.map_err(|error| Failure::of(&error, "getting items"))?;
-            self.count_read(answer.consumed_capacity());
-            let items = answer
-                .responses
-                .unwrap_or_default()
-                .remove(&self.name)
-                .unwrap_or_default();
+            let (items, left) = self.get_batch(wanted).await?;
             found.extend(
                 items
                     .into_iter()
                     .filter_map(|item| Some((key_of(&item)?, item))),
             );
-            let left = answer
-                .unprocessed_keys
-                .unwrap_or_default()
-                .remove(&self.name);
-            wanted = left.map(|left| left.keys).unwrap_or_default();
+            wanted = left;
             if wanted.is_empty() {
                 return Ok(keys.iter().map(|key| found.remove(key)).collect());
             }
         }
-        Err(Failure::unavailable(
-            "getting items",
-            &"some keys were left unprocessed",
+        let left = "some keys were left unprocessed";
+        Err(Failure::unavailable("getting items", &left))
+    }
+
+    /// The items at the keys `wanted`, and the keys that were left unprocessed.
+    async fn get_batch(&self, wanted: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Failure> {
+        let batch = KeysAndAttributes::builder().set_keys(Some(wanted));
+        let batch = batch.consistent_read(true).build();
+        let batch = batch.map_err(|error| Failure::unavailable("getting items", &error))?;
+        let request = self
+            .client
+            .batch_get_item()
+            .request_items(&self.name, batch);
+        let request = request.set_return_consumed_capacity(self.capacity());
+        let sent = request.send().await;
+        let answer = sent.map_err(|error| Failure::of(&error, "getting items"))?;
+        self.count_read(answer.consumed_capacity());
+        let items = answer.responses.unwrap_or_default().remove(&self.name);
+        let left = answer
+            .unprocessed_keys
+            .unwrap_or_default()
+            .remove(&self.name);
+        Ok((
+            items.unwrap_or_default(),
+            left.map(|left| left.keys).unwrap_or_default(),
         ))
     }
 
@@ -147,33 +151,23 @@ impl Table {
     /// again.
     pub async fn get_together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
         let part = |key: Key| {
-            let get = Get::builder()
-                .table_name(&self.name)
-                .set_key(Some(key.into_item()))
-                .build();
+            let get = Get::builder().table_name(&self.name);
+            let get = get.set_key(Some(key.into_item())).build();
             get.map(|get| TransactGetItem::builder().get(get).build())
         };
         let parts = keys.into_iter().map(part).collect::<Result<_, _>>();
-        let parts: Vec<_> =
-            parts.map_err(|error| Failure::unavailable("getting items together", &error))?;
+        let parts = parts.map_err(|it| Failure::unavailable("getting items together", &it))?;
         let request = self
             .client
             .transact_get_items()
             .set_transact_items(Some(parts));
-        let sent = request
-            .set_return_consumed_capacity(self.capacity())
-            .send()
-            .await;
+        let request = request.set_return_consumed_capacity(self.capacity());
+        let sent = request.send().await;
         let answer = sent.map_err(|error| Failure::of_reading_together(&error))?;
         self.count_read(answer.consumed_capacity());
-        let items = answer
-            .responses
-            .unwrap_or_default()
-            .into_iter()
-            .map(|response| response.item);
-        Ok(items
-            .map(|item| item.filter(|item| !item.is_empty()))
-            .collect())
+        let responses = answer.responses.unwrap_or_default().into_iter();
+        let items = responses.map(|response| response.item.filter(|item| !item.is_empty()));
+        Ok(items.collect())
     }
 
     /// Makes one update, and answers with the item as it stood before: what came of it is for the
@@ -294,10 +288,8 @@ impl Table {
             let Some(writes) = plan().await? else {
                 return Ok(());
             };
-            if retries
-                .settled(self.transact(writes).await, entropy)
-                .await?
-            {
+            let written = self.transact(writes).await;
+            if retries.settled(written, entropy).await? {
                 return Ok(());
             }
         }
@@ -312,10 +304,8 @@ impl Table {
     /// seconds, until its outcome is told.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
         let keys: Vec<Key> = writes.iter().map(|write| write.key().clone()).collect();
-        let parts = writes
-            .into_iter()
-            .map(|write| write.into_part(&self.name))
-            .collect::<Result<Vec<_>, _>>()?;
+        let parts = writes.into_iter().map(|it| it.into_part(&self.name));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let request = self
             .client
             .transact_write_items()
@@ -348,20 +338,14 @@ impl Table {
         limit: i32,
     ) -> Result<Page, Failure> {
         let start = after.map(|sk| Key { pk: pk.clone(), sk }.into_item());
-        let request = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .consistent_read(true);
+        let request = self.client.query().table_name(&self.name);
         let request = request
+            .consistent_read(true)
             .key_condition_expression("#pk = :pk")
-            .expression_attribute_names("#pk", keys::PK);
-        let request = request.expression_attribute_values(":pk", AttributeValue::S(pk));
-        self.page(
-            request.set_exclusive_start_key(start).limit(limit),
-            keys::SK,
-        )
-        .await
+            .expression_attribute_names("#pk", keys::PK)
+            .expression_attribute_values(":pk", AttributeValue::S(pk));
+        let request = request.set_exclusive_start_key(start).limit(limit);
+        self.page(request, keys::SK).await
     }
 
     /// The keys of what stands in the listing `list` after the id `after`, at most `limit`.
@@ -371,20 +355,18 @@ impl Table {
         after: Option<Item>,
         limit: i32,
     ) -> Result<Page, Failure> {
-        let request = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name(keys::LISTING);
-        let request = request
-            .key_condition_expression("#list = :list")
-            .expression_attribute_names("#list", keys::LISTING_PK);
-        let request = request.expression_attribute_values(":list", AttributeValue::S(list));
-        self.page(
-            request.set_exclusive_start_key(after).limit(limit),
-            keys::LISTING_SK,
-        )
-        .await
+        let request = self.listing(list).key_condition_expression("#list = :list");
+        let request = request.set_exclusive_start_key(after).limit(limit);
+        self.page(request, keys::LISTING_SK).await
+    }
+
+    /// A query of the listing `list`, whose condition is to be added.
+    fn listing(&self, list: String) -> QueryFluentBuilder {
+        let request = self.client.query().table_name(&self.name);
+        request
+            .index_name(keys::LISTING)
+            .expression_attribute_names("#list", keys::LISTING_PK)
+            .expression_attribute_values(":list", AttributeValue::S(list))
     }
 
     /// The keys of what stands in the listing `list` before the id `before`, at most `limit`, the
@@ -395,15 +377,7 @@ impl Table {
         before: Option<String>,
         limit: i32,
     ) -> Result<Page, Failure> {
-        let request = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name(keys::LISTING)
-            .scan_index_forward(false)
-            .limit(limit);
-        let request = request.expression_attribute_names("#list", keys::LISTING_PK);
-        let request = request.expression_attribute_values(":list", AttributeValue::S(list));
+        let request = self.listing(list).scan_index_forward(false).limit(limit);
         let request = match before {
             None => request.key_condition_expression("#list = :list"),
             Some(before) => request
@@ -423,33 +397,21 @@ impl Table {
         after: Option<Item>,
         limit: i32,
     ) -> Result<Vec<Item>, Failure> {
-        let request = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name(keys::DUE);
+        let request = self.client.query().table_name(&self.name);
         let request = request
+            .index_name(keys::DUE)
             .key_condition_expression("#shard = :shard AND #at <= :now")
-            .limit(limit);
-        let request = request
             .expression_attribute_names("#shard", keys::DUE_PK)
-            .expression_attribute_names("#at", keys::DUE_SK);
-        let request = request.expression_attribute_values(":shard", AttributeValue::S(shard));
-        let request =
-            request.expression_attribute_values(":now", AttributeValue::N(now.to_string()));
-        let request = request.set_exclusive_start_key(after);
+            .expression_attribute_names("#at", keys::DUE_SK)
+            .expression_attribute_values(":shard", AttributeValue::S(shard))
+            .expression_attribute_values(":now", AttributeValue::N(now.to_string()));
+        let request = request.set_exclusive_start_key(after).limit(limit);
         Ok(self.page(request, keys::DUE_SK).await?.items)
     }
 
-    async fn page(
-        &self,
-        request: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
-        sort_key: &str,
-    ) -> Result<Page, Failure> {
-        let sent = request
-            .set_return_consumed_capacity(self.capacity())
-            .send()
-            .await;
+    async fn page(&self, request: QueryFluentBuilder, sort_key: &str) -> Result<Page, Failure> {
+        let request = request.set_return_consumed_capacity(self.capacity());
+        let sent = request.send().await;
         let answer = sent.map_err(|error| Failure::of(&error, "querying"))?;
         self.count_read(answer.consumed_capacity.as_slice());
         let next = answer

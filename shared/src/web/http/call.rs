@@ -211,14 +211,11 @@ impl Call {
         if value == "*" {
             return Ok(None);
         }
-        let version = value
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .and_then(|text| text.parse().ok());
+        let quoted = value.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        let version = quoted.and_then(|text| text.parse().ok());
         // An ETag that we never gave out cannot be the current one.
-        version
-            .map(Some)
-            .ok_or_else(|| Problem::new(Slug::PreconditionFailed))
+        let stale = || Problem::new(Slug::PreconditionFailed);
+        version.map(Some).ok_or_else(stale)
     }
 
     /// The address at which this service is reached: the configured one, or the API's own.
@@ -354,22 +351,18 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 /// serde's messages, without the value that was sent: it may be a secret.
 fn detail(text: &str) -> String {
-    let mismatch = text
-        .strip_prefix("invalid type: ")
-        .or_else(|| text.strip_prefix("invalid value: "));
-    if let Some((_, expected)) = mismatch.and_then(|rest| rest.split_once(", expected ")) {
+    let after = |start: &str, before: &str| {
+        let (_, expected) = text.strip_prefix(start)?.split_once(before)?;
+        Some(expected)
+    };
+    let mismatch = after("invalid type: ", ", expected ");
+    if let Some(expected) = mismatch.or_else(|| after("invalid value: ", ", expected ")) {
         return format!("must be {}", plain(expected));
     }
-    if let Some((_, expected)) = text
-        .strip_prefix("unknown variant `")
-        .and_then(|rest| rest.split_once("`, expected "))
-    {
+    if let Some(expected) = after("unknown variant `", "`, expected ") {
         return format!("must be {}", expected.replace('`', "\""));
     }
-    if let Some((_, expected)) = text
-        .strip_prefix("invalid length ")
-        .and_then(|rest| rest.split_once(", expected "))
-    {
+    if let Some(expected) = after("invalid length ", ", expected ") {
         return format!("must be {expected}");
     }
     text.to_owned()

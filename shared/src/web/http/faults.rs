@@ -1,5 +1,6 @@
 //! Everything that is wrong with a request, told at once.
 
+use super::patch::Member;
 use super::{FieldError, Problem};
 
 /// What is wrong with a request, gathered so that all of it is told at once.
@@ -15,6 +16,27 @@ impl Faults {
         rule: impl FnOnce(T) -> Result<U, &'static str>,
     ) -> Option<U> {
         rule(value).map_err(|detail| self.add(pointer, detail)).ok()
+    }
+
+    /// The same of a text that may be left out.
+    pub fn hold_text<U>(
+        &mut self,
+        pointer: &str,
+        text: Option<&str>,
+        rule: impl FnOnce(&str) -> Result<U, &'static str>,
+    ) -> Option<U> {
+        self.hold(pointer, text?, rule)
+    }
+
+    /// The same of a text that a patch may set.
+    pub fn hold_member<U>(
+        &mut self,
+        pointer: &str,
+        member: &Member<String>,
+        rule: impl FnOnce(&str) -> Result<U, &'static str>,
+    ) -> Member<U> {
+        let text = member.clone();
+        text.filter_map(|text| self.hold(pointer, text.as_str(), rule))
     }
 
     /// Something else is wrong at `pointer`.
