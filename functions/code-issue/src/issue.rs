@@ -18,7 +18,7 @@ use shared::signin::user::{Method, User};
 use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::web::idempotency::IdempotencyKey;
+use shared::web::idempotency::{IdempotencyKey, complete, refused_unless_answered};
 
 use crate::{Request, Response, State};
 
@@ -80,7 +80,8 @@ impl Asked<'_> {
                 Known::Open(case, sends) => (case, sends),
             };
             if let Err(denial) = case.decide(&app.config.sms_countries, &sends) {
-                return self.overtaken(denial).await;
+                let problem = problem(denial, self.now);
+                return refused_unless_answered(app, key, problem, self.now).await;
             }
             let (ticket, keyring) = (&self.ticket, &self.keyring);
             let draft = code::draw(ticket, case.method, keyring, &app.entropy, self.now)?;
@@ -101,18 +102,6 @@ impl Asked<'_> {
                 }
             }
         }
-    }
-
-    /// The refusal; or what was answered to the same request, where that was faster. The items were
-    /// not read at one instant: the send that stands in the way may be this very request's.
-    async fn overtaken(&self, denial: Denial) -> Outcome {
-        let is_too_soon = matches!(denial, Denial::TooSoon(_));
-        let Some(key) = self.key.as_ref().filter(|_| is_too_soon) else {
-            return Err(problem(denial, self.now));
-        };
-        let record = self.state.app.table.find(key.record()).await?;
-        let answered = key.answer_again(record, self.now)?;
-        answered.ok_or_else(|| problem(denial, self.now))
     }
 
     /// Reads, in one request, what the rules look at.
@@ -181,22 +170,8 @@ async fn send(
             return Err(not_sent.into());
         }
     }
-    complete(state, key).await;
+    complete(&state.app, key).await;
     Ok(Reply::json(202, answer))
-}
-
-/// Completes the record of the key, where there is one. Should this fail, the same request is told
-/// to wait until its lease is over, which is when its code is.
-pub(crate) async fn complete(state: &State, key: Option<&IdempotencyKey>) {
-    let Some(key) = key else { return };
-    let app = &state.app;
-    let completed = app
-        .table
-        .update_with_retries(key.complete(), &app.entropy)
-        .await;
-    if completed.is_err() {
-        tracing::warn!("an idempotency record could not be completed");
-    }
 }
 
 async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Result<(), NotSent> {

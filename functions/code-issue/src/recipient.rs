@@ -19,7 +19,7 @@ use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, Item, RetryPolicy, Update, Write, keys};
 use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::web::idempotency::IdempotencyKey;
+use shared::web::idempotency::{IdempotencyKey, complete, refused_unless_answered};
 
 use crate::issue::{Undo, complete, problem};
 use crate::{Request, Response, State};
@@ -61,7 +61,7 @@ pub async fn issue(
             return Ok(reply);
         }
         if let Err(problem) = case.decide() {
-            return case.overtaken(key, problem).await;
+            return refused_unless_answered(app, key, problem, now).await;
         }
         let draft = code::draw(ticket, METHOD, &keyring, &app.entropy, now)?;
         let answer = case.answer(&draft);
@@ -112,16 +112,6 @@ impl<'a> Case<'a> {
             now,
         };
         Ok((case, record))
-    }
-
-    /// The refusal; or what was answered to the same request, where that was faster. The items were
-    /// not read at one instant: the send that stands in the way may be this very request's.
-    async fn overtaken(&self, key: Option<&IdempotencyKey>, problem: Problem) -> Outcome {
-        let Some(key) = key.filter(|_| problem.slug() == Slug::ResendTooSoon) else {
-            return Err(problem);
-        };
-        let record = self.state.app.table.find(key.record()).await?;
-        key.answer_again(record, self.now)?.ok_or(problem)
     }
 
     const fn agreement(&self) -> &Agreement {
@@ -234,7 +224,7 @@ impl<'a> Case<'a> {
                 return Err(not_sent.into());
             }
         }
-        complete(self.state, key).await;
+        complete(&self.state.app, key).await;
         Ok(Reply::json(202, answer))
     }
 

@@ -22,7 +22,7 @@ use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, Update, Write, keys};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::web::settle::{Decision, settle};
+use shared::web::settle::{Decision, Unsettled, settle};
 
 /// A link, and what it leads to as that stands now.
 struct Case<'a> {
@@ -49,7 +49,8 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
         let (writes, answer) = case.open()?;
         Ok(Decision::Write(writes, answer))
     };
-    let answer = settle(app, decide).await?;
+    let settled = settle(app, decide).await;
+    let answer = settled.map_err(Unsettled::of_a_sign_in)?;
     Ok(Reply::ok(&answer))
 }
 
@@ -118,20 +119,25 @@ impl Case<'_> {
     fn open(&self) -> Result<(Vec<Write>, Answer), Problem> {
         let asked = self.recipient().asked(self.agreement());
         let (update, events) = self.opened(asked)?;
-        if let Authentication::None | Authentication::Email = asked {
-            return self.let_in(update, events, asked);
+        match asked {
+            Authentication::None | Authentication::Email => self.let_in(update, events, asked),
+            Authentication::Sms => {
+                let (update, challenge) = self.challenge(update)?;
+                let offer = Offer {
+                    method: Method::Sms,
+                    destination: self.recipient().masked_phone(),
+                };
+                let required = SecondFactor::new(challenge, vec![offer]);
+                let answer = Answer::SecondFactorRequired(required);
+                Ok((self.writes(update, events)?, answer))
+            }
+            Authentication::Kba => {
+                let (update, challenge) = self.challenge(update)?;
+                let required = IdentityCheck::new(challenge);
+                let answer = Answer::IdentityVerificationRequired(required);
+                Ok((self.writes(update, events)?, answer))
+            }
         }
-        let (update, challenge) = self.challenge(update)?;
-        let answer = if asked == Authentication::Sms {
-            let offer = Offer {
-                method: Method::Sms,
-                destination: self.recipient().masked_phone(),
-            };
-            Answer::SecondFactorRequired(SecondFactor::new(challenge, vec![offer]))
-        } else {
-            Answer::IdentityVerificationRequired(IdentityCheck::new(challenge))
-        };
-        Ok((self.writes(update, events)?, answer))
     }
 
     /// The writes and the answer where the mailbox is all that is to be proved.

@@ -16,7 +16,7 @@ use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::keys;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::web::settle::{Decision, settle};
+use shared::web::settle::{Decision, Unsettled, settle};
 
 /// A link, and what it leads to as that stands now.
 struct Case {
@@ -33,7 +33,8 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
         let case = Case::read(app, call, &token, call.arrived_at).await?;
         case.open(app, call).await
     };
-    let answer = settle(app, decide).await?;
+    let settled = settle(app, decide).await;
+    let answer = settled.map_err(Unsettled::of_a_sign_in)?;
     Ok(Reply::ok(&answer))
 }
 

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::secret::Fingerprint;
+use crate::store::app::App;
 use crate::store::dynamo::{Condition, Delete, Failure, Item, Key, Path, Put, Update, keys, read};
-use crate::web::http::{Call, Problem, Reply, Slug};
+use crate::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 /// How long an answer is kept.
 pub const KEPT: Span = Span::hours(24);
@@ -97,6 +98,35 @@ fn quoted(value: &str) -> Option<String> {
 fn bare(value: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     value.chars().all(plain).then(|| value.to_owned())
+}
+
+/// Completes the record of the key, where there is one. Should this fail, the same request is told
+/// to wait until its lease is over, which is when its code is.
+pub async fn complete(app: &App, key: Option<&IdempotencyKey>) {
+    let Some(key) = key else { return };
+    let completed = app
+        .table
+        .update_with_retries(key.completion(), &app.entropy)
+        .await;
+    if completed.is_err() {
+        tracing::warn!("an idempotency record could not be completed");
+    }
+}
+
+/// The refusal of a code that is asked for too soon; or what was answered to the same request,
+/// where that was faster. What a decision looks at is not read at one instant: the code that stands
+/// in the way may be this very request's.
+pub async fn refused_unless_answered(
+    app: &App,
+    key: Option<&IdempotencyKey>,
+    problem: Problem,
+    now: Timestamp,
+) -> Outcome {
+    let Some(key) = key.filter(|_| problem.slug() == Slug::ResendTooSoon) else {
+        return Err(problem);
+    };
+    let record = app.table.find(key.record()).await?;
+    key.answer_again(record, now)?.ok_or(problem)
 }
 
 impl IdempotencyKey {
@@ -191,7 +221,7 @@ impl IdempotencyKey {
     }
 
     /// The write that keeps the answer.
-    pub fn complete(&self) -> Update {
+    fn completion(&self) -> Update {
         Update::of(self.record())
             .remove(RUNNING_UNTIL)
             .when(REQUEST.is(&self.request))

@@ -17,7 +17,7 @@ use shared::store::app::App;
 use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
-use shared::web::idempotency::IdempotencyKey;
+use shared::web::idempotency::{IdempotencyKey, complete, refused_unless_answered};
 
 use super::claim::Case;
 use crate::State;
@@ -49,7 +49,7 @@ pub async fn begin(
         }
         let (case, key) = (known.case, known.key.as_ref());
         if let Err(problem) = case.decide(&app.config.sms_countries, &known.sends_of_source) {
-            return overtaken(state, &case, key, problem).await;
+            return refused_unless_answered(&state.app, key, problem, case.who.now).await;
         }
         let (pending, draft) = draw(app, &case, id)?;
         let answer = case.answer(&pending);
@@ -117,21 +117,6 @@ async fn known<'a>(
     })
 }
 
-/// The refusal; or what was answered to the same request, where that was faster. The items were not
-/// read at one instant: the code that stands in the way may be this very request's.
-async fn overtaken(
-    state: &State,
-    case: &Case<'_>,
-    key: Option<&IdempotencyKey>,
-    problem: Problem,
-) -> Outcome {
-    let Some(key) = key.filter(|_| problem.slug() == Slug::ResendTooSoon) else {
-        return Err(problem);
-    };
-    let record = state.app.table.find(key.record()).await?;
-    key.answer_again(record, case.who.now)?.ok_or(problem)
-}
-
 /// The refusal of a counter that is full.
 fn refused(case: &Case<'_>, full: Full) -> Problem {
     if full == Full::Budget {
@@ -160,19 +145,6 @@ async fn send(
     }
     complete(&state.app, key).await;
     Ok(())
-}
-
-/// Completes the record of the key, where there is one. Should this fail, the same request is told
-/// to wait until its lease is over, which is when its code is.
-async fn complete(app: &App, key: Option<&IdempotencyKey>) {
-    let Some(key) = key else { return };
-    let completed = app
-        .table
-        .update_with_retries(key.complete(), &app.entropy)
-        .await;
-    if completed.is_err() {
-        tracing::warn!("an idempotency record could not be completed");
-    }
 }
 
 async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), NotSent> {

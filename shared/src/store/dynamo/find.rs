@@ -1,4 +1,4 @@
-//! Reads that say what they look for: each key carries the type of what stands there.
+//! Reads that say what they look for: whoever asks says with each key as what its item is read.
 
 use std::marker::PhantomData;
 
@@ -149,20 +149,23 @@ wanted_together!(A 0, B 1, C 2, D 3);
 wanted_together!(A 0, B 1, C 2, D 3, E 4);
 
 impl Table {
-    /// What is wanted, as it stands now, in one request. Several items are each as at a moment of
-    /// its own: that is no snapshot.
+    /// What is wanted, as it stands now, in one request: `GetItem` for one key, `BatchGetItem` for
+    /// more, none for no key. Several items are each as at a moment of its own: that is no
+    /// snapshot. All of them are decoded before anything is judged: one that cannot be read fails
+    /// the request.
     pub async fn find<W: Wanted>(&self, wanted: W) -> Result<W::Found, Failure> {
         let items = match <[Key; 1]>::try_from(keys_of(&wanted)) {
             Ok([key]) => vec![self.get(key).await?],
             Err(keys) => self.get_all(keys).await?,
         };
-        wanted.take(&mut items.into_iter())
+        found(wanted, items)
     }
 
-    /// The same in a `BatchGetItem`, also where it is one item: for what may be more.
+    /// The same, by `BatchGetItem` however many keys there are: a request whose keys depend on who
+    /// asks is then of one kind, and its time tells nobody how many there were.
     pub async fn find_batch<W: Wanted>(&self, wanted: W) -> Result<W::Found, Failure> {
         let items = self.get_all(keys_of(&wanted)).await?;
-        wanted.take(&mut items.into_iter())
+        found(wanted, items)
     }
 
     /// What stands at the keys of a listing, in that order. The index follows the table with a
@@ -178,12 +181,72 @@ impl Table {
     /// What is wanted, as it stands at one instant. A conflict is to be tried again.
     pub async fn find_together<W: Wanted>(&self, wanted: W) -> Result<W::Found, Failure> {
         let items = self.get_together(keys_of(&wanted)).await?;
-        wanted.take(&mut items.into_iter())
+        found(wanted, items)
     }
+}
+
+/// What was wanted, of the items at its keys. What it takes is what it has entered.
+fn found<W: Wanted>(wanted: W, items: Vec<Option<Item>>) -> Result<W::Found, Failure> {
+    let mut items = items.into_iter();
+    let found = wanted.take(&mut items)?;
+    debug_assert!(items.next().is_none(), "more was entered than taken");
+    Ok(found)
 }
 
 fn keys_of(wanted: &impl Wanted) -> Vec<Key> {
     let mut keys = Vec::new();
     wanted.enter(&mut keys);
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::dynamo::document;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    struct Named {
+        name: String,
+    }
+
+    fn key(address: &str) -> Key {
+        super::super::keys::client_ip_sends(address)
+    }
+
+    fn item(name: &str) -> Option<Item> {
+        let name = name.to_owned();
+        document(&Named { name }).unwrap().as_m().ok().cloned()
+    }
+
+    fn named(name: &str) -> Option<Named> {
+        let name = name.to_owned();
+        Some(Named { name })
+    }
+
+    #[test]
+    fn each_finds_what_stands_at_its_own_keys() {
+        let wanted = (
+            key("a").holding::<Named>(),
+            None::<KeyOf<Named>>,
+            vec![key("b").holding::<Named>(), key("c").holding()],
+            (key("d").holding::<Named>().or_default(), Some(key("e"))),
+            (),
+        );
+        assert_eq!(
+            keys_of(&wanted),
+            [key("a"), key("b"), key("c"), key("d"), key("e")]
+        );
+        let items = vec![item("Ann"), item("Bob"), None, None, item("Eve")];
+        let (a, unwanted, several, (d, e), ()) = found(wanted, items).unwrap();
+        assert_eq!((a, unwanted), (named("Ann"), None));
+        assert_eq!(several, [named("Bob"), None]);
+        assert_eq!((d, e), (Named::default(), item("Eve")));
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_read_fails_the_request() {
+        let wanted = (key("a").holding::<Named>(), key("b").holding::<Named>());
+        assert!(found(wanted, vec![item("Ann"), Some(Item::new())]).is_err());
+    }
 }

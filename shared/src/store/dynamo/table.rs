@@ -1,4 +1,4 @@
-//! The table handle. Each method is one request to DynamoDB.
+//! The table handle. Each method is one request to DynamoDB, but for those that say that they retry.
 
 use std::collections::HashMap;
 
@@ -97,14 +97,14 @@ impl Table {
         Ok(answer.item)
     }
 
-    /// The items at `keys` as they stand now, in one request and in that order; no key costs no
-    /// request.
+    /// The items at `keys`, at most 100, as they stand now, in one request and in that order; no key
+    /// costs no request.
     pub async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         let mut found = HashMap::new();
-        let mut wanted: Vec<Item> = keys.iter().cloned().map(Key::into_item).collect();
+        let mut wanted: Vec<Item> = once(&keys).map(Key::into_item).collect();
         // What DynamoDB leaves unprocessed under load is asked for again; the SDK backs off between
         // errors, not between these.
         for _ in 0..5 {
@@ -116,7 +116,7 @@ impl Table {
             );
             wanted = left;
             if wanted.is_empty() {
-                return Ok(keys.iter().map(|key| found.remove(key)).collect());
+                return Ok(keys.iter().map(|key| found.get(key).cloned()).collect());
             }
         }
         let left = "some keys were left unprocessed";
@@ -456,4 +456,12 @@ impl Key {
     pub fn of(item: &Item) -> Option<Self> {
         key_of(item)
     }
+}
+
+/// Each key once: DynamoDB takes none twice.
+fn once(keys: &[Key]) -> impl Iterator<Item = Key> {
+    let is_first = |(place, key): &(usize, &Key)| !keys.iter().take(*place).any(|it| it == *key);
+    let each = keys.iter().enumerate().filter(is_first);
+    let each: Vec<Key> = each.map(|(_, key)| key.clone()).collect();
+    each.into_iter()
 }
