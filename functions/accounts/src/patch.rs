@@ -5,7 +5,7 @@ use shared::account::api_key;
 use shared::account::{Account, Plan};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Write};
+use shared::store::dynamo::{Failure, Stored, Write};
 use shared::web::http::patch::given;
 use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use shared::web::settle::{Decision, Unsettled, settle};
@@ -65,7 +65,8 @@ async fn change(
         return Ok(Decision::Stands(account));
     }
     let writes = writes(call, actor, &account, &patched)?;
-    Ok(Decision::Write(writes, patched))
+    let next = account.after(&writes)?;
+    Ok(Decision::Write(writes, next))
 }
 
 impl Request {

@@ -63,7 +63,7 @@ impl Cancelling<'_> {
         agreement.open(now).map_err(Refusal::problem)?;
         let closure = self.closure();
         let writes = ending.writes(Status::Cancelled, &closure, self.event(), now)?;
-        let ended = ending.ended(Status::Cancelled, closure);
+        let ended = ending.after(&writes)?;
         let reply = Reply::ok(&shown::Agreement::whole(&ended, now));
         Ok(Decision::Write(writes, reply))
     }

@@ -2,10 +2,10 @@
 //! one completes the agreement.
 
 use shared::account::api_key::Caller;
-use shared::agreement::{Completion, Invitations, Recipient, RecipientStatus, Standing};
+use shared::agreement::{Completion, Invitations, RecipientStatus, Standing};
 use shared::messaging::outbox;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Key, RetryPolicy, Write};
+use shared::store::dynamo::{Key, RetryPolicy, Stored, Write};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply};
 
@@ -30,22 +30,14 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let event = Event::new(Action::RecipientCompleted, caller.actor).from(call.client_ip);
         let event = event.with("recipient", standing.recipient().id.to_string());
         let (writes, mails) = writes(state, call, &standing, &completion, event).await?;
+        let completed = standing.recipient().after(&writes)?;
         let written = app.table.transact(writes).await;
         let settled = retries.settled(written, &app.entropy).await;
         if settled.map_err(contended)? {
             outbox::deliver_all(app, &state.courier, mails).await;
-            return Ok(completed(standing.recipient()));
+            return Ok(Reply::ok(&shown::Recipient::from(&completed)));
         }
     }
-}
-
-/// The answer where the recipient has completed with this.
-fn completed(recipient: &Recipient) -> Reply {
-    let completed = Recipient {
-        status: RecipientStatus::Completed,
-        ..recipient.clone()
-    };
-    Reply::ok(&shown::Recipient::from(&completed))
 }
 
 /// The writes of the completion, and where the mails stand that they owe.

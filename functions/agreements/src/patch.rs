@@ -2,15 +2,15 @@
 //! completed. The quota follows.
 
 use serde::Deserialize;
+use shared::account::Settings;
 use shared::account::api_key::Caller;
-use shared::account::{Account, Settings};
-use shared::agreement::{Authentication, Recipient, RecipientStatus, Reservation, Standing};
+use shared::agreement::{Authentication, Recipient, Reservation, Standing};
 use shared::kernel::clock::Timestamp;
 use shared::ledger::plan::{self, Order, Plan};
 use shared::ledger::{self, EntryId, Hold, Snapshot, Watch, watch};
 use shared::messaging::outbox;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write};
+use shared::store::dynamo::{Failure, RetryPolicy, Stored, Write};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
@@ -72,6 +72,8 @@ impl Asked<'_> {
                 return Ok(Reply::ok(&shown::Recipient::from(recipient)).etag(version));
             }
             let (plan, writes) = self.decide(&standing, sighted).await?;
+            let changed = recipient.after(&writes)?;
+            let version = standing.agreement().after(&writes)?.head.sequence;
             let written = app.table.transact(writes).await;
             if let (Some(plan), Err(failure)) = (&plan, &written) {
                 sighted |= plan.failed(failure);
@@ -79,7 +81,7 @@ impl Asked<'_> {
             let settled = retries.settled(written, &app.entropy).await;
             if settled.map_err(contended)? {
                 self.tell(plan.as_ref()).await;
-                return Ok(changed(recipient.clone(), self.to, version + 1));
+                return Ok(Reply::ok(&shown::Recipient::from(&changed)).etag(version));
             }
         }
     }
@@ -121,16 +123,6 @@ impl Asked<'_> {
         let mails = watch::tell(crossing, self.call.arrived_at);
         outbox::deliver_all(&self.state.app, &self.state.courier, mails).await;
     }
-}
-
-/// The answer where the recipient's method has been changed to this one.
-fn changed(recipient: Recipient, authentication: Authentication, version: u64) -> Reply {
-    let changed = Recipient {
-        authentication,
-        status: RecipientStatus::Pending,
-        ..recipient
-    };
-    Reply::ok(&shown::Recipient::from(&changed)).etag(version)
 }
 
 fn permit(
@@ -187,7 +179,14 @@ impl Change<'_> {
             return Ok(None);
         }
         let id = EntryId::reserve_again(recipient.id, number);
-        let order = one(&caller.account, id, about, watch, self.now);
+        let order = Order {
+            account: &caller.account,
+            id,
+            about,
+            count: 1,
+            watch,
+            at: self.now,
+        };
         plan::reserve(&order, seen).map(Some)
     }
 
@@ -226,23 +225,5 @@ impl Change<'_> {
                 .flat_map(|plan| plan.writes.iter().cloned()),
         );
         Ok(writes)
-    }
-}
-
-/// The order of one transaction.
-const fn one<'a>(
-    account: &'a Account,
-    id: EntryId,
-    about: plan::About,
-    watch: &'a Watch,
-    at: Timestamp,
-) -> Order<'a> {
-    Order {
-        account,
-        id,
-        about,
-        count: 1,
-        watch,
-        at,
     }
 }

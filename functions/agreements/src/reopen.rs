@@ -7,7 +7,7 @@ use shared::kernel::clock::Timestamp;
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, Write};
+use shared::store::dynamo::{Failure, Stored, Write};
 use shared::web::http::{Call, Outcome, Problem, Reply};
 use shared::web::settle::{Decision, Unsettled, settle};
 
@@ -45,14 +45,8 @@ async fn reopening(
         event.with("recipient", recipient.id.to_string())
     };
     let writes = locked.lift(&standing, event, now)?;
-    Ok(Decision::Write(writes, reopened(recipient)))
-}
-
-fn reopened(recipient: &Recipient) -> Recipient {
-    Recipient {
-        viewing_locked_at: None,
-        ..recipient.clone()
-    }
+    let reopened = recipient.after(&writes)?;
+    Ok(Decision::Write(writes, reopened))
 }
 
 /// What keeps a recipient out until the sender lifts it.

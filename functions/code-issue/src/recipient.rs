@@ -21,7 +21,7 @@ use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::idempotency::{IdempotencyKey, complete, refused_unless_answered};
 
-use crate::issue::{Undo, complete, problem};
+use crate::issue::{Undo, problem};
 use crate::{Request, Response, State};
 
 const METHOD: Method = Method::Sms;

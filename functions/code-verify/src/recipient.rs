@@ -11,14 +11,14 @@ use shared::kernel::secret;
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::{ATTEMPTS_MAX, Attempt, Challenge, Place, Proven, Refusal};
+use shared::signin::challenge::{ATTEMPTS_MAX, Attempt, Challenge, Place, Proven, Refusal, Stage};
 use shared::signin::code::{self, LiveCode, Verdict};
 use shared::signin::sign_in::{Answer, Authenticated};
 use shared::signin::user::Method;
 use shared::signin::user::known::Origin;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{RetryPolicy, Update, Write, keys};
+use shared::store::dynamo::{Failure, RetryPolicy, Update, Write, keys};
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
 use crate::take_back;
@@ -168,7 +168,7 @@ impl Counted<'_> {
             let verified = self
                 .event(Action::RecipientVerified)
                 .with("acr", "two-factor");
-            let mut writes = standing.step(self.spent(&standing), [verified], self.now)?;
+            let mut writes = standing.step(self.spent(&standing)?, [verified], self.now)?;
             writes.extend(credit.within().map(Write::from));
             let written = self.app.table.transact(writes).await;
             credit.learn(&written);
@@ -201,7 +201,7 @@ impl Counted<'_> {
     }
 
     /// The update that spends the code and completes the challenge: the recipient is verified.
-    fn spent(&self, standing: &Standing) -> Update {
+    fn spent(&self, standing: &Standing) -> Result<Update, Failure> {
         let digest = self.live().map(|code| code.mac.digest.as_str());
         let proven = Proven {
             place: &self.ticket,
@@ -211,7 +211,8 @@ impl Counted<'_> {
         };
         let update = standing.recipient().prove(standing.update());
         let update = proven.spend_code(update, digest.unwrap_or_default());
-        self.ticket.complete(update, self.now)
+        self.ticket
+            .complete(update, Stage::Completed { at: self.now })
     }
 
     /// Whether a right code is still right on what stands now.

@@ -7,7 +7,7 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::{Keyring, KeyringError};
 use shared::kernel::secret::Secret;
 use shared::signin::access_token::Claims;
-use shared::signin::challenge::{Challenge, Place, Refusal, Ticket};
+use shared::signin::challenge::{Asks, Challenge, Place, Refusal, Ticket};
 use shared::signin::completion::Completion;
 use shared::signin::notice::{self, Changed, Notices};
 use shared::signin::refusals::too_many_changes;
@@ -146,9 +146,9 @@ impl Who {
             // How it was opened decided whether a reset lets it in: a reset ends those that were
             // open.
             Shown::Challenge(..) => {
-                let open = self
-                    .challenge()?
-                    .is_some_and(|open| open.enrols && open.first.admits_enrolment());
+                let open = self.challenge()?.is_some_and(|open| {
+                    open.asks == Asks::Enrolment && open.first.admits_enrolment()
+                });
                 open && self.user.may_enrol(method, methods, true, self.now)
             }
         };

@@ -6,7 +6,7 @@
 use shared::account::{Account, Foreseen, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::secret::Secret;
-use shared::signin::challenge::{Challenge, PrimaryFactor};
+use shared::signin::challenge::{Asks, Challenge, PrimaryFactor};
 use shared::signin::link::{Link, Refusal, Token};
 use shared::signin::opening;
 use shared::signin::sign_in::{Answer, Next, Offer, next_after_link};
@@ -52,19 +52,16 @@ impl Case {
         let account = account.ok_or(Refusal::Expired)?;
         call.allow_origins(&account.settings()?.origins);
         link.opens(user.as_ref(), now)?;
-        let first = PrimaryFactor::Link(link.opened(token));
         let user = user.ok_or(Refusal::Expired)?;
         let of_user = user.group.as_deref();
-        let settings = account.settings_in(of_user, group, &app.table).await?;
-        if !first.leads_on(&settings) {
-            return Err(Refusal::Expired.into());
-        }
-        Ok(Self {
+        let case = Self {
+            settings: account.settings_in(of_user, group, &app.table).await?,
+            first: PrimaryFactor::Link(link.opened(token)),
             link,
-            first,
             user,
-            settings,
-        })
+        };
+        let leads_on = case.first.leads_on(&case.settings);
+        leads_on.then_some(case).ok_or(Refusal::Expired.into())
     }
 
     /// The writes that open a challenge, and what it asks for.
@@ -73,15 +70,14 @@ impl Case {
         let keyring = app.keyrings.current(now).await;
         let source = Source::of(user.id, call.client_ip, &keyring, now)?;
         let (challenge, offers) = self.asks(&source, now)?;
-        let enrols = challenge.enrols;
+        let asks = challenge.asks;
         let drawn_from = (&*keyring, &app.entropy, now);
         let (update, asked) = opening::open(user, challenge, offers, &source, drawn_from)?;
         let update = update.when(User::is_enabled());
         let writes = user.change(update, [self.event(call)], now)?;
-        let answer = if enrols {
-            Answer::EnrolmentRequired(asked)
-        } else {
-            Answer::SecondFactorRequired(asked)
+        let answer = match asks {
+            Asks::Enrolment => Answer::EnrolmentRequired(asked),
+            Asks::SecondFactor => Answer::SecondFactorRequired(asked),
         };
         Ok(Decision::Write(writes, answer))
     }

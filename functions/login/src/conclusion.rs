@@ -3,7 +3,7 @@
 use shared::kernel::ids::UserId;
 use shared::kernel::keyring::Keyring;
 use shared::signin::access_token::{self, Acr, Proof};
-use shared::signin::challenge::{self, Challenge};
+use shared::signin::challenge::{self, Asks, Challenge};
 use shared::signin::opening;
 use shared::signin::rejection::{Rejection, lockout};
 use shared::signin::sign_in::{Answer, Authenticated, Next, Offer, next};
@@ -204,13 +204,12 @@ impl Attempt {
         challenge: Challenge,
         offers: Vec<Offer>,
     ) -> Result<Opened, Problem> {
-        let enrols = challenge.enrols;
+        let asks = challenge.asks;
         let drawn_from = (keyring, &app.entropy, self.now);
         let (update, asked) = opening::open(user, challenge, offers, source, drawn_from)?;
-        let (next, answer) = if enrols {
-            ("enrolment", Answer::EnrolmentRequired(asked))
-        } else {
-            ("second-factor", Answer::SecondFactorRequired(asked))
+        let (next, answer) = match asks {
+            Asks::Enrolment => ("enrolment", Answer::EnrolmentRequired(asked)),
+            Asks::SecondFactor => ("second-factor", Answer::SecondFactorRequired(asked)),
         };
         Ok(Opened {
             update,

@@ -36,6 +36,16 @@ pub struct Group {
     pub consumed: i64,
 }
 
+impl From<(String, balance::Share)> for Group {
+    fn from((group, share): (String, balance::Share)) -> Self {
+        Self {
+            group,
+            reserved: share.reserved,
+            consumed: share.consumed,
+        }
+    }
+}
+
 pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let caller = api_key::caller(app, call, Scope::QuotaRead).await?;
     call.allow_origins(&caller.account.settings()?.origins);
@@ -46,11 +56,6 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         balance::shown(&app.table, account),
         balance::shares(&app.table, account.id, account.quota_shards)
     );
-    let group = |(group, share): (String, balance::Share)| Group {
-        group,
-        reserved: share.reserved,
-        consumed: share.consumed,
-    };
     let (seen, mut shares) = (seen?, shares?);
     if seen.count > account.quota_shards {
         // The shards have grown since the caller was read: some of the groups' parts stand on new
@@ -59,6 +64,6 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     }
     Ok(Reply::ok(&Response {
         figures: seen.total.into(),
-        groups: shares.into_iter().map(group).collect(),
+        groups: shares.into_iter().map(Group::from).collect(),
     }))
 }

@@ -7,7 +7,7 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::AccountId;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
-use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
+use shared::store::dynamo::{Failure, RetryPolicy, Stored, Write, keys};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 
@@ -33,11 +33,12 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         leave_a_method(app, &account, (&overrides, &settings)).await?;
         let event = event.clone().with("changed", changed);
         let writes = writes(&account, &overrides, &settings, event, call.arrived_at)?;
+        let version = account.after(&writes)?.settings_version;
         let written = app.table.transact(writes).await;
         let settled = retries.settled(written, &app.entropy).await;
         if settled.map_err(contended)? {
             call.allow_origins(&settings.origins);
-            return Ok(Reply::ok(&settings).etag(account.settings_version + 1));
+            return Ok(Reply::ok(&settings).etag(version));
         }
         account = read_again(app, account.id).await?;
     }

@@ -12,7 +12,7 @@ use shared::signin::user::fields;
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{Kind, User, sso_subject};
 use shared::store::app::App;
-use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
+use shared::store::dynamo::{Failure, RetryPolicy, Stored, Write, keys};
 use shared::web::http::patch::{Member, given};
 use shared::web::http::refusals::contended;
 use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
@@ -138,6 +138,7 @@ impl Asked<'_> {
             }
             let over = (&user, &patched);
             let writes = self.writes(over, &changed, &mut notices).await?;
+            let next = user.after(&writes)?;
             let written = app.table.transact(writes).await;
             notices.learn(&written);
             if let Err(failure) = &written {
@@ -146,7 +147,7 @@ impl Asked<'_> {
             let settled = retries.settled(written, &app.entropy).await;
             if settled.map_err(contended)? {
                 notices.deliver(app, &self.state.courier).await;
-                return Ok(told(&patched, now));
+                return Ok(told(&next, now));
             }
             user = self.user().await?;
         }

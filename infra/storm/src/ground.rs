@@ -48,22 +48,12 @@ pub(crate) struct Account {
     pub id: String,
     pub key: String,
     /// What it was called first.
-    name: String,
+    pub name: String,
 }
 
-impl Account {
-    /// The account of a number, which nobody has opened.
-    #[cfg(test)]
-    pub fn called(number: usize) -> Self {
-        let (id, key) = Default::default();
-        let name = format!("{ORGANISATION}{number}");
-        Self { id, key, name }
-    }
-
-    /// Another name for it, by which it is known all the same.
-    pub fn another_name(&self, number: u32) -> String {
-        format!("{}, called {number}", self.name)
-    }
+/// Another name for the account that was called `name` first, by which it is known all the same.
+pub(crate) fn another_name(name: &str, number: u32) -> String {
+    format!("{name}, called {number}")
 }
 
 /// Somebody, as far as others may know: their username and where they are reached; and, for who has

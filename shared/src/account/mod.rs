@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
 use crate::store::audit::{Chain, Event, Head};
-use crate::store::dynamo::{Condition, Delete, Failure, Path, Put, Update, Write, document, keys};
+use crate::store::dynamo::{
+    Condition, Delete, Failure, Key, Path, Put, Stored, Update, Write, document, keys,
+};
 
 pub use allowlist::{Explanation, explain, network};
 pub use group::{Foreseen, Group, WantedGroup, is_group_name};
@@ -78,6 +80,12 @@ struct OriginClaim {
     account: AccountId,
 }
 
+impl Stored for Account {
+    fn key(&self) -> Key {
+        keys::account(self.id)
+    }
+}
+
 impl Account {
     /// The settings in force for the account as a whole.
     pub fn settings(&self) -> Result<Settings, Failure> {
@@ -103,7 +111,7 @@ impl Account {
 
     /// An update of this account's item that changes nothing yet.
     pub fn touch(&self) -> Update {
-        Update::of(keys::account(self.id))
+        Update::of(self.key())
     }
 
     /// Makes name and plan those of `patched`, which is this account's next version, unless

@@ -5,12 +5,18 @@ use super::attribute::{CLOSURE, STATUS};
 use super::{Agreement, Closure, Status};
 use crate::kernel::clock::Timestamp;
 use crate::store::audit::{Chain, Event};
-use crate::store::dynamo::{Failure, Update, Write, document, keys};
+use crate::store::dynamo::{Failure, Key, Stored, Update, Write, document, keys};
+
+impl Stored for Agreement {
+    fn key(&self) -> Key {
+        keys::agreement(self.id)
+    }
+}
 
 impl Agreement {
     /// An update of this agreement's item that changes nothing yet.
     pub(super) fn touch(&self) -> Update {
-        Update::of(keys::agreement(self.id))
+        Update::of(self.key())
     }
 
     /// The writes that change this agreement and tell of it: `update` is of its item. The

@@ -3,7 +3,7 @@
 use super::{Agreement, Closure, Status, Whole, whole};
 use crate::kernel::clock::Timestamp;
 use crate::store::audit::Event;
-use crate::store::dynamo::{Failure, Table, Write};
+use crate::store::dynamo::{Failure, Stored, Table, Write};
 
 /// An agreement and all of its recipients, who were read after it: every change of a recipient
 /// moves the agreement's chain, and where that stands still when the end is written, so do all of
@@ -47,11 +47,16 @@ impl Ending {
         Ok(writes)
     }
 
-    /// The same as it stands once `closure` has ended it so.
-    #[must_use]
-    pub fn ended(mut self, status: Status, closure: Closure) -> Whole {
-        self.0.agreement.status = status;
-        self.0.agreement.closure = Some(closure);
-        self.0
+    /// The same as `writes` leave it, which are its own.
+    pub fn after(&self, writes: &[Write]) -> Result<Whole, Failure> {
+        let Whole {
+            agreement,
+            recipients,
+        } = &self.0;
+        let recipients = recipients.iter().map(|recipient| recipient.after(writes));
+        Ok(Whole {
+            agreement: agreement.after(writes)?,
+            recipients: recipients.collect::<Result<_, _>>()?,
+        })
     }
 }

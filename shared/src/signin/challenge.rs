@@ -10,6 +10,7 @@ mod place;
 mod proof;
 pub mod seal;
 mod send;
+mod stage;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,7 @@ pub use attempt::Attempt;
 pub use place::{Holder, Place, complete_named};
 pub use proof::Proven;
 pub use send::CodeSend;
+pub use stage::{Asks, Stage};
 
 /// How long a challenge lives.
 pub const LIFETIME: Span = Span::minutes(10);
@@ -110,16 +112,12 @@ pub struct Challenge {
     pub opened_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// When it was completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used_at: Option<Timestamp>,
+    /// How far it has come.
+    #[serde(default, skip_serializing_if = "Stage::is_open")]
+    pub stage: Stage,
     /// What was proved before it was opened.
     #[serde(default, skip_serializing_if = "PrimaryFactor::is_password")]
     pub first: PrimaryFactor,
-    /// Until when a new password may be set with it: from its completion on, where that is what its
-    /// link was for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_until: Option<Timestamp>,
     /// The ids of the attempts: an attempt that the SDK repeats counts once.
     pub attempts: Vec<String>,
     /// The codes that were sent, by method.
@@ -133,15 +131,15 @@ pub struct Challenge {
     pub codes: BTreeMap<String, LiveCode>,
     /// The MACs of those before it, by method.
     pub superseded: BTreeMap<String, Vec<Mac>>,
-    /// Whether it was opened to set up the first factor.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub enrols: bool,
+    /// What it asks for.
+    #[serde(default, skip_serializing_if = "Asks::is_second_factor")]
+    pub asks: Asks,
     /// From where a user's was opened: a mark of the address, see [`Source::mark`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub opened_from: String,
-    /// Whether the user was known there.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub opened_by_known: bool,
+    /// From what kind of address that was.
+    #[serde(default, skip_serializing_if = "Origin::is_stranger")]
+    pub opener: Origin,
 }
 
 impl Challenge {
@@ -160,9 +158,8 @@ impl Challenge {
         Self {
             opened_at: now,
             expires_at: now.plus(LIFETIME),
-            used_at: None,
+            stage: Stage::Open,
             first,
-            password_until: None,
             attempts: Vec::new(),
             sent: BTreeMap::new(),
             texts: Vec::new(),
@@ -171,9 +168,9 @@ impl Challenge {
             superseded: by_method()
                 .filter(|(name, _)| name == "sms" || name == "email")
                 .collect(),
-            enrols: false,
+            asks: Asks::SecondFactor,
             opened_from: String::new(),
-            opened_by_known: false,
+            opener: Origin::Stranger,
         }
     }
 
@@ -182,17 +179,8 @@ impl Challenge {
     pub fn opened_from(self, source: &Source, origin: Origin) -> Self {
         Self {
             opened_from: source.mark().to_owned(),
-            opened_by_known: origin == Origin::Known,
+            opener: origin,
             ..self
-        }
-    }
-
-    /// From what kind of address a user's was opened.
-    pub const fn opener(&self) -> Origin {
-        if self.opened_by_known {
-            Origin::Known
-        } else {
-            Origin::Stranger
         }
     }
 
@@ -200,7 +188,7 @@ impl Challenge {
     #[must_use]
     pub fn to_enrol(self) -> Self {
         Self {
-            enrols: true,
+            asks: Asks::Enrolment,
             ..self
         }
     }
@@ -333,13 +321,6 @@ impl Ticket {
         self.sketch.origin(source)
     }
 
-    /// Adds to an update of the user's item that a new password may be set with the challenge,
-    /// until then.
-    #[must_use]
-    pub(super) fn grant_password(&self, update: Update, until: Timestamp) -> Update {
-        update.set(Attributes(&self.name).password_until(), until)
-    }
-
     /// That a new password may be set with the challenge.
     pub(super) fn grants_password(&self, now: Timestamp) -> Condition {
         Attributes(&self.name).password_until().is_above(now)
@@ -403,7 +384,7 @@ fn was_spent_elsewhere(challenge: &Challenge, user: &User) -> bool {
     let same = |other: &Challenge| other.first.link().is_some_and(|it| it.name == link.name);
     user.challenges
         .values()
-        .any(|other| other.used_at.is_some() && same(other))
+        .any(|other| !other.stage.is_open() && same(other))
 }
 
 #[cfg(test)]

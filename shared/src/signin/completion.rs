@@ -10,7 +10,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::{Keyring, KeyringError};
 use crate::kernel::secret::Secret;
 use crate::signin::access_token::{self, Proof, Subject};
-use crate::signin::challenge::{self, Challenge, Place, PrimaryFactor, Ticket};
+use crate::signin::challenge::{self, Challenge, Place, PrimaryFactor, Stage, Ticket};
 use crate::signin::exchange::{self, Exchange};
 use crate::signin::link::{self, Purpose};
 use crate::signin::sign_in::{Answer, Authenticated, NewPassword, Redirect};
@@ -107,7 +107,7 @@ impl Completion {
         user: &User,
         update: Update,
     ) -> Result<(Update, Option<Event>, Vec<Write>), Failure> {
-        let update = self.used(update);
+        let update = self.used(update)?;
         let mut others = self.spending(user)?;
         if !self.is_sign_in() {
             return Ok((update, None, others));
@@ -122,17 +122,17 @@ impl Completion {
         Ok((update, told, others))
     }
 
-    fn used(&self, update: Update) -> Update {
-        let update = User::keep_had_factor(self.ticket.complete(update, self.now));
-        let until = self.now.plus(challenge::LIFETIME);
-        let update = match self.first.link() {
+    fn used(&self, update: Update) -> Result<Update, Failure> {
+        let (at, until) = (self.now, self.now.plus(challenge::LIFETIME));
+        let stage = match self.handover {
+            Handover::NewPassword => Stage::SetsPassword { at, until },
+            Handover::Token | Handover::Code(..) => Stage::Completed { at },
+        };
+        let update = User::keep_had_factor(self.ticket.complete(update, stage)?);
+        Ok(match self.first.link() {
             Some(_) => self.ticket.keep_until(update, until),
             None => update,
-        };
-        match self.handover {
-            Handover::NewPassword => self.ticket.grant_password(update, until),
-            Handover::Token | Handover::Code(..) => update,
-        }
+        })
     }
 
     /// The write that spends the link, where one opened the challenge, and that of the portal's

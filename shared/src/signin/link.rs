@@ -277,7 +277,7 @@ impl Link {
         };
         user.challenges
             .values()
-            .any(|challenge| challenge.used_at.is_some() && is_own(challenge))
+            .any(|challenge| !challenge.stage.is_open() && is_own(challenge))
     }
 
     /// What a challenge keeps of it.

@@ -69,7 +69,7 @@ fn full_until(
     let here: Vec<Timestamp> = here.map(|challenge| challenge.opened_at).collect();
     let all: Vec<_> = opened
         .iter()
-        .map(|challenge| (challenge.opened_at, challenge.opener()))
+        .map(|challenge| (challenge.opened_at, challenge.opener))
         .collect();
     let by_source = PER_SOURCE
         .full_until(&here, now)
@@ -88,6 +88,7 @@ fn full_until(
 mod tests {
     use super::*;
     use crate::kernel::keyring;
+    use crate::signin::challenge::Stage;
     use serde_json::json;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -155,7 +156,8 @@ mod tests {
         let mut opening = Opening::new();
         assert!((0..20).all(|_| opening.open("203.0.113.1", NOW).is_none()));
         for challenge in opening.user.challenges.values_mut() {
-            (challenge.used_at, challenge.expires_at) = (Some(NOW), NOW.plus(SPAN).plus(SPAN));
+            challenge.stage = Stage::Completed { at: NOW };
+            challenge.expires_at = NOW.plus(SPAN).plus(SPAN);
         }
         assert_eq!(opening.open("203.0.113.1", NOW), Some((SPAN, 20)));
         assert_eq!(opening.open("203.0.113.1", NOW.plus(SPAN)), None);

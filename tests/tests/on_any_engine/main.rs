@@ -35,6 +35,7 @@ mod link_races;
 mod links;
 mod low_balance;
 mod method_races;
+mod next_states;
 mod notices;
 mod numbers;
 mod outbox;

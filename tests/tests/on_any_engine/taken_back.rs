@@ -391,7 +391,7 @@ async fn attempts(world: &World, person: &Person) -> usize {
     let user: User = read(item).unwrap();
     user.challenges
         .values()
-        .filter(|challenge| challenge.used_at.is_none())
+        .filter(|challenge| challenge.stage.is_open())
         .map(|challenge| challenge.attempts.len())
         .max()
         .unwrap()

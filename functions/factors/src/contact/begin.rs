@@ -16,7 +16,7 @@ use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::store::rate_limit::Window;
-use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
+use shared::web::http::{Call, Outcome, Problem, Reply};
 use shared::web::idempotency::{IdempotencyKey, complete, refused_unless_answered};
 
 use super::claim::Case;

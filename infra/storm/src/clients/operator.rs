@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::desk::{Ask, Desk};
+use crate::ground::another_name;
 
 /// Goes on.
 pub(crate) async fn go(desk: Desk) {
@@ -91,7 +92,7 @@ async fn looks_after(desk: &Desk) {
             .about(&account.id)
     };
     desk.ask(to(Ask::new("GET /v1/accounts/{account}"))).await;
-    let name = account.another_name(desk.place.ground.next());
+    let name = another_name(&account.name, desk.place.ground.next());
     desk.ask(to(
         Ask::new("PATCH /v1/accounts/{account}").with(json!({"name": name}))
     ))

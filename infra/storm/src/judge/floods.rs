@@ -256,7 +256,7 @@ fn over(what: &str, got: &HashMap<&str, Vec<Counted>>, (most, span): (usize, Spa
 mod tests {
     use super::super::Promise;
     use super::super::told::{HOME, Story, let_in};
-    use crate::ground::Account;
+    use crate::ground::another_name;
     use local::{Mode, Service, Struck};
     use serde_json::json;
     use shared::account::Locale;
@@ -342,7 +342,7 @@ mod tests {
             }
             story.breaks(Promise::Floods).len()
         };
-        let renamed = |number: usize| Account::called(number).another_name(316);
+        let renamed = |number: usize| another_name(&format!("{ORGANISATION}{number}"), 316);
         assert_eq!(
             (
                 noticed(["Storm 1", &renamed(1)]),

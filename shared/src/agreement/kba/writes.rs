@@ -76,9 +76,10 @@ impl Case<'_> {
         if let Effect::Nothing(Idle::AnsweredBefore) = effect {
             return self.standing.tell(events, self.now);
         }
-        let recipient = self
-            .recipient_update(effect)
-            .unwrap_or_else(|| self.standing.unchanged());
+        let recipient = match effect.attempts() {
+            Some(attempts) => self.recipient_update(effect, attempts)?,
+            None => self.standing.unchanged(),
+        };
         match effect {
             Effect::Cancel(attempts) => {
                 self.standing
@@ -125,16 +126,16 @@ impl Case<'_> {
         Some(self.session.answer(self.answer.outcome, status, self.now))
     }
 
-    fn recipient_update(&self, effect: Effect) -> Option<Update> {
+    fn recipient_update(&self, effect: Effect, attempts: u32) -> Result<Update, Failure> {
         let recipient = self.recipient();
-        let update = Recipient::count_failed_session(self.standing.update(), effect.attempts()?);
+        let update = Recipient::count_failed_session(self.standing.update(), attempts);
         let update = match self.consumes(effect) {
             Some(_) => Recipient::consume(update),
             None => update,
         };
-        Some(match effect {
+        Ok(match effect {
             Effect::Pass => {
-                self.close_challenge(recipient.pass_session(update, self.session.number))
+                self.close_challenge(recipient.pass_session(update, self.session.number))?
             }
             Effect::Cancel(_) => Recipient::fail(update),
             Effect::Lock(_) => Recipient::lock_viewing(update, self.now),
@@ -145,12 +146,12 @@ impl Case<'_> {
 
     /// A pass ends the challenge: it opens no other session. What has been displaced is gone
     /// anyway.
-    fn close_challenge(&self, update: Update) -> Update {
+    fn close_challenge(&self, update: Update) -> Result<Update, Failure> {
         let name = self.session.challenge.as_str();
         if self.recipient().challenges.contains_key(name) {
             challenge::complete_named(update, name, self.now)
         } else {
-            update
+            Ok(update)
         }
     }
 

@@ -10,7 +10,7 @@ use crate::kernel::clock::Timestamp;
 use crate::ledger::Hold;
 use crate::signin::challenge::attribute::CHALLENGES;
 use crate::signin::user::{Method, factor, known::Origin};
-use crate::store::dynamo::{Condition, Failure, Update, document, empty_map, keys};
+use crate::store::dynamo::{Condition, Failure, Key, Stored, Update, document, empty_map, keys};
 
 /// What becomes of the transaction that is reserved for a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,12 @@ pub enum Reservation {
     Made(Hold),
     /// It is given back.
     GivenBack,
+}
+
+impl Stored for Recipient {
+    fn key(&self) -> Key {
+        keys::recipient(self.agreement, self.id)
+    }
 }
 
 impl Recipient {
@@ -48,7 +54,7 @@ impl Recipient {
             0 => Condition::item_exists().and(attribute::VERSION.is_absent().or(is_there)),
             _ => is_there,
         };
-        Update::of(keys::recipient(self.agreement, self.id))
+        Update::of(self.key())
             .set(attribute::VERSION, next)
             .when(stands)
     }

@@ -22,12 +22,14 @@ impl Attributes<'_> {
         self.whole().member("expires_at")
     }
 
-    pub(super) fn used_at(self) -> Path {
-        self.whole().member("used_at")
+    /// How far it has come: absent while it is open, see [`Stage`](super::Stage).
+    pub(super) fn stage(self) -> Path {
+        self.whole().member("stage")
     }
 
+    /// Until when a new password may be set with it.
     pub(super) fn password_until(self) -> Path {
-        self.whole().member("password_until")
+        self.stage().member("sets_password").member("until")
     }
 
     /// The ids of its attempts.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 
 use super::attribute::Attributes;
-use super::{ATTEMPTS_MAX, Challenge, Refusal};
+use super::{ATTEMPTS_MAX, Challenge, Refusal, Stage};
 use crate::kernel::clock::Timestamp;
 use crate::signin::code::Bound;
 use crate::signin::user::known::Origin;
@@ -69,7 +69,7 @@ pub trait Place: Bound {
             .get(self.name())
             .filter(|_| !holder.is_ended())
             .ok_or(Refusal::Expired)?;
-        if challenge.used_at.is_some() || holder.was_spent_elsewhere(challenge) {
+        if !challenge.stage.is_open() || holder.was_spent_elsewhere(challenge) {
             Err(Refusal::Used)
         } else if challenge.expires_at <= now {
             Err(Refusal::Expired)
@@ -102,7 +102,7 @@ pub trait Place: Bound {
         let own = Attributes(self.name());
         self.guard_holder(update)
             .when(own.whole().exists())
-            .when(own.used_at().is_absent())
+            .when(own.stage().is_absent())
             .when(own.expires_at().is_above(now))
     }
 
@@ -133,10 +133,10 @@ pub trait Place: Bound {
         }))
     }
 
-    /// Adds to an update of the holder's item that the challenge is completed. The condition that
-    /// it can be is [`Place::guard`]'s.
-    fn complete(&self, update: Update, now: Timestamp) -> Update {
-        update.set(Attributes(self.name()).used_at(), now)
+    /// Adds to an update of the holder's item that the challenge is completed, and what it is good
+    /// for from then on. The condition that it can be is [`Place::guard`]'s.
+    fn complete(&self, update: Update, stage: Stage) -> Result<Update, Failure> {
+        Ok(update.set(Attributes(self.name()).stage(), document(&stage)?))
     }
 
     /// Adds to an update of the holder's item that the challenge ends at `until`.
@@ -147,8 +147,8 @@ pub trait Place: Bound {
 
 /// Adds to an update of the holder's item that the challenge of that name is completed, under the
 /// condition that it is still there, however it stands.
-#[must_use]
-pub fn complete_named(update: Update, name: &str, now: Timestamp) -> Update {
+pub fn complete_named(update: Update, name: &str, now: Timestamp) -> Result<Update, Failure> {
     let own = Attributes(name);
-    update.set(own.used_at(), now).when(own.whole().exists())
+    let stage = document(&Stage::Completed { at: now })?;
+    Ok(update.set(own.stage(), stage).when(own.whole().exists()))
 }

@@ -93,7 +93,7 @@ impl<'a, P: Place> CodeSend<'a, P> {
     /// has was given back the challenge's texts with that. Another factor gives back none.
     pub fn was_typed(&self, holder: &P::Holder) -> bool {
         let challenge = holder.challenges().get(self.place.name());
-        let used = challenge.is_some_and(|challenge| challenge.used_at.is_some());
+        let used = challenge.is_some_and(|challenge| !challenge.stage.is_open());
         let before = self.holder.factor(self.method);
         used && holder.factor(self.method).was_cleared_since(&before)
     }

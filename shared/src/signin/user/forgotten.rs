@@ -7,7 +7,7 @@ use super::attribute::{PASSWORD_VERSION, VERSION};
 use super::{User, attempts, credential};
 use crate::kernel::clock::Timestamp;
 use crate::signin::challenge::attribute::CHALLENGES;
-use crate::signin::challenge::{Challenge, Ticket};
+use crate::signin::challenge::{Challenge, Stage, Ticket};
 use crate::signin::link;
 use crate::store::audit::Event;
 use crate::store::dynamo::{Failure, Write, document};
@@ -29,12 +29,12 @@ impl User {
         let challenge = self.challenges.get(&ticket.name);
         let challenge = challenge.filter(|_| !self.disabled);
         let challenge = challenge.ok_or(Ungranted::Expired)?;
-        match (challenge.password_until, challenge.used_at) {
-            (Some(until), _) if until > now => Ok(challenge),
-            (Some(_), _) => Err(Ungranted::Expired),
-            (None, Some(_)) => Err(Ungranted::Used),
-            (None, None) if challenge.expires_at <= now => Err(Ungranted::Expired),
-            (None, None) => Err(Ungranted::Unproved),
+        match challenge.stage {
+            Stage::SetsPassword { until, .. } if until > now => Ok(challenge),
+            Stage::SetsPassword { .. } => Err(Ungranted::Expired),
+            Stage::Completed { .. } => Err(Ungranted::Used),
+            Stage::Open if challenge.expires_at <= now => Err(Ungranted::Expired),
+            Stage::Open => Err(Ungranted::Unproved),
         }
     }
 
@@ -72,7 +72,7 @@ impl User {
         let link = |challenge: &Challenge| challenge.first.link().map(|link| link.name.clone());
         let own = link(challenge);
         let spent = |other: &Challenge| Challenge {
-            password_until: None,
+            stage: other.stage.after_password(),
             ..other.clone()
         };
         let kept = self

@@ -54,15 +54,24 @@ const MARK: usize = 11;
 const SKETCHED: usize = 4;
 
 /// Where a request comes from, as a user's list tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// An address at which the user is known.
     Known,
     /// Any other.
+    #[default]
     Stranger,
 }
 
 impl Origin {
+    /// Whether it is no address at which the user is known.
+    pub const fn is_stranger(&self) -> bool {
+        matches!(self, Self::Stranger)
+    }
+
     /// Both.
     pub const ALL: [Self; 2] = [Self::Stranger, Self::Known];
 

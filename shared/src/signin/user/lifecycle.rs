@@ -12,7 +12,7 @@ use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::{AccountId, UserId};
 use crate::signin::reserved;
 use crate::store::audit::{Chain, Event, Head};
-use crate::store::dynamo::{Condition, Delete, Failure, Put, Write, keys};
+use crate::store::dynamo::{Condition, Delete, Failure, Put, Stored, Write, keys};
 
 impl User {
     /// A new user, of whom nothing else is known. The maps stand ready, because an update can only
@@ -118,10 +118,7 @@ impl User {
         });
         let mut writes = self.change(update, [event], now)?;
         writes.extend(attempts::end_all(self.account, &self.username).map(Write::from));
-        let mut unlocked = self.clone();
-        let factors = unlocked.factors.values_mut();
-        factors.for_each(|factor| *factor = factor.cleared());
-        Ok((unlocked, writes))
+        Ok((self.after(&writes)?, writes))
     }
 
     /// The writes of an administrator's reset, for who has lost the app: app and recovery codes are

@@ -37,7 +37,7 @@ use crate::kernel::contact;
 use crate::kernel::ids::{AccountId, UserId};
 use crate::signin::challenge::Challenge;
 use crate::store::audit::{Chain, Event, Head};
-use crate::store::dynamo::{Condition, Failure, Update, Write, document, keys};
+use crate::store::dynamo::{Condition, Failure, Key, Stored, Update, Write, document, keys};
 use crate::store::rate_limit::Allowed;
 use crate::{signin::recovery, signin::reserved, signin::totp};
 use known::{Known, Origin};
@@ -221,6 +221,12 @@ pub struct User {
     pub head: Head,
 }
 
+impl Stored for User {
+    fn key(&self) -> Key {
+        keys::user(self.id)
+    }
+}
+
 impl User {
     /// The count of a factor.
     pub fn factor(&self, method: Method) -> Factor {
@@ -349,7 +355,7 @@ impl User {
 
     /// An update of this user's item that changes nothing yet.
     pub fn touch(&self) -> Update {
-        Update::of(keys::user(self.id))
+        Update::of(self.key())
     }
 
     /// That the user is not disabled.

@@ -215,13 +215,12 @@ mod tests {
     }
 
     fn item(name: &str) -> Option<Item> {
-        let name = name.to_owned();
-        document(&Named { name }).unwrap().as_m().ok().cloned()
+        document(&named(name)).unwrap().as_m().ok().cloned()
     }
 
-    fn named(name: &str) -> Option<Named> {
+    fn named(name: &str) -> Named {
         let name = name.to_owned();
-        Some(Named { name })
+        Named { name }
     }
 
     #[test]
@@ -239,8 +238,8 @@ mod tests {
         );
         let items = vec![item("Ann"), item("Bob"), None, None, item("Eve")];
         let (a, unwanted, several, (d, e), ()) = found(wanted, items).unwrap();
-        assert_eq!((a, unwanted), (named("Ann"), None));
-        assert_eq!(several, [named("Bob"), None]);
+        assert_eq!((a, unwanted), (Some(named("Ann")), None));
+        assert_eq!(several, [Some(named("Bob")), None]);
         assert_eq!((d, e), (Named::default(), item("Eve")));
     }
 

@@ -28,7 +28,7 @@ pub struct Update {
 
 /// What becomes of an attribute.
 #[derive(Clone, Debug, PartialEq)]
-enum Assignment {
+pub(super) enum Assignment {
     /// It is the value.
     Is(AttributeValue),
     /// It is the value, if it is absent.
@@ -77,6 +77,10 @@ impl Update {
     /// Which item it changes.
     pub const fn key(&self) -> &Key {
         &self.key
+    }
+
+    pub(super) fn assignments(&self) -> &[(Path, Assignment)] {
+        &self.assignments
     }
 
     /// Under this condition, and those given before.

@@ -140,15 +140,22 @@ impl Put {
         self
     }
 
-    fn into_part(mut self, table: &str) -> Result<SdkPut, Failure> {
+    /// The item that it puts, with its key.
+    pub(super) fn whole(&self) -> Item {
+        let mut item = self.item.clone();
+        item.extend(self.key.clone().into_item());
+        item
+    }
+
+    fn into_part(self, table: &str) -> Result<SdkPut, Failure> {
         let mut placeholders = Placeholders::default();
+        let item = self.whole();
         let condition = self
             .condition
             .map(|condition| condition.render(&mut placeholders));
-        self.item.extend(self.key.into_item());
         let part = SdkPut::builder()
             .table_name(table)
-            .set_item(Some(self.item))
+            .set_item(Some(item))
             .set_condition_expression(condition)
             .set_expression_attribute_names(placeholders.names())
             .set_expression_attribute_values(placeholders.values())

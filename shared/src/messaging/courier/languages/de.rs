@@ -27,19 +27,14 @@ impl Language for German {
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail {
-            organisation,
-            code,
-            reference,
-            minutes,
-        } = *mail;
+        let (organisation, reference, minutes) = (mail.organisation, mail.reference, mail.minutes);
         Letter {
             subject: format!("Ihr Anmeldecode für {organisation} ({reference})"),
             paragraphs: vec![
                 format!("Sie melden sich bei {organisation} an. Ihr Code gilt {minutes} Minuten und für eine Anmeldung."),
                 format!("Vergleichen Sie die Referenz mit der auf der Anmeldeseite: {reference}"),
             ],
-            point: Point::Code { label: "Ihr Code:".into(), code: code.clone() },
+            point: Point::Code { label: "Ihr Code:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Geben Sie diesen Code nicht weiter. {organisation} fragt nie am Telefon oder per E-Mail danach."),
                 "Wenn Sie sich gerade nicht anmelden, kennt vielleicht jemand Ihr Passwort: Ändern Sie es und geben Sie Ihrem Ansprechpartner Bescheid.".into(),
@@ -77,12 +72,7 @@ impl Language for German {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Anmeldung bei {organisation}"),
             paragraphs: vec![
@@ -136,17 +126,8 @@ impl Language for German {
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link:
-                LinkMail {
-                    organisation,
-                    url,
-                    good_for,
-                },
-            title,
-            sender,
-        } = mail;
-        let life = span(good_for);
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url, life) = (link.organisation, link.url, span(link.good_for));
         Letter {
             subject: format!("{sender} bittet Sie, {title} zu unterzeichnen"),
             paragraphs: vec![
@@ -159,13 +140,8 @@ impl Language for German {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link: LinkMail {
-                organisation, url, ..
-            },
-            title,
-            sender,
-        } = mail;
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url) = (link.organisation, link.url);
         Letter {
             subject: format!("Unterzeichnet: {title}"),
             paragraphs: vec![format!(
@@ -177,12 +153,7 @@ impl Language for German {
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Neues Passwort für {organisation}"),
             paragraphs: vec![format!("Jemand, vermutlich Sie selbst, hat das Passwort für {organisation} als vergessen gemeldet. Mit diesem Link und Ihrem zweiten Faktor setzen Sie ein neues. Er gilt {life}.")],

@@ -27,19 +27,14 @@ impl Language for English {
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail {
-            organisation,
-            code,
-            reference,
-            minutes,
-        } = *mail;
+        let (organisation, reference, minutes) = (mail.organisation, mail.reference, mail.minutes);
         Letter {
             subject: format!("Your sign-in code for {organisation} ({reference})"),
             paragraphs: vec![
                 format!("You are signing in to {organisation}. Your code is good for {minutes} minutes and can be used once."),
                 format!("Compare the reference with the one on the sign-in page: {reference}"),
             ],
-            point: Point::Code { label: "Your code:".into(), code: code.clone() },
+            point: Point::Code { label: "Your code:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Do not share this code with anyone. {organisation} never asks for it by phone or mail."),
                 "If you are not signing in, somebody may know your password: change it, and tell your contact there.".into(),
@@ -83,12 +78,7 @@ impl Language for English {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Sign in to {organisation}"),
             paragraphs: vec![format!(
@@ -143,17 +133,8 @@ impl Language for English {
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link:
-                LinkMail {
-                    organisation,
-                    url,
-                    good_for,
-                },
-            title,
-            sender,
-        } = mail;
-        let life = span(good_for);
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url, life) = (link.organisation, link.url, span(link.good_for));
         Letter {
             subject: format!("{sender} asks you to sign {title}"),
             paragraphs: vec![
@@ -166,13 +147,8 @@ impl Language for English {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link: LinkMail {
-                organisation, url, ..
-            },
-            title,
-            sender,
-        } = mail;
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url) = (link.organisation, link.url);
         Letter {
             subject: format!("Signed: {title}"),
             paragraphs: vec![format!(
@@ -187,12 +163,7 @@ impl Language for English {
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("New password for {organisation}"),
             paragraphs: vec![format!(

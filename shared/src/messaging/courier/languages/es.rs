@@ -27,19 +27,14 @@ impl Language for Spanish {
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail {
-            organisation,
-            code,
-            reference,
-            minutes,
-        } = *mail;
+        let (organisation, reference, minutes) = (mail.organisation, mail.reference, mail.minutes);
         Letter {
             subject: format!("Su código de acceso a {organisation} ({reference})"),
             paragraphs: vec![
                 format!("Está iniciando sesión en {organisation}. Su código es válido durante {minutes} minutos y para un solo uso."),
                 format!("Compare la referencia con la de la página de acceso: {reference}"),
             ],
-            point: Point::Code { label: "Su código:".into(), code: code.clone() },
+            point: Point::Code { label: "Su código:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("No comparta este código con nadie. {organisation} nunca lo pide por teléfono ni por correo."),
                 "Si no está iniciando sesión, es posible que alguien conozca su contraseña: cámbiela y avise a su persona de contacto.".into(),
@@ -77,12 +72,7 @@ impl Language for Spanish {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Acceso a {organisation}"),
             paragraphs: vec![format!(
@@ -136,17 +126,8 @@ impl Language for Spanish {
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link:
-                LinkMail {
-                    organisation,
-                    url,
-                    good_for,
-                },
-            title,
-            sender,
-        } = mail;
-        let life = span(good_for);
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url, life) = (link.organisation, link.url, span(link.good_for));
         Letter {
             subject: format!("{sender} le pide que firme {title}"),
             paragraphs: vec![
@@ -159,13 +140,8 @@ impl Language for Spanish {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link: LinkMail {
-                organisation, url, ..
-            },
-            title,
-            sender,
-        } = mail;
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url) = (link.organisation, link.url);
         Letter {
             subject: format!("Firmado: {title}"),
             paragraphs: vec![format!(
@@ -180,12 +156,7 @@ impl Language for Spanish {
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Nueva contraseña de {organisation}"),
             paragraphs: vec![format!(

@@ -27,19 +27,14 @@ impl Language for French {
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail {
-            organisation,
-            code,
-            reference,
-            minutes,
-        } = *mail;
+        let (organisation, reference, minutes) = (mail.organisation, mail.reference, mail.minutes);
         Letter {
             subject: format!("Votre code de connexion à {organisation} ({reference})"),
             paragraphs: vec![
                 format!("Vous vous connectez à {organisation}. Votre code est valable {minutes} minutes et ne sert qu’une fois."),
                 format!("Comparez la référence avec celle de la page de connexion : {reference}"),
             ],
-            point: Point::Code { label: "Votre code :".into(), code: code.clone() },
+            point: Point::Code { label: "Votre code :".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Ne communiquez ce code à personne. {organisation} ne le demande jamais par téléphone ni par e-mail."),
                 "Si vous n’êtes pas en train de vous connecter, quelqu’un connaît peut-être votre mot de passe : changez-le et prévenez votre interlocuteur.".into(),
@@ -77,12 +72,7 @@ impl Language for French {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Connexion à {organisation}"),
             paragraphs: vec![
@@ -136,17 +126,8 @@ impl Language for French {
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link:
-                LinkMail {
-                    organisation,
-                    url,
-                    good_for,
-                },
-            title,
-            sender,
-        } = mail;
-        let life = span(good_for);
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url, life) = (link.organisation, link.url, span(link.good_for));
         Letter {
             subject: format!("{sender} vous demande de signer {title}"),
             paragraphs: vec![
@@ -159,13 +140,8 @@ impl Language for French {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link: LinkMail {
-                organisation, url, ..
-            },
-            title,
-            sender,
-        } = mail;
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url) = (link.organisation, link.url);
         Letter {
             subject: format!("Signé : {title}"),
             paragraphs: vec![format!(
@@ -183,12 +159,7 @@ impl Language for French {
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Nouveau mot de passe pour {organisation}"),
             paragraphs: vec![format!("Quelqu’un, sans doute vous, a signalé l’oubli du mot de passe pour {organisation}. Avec ce lien et votre second facteur, vous en choisissez un nouveau. Il est valable {life}.")],

@@ -27,19 +27,14 @@ impl Language for Italian {
     }
 
     fn code_mail(&self, mail: &CodeMail<'_>) -> Letter {
-        let CodeMail {
-            organisation,
-            code,
-            reference,
-            minutes,
-        } = *mail;
+        let (organisation, reference, minutes) = (mail.organisation, mail.reference, mail.minutes);
         Letter {
             subject: format!("Il suo codice di accesso a {organisation} ({reference})"),
             paragraphs: vec![
                 format!("Sta accedendo a {organisation}. Il codice è valido per {minutes} minuti e per un solo uso."),
                 format!("Confronti il riferimento con quello della pagina di accesso: {reference}"),
             ],
-            point: Point::Code { label: "Il suo codice:".into(), code: code.clone() },
+            point: Point::Code { label: "Il suo codice:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Non condivida questo codice con nessuno. {organisation} non lo chiede mai per telefono o per e-mail."),
                 "Se non sta accedendo, qualcuno potrebbe conoscere la sua password: la cambi e avvisi il suo referente.".into(),
@@ -77,12 +72,7 @@ impl Language for Italian {
     }
 
     fn sign_in_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Accesso a {organisation}"),
             paragraphs: vec![format!(
@@ -137,17 +127,8 @@ impl Language for Italian {
     }
 
     fn agreement_link(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link:
-                LinkMail {
-                    organisation,
-                    url,
-                    good_for,
-                },
-            title,
-            sender,
-        } = mail;
-        let life = span(good_for);
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url, life) = (link.organisation, link.url, span(link.good_for));
         Letter {
             subject: format!("{sender} le chiede di firmare {title}"),
             paragraphs: vec![
@@ -160,13 +141,8 @@ impl Language for Italian {
     }
 
     fn agreement_signed(&self, mail: AgreementMail<'_>) -> Letter {
-        let AgreementMail {
-            link: LinkMail {
-                organisation, url, ..
-            },
-            title,
-            sender,
-        } = mail;
+        let (link, title, sender) = (mail.link, mail.title, mail.sender);
+        let (organisation, url) = (link.organisation, link.url);
         Letter {
             subject: format!("Firmato: {title}"),
             paragraphs: vec![format!(
@@ -181,12 +157,7 @@ impl Language for Italian {
     }
 
     fn password_link(&self, mail: LinkMail<'_>) -> Letter {
-        let LinkMail {
-            organisation,
-            url,
-            good_for,
-        } = mail;
-        let life = span(good_for);
+        let (organisation, url, life) = (mail.organisation, mail.url, span(mail.good_for));
         Letter {
             subject: format!("Nuova password per {organisation}"),
             paragraphs: vec![format!(
