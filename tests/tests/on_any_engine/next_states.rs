@@ -3,12 +3,11 @@
 //! Decisions are answered from [`Stored::after`], which applies a write as DynamoDB does. Whether
 //! it does is asked of the engine: any update of any item, and both come to the same.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
 use shared::store::dynamo::{Item, Path, Put, Update, keys};
 use tests::World;
 
@@ -33,7 +32,7 @@ enum Place {
     Element(usize, usize),
 }
 
-const ATTRIBUTES: [&str; 4] = ["number", "list", "map", "absent"];
+const ATTRIBUTES: [&str; 4] = ["number", "several", "map", "absent"];
 const MEMBERS: [&str; 3] = ["number", "list", "absent"];
 
 impl Place {
@@ -56,6 +55,10 @@ impl Place {
         }
     }
 
+    const fn is_element(&self) -> bool {
+        matches!(self, Self::Element(..))
+    }
+
     const fn is_whole(&self) -> bool {
         matches!(self, Self::Whole(_))
     }
@@ -69,18 +72,10 @@ fn list(values: &[u64]) -> AttributeValue {
     AttributeValue::L(values.iter().copied().map(number).collect())
 }
 
-fn item() -> impl Strategy<Value = HashMap<String, AttributeValue>> {
+fn item() -> impl Strategy<Value = Value> {
     let numbers = || prop::collection::vec(0_u64..9, 0..4);
     (0_u64..9, numbers(), 0_u64..9, numbers()).prop_map(|(one, several, inner, within)| {
-        let map = HashMap::from([
-            ("number".to_owned(), number(inner)),
-            ("list".to_owned(), list(&within)),
-        ]);
-        HashMap::from([
-            ("number".to_owned(), number(one)),
-            ("list".to_owned(), list(&several)),
-            ("map".to_owned(), AttributeValue::M(map)),
-        ])
+        json!({"number": one, "several": several, "map": {"number": inner, "list": within}})
     })
 }
 
@@ -107,13 +102,17 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Some acts, of which no two meet.
+/// Some acts, of which no two meet. What sets an element and removes another of the same list is no
+/// update of this service, and DynamoDB's guide does not say what comes first.
 fn acts() -> impl Strategy<Value = Vec<(Place, Act)>> {
-    prop::collection::btree_map(place(), act(), 1..5).prop_map(|acts| {
+    prop::collection::btree_map(place(), act(), 1..3).prop_map(|acts| {
         let mut kept: Vec<(Place, Act)> = Vec::new();
         for (place, act) in acts {
-            let meets = |(other, _): &(Place, Act)| {
-                other.attribute() == place.attribute() && (other.is_whole() || place.is_whole())
+            let meets = |(other, before): &(Place, Act)| {
+                let removes = matches!((&act, before), (Act::Remove, Act::Remove));
+                let both_in_a_list = place.is_element() && other.is_element() && !removes;
+                other.attribute() == place.attribute()
+                    && (other.is_whole() || place.is_whole() || both_in_a_list)
             };
             if !kept.iter().any(meets) {
                 kept.push((place, act));
@@ -147,7 +146,7 @@ async fn what_an_update_leaves_in_the_table_is_what_it_says_it_leaves() {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let (mut taken, mut refused) = (0, 0);
-    for _ in 0..400 {
+    for _ in 0..600 {
         let (item, acts) = (item(), acts()).new_tree(&mut runner).unwrap().current();
         let update = update(acts.clone());
         let key = update.key().clone();
@@ -157,17 +156,14 @@ async fn what_an_update_leaves_in_the_table_is_what_it_says_it_leaves() {
         let said = update.applied_to(&stood);
         let written = table.update(update).await;
         let left = table.get(key).await.unwrap().unwrap();
-        match said {
-            Ok(said) => {
-                assert!(written.is_ok(), "{acts:?} on {item:?}: {written:?}");
-                assert_eq!(said, left, "{acts:?} on {item:?}");
-                taken += 1;
-            }
-            Err(_) => {
-                assert!(written.is_err(), "{acts:?} on {item:?}");
-                assert_eq!(stood, left);
-                refused += 1;
-            }
+        if let Ok(said) = said {
+            assert!(written.is_ok(), "{acts:?} on {item:?}: {written:?}");
+            assert_eq!(said, left, "{acts:?} on {item:?}");
+            taken += 1;
+        } else {
+            assert!(written.is_err(), "{acts:?} on {item:?}");
+            assert_eq!(stood, left);
+            refused += 1;
         }
     }
     assert!(

@@ -256,7 +256,7 @@ fn over(what: &str, got: &HashMap<&str, Vec<Counted>>, (most, span): (usize, Spa
 mod tests {
     use super::super::Promise;
     use super::super::told::{HOME, Story, let_in};
-    use crate::ground::another_name;
+    use crate::ground::{ORGANISATION, another_name};
     use local::{Mode, Service, Struck};
     use serde_json::json;
     use shared::account::Locale;

@@ -3,8 +3,9 @@
 //! changed, and the next state is read from it.
 //!
 //! The rules, from the developer guide of DynamoDB ("Update expressions"): what is assigned is
-//! computed from the item as it stood; a map that is assigned into has to be there; an element
-//! beyond the end of a list is appended; and elements are removed by the places that they had.
+//! computed from the item as it stood; a map or list that is changed within has to be there; an element
+//! beyond the end of a list is appended; and elements are removed by the places that they had. An update that sets an element and
+//! removes another of the same list is none of this service's: the guide leaves it open.
 
 use std::cmp::Reverse;
 
@@ -66,7 +67,7 @@ impl Update {
         }
         removed.sort_by_key(|path| Reverse(path.last_element()));
         for path in removed {
-            remove(&mut next, path);
+            remove(&mut next, path)?;
         }
         next.extend(self.key().clone().into_item());
         Ok(next)
@@ -159,18 +160,21 @@ fn assign(item: &mut Item, path: &Path, value: AttributeValue) -> Result<(), Fai
     Ok(())
 }
 
-fn remove(item: &mut Item, path: &Path) {
+fn remove(item: &mut Item, path: &Path) -> Result<(), Failure> {
     if path.steps.is_empty() {
         let _ = item.remove(path.attribute);
-        return;
+        return Ok(());
     }
     match parent(item, path) {
         Some((AttributeValue::M(map), Step::Member(name))) => {
             let _ = map.remove(name);
         }
-        Some((AttributeValue::L(list), Step::Element(place))) if *place < list.len() => {
-            let _ = list.remove(*place);
+        Some((AttributeValue::L(list), Step::Element(place))) => {
+            if *place < list.len() {
+                let _ = list.remove(*place);
+            }
         }
-        _ => {}
+        _ => return Err(inapplicable("what is removed from is absent")),
     }
+    Ok(())
 }
