@@ -42,7 +42,7 @@
 //! 4. Expiry stands in a condition or a comparison; nothing relies on an item having been removed.
 //! 5. What is told by mail is in the outbox in the transaction of what it tells of.
 //! 6. A secret has a type that cannot be printed.
-//! 7. A request is judged by the moment at which it arrived ([`http::Call::arrived_at`]), read once
+//! 7. A request is judged by the moment at which it arrived ([`web::http::Call::arrived_at`]), read once
 //!    from the clock. What begins for somebody later than that, a lease or the time for the
 //!    provider's questions, begins with a look at the clock of its own.
 

@@ -10,7 +10,7 @@
 //!
 //! A sender that does not answer in time, or answers with a fault of its own, may have taken the
 //! mail all the same: SES knows no message again, and tells of no message whether it has it. It
-//! goes once more, as it must, but much later each time ([`UNANSWERED`]): of a mail that is never
+//! goes once more, as it must, but much later each time (`UNANSWERED`): of a mail that is never
 //! answered for, six copies go in the three days for which it stays in the outbox, and two in the
 //! first hour. What is good for less is attempted again in half of the time that is left to it: a
 //! link must not be given up while it would still be of use.

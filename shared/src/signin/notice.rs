@@ -7,7 +7,7 @@
 //!
 //! **How often.** At most [`PER_DESTINATION`] to a destination in the name of an account, whoever
 //! made the changes: a notice is a message that somebody else can cause. What is more is *held*, on
-//! the item that counts ([`Told`]), in the transaction of its change, and becomes one notice that
+//! the item that counts (`Told`), in the transaction of its change, and becomes one notice that
 //! tells all of it, once the window has room ([`release`], by the scheduled clean-up). Nothing is
 //! dropped.
 //!

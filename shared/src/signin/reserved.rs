@@ -8,7 +8,7 @@
 //! there is any.
 //!
 //! A log stands on an item of its own ([`ReservedWindow::enter`], which is exact under races as a
-//! blind write), or on the item of its user ([`ReservedWindow::full_until`] and [`Log::entered`],
+//! blind write), or on the item of its user ([`ReservedWindow::full_until`] and `Log::entered`,
 //! under the condition that the copy that was judged has not changed).
 
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -2,15 +2,15 @@
 //! point: for an account that never stands still.
 //!
 //! A shard keeps the sum of all entries and that of the entries of odd minutes
-//! ([`crate::ledger::change`]), and a group's share does. In an even minute the odd half stands
-//! still once the requests of the minute before are over ([`LATE`]), in an odd minute the other
+//! (`ledger::change`), and a group's share does. In an even minute the odd half stands
+//! still once the requests of the minute before are over (`LATE`), in an odd minute the other
 //! half does. So two looks in two minutes that follow on each other, each at the half that stands
 //! still then, are together what all entries come to that are older than the end of the first of
 //! the two: the point. Entries are never changed: that they are read later, and while others are
 //! made, does not matter. Nobody's writes are held up, and nobody's hold this up.
 //!
-//! What is found not to agree is looked at again at later points ([`POINTS_MAX`]): a write that
-//! came later than [`LATE`] is no mistake.
+//! What is found not to agree is looked at again at later points (`POINTS_MAX`): a write that
+//! came later than `LATE` is no mistake.
 
 use std::collections::BTreeMap;
 

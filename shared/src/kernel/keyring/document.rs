@@ -82,7 +82,7 @@ pub fn make(now: Timestamp, entropy: &Entropy) -> Result<Secret<String>, Keyring
     })
 }
 
-/// The document with a new key of each kind. The oldest are dropped once [`KEPT`] newer ones stand
+/// The document with a new key of each kind. The oldest are dropped once `KEPT` newer ones stand
 /// before them.
 pub fn rotate(
     document: &str,

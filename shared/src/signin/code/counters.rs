@@ -6,7 +6,7 @@
 //! | the account's, for a destination | [`PER_DESTINATION`] | `DESTINATION#…`, `SENDS#<account>` | whoever knows a password of the account's users there: not the kept half | strangers of that account |
 //! | the account's, for a contact that waits for its first code | the same, and nothing is kept of it | `DESTINATION#…`, `PENDING#<account>` | a user of the account who says that the contact is theirs | who says so in that account: nobody whose contact counts |
 //! | that of all accounts for a destination | [`BENEATH`] | `DESTINATION#…`, `SENDS` | users of several accounts | everybody but a verified contact that is asked for from a known address |
-//! | the user's | [`PER_USER`] | the user's own item | whoever knows the password: not the kept half | strangers |
+//! | the user's | `PER_USER` | the user's own item | whoever knows the password: not the kept half | strangers |
 //! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `SENDS` | whoever sends from it | who shares it |
 //! | the account's texts to a country | [`crate::messaging::send_budget`] | `BUDGET#…` | who asks and does not answer | the account's users in that country, for the hour |
 //!
