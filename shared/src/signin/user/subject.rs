@@ -61,14 +61,10 @@ struct Decoy {
 impl Subject {
     /// The item that holds the subject's chain.
     fn key(id: UserId, known: bool) -> Key {
-        let key = keys::user(id);
         if known {
-            key
+            keys::user(id)
         } else {
-            Key {
-                sk: "DECOY".into(),
-                ..key
-            }
+            keys::decoy(id)
         }
     }
 

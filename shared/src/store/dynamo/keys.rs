@@ -85,6 +85,14 @@ pub fn user(user: UserId) -> Key {
     Key::new(format!("USER#{user}"), "USER")
 }
 
+/// The decoy: what stands for a username that nobody has, under the id that the name comes to.
+pub fn decoy(user: UserId) -> Key {
+    Key {
+        sk: "DECOY".into(),
+        ..self::user(user)
+    }
+}
+
 /// A username of an account: whose it is, and the password.
 pub fn name(account: AccountId, username: &str) -> Key {
     Key::new(
