@@ -93,10 +93,33 @@ pub struct Opening {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOpened;
 
-#[derive(Deserialize)]
-struct Opened {
+/// A session that the provider says it has opened.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Opened {
     reference: SessionId,
     iframe_url: String,
+}
+
+impl Opened {
+    /// Reads the provider's answer; `None` where it is not what the interface has.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// Whether it is this session, on a page of this origin.
+    pub fn fits(&self, reference: SessionId, frame_origin: &str) -> bool {
+        self.reference == reference && self.may_be_framed(frame_origin)
+    }
+
+    fn may_be_framed(&self, frame_origin: &str) -> bool {
+        let url = Url::parse(&self.iframe_url)
+            .ok()
+            .filter(|_| self.iframe_url.len() <= ADDRESS_MAX);
+        url.is_some_and(|url| {
+            let bare = url.username().is_empty() && url.password().is_none();
+            bare && url.origin().is_tuple() && url.origin().ascii_serialization() == frame_origin
+        })
+    }
 }
 
 impl Provider {
@@ -163,26 +186,12 @@ impl Provider {
             return read;
         }
         // What the provider says is not repeated: it may hold what nobody should read.
-        let opened: Option<Opened> = serde_json::from_slice(&answer.body).ok();
-        let fits = |opened: &Opened| {
-            opened.reference == reference && self.may_be_framed(&opened.iframe_url)
-        };
-        if let Some(Opened { iframe_url, .. }) = opened.filter(fits) {
+        let fits = |opened: &Opened| opened.fits(reference, &self.frame_origin);
+        if let Some(Opened { iframe_url, .. }) = Opened::read(&answer.body).filter(fits) {
             return Read::Opened(iframe_url);
         }
         tracing::error!("the provider's answer is not what the interface has");
         Read::Refused
-    }
-
-    fn may_be_framed(&self, address: &str) -> bool {
-        let url = Url::parse(address)
-            .ok()
-            .filter(|_| address.len() <= ADDRESS_MAX);
-        url.is_some_and(|url| {
-            let bare = url.username().is_empty() && url.password().is_none();
-            bare && url.origin().is_tuple()
-                && url.origin().ascii_serialization() == self.frame_origin
-        })
     }
 }
 

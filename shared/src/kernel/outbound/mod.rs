@@ -27,6 +27,8 @@ use url::{Host, Url};
 use crate::kernel::cause;
 use crate::kernel::config::Config;
 
+pub use address::is_public;
+
 /// How far a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -54,14 +54,30 @@ impl PublicJwk {
         self.kty == kty && curve && signs && self.alg.as_deref().is_none_or(|alg| alg == name)
     }
 
-    /// The key as it is used.
-    pub(super) fn decoding(&self) -> Option<DecodingKey> {
+    /// The key as it is used; `None` where it is none, or of a kind that is not ours.
+    pub fn decoding(&self) -> Option<DecodingKey> {
         match self.kty.as_str() {
             "RSA" => DecodingKey::from_rsa_components(self.n.as_deref()?, self.e.as_deref()?).ok(),
             "EC" => DecodingKey::from_ec_components(self.x.as_deref()?, self.y.as_deref()?).ok(),
             _ => None,
         }
     }
+}
+
+/// The keys of an issuer's answer (RFC 7517, section 5). Keys of kinds that are not ours may stand
+/// beside those that are; `None` where it is no set of keys.
+pub fn read_keys(body: &[u8]) -> Option<Vec<PublicJwk>> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<serde_json::Value>,
+    }
+    let Set { keys } = serde_json::from_slice(body).ok()?;
+    let readable = keys.into_iter().take(KEYS_MAX);
+    Some(
+        readable
+            .filter_map(|key| serde_json::from_value(key).ok())
+            .collect(),
+    )
 }
 
 /// The keys of the issuers of this process's accounts.
@@ -172,11 +188,6 @@ impl IssuerKeys {
     }
 
     async fn fetch(&self, address: &str) -> Result<Vec<PublicJwk>, KeysUnavailable> {
-        /// Keys of kinds that are not ours stand beside those that are.
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<serde_json::Value>,
-        }
         let answer = self
             .outbound
             .get(address, Limits::DEFAULT)
@@ -185,19 +196,11 @@ impl IssuerKeys {
                 tracing::warn!(?no_answer, "an issuer's keys could not be fetched");
                 KeysUnavailable
             })?;
-        let set = serde_json::from_slice::<Set>(&answer.body)
-            .ok()
-            .filter(|_| answer.status == 200);
-        let Some(set) = set else {
+        let keys = read_keys(&answer.body).filter(|_| answer.status == 200);
+        keys.ok_or_else(|| {
             tracing::warn!(http.status = answer.status, "an issuer's keys are no keys");
-            return Err(KeysUnavailable);
-        };
-        Ok(set
-            .keys
-            .into_iter()
-            .take(KEYS_MAX)
-            .filter_map(|key| serde_json::from_value(key).ok())
-            .collect())
+            KeysUnavailable
+        })
     }
 }
 

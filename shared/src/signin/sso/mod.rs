@@ -11,7 +11,7 @@ mod token;
 
 use serde::{Deserialize, Serialize};
 
-pub use keys::{IssuerKeys, KeysUnavailable};
+pub use keys::{IssuerKeys, KeysUnavailable, PublicJwk, read_keys};
 pub use token::{Denied, Identity, Refused, Said, TOKEN_MAX, verify};
 
 use crate::kernel::clock::{Span, Timestamp};
