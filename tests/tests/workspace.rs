@@ -1,5 +1,10 @@
 //! What the workspace says of its packages in more than one place agrees with what is there.
 
+#[path = "workspace/contributing/mod.rs"]
+mod contributing;
+#[path = "workspace/foreign.rs"]
+mod foreign;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
