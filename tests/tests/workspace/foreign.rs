@@ -5,7 +5,7 @@ use std::fs;
 
 use readers::{ALL, Reader};
 
-use crate::contributing::tree::{Source, text, under};
+use crate::contributing::tree::{Source, code, text};
 use crate::root;
 
 /// How a text or bytes are taken apart.
@@ -69,9 +69,9 @@ fn every_reader_has_a_target_and_seeds_and_every_target_is_a_readers() {
 #[test]
 fn whatever_decodes_something_is_a_readers_or_reads_our_own() {
     let decodes = |source: &Source| DECODES.iter().any(|mark| source.code().contains(mark));
-    let sources = ["shared/src", "functions"].into_iter().flat_map(under);
-    let found: BTreeSet<String> = sources
-        .filter(|source| source.path.ends_with(".rs") && !is_for_tests(&source.path))
+    let found: BTreeSet<String> = code()
+        .into_iter()
+        .filter(|source| !is_for_tests(&source.path))
         .filter(decodes)
         .map(|source| source.path)
         .collect();
@@ -143,7 +143,9 @@ fn every_reader_ends_on_its_seeds_and_on_what_is_near_them() {
         read(b"");
         for seed in seeds {
             read(&seed);
-            variants(&seed).iter().for_each(|variant| read(variant));
+            for variant in variants(&seed) {
+                read(&variant);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use shared::store::audit::Action;
 
 use super::page::section;
-use super::tree::{Source, has_word, text, under};
+use super::tree::{Source, code, has_word, text, under};
 
 const ACTIONS: &str = "shared/src/store/audit.rs";
 const SENTENCES: &str = "functions/report/src/told.rs";
@@ -68,9 +68,8 @@ fn in_the_chain(variant: &str) -> String {
 
 /// What may write an entry: the code, but for the list of actions and for what tells them.
 fn writers() -> Vec<Source> {
-    let sources = ["shared/src", "functions"].into_iter().flat_map(under);
-    sources
-        .filter(|source| source.path.ends_with(".rs"))
+    code()
+        .into_iter()
         .filter(|source| source.path != ACTIONS && !source.path.starts_with("functions/report/"))
         .collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::page::section;
-use super::tree::{has_word, text, under};
+use super::tree::{code, has_word, text};
 
 const KEYS: &str = "shared/src/store/dynamo/keys.rs";
 const TABLE: &str = "infra/table.md";
@@ -134,9 +134,8 @@ fn nothing_but_the_list_of_keys_makes_one() {
     // `Key::new` is the list's own.
     let table = "shared/src/store/dynamo/table.rs";
     let makes = ["sk: \"", "pk: \"", "sk: format!(", "pk: format!("];
-    let sources = ["shared/src", "functions"].into_iter().flat_map(under);
-    let found: Vec<String> = sources
-        .filter(|source| source.path.ends_with(".rs"))
+    let found: Vec<String> = code()
+        .into_iter()
         .filter(|source| ![KEYS, table].contains(&source.path.as_str()))
         .filter(|source| makes.iter().any(|made| has_word(source.code(), made)))
         .map(|source| source.path)

@@ -77,7 +77,7 @@ fn steps(section: &str) -> Vec<String> {
         for line in paragraph.lines() {
             let begins = line.starts_with(|c: char| c.is_ascii_digit() || c == '-');
             match steps.last_mut() {
-                Some(step) if !begins && !String::is_empty(step) => *step += &format!(" {line}"),
+                Some(step) if !begins && !String::is_empty(step) => step.extend([" ", line]),
                 _ => steps.push(line.to_owned()),
             }
         }

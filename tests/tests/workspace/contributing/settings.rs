@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::account::Settings;
 
 use super::page::section;
-use super::tree::{Source, has_word, text, under};
+use super::tree::{Source, code, has_word, text};
 
 /// The names of an issuer's members, which the defaults do not show: there is none unless it is set.
 const OF_AN_ISSUER: [&str; 3] = ["issuer", "audience", "jwks_uri"];
@@ -29,9 +29,8 @@ fn settings() -> BTreeSet<String> {
 
 /// The code that may read a setting: all but what defines, checks and shows them.
 fn readers() -> Vec<Source> {
-    let sources = ["shared/src", "functions"].into_iter().flat_map(under);
-    sources
-        .filter(|source| source.path.ends_with(".rs"))
+    code()
+        .into_iter()
         .filter(|source| !source.path.starts_with("shared/src/account/"))
         .filter(|source| !source.path.starts_with("functions/settings/src/patch"))
         .collect()

@@ -1,6 +1,7 @@
 //! The sources as text.
 
 use std::fs;
+use std::path::Path;
 
 use crate::root;
 
@@ -53,15 +54,26 @@ pub fn under(path: &str) -> Vec<Source> {
     found
 }
 
+/// The sources of the functions and of what they have in common.
+pub fn code() -> Vec<Source> {
+    let sources = ["shared/src", "functions"].into_iter().flat_map(under);
+    let is_code = |source: &Source| {
+        Path::new(&source.path)
+            .extension()
+            .is_some_and(|kind| kind == "rs")
+    };
+    sources.filter(is_code).collect()
+}
+
 /// Whether `word` stands in `text` and is no part of a longer one.
 pub fn has_word(text: &str, word: &str) -> bool {
     let is_letter = |c: char| c.is_alphanumeric() || c == '_';
     let begins = word.starts_with(is_letter);
     let ends = word.ends_with(is_letter);
     text.match_indices(word).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + word.len()..].chars().next();
-        !(begins && before.is_some_and(is_letter)) && !(ends && after.is_some_and(is_letter))
+        let before = text[..at].chars().next_back().filter(|_| begins);
+        let after = text[at + word.len()..].chars().next().filter(|_| ends);
+        !before.into_iter().chain(after).any(is_letter)
     })
 }
 
