@@ -7,9 +7,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::store::dynamo::{Item, Path, Put, Update, keys};
-use tests::World;
+use tests::agreements::{
+    agreement, complete, open_last, person, recipient_path, send_with, with_kba,
+};
+use tests::{Answer, World};
 
 /// What an update does to a place.
 #[derive(Clone, Debug)]
@@ -29,11 +33,12 @@ enum Act {
 enum Place {
     Whole(usize),
     Member(usize, usize),
+    Inner(usize, usize, usize),
     Element(usize, usize),
 }
 
 const ATTRIBUTES: [&str; 4] = ["number", "several", "map", "absent"];
-const MEMBERS: [&str; 3] = ["number", "list", "absent"];
+const MEMBERS: [&str; 4] = ["number", "list", "map", "absent"];
 
 impl Place {
     fn path(&self) -> Path {
@@ -42,6 +47,9 @@ impl Place {
             Self::Member(attribute, member) => {
                 Path::new(ATTRIBUTES[*attribute]).member(MEMBERS[*member])
             }
+            Self::Inner(attribute, member, inner) => Path::new(ATTRIBUTES[*attribute])
+                .member(MEMBERS[*member])
+                .member(MEMBERS[*inner]),
             Self::Element(attribute, place) => Path::new(ATTRIBUTES[*attribute]).element(*place),
         }
     }
@@ -49,10 +57,15 @@ impl Place {
     /// DynamoDB refuses an expression that names a place and one within it.
     const fn attribute(&self) -> usize {
         match self {
-            Self::Whole(attribute) | Self::Member(attribute, _) | Self::Element(attribute, _) => {
-                *attribute
-            }
+            Self::Whole(attribute)
+            | Self::Member(attribute, _)
+            | Self::Inner(attribute, ..)
+            | Self::Element(attribute, _) => *attribute,
         }
+    }
+
+    const fn is_inner(&self) -> bool {
+        matches!(self, Self::Inner(..))
     }
 
     const fn is_element(&self) -> bool {
@@ -75,14 +88,18 @@ fn list(values: &[u64]) -> AttributeValue {
 fn item() -> impl Strategy<Value = Value> {
     let numbers = || prop::collection::vec(0_u64..9, 0..4);
     (0_u64..9, numbers(), 0_u64..9, numbers()).prop_map(|(one, several, inner, within)| {
-        json!({"number": one, "several": several, "map": {"number": inner, "list": within}})
+        json!({"number": one, "several": several, "map": {
+            "number": inner, "list": within, "map": {"number": one, "list": several},
+        }})
     })
 }
 
 fn place() -> impl Strategy<Value = Place> {
     prop_oneof![
         (0_usize..4).prop_map(Place::Whole),
-        (0_usize..4, 0_usize..3).prop_map(|(attribute, member)| Place::Member(attribute, member)),
+        (0_usize..4, 0_usize..4).prop_map(|(attribute, member)| Place::Member(attribute, member)),
+        (0_usize..4, 0_usize..4, 0_usize..4)
+            .prop_map(|(attribute, member, inner)| Place::Inner(attribute, member, inner)),
         (0_usize..4, 0_usize..6).prop_map(|(attribute, place)| Place::Element(attribute, place)),
     ]
 }
@@ -111,8 +128,9 @@ fn acts() -> impl Strategy<Value = Vec<(Place, Act)>> {
             let meets = |(other, before): &(Place, Act)| {
                 let removes = matches!((&act, before), (Act::Remove, Act::Remove));
                 let both_in_a_list = place.is_element() && other.is_element() && !removes;
+                let is_within = place.is_inner() != other.is_inner();
                 other.attribute() == place.attribute()
-                    && (other.is_whole() || place.is_whole() || both_in_a_list)
+                    && (is_within || other.is_whole() || place.is_whole() || both_in_a_list)
             };
             if !kept.iter().any(meets) {
                 kept.push((place, act));
@@ -169,5 +187,72 @@ async fn what_an_update_leaves_in_the_table_is_what_it_says_it_leaves() {
     assert!(
         taken > 100 && refused > 50,
         "{taken} taken, {refused} refused"
+    );
+}
+
+/// What stands of an agreement's recipient, as its sender reads it.
+async fn shown(world: &World, sent: &Answer, place: usize) -> Value {
+    let path = format!("/v1/agreements/{}", sent.text("id"));
+    let read = world.backend(Method::GET, &path, None).await.expect(200);
+    read.body["recipients"][place].clone()
+}
+
+#[tokio::test]
+async fn what_is_answered_of_a_recipient_is_what_is_read_afterwards() {
+    let world = with_kba(5).await;
+    let people = json!([person(1, "kba"), person(2, "none"), person(3, "none")]);
+    let sent = send_with(&world, "one", &agreement(&people))
+        .await
+        .expect(201);
+    let to = json!({"authentication": "sms"});
+    let path = recipient_path(&sent, 0);
+    let patched = world
+        .backend(Method::PATCH, &path, Some(to))
+        .await
+        .expect(200);
+    assert_eq!(patched.body, shown(&world, &sent, 0).await);
+    let _ = open_last(&world, "r2@example.com").await.expect(200);
+    let completed = complete(&world, &sent, 1).await.expect(200);
+    assert_eq!(completed.body, shown(&world, &sent, 1).await);
+    let path = format!("/v1/agreements/{}/cancel", sent.text("id"));
+    let reason = Some(json!({"reason": "changed"}));
+    let cancelled = world.backend(Method::POST, &path, reason).await.expect(200);
+    let path = format!("/v1/agreements/{}", sent.text("id"));
+    let read = world.backend(Method::GET, &path, None).await.expect(200);
+    assert_eq!(cancelled.body, read.body);
+}
+
+#[tokio::test]
+async fn what_is_answered_of_a_user_and_an_account_is_what_is_read_afterwards() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let path = format!("/v1/users/{}", ann.id);
+    let patch = json!({"email": "ann.b@example.com", "phone": null, "locale": "fr"});
+    let patched = world
+        .backend(Method::PATCH, &path, Some(patch))
+        .await
+        .expect(200);
+    let read = world.backend(Method::GET, &path, None).await.expect(200);
+    assert_eq!(
+        (&patched.body, patched.header("etag")),
+        (&read.body, read.header("etag"))
+    );
+    let unlock = format!("{path}/unlock");
+    let unlocked = world.backend(Method::POST, &unlock, None).await.expect(200);
+    let read = world.backend(Method::GET, &path, None).await.expect(200);
+    assert_eq!(
+        (&unlocked.body, unlocked.header("etag")),
+        (&read.body, read.header("etag"))
+    );
+    let path = format!("/v1/accounts/{}", world.account);
+    let named = Some(json!({"name": "Another name"}));
+    let renamed = world
+        .operator(Method::PATCH, &path, named)
+        .await
+        .expect(200);
+    let read = world.operator(Method::GET, &path, None).await.expect(200);
+    assert_eq!(
+        (&renamed.body, renamed.header("etag")),
+        (&read.body, read.header("etag"))
     );
 }

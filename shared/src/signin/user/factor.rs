@@ -101,15 +101,6 @@ impl Factor {
     pub const fn was_cleared_since(&self, before: &Self) -> bool {
         self.epoch != before.epoch
     }
-
-    /// The factor with nothing counted.
-    #[must_use]
-    pub fn cleared(&self) -> Self {
-        Self {
-            epoch: self.epoch + 1,
-            ..Self::default()
-        }
-    }
 }
 
 /// The counts of the factors on the item of who has them, by method.

@@ -7,8 +7,6 @@
 //! beyond the end of a list is appended; and elements are removed by the places that they had. An update that sets an element and
 //! removes another of the same list is none of this service's: the guide leaves it open.
 
-use std::cmp::Reverse;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,21 +63,15 @@ impl Update {
                 None => removed.push(path),
             }
         }
-        removed.sort_by_key(|path| Reverse(path.last_element()));
+        // The last element first: each is removed by the place that it had. A path that two authors
+        // remove is removed once.
+        removed.sort_by(|one, other| other.steps.cmp(&one.steps));
+        removed.dedup();
         for path in removed {
             remove(&mut next, path)?;
         }
         next.extend(self.key().clone().into_item());
         Ok(next)
-    }
-}
-
-impl Path {
-    fn last_element(&self) -> Option<usize> {
-        match self.steps.last() {
-            Some(Step::Element(place)) => Some(*place),
-            _ => None,
-        }
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Path {
 }
 
 /// A step further into an attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     /// To a member of a map.
     Member(String),
