@@ -13,26 +13,33 @@
 //! | [`agreement`] | what recipients are asked to see and sign: links, methods, knowledge-based authentication, reports, and whether the ledger agrees with them |
 //! | [`edge`] | how a function starts and serves |
 //!
-//! Glossary, where a word means one thing here:
+//! Glossary. Each word means one thing here; where a standard defines it, the standard is named:
 //!
 //! | word | meaning |
 //! | --- | --- |
-//! | attempt | a password or code that somebody shows; it is counted before it is compared |
-//! | challenge | proof in progress: opened by a primary factor, ended by a second one (OWASP, NIST SP 800-63B) |
-//! | client IP | the address that a request comes from, behind trusted proxies; limits know its IPv4 address or IPv6 /64 |
-//! | crossing | an account's balance gets below its threshold |
-//! | decoy | what stands for a username that nobody has: it costs and answers what a user does |
+//! | attempt | a password or code that somebody submits; it is counted before it is compared |
+//! | challenge | proof in progress: opened by a primary factor, ended by a second factor (OWASP, NIST SP 800-63B) |
+//! | client IP | the address that a request comes from, behind trusted proxies; limits count its IPv4 address or IPv6 /64 |
+//! | crossing | an account's balance falls below its threshold |
+//! | decoy | the stand-in for an unknown username: it costs and answers what a user does |
+//! | deferred notice | changes that wait until a destination may be sent a notice again |
+//! | hashed IP | a client IP as a user's list of known addresses has it: MACs bound to the user |
 //! | hold | one reserved transaction, and the shard that it goes back to (as a payment's authorisation) |
-//! | known address | where a user has signed in within ninety days; strangers are limited apart from it |
+//! | known address | a client IP from which a user signed in within ninety days; strangers are limited apart from it |
 //! | outbox | messages that are written in the transaction that they tell of, and sent after it (transactional outbox) |
 //! | primary factor | what opens a challenge: a password, an ID token or a link |
-//! | rate limit | so many in a span (`RateLimit-Policy`), or a delay after failures in a row |
-//! | refusal | why a rule does not permit something, before it is a problem (RFC 9457) |
+//! | rate limit | so many in a span (`RateLimit-Policy`), or a delay after failures in a row (exponential backoff) |
+//! | refusal | why a rule does not permit something, before it becomes a problem (RFC 9457) |
+//! | requester | who asks for something that is limited: the user at a known address, a stranger, or anybody |
+//! | retry policy | how often, and after which waits, what lost a race is decided again |
 //! | shard | a part of a balance, on an item of its own, so that many may reserve at once |
-//! | snapshot, stale read | items read at one instant (`TransactGetItems`); items read each at its own (`BatchGetItem`) |
+//! | snapshot | items read at one instant (`TransactGetItems`) |
+//! | stale read | items read each at an instant of its own (`BatchGetItem`) |
 //! | stood in the way | what a write's condition found in place of what was judged |
+//! | stranger | a request for a user from a client IP that is not a known address |
 //! | threshold | the balance below which an account wants to be told |
 //! | token epoch | the count that an access token carries and that a revocation raises |
+//! | verdict | what a submitted password, code or token turns out to be |
 //!
 //! Invariants that hold everywhere:
 //! 1. A rule is a pure function of (state, input, now). The one write that follows repeats, as its
@@ -42,9 +49,9 @@
 //! 4. Expiry stands in a condition or a comparison; nothing relies on an item having been removed.
 //! 5. What is told by mail is in the outbox in the transaction of what it tells of.
 //! 6. A secret has a type that cannot be printed.
-//! 7. A request is judged by the moment at which it arrived ([`web::http::Call::arrived_at`]), read once
-//!    from the clock. What begins for somebody later than that, a lease or the time for the
-//!    provider's questions, begins with a look at the clock of its own.
+//! 7. A request is judged by the moment at which it arrived ([`web::http::Call::arrived_at`]),
+//!    read once from the clock. What begins for somebody later than that, a lease or the time for
+//!    the provider's questions, begins with a look at the clock of its own.
 
 pub mod account;
 pub mod agreement;

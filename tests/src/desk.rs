@@ -5,7 +5,7 @@ use shared::account::Account;
 use shared::kernel::entropy::Entropy;
 use shared::ledger::balance::snapshot;
 use shared::ledger::upkeep::Done;
-use shared::ledger::{Entry, Plan, Refusal, Snapshot};
+use shared::ledger::{Entry, LedgerRefusal, Plan, Snapshot};
 use shared::store::dynamo::{Failure, RetryPolicy, Table, read};
 
 /// How a step is begun.
@@ -25,8 +25,8 @@ pub async fn make(
     (table, entropy): (&Table, &Entropy),
     account: &Account,
     begin: Begin,
-    plan: impl Fn(Option<&Snapshot>) -> Result<Plan, Refusal>,
-) -> Result<Done, Refusal> {
+    plan: impl Fn(Option<&Snapshot>) -> Result<Plan, LedgerRefusal>,
+) -> Result<Done, LedgerRefusal> {
     let mut retries = RetryPolicy::default();
     let mut seen = match begin {
         Begin::Blindly => None,
@@ -42,7 +42,7 @@ pub async fn make(
                     return if before.is_same_step(&planned.entry) {
                         Ok(Done::Before(before))
                     } else {
-                        Err(Refusal::Reused)
+                        Err(LedgerRefusal::Reused)
                     };
                 }
                 match failure {

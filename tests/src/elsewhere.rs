@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::kernel::client_ip::TrustedProxies;
 use shared::signin::user::User;
 use shared::signin::user::credential::Credential;
-use shared::signin::user::known::{Known, Origin, Source};
+use shared::signin::user::known::{HashedIp, Known, Origin};
 use shared::store::dynamo::{keys, read};
 
 use crate::{Answer, PASSWORD, Person, World, reading::token_of};
@@ -75,7 +75,7 @@ impl World {
         let now = app.clock.now();
         let keyring = app.keyrings.current(now).await;
         known.origin(
-            &Source::of(
+            &HashedIp::of(
                 person.id.parse().unwrap(),
                 address.parse().unwrap(),
                 &keyring,

@@ -133,7 +133,7 @@ impl World {
         let mut options = Options {
             port: 0,
             operator_key: Some(Secret::new(OPERATOR.to_owned())),
-            clock: Clock::standing_at(Timestamp::from_millis(1_800_000_000_000)),
+            clock: Clock::fixed_at(Timestamp::from_millis(1_800_000_000_000)),
             metered: true,
             demo: false,
             ..Options::ephemeral()

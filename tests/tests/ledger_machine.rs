@@ -12,8 +12,8 @@ use shared::account::Shards;
 use shared::agreement::reconcile;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, Balance, EntryId, Exhausted, Hold, Onto, Order, Plan, Purchase, Refusal, Snapshot,
-    StaleRead, Watch, balance, plan,
+    About, Balance, EntryId, Exhausted, Hold, LedgerRefusal, Plan, Purchase, ReservationRequest,
+    Snapshot, StaleRead, TopupTarget, Watch, balance, plan,
 };
 use shared::store::app::App;
 use shared::store::dynamo::{keys, read};
@@ -220,13 +220,13 @@ impl Real {
     async fn desk(
         &self,
         begin: Begin,
-        plan: impl Fn(Option<&Snapshot>) -> Result<Plan, Refusal>,
-    ) -> Result<Done, Refusal> {
+        plan: impl Fn(Option<&Snapshot>) -> Result<Plan, LedgerRefusal>,
+    ) -> Result<Done, LedgerRefusal> {
         let app = self.app();
         desk::make((&app.table, &app.entropy), &self.account, begin, plan).await
     }
 
-    async fn make(&mut self, step: Step) -> Result<Done, Refusal> {
+    async fn make(&mut self, step: Step) -> Result<Done, LedgerRefusal> {
         let (account, now) = (self.account.clone(), self.app().clock.now());
         let watch = Watch::of(&account, &account.settings()?);
         match step {
@@ -245,9 +245,9 @@ impl Real {
                     // Large ones are spread, small ones go to one shard, as where somebody is
                     // always at one of them.
                     let onto = if transactions > 9 {
-                        Onto::All(seen.count)
+                        TopupTarget::All(seen.count)
                     } else {
-                        Onto::One(seen.count)
+                        TopupTarget::One(seen.count)
                     };
                     let stale = StaleRead {
                         shards: seen.shards.clone(),
@@ -280,7 +280,7 @@ impl Real {
                     group: group(agreement),
                     sequence: None,
                 };
-                let order = Order {
+                let order = ReservationRequest {
                     account: &account,
                     id: EntryId::reserve(agreement),
                     about,
@@ -350,9 +350,9 @@ impl Real {
                     // Made by the attempt before, of which nobody heard, or before that.
                     if tried > 0 { Said::Known } else { Said::Before }
                 }
-                Err(Refusal::Exhausted(few)) => Said::TooFew(*few),
-                Err(Refusal::Reused) => Said::Reused,
-                Err(Refusal::Failure(_)) => continue,
+                Err(LedgerRefusal::Exhausted(few)) => Said::TooFew(*few),
+                Err(LedgerRefusal::Reused) => Said::Reused,
+                Err(LedgerRefusal::Failure(_)) => continue,
             };
             faults.clear();
             return said;

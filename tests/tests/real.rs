@@ -13,7 +13,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::agreement::kba::webhook;
-use shared::agreement::provider::Held;
+use shared::agreement::provider::CachedSecret;
 use shared::kernel::clock::{Clock, Span};
 use shared::kernel::config::env;
 use shared::kernel::keyring::{self, Keyrings};
@@ -342,9 +342,9 @@ async fn the_providers_secrets_are_read_from_secrets_manager_and_read_again_when
     )
     .await;
     let now = Clock::system().now();
-    let api = Held::api_secret(client.clone(), "countersign-provider-api".into());
+    let api = CachedSecret::api_secret(client.clone(), "countersign-provider-api".into());
     assert_eq!(api.current(now).await.unwrap().expose(), "prv_one");
-    let held = Held::webhook_secrets(client.clone(), "countersign-provider-webhook".into());
+    let held = CachedSecret::webhook_secrets(client.clone(), "countersign-provider-webhook".into());
     let signed_with = async |fill: u8, at| {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[fill; 32]);
         let timestamp = shared::kernel::clock::Timestamp::as_secs(at).to_string();
@@ -413,7 +413,7 @@ async fn a_rotation_signs_nobody_out_of_an_environment_that_runs() {
         .unwrap();
     let world = world_with(|options| {
         options.keyrings = Some(keyrings);
-        options.clock = Clock::standing_at(now);
+        options.clock = Clock::fixed_at(now);
     })
     .await;
     let phone = "+12025550173";
@@ -651,7 +651,7 @@ async fn what_the_provider_signs_with_a_secret_that_was_just_added_is_taken() {
             .unwrap();
     };
     keep(json!([whsec(1)])).await;
-    let held = Held::webhook_secrets(client.clone(), name.into());
+    let held = CachedSecret::webhook_secrets(client.clone(), name.into());
     let world = world_with(|options| options.callback_secrets = Some(held)).await;
     let asked = world.asked(1, |_| {}).await;
     let session = world.session(&asked.challenges[0]).await;

@@ -53,9 +53,9 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let actor = api_key::operator(app, call).await?;
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    let faults = faults(&request);
-    if !faults.is_empty() {
-        return Err(Problem::invalid(faults));
+    let errors = errors(&request);
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
     }
     let (id, now): (AccountId, _) = (call.path_id("account")?, call.arrived_at);
     let (key, text) = ApiKey::generate(id, request.name, request.scopes, now, &app.entropy);
@@ -110,14 +110,14 @@ async fn room_for_one(app: &App, account: AccountId) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Slug::Conflict).detail(format!(
-        "The account has {KEYS_MAX} API keys, and may not have more. Revoke one first."
+        "The account already has {KEYS_MAX} API keys, the maximum. Revoke one first."
     )))
 }
 
-fn faults(request: &Request) -> Vec<FieldError> {
-    let mut faults: Vec<FieldError> = name::fault(&request.name).into_iter().collect();
+fn errors(request: &Request) -> Vec<FieldError> {
+    let mut errors: Vec<FieldError> = name::fault(&request.name).into_iter().collect();
     if request.scopes.is_empty() {
-        faults.push(FieldError::new("/scopes", "must name at least one scope"));
+        errors.push(FieldError::new("/scopes", "must name at least one scope"));
     }
     for (index, scope) in request.scopes.iter().enumerate() {
         let detail = if *scope == Scope::Operator {
@@ -128,13 +128,13 @@ fn faults(request: &Request) -> Vec<FieldError> {
             .take(index)
             .any(|earlier| earlier == scope)
         {
-            "stands in the list already"
+            "is already in the list"
         } else {
             continue;
         };
-        faults.push(FieldError::new(format!("/scopes/{index}"), detail));
+        errors.push(FieldError::new(format!("/scopes/{index}"), detail));
     }
-    faults
+    errors
 }
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
             name: "key".into(),
             scopes: scopes.to_vec(),
         };
-        faults(&request)
+        errors(&request)
             .into_iter()
             .map(|fault| fault.pointer)
             .collect()

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use shared::account::api_key::Caller;
-use shared::agreement::{Closure, Refusal, Status, Whole};
+use shared::agreement::{AgreementRefusal, Closure, FullAgreement, Status};
 use shared::kernel::clock::Timestamp;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
@@ -60,7 +60,7 @@ impl Cancelling<'_> {
             let reply = answered(ending.whole(), closure, &self.reason, self.call, now)?;
             return Ok(Decision::Stands(reply));
         }
-        agreement.open(now).map_err(Refusal::problem)?;
+        agreement.open(now).map_err(AgreementRefusal::problem)?;
         let closure = self.closure();
         let writes = ending.writes(Status::Cancelled, &closure, self.event(), now)?;
         let ended = ending.after(&writes)?;
@@ -91,7 +91,7 @@ impl Cancelling<'_> {
 /// What the same request is answered that has cancelled the agreement before: its answer was lost,
 /// between the table and here or between here and the caller.
 fn answered(
-    whole: &Whole,
+    whole: &FullAgreement,
     closure: &Closure,
     reason: &str,
     call: &Call,

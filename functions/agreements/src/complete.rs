@@ -40,7 +40,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     }
 }
 
-/// The writes of the completion, and where the mails stand that they owe.
+/// The writes of the completion, and the keys of their messages in the outbox.
 async fn writes(
     state: &State,
     call: &Call,
@@ -55,7 +55,7 @@ async fn writes(
     }
 }
 
-/// The writes of the last one to sign, and where the mails stand that they owe.
+/// The writes of the last one to sign, and the keys of their messages in the outbox.
 async fn last(
     state: &State,
     call: &Call,

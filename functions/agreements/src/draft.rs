@@ -13,7 +13,7 @@ use shared::kernel::entropy::Entropy;
 use shared::kernel::ids::{AgreementId, RecipientId};
 use shared::signin::user::{Factor, Method};
 use shared::store::audit::Head;
-use shared::web::http::{Faults, Problem};
+use shared::web::http::{FieldErrors, Problem};
 use utoipa::ToSchema;
 
 use crate::fields;
@@ -89,20 +89,20 @@ pub struct Drafted {
 impl Request {
     /// The draft that is asked for.
     pub fn read(self) -> Result<Draft, Problem> {
-        let mut faults = Faults::default();
-        let title = faults.hold("/title", self.title.as_str(), fields::title);
+        let mut errors = FieldErrors::default();
+        let title = errors.check("/title", self.title.as_str(), fields::title);
         let title = title.unwrap_or_default();
-        let group = faults.hold_text("/group", self.group.as_deref(), fields::group);
-        let sender = sender(&self.sender, &mut faults);
-        let life = faults.hold("/expires_in", self.expires_in, life);
+        let group = errors.check_text("/group", self.group.as_deref(), fields::group);
+        let sender = sender(&self.sender, &mut errors);
+        let life = errors.check("/expires_in", self.expires_in, life);
         if !(1..=RECIPIENTS_MAX).contains(&self.recipients.len()) {
             let detail = "must have 1 to 40 recipients";
-            faults.add("/recipients", detail);
-            faults.finish()?;
+            errors.add("/recipients", detail);
+            errors.finish()?;
             return Err(Problem::invalid_field("/recipients", detail));
         }
-        let recipients = recipients(self.recipients, &mut faults);
-        faults.finish()?;
+        let recipients = recipients(self.recipients, &mut errors);
+        errors.finish()?;
         Ok(Draft {
             title,
             group,
@@ -113,23 +113,23 @@ impl Request {
     }
 }
 
-fn sender(asked: &Sender, faults: &mut Faults) -> Sender {
-    let email = faults.hold("/sender/email", asked.email.as_str(), fields::email);
+fn sender(asked: &Sender, errors: &mut FieldErrors) -> Sender {
+    let email = errors.check("/sender/email", asked.email.as_str(), fields::email);
     Sender {
         email: email.unwrap_or_default(),
-        name: faults.hold_text("/sender/name", asked.name.as_deref(), fields::name),
+        name: errors.check_text("/sender/name", asked.name.as_deref(), fields::name),
     }
 }
 
 /// The recipients, each of whom is to be one once.
-fn recipients(asked: Vec<Asked>, faults: &mut Faults) -> Vec<Drafted> {
+fn recipients(asked: Vec<Asked>, errors: &mut FieldErrors) -> Vec<Drafted> {
     let mut seen = BTreeSet::new();
     let read = |(place, asked): (usize, Asked)| {
         let pointer = format!("/recipients/{place}");
-        let drafted = asked.read(&pointer, faults);
+        let drafted = asked.read(&pointer, errors);
         if !seen.insert(drafted.email.to_ascii_lowercase()) && !drafted.email.is_empty() {
             let detail = "is a recipient of this agreement already";
-            faults.add(&format!("{pointer}/email"), detail);
+            errors.add(&format!("{pointer}/email"), detail);
         }
         drafted
     };
@@ -137,17 +137,17 @@ fn recipients(asked: Vec<Asked>, faults: &mut Faults) -> Vec<Drafted> {
 }
 
 impl Asked {
-    fn read(self, pointer: &str, faults: &mut Faults) -> Drafted {
+    fn read(self, pointer: &str, errors: &mut FieldErrors) -> Drafted {
         let at = |field: &str| format!("{pointer}/{field}");
-        let email = faults
-            .hold(&at("email"), self.email.as_str(), fields::email)
+        let email = errors
+            .check(&at("email"), self.email.as_str(), fields::email)
             .unwrap_or_default();
-        let name = faults.hold_text(&at("name"), self.name.as_deref(), fields::name);
-        let country = faults.hold_text(&at("country"), self.country.as_deref(), fields::country);
+        let name = errors.check_text(&at("name"), self.name.as_deref(), fields::name);
+        let country = errors.check_text(&at("country"), self.country.as_deref(), fields::country);
         if self.phone.is_none() && self.authentication == Authentication::Sms {
-            faults.add(&at("phone"), "is missing: `sms` needs it");
+            errors.add(&at("phone"), "is missing: `sms` needs it");
         }
-        let phone = faults.hold_text(&at("phone"), self.phone.as_deref(), fields::phone);
+        let phone = errors.check_text(&at("phone"), self.phone.as_deref(), fields::phone);
         let phone = phone.map(|phone| (phone.number, phone.country));
         Drafted {
             email,

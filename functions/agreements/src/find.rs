@@ -1,6 +1,6 @@
 //! The agreement, and the recipient, that the path names, if they are the caller's account's.
 
-use shared::agreement::{Agreement, Ending, Standing, Whole};
+use shared::agreement::{Agreement, Ending, FullAgreement, Standing};
 use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
 use shared::store::app::App;
 use shared::store::dynamo::{Item, Key, keys};
@@ -11,9 +11,9 @@ fn not_found() -> Problem {
 }
 
 /// The agreement and all of its recipients.
-pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<Whole, Problem> {
+pub async fn whole(app: &App, call: &Call, account: AccountId) -> Result<FullAgreement, Problem> {
     let id: AgreementId = call.path_id("id")?;
-    let whole = Whole::read(&app.table, id).await?;
+    let whole = FullAgreement::read(&app.table, id).await?;
     whole
         .filter(|whole| whole.agreement.account == account)
         .ok_or_else(not_found)

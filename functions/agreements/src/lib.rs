@@ -1,8 +1,8 @@
 //! Agreements: sent to their recipients, followed, and ended.
 //!
-//! Sending is one transaction: the agreement, its recipients with the mail that each is owed, the
-//! ledger's reservation, the audit entry, and what was asked and answered. Then the mails go; what
-//! is left of them, the clean-up sends.
+//! Sending is one transaction: the agreement, its recipients with the message in the outbox of
+//! each, the ledger's reservation, the audit entry, and what was asked and answered. Then the mails
+//! go; what is left of them, the clean-up sends.
 
 mod cancel;
 mod choice;

@@ -13,6 +13,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     let sdk = sdk_config();
     let app = App::start(&sdk).await?;
     let courier = Courier::new(&sdk, &app.config);
-    contact::unpack_ahead();
+    contact::preload_metadata();
     serve::run(State { app, courier }, handle).await
 }

@@ -6,7 +6,7 @@ use shared::account::Settings;
 use shared::account::api_key::Caller;
 use shared::agreement::{Authentication, Recipient, Reservation, Standing};
 use shared::kernel::clock::Timestamp;
-use shared::ledger::plan::{self, Order, Plan};
+use shared::ledger::plan::{self, Plan, ReservationRequest};
 use shared::ledger::{self, EntryId, Hold, Snapshot, Watch, watch};
 use shared::messaging::outbox;
 use shared::store::audit::{Action, Event};
@@ -134,7 +134,7 @@ fn permit(
     if to == Authentication::Sms && recipient.phone.is_none() {
         return Err(Problem::invalid_field(
             "/authentication",
-            "needs the recipient's phone, which the sender did not give",
+            "needs the recipient's phone, which is missing",
         ));
     }
     let (name, country) = (recipient.name.as_deref(), recipient.country.as_deref());
@@ -165,7 +165,7 @@ impl Change<'_> {
         caller: &Caller,
         watch: &Watch,
         seen: Option<&Snapshot>,
-    ) -> Result<Option<Plan>, ledger::Refusal> {
+    ) -> Result<Option<Plan>, ledger::LedgerRefusal> {
         let (agreement, recipient) = (self.standing.agreement(), self.standing.recipient());
         // Where the chain goes on tells one change from another.
         let number = agreement.head.sequence + 1;
@@ -179,7 +179,7 @@ impl Change<'_> {
             return Ok(None);
         }
         let id = EntryId::reserve_again(recipient.id, number);
-        let order = Order {
+        let order = ReservationRequest {
             account: &caller.account,
             id,
             about,

@@ -2,7 +2,7 @@
 //! too often: to view what they had signed, or to type the code that was sent to their phone.
 
 use shared::account::api_key::Caller;
-use shared::agreement::{Recipient, Refusal, Standing};
+use shared::agreement::{AgreementRefusal, Recipient, Standing};
 use shared::kernel::clock::Timestamp;
 use shared::signin::user::Method;
 use shared::store::app::App;
@@ -36,7 +36,7 @@ async fn reopening(
     if !locked.viewing && locked.factors.is_empty() {
         return Ok(Decision::Stands(recipient.clone()));
     }
-    let ended = Refusal::NotOpen(standing.agreement().status(now));
+    let ended = AgreementRefusal::NotOpen(standing.agreement().status(now));
     if standing.accessible(now) == Err(ended) {
         return Err(ended.problem());
     }

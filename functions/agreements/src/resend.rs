@@ -2,7 +2,9 @@
 //! `Idempotency-Key` where there is one. Those mailed before stay good.
 
 use shared::account::api_key::Caller;
-use shared::agreement::{Agreement, Occasion, RESENDS, Recipient, Refusal, Standing, Status};
+use shared::agreement::{
+    Agreement, AgreementRefusal, Occasion, RESENDS, Recipient, Standing, Status,
+};
 use shared::kernel::clock::Timestamp;
 use shared::messaging::outbox;
 use shared::store::app::App;
@@ -41,8 +43,8 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
 }
 
 impl Resending<'_> {
-    /// What the same request was answered before; or the writes that owe the mail, with where it
-    /// stands, and the answer.
+    /// What the same request was answered before; or the writes that put the mail into the outbox,
+    /// with where it stands, and the answer.
     async fn decide(&self) -> Result<Decision<(Option<Key>, Reply)>, Problem> {
         let (account, now) = (self.caller.account.id, self.call.arrived_at);
         let record = self.key.as_ref().map(IdempotencyKey::record);
@@ -67,7 +69,7 @@ impl Resending<'_> {
         ))
     }
 
-    /// The writes that make another link and owe its mail.
+    /// The writes that make another link and put its mail into the outbox.
     async fn writes(&self, standing: &Standing, occasion: Occasion) -> Result<Vec<Write>, Problem> {
         let (app, now) = (self.app, self.call.arrived_at);
         let recipient = standing.recipient();
@@ -80,7 +82,7 @@ impl Resending<'_> {
         let event = Event::new(Action::LinkResent, self.caller.actor).from(self.call.client_ip);
         let event = event.with("recipient", recipient.id.to_string());
         let update = recipient.note_resend(standing.update(), now);
-        let mut writes = standing.step(outbox::on(update, &invited.owed, now)?, [event], now)?;
+        let mut writes = standing.step(outbox::on(update, &invited.message, now)?, [event], now)?;
         writes.push(invited.link.create()?.into());
         Ok(writes)
     }
@@ -96,12 +98,12 @@ fn decide(
         Status::OutForSignature => Occasion::Signing,
         Status::Completed => Occasion::Signed,
         ended @ (Status::Cancelled | Status::Expired) => {
-            return Err(Refusal::NotOpen(ended).problem());
+            return Err(AgreementRefusal::NotOpen(ended).problem());
         }
     };
     match RESENDS.full_until(&recipient.resends, now) {
         None => Ok(occasion),
         Some((until, limit)) => Err(too_many_sends(until, limit, now)
-            .detail("This recipient was mailed another link too often of late.")),
+            .detail("Too many links were mailed to this recipient recently.")),
     }
 }

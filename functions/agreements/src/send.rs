@@ -1,20 +1,20 @@
 //! `POST /v1/agreements`: all in one transaction, or nothing.
 //!
 //! Forty recipients who are all to be verified are one record of the request, one agreement, forty
-//! recipients with the mail that each is owed, one audit entry, one ledger entry with at most eight
-//! shards and one share: 53 of the 100 actions that DynamoDB takes. The agreement's id is made of
-//! the account and the key, and the record stands beside it for as long as it does: the same key
-//! can never send twice.
+//! recipients with the message in the outbox of each, one audit entry, one ledger entry with at
+//! most eight shards and one share: 53 of the 100 actions that DynamoDB takes. The agreement's id
+//! is made of the account and the key, and the record stands beside it for as long as it does: the
+//! same key can never send twice.
 
 use serde::{Deserialize, Serialize};
 use shared::account::api_key::Caller;
-use shared::account::{Account, Foreseen, Settings};
+use shared::account::{Account, PrefetchedGroup, Settings};
 use shared::agreement::{Agreement, Authentication, Occasion, Recipient, RecipientStatus};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::{AccountId, AgreementId, RecipientId};
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::Fingerprint;
-use shared::ledger::plan::{self, Order, Plan};
+use shared::ledger::plan::{self, Plan, ReservationRequest};
 use shared::ledger::{self, Balance, EntryId, Figures, Snapshot, StaleRead, Watch, balance, watch};
 use shared::messaging::outbox::{self, OutboxMessage};
 use shared::store::app::App;
@@ -115,7 +115,7 @@ pub(crate) async fn settings(
     group: Option<&str>,
 ) -> Result<Settings, Failure> {
     account
-        .settings_in(group, Foreseen::default(), &app.table)
+        .settings_in(group, PrefetchedGroup::default(), &app.table)
         .await
 }
 
@@ -243,7 +243,7 @@ impl Sending<'_> {
         Ok(reply)
     }
 
-    /// Where the mails stand that are owed to the recipients of an answer.
+    /// The keys of the messages in the outbox for the recipients of an answer.
     fn mails(&self, answer: &serde_json::Value) -> Vec<Key> {
         let recipients = answer["recipients"].as_array().into_iter().flatten();
         let ids = recipients
@@ -256,7 +256,7 @@ impl Sending<'_> {
     async fn refused(
         &self,
         state: &State,
-        refusal: ledger::Refusal,
+        refusal: ledger::LedgerRefusal,
         watch: &Watch,
         seen: Option<&Snapshot>,
     ) -> Outcome {
@@ -293,7 +293,7 @@ impl Sending<'_> {
         choice::permit(&self.caller.account, settings, &choices.collect::<Vec<_>>())
     }
 
-    fn order<'a>(&'a self, watch: &'a Watch, at: Timestamp) -> Order<'a> {
+    fn order<'a>(&'a self, watch: &'a Watch, at: Timestamp) -> ReservationRequest<'a> {
         let group = self.draft.group.clone();
         let about = plan::About {
             agreement: Some(self.id.to_string()),
@@ -302,7 +302,7 @@ impl Sending<'_> {
             sequence: Some(1),
         };
         let count = u32::try_from(self.draft.premium()).unwrap_or(u32::MAX);
-        Order {
+        ReservationRequest {
             account: &self.caller.account,
             id: EntryId::reserve(self.id),
             about,
@@ -353,7 +353,7 @@ impl Sending<'_> {
                 now,
             )?;
             recipient.links.push(invited.link.fingerprint);
-            Ok(invited.owed)
+            Ok(invited.message)
         };
         recipients.iter_mut().map(invite).collect()
     }

@@ -1,7 +1,7 @@
 //! An agreement as the organisation's back end sees it.
 
 use serde::Serialize;
-use shared::agreement::{self, Authentication, RecipientStatus, Sender, Status, Whole};
+use shared::agreement::{self, Authentication, FullAgreement, RecipientStatus, Sender, Status};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::{AgreementId, RecipientId};
 use utoipa::ToSchema;
@@ -99,7 +99,7 @@ impl Agreement {
     }
 
     /// The agreement and its recipients.
-    pub fn whole(whole: &Whole, now: Timestamp) -> Self {
+    pub fn whole(whole: &FullAgreement, now: Timestamp) -> Self {
         Self {
             recipients: whole.recipients.iter().map(Recipient::from).collect(),
             ..Self::of(&whole.agreement, now)

@@ -72,14 +72,17 @@ async fn page(
 /// Whose entries are asked for: a user's, or the account's own.
 fn subject(asked: Option<&str>, account: AccountId) -> Result<String, Problem> {
     let text = asked.ok_or_else(|| {
-        Problem::invalid_parameter("subject", "is missing: a user's id, or the account's own")
+        Problem::invalid_parameter(
+            "subject",
+            "is missing: must be a user's id or the account's id",
+        )
     })?;
     if text.parse::<UserId>().is_ok() || text == account.to_string() {
         return Ok(text.to_owned());
     }
     // Another account is as unknown here as one that does not exist.
     Err(text.parse::<AccountId>().map_or_else(
-        |_| Problem::invalid_parameter("subject", "must be a user's id, or the account's own"),
+        |_| Problem::invalid_parameter("subject", "must be a user's id or the account's id"),
         |_| Problem::new(Slug::NotFound),
     ))
 }

@@ -6,14 +6,14 @@ use shared::account::{Account, Settings};
 use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
-use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
-use shared::signin::challenge::{Refusal, Ticket};
-use shared::signin::code::claim::Case;
+use shared::messaging::courier::{CodeMessage, CodePurpose, NotSent, bound_to};
+use shared::signin::challenge::{ChallengeRefusal, Ticket};
+use shared::signin::code::claim::CodeSendCase;
 use shared::signin::code::counters::{Full, Trims};
-use shared::signin::code::{self, Denial, Draft};
+use shared::signin::code::{self, Draft, SendRefusal};
 use shared::signin::refusals::resend_too_soon;
-use shared::signin::reserved::Asker;
-use shared::signin::user::known::Source;
+use shared::signin::reserved::Requester;
+use shared::signin::user::known::HashedIp;
 use shared::signin::user::{Method, User};
 use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
 use shared::store::rate_limit::Window;
@@ -65,7 +65,7 @@ enum Known {
     /// It was carried out before, and this was the answer.
     Answered(Reply),
     /// It is to be decided, with when codes were sent at the wish of its client IP.
-    Open(Box<Case>, Vec<Timestamp>),
+    Open(Box<CodeSendCase>, Vec<Timestamp>),
 }
 
 impl Asked<'_> {
@@ -79,8 +79,8 @@ impl Asked<'_> {
                 Known::Answered(reply) => return Ok(reply),
                 Known::Open(case, sends) => (case, sends),
             };
-            if let Err(denial) = case.decide(&app.config.sms_countries, &sends) {
-                let problem = problem(denial, self.now);
+            if let Err(refusal) = case.decide(&app.config.sms_countries, &sends) {
+                let problem = problem(refusal, self.now);
                 return refused_unless_answered(app, key, problem, self.now).await;
             }
             let (ticket, keyring) = (&self.ticket, &self.keyring);
@@ -115,7 +115,7 @@ impl Asked<'_> {
         );
         let (user, sends, record, (account, group)) = table.find(wanted).await?;
         let known = user.zip(account);
-        let (user, account) = known.ok_or_else(|| Refusal::Unknown.problem(now))?;
+        let (user, account) = known.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
         let settings = account
             .settings_in(user.group.as_deref(), group, table)
             .await?;
@@ -129,16 +129,21 @@ impl Asked<'_> {
         Ok(Known::Open(Box::new(case), sends))
     }
 
-    fn case(&self, user: User, account: Account, settings: Settings) -> Result<Case, Problem> {
+    fn case(
+        &self,
+        user: User,
+        account: Account,
+        settings: Settings,
+    ) -> Result<CodeSendCase, Problem> {
         let (client_ip, now) = (self.call.client_ip, self.now);
-        let source = Source::of(user.id, client_ip, &self.keyring, now)?;
-        Ok(Case {
+        let hashed_ip = HashedIp::of(user.id, client_ip, &self.keyring, now)?;
+        Ok(CodeSendCase {
             ticket: self.ticket.clone(),
             method: self.method,
             account,
             settings,
-            origin: user.known.origin(&source),
-            asker: Asker::of(&user.known, &source, now),
+            origin: user.known.origin(&hashed_ip),
+            requester: Requester::of(&user.known, &hashed_ip, now),
             user,
             client_ip,
             now,
@@ -147,9 +152,9 @@ impl Asked<'_> {
 }
 
 /// The refusal of a counter that is full.
-fn refused(case: &Case, full: Full) -> Problem {
+fn refused(case: &CodeSendCase, full: Full) -> Problem {
     if full == Full::Budget {
-        tracing::warn!(account.id = %case.account.id, sms.country = case.user.phone_country, "the budget of texts is used up");
+        tracing::warn!(account.id = %case.account.id, sms.country = case.user.phone_country, "SMS send budget of this account and country is used up; the code was not sent; check the account for SMS pumping");
     }
     full.problem(case.now)
 }
@@ -157,7 +162,7 @@ fn refused(case: &Case, full: Full) -> Problem {
 async fn send(
     state: &State,
     call: &Call,
-    case: &Case,
+    case: &CodeSendCase,
     draft: &Draft,
     key: Option<&IdempotencyKey>,
     answer: &Response,
@@ -174,11 +179,16 @@ async fn send(
     Ok(Reply::json(202, answer))
 }
 
-async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Result<(), NotSent> {
+async fn deliver(
+    state: &State,
+    call: &Call,
+    case: &CodeSendCase,
+    draft: &Draft,
+) -> Result<(), NotSent> {
     let base = call.base_url(state.app.config.base_url.as_deref());
     let host = bound_to(&case.settings.origins, &base);
     let message = CodeMessage {
-        used_for: Use::SignIn,
+        purpose: CodePurpose::SignIn,
         organisation: &case.account.name,
         code: &draft.digits,
         reference: &draft.stored.reference,
@@ -187,7 +197,9 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
         locale: case.user.locale.unwrap_or(case.settings.locale),
     };
     let rendered = |_| {
-        tracing::error!("a message could not be rendered");
+        tracing::error!(
+            "code message could not be rendered; the code was not sent; fix the template"
+        );
         NotSent::Refused
     };
     match case.method {
@@ -201,16 +213,24 @@ async fn deliver(state: &State, call: &Call, case: &Case, draft: &Draft) -> Resu
 }
 
 /// Takes back a claim. Where even that fails, the send stays counted: it errs on the side of fewer.
-async fn undo(state: &State, case: &Case, draft: &Draft, key: Option<&IdempotencyKey>, what: Undo) {
+async fn undo(
+    state: &State,
+    case: &CodeSendCase,
+    draft: &Draft,
+    key: Option<&IdempotencyKey>,
+    what: Undo,
+) {
     let app = &state.app;
     let undoing = || undoing(state, case, draft, key, what);
     if app
         .table
-        .transact_anew(undoing, &app.entropy)
+        .transact_rebuilding(undoing, &app.entropy)
         .await
         .is_err()
     {
-        tracing::error!("a send that failed stays counted");
+        tracing::error!(
+            "rollback of a failed send did not commit; counters remain incremented; if repeated, check DynamoDB"
+        );
     }
 }
 
@@ -218,7 +238,7 @@ async fn undo(state: &State, case: &Case, draft: &Draft, key: Option<&Idempotenc
 /// user is gone.
 async fn undoing(
     state: &State,
-    case: &Case,
+    case: &CodeSendCase,
     draft: &Draft,
     key: Option<&IdempotencyKey>,
     what: Undo,
@@ -233,7 +253,7 @@ async fn undoing(
     case.undo(draft, (&user, &logs), key).map(Some)
 }
 
-fn answer(case: &Case, draft: &Draft) -> Response {
+fn answer(case: &CodeSendCase, draft: &Draft) -> Response {
     Response {
         method: case.method,
         destination: case.masked(),
@@ -245,12 +265,12 @@ fn answer(case: &Case, draft: &Draft) -> Response {
 }
 
 /// The problem of a send that is denied.
-pub(crate) fn problem(denial: Denial, now: Timestamp) -> Problem {
-    match denial {
-        Denial::Challenge(refusal) => refusal.problem(now),
-        Denial::MethodNotEnabled => Problem::new(Slug::MethodNotEnabled),
-        Denial::DestinationNotAllowed => Problem::new(Slug::DestinationNotAllowed),
-        Denial::TooSoon(at) => resend_too_soon(at, now),
-        Denial::Full(full) => full.problem(now),
+pub(crate) fn problem(refusal: SendRefusal, now: Timestamp) -> Problem {
+    match refusal {
+        SendRefusal::Challenge(refusal) => refusal.problem(now),
+        SendRefusal::MethodNotEnabled => Problem::new(Slug::MethodNotEnabled),
+        SendRefusal::DestinationNotAllowed => Problem::new(Slug::DestinationNotAllowed),
+        SendRefusal::TooSoon(at) => resend_too_soon(at, now),
+        SendRefusal::Full(full) => full.problem(now),
     }
 }

@@ -8,11 +8,11 @@ use shared::agreement::{self, Agreement, Authentication, Recipient, Standing, Ti
 use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
-use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
-use shared::signin::challenge::{CodeSend, Refusal};
+use shared::messaging::courier::{CodeMessage, CodePurpose, NotSent, bound_to};
+use shared::signin::challenge::{ChallengeRefusal, CodeSend};
 use shared::signin::code::counters::{self, Counters, Full, Trims};
-use shared::signin::code::{self, Denial, Draft, allow_client_ip, allow_country};
-use shared::signin::reserved::Asker;
+use shared::signin::code::{self, Draft, SendRefusal, allow_client_ip, allow_country};
+use shared::signin::reserved::Requester;
 use shared::signin::user::Method;
 use shared::signin::user::known::Origin;
 use shared::store::audit::{Action, Actor, Event};
@@ -27,7 +27,7 @@ use crate::{Request, Response, State};
 const METHOD: Method = Method::Sms;
 
 /// What is known when a send is decided.
-struct Case<'a> {
+struct RecipientSendCase<'a> {
     state: &'a State,
     call: &'a Call,
     ticket: &'a Ticket,
@@ -55,7 +55,7 @@ pub async fn issue(
     let key = key.as_ref();
     let (mut retries, mut trims) = (RetryPolicy::default(), Trims::default());
     loop {
-        let (case, record) = Case::read(state, call, ticket, key, now).await?;
+        let (case, record) = RecipientSendCase::read(state, call, ticket, key, now).await?;
         let answered = key.map(|key| key.answer_again(record, now));
         if let Some(reply) = answered.transpose()?.flatten() {
             return Ok(reply);
@@ -83,7 +83,7 @@ pub async fn issue(
     }
 }
 
-impl<'a> Case<'a> {
+impl<'a> RecipientSendCase<'a> {
     /// Reads, in one request, what the rules look at.
     async fn read(
         state: &'a State,
@@ -100,7 +100,7 @@ impl<'a> Case<'a> {
         );
         let (standing, account, sends, record) = state.app.table.find(wanted).await?;
         let known = standing.zip(account);
-        let (standing, account) = known.ok_or_else(|| Refusal::Unknown.problem(now))?;
+        let (standing, account) = known.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
         call.allow_origins(&account.settings()?.origins);
         let case = Self {
             state,
@@ -126,15 +126,15 @@ impl<'a> Case<'a> {
     fn decide(&self) -> Result<(), Problem> {
         self.standing
             .accessible(self.now)
-            .map_err(agreement::Refusal::problem_of_recipient)?;
-        self.allow().map_err(|denial| problem(denial, self.now))
+            .map_err(agreement::AgreementRefusal::problem_of_recipient)?;
+        self.allow().map_err(|refusal| problem(refusal, self.now))
     }
 
-    fn allow(&self) -> Result<(), Denial> {
+    fn allow(&self) -> Result<(), SendRefusal> {
         let recipient = self.recipient();
         self.code().trial()?;
         if recipient.asked(self.agreement()) != Authentication::Sms || recipient.phone.is_none() {
-            return Err(Denial::MethodNotEnabled);
+            return Err(SendRefusal::MethodNotEnabled);
         }
         let countries = &self.state.app.config.sms_countries;
         allow_country(recipient.phone_country.as_ref(), countries)?;
@@ -157,7 +157,7 @@ impl<'a> Case<'a> {
     fn refused(&self, full: Full) -> Problem {
         if full == Full::Budget {
             let country = self.recipient().phone_country.as_deref();
-            tracing::warn!(account.id = %self.account.id, sms.country = country, "the budget of texts is used up");
+            tracing::warn!(account.id = %self.account.id, sms.country = country, "SMS send budget of this account and country is used up; the code was not sent; check the account for SMS pumping");
         }
         full.problem(self.now)
     }
@@ -174,9 +174,9 @@ impl<'a> Case<'a> {
                     .as_deref()
                     .unwrap_or_default(),
             ),
-            standing: counters::Standing::Entered,
-            asker: Asker::Anybody,
-            source: self.call.client_ip,
+            standing: counters::ContactStatus::Entered,
+            requester: Requester::Anybody,
+            client_ip: self.call.client_ip,
             now: self.now,
         }
     }
@@ -235,7 +235,7 @@ impl<'a> Case<'a> {
         // The code is typed on this service's own page, which the link leads to.
         let host = bound_to(&[], &base);
         let message = CodeMessage {
-            used_for: Use::SignIn,
+            purpose: CodePurpose::SignIn,
             organisation: &self.account.name,
             locale: self.agreement().locale,
             code: &draft.digits,
@@ -253,11 +253,13 @@ impl<'a> Case<'a> {
         let app = &self.state.app;
         if app
             .table
-            .transact_anew(|| self.undoing(draft, key, what), &app.entropy)
+            .transact_rebuilding(|| self.undoing(draft, key, what), &app.entropy)
             .await
             .is_err()
         {
-            tracing::error!("a send to a recipient that failed stays counted");
+            tracing::error!(
+                "rollback of a failed send to a recipient did not commit; counters remain incremented; if repeated, check DynamoDB"
+            );
         }
     }
 

@@ -2,8 +2,8 @@
 
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
-use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, Place, Proven, Refusal};
-use shared::signin::code::evidence::{Evidence, Tried, Verdict};
+use shared::signin::challenge::{ATTEMPTS_MAX, Challenge, ChallengeRefusal, Place, Proven};
+use shared::signin::code::evidence::{CodeComparison, CodeVerdict, Evidence};
 use shared::signin::completion::Completion;
 use shared::signin::sign_in::Answer;
 use shared::signin::user::{Method, User};
@@ -26,20 +26,20 @@ impl Counted {
             }
         };
         match verdict {
-            Verdict::Right(evidence) => self.accept(app, call, &evidence).await,
-            Verdict::Wrong => {
+            CodeVerdict::Right(evidence) => self.accept(app, call, &evidence).await,
+            CodeVerdict::Wrong => {
                 self.record(app, call, "wrong-code", false).await?;
                 Err(self.refused(Slug::CodeInvalid))
             }
-            Verdict::Used => {
+            CodeVerdict::Used => {
                 self.record(app, call, "used", true).await?;
                 Err(self.refused(Slug::CodeInvalid))
             }
-            Verdict::Superseded => {
+            CodeVerdict::Superseded => {
                 self.record(app, call, "superseded", true).await?;
                 Err(self.refused(Slug::CodeSuperseded))
             }
-            Verdict::Expired => {
+            CodeVerdict::Expired => {
                 self.take_back(app).await;
                 Err(Problem::new(Slug::CodeExpired))
             }
@@ -51,15 +51,15 @@ impl Counted {
     }
 
     /// Compares the code, where the challenge leads anywhere and the keys are to be had.
-    fn judge(&self, code: &str) -> Result<Verdict, Problem> {
-        let tried = Tried {
+    fn judge(&self, code: &str) -> Result<CodeVerdict, Problem> {
+        let comparison = CodeComparison {
             ticket: &self.ticket,
             user: &self.before,
             challenge: self.open_challenge()?,
             method: self.method,
             now: self.now,
         };
-        Ok(tried.judge(code, &self.keyring)?)
+        Ok(comparison.judge(code, &self.keyring)?)
     }
 
     /// The challenge that the attempt was counted on, if it leads anywhere, and by this method: its
@@ -69,13 +69,13 @@ impl Counted {
             .ticket
             .challenge(&self.before, self.now)
             .map_err(|refusal| refusal.problem(self.now))?;
-        if !challenge.first.leads_on(&self.settings) {
-            return Err(Refusal::Expired.problem(self.now));
+        if !challenge.primary.leads_on(&self.settings) {
+            return Err(ChallengeRefusal::Expired.problem(self.now));
         }
         let usable = self
             .before
             .can_use(self.method, self.settings.second_factor.methods)
-            && challenge.first.admits(self.method);
+            && challenge.primary.admits(self.method);
         if usable {
             Ok(challenge)
         } else {
@@ -94,7 +94,7 @@ impl Counted {
             &self.ticket,
             challenge,
             self.method,
-            &self.source,
+            &self.hashed_ip,
             &app.entropy,
             self.now,
         );
@@ -114,7 +114,7 @@ impl Counted {
             let too_late = completion.came_too_late(&failure);
             user = self.stands(app, failure, &mut retries).await?;
             let good = if too_late {
-                Err(Refusal::Used.problem(self.now))
+                Err(ChallengeRefusal::Used.problem(self.now))
             } else {
                 self.still_good(&user, evidence)
             };
@@ -145,7 +145,7 @@ impl Counted {
         Ok(writes)
     }
 
-    /// What a sign-in that was completed by SMS gives back to the budget of texts.
+    /// What a sign-in that was completed by SMS gives back to the SMS budget.
     fn credit(&self, challenge: &Challenge) -> Option<Update> {
         let country = self
             .before
@@ -157,7 +157,7 @@ impl Counted {
                 account: self.before.account,
                 country,
             }
-            .verified(&challenge.texts, self.now),
+            .verified(&challenge.sms, self.now),
         )
     }
 
@@ -252,7 +252,7 @@ impl Counted {
         };
         match stood.filter(|item| !item.is_empty()) {
             Some(item) => Ok(read(item)?),
-            None => Err(Refusal::Unknown.problem(self.now)),
+            None => Err(ChallengeRefusal::Unknown.problem(self.now)),
         }
     }
 

@@ -9,14 +9,14 @@ mod recipient;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use shared::account::{Account, Foreseen, Settings};
+use shared::account::{Account, PrefetchedGroup, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::{self, Secret};
-use shared::signin::challenge::{Attempt, Refusal, Ticket};
+use shared::signin::challenge::{Attempt, ChallengeRefusal, Ticket};
 use shared::signin::code;
 use shared::signin::recovery;
-use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::known::{HashedIp, Origin};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::dynamo::Update;
@@ -50,7 +50,7 @@ pub(crate) struct Counted {
     pub(crate) before: User,
     pub(crate) settings: Settings,
     /// Where it comes from.
-    pub(crate) source: Source,
+    pub(crate) hashed_ip: HashedIp,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) now: Timestamp,
 }
@@ -76,8 +76,8 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
         )
         .await;
     }
-    let tried = Counted::count(&app, &call, &request).await?;
-    let answer = tried.conclude(&app, &call, code.expose()).await?;
+    let counted = Counted::count(&app, &call, &request).await?;
+    let answer = counted.conclude(&app, &call, code.expose()).await?;
     Ok(Reply::ok(&answer))
 }
 
@@ -103,12 +103,12 @@ impl Counted {
         let keyring = app.keyrings.current(now).await;
         let ticket = Ticket::read(request.challenge.expose(), &keyring)
             .map_err(|refusal| refusal.problem(now))?;
-        let source = Source::of(ticket.user, call.client_ip, &keyring, now)?;
+        let hashed_ip = HashedIp::of(ticket.user, call.client_ip, &keyring, now)?;
         let id = secret::encode(app.entropy.bytes::<9>());
         let attempt = Attempt {
             place: &ticket,
             method,
-            origin: ticket.origin(&source),
+            origin: ticket.origin(&hashed_ip),
             id: &id,
             now,
         };
@@ -135,7 +135,7 @@ impl Counted {
             method,
             before,
             settings,
-            source,
+            hashed_ip,
             keyring,
             now,
             ticket,
@@ -145,7 +145,7 @@ impl Counted {
 
     /// Whose count it was counted on.
     pub(crate) fn origin(&self) -> Origin {
-        self.ticket.origin(&self.source)
+        self.ticket.origin(&self.hashed_ip)
     }
 
     /// The attempt, as it was counted.
@@ -167,7 +167,7 @@ pub(crate) async fn take_back(app: &App, update: Update, method: Method) {
     if taken_back.is_err() {
         tracing::info!(
             challenge.method = method.name(),
-            "an attempt that compared nothing stays counted"
+            "rollback of an attempt that compared no code did not commit; the attempt remains counted; no action needed"
         );
     }
 }
@@ -175,11 +175,11 @@ pub(crate) async fn take_back(app: &App, update: Update, method: Method) {
 /// The account that was read beside the count, and the group's item; its pages may read the answer
 /// from here on.
 fn account_in(
-    (account, group): (Option<Account>, Foreseen),
+    (account, group): (Option<Account>, PrefetchedGroup),
     call: &Call,
     now: Timestamp,
-) -> Result<(Account, Foreseen), Problem> {
-    let account = account.ok_or_else(|| Refusal::Unknown.problem(now))?;
+) -> Result<(Account, PrefetchedGroup), Problem> {
+    let account = account.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
     call.allow_origins(&account.settings()?.origins);
     Ok((account, group))
 }
@@ -188,7 +188,7 @@ fn account_in(
 async fn settings_of(
     app: &App,
     user: &User,
-    beside: Result<(Account, Foreseen), Problem>,
+    beside: Result<(Account, PrefetchedGroup), Problem>,
 ) -> Result<Settings, Problem> {
     let (account, group) = beside?;
     let settings = account

@@ -11,8 +11,10 @@ use shared::kernel::secret;
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::{ATTEMPTS_MAX, Attempt, Challenge, Place, Proven, Refusal, Stage};
-use shared::signin::code::{self, LiveCode, Verdict};
+use shared::signin::challenge::{
+    ATTEMPTS_MAX, Attempt, Challenge, ChallengeRefusal, Place, Proven, Stage,
+};
+use shared::signin::code::{self, LiveCode, SentCodeVerdict};
 use shared::signin::sign_in::{Answer, Authenticated};
 use shared::signin::user::Method;
 use shared::signin::user::known::Origin;
@@ -94,7 +96,7 @@ async fn beside(
         keys::account(ticket.account).holding::<Account>(),
     );
     let (agreement, account) = app.table.find(wanted).await?;
-    let agreement = agreement.ok_or_else(|| Refusal::Unknown.problem(now))?;
+    let agreement = agreement.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
     if let Some(account) = account {
         call.allow_origins(&account.settings()?.origins);
     }
@@ -126,19 +128,19 @@ impl Counted<'_> {
             .recipient()
             .challenges
             .get(&self.ticket.name)
-            .ok_or_else(|| Refusal::Expired.problem(self.now))?;
+            .ok_or_else(|| ChallengeRefusal::Expired.problem(self.now))?;
         let (ticket, keyring) = (&self.ticket, &self.keyring);
         match code::judge(ticket, challenge, METHOD, code, keyring, self.now) {
-            Verdict::Right => self.accept().await,
-            Verdict::Wrong => {
+            SentCodeVerdict::Right => self.accept().await,
+            SentCodeVerdict::Wrong => {
                 self.record("wrong-code", false).await?;
                 Err(self.refused(Slug::CodeInvalid))
             }
-            Verdict::Superseded => {
+            SentCodeVerdict::Superseded => {
                 self.record("superseded", true).await?;
                 Err(self.refused(Slug::CodeSuperseded))
             }
-            Verdict::Expired => {
+            SentCodeVerdict::Expired => {
                 self.take_back().await;
                 Err(Problem::new(Slug::CodeExpired))
             }
@@ -149,7 +151,7 @@ impl Counted<'_> {
     fn good(&self, standing: &Standing) -> Result<(), Problem> {
         standing
             .accessible(self.now)
-            .map_err(agreement::Refusal::problem_of_recipient)?;
+            .map_err(agreement::AgreementRefusal::problem_of_recipient)?;
         let asked = standing.recipient().asked(standing.agreement()) == Authentication::Sms;
         if asked {
             Ok(())
@@ -187,16 +189,16 @@ impl Counted<'_> {
         }
     }
 
-    /// What a code that was typed gives back to the budget of texts.
+    /// What a code that was typed gives back to the SMS budget.
     fn credit(&self) -> Option<Update> {
         let country = self.recipient().phone_country.as_deref()?;
-        let texts = &self.recipient().challenges.get(&self.ticket.name)?.texts;
+        let sms = &self.recipient().challenges.get(&self.ticket.name)?.sms;
         Some(
             Budget {
                 account: self.ticket.account,
                 country,
             }
-            .verified(texts, self.now),
+            .verified(sms, self.now),
         )
     }
 
@@ -287,7 +289,7 @@ impl Counted<'_> {
     async fn stands(&self) -> Result<Standing, Problem> {
         let wanted = Standing::wanted(self.ticket.agreement, self.ticket.recipient);
         let found = self.app.table.find(wanted).await?;
-        found.ok_or_else(|| Refusal::Unknown.problem(self.now))
+        found.ok_or_else(|| ChallengeRefusal::Unknown.problem(self.now))
     }
 
     fn refused(&self, slug: Slug) -> Problem {

@@ -17,14 +17,14 @@ pub struct Response {
     #[schema(example = "code-invalid")]
     pub slug: &'static str,
     /// A short summary, the same for every occurrence.
-    #[schema(example = "The code is not right")]
+    #[schema(example = "Invalid code")]
     pub title: &'static str,
     /// The HTTP status.
     #[schema(example = 401)]
     pub status: u16,
     /// What it means and what to do. Words between backticks are names.
     #[schema(
-        example = "The code is wrong or was used before. `attempts_left` says how many attempts this challenge still has."
+        example = "The code is wrong or was already used. `attempts_left` says how many attempts this challenge still has."
     )]
     pub meaning: &'static str,
 }

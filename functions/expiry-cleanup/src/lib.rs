@@ -90,7 +90,7 @@ pub async fn sweep(app: &App, courier: &Courier, batch: Batch) -> Report {
         if let Err(failure) = sweep_shard(app, courier, batch, (shard, now), &mut part).await {
             tracing::error!(
                 ?failure,
-                "what is due could not be read; the next run goes on from there"
+                "due items of a shard could not be read; the next run continues from there; if repeated, check DynamoDB and permissions"
             );
             part.failed += 1;
             part.more = true;
@@ -175,13 +175,16 @@ async fn examined(app: &App, courier: &Courier, key: Key) -> Report {
                 tracing::warn!(
                     item.pk = key.pk,
                     item.sk = key.sk,
-                    "others are at an item that is due; it is left for the next run"
+                    "due item is being changed by other requests; it is left for the next run; no action needed"
                 );
                 report.left += 1;
                 return report;
             }
             Err(failure) => {
-                tracing::error!(?failure, "an item could not be cleaned up");
+                tracing::error!(
+                    ?failure,
+                    "cleanup of an item failed; the next run tries again; if repeated, check permissions and the stored item"
+                );
                 report.failed += 1;
                 return report;
             }

@@ -1,4 +1,4 @@
-//! Mails and texts that are owed: those whose request could not send them, and notices that had to
+//! Messages in the outbox: those whose request could not send them, and notices that had to
 //! wait for their hour.
 
 use shared::kernel::clock::Timestamp;

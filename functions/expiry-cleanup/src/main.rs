@@ -38,12 +38,12 @@ async fn main() -> Result<(), Error> {
                 cleanup.failed = report.failed,
                 cleanup.left = report.left,
                 cleanup.more = report.more,
-                "cleaned up"
+                "cleanup run finished"
             );
             count(&report, parts.0.clock.now());
             // A run that ends well is what the alarm for a clean-up that has stopped looks for.
             if report.is_a_failure() {
-                Err("nothing that is due could be cleaned up".into())
+                Err("cleanup run failed: not one due item could be processed".into())
             } else {
                 Ok::<_, Error>(report)
             }

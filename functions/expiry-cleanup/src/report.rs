@@ -26,11 +26,11 @@ pub struct Report {
     pub passing_entries: u32,
     /// Agreements whose time was over.
     pub agreements: u32,
-    /// Mails that were owed, and sent.
+    /// Messages of the outbox that were sent.
     pub mails_sent: u32,
     /// Mails that nobody has a use for any more.
     pub mails_dropped: u32,
-    /// Mails that could not be sent, and are owed still.
+    /// Messages that could not be sent and remain in the outbox.
     pub mails_owed: u32,
     /// Items that turned out to be due later.
     pub rescheduled: u32,

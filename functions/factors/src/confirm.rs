@@ -7,13 +7,13 @@
 use serde::{Deserialize, Serialize};
 use shared::kernel::ids::FactorId;
 use shared::kernel::secret::{self, Secret, exposed_all};
-use shared::signin::challenge::Refusal;
+use shared::signin::challenge::ChallengeRefusal;
 use shared::signin::code;
 use shared::signin::completion::Completion;
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::recovery::{self, Codes};
 use shared::signin::sign_in::Answer;
-use shared::signin::totp::{Enrolment, Key, Verdict};
+use shared::signin::totp::{Enrolment, Key, TotpVerdict};
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
@@ -69,8 +69,8 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     // come since.
     may_confirm(&who, Some(&enrolment))?;
     match key.judge(code.expose(), None, who.now) {
-        Verdict::Right(step) => accept(state, call, who, &enrolment, step).await,
-        Verdict::Used | Verdict::Wrong => refuse(app, call, who, &enrolment).await,
+        TotpVerdict::Right(step) => accept(state, call, who, &enrolment, step).await,
+        TotpVerdict::Used | TotpVerdict::Wrong => refuse(app, call, who, &enrolment).await,
     }
 }
 
@@ -87,9 +87,9 @@ fn pending(who: &Who, factor: FactorId) -> Result<&Enrolment, Problem> {
     may_confirm(who, pending)?;
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
     if pending.attempts_left() == 0 {
-        return Err(Refusal::AttemptsSpent(pending.expires_at)
+        return Err(ChallengeRefusal::AttemptsSpent(pending.expires_at)
             .problem(who.now)
-            .detail("This app has had its five attempts. Begin to set it up again."));
+            .detail("This app has no attempts left. Start setting it up again."));
     }
     Ok(pending)
 }

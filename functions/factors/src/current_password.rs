@@ -6,11 +6,11 @@ use shared::kernel::ids::UserId;
 use shared::kernel::keyring::Keyring;
 use shared::kernel::secret::Secret;
 use shared::signin::refusals;
-use shared::signin::rejection::{Rejection, lockout, refuse_source};
-use shared::signin::user::attempts::{Counted, Tried};
+use shared::signin::rejection::{Rejection, lockout, refuse_client_ip};
+use shared::signin::user::attempts::{Counted, PasswordCounter};
 use shared::signin::user::credential::Credential;
-use shared::signin::user::known::{Origin, Source};
-use shared::signin::user::refused::Refused;
+use shared::signin::user::known::{HashedIp, Origin};
+use shared::signin::user::refused::RefusedPasswords;
 use shared::signin::user::subject::Subject;
 use shared::signin::user::{User, password};
 use shared::store::app::App;
@@ -25,7 +25,7 @@ use shared::web::settle::{Decision, Unsettled, settle};
 pub struct Proved {
     user: UserId,
     version: u64,
-    tried: Tried,
+    counter: PasswordCounter,
     /// The wrong passwords in a row, this one counted as one.
     failures: u32,
 }
@@ -56,7 +56,7 @@ impl Proved {
             .find(keys::user(self.user).holding::<User>())
             .await?;
         let theirs =
-            user.filter(|it| self.is_password_of(it) && it.username == self.tried.username);
+            user.filter(|it| self.is_password_of(it) && it.username == self.counter.username);
         match theirs {
             Some(user) => Ok(Decision::Write(self.ending(&user, call, problem)?, ())),
             None => Ok(Decision::Stands(())),
@@ -70,7 +70,7 @@ impl Proved {
         let event = (self.failures > 1).then_some(event);
         let mut writes = user.change(user.touch(), event, call.arrived_at)?;
         // Whether strangers have any was not asked.
-        writes.extend(self.tried.end(true).into_iter().map(Write::from));
+        writes.extend(self.counter.end(true).into_iter().map(Write::from));
         Ok(writes)
     }
 }
@@ -91,30 +91,30 @@ pub async fn prove(
     let Some(stored) = Stored::read(app, call, user).await? else {
         return Ok(None);
     };
-    let source = Source::of(user.id, call.client_ip, keyring, now)?;
-    let tried = Tried {
+    let hashed_ip = HashedIp::of(user.id, call.client_ip, keyring, now)?;
+    let counter = PasswordCounter {
         account: user.account,
         username: user.username.clone(),
-        origin: user.known.origin(&source),
+        origin: user.known.origin(&hashed_ip),
     };
-    let failures = match tried.count(app, now).await? {
+    let failures = match counter.count(app, now).await? {
         Counted::Attempt(failures) => failures,
         Counted::Refused(until) => {
             let problem = refusals::password_refused(until, now);
             let rejection = rejection(user, call);
             return Err(rejection
-                .refused(app, &tried, stored.refused, problem)
+                .refused(app, &counter, stored.refused, problem)
                 .await?);
         }
     };
     let typed = Secret::new(password::normalised(shown.expose()).into_owned());
     if !password::verify(typed, Some(stored.hash)).await? {
-        return Err(wrong(app, call, user, (failures, tried.origin)).await?);
+        return Err(wrong(app, call, user, (failures, counter.origin)).await?);
     }
     Ok(Some(Proved {
         user: user.id,
         version: stored.version,
-        tried,
+        counter,
         failures,
     }))
 }
@@ -123,8 +123,8 @@ pub async fn prove(
 struct Stored {
     hash: String,
     version: u64,
-    /// The passwords that were refused unseen.
-    refused: Refused,
+    /// The passwords that were refused without a comparison.
+    refused: RefusedPasswords,
 }
 
 impl Stored {
@@ -146,10 +146,10 @@ impl Stored {
         };
         let hash = credential.password_hash.ok_or_else(|| {
             Problem::new(Slug::Forbidden).detail(
-                "This user signs in without a password. Only the organisation can give a first one.",
+                "This user signs in without a password. Only an administrator can set the first one.",
             )
         })?;
-        refuse_source(failures_of_source.as_ref(), call.arrived_at)?;
+        refuse_client_ip(failures_of_source.as_ref(), call.arrived_at)?;
         Ok(Some(Self {
             hash,
             version: credential.password_version,
@@ -177,7 +177,7 @@ fn rejection(user: &User, call: &Call) -> Rejection {
     Rejection {
         account: user.account,
         subject: Subject::User(Box::new(user.clone())),
-        source: call.client_ip,
+        client_ip: call.client_ip,
         now: call.arrived_at,
     }
 }

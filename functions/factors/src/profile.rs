@@ -17,7 +17,7 @@ use shared::store::audit::Actor;
 use shared::store::dynamo::{Failure, RetryPolicy, Write};
 use shared::web::http::patch::{Member, given};
 use shared::web::http::refusals::contended;
-use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
+use shared::web::http::{Body, Call, FieldErrors, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -211,21 +211,18 @@ struct Passwords {
 
 /// Holds every field against its rule.
 fn read(request: Request) -> Result<(Change, Option<Passwords>), Problem> {
-    let mut faults = Faults::default();
+    let mut errors = FieldErrors::default();
     let (new, current) = (request.password, request.current_password);
     for (pointer, is_missing) in [
         ("/current_password", new.is_some() && current.is_none()),
         ("/password", new.is_none() && current.is_some()),
     ] {
         if is_missing {
-            faults.add(
-                pointer,
-                "is required: a new password is set with the one before",
-            );
+            errors.add(pointer, "is required: a new password needs the current one");
         }
     }
-    let new = new.and_then(|password| faults.hold("/password", &password, fields::password));
-    faults.finish()?;
+    let new = new.and_then(|password| errors.check("/password", &password, fields::password));
+    errors.finish()?;
     let change = Change {
         locale: request.locale,
         ..Change::default()

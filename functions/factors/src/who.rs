@@ -7,13 +7,13 @@ use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::{Keyring, KeyringError};
 use shared::kernel::secret::Secret;
 use shared::signin::access_token::Claims;
-use shared::signin::challenge::{Asks, Challenge, Place, Refusal, Ticket};
+use shared::signin::challenge::{Asks, Challenge, ChallengeRefusal, Place, Ticket};
 use shared::signin::completion::Completion;
 use shared::signin::notice::{self, Changed, Notices};
 use shared::signin::refusals::too_many_changes;
 use shared::signin::sign_in::Answer;
 use shared::signin::signed_in::{claims, signed_in_beside, unauthorized};
-use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::known::{HashedIp, Origin};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
@@ -104,7 +104,7 @@ impl Who {
         let wanted = (user, ticket.settings_wanted(), more);
         let (user, (account, group), beside) = app.table.find(wanted).await?;
         let known = user.zip(account);
-        let (user, account) = known.ok_or_else(|| Refusal::Unknown.problem(now))?;
+        let (user, account) = known.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
         call.allow_origins(&account.settings()?.origins);
         let settings = account
             .settings_in(user.group.as_deref(), group, &app.table)
@@ -147,7 +147,7 @@ impl Who {
             // open.
             Shown::Challenge(..) => {
                 let open = self.challenge()?.is_some_and(|open| {
-                    open.asks == Asks::Enrolment && open.first.admits_enrolment()
+                    open.asks == Asks::Enrolment && open.primary.admits_enrolment()
                 });
                 open && self.user.may_enrol(method, methods, true, self.now)
             }
@@ -192,11 +192,11 @@ impl Who {
         let challenge = ticket
             .challenge(&self.user, self.now)
             .map_err(|refusal| refusal.problem(self.now))?;
-        if !challenge.first.leads_on(&self.settings) {
-            return Err(Refusal::Expired.problem(self.now));
+        if !challenge.primary.leads_on(&self.settings) {
+            return Err(ChallengeRefusal::Expired.problem(self.now));
         }
         if challenge.attempts_left() == 0 {
-            return Err(Refusal::AttemptsSpent(challenge.expires_at).problem(self.now));
+            return Err(ChallengeRefusal::AttemptsSpent(challenge.expires_at).problem(self.now));
         }
         Ok(Some(challenge))
     }
@@ -221,7 +221,7 @@ impl Who {
 
     /// Where the request comes from, by the user's own list.
     pub fn origin(&self, call: &Call) -> Result<Origin, KeyringError> {
-        Ok(self.user.known.origin(&Source::of(
+        Ok(self.user.known.origin(&HashedIp::of(
             self.user.id,
             call.client_ip,
             &self.keyring,
@@ -240,8 +240,15 @@ impl Who {
         else {
             return Ok(None);
         };
-        let source = Source::of(self.user.id, call.client_ip, &self.keyring, self.now)?;
-        let completion = Completion::of(ticket, challenge, method, &source, &app.entropy, self.now);
+        let hashed_ip = HashedIp::of(self.user.id, call.client_ip, &self.keyring, self.now)?;
+        let completion = Completion::of(
+            ticket,
+            challenge,
+            method,
+            &hashed_ip,
+            &app.entropy,
+            self.now,
+        );
         Ok(Some((
             completion.telling(&self.user, &app.table).await?,
             token.clone(),
@@ -300,7 +307,7 @@ impl Who {
         let written = app.table.transact(writes).await;
         learn(&written);
         if written.as_ref().is_err_and(is_spent) {
-            return Err(Refusal::Used.problem(self.now));
+            return Err(ChallengeRefusal::Used.problem(self.now));
         }
         if retries.settled(written, &app.entropy).await? {
             return Ok(true);

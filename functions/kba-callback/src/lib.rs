@@ -10,8 +10,8 @@ mod take;
 use std::sync::Arc;
 
 use shared::agreement::kba::Answer;
-use shared::agreement::kba::webhook::{Genuine, Headers, NotGenuine, Secrets};
-use shared::agreement::provider::Held;
+use shared::agreement::kba::webhook::{Headers, InvalidSignature, Secrets, VerifiedCallback};
+use shared::agreement::provider::CachedSecret;
 use shared::messaging::courier::Courier;
 use shared::store::app::App;
 use shared::web::http::{Call, Outcome, Problem, Slug};
@@ -21,10 +21,10 @@ use shared::web::http::{Call, Outcome, Problem, Slug};
 pub struct State {
     /// The app.
     pub app: App,
-    /// SES: what is owed to a sender is sent at once.
+    /// SES: a message to a sender is sent at once.
     pub courier: Courier,
     /// What the provider signs with, if the deployment has one.
-    pub secrets: Option<Held<Secrets>>,
+    pub secrets: Option<CachedSecret<Secrets>>,
 }
 
 /// Takes a message.
@@ -42,9 +42,9 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
 /// The message, if it is genuine. Without a secret in hand nobody can say that it is not: it is to
 /// be sent again. And what none of the secrets in hand has signed may be signed with one that was
 /// added since they were read.
-async fn verify(state: &State, call: &Call) -> Result<Genuine, Problem> {
-    let forged = |NotGenuine| Problem::new(Slug::SignatureInvalid);
-    let header = |name| call.header(name).ok_or(NotGenuine).map_err(forged);
+async fn verify(state: &State, call: &Call) -> Result<VerifiedCallback, Problem> {
+    let forged = |InvalidSignature| Problem::new(Slug::SignatureInvalid);
+    let header = |name| call.header(name).ok_or(InvalidSignature).map_err(forged);
     let headers = Headers {
         id: header("webhook-id")?,
         timestamp: header("webhook-timestamp")?,
@@ -56,11 +56,12 @@ async fn verify(state: &State, call: &Call) -> Result<Genuine, Problem> {
     if let Ok(genuine) = known.verify(headers, call.raw_body(), call.arrived_at) {
         return Ok(genuine);
     }
-    let anew = held
-        .anew(call.arrived_at)
+    let refreshed = held
+        .refresh(call.arrived_at)
         .await
-        .ok_or(NotGenuine)
+        .ok_or(InvalidSignature)
         .map_err(forged)?;
-    anew.verify(headers, call.raw_body(), call.arrived_at)
+    refreshed
+        .verify(headers, call.raw_body(), call.arrived_at)
         .map_err(forged)
 }

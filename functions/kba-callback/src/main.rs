@@ -2,7 +2,7 @@
 
 use kba_callback::{State, handle};
 use shared::agreement::kba::webhook::Secrets;
-use shared::agreement::provider::Held;
+use shared::agreement::provider::CachedSecret;
 use shared::edge::{serve, start};
 use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
 use shared::messaging::courier::Courier;
@@ -26,7 +26,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     .await
 }
 
-fn secrets(app: &App, sdk: &SdkConfig) -> Option<Held<Secrets>> {
+fn secrets(app: &App, sdk: &SdkConfig) -> Option<CachedSecret<Secrets>> {
     let id = app.config.provider_webhook_secret_id.clone()?;
-    Some(Held::webhook_secrets(secrets_manager(sdk), id))
+    Some(CachedSecret::webhook_secrets(secrets_manager(sdk), id))
 }

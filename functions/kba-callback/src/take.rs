@@ -1,8 +1,8 @@
 //! What comes of a genuine message.
 
 use shared::agreement::kba::session::{KEPT, LIFETIME};
-use shared::agreement::kba::webhook::Genuine;
-use shared::agreement::kba::writes::Case;
+use shared::agreement::kba::webhook::VerifiedCallback;
+use shared::agreement::kba::writes::CallbackCase;
 use shared::agreement::kba::{Answer, Effect, Session, rules};
 use shared::agreement::{Recipient, Standing};
 use shared::kernel::clock::Timestamp;
@@ -19,7 +19,12 @@ use crate::State;
 const PATIENCE: u32 = 3;
 
 /// Carries a message out, once.
-pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer) -> Outcome {
+pub async fn take(
+    state: &State,
+    call: &Call,
+    message: &VerifiedCallback,
+    answer: &Answer,
+) -> Outcome {
     let (app, now) = (&state.app, call.arrived_at);
     let (mut retries, mut renewed) = (RetryPolicy::default(), 0);
     loop {
@@ -31,10 +36,10 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
         let (agreement, recipient) = (standing.agreement(), standing.recipient());
         let judged = (answer.outcome, over_at);
         let effect = rules::decide(&session, agreement, recipient, judged, now);
-        let case = Case {
+        let case = CallbackCase {
             message: &message.id,
             answer,
-            source: call.client_ip,
+            client_ip: call.client_ip,
             session: &session,
             standing: &standing,
             others: &others(app, &standing, effect).await?,
@@ -63,7 +68,7 @@ pub async fn take(state: &State, call: &Call, message: &Genuine, answer: &Answer
 /// session is there.
 async fn unseen(
     app: &App,
-    message: &Genuine,
+    message: &VerifiedCallback,
     answer: &Answer,
     now: Timestamp,
 ) -> Result<Option<Session>, Problem> {
@@ -79,7 +84,7 @@ async fn unseen(
         Some(session) => Ok(Some(session)),
         None if answer.session.made_at().plus(LIFETIME).plus(KEPT) <= now => {
             // It was cleaned up, and all is said of it: the provider need not go on.
-            tracing::warn!(kba.session = %answer.session, "the provider answers a session that is not kept any more");
+            tracing::warn!(kba.session = %answer.session, "KBA callback for a session that was already deleted; it was acknowledged and ignored; no action needed");
             Ok(None)
         }
         None => Err(Problem::new(Slug::NotFound)),
@@ -90,7 +95,7 @@ async fn unseen(
 async fn standing(app: &App, session: &Session) -> Result<Standing, Problem> {
     let wanted = Standing::wanted(session.agreement, session.recipient);
     let found = app.table.find(wanted).await?;
-    found.ok_or_else(|| Problem::internal("reading a session", "its agreement is not there"))
+    found.ok_or_else(|| Problem::internal("reading a session", "its agreement does not exist"))
 }
 
 /// What is reserved for the other recipients, where the agreement is cancelled.
@@ -102,14 +107,14 @@ async fn others(app: &App, standing: &Standing, effect: Effect) -> Result<Vec<Ho
     Ok(others.iter().filter_map(Recipient::reserved).collect())
 }
 
-/// Tells the sender, and only the sender. What cannot be sent now stays owed, and the clean-up
-/// sends it.
-async fn tell(state: &State, case: &Case<'_>, effect: Effect) {
+/// Tells the sender, and only the sender. What cannot be sent now remains in the outbox, and the
+/// clean-up sends it.
+async fn tell(state: &State, case: &CallbackCase<'_>, effect: Effect) {
     tracing::info!(
         kba.session = %case.session.id,
         kba.outcome = case.answer.outcome.name(),
         kba.effect = ?effect,
-        "the provider has answered"
+        "KBA callback processed"
     );
     if let Effect::Cancel(_) = effect {
         outbox::deliver_all(&state.app, &state.courier, [case.mail_key()]).await;

@@ -1,7 +1,7 @@
 //! The cold start of `kba-session`.
 
 use kba_session::{State, handle};
-use shared::agreement::provider::{Held, Provider};
+use shared::agreement::provider::{CachedSecret, Provider};
 use shared::edge::{serve, start};
 use shared::kernel::outbound::Outbound;
 use shared::kernel::sdk::{SdkConfig, sdk_config, secrets_manager};
@@ -18,6 +18,6 @@ async fn main() -> Result<(), lambda_http::Error> {
 
 fn provider(app: &App, sdk: &SdkConfig) -> Option<Provider> {
     let id = app.config.provider_api_secret_id.clone()?;
-    let secret = Held::api_secret(secrets_manager(sdk), id);
+    let secret = CachedSecret::api_secret(secrets_manager(sdk), id);
     Provider::new(Outbound::new(&app.config), &app.config, secret)
 }

@@ -9,7 +9,7 @@ use shared::agreement::{Authentication, Standing, Ticket};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::SessionId;
 use shared::kernel::secret::Secret;
-use shared::signin::challenge::{Place, Refusal};
+use shared::signin::challenge::{ChallengeRefusal, Place};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
@@ -48,7 +48,7 @@ pub struct Response {
 }
 
 /// What the rules look at.
-struct Case {
+struct SessionCase {
     ticket: Ticket,
     standing: Standing,
     now: Timestamp,
@@ -59,10 +59,10 @@ pub async fn open(state: &State, call: &Call) -> Outcome {
     let request: Request = call.json()?;
     let (app, now) = (&state.app, call.arrived_at);
     let keyring = app.keyrings.current(now).await;
-    let unknown = || Refusal::Unknown.problem(now);
+    let unknown = || ChallengeRefusal::Unknown.problem(now);
     let ticket = Ticket::read(request.challenge.expose(), &keyring).ok_or_else(unknown)?;
     let id = SessionId::new(now, &app.entropy);
-    let mut case = Case::read(app, call, &ticket, now).await?;
+    let mut case = SessionCase::read(app, call, &ticket, now).await?;
     case.decide()?;
     let opening = case.opening(id, &call.base_url(app.config.base_url.as_deref()));
     let iframe_url = at_provider(state, &opening, now).await?;
@@ -92,7 +92,7 @@ async fn at_provider(state: &State, opening: &Opening, now: Timestamp) -> Result
     opened.map_err(unavailable)
 }
 
-impl Case {
+impl SessionCase {
     async fn read(
         app: &App,
         call: &Call,
@@ -104,7 +104,7 @@ impl Case {
             keys::account(ticket.account).holding::<Account>(),
         );
         let (standing, account) = app.table.find(wanted).await?;
-        let standing = standing.ok_or_else(|| Refusal::Unknown.problem(now))?;
+        let standing = standing.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
         if let Some(account) = account {
             call.allow_origins(&account.settings()?.origins);
         }
@@ -143,7 +143,7 @@ impl Case {
         let (recipient, now) = (self.standing.recipient(), self.now);
         self.standing
             .accessible(now)
-            .map_err(shared::agreement::Refusal::problem_of_recipient)?;
+            .map_err(shared::agreement::AgreementRefusal::problem_of_recipient)?;
         self.ticket
             .challenge(recipient, now)
             .map_err(|refusal| refusal.problem(now))?;

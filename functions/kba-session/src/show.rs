@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use shared::account::Account;
-use shared::agreement::kba::session::TOLD_FOR;
+use shared::agreement::kba::session::RESULT_SHOWN_FOR;
 use shared::agreement::kba::{Session, Status};
 use shared::agreement::{Authentication, Standing, Ticket};
 use shared::kernel::clock::Timestamp;
@@ -13,7 +13,7 @@ use shared::kernel::entropy::Entropy;
 use shared::kernel::ids::SessionId;
 use shared::kernel::keyring::Keyring;
 use shared::signin::access_token::{self, Proof, RecipientSubject};
-use shared::signin::challenge::Refusal;
+use shared::signin::challenge::ChallengeRefusal;
 use shared::signin::sign_in::Authenticated;
 use shared::store::app::App;
 use shared::store::dynamo::keys;
@@ -46,8 +46,8 @@ pub async fn show(app: &App, call: &Call) -> Outcome {
     let bearer = call.bearer()?;
     let id: SessionId = call.path_id("session")?;
     let keyring = app.keyrings.current(now).await;
-    let ticket =
-        Ticket::read(bearer.expose(), &keyring).ok_or_else(|| Refusal::Unknown.problem(now))?;
+    let ticket = Ticket::read(bearer.expose(), &keyring)
+        .ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
     let (session, standing) = find(app, call, id, &ticket).await?;
     let closed = standing
         .accessible(now)
@@ -110,7 +110,8 @@ fn authenticated(
     let passed_at = session
         .answered_at
         .filter(|_| session.status == Status::Passed);
-    let Some(passed_at) = passed_at.filter(|passed_at| now < passed_at.plus(TOLD_FOR)) else {
+    let Some(passed_at) = passed_at.filter(|passed_at| now < passed_at.plus(RESULT_SHOWN_FOR))
+    else {
         return Ok(None);
     };
     let subject = RecipientSubject {

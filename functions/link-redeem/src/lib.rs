@@ -30,7 +30,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     }
     call.only_query(&[])?;
     let request: Request = call.json()?;
-    if recipient::is_meant(&request.token) {
+    if recipient::has_prefix(&request.token) {
         return recipient::redeem(&app, &call, &request.token).await;
     }
     user::redeem(&app, &call, &request.token).await

@@ -7,8 +7,8 @@
 
 use shared::account::Account;
 use shared::agreement::{
-    Agreement, Authentication, Link, OPENINGS, Recipient, Refusal, Standing, Status, Telling,
-    Ticket,
+    Agreement, AgreementRefusal, Authentication, Link, OPENINGS, Recipient, Standing, Status,
+    Ticket, ViewingEntry,
 };
 use shared::kernel::clock::Timestamp;
 use shared::kernel::keyring::Keyring;
@@ -25,7 +25,7 @@ use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::settle::{Decision, Unsettled, settle};
 
 /// A link, and what it leads to as that stands now.
-struct Case<'a> {
+struct RecipientLinkCase<'a> {
     app: &'a App,
     call: &'a Call,
     keyring: &'a Keyring,
@@ -34,8 +34,8 @@ struct Case<'a> {
 }
 
 /// Whether `token` says of itself that it is a recipient's link.
-pub fn is_meant(token: &Secret<String>) -> bool {
-    Link::is_meant(token.expose())
+pub fn has_prefix(token: &Secret<String>) -> bool {
+    Link::has_prefix(token.expose())
 }
 
 /// Lets the recipient in, or opens a challenge for what is still to be proved.
@@ -44,7 +44,7 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     let keyring = app.keyrings.current(now).await;
     let link = Link::read(token.expose()).ok_or_else(unknown)?;
     let decide = || async {
-        let case = Case::read(app, call, &keyring, &link).await?;
+        let case = RecipientLinkCase::read(app, call, &keyring, &link).await?;
         case.check()?;
         let (writes, answer) = case.open()?;
         Ok(Decision::Write(writes, answer))
@@ -58,7 +58,7 @@ fn unknown() -> Problem {
     Problem::new(Slug::LinkUnknown)
 }
 
-impl<'a> Case<'a> {
+impl<'a> RecipientLinkCase<'a> {
     /// Reads, in one request, what the link leads to, and whether it was mailed.
     async fn read(
         app: &'a App,
@@ -88,7 +88,7 @@ impl<'a> Case<'a> {
     }
 }
 
-impl Case<'_> {
+impl RecipientLinkCase<'_> {
     const fn agreement(&self) -> &Agreement {
         self.standing.agreement()
     }
@@ -101,7 +101,7 @@ impl Case<'_> {
     fn check(&self) -> Result<(), Problem> {
         self.standing
             .accessible(self.now)
-            .map_err(Refusal::problem_of_recipient)?;
+            .map_err(AgreementRefusal::problem_of_recipient)?;
         let Some((until, limit)) = OPENINGS.full_until(&self.recipient().openings, self.now) else {
             return Ok(());
         };
@@ -111,7 +111,7 @@ impl Case<'_> {
             window: limit.span,
         };
         let problem =
-            Problem::new(Slug::TooManyAttempts).detail("This link was opened too often of late.");
+            Problem::new(Slug::TooManyAttempts).detail("This link was opened too often recently.");
         Err(problem.retry_after(until.until(self.now), &policy))
     }
 
@@ -176,9 +176,9 @@ impl Case<'_> {
         }
         let (update, telling) = recipient.note_viewing(update, self.now)?;
         let events = match telling {
-            Telling::Told { untold: 0 } => vec![event],
-            Telling::Told { untold } => vec![event.with("viewings_since", untold)],
-            Telling::Counted => Vec::new(),
+            ViewingEntry::Told { untold: 0 } => vec![event],
+            ViewingEntry::Told { untold } => vec![event.with("viewings_since", untold)],
+            ViewingEntry::Counted => Vec::new(),
         };
         Ok((update, events))
     }

@@ -3,15 +3,15 @@
 //!
 //! Three waits: the link; its user and account; one transaction opens the challenge.
 
-use shared::account::{Account, Foreseen, Settings};
+use shared::account::{Account, PrefetchedGroup, Settings};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::secret::Secret;
 use shared::signin::challenge::{Asks, Challenge, PrimaryFactor};
-use shared::signin::link::{Link, Refusal, Token};
+use shared::signin::link::{Link, LinkRefusal, Token};
 use shared::signin::opening;
 use shared::signin::sign_in::{Answer, Next, Offer, next_after_link};
 use shared::signin::user::User;
-use shared::signin::user::known::Source;
+use shared::signin::user::known::HashedIp;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::keys;
@@ -19,9 +19,9 @@ use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::settle::{Decision, Unsettled, settle};
 
 /// A link, and what it leads to as that stands now.
-struct Case {
+struct UserLinkCase {
     link: Link,
-    first: PrimaryFactor,
+    primary: PrimaryFactor,
     user: User,
     settings: Settings,
 }
@@ -30,7 +30,7 @@ struct Case {
 pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
     let token = Token::read(text)?;
     let decide = || async {
-        let case = Case::read(app, call, &token, call.arrived_at).await?;
+        let case = UserLinkCase::read(app, call, &token, call.arrived_at).await?;
         case.open(app, call).await
     };
     let settled = settle(app, decide).await;
@@ -38,41 +38,41 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
     Ok(Reply::ok(&answer))
 }
 
-impl Case {
+impl UserLinkCase {
     /// Reads what the rules look at, and holds the link against them.
     async fn read(app: &App, call: &Call, token: &Token, now: Timestamp) -> Result<Self, Problem> {
         let found = app.table.find(token.key().holding::<Link>()).await?;
-        let link = found.ok_or(Refusal::Unknown)?;
+        let link = found.ok_or(LinkRefusal::Unknown)?;
         let wanted = (
             keys::user(link.user).holding::<User>(),
             keys::account(link.account).holding::<Account>(),
-            Foreseen::wanted(link.account, link.group.clone()),
+            PrefetchedGroup::wanted(link.account, link.group.clone()),
         );
         let (user, account, group) = app.table.find(wanted).await?;
-        let account = account.ok_or(Refusal::Expired)?;
+        let account = account.ok_or(LinkRefusal::Expired)?;
         call.allow_origins(&account.settings()?.origins);
         link.opens(user.as_ref(), now)?;
-        let user = user.ok_or(Refusal::Expired)?;
+        let user = user.ok_or(LinkRefusal::Expired)?;
         let of_user = user.group.as_deref();
         let case = Self {
             settings: account.settings_in(of_user, group, &app.table).await?,
-            first: PrimaryFactor::Link(link.opened(token)),
+            primary: PrimaryFactor::Link(link.opened(token)),
             link,
             user,
         };
-        let leads_on = case.first.leads_on(&case.settings);
-        leads_on.then_some(case).ok_or(Refusal::Expired.into())
+        let leads_on = case.primary.leads_on(&case.settings);
+        leads_on.then_some(case).ok_or(LinkRefusal::Expired.into())
     }
 
     /// The writes that open a challenge, and what it asks for.
     async fn open(&self, app: &App, call: &Call) -> Result<Decision<Answer>, Problem> {
         let (user, now) = (&self.user, call.arrived_at);
         let keyring = app.keyrings.current(now).await;
-        let source = Source::of(user.id, call.client_ip, &keyring, now)?;
-        let (challenge, offers) = self.asks(&source, now)?;
+        let hashed_ip = HashedIp::of(user.id, call.client_ip, &keyring, now)?;
+        let (challenge, offers) = self.asks(&hashed_ip, now)?;
         let asks = challenge.asks;
         let drawn_from = (&*keyring, &app.entropy, now);
-        let (update, asked) = opening::open(user, challenge, offers, &source, drawn_from)?;
+        let (update, asked) = opening::open(user, challenge, offers, &hashed_ip, drawn_from)?;
         let update = update.when(User::is_enabled());
         let writes = user.change(update, [self.event(call)], now)?;
         let answer = match asks {
@@ -82,11 +82,21 @@ impl Case {
         Ok(Decision::Write(writes, answer))
     }
 
-    /// What is asked for once the link was opened from `source`, and the challenge of it.
-    fn asks(&self, source: &Source, now: Timestamp) -> Result<(Challenge, Vec<Offer>), Problem> {
+    /// What is asked for once the link was opened from `hashed_ip`, and the challenge of it.
+    fn asks(
+        &self,
+        hashed_ip: &HashedIp,
+        now: Timestamp,
+    ) -> Result<(Challenge, Vec<Offer>), Problem> {
         let (user, methods) = (&self.user, self.settings.second_factor.methods);
-        let challenge = Challenge::after(self.first.clone(), now);
-        match next_after_link(user, &self.first, methods, user.known.origin(source), now) {
+        let challenge = Challenge::after(self.primary.clone(), now);
+        match next_after_link(
+            user,
+            &self.primary,
+            methods,
+            user.known.origin(hashed_ip),
+            now,
+        ) {
             Next::SecondFactor(offers) => Ok((challenge, offers)),
             Next::Enrolment(offers) => Ok((challenge.to_enrol(), offers)),
             Next::Done(_) | Next::NoUsableFactor => Err(Problem::new(Slug::NoUsableFactor)),

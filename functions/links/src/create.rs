@@ -1,7 +1,7 @@
 //! The steps of making a link.
 
 use shared::account::api_key::Caller;
-use shared::account::{Foreseen, Locale, Settings};
+use shared::account::{Locale, PrefetchedGroup, Settings};
 use shared::kernel::clock::Span;
 use shared::messaging::outbox;
 use shared::signin::link::{self, Envelope, Link, Purpose, Token};
@@ -87,7 +87,7 @@ impl Making<'_> {
             locale,
             base: &self.call.base_url(self.app.config.base_url.as_deref()),
         };
-        let (mail, posting) = link.owe(&token, &envelope, &keyring, now)?;
+        let (mail, posting) = link.enqueue(&token, &envelope, &keyring, now)?;
         let answer = self.answer(&link, user);
         let mut writes = user.change(user.touch(), [self.event(&answer)], now)?;
         writes.extend([link.create(&token)?.into(), posting]);
@@ -98,7 +98,7 @@ impl Making<'_> {
     async fn locale(&self, user: &User) -> Result<Locale, Problem> {
         let (account, table) = (&self.caller.account, &self.app.table);
         let settings = account
-            .settings_in(user.group.as_deref(), Foreseen::default(), table)
+            .settings_in(user.group.as_deref(), PrefetchedGroup::default(), table)
             .await?;
         Ok(user.locale.unwrap_or(settings.locale))
     }

@@ -1,8 +1,8 @@
 //! `POST /v1/links`: a one-time link is mailed to a user.
 //!
 //! Three waits: key and account; the user (and the idempotency record); one transaction makes the
-//! link, owes its mail, and keeps the answer. The mail goes then; where that fails it is owed
-//! still, and the clean-up sends it.
+//! link, puts its mail into the outbox, and keeps the answer. The mail goes then; where that fails
+//! it remains there still, and the clean-up sends it.
 
 mod create;
 

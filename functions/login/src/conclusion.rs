@@ -8,8 +8,8 @@ use shared::signin::opening;
 use shared::signin::rejection::{Rejection, lockout};
 use shared::signin::sign_in::{Answer, Authenticated, Next, Offer, next};
 use shared::signin::sso;
-use shared::signin::user::known::Source;
-use shared::signin::user::refused::Refused;
+use shared::signin::user::known::HashedIp;
+use shared::signin::user::refused::RefusedPasswords;
 use shared::signin::user::subject::Subject;
 use shared::signin::user::{User, sso_subject};
 use shared::store::app::App;
@@ -17,7 +17,7 @@ use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, RetryPolicy, Update, Write};
 use shared::web::http::{Call, Problem, Slug};
 
-use crate::attempt::{Attempt, Password, PrimaryFactor, Verdict};
+use crate::attempt::{Password, PrimaryFactor, PrimaryFactorAttempt, PrimaryFactorVerdict};
 
 /// Why a token that is good lets nobody in.
 const UNKNOWN_SUBJECT: &str = "unknown-subject";
@@ -32,14 +32,14 @@ struct Opened {
     answer: Result<Answer, Problem>,
 }
 
-impl Attempt {
+impl PrimaryFactorAttempt {
     /// Concludes the attempt, given what the proof told. What lost a race is decided anew, from the
     /// read on.
     pub async fn conclude(
         mut self,
         app: &App,
         call: &Call,
-        mut verdict: Verdict,
+        mut verdict: PrimaryFactorVerdict,
     ) -> Result<Answer, Problem> {
         let mut retries = RetryPolicy::default();
         loop {
@@ -57,7 +57,7 @@ impl Attempt {
                 Err(failure) => failure,
             };
             if self.is_used_up(&failure) {
-                verdict = Verdict::Wrong(sso::Refused::Used.reason());
+                verdict = PrimaryFactorVerdict::Wrong(sso::IdTokenRefusal::Used.reason());
             }
             retries.wait(&app.entropy).await?;
             self.subject = self.subject.again(self.account, &app.table).await?;
@@ -70,18 +70,20 @@ impl Attempt {
     /// its hash was read may have been replaced while it was compared, and a subject may have been
     /// taken away. Whatever replaces them moves the head of the user's chain, which is a condition
     /// of the acceptance.
-    fn judged(&self, verdict: Verdict) -> Result<&User, &'static str> {
+    fn judged(&self, verdict: PrimaryFactorVerdict) -> Result<&User, &'static str> {
         let user = match (&self.subject, verdict) {
-            (Subject::User(user), Verdict::Right) => user,
-            (Subject::User(_), Verdict::Wrong(reason)) => return Err(reason),
+            (Subject::User(user), PrimaryFactorVerdict::Right) => user,
+            (Subject::User(_), PrimaryFactorVerdict::Wrong(reason)) => return Err(reason),
             (Subject::Decoy { .. }, _) => return Err(self.unknown(verdict)),
         };
         if user.disabled || user.account != self.account {
             return Err("disabled");
         }
-        let (theirs, otherwise) = match &self.first {
-            PrimaryFactor::Password(Password { tried, version, .. }) => (
-                user.password_version == *version && user.username == tried.username,
+        let (theirs, otherwise) = match &self.primary {
+            PrimaryFactor::Password(Password {
+                counter, version, ..
+            }) => (
+                user.password_version == *version && user.username == counter.username,
                 "wrong-password",
             ),
             PrimaryFactor::IdToken { identity, .. } => (
@@ -95,8 +97,8 @@ impl Attempt {
     }
 
     /// The writes and the answer of a right password or token. Both tell how many passwords were
-    /// refused unseen. A right password ends the wrong ones in a row, whatever comes next; a token
-    /// is used up.
+    /// refused without a comparison. A right password ends the wrong ones in a row, whatever comes
+    /// next; a token is used up.
     async fn acceptance(
         &self,
         app: &App,
@@ -104,20 +106,20 @@ impl Attempt {
         user: &User,
     ) -> Result<(Vec<Write>, Result<Answer, Problem>), Problem> {
         let keyring = app.keyrings.current(self.now).await;
-        let source = Source::of(user.id, self.source, &keyring, self.now)?;
+        let hashed_ip = HashedIp::of(user.id, self.client_ip, &keyring, self.now)?;
         let (origin, methods) = (
-            user.known.origin(&source),
+            user.known.origin(&hashed_ip),
             self.settings.second_factor.methods,
         );
         let next = next(user, self.waived(), methods, origin, self.now);
-        let opened = match self.opened(app, call, (user, &source, &keyring), next)? {
+        let opened = match self.opened(app, call, (user, &hashed_ip, &keyring), next)? {
             Ok(opened) => opened,
             Err(full) => return Ok((self.unopened(user)?, Err(full))),
         };
         let refused = self.refused(app, user).await?;
         // `disabled` is a condition: a user disabled since the read is not let in.
         let update = self.bind(user, opened.update.when(User::is_enabled()));
-        let (update, told) = user.tell_refused(update, &refused, self.now)?;
+        let (update, told) = user.report_refused(update, &refused, self.now)?;
         let events = told.into_iter().chain([opened.event]);
         let mut writes = user.change(update, events, self.now)?;
         writes.extend(opened.others);
@@ -125,18 +127,20 @@ impl Attempt {
         Ok((writes, opened.answer))
     }
 
-    /// The passwords that were refused unseen.
-    async fn refused(&self, app: &App, user: &User) -> Result<Refused, Failure> {
-        match &self.first {
+    /// The passwords that were refused without a comparison.
+    async fn refused(&self, app: &App, user: &User) -> Result<RefusedPasswords, Failure> {
+        match &self.primary {
             PrimaryFactor::Password(Password { refused, .. }) => Ok(*refused),
-            PrimaryFactor::IdToken { .. } => Refused::untold(user, &app.table, self.now).await,
+            PrimaryFactor::IdToken { .. } => {
+                RefusedPasswords::unreported(user, &app.table, self.now).await
+            }
         }
     }
 
     /// The writes of what a right first factor ends, beside the user's: the wrong passwords in a
     /// row, or the token, whose subject may become one of its issuer.
     fn ended(&self, user: &User) -> Result<Vec<Write>, Problem> {
-        let PrimaryFactor::IdToken { identity, .. } = &self.first else {
+        let PrimaryFactor::IdToken { identity, .. } = &self.primary else {
             return Ok(self.cleared());
         };
         let Some(identity) = identity else {
@@ -155,7 +159,7 @@ impl Attempt {
         &self,
         app: &App,
         call: &Call,
-        whom: (&User, &Source, &Keyring),
+        whom: (&User, &HashedIp, &Keyring),
         next: Next,
     ) -> Result<Result<Opened, Problem>, Problem> {
         match next {
@@ -173,10 +177,10 @@ impl Attempt {
         &self,
         app: &App,
         call: &Call,
-        (user, source, keyring): (&User, &Source, &Keyring),
+        (user, hashed_ip, keyring): (&User, &HashedIp, &Keyring),
         acr: Acr,
     ) -> Result<Opened, Failure> {
-        let (update, others) = self.remember(user, source)?;
+        let (update, others) = self.remember(user, hashed_ip)?;
         Ok(Opened {
             update,
             others,
@@ -200,13 +204,13 @@ impl Attempt {
     fn asked(
         &self,
         app: &App,
-        (user, source, keyring): (&User, &Source, &Keyring),
+        (user, hashed_ip, keyring): (&User, &HashedIp, &Keyring),
         challenge: Challenge,
         offers: Vec<Offer>,
     ) -> Result<Opened, Problem> {
         let asks = challenge.asks;
         let drawn_from = (keyring, &app.entropy, self.now);
-        let (update, asked) = opening::open(user, challenge, offers, source, drawn_from)?;
+        let (update, asked) = opening::open(user, challenge, offers, hashed_ip, drawn_from)?;
         let (next, answer) = match asks {
             Asks::Enrolment => ("enrolment", Answer::EnrolmentRequired(asked)),
             Asks::SecondFactor => ("second-factor", Answer::SecondFactorRequired(asked)),
@@ -220,12 +224,12 @@ impl Attempt {
     }
 
     /// The address of a sign-in that a first factor completes is one that the user is known at.
-    fn remember(&self, user: &User, source: &Source) -> Result<(Update, Vec<Write>), Failure> {
-        let (update, copy) = user.remember(user.touch(), source)?;
+    fn remember(&self, user: &User, hashed_ip: &HashedIp) -> Result<(Update, Vec<Write>), Failure> {
+        let (update, copy) = user.remember(user.touch(), hashed_ip)?;
         let mut others: Vec<Write> = copy.into_iter().map(Write::from).collect();
         // A password ends the counts by itself.
-        if let PrimaryFactor::IdToken { .. } = self.first {
-            others.extend(user.signed_in_from(source).map(Write::from));
+        if let PrimaryFactor::IdToken { .. } = self.primary {
+            others.extend(user.signed_in_from(hashed_ip).map(Write::from));
         }
         Ok((update, others))
     }
@@ -237,7 +241,7 @@ impl Attempt {
     fn unopened(&self, user: &User) -> Result<Vec<Write>, Failure> {
         let PrimaryFactor::Password(Password {
             failures, refused, ..
-        }) = &self.first
+        }) = &self.primary
         else {
             return Ok(Vec::new());
         };
@@ -246,7 +250,7 @@ impl Attempt {
             .failed()
             .with("reason", "too-many-challenges");
         let event = (*failures > 1).then_some(event);
-        let (update, told) = user.tell_refused(user.touch(), refused, self.now)?;
+        let (update, told) = user.report_refused(user.touch(), refused, self.now)?;
         let mut writes = user.change(update, told.into_iter().chain(event), self.now)?;
         writes.extend(self.cleared());
         Ok(writes)
@@ -255,12 +259,12 @@ impl Attempt {
     /// The writes of what was right, whatever it opens: it was no wrong password. Of a token there
     /// are none: it is not used up.
     fn cleared(&self) -> Vec<Write> {
-        match &self.first {
+        match &self.primary {
             PrimaryFactor::Password(Password {
-                tried,
+                counter,
                 of_strangers,
                 ..
-            }) => tried
+            }) => counter
                 .end(*of_strangers)
                 .into_iter()
                 .map(Write::from)
@@ -275,7 +279,7 @@ impl Attempt {
         let PrimaryFactor::IdToken {
             identity: Some(identity),
             ..
-        } = &self.first
+        } = &self.primary
         else {
             return false;
         };
@@ -285,7 +289,7 @@ impl Attempt {
     }
 
     fn challenge(&self) -> Challenge {
-        let first = match &self.first {
+        let primary = match &self.primary {
             PrimaryFactor::IdToken {
                 identity: Some(identity),
                 ..
@@ -296,7 +300,7 @@ impl Attempt {
                 challenge::PrimaryFactor::Password
             }
         };
-        Challenge::after(first, self.now)
+        Challenge::after(primary, self.now)
     }
 
     /// Adds that the user's subject is one of this issuer from now on, where it was given before
@@ -311,7 +315,7 @@ impl Attempt {
     /// The issuer that the user's subject is to be bound to, if it is not: another sign-in may have
     /// been faster.
     fn binds(&self, user: &User) -> Option<&str> {
-        match &self.first {
+        match &self.primary {
             PrimaryFactor::IdToken {
                 identity: Some(identity),
                 unbound: true,
@@ -328,7 +332,7 @@ impl Attempt {
         acr: Acr,
     ) -> Result<Answer, Problem> {
         let subject = access_token::Subject::of(user);
-        let proof = match &self.first {
+        let proof = match &self.primary {
             PrimaryFactor::IdToken {
                 identity: Some(identity),
                 ..
@@ -348,17 +352,17 @@ impl Attempt {
             .event(self.subject.id())
             .failed()
             .with("reason", reason);
-        let lockout = match &self.first {
+        let lockout = match &self.primary {
             PrimaryFactor::Password(Password {
-                tried, failures, ..
-            }) => lockout(*failures, tried.origin, self.source),
+                counter, failures, ..
+            }) => lockout(*failures, counter.origin, self.client_ip),
             PrimaryFactor::IdToken { .. } => None,
         };
         let events = std::iter::once(failed).chain(lockout).collect();
         let rejection = Rejection {
             account: self.account,
             subject: self.subject,
-            source: self.source,
+            client_ip: self.client_ip,
             now: self.now,
         };
         rejection
@@ -367,21 +371,21 @@ impl Attempt {
     }
 
     /// Why nobody is let in. A token's own fault is told before that it names nobody.
-    const fn unknown(&self, verdict: Verdict) -> &'static str {
-        match (&self.first, verdict) {
-            (PrimaryFactor::IdToken { .. }, Verdict::Wrong(reason)) => reason,
-            (PrimaryFactor::IdToken { .. }, Verdict::Right) => UNKNOWN_SUBJECT,
+    const fn unknown(&self, verdict: PrimaryFactorVerdict) -> &'static str {
+        match (&self.primary, verdict) {
+            (PrimaryFactor::IdToken { .. }, PrimaryFactorVerdict::Wrong(reason)) => reason,
+            (PrimaryFactor::IdToken { .. }, PrimaryFactorVerdict::Right) => UNKNOWN_SUBJECT,
             (PrimaryFactor::Password(_), _) => "unknown-user",
         }
     }
 
     fn event(&self, user: UserId) -> Event {
-        let method = match self.first {
+        let method = match self.primary {
             PrimaryFactor::Password(_) => "password",
             PrimaryFactor::IdToken { .. } => "sso",
         };
         Event::new(Action::SignIn, Actor::User(user))
-            .from(self.source)
+            .from(self.client_ip)
             .with("method", method)
     }
 }

@@ -1,20 +1,24 @@
 //! An attempt at an ID token, from the first read to the proof. Nothing is counted beforehand: a
 //! signature cannot be guessed.
 
-use shared::account::{Account, Foreseen, Settings};
+use shared::account::{Account, PrefetchedGroup, Settings};
 use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::{AccountId, UserId};
 use shared::kernel::secret::Secret;
-use shared::signin::rejection::refuse_source;
-use shared::signin::sso::{self, Denied, Identity, KeysUnavailable, Refused, Said};
+use shared::signin::rejection::refuse_client_ip;
+use shared::signin::sso::{
+    self, IdTokenRefusal, Identity, KeysUnavailable, RejectedIdToken, UnverifiedIdToken,
+};
 use shared::signin::user::subject::Subject;
 use shared::store::app::App;
 use shared::store::dynamo::{Failure, Item, keys};
 use shared::web::http::{Call, Problem, Slug};
 
 use crate::State;
-use crate::attempt::{Attempt, PrimaryFactor, Verdict, allow_origins_of, settings_of};
+use crate::attempt::{
+    PrimaryFactor, PrimaryFactorAttempt, PrimaryFactorVerdict, allow_origins_of, settings_of,
+};
 
 /// Whose the subject is that a token names, as far as is known.
 struct Owner {
@@ -23,7 +27,7 @@ struct Owner {
     unbound: bool,
 }
 
-impl Attempt {
+impl PrimaryFactorAttempt {
     /// Reads what an attempt needs to know, refuses it where a limit says so, and proves the token.
     pub async fn begin_by_token(
         state: &State,
@@ -31,12 +35,12 @@ impl Attempt {
         account_id: AccountId,
         (token, nonce): (&Secret<String>, Option<&str>),
         step_up: bool,
-    ) -> Result<(Self, Verdict), Problem> {
+    ) -> Result<(Self, PrimaryFactorVerdict), Problem> {
         let (app, now) = (&state.app, call.arrived_at);
-        let said = Said::read(token.expose());
+        let said = UnverifiedIdToken::read(token.expose());
         let found = Found::read(app, call, account_id, said.as_ref()).await?;
         let settings = allow_origins_of(found.account.as_ref(), call)?;
-        refuse_source(found.failures_of_source.as_ref(), now)?;
+        refuse_client_ip(found.failures_of_source.as_ref(), now)?;
         let proved = prove(state, token, said.clone(), &settings, nonce, now).await;
         let proved = proved.map_err(|KeysUnavailable| {
             Problem::new(Slug::ServiceUnavailable).header("retry-after", "5".into())
@@ -44,20 +48,20 @@ impl Attempt {
         let account = found.account.clone();
         let named = Named::of(found, said, &proved, (account_id, call));
         let (subject, group) = named.read(app, account_id).await?;
-        let subject = subject.unwrap_or_else(|| Subject::unheard_of(unproved(account_id, call)));
+        let subject = subject.unwrap_or_else(|| Subject::unknown(unproved(account_id, call)));
         let settings = settings_of(app, account.as_ref(), &subject, group).await?;
         let verdict = match &proved {
-            Ok(_) => Verdict::Right,
-            Err(denied) => Verdict::Wrong(denied.reason.reason()),
+            Ok(_) => PrimaryFactorVerdict::Right,
+            Err(denied) => PrimaryFactorVerdict::Wrong(denied.reason.reason()),
         };
         let attempt = Self {
             account: account_id,
             settings,
             subject,
-            source: call.client_ip,
+            client_ip: call.client_ip,
             now,
             step_up,
-            first: PrimaryFactor::IdToken {
+            primary: PrimaryFactor::IdToken {
                 identity: proved.ok(),
                 unbound: named.owner.is_some_and(|owner| owner.unbound),
             },
@@ -81,9 +85,9 @@ impl Found {
         app: &App,
         call: &Call,
         account: AccountId,
-        said: Option<&Said>,
+        said: Option<&UnverifiedIdToken>,
     ) -> Result<Self, Failure> {
-        let subject = |issuer, said: &Said| {
+        let subject = |issuer, said: &UnverifiedIdToken| {
             sso::Subject::key(account, issuer, said.subject()).holding::<sso::Subject>()
         };
         let wanted = (
@@ -113,8 +117,8 @@ impl Named {
     /// Only what the issuer has signed names somebody: anybody writes tokens.
     fn of(
         found: Found,
-        said: Option<Said>,
-        proved: &Result<Identity, Denied>,
+        said: Option<UnverifiedIdToken>,
+        proved: &Result<Identity, RejectedIdToken>,
         (account, call): (AccountId, &Call),
     ) -> Self {
         let is_signed = proved
@@ -136,11 +140,11 @@ impl Named {
         &self,
         app: &App,
         account: AccountId,
-    ) -> Result<(Option<Subject>, Foreseen), Failure> {
+    ) -> Result<(Option<Subject>, PrefetchedGroup), Failure> {
         let owner = self.owner.as_ref();
         let group = owner.and_then(|owner| owner.subject.group.clone());
         let subject = Subject::wanted(self.id, owner.is_some());
-        let wanted = (subject, Foreseen::wanted(account, group));
+        let wanted = (subject, PrefetchedGroup::wanted(account, group));
         app.table.find_batch(wanted).await
     }
 }
@@ -148,14 +152,14 @@ impl Named {
 async fn prove(
     state: &State,
     token: &Secret<String>,
-    said: Option<Said>,
+    said: Option<UnverifiedIdToken>,
     settings: &Settings,
     nonce: Option<&str>,
     now: Timestamp,
-) -> Result<Result<Identity, Denied>, KeysUnavailable> {
+) -> Result<Result<Identity, RejectedIdToken>, KeysUnavailable> {
     match (said, &settings.sso) {
-        (_, None) => Ok(Err(Refused::NotConfigured.into())),
-        (None, Some(_)) => Ok(Err(Refused::Malformed.into())),
+        (_, None) => Ok(Err(IdTokenRefusal::NotConfigured.into())),
+        (None, Some(_)) => Ok(Err(IdTokenRefusal::Malformed.into())),
         (Some(said), Some(sso)) => {
             sso::verify(token.expose(), said, sso, nonce, &state.issuers, now).await
         }
@@ -177,7 +181,7 @@ fn owner(bound: Option<sso::Subject>, unbound: Option<sso::Subject>) -> Option<O
 }
 
 /// Under which the attempts of a subject that nobody has are kept.
-fn unknown(account: AccountId, said: &Said) -> UserId {
+fn unknown(account: AccountId, said: &UnverifiedIdToken) -> UserId {
     Subject::decoy(account, &format!("{}\n{}", said.issuer(), said.subject()))
 }
 

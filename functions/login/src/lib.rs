@@ -1,6 +1,6 @@
 //! `POST /v1/login`: the first factor.
 //!
-//! Three waits: account, credential and source address are read together; the attempt is counted
+//! Three waits: account, credential and client IP are read together; the attempt is counted
 //! while the user is read; and one transaction concludes. An unknown user, a wrong password and a
 //! disabled user take the same requests and the same time.
 
@@ -10,7 +10,7 @@ mod id_token;
 
 use std::sync::Arc;
 
-use attempt::{Attempt, Verdict};
+use attempt::{PrimaryFactorAttempt, PrimaryFactorVerdict};
 use serde::Deserialize;
 use shared::kernel::ids::AccountId;
 use shared::kernel::secret::Secret;
@@ -63,7 +63,7 @@ pub struct Request {
 }
 
 /// What is proved.
-enum Wish {
+enum ClaimedContact {
     Password {
         username: String,
         password: Secret<String>,
@@ -91,37 +91,37 @@ async fn begin(
     state: &State,
     call: &Call,
     request: Request,
-) -> Result<(Attempt, Verdict), Problem> {
+) -> Result<(PrimaryFactorAttempt, PrimaryFactorVerdict), Problem> {
     let (account, step_up) = (request.account, request.second_factor);
     match request.wish()? {
-        Wish::Password { username, password } => {
+        ClaimedContact::Password { username, password } => {
             let shown = (username.as_str(), &password);
             let (attempt, stored) =
-                Attempt::begin(&state.app, call, account, shown, step_up).await?;
+                PrimaryFactorAttempt::begin(&state.app, call, account, shown, step_up).await?;
             let verdict = if password::verify(password, stored).await? {
-                Verdict::Right
+                PrimaryFactorVerdict::Right
             } else {
-                Verdict::Wrong("wrong-password")
+                PrimaryFactorVerdict::Wrong("wrong-password")
             };
             Ok((attempt, verdict))
         }
-        Wish::IdToken { token, nonce } => {
+        ClaimedContact::IdToken { token, nonce } => {
             let shown = (&token, nonce.as_deref());
-            Attempt::begin_by_token(state, call, account, shown, step_up).await
+            PrimaryFactorAttempt::begin_by_token(state, call, account, shown, step_up).await
         }
     }
 }
 
 impl Request {
     /// What is asked for. What no user can have is refused as malformed, and costs no hash.
-    fn wish(mut self) -> Result<Wish, Problem> {
+    fn wish(mut self) -> Result<ClaimedContact, Problem> {
         match self.id_token.take() {
             Some(token) => self.by_id_token(token),
             None => self.by_password(),
         }
     }
 
-    fn by_password(self) -> Result<Wish, Problem> {
+    fn by_password(self) -> Result<ClaimedContact, Problem> {
         if self.nonce.is_some() {
             return Err(Problem::invalid_field("/nonce", "belongs to an ID token"));
         }
@@ -129,14 +129,14 @@ impl Request {
         let username = self.username.ok_or_else(|| missing("/username"))?;
         let password = self.password.ok_or_else(|| missing("/password"))?;
         check(&username)?;
-        Ok(Wish::Password {
+        Ok(ClaimedContact::Password {
             username,
             password: typed(&password)?,
         })
     }
 
-    fn by_id_token(self, token: Secret<String>) -> Result<Wish, Problem> {
-        let beside = |pointer| Problem::invalid_field(pointer, "is not taken beside an ID token");
+    fn by_id_token(self, token: Secret<String>) -> Result<ClaimedContact, Problem> {
+        let beside = |pointer| Problem::invalid_field(pointer, "must not be sent with an ID token");
         if self.username.is_some() {
             return Err(beside("/username"));
         }
@@ -153,7 +153,7 @@ impl Request {
             let detail = "must have 1 to 255 characters";
             return Err(Problem::invalid_field("/nonce", detail));
         }
-        Ok(Wish::IdToken { token, nonce })
+        Ok(ClaimedContact::IdToken { token, nonce })
     }
 }
 

@@ -13,7 +13,7 @@
 //!
 //! The same request again, by `Idempotency-Key`, is answered at once. The record is kept for
 //! everybody, in the transaction that counts the request, so that it tells of nobody more than the
-//! answer does; the key is one of those of the source address.
+//! answer does; the key is one of those of the client IP.
 
 mod case;
 
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::State;
-use case::{Case, Known, Limits};
+use case::{ForgottenPasswordCase, Known, Limits};
 
 /// How long everybody waits for the answer: as long as a mail takes on a cold start, in nearly
 /// every case.
@@ -76,7 +76,7 @@ enum Done {
     Before(Reply),
     /// It is carried out, but for the mail that is in the outbox here.
     Now(Option<Key>),
-    /// The name has had its share, or the address had by the time that it was counted.
+    /// The name has reached its limit, or the address had by the time that it was counted.
     Full(Problem),
 }
 
@@ -132,11 +132,11 @@ fn answered_after(elapsed: Duration) -> Duration {
 /// somebody to get one; answers where that stands.
 async fn carry_out(state: &State, call: &Call, request: &Request) -> Result<Done, Problem> {
     let app = &state.app;
-    let asker = format!("{}\n{}", request.account, client_ip_key(call.client_ip));
-    let key = IdempotencyKey::of(call, &asker)?;
+    let requester = format!("{}\n{}", request.account, client_ip_key(call.client_ip));
+    let key = IdempotencyKey::of(call, &requester)?;
     let (mut retries, mut limits) = (RetryPolicy::default(), Limits::default());
     loop {
-        let case = match Case::read(state, call, request, key.as_ref()).await? {
+        let case = match ForgottenPasswordCase::read(state, call, request, key.as_ref()).await? {
             Known::Answered(reply) => return Ok(Done::Before(reply)),
             Known::Open(case) => case,
             Known::Full(problem) => return Ok(Done::Full(problem)),

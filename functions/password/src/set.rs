@@ -2,12 +2,12 @@
 //! opened, once its second factor is proved.
 
 use serde::Deserialize;
-use shared::account::{Account, Foreseen};
+use shared::account::{Account, PrefetchedGroup};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::secret::Secret;
-use shared::signin::challenge::{Challenge, Refusal, Ticket};
+use shared::signin::challenge::{Challenge, ChallengeRefusal, Ticket};
 use shared::signin::notice::{self, Changed, Notices};
-use shared::signin::user::forgotten::Ungranted;
+use shared::signin::user::forgotten::GrantRefusal;
 use shared::signin::user::new_password::NewPassword;
 use shared::signin::user::{User, fields, password};
 use shared::store::app::App;
@@ -84,7 +84,11 @@ async fn telling(
     now: Timestamp,
 ) -> Result<Vec<Write>, Problem> {
     let settings = account
-        .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+        .settings_in(
+            user.group.as_deref(),
+            PrefetchedGroup::default(),
+            &app.table,
+        )
         .await?;
     let notice = notice::Change {
         before: user,
@@ -118,7 +122,7 @@ async fn find(
     let (user, account) = state.app.table.find(wanted).await?;
     let (user, account) = user
         .zip(account)
-        .ok_or_else(|| Refusal::Unknown.problem(now))?;
+        .ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
     call.allow_origins(&account.settings()?.origins);
     Ok((user, account))
 }
@@ -126,9 +130,9 @@ async fn find(
 /// The challenge, if a new password may be set with it now.
 fn grant<'a>(user: &'a User, ticket: &Ticket, now: Timestamp) -> Result<&'a Challenge, Problem> {
     user.password_grant(ticket, now).map_err(|why| match why {
-        Ungranted::Expired => Refusal::Expired.problem(now),
-        Ungranted::Used => Refusal::Used.problem(now),
-        Ungranted::Unproved => Problem::new(Slug::Forbidden)
+        GrantRefusal::Expired => ChallengeRefusal::Expired.problem(now),
+        GrantRefusal::Used => ChallengeRefusal::Used.problem(now),
+        GrantRefusal::Unproved => Problem::new(Slug::Forbidden)
             .detail("The second factor of this challenge has not been proved yet."),
     })
 }

@@ -11,7 +11,9 @@ use shared::account::Account;
 use shared::account::Shards;
 use shared::kernel::ids::{AccountId, TopupId};
 use shared::kernel::secret::Fingerprint;
-use shared::ledger::{EntryId, Figures, Notice, Onto, Plan, Purchase, StaleRead, Watch, plan};
+use shared::ledger::{
+    EntryId, Figures, Notice, Plan, Purchase, StaleRead, TopupTarget, Watch, plan,
+};
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
 use shared::store::dynamo::{Failure, Key, Put, RetryPolicy, Write, keys};
@@ -136,17 +138,17 @@ impl Asked<'_> {
 /// Where so many go, and how many shards the account has with them: who buys enough gets all in
 /// this very transaction, so that nothing is to be set up for a busy account. Where somebody is
 /// always at one of the shards, one of them is to be had: then there become no more.
-fn place(account: &Account, transactions: u32, attempts: u32) -> (Onto, Shards) {
+fn place(account: &Account, transactions: u32, attempts: u32) -> (TopupTarget, Shards) {
     let stands = account.quota_shards;
     if attempts >= EVENLY {
-        return (Onto::One(stands), stands);
+        return (TopupTarget::One(stands), stands);
     }
     let shards = stands.after_buying(transactions);
-    (Onto::All(shards), shards)
+    (TopupTarget::All(shards), shards)
 }
 
-/// What was told of the balance and what stands on the shards, each at a moment of its own: no sending
-/// stands in the way of that.
+/// What was told of the balance and what stands on the shards, each at a moment of its own: no
+/// sending stands in the way of that.
 async fn seen(app: &App, account: &Account) -> Result<(Notice, StaleRead), Failure> {
     let notice = keys::balance_notice(account.id).holding().or_default();
     app.table.find((notice, StaleRead::wanted(account))).await

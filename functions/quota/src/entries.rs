@@ -33,7 +33,7 @@ pub struct Entry {
     #[schema(example = "consume.rcp_01jd3v8e5mz7p1c4n6h9k2s3df")]
     pub id: String,
     /// What it did.
-    pub kind: Kind,
+    pub kind: QuotaEntryKind,
     /// How many; negative for a correction that takes away.
     #[schema(example = 1)]
     pub transactions: i64,
@@ -62,7 +62,7 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = QuotaEntryKind, rename_all = "lowercase")]
-pub enum Kind {
+pub enum QuotaEntryKind {
     /// Transactions were bought.
     Topup,
     /// Put aside for recipients.
@@ -122,12 +122,12 @@ impl Entry {
     /// The entry as people see it; none where it is not for them.
     fn of(entry: ledger::Entry) -> Option<Self> {
         let kind = match entry.kind {
-            ledger::Kind::Topup => Kind::Topup,
-            ledger::Kind::Reserve => Kind::Reserve,
-            ledger::Kind::Consume => Kind::Consume,
-            ledger::Kind::Release => Kind::Release,
-            ledger::Kind::Correction => Kind::Correction,
-            ledger::Kind::Move => return None,
+            ledger::EntryKind::Topup => QuotaEntryKind::Topup,
+            ledger::EntryKind::Reserve => QuotaEntryKind::Reserve,
+            ledger::EntryKind::Consume => QuotaEntryKind::Consume,
+            ledger::EntryKind::Release => QuotaEntryKind::Release,
+            ledger::EntryKind::Correction => QuotaEntryKind::Correction,
+            ledger::EntryKind::Move => return None,
         };
         let ledger::Entry {
             id,

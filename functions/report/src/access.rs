@@ -20,7 +20,7 @@ pub enum Access {
 impl Access {
     /// What `call` may read, by the key or the link's token that it shows.
     pub async fn of(app: &App, call: &Call) -> Result<Self, Problem> {
-        if !ReportLink::is_meant(call.bearer()?.expose()) {
+        if !ReportLink::has_prefix(call.bearer()?.expose()) {
             let caller = api_key::caller(app, call, Scope::AuditRead).await?;
             call.allow_origins(&caller.account.settings()?.origins);
             call.only_query(&["account", "part"])?;
@@ -54,6 +54,6 @@ impl Access {
 /// A token that nobody made, or whose time is over.
 fn not_good() -> Problem {
     let problem = Problem::new(Slug::Unauthorized)
-        .detail("The link to this report is not one of ours, or its five minutes are over.");
+        .detail("The link to this report is not valid, or it has expired.");
     problem.header("www-authenticate", "Bearer error=\"invalid_token\"".into())
 }

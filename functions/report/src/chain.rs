@@ -25,7 +25,7 @@ pub async fn section(app: &App, agreement: &Agreement, cut: Cut) -> Result<Secti
     }
     if !is_whole(&section) {
         // It is told as it stands: whoever verifies the report finds the place.
-        tracing::error!(agreement = %agreement.id, part = cut.number, "an audit chain in the table is not whole");
+        tracing::error!(agreement = %agreement.id, part = cut.number, "audit chain of an agreement is broken in the table; the report shows the break; find out who changed the table");
     }
     Ok(section)
 }

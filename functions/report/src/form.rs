@@ -38,7 +38,7 @@ impl Form {
         wanted.map(|(form, _)| form).ok_or_else(|| {
             Problem::invalid_parameter(
                 "Accept",
-                "must allow application/json, text/csv or text/html: the forms that a report has",
+                "must allow application/json, text/csv or text/html",
             )
         })
     }

@@ -10,7 +10,7 @@ mod told;
 
 use std::sync::Arc;
 
-use shared::agreement::Whole;
+use shared::agreement::FullAgreement;
 use shared::agreement::report::{Cut, NoReport, Report};
 use shared::kernel::ids::AgreementId;
 use shared::store::app::App;
@@ -52,10 +52,10 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 
 /// The agreement and its recipients, as what is signed has them: of one instant. A query may see a
 /// recipient as an entry left them that the agreement does not count yet.
-async fn whole(app: &App, id: AgreementId, access: &Access) -> Result<Whole, Problem> {
+async fn whole(app: &App, id: AgreementId, access: &Access) -> Result<FullAgreement, Problem> {
     let not_found = || Problem::new(Slug::NotFound);
     access.opens(id)?;
-    let whole = Whole::read(&app.table, id)
+    let whole = FullAgreement::read(&app.table, id)
         .await?
         .filter(|whole| whole.agreement.account == access.account());
     let whole = whole
@@ -92,10 +92,7 @@ fn cut(number: Option<u64>, count: u64) -> Result<Cut, Problem> {
     let parts = Cut::parts(count);
     match number {
         Some(number) => Cut::part(number, count).ok_or_else(|| {
-            Problem::invalid_parameter(
-                "part",
-                format!("must be from 1 to {parts}: the report has so many"),
-            )
+            Problem::invalid_parameter("part", format!("must be from 1 to {parts}"))
         }),
         None if parts == 1 => Cut::part(1, count).ok_or_else(|| Problem::new(Slug::NotFound)),
         None => Err(Problem::new(Slug::ReportInParts)

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use shared::account::api_key::{self, Caller};
 use shared::kernel::secret::Secret;
 use shared::signin::access_token::{self, Subject};
-use shared::signin::exchange::{self, Exchange, Refusal};
+use shared::signin::exchange::{self, Exchange, ExchangeRefusal};
 use shared::signin::sign_in::{Answer, Authenticated};
 use shared::signin::user::User;
 use shared::store::app::App;
@@ -44,7 +44,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
 }
 
 async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) -> Outcome {
-    let key = exchange::key(code).ok_or(Refusal::Unknown)?;
+    let key = exchange::key(code).ok_or(ExchangeRefusal::Unknown)?;
     let (exchange, user) = settle(app, || redemption(app, call, caller, &key))
         .await
         .map_err(Unsettled::of_an_object)?;
@@ -70,11 +70,11 @@ async fn redemption(
 ) -> Result<Decision<(Exchange, User)>, Problem> {
     let now = call.arrived_at;
     let found = app.table.find(key.clone().holding::<Exchange>()).await?;
-    let exchange = found.ok_or(Refusal::Unknown)?;
+    let exchange = found.ok_or(ExchangeRefusal::Unknown)?;
     let user = keys::user(exchange.user).holding::<User>();
     let user = app.table.find(user).await?;
     exchange.admits(caller.account.id, user.as_ref(), now)?;
-    let user = user.ok_or(Refusal::Expired)?;
+    let user = user.ok_or(ExchangeRefusal::Expired)?;
     let event = Event::new(Action::TokenRedeemed, caller.actor)
         .from(call.client_ip)
         .with("link", exchange.link.to_string());

@@ -8,11 +8,11 @@ use shared::kernel::ids::UserId;
 use shared::kernel::secret::Secret;
 use shared::signin::user::fields;
 use shared::signin::user::new_password::NewPassword;
-use shared::signin::user::{Kind, User, password, sso_subject};
+use shared::signin::user::{User, UserKind, password, sso_subject};
 use shared::store::app::App;
 use shared::store::audit::{Action, Event};
 use shared::store::dynamo::{Failure, Key, keys};
-use shared::web::http::{Call, Faults, Outcome, Problem, Reply, Slug};
+use shared::web::http::{Call, FieldErrors, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::user::Response;
@@ -27,7 +27,7 @@ pub struct Request {
     #[schema(example = "ann@example.com", min_length = 1, max_length = 128)]
     pub username: String,
     /// Staff or counterparty.
-    pub kind: Kind,
+    pub kind: UserKind,
     /// What the person is called: 1 to 100 characters. Shown to people.
     #[schema(example = "Ann Alder", min_length = 1, max_length = 100)]
     pub name: Option<String>,
@@ -99,18 +99,18 @@ impl Request {
         now: Timestamp,
     ) -> Result<(User, Option<Secret<String>>), Problem> {
         let settings = account.settings()?;
-        let mut faults = Faults::default();
-        let username = faults.hold("/username", self.username.as_str(), fields::username);
+        let mut errors = FieldErrors::default();
+        let username = errors.check("/username", self.username.as_str(), fields::username);
         let username = username.unwrap_or_default();
-        let name = faults.hold_text("/name", self.name.as_deref(), fields::name);
+        let name = errors.check_text("/name", self.name.as_deref(), fields::name);
         let rules = NewPassword::of(&username, self.kind, account, &settings);
-        let password = self.password(&rules, &mut faults);
-        let email = faults.hold_text("/email", self.email.as_deref(), fields::email);
-        let phone = faults.hold_text("/phone", self.phone.as_deref(), fields::phone);
-        let group = faults.hold_text("/group", self.group.as_deref(), fields::group);
+        let password = self.password(&rules, &mut errors);
+        let email = errors.check_text("/email", self.email.as_deref(), fields::email);
+        let phone = errors.check_text("/phone", self.phone.as_deref(), fields::phone);
+        let group = errors.check_text("/group", self.group.as_deref(), fields::group);
         let sso_subject = self.sso_subject.as_deref();
-        let sso_subject = faults.hold_text("/sso_subject", sso_subject, fields::sso_subject);
-        faults.finish()?;
+        let sso_subject = errors.check_text("/sso_subject", sso_subject, fields::sso_subject);
+        errors.finish()?;
         let (phone, phone_country) = phone.map(|phone| (phone.number, phone.country)).unzip();
         let user = User {
             name,
@@ -126,9 +126,13 @@ impl Request {
     }
 
     /// The password, if it is one, and one that the user may have.
-    fn password(&self, rules: &NewPassword<'_>, faults: &mut Faults) -> Option<Secret<String>> {
-        let password = faults.hold("/password", self.password.as_ref()?, fields::password)?;
-        faults.hold("/password", password, |it| rules.check(&it).map(|()| it))
+    fn password(
+        &self,
+        rules: &NewPassword<'_>,
+        errors: &mut FieldErrors,
+    ) -> Option<Secret<String>> {
+        let password = errors.check("/password", self.password.as_ref()?, fields::password)?;
+        errors.check("/password", password, |it| rules.check(&it).map(|()| it))
     }
 }
 

@@ -10,12 +10,12 @@ use shared::signin::user::change::{self, Change};
 use shared::signin::user::credential::{self, Credential};
 use shared::signin::user::fields;
 use shared::signin::user::new_password::NewPassword;
-use shared::signin::user::{Kind, User, sso_subject};
+use shared::signin::user::{User, UserKind, sso_subject};
 use shared::store::app::App;
 use shared::store::dynamo::{Failure, RetryPolicy, Stored, Write, keys};
 use shared::web::http::patch::{Member, given};
 use shared::web::http::refusals::contended;
-use shared::web::http::{Body, Call, Faults, Outcome, Problem, Reply, Slug};
+use shared::web::http::{Body, Call, FieldErrors, Outcome, Problem, Reply, Slug};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -43,7 +43,7 @@ pub struct Request {
     /// Staff or counterparty.
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
-    pub kind: Option<Kind>,
+    pub kind: Option<UserKind>,
     /// 8 to 256 characters in NFKC; at least 15 where it may let an internal user in by itself. Not
     /// one of those that are used most, nor the username or the organisation's name. Null for
     /// signing in by other means alone. Ends the sign-ins that are under way.
@@ -216,19 +216,19 @@ fn may_have(
 
 /// Holds every field against its rule. The password is yet to be hashed.
 fn read_change(request: &Request) -> Result<(Change, Member<Secret<String>>), Problem> {
-    let mut faults = Faults::default();
+    let mut errors = FieldErrors::default();
     let username = request.username.as_deref();
-    let username = faults.hold_text("/username", username, fields::username);
-    let name = faults.hold_member("/name", &request.name, fields::name);
+    let username = errors.check_text("/username", username, fields::username);
+    let name = errors.check_member("/name", &request.name, fields::name);
     let password = request.password.clone();
     let password =
-        password.filter_map(|password| faults.hold("/password", &password, fields::password));
-    let email = faults.hold_member("/email", &request.email, fields::email);
-    let phone = faults.hold_member("/phone", &request.phone, fields::phone);
-    let group = faults.hold_member("/group", &request.group, fields::group);
+        password.filter_map(|password| errors.check("/password", &password, fields::password));
+    let email = errors.check_member("/email", &request.email, fields::email);
+    let phone = errors.check_member("/phone", &request.phone, fields::phone);
+    let group = errors.check_member("/group", &request.group, fields::group);
     let subject = &request.sso_subject;
-    let sso_subject = faults.hold_member("/sso_subject", subject, fields::sso_subject);
-    faults.finish()?;
+    let sso_subject = errors.check_member("/sso_subject", subject, fields::sso_subject);
+    errors.finish()?;
     let change = Change {
         username,
         name,

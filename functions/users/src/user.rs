@@ -1,11 +1,11 @@
 //! A user as the organisation's back end sees it.
 
 use serde::Serialize;
-use shared::account::{Account, Foreseen, Locale};
+use shared::account::{Account, Locale, PrefetchedGroup};
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::{AccountId, UserId};
 use shared::signin::user::known::Origin;
-use shared::signin::user::{Kind, Method, User};
+use shared::signin::user::{Method, User, UserKind};
 use shared::store::app::App;
 use shared::store::dynamo::keys;
 use shared::store::rate_limit::Allowed;
@@ -26,7 +26,7 @@ pub struct Response {
     #[schema(example = "Ann Alder", nullable = false)]
     pub name: Option<String>,
     /// Staff or counterparty.
-    pub kind: Kind,
+    pub kind: UserKind,
     /// The mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "ann@example.com", nullable = false)]
@@ -142,7 +142,11 @@ impl Response {
 /// one of its own.
 pub async fn locale(app: &App, account: &Account, user: &User) -> Result<Locale, Problem> {
     Ok(account
-        .settings_in(user.group.as_deref(), Foreseen::default(), &app.table)
+        .settings_in(
+            user.group.as_deref(),
+            PrefetchedGroup::default(),
+            &app.table,
+        )
         .await?
         .locale)
 }

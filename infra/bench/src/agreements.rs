@@ -30,7 +30,7 @@ impl Sent {
     }
 }
 
-/// Two recipients prove themselves by questions and by a text, and complete; then one views, until
+/// Two recipients prove themselves by questions and by an SMS, and complete; then one views, until
 /// that is locked.
 pub(crate) async fn completed(way: &mut Way<'_>) -> Result<(), Fault> {
     let vendor = Vendor::of(way.world()).await?;

@@ -10,15 +10,15 @@ use crate::world::{PASSWORD, Way, World, another, next};
 
 /// What is asked of a function.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Case {
+pub(crate) struct BenchCase {
     pub name: &'static str,
     pub function: &'static str,
     pub status: u64,
-    kind: Kind,
+    kind: CaseKind,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum CaseKind {
     LoginRight,
     LoginWrong,
     Issue,
@@ -42,8 +42,13 @@ enum Kind {
     Public(&'static str),
 }
 
-const fn case(name: &'static str, function: &'static str, status: u64, kind: Kind) -> Case {
-    Case {
+const fn case(
+    name: &'static str,
+    function: &'static str,
+    status: u64,
+    kind: CaseKind,
+) -> BenchCase {
+    BenchCase {
         name,
         function,
         status,
@@ -52,197 +57,212 @@ const fn case(name: &'static str, function: &'static str, status: u64, kind: Kin
 }
 
 /// The routes that are measured; the first of a function is what its cold start is measured with.
-pub(crate) const CASES: &[Case] = &[
-    case("POST /v1/login", "login", 200, Kind::LoginRight),
-    case("POST /v1/login, wrong", "login", 401, Kind::LoginWrong),
-    case("POST /v1/codes", "code-issue", 202, Kind::Issue),
+pub(crate) const CASES: &[BenchCase] = &[
+    case("POST /v1/login", "login", 200, CaseKind::LoginRight),
+    case("POST /v1/login, wrong", "login", 401, CaseKind::LoginWrong),
+    case("POST /v1/codes", "code-issue", 202, CaseKind::Issue),
     case(
         "POST /v1/codes/verify, wrong",
         "code-verify",
         401,
-        Kind::VerifyWrong,
+        CaseKind::VerifyWrong,
     ),
     case(
         "POST /v1/codes/verify",
         "code-verify",
         200,
-        Kind::VerifyRight,
+        CaseKind::VerifyRight,
     ),
-    case("GET /v1/me", "me", 200, Kind::Me),
-    case("GET /v1/factors", "factors", 200, Kind::Factors),
+    case("GET /v1/me", "me", 200, CaseKind::Me),
+    case("GET /v1/factors", "factors", 200, CaseKind::Factors),
     case(
         "GET /v1/settings",
         "settings",
         200,
-        Kind::Backend("/v1/settings"),
+        CaseKind::Backend("/v1/settings"),
     ),
-    case("GET /v1/users", "users", 200, Kind::Backend("/v1/users")),
-    case("POST /v1/users", "users", 201, Kind::CreateUser),
+    case(
+        "GET /v1/users",
+        "users",
+        200,
+        CaseKind::Backend("/v1/users"),
+    ),
+    case("POST /v1/users", "users", 201, CaseKind::CreateUser),
     case(
         "GET /v1/users/{id}",
         "users",
         200,
-        Kind::Backend("/v1/users/{user}"),
+        CaseKind::Backend("/v1/users/{user}"),
     ),
-    case("GET /v1/quota", "quota", 200, Kind::Backend("/v1/quota")),
+    case(
+        "GET /v1/quota",
+        "quota",
+        200,
+        CaseKind::Backend("/v1/quota"),
+    ),
     case(
         "GET /v1/quota/entries",
         "quota",
         200,
-        Kind::Backend("/v1/quota/entries"),
+        CaseKind::Backend("/v1/quota/entries"),
     ),
-    case("POST /v1/quota/topups", "quota-topup", 201, Kind::TopUp),
+    case("POST /v1/quota/topups", "quota-topup", 201, CaseKind::TopUp),
     case(
         "POST /v1/agreements, to one by KBA",
         "agreements",
         201,
-        Kind::Send,
+        CaseKind::Send,
     ),
     case(
         "GET /v1/agreements/{id}",
         "agreements",
         200,
-        Kind::Agreement(""),
+        CaseKind::Agreement(""),
     ),
     case(
         "GET /v1/agreements",
         "agreements",
         200,
-        Kind::Backend("/v1/agreements"),
+        CaseKind::Backend("/v1/agreements"),
     ),
     case(
         "GET /v1/authentication-methods",
         "agreements",
         200,
-        Kind::Backend("/v1/authentication-methods"),
+        CaseKind::Backend("/v1/authentication-methods"),
     ),
     case(
         "PATCH /v1/agreements/{id}/recipients/{recipient}, in a group",
         "agreements",
         200,
-        Kind::Act(Act::Change),
+        CaseKind::Act(Act::Change),
     ),
     case(
         "POST /v1/agreements/{id}/recipients/{recipient}/complete, the only one",
         "agreements",
         200,
-        Kind::Act(Act::Complete),
+        CaseKind::Act(Act::Complete),
     ),
     case(
         "POST /v1/agreements/{id}/recipients/{recipient}/resend",
         "agreements",
         202,
-        Kind::Act(Act::Resend),
+        CaseKind::Act(Act::Resend),
     ),
     case(
         "POST /v1/agreements/{id}/cancel",
         "agreements",
         200,
-        Kind::Act(Act::Cancel),
+        CaseKind::Act(Act::Cancel),
     ),
     case(
         "POST /v1/links/redeem, a recipient's",
         "link-redeem",
         200,
-        Kind::OpenAgreement,
+        CaseKind::OpenAgreement,
     ),
     case(
         "GET /v1/kba/sessions/{session}",
         "kba-session",
         200,
-        Kind::LookAtSession,
+        CaseKind::LookAtSession,
     ),
-    case("POST /v1/kba/callback", "kba-callback", 204, Kind::Callback),
+    case(
+        "POST /v1/kba/callback",
+        "kba-callback",
+        204,
+        CaseKind::Callback,
+    ),
     case(
         "GET /v1/agreements/{id}/audit",
         "report",
         200,
-        Kind::Agreement("/audit"),
+        CaseKind::Agreement("/audit"),
     ),
     case(
         "POST /v1/agreements/{id}/audit/links",
         "agreements",
         201,
-        Kind::Act(Act::LinkReport),
+        CaseKind::Act(Act::LinkReport),
     ),
     case(
         "GET /v1/audit",
         "audit",
         200,
-        Kind::Backend("/v1/audit?subject={user}"),
+        CaseKind::Backend("/v1/audit?subject={user}"),
     ),
     case(
         "GET /v1/accounts/{account}",
         "accounts",
         200,
-        Kind::Operator("/v1/accounts/{account}"),
+        CaseKind::Operator("/v1/accounts/{account}"),
     ),
-    case("GET /health", "documents", 200, Kind::Public("/health")),
+    case("GET /health", "documents", 200, CaseKind::Public("/health")),
     case(
         "GET /openapi.json",
         "documents",
         200,
-        Kind::Public("/openapi.json"),
+        CaseKind::Public("/openapi.json"),
     ),
     case(
         "GET /.well-known/jwks.json",
         "documents",
         200,
-        Kind::Public("/.well-known/jwks.json"),
+        CaseKind::Public("/.well-known/jwks.json"),
     ),
     case(
         "GET /.well-known/openid-configuration",
         "documents",
         200,
-        Kind::Public("/.well-known/openid-configuration"),
+        CaseKind::Public("/.well-known/openid-configuration"),
     ),
     case(
         "GET /problems/{slug}",
         "documents",
         200,
-        Kind::Public("/problems/not-found"),
+        CaseKind::Public("/problems/not-found"),
     ),
-    case("GET /", "pages", 200, Kind::Public("/")),
-    case("GET /link", "pages", 200, Kind::Public("/link")),
+    case("GET /", "pages", 200, CaseKind::Public("/")),
+    case("GET /link", "pages", 200, CaseKind::Public("/link")),
     case(
         "GET /report/{id}",
         "pages",
         200,
-        Kind::Public("/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab"),
+        CaseKind::Public("/report/agr_01jd3w2f6kq8m1x4t7r0w3y5ab"),
     ),
     case(
         "GET /assets/{name}",
         "pages",
         200,
-        Kind::Public("/assets/sign-in.js"),
+        CaseKind::Public("/assets/sign-in.js"),
     ),
 ];
 
-impl Case {
-    /// Whether each request is for a text that nobody answers.
+impl BenchCase {
+    /// Whether each request is for an SMS that nobody answers.
     pub const fn leaves_a_text(&self) -> bool {
-        matches!(self.kind, Kind::Issue | Kind::VerifyWrong)
+        matches!(self.kind, CaseKind::Issue | CaseKind::VerifyWrong)
     }
 
     /// The events of so many requests: what comes before them has been done.
     pub async fn events(&self, way: &mut Way<'_>, count: usize) -> Result<Vec<Event>, Fault> {
         let world = way.world();
         let shared = match self.kind {
-            Kind::Me => Some(Event::get("/v1/me").bearer(&way.token().await?)),
-            Kind::Factors => Some(Event::get("/v1/factors").bearer(&way.token().await?)),
-            Kind::Backend(path) => {
+            CaseKind::Me => Some(Event::get("/v1/me").bearer(&way.token().await?)),
+            CaseKind::Factors => Some(Event::get("/v1/factors").bearer(&way.token().await?)),
+            CaseKind::Backend(path) => {
                 Some(Event::get(self.path(path, world).await?).bearer(&world.key))
             }
-            Kind::Operator(path) => Some(
+            CaseKind::Operator(path) => Some(
                 Event::get(self.path(path, world).await?)
                     .bearer(world.stack.operator_key().expose()),
             ),
-            Kind::Public(path) => Some(Event::get(path)),
-            Kind::Agreement(below) => {
+            CaseKind::Public(path) => Some(Event::get(path)),
+            CaseKind::Agreement(below) => {
                 let path = agreements::one(way, &format!("read-{}", next())).await?;
                 Some(Event::get(format!("{path}{below}")).bearer(&world.key))
             }
-            Kind::LookAtSession => {
+            CaseKind::LookAtSession => {
                 let (_, challenge, session) = agreements::asked(way).await?;
                 Some(Event::get(format!("/v1/kba/sessions/{session}")).bearer(&challenge))
             }
@@ -254,42 +274,42 @@ impl Case {
         let mut events = Vec::with_capacity(count);
         while events.len() < count {
             let event = match self.kind {
-                Kind::LoginWrong => world
+                CaseKind::LoginWrong => world
                     .person()
                     .await?
                     .login(world, Some("wrong horse battery")),
-                Kind::Issue => {
+                CaseKind::Issue => {
                     let (person, challenge) = way.challenge().await?;
                     person.code(&challenge)
                 }
-                Kind::VerifyWrong => {
+                CaseKind::VerifyWrong => {
                     let (person, challenge, code) = way.code().await?;
                     person.verify(&challenge, &another(&code))
                 }
-                Kind::VerifyRight => {
+                CaseKind::VerifyRight => {
                     let (person, challenge, code) = way.code().await?;
                     person.verify(&challenge, &code)
                 }
-                Kind::CreateUser => {
+                CaseKind::CreateUser => {
                     let user = json!({ "username": format!("made-{}-{}", way.name(), next()), "kind": "internal", "password": PASSWORD });
                     Event::post("/v1/users", user).bearer(&world.key)
                 }
-                Kind::TopUp => {
+                CaseKind::TopUp => {
                     let body = json!({ "account": world.account, "transactions": 1 });
                     let key = format!("\"topup-{}\"", next());
                     let event =
                         Event::post("/v1/quota/topups", body).header("idempotency-key", &key);
                     event.bearer(world.stack.operator_key().expose())
                 }
-                Kind::Send => {
+                CaseKind::Send => {
                     agreements::prepare(world).await?;
                     agreements::sending(world, &format!("sent-{}", next()))
                 }
-                Kind::Act(act) => agreements::acting(way, act).await?,
-                Kind::OpenAgreement => {
+                CaseKind::Act(act) => agreements::acting(way, act).await?,
+                CaseKind::OpenAgreement => {
                     agreements::opening(way, &format!("opened-{}", next())).await?
                 }
-                Kind::Callback => {
+                CaseKind::Callback => {
                     let (vendor, _, session): (Vendor, _, _) = agreements::asked(way).await?;
                     vendor.message(&session, "passed")?
                 }

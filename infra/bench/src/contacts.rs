@@ -65,7 +65,7 @@ pub(crate) async fn held(way: &mut Way<'_>) -> Result<(), Fault> {
         .map_err(|_| "the account's id is none")?;
     let hour_is_over = Update::of(keys::notices("told@example.com", account))
         .remove(Path::new("moments"))
-        .when(Path::new("held").exists());
+        .when(Path::new("deferred").exists());
     let updated = way.world().stack.table().update(hour_is_over).await;
     updated
         .map(drop)

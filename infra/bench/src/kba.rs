@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use kba_session::{State, handle};
 use serde_json::{Value, json};
-use shared::agreement::provider::{Held, Provider};
+use shared::agreement::provider::{CachedSecret, Provider};
 use shared::kernel::clock::Clock;
 use shared::kernel::entropy::Entropy;
 use shared::kernel::outbound::Outbound;
@@ -35,7 +35,7 @@ impl Vendor {
     pub async fn of(world: &World) -> Result<Self, Fault> {
         let vendor = world.stack.provider();
         let app = inside::app(world, FUNCTION).await?;
-        let held = Held::given(vendor.api_secret().clone());
+        let held = CachedSecret::given(vendor.api_secret().clone());
         let provider = Provider::new(Outbound::new(&app.config), &app.config, held);
         let signer = Webhook::new(vendor.webhook_secret().expose())?;
         Ok(Self {

@@ -256,7 +256,7 @@ async fn error(
     desk.end(
         &id,
         Err(format!(
-            "the function failed: {}",
+            "function returned an error: {}",
             String::from_utf8_lossy(&body)
         )),
     )

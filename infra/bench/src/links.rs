@@ -133,7 +133,7 @@ async fn redeemed(way: &mut Way<'_>, token: &str) -> Result<String, Fault> {
         .text("challenge")
 }
 
-/// Opens a challenge with the link, and completes it by a text.
+/// Opens a challenge with the link, and completes it by an SMS.
 async fn completed(way: &mut Way<'_>, token: &str) -> Result<Value, Fault> {
     let challenge = redeemed(way, token).await?;
     let issue = json!({ "challenge": challenge, "method": "sms" });

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::links;
 use crate::report::say;
 use crate::sso;
-use crate::world::{CASES, Case, PASSWORD, Way, World};
+use crate::world::{BenchCase, CASES, PASSWORD, Way, World};
 
 /// Asks every case of its bootstrap, and the clean-up to run. Whether all answered as they should.
 #[expect(
@@ -177,7 +177,7 @@ pub(crate) async fn run(world: &World) -> Result<bool, Fault> {
     Ok(failed == 0)
 }
 
-async fn answered(way: &mut Way<'_>, case: &Case) -> Result<(), Fault> {
+async fn answered(way: &mut Way<'_>, case: &BenchCase) -> Result<(), Fault> {
     for event in case.events(way, 1).await? {
         let answer = way.ask(case.function, &event).await?.expect(case.status)?;
         if case.status != 204

@@ -13,7 +13,7 @@ use crate::world::{Person, Way, World, another};
 /// Wrong codes before the right one: what a person does, and worse.
 const WRONG: usize = 2;
 
-/// So many people at once have a code and have not proved it: an account may have a hundred texts
+/// So many people at once have a code and have not proved it: an account may have a hundred SMS
 /// an hour that nobody answers.
 const LOT: usize = 80;
 

@@ -6,7 +6,7 @@ use crate::world::{CASES, Way, World};
 
 /// Requests before any is measured.
 const WARM_UP: usize = 5;
-/// Of those after which a text stays unanswered, no more: an account has a hundred an hour, for all
+/// Of those after which an SMS stays unanswered, no more: an account has a hundred an hour, for all
 /// of them and the cold starts.
 const UNANSWERED: usize = 30;
 

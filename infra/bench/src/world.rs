@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use crate::Fault;
 use crate::aws::{Aws, PROVIDER_API, PROVIDER_WEBHOOK, SECRET};
 use crate::bootstraps::Bootstraps;
-pub(crate) use crate::cases::{CASES, Case};
+pub(crate) use crate::cases::{BenchCase, CASES};
 use crate::event::Event;
 use crate::iam::Guard;
 use crate::lambda::{Answer, Environment};

@@ -52,7 +52,7 @@ pub struct DemoUser {
     pub username: String,
     /// `internal` or `external`.
     pub kind: String,
-    /// Where texts go.
+    /// Where SMS go.
     pub phone: String,
     /// Where mails go.
     pub email: String,

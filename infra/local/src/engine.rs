@@ -34,7 +34,10 @@ impl Engine {
             if let Err(cause) =
                 dynoxide::server::serve_with_shutdown(listener, database, stopped).await
             {
-                tracing::error!(cause, "the embedded DynamoDB ended");
+                tracing::error!(
+                    cause,
+                    "embedded DynamoDB stopped with an error; restart the local stack"
+                );
             }
         });
         Ok(Self { endpoint, serving })

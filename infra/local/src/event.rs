@@ -2,7 +2,7 @@
 //!
 //! As there: headers are lowercase and joined by commas, cookies stand apart, path and path
 //! parameters are decoded while the query is not, a body that does not say it is text goes as
-//! base64, and the source address is the connection's peer.
+//! base64, and the client IP is the connection's peer.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

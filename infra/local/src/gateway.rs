@@ -80,7 +80,11 @@ impl Gateway {
         let mut answer = match self.invoke(function, &event.to_string(), &request_id).await {
             Ok(answer) => response(answer),
             Err(cause) => {
-                tracing::error!(cause, function = function.name(), "the function failed");
+                tracing::error!(
+                    cause,
+                    function = function.name(),
+                    "function returned an error; the caller got 500"
+                );
                 message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
         };

@@ -13,7 +13,7 @@ pub enum Service {
     Dynamodb,
     /// Mail.
     Ses,
-    /// Texts.
+    /// SMS.
     Sns,
     /// The KBA vendor.
     Provider,

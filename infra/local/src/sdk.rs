@@ -208,7 +208,7 @@ impl Faulty<SharedHttpConnector> {
         request: HttpRequest,
         Strike { mode, lasting }: Strike,
     ) -> HttpConnectorFuture {
-        tracing::info!(service = ?self.service, ?mode, "a fault strikes");
+        tracing::info!(service = ?self.service, ?mode, "injected a fault");
         if let Some(worker) = Worker::at_work() {
             worker.meets(self.service, mode, &request);
         }

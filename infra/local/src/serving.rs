@@ -39,7 +39,7 @@ impl Serving {
             let serving = axum::serve(listener, service)
                 .with_graceful_shutdown(async { drop(stopped.await) });
             if let Err(error) = serving.await {
-                tracing::error!(cause = %error, "a server ended");
+                tracing::error!(cause = %error, "server stopped with an error; restart the local stack");
             }
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use shared::account::api_key::ApiKey;
 use shared::agreement::kba::webhook;
-use shared::agreement::provider::Held;
+use shared::agreement::provider::CachedSecret;
 use shared::kernel::clock::{Clock, Span};
 use shared::kernel::config::Config;
 use shared::kernel::entropy::Entropy;
@@ -61,7 +61,7 @@ pub struct Options {
     /// its own.
     pub dynamodb_endpoint: Option<String>,
     /// Another source of what callbacks are signed with than the provider of this machine.
-    pub callback_secrets: Option<Held<webhook::Secrets>>,
+    pub callback_secrets: Option<CachedSecret<webhook::Secrets>>,
     /// Another SES than the inbox.
     pub ses_endpoint: Option<String>,
     /// Another SNS than the inbox.
@@ -504,7 +504,7 @@ async fn verify_sender(ses: &aws_sdk_sesv2::Client, config: &Config) {
         .send()
         .await;
     if let Err(error) = verified {
-        tracing::info!(cause = %error, "the sender was not verified anew");
+        tracing::info!(cause = %error, "SES did not verify the sender, which may already be verified; no action needed");
     }
 }
 

@@ -169,7 +169,7 @@ async fn a_transaction_holds_its_items_and_who_wants_one_of_them_conflicts() {
         );
         assert!(
             matches!(
-                stack.table().get_together(vec![key("a")]).await,
+                stack.table().get_snapshot(vec![key("a")]).await,
                 Err(Failure::Conflict)
             ),
             "a read at one instant"
@@ -413,7 +413,7 @@ async fn two_stacks_do_not_share_a_data_directory_or_a_port() {
 }
 
 fn clock() -> Clock {
-    Clock::standing_at(Timestamp::from_millis(1_800_000_000_000).plus(Span::hours(1)))
+    Clock::fixed_at(Timestamp::from_millis(1_800_000_000_000).plus(Span::hours(1)))
 }
 
 async fn public_key(stack: &Stack) -> Option<String> {

@@ -75,31 +75,31 @@ fn description(route: &Route) -> Option<String> {
 const fn notes(operation: Operation) -> Option<&'static str> {
     Some(match operation {
         Operation::Login => {
-            "An attempt counts for its username before the password is compared, and a right one is taken back after. So right passwords of one \
-             username that are under way at once count until then: up to five are let through where none was wrong before, and of more some may be answered with \
-             429 and a `Retry-After` of a second or two (of eight at once we have seen three, of 32 twenty-two). One after the other, right \
-             passwords count for nothing."
+            "An attempt is counted for its username before the password is compared, and the count is taken back if the password is right. So right \
+             passwords of one username that are sent at the same time count until then: up to five are let in if none was wrong before, and of more, \
+             some may be answered with 429 and a `Retry-After` of a second or two (of eight at once we have seen three, of 32 twenty-two). Right \
+             passwords that are sent one after the other do not count."
         }
         Operation::ForgetPassword => {
-            "Everybody is answered the same after two seconds. The link takes a second factor besides the mailbox: who has neither a phone nor \
-             an app that can be used now is mailed whom to ask instead. With an `Idempotency-Key`, which is one of the source address's, the same \
+            "Every request is answered the same after two seconds. The link needs a second factor besides the mailbox: a user without a usable phone \
+             or app is mailed whom to ask instead. With an `Idempotency-Key`, which belongs to the client IP, the same \
              request again is answered at once, counts for no limit and mails nothing."
         }
         Operation::ReportAgreement => {
-            "A report of more than 2,500 entries is had in parts: `?part=1` to the number that `parts` says, each of which verifies by itself. Without \
-             `part` such a report is `report-in-parts`. A part begins at the same entry whenever it is asked for, and the last one grows: parts that were \
-             fetched one after another fit together, and `operate verify-report` takes them in any order, up to where the one that reaches furthest ends. \
-             `Link` names the parts before and after. Opening a signed agreement again within a day has no entry of its own: the next one tells how \
+            "A report of more than 2,500 entries is exported in parts: `?part=1` to the number that `parts` says, each of which verifies by itself. Without \
+             `part` such a report is `report-in-parts`. A part begins at the same entry whenever it is requested, and the last one grows: parts that were \
+             fetched one after another fit together, and `operate verify-report` takes them in any order, up to the end of the longest. \
+             `Link` names the previous and the next part. Opening a signed agreement again within a day has no entry of its own: the next entry says how \
              often that was."
         }
         Operation::LinkReport => {
-            "The address opens the report, and each of its parts, as a page, as JSON and as CSV; nothing else. It cannot be taken back: give it to nobody \
-             for later. The report tells that it was made."
+            "The address opens the report and each of its parts, as a page, as JSON and as CSV, and nothing else. It cannot be revoked: do not give it \
+             to anybody for later use. The report has an entry that the link was created."
         }
         Operation::ReadAudit => {
-            "What is refused without being judged writes no entry: a password while its username is delayed or its source address has had \
-             its failures, a code for a challenge that is spent or over, for a factor that is delayed or disabled, or that is typed after its time, \
-             a send that a limit refuses, and what has not the form of a request. The attempt that brought a delay on is told, with the delay."
+            "Requests that are refused before anything is compared write no entry: a password while its username is delayed or its client IP is \
+             blocked; a code for a challenge that is used or expired, for a factor that is delayed or disabled, or that is typed after it expired; \
+             a send that a limit refuses; and a malformed request. The attempt that causes a delay writes an entry, which tells of the delay."
         }
         _ => return None,
     })
@@ -268,7 +268,7 @@ fn example(slug: Slug) -> Value {
         Slug::ResendTooSoon => Problem::new(slug).with("resend_in", 42),
         Slug::ReportInParts => Problem::new(slug).with("count", 7012).with("parts", 3),
         Slug::UnexpectedField => {
-            Problem::new(slug).field("/data", "has a field that is not of this message")
+            Problem::new(slug).field("/data", "has a field that this message does not allow")
         }
         Slug::AllowlistTooWide => {
             Problem::new(slug).field("/ip_allowlist/0", "is wider than /16 (IPv4) or /32 (IPv6)")

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use shared::kernel::clock::{Clock, Span, Timestamp};
 use shared::kernel::entropy::Entropy;
 use shared::kernel::keyring::{
-    self, Keyring, KeyringError, Kind, Listed, REREAD_AFTER, SIGNING_LEAD,
+    self, KeyKind, Keyring, KeyringError, Listed, REREAD_AFTER, SIGNING_LEAD,
 };
 use shared::kernel::secret::{Fingerprint, Secret};
 
@@ -48,7 +48,7 @@ pub(crate) async fn init(sdk: &SdkConfig, secret_id: &str) -> Result<String, Com
     let client = Client::new(sdk);
     if let Stored::Value { .. } = stored(&client, secret_id).await? {
         return Err(Complaint::new(
-            "the secret has a value already, and it was left as it is; what that keyring signed and sealed would be lost. \
+            "the secret already has a value; nothing was changed, because data signed and sealed under that keyring would be lost. \
              `operate keyring rotate` adds new keys to it",
         ));
     }
@@ -103,7 +103,7 @@ pub(crate) async fn revoke(
     );
     if !yes {
         return Err(Complaint::new(format!(
-            "{costs}\nnothing was changed; with --yes it is done"
+            "{costs}\nnothing was changed; repeat the command with --yes to do it"
         )));
     }
     let made = replace(&client, secret_id, &version, &revoked, now).await?;
@@ -114,9 +114,9 @@ pub(crate) async fn revoke(
 
 fn line(key: &Listed) -> String {
     let kind = match key.kind {
-        Kind::Mac => "mac",
-        Kind::Data => "data",
-        Kind::Signing => "signing",
+        KeyKind::Mac => "mac",
+        KeyKind::Data => "data",
+        KeyKind::Signing => "signing",
     };
     let used = if key.in_use {
         "in use".to_owned()
@@ -131,18 +131,18 @@ fn line(key: &Listed) -> String {
 }
 
 /// What it costs to do without keys of these kinds.
-fn costs(kinds: impl Iterator<Item = Kind>) -> String {
-    let kinds: BTreeSet<Kind> = kinds.collect();
+fn costs(kinds: impl Iterator<Item = KeyKind>) -> String {
+    let kinds: BTreeSet<KeyKind> = kinds.collect();
     let each = kinds.into_iter().map(|kind| match kind {
-        Kind::Mac => {
+        KeyKind::Mac => {
             "mac: every sign-in that is under way begins anew, and links of agreements that were mailed are unknown: resend those that are \
              still to be opened"
         }
-        Kind::Data => {
+        KeyKind::Data => {
             "data: authenticator apps set up under it can no longer be checked; reset each (DELETE /v1/users/{id}/factors/totp), and its \
              user sets it up anew. Links that are owed and not mailed yet are lost: send them again"
         }
-        Kind::Signing => {
+        KeyKind::Signing => {
             "signing: everybody who is signed in signs in anew. Who checks tokens takes the old key's, and refuses the new one's, until \
              the JWKS is fetched again: API Gateway's authorizer may keep it for two hours. Reports that it signed verify by a JWKS that \
              was kept, and say no more what they said: whoever had the key may have made one"
@@ -167,7 +167,7 @@ async fn value(client: &Client, secret_id: &str) -> Result<(String, Secret<Strin
     match stored(client, secret_id).await? {
         Stored::Value { version, document } => Ok((version, document)),
         Stored::Nothing => Err(Complaint::new(
-            "the secret has no value yet; `operate keyring init` makes one",
+            "the secret has no value yet; create one with `operate keyring init`",
         )),
     }
 }
@@ -195,7 +195,7 @@ async fn replace(
 fn refuse_haste(document: &Secret<String>, now: Timestamp) -> Result<(), Complaint> {
     // The parser's message might quote the document.
     let ages: Ages = serde_json::from_str(document.expose())
-        .map_err(|_| Complaint::new("the secret's value is no keyring"))?;
+        .map_err(|_| Complaint::new("the value of the secret is not a keyring"))?;
     let newest = ages
         .signing
         .iter()
@@ -217,7 +217,7 @@ async fn stored(client: &Client, secret_id: &str) -> Result<Stored, Complaint> {
     match client.get_secret_value().secret_id(secret_id).send().await {
         Ok(answer) => {
             let document = answer.secret_string.ok_or_else(|| {
-                Complaint::new("the secret's value is no text, so it is no keyring")
+                Complaint::new("the value of the secret is not text, so it is not a keyring")
             })?;
             Ok(Stored::Value {
                 version: answer.version_id.unwrap_or_default(),
@@ -249,8 +249,8 @@ async fn put(
     match request.client_request_token(version_id(named)).send().await {
         Ok(answer) => Ok(answer.version_id.unwrap_or_default()),
         Err(error) if error.code() == Some("ResourceExistsException") => Err(Complaint::new(
-            "somebody else changed the keyring at the same moment; theirs is in force, and this one was thrown away. Look at it \
-             (`operate keyring list`), and do it again if it is still to be done",
+            "somebody else changed the keyring at the same time; their change is in force and yours was discarded. Look at it \
+             (`operate keyring list`), and repeat the command if it is still needed",
         )),
         Err(error) => Err(complaint("the keyring could not be stored", &error)),
     }
@@ -270,7 +270,7 @@ fn complaint<E: ProvideErrorMetadata + Error + 'static>(
     if let Some(code) = error.code() {
         return Complaint::new(format!(
             "{doing}: {code}: {}",
-            error.message().unwrap_or("no more was said")
+            error.message().unwrap_or("no further message")
         ));
     }
     let mut text = format!("{doing}: {error}");
@@ -322,7 +322,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_key_is_said_to_cost_something_of_its_own() {
-        let told = costs([Kind::Mac, Kind::Data, Kind::Signing, Kind::Data].into_iter());
+        let told =
+            costs([KeyKind::Mac, KeyKind::Data, KeyKind::Signing, KeyKind::Data].into_iter());
         let lines: Vec<&str> = told.lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(

@@ -16,7 +16,7 @@ use shared::kernel::clock::Clock;
 use shared::kernel::entropy::Entropy;
 use shared::kernel::ids::AccountId;
 use shared::ledger::upkeep::{Done, Tools};
-use shared::ledger::{EntryId, Refusal};
+use shared::ledger::{EntryId, LedgerRefusal};
 use shared::store::dynamo::{Failure, Table, read};
 
 use crate::{Complaint, complaint};
@@ -72,7 +72,7 @@ pub(crate) async fn reconcile(
     };
     if accounts.is_empty() {
         return Err(Complaint::new(
-            "there are no accounts in this table: is it the stack's?",
+            "the table has no accounts; check that it is the table of the stack",
         ));
     }
     let mut findings = Vec::new();
@@ -101,7 +101,7 @@ async fn at_a_point<'a>(
         let (mut waiting, mut until) = (Vec::new(), None);
         for (account, mut checkpoint) in busy {
             match checkpoint
-                .go_on(clock.now())
+                .advance(clock.now())
                 .await
                 .map_err(|failure| complaint(&failure))?
             {
@@ -204,13 +204,13 @@ pub(crate) async fn change(sdk: &SdkConfig, command: QuotaCommand) -> Result<Str
                 clock: &clock,
             };
             let wanted = Shards::new(shards).ok_or_else(|| {
-                Complaint::new(format!("an account has 1 to {SHARDS_MAX} shards"))
+                Complaint::new(format!("an account must have 1 to {SHARDS_MAX} shards"))
             })?;
             let grown = tools
                 .grow(account_id(&account)?, wanted)
                 .await
                 .map_err(|failure| complaint(&failure))?;
-            let grown = grown.ok_or_else(|| Complaint::new("there is no such account"))?;
+            let grown = grown.ok_or_else(|| Complaint::new("the account does not exist"))?;
             Ok(format!("{account} has {} shards", grown.count()))
         }
     }
@@ -225,7 +225,7 @@ async fn correct(
 ) -> Result<String, Complaint> {
     if change == 0 || reason.is_empty() || id.trim().is_empty() {
         return Err(Complaint::new(
-            "a correction has an id, a reason, and a number of transactions that is not zero",
+            "a correction needs an id, a reason, and a number of transactions other than zero",
         ));
     }
     let named = EntryId::named(format!("correction.{}", id.trim()));
@@ -239,21 +239,21 @@ async fn correct(
         Ok(Some(Done::Before(_))) => Ok(format!(
             "{account}: {named} was entered before; nothing was changed"
         )),
-        Ok(None) => Err(Complaint::new("there is no such account")),
-        Err(Refusal::Exhausted(few)) => Err(Complaint::new(format!(
-            "only {} are available",
+        Ok(None) => Err(Complaint::new("the account does not exist")),
+        Err(LedgerRefusal::Exhausted(few)) => Err(Complaint::new(format!(
+            "only {} transactions are available",
             few.available
         ))),
-        Err(Refusal::Reused) => Err(Complaint::new(format!(
-            "{named} was entered with another number or reason"
+        Err(LedgerRefusal::Reused) => Err(Complaint::new(format!(
+            "{named} already exists with another number or reason"
         ))),
-        Err(Refusal::Failure(failure)) => Err(complaint(&failure)),
+        Err(LedgerRefusal::Failure(failure)) => Err(complaint(&failure)),
     }
 }
 
 fn account_id(text: &str) -> Result<AccountId, Complaint> {
     text.parse()
-        .map_err(|_| Complaint::new("an account's id begins with acc_"))
+        .map_err(|_| Complaint::new("an account id must begin with acc_"))
 }
 
 async fn the_account(table: &Table, id: &str) -> Result<Account, Complaint> {
@@ -266,7 +266,7 @@ async fn the_account(table: &Table, id: &str) -> Result<Account, Complaint> {
         .account(account_id(id)?)
         .await
         .map_err(|failure| complaint(&failure))?;
-    account.ok_or_else(|| Complaint::new("there is no such account"))
+    account.ok_or_else(|| Complaint::new("the account does not exist"))
 }
 
 /// All accounts: no route lists them, and no role may scan. Whoever runs this may.

@@ -31,7 +31,7 @@ pub(crate) async fn make(
     let name = name.trim().to_owned();
     if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
         return Err(Complaint::new(format!(
-            "a key's name has 1 to {NAME_MAX} characters, and no control characters"
+            "a key name must have 1 to {NAME_MAX} characters and no control characters"
         )));
     }
     let entropy = Entropy::system();
@@ -84,14 +84,14 @@ pub(crate) async fn list(sdk: &SdkConfig, table: String) -> Result<String, Compl
 pub(crate) async fn revoke(sdk: &SdkConfig, table: String, id: &str) -> Result<String, Complaint> {
     let key: KeyId = id
         .parse()
-        .map_err(|_| Complaint::new("a key's id begins with key_"))?;
+        .map_err(|_| Complaint::new("a key id must begin with key_"))?;
     match Table::new(Client::new(sdk), table, Entropy::system())
         .remove(api_key::revoke(None, key))
         .await
     {
         Ok(()) => Ok(format!("{key} was revoked")),
         Err(Failure::Condition(_)) => Err(Complaint::new(format!(
-            "no operator has a key {key}, or not any more"
+            "there is no operator key {key}; it may have been revoked"
         ))),
         Err(failure) => Err(complaint(&failure)),
     }

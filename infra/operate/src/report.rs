@@ -43,7 +43,7 @@ pub(crate) fn verify(files: &[PathBuf], jwks: &Path) -> Result<String, Complaint
                 .chain(named)
                 .collect();
             Complaint::new(format!(
-                "each file is what was signed, and together they are no whole report:\n{}",
+                "each file is valid, but together the files are not a complete report:\n{}",
                 lines.join("\n")
             ))
         })
@@ -57,7 +57,7 @@ fn complaint(file: &Path, report: &[u8], findings: &[Finding]) -> Complaint {
         && !begins_like_json(report)
     {
         return Complaint::new(format!(
-            "{name}: this form cannot be verified: it is no JSON. Nothing is said against it: export the report as JSON, with `Accept: application/json`"
+            "{name} cannot be verified, because it is not JSON. It may still be genuine: export the report as JSON, with `Accept: application/json`"
         ));
     }
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -191,7 +191,7 @@ mod tests {
             format!("\0{good}"),
         ] {
             assert!(
-                told(&text).starts_with("f is not what was signed:\nthis is no audit report"),
+                told(&text).starts_with("f is not what was signed:\nthis is not an audit report"),
                 "{}",
                 told(&text)
             );

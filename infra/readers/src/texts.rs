@@ -12,7 +12,7 @@ use shared::kernel::entropy::Entropy;
 use shared::kernel::ids::{AccountId, AgreementId, KeyId, RecipientId, SessionId, UserId};
 use shared::kernel::outbound::{is_public, may_be_configured};
 use shared::kernel::secret::Secret;
-use shared::messaging::courier::{CodeMessage, Use, bound_to};
+use shared::messaging::courier::{CodeMessage, CodePurpose, bound_to};
 use shared::signin::user::{password, username};
 use shared::signin::{exchange, recovery, totp};
 use url::{Host, Url};
@@ -90,7 +90,10 @@ pub fn code(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = KEY.judge(&text, None, NOW);
     let user = UserId::from_bytes([2; 16]);
-    assert_eq!(recovery::judge(user, None, &text), recovery::Verdict::Wrong);
+    assert_eq!(
+        recovery::judge(user, None, &text),
+        recovery::RecoveryCodeVerdict::Wrong
+    );
     assert!(!recovery::is_legible(&text) || text.is_ascii());
 }
 
@@ -114,7 +117,7 @@ pub fn text_message(bytes: &[u8]) {
     let host = bound_to(&[line(1).to_owned()], "https://id.example");
     for locale in [Locale::En, Locale::Fr, Locale::De, Locale::Es, Locale::It] {
         let message = CodeMessage {
-            used_for: Use::SignIn,
+            purpose: CodePurpose::SignIn,
             organisation: line(0),
             code: &code,
             reference: "KXTP",

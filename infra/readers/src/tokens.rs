@@ -49,7 +49,7 @@ pub fn report_link(bytes: &[u8]) {
     let token = sealed("rpl_", b"report link\n", bytes, usize::MAX);
     if let Some(link) = ReportLink::read(&token, &KEYRING, NOW) {
         assert!(link.expires_at > NOW);
-        assert!(ReportLink::is_meant(&token));
+        assert!(ReportLink::has_prefix(&token));
     }
 }
 
@@ -82,7 +82,7 @@ pub fn link(bytes: &[u8]) {
     }
     let of_recipient = agreement::Link::read(text.expose());
     if let Some(link) = &of_recipient {
-        assert!(agreement::Link::is_meant(text.expose()));
+        assert!(agreement::Link::has_prefix(text.expose()));
         assert_eq!(link.fingerprint, fingerprint);
     }
     let of_portal = exchange::key(&text).is_some();
@@ -93,13 +93,13 @@ pub fn link(bytes: &[u8]) {
 /// An ID token, before anything of it is believed.
 pub fn id_token(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Some(said) = sso::Said::read(&text) {
+    if let Some(said) = sso::UnverifiedIdToken::read(&text) {
         assert!(text.len() <= sso::TOKEN_MAX);
         assert!(!said.subject().is_empty() && !said.subject().chars().any(char::is_control));
     }
     // The same with a header of the kind that is taken, and these bytes for claims.
     let (header, claims) = (secret::encode(r#"{"alg":"RS256"}"#), secret::encode(bytes));
-    let _ = sso::Said::read(&format!("{header}.{claims}.AAAA"));
+    let _ = sso::UnverifiedIdToken::read(&format!("{header}.{claims}.AAAA"));
 }
 
 /// The keys that an issuer publishes.

@@ -44,7 +44,7 @@ impl InProcess {
             .map_err(|error| stranded(&error))?;
         let address = listener.local_addr().map_err(|error| stranded(&error))?;
         let mut options = Options {
-            clock: Clock::standing_at(BEGINNING),
+            clock: Clock::fixed_at(BEGINNING),
             ..options
         };
         options.config.base_url = Some(format!("http://{address}"));

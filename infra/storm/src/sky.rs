@@ -34,7 +34,7 @@ const MIXED: Odds = Odds {
         Mode::Hold,
     ],
 };
-/// As late as a mail or a text may be answered for and go once.
+/// As late as a mail or an SMS may be answered for and go once.
 const LATE: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(3),

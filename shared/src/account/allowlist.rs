@@ -14,7 +14,7 @@ const WIDEST_V6: u8 = 32;
 
 /// Why an entry is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadNetwork {
+pub enum InvalidNetwork {
     /// It is no CIDR.
     Malformed,
     /// It has bits set behind its prefix: `10.0.0.1/24` is more likely a slip than a wish.
@@ -25,13 +25,13 @@ pub enum BadNetwork {
 
 /// Reads an entry, in canonical form: a mapped IPv4 network (`::ffff:203.0.113.0/120`) is that IPv4
 /// network.
-pub fn network(text: &str) -> Result<IpNet, BadNetwork> {
+pub fn network(text: &str) -> Result<IpNet, InvalidNetwork> {
     let net: IpNet = match text.parse() {
         Ok(net) => net,
         Err(_) => text
             .parse::<IpAddr>()
             .map(IpNet::from)
-            .map_err(|_| BadNetwork::Malformed)?,
+            .map_err(|_| InvalidNetwork::Malformed)?,
     };
     let net = canonical(net);
     let widest = if net.addr().is_ipv4() {
@@ -40,12 +40,12 @@ pub fn network(text: &str) -> Result<IpNet, BadNetwork> {
         WIDEST_V6
     };
     if net.prefix_len() < widest {
-        return Err(BadNetwork::TooWide);
+        return Err(InvalidNetwork::TooWide);
     }
     if net == net.trunc() {
         Ok(net)
     } else {
-        Err(BadNetwork::HostBits)
+        Err(InvalidNetwork::HostBits)
     }
 }
 
@@ -105,15 +105,15 @@ mod tests {
 
     #[test]
     fn what_is_no_narrow_network_is_refused() {
-        assert_eq!(network("10.0.0.0/8"), Err(BadNetwork::TooWide));
-        assert_eq!(network("::/0"), Err(BadNetwork::TooWide));
-        assert_eq!(network("::ffff:0.0.0.0/96"), Err(BadNetwork::TooWide));
-        assert_eq!(network("10.0.0.1/24"), Err(BadNetwork::HostBits));
+        assert_eq!(network("10.0.0.0/8"), Err(InvalidNetwork::TooWide));
+        assert_eq!(network("::/0"), Err(InvalidNetwork::TooWide));
+        assert_eq!(network("::ffff:0.0.0.0/96"), Err(InvalidNetwork::TooWide));
+        assert_eq!(network("10.0.0.1/24"), Err(InvalidNetwork::HostBits));
         // Too wide is too wide, whatever stands behind the prefix.
-        assert_eq!(network("10.1.2.3/8"), Err(BadNetwork::TooWide));
-        assert_eq!(network("2001:db8::1/16"), Err(BadNetwork::TooWide));
-        assert_eq!(network("10.0.0.0/33"), Err(BadNetwork::Malformed));
-        assert_eq!(network("office"), Err(BadNetwork::Malformed));
+        assert_eq!(network("10.1.2.3/8"), Err(InvalidNetwork::TooWide));
+        assert_eq!(network("2001:db8::1/16"), Err(InvalidNetwork::TooWide));
+        assert_eq!(network("10.0.0.0/33"), Err(InvalidNetwork::Malformed));
+        assert_eq!(network("office"), Err(InvalidNetwork::Malformed));
         assert_eq!(network("127.0.0.1").unwrap().to_string(), "127.0.0.1/32");
     }
 

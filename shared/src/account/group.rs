@@ -56,10 +56,10 @@ impl Group {
     }
 }
 
-/// A group's item that was read beside others, because its name was known beforehand: what a token
-/// or a credential remembers of its user. A user who has changed groups since is looked up anew.
+/// A group's item that was read beside others, because a token or a credential remembers the group
+/// of its user. Where the user has changed groups since, the new group is read afterwards.
 #[derive(Debug, Default)]
-pub struct Foreseen {
+pub struct PrefetchedGroup {
     name: Option<String>,
     item: Option<Item>,
 }
@@ -71,7 +71,7 @@ pub struct WantedGroup {
     name: Option<String>,
 }
 
-impl Foreseen {
+impl PrefetchedGroup {
     /// The group `name` of `account`, to be read beside others.
     pub const fn wanted(account: AccountId, name: Option<String>) -> WantedGroup {
         WantedGroup { account, name }
@@ -86,7 +86,7 @@ impl WantedGroup {
 }
 
 impl Wanted for WantedGroup {
-    type Found = Foreseen;
+    type Found = PrefetchedGroup;
 
     fn enter(&self, keys: &mut Vec<Key>) {
         self.key().enter(keys);
@@ -94,7 +94,7 @@ impl Wanted for WantedGroup {
 
     fn take(self, items: &mut impl Iterator<Item = Option<Item>>) -> Result<Self::Found, Failure> {
         let item = self.key().take(items)?;
-        Ok(Foreseen {
+        Ok(PrefetchedGroup {
             name: self.name,
             item,
         })
@@ -103,18 +103,19 @@ impl Wanted for WantedGroup {
 
 impl Account {
     /// The settings in force for whoever is in `group`: the group's over the account's over the
-    /// defaults. Nothing is read, unless there is a group and it is not the one that was foreseen.
+    /// defaults. Nothing is read, unless there is a group and it is not the one that was
+    /// prefetched.
     pub async fn settings_in(
         &self,
         group: Option<&str>,
-        foreseen: Foreseen,
+        prefetched: PrefetchedGroup,
         table: &Table,
     ) -> Result<Settings, Failure> {
         let Some(name) = group else {
             return self.settings();
         };
-        let group = if foreseen.name.as_deref() == Some(name) {
-            foreseen.item.map(read).transpose()?.unwrap_or_default()
+        let group = if prefetched.name.as_deref() == Some(name) {
+            prefetched.item.map(read).transpose()?.unwrap_or_default()
         } else {
             table.find(Group::wanted(self.id, name)).await?
         };
@@ -124,8 +125,9 @@ impl Account {
     /// The settings in force for the members of a group that was read.
     pub fn settings_with(&self, group: &Group) -> Result<Settings, Failure> {
         let settings = self.overrides.settings_with(&group.overrides);
-        settings
-            .map_err(|_| Failure::unavailable("reading a group's settings", &"they are not valid"))
+        settings.map_err(|_| {
+            Failure::unavailable("reading a group's settings", &"the settings are not valid")
+        })
     }
 }
 

@@ -19,8 +19,8 @@ use crate::store::dynamo::{
 };
 
 pub use allowlist::{Explanation, explain, network};
-pub use group::{Foreseen, Group, WantedGroup, is_group_name};
-pub use overrides::{Effective, Invalid, Overrides, Terms};
+pub use group::{Group, PrefetchedGroup, WantedGroup, is_group_name};
+pub use overrides::{Effective, InvalidSettings, Overrides, Terms};
 pub use settings::{Difficulty, Kba, Links, Locale, Methods, Quota, SecondFactor, Settings, Sso};
 pub use shards::{SHARDS_MAX, Shards};
 
@@ -90,7 +90,10 @@ impl Account {
     /// The settings in force for the account as a whole.
     pub fn settings(&self) -> Result<Settings, Failure> {
         self.overrides.settings().map_err(|_| {
-            Failure::unavailable("reading an account's settings", &"they are not valid")
+            Failure::unavailable(
+                "reading an account's settings",
+                &"the settings are not valid",
+            )
         })
     }
 

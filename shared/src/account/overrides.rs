@@ -37,7 +37,7 @@ pub struct Terms {
 
 /// Why a change is refused. Nothing of it is written.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Invalid {
+pub enum InvalidSettings {
     /// Fields that are not what they have to be.
     Fields(Vec<FieldError>),
     /// Networks that cover too much.
@@ -48,17 +48,17 @@ pub enum Invalid {
 
 impl Overrides {
     /// The settings that come of these over the defaults.
-    pub fn settings(&self) -> Result<Settings, Invalid> {
+    pub fn settings(&self) -> Result<Settings, InvalidSettings> {
         layered(&[self])
     }
 
     /// The settings that come of a group's over these over the defaults.
-    pub fn settings_with(&self, group: &Self) -> Result<Settings, Invalid> {
+    pub fn settings_with(&self, group: &Self) -> Result<Settings, InvalidSettings> {
         layered(&[self, group])
     }
 
     /// The settings in force, each with its source.
-    pub fn effective(&self) -> Result<Effective, Invalid> {
+    pub fn effective(&self) -> Result<Effective, InvalidSettings> {
         Ok(Effective {
             value: self.settings()?,
             source: sources(&[("account", self)]),
@@ -66,7 +66,7 @@ impl Overrides {
     }
 
     /// The settings in force in a group, each with its source.
-    pub fn effective_with(&self, group: &Self) -> Result<Effective, Invalid> {
+    pub fn effective_with(&self, group: &Self) -> Result<Effective, InvalidSettings> {
         Ok(Effective {
             value: self.settings_with(group)?,
             source: sources(&[("group", group), ("account", self)]),
@@ -77,7 +77,11 @@ impl Overrides {
     ///
     /// `null` takes a setting back to its default, except where null is itself a value:
     /// `kba.max_attempts` without a limit.
-    pub fn patched(&self, patch: &Value, terms: Terms) -> Result<(Self, Settings), Invalid> {
+    pub fn patched(
+        &self,
+        patch: &Value,
+        terms: Terms,
+    ) -> Result<(Self, Settings), InvalidSettings> {
         known_fields(patch, &defaults(), None, "")?;
         let patched = self.merged(patch)?;
         let settings = patched.settings()?;
@@ -86,7 +90,7 @@ impl Overrides {
         // rest.
         let switched_on = settings.kba.enabled && !self.settings()?.kba.enabled;
         if switched_on && !terms.plan.includes_kba() {
-            Err(Invalid::Plan)
+            Err(InvalidSettings::Plan)
         } else {
             Ok((patched, settings))
         }
@@ -99,20 +103,20 @@ impl Overrides {
         account: &Self,
         patch: &Value,
         terms: Terms,
-    ) -> Result<(Self, Settings), Invalid> {
+    ) -> Result<(Self, Settings), InvalidSettings> {
         known_fields(patch, &group_level(), Some(&defaults()), "")?;
         let patched = self.merged(patch)?;
         let settings = account.settings_with(&patched)?;
         settings.check_group_level()?;
         let switched_on = settings.kba.enabled && !account.settings_with(self)?.kba.enabled;
         if switched_on && !terms.plan.includes_kba() {
-            Err(Invalid::Plan)
+            Err(InvalidSettings::Plan)
         } else {
             Ok((patched, settings))
         }
     }
 
-    fn merged(&self, patch: &Value) -> Result<Self, Invalid> {
+    fn merged(&self, patch: &Value) -> Result<Self, InvalidSettings> {
         let mut document = Value::Object(self.0.clone());
         json_patch::merge(&mut document, patch);
         if patch.pointer("/kba/max_attempts") == Some(&Value::Null) {
@@ -128,12 +132,12 @@ impl Overrides {
     }
 }
 
-fn layered(layers: &[&Overrides]) -> Result<Settings, Invalid> {
+fn layered(layers: &[&Overrides]) -> Result<Settings, InvalidSettings> {
     let mut document = defaults();
     for layer in layers {
         overlay(&mut document, &Value::Object(layer.0.clone()));
     }
-    Body::parse(document).map_err(|error| Invalid::Fields(vec![error]))
+    Body::parse(document).map_err(|error| InvalidSettings::Fields(vec![error]))
 }
 
 /// The part of the document that a group may set.
@@ -203,7 +207,7 @@ fn known_fields(
     known: &Value,
     elsewhere: Option<&Value>,
     pointer: &str,
-) -> Result<(), Invalid> {
+) -> Result<(), InvalidSettings> {
     let Value::Object(members) = patch else {
         let object_expected = pointer.is_empty() || (known.is_object() && !patch.is_null());
         return if object_expected {
@@ -223,7 +227,7 @@ fn known_fields(
             (None, None) => errors.push(FieldError::new(shown(&pointer), "is not a setting")),
             (None, Some(_)) => errors.push(FieldError::new(
                 pointer,
-                "is set for the account as a whole, and not for a group",
+                "can be set for the account only, not for a group",
             )),
             (Some(known), _) => known_fields(value, known, elsewhere, &pointer)?,
         }
@@ -234,12 +238,12 @@ fn known_fields(
     if errors.is_empty() {
         Ok(())
     } else {
-        Err(Invalid::Fields(errors))
+        Err(InvalidSettings::Fields(errors))
     }
 }
 
-fn not_an_object(pointer: &str) -> Invalid {
-    Invalid::Fields(vec![FieldError::new(pointer, "must be a JSON object")])
+fn not_an_object(pointer: &str) -> InvalidSettings {
+    InvalidSettings::Fields(vec![FieldError::new(pointer, "must be a JSON object")])
 }
 
 fn shown(pointer: &str) -> String {
@@ -250,16 +254,16 @@ fn shown(pointer: &str) -> String {
         .collect()
 }
 
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
+impl From<InvalidSettings> for Problem {
+    fn from(invalid: InvalidSettings) -> Self {
         match invalid {
-            Invalid::Fields(errors) => Self::invalid(errors),
-            Invalid::TooWide(errors) => errors
+            InvalidSettings::Fields(errors) => Self::invalid(errors),
+            InvalidSettings::TooWide(errors) => errors
                 .into_iter()
                 .fold(Self::new(Slug::AllowlistTooWide), |problem, error| {
                     problem.field(error.pointer, error.detail)
                 }),
-            Invalid::Plan => Self::new(Slug::PlanRequired)
+            InvalidSettings::Plan => Self::new(Slug::PlanRequired)
                 .field("/kba/enabled", "needs the plan business or enterprise"),
         }
     }
@@ -324,7 +328,7 @@ mod tests {
         }
     }
 
-    fn patch(patch: &Value) -> Result<Settings, Invalid> {
+    fn patch(patch: &Value) -> Result<Settings, InvalidSettings> {
         Overrides::default()
             .patched(patch, BUSINESS)
             .map(|(_, settings)| settings)
@@ -332,7 +336,9 @@ mod tests {
 
     fn refused(patched: &Value) -> (String, String) {
         match patch(patched) {
-            Err(Invalid::Fields(errors)) => (errors[0].pointer.clone(), errors[0].detail.clone()),
+            Err(InvalidSettings::Fields(errors)) => {
+                (errors[0].pointer.clone(), errors[0].detail.clone())
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -468,12 +474,12 @@ mod tests {
         assert_eq!(refused(&none).0, "/second_factor/methods");
         assert!(matches!(
             patch(&json!({"ip_allowlist": ["10.0.0.0/8"]})),
-            Err(Invalid::TooWide(_))
+            Err(InvalidSettings::TooWide(_))
         ));
         let kba = json!({"kba": {"enabled": true}});
         assert_eq!(
             Overrides::default().patched(&kba, STARTER).unwrap_err(),
-            Invalid::Plan
+            InvalidSettings::Plan
         );
         assert!(patch(&kba).is_ok());
     }

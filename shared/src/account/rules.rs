@@ -2,8 +2,8 @@
 
 use url::{Host, Url};
 
-use super::allowlist::{self, BadNetwork};
-use super::{Invalid, Settings, Sso};
+use super::allowlist::{self, InvalidNetwork};
+use super::{InvalidSettings, Settings, Sso};
 use crate::kernel::contact;
 use crate::kernel::outbound;
 use crate::web::http::FieldError;
@@ -20,7 +20,7 @@ const URI_MAX: usize = 512;
 
 impl Settings {
     /// Whether every rule holds.
-    pub(super) fn check(&self, local: bool) -> Result<(), Invalid> {
+    pub(super) fn check(&self, local: bool) -> Result<(), InvalidSettings> {
         let mut errors = self.group_level_errors();
         if self.quota.low_balance > 1_000_000 {
             let detail = "must be at most 1000000";
@@ -32,21 +32,21 @@ impl Settings {
         }
         let too_wide = self.check_allowlist(&mut errors);
         if !errors.is_empty() {
-            return Err(Invalid::Fields(errors));
+            return Err(InvalidSettings::Fields(errors));
         }
         if !too_wide.is_empty() {
-            return Err(Invalid::TooWide(too_wide));
+            return Err(InvalidSettings::TooWide(too_wide));
         }
         Ok(())
     }
 
     /// Whether those rules hold that what a group sets can break.
-    pub(super) fn check_group_level(&self) -> Result<(), Invalid> {
+    pub(super) fn check_group_level(&self) -> Result<(), InvalidSettings> {
         let errors = self.group_level_errors();
         if errors.is_empty() {
             Ok(())
         } else {
-            Err(Invalid::Fields(errors))
+            Err(InvalidSettings::Fields(errors))
         }
     }
 
@@ -98,11 +98,13 @@ impl Settings {
             let field = |detail| FieldError::new(format!("/ip_allowlist/{index}"), detail);
             match allowlist::network(text) {
                 Ok(_) => {}
-                Err(BadNetwork::Malformed) => {
+                Err(InvalidNetwork::Malformed) => {
                     errors.push(field("must be an IPv4 or IPv6 network in CIDR notation"));
                 }
-                Err(BadNetwork::HostBits) => errors.push(field("has bits set behind its prefix")),
-                Err(BadNetwork::TooWide) => {
+                Err(InvalidNetwork::HostBits) => {
+                    errors.push(field("has bits set behind its prefix"));
+                }
+                Err(InvalidNetwork::TooWide) => {
                     too_wide.push(field("is wider than /16 (IPv4) or /32 (IPv6)"));
                 }
             }
@@ -150,7 +152,7 @@ fn each(
     for (index, text) in list.iter().enumerate() {
         let repeated = list.iter().take(index).any(|earlier| earlier == text);
         let verdict = if repeated {
-            Err("stands in the list already")
+            Err("is already in the list")
         } else {
             rule(text)
         };

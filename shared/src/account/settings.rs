@@ -19,7 +19,7 @@ pub struct Settings {
     /// Knowledge-based authentication.
     pub kba: Kba,
     /// Web origins whose pages may read answers (CORS), https, or http on this machine; the first
-    /// is named in texts. At most 20.
+    /// is named in SMS. At most 20.
     #[schema(example = json!(["https://portal.example"]))]
     pub origins: Vec<String>,
     /// One-time links.

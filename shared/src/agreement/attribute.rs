@@ -43,7 +43,7 @@ pub(super) fn session() -> Path {
     KBA.member("session")
 }
 
-/// When sessions were opened of late.
+/// When sessions were opened recently.
 pub(super) fn sessions() -> Path {
     KBA.member("sessions")
 }

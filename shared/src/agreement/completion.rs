@@ -1,7 +1,7 @@
 //! A recipient has signed; the last one to do so completes the agreement.
 
 use super::attribute::COMPLETED;
-use super::{Closure, Occasion, Recipient, Refusal, Standing, Status, whole};
+use super::{AgreementRefusal, Closure, Occasion, Recipient, Standing, Status, whole};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::entropy::Entropy;
 use crate::kernel::keyring::Keyring;
@@ -30,7 +30,7 @@ pub struct Invitations<'a> {
 
 impl Standing {
     /// Whether the recipient may sign at `now`.
-    pub fn complete(&self, now: Timestamp) -> Result<Completion<'_>, Refusal> {
+    pub fn complete(&self, now: Timestamp) -> Result<Completion<'_>, AgreementRefusal> {
         self.agreement().open(now)?;
         self.recipient().completable()?;
         Ok(Completion {
@@ -56,9 +56,9 @@ impl Completion<'_> {
         )
     }
 
-    /// The writes of the last one: the agreement is completed, each recipient is owed the link to
-    /// it, and what was reserved and not used is given back. Answers with where the mails stand as
-    /// well.
+    /// The writes of the last one: the agreement is completed, each recipient has a message in the
+    /// outbox with the link to it, and what was reserved and not used is given back. Answers with
+    /// where the mails stand as well.
     pub fn last_writes(
         &self,
         others: &[Recipient],
@@ -98,7 +98,7 @@ impl Completion<'_> {
         update.set(COMPLETED, self.standing.agreement().completed + 1)
     }
 
-    /// Adds to a recipient's update that the link to what was signed is owed.
+    /// Adds to a recipient's update the message with the link to what was signed.
     fn owing(
         &self,
         recipient: &Recipient,
@@ -109,6 +109,6 @@ impl Completion<'_> {
         let drawn_from = (invitations.keyring, invitations.entropy);
         let invited = agreement.invite(recipient, Occasion::Signed, base, drawn_from, self.now)?;
         let update = recipient.hold_link(update, invited.link.fingerprint)?;
-        Ok(outbox::on(update, &invited.owed, self.now)?)
+        Ok(outbox::on(update, &invited.message, self.now)?)
     }
 }

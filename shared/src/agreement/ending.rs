@@ -1,28 +1,28 @@
 //! An agreement that is about to end, with all of its recipients.
 
-use super::{Agreement, Closure, Status, Whole, whole};
+use super::{Agreement, Closure, FullAgreement, Status, whole};
 use crate::kernel::clock::Timestamp;
 use crate::store::audit::Event;
 use crate::store::dynamo::{Failure, Stored, Table, Write};
 
 /// An agreement and all of its recipients, who were read after it: every change of a recipient
 /// moves the agreement's chain, and where that stands still when the end is written, so do all of
-/// them. A [`Whole`] is read in another order, and is for showing.
+/// them. A [`FullAgreement`] is read in another order, and is for showing.
 #[derive(Clone, Debug)]
-pub struct Ending(Whole);
+pub struct Ending(FullAgreement);
 
 impl Ending {
     /// The end of an agreement, over its recipients as they stand now.
     pub async fn of(table: &Table, agreement: Agreement) -> Result<Self, Failure> {
         let recipients = whole::recipients(table, agreement.id).await?;
-        Ok(Self(Whole {
+        Ok(Self(FullAgreement {
             agreement,
             recipients,
         }))
     }
 
     /// What ends, as it was read.
-    pub const fn whole(&self) -> &Whole {
+    pub const fn whole(&self) -> &FullAgreement {
         &self.0
     }
 
@@ -38,7 +38,7 @@ impl Ending {
         event: Event,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {
-        let Whole {
+        let FullAgreement {
             agreement,
             recipients,
         } = &self.0;
@@ -48,13 +48,13 @@ impl Ending {
     }
 
     /// The same as `writes` leave it, which are its own.
-    pub fn after(&self, writes: &[Write]) -> Result<Whole, Failure> {
-        let Whole {
+    pub fn after(&self, writes: &[Write]) -> Result<FullAgreement, Failure> {
+        let FullAgreement {
             agreement,
             recipients,
         } = &self.0;
         let recipients = recipients.iter().map(|recipient| recipient.after(writes));
-        Ok(Whole {
+        Ok(FullAgreement {
             agreement: agreement.after(writes)?,
             recipients: recipients.collect::<Result<_, _>>()?,
         })

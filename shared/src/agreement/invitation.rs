@@ -1,5 +1,5 @@
-//! The links that recipients are mailed: made with the change that they are mailed for, and owed on
-//! the recipient's own item.
+//! The links that recipients are mailed: made with the change that they are mailed for, and put
+//! into the outbox on the recipient's own item.
 
 use super::{Agreement, LIFETIME, Link, Recipient};
 use crate::kernel::clock::{Span, Timestamp};
@@ -18,13 +18,13 @@ pub enum Occasion {
     Signed,
 }
 
-/// A link that is owed: what is kept of it, and the mail.
+/// A link to be mailed: what is kept of it, and its message for the outbox.
 #[derive(Clone, Debug)]
 pub struct Invited {
     /// The link.
     pub link: Link,
     /// The mail.
-    pub owed: OutboxMessage,
+    pub message: OutboxMessage,
 }
 
 impl Agreement {
@@ -60,7 +60,7 @@ impl Agreement {
         };
         Ok(Invited {
             link,
-            owed: OutboxMessage::new(mail, now).good_until(until),
+            message: OutboxMessage::new(mail, now).good_until(until),
         })
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! What is decided is decided over copies that were read, and written under those very copies: a
 //! [`Standing`] is an agreement with one of its recipients, an [`Ending`] an agreement with all of
-//! them, read after it. They alone make writes; a [`Whole`] is for showing.
+//! them, read after it. They alone make writes; a [`FullAgreement`] is for showing.
 //!
 //! What was set when the agreement was sent is kept on it: nobody can switch it off afterwards.
 
@@ -47,8 +47,8 @@ pub use recipient::{
 };
 pub use standing::{Standing, WantedStanding};
 pub use token::{Link, Ticket};
-pub use viewing::{TOLD_EVERY, Telling, Viewings};
-pub use whole::Whole;
+pub use viewing::{ENTRY_EVERY, ViewingEntry, Viewings};
+pub use whole::FullAgreement;
 
 /// How many recipients an agreement may have.
 pub const RECIPIENTS_MAX: usize = 40;
@@ -175,7 +175,7 @@ pub struct Agreement {
 
 /// Why a step is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AgreementRefusal {
     /// The agreement is not out for signature: so it stands.
     NotOpen(Status),
     /// The recipient has completed.
@@ -197,24 +197,28 @@ impl Agreement {
     }
 
     /// Whether its recipients are asked.
-    pub fn open(&self, now: Timestamp) -> Result<(), Refusal> {
+    pub fn open(&self, now: Timestamp) -> Result<(), AgreementRefusal> {
         match self.status(now) {
             Status::OutForSignature => Ok(()),
-            status => Err(Refusal::NotOpen(status)),
+            status => Err(AgreementRefusal::NotOpen(status)),
         }
     }
 
     /// Whether `recipient` may come to it by the link: to act on it while it is open, to view it
     /// once they have completed.
-    pub fn accessible(&self, recipient: &Recipient, now: Timestamp) -> Result<(), Refusal> {
+    pub fn accessible(
+        &self,
+        recipient: &Recipient,
+        now: Timestamp,
+    ) -> Result<(), AgreementRefusal> {
         match self.status(now) {
             Status::OutForSignature | Status::Completed
                 if recipient.viewing_locked_at.is_some() =>
             {
-                Err(Refusal::ViewingLocked)
+                Err(AgreementRefusal::ViewingLocked)
             }
             Status::OutForSignature | Status::Completed => Ok(()),
-            status => Err(Refusal::NotOpen(status)),
+            status => Err(AgreementRefusal::NotOpen(status)),
         }
     }
 
@@ -224,7 +228,7 @@ impl Agreement {
     }
 }
 
-impl Refusal {
+impl AgreementRefusal {
     /// The problem, as the sender is told it.
     pub fn problem(self) -> Problem {
         match self {
@@ -310,7 +314,10 @@ pub(crate) mod tests {
             (agreement.status(NOW), agreement.status(late)),
             (Status::OutForSignature, Status::Expired)
         );
-        assert_eq!(agreement.open(late), Err(Refusal::NotOpen(Status::Expired)));
+        assert_eq!(
+            agreement.open(late),
+            Err(AgreementRefusal::NotOpen(Status::Expired))
+        );
         agreement.status = Status::Completed;
         assert_eq!(agreement.status(late), Status::Completed);
         let signed = recipient(Authentication::None, RecipientStatus::Completed);
@@ -318,7 +325,7 @@ pub(crate) mod tests {
         agreement.status = Status::Cancelled;
         assert_eq!(
             agreement.accessible(&signed, NOW),
-            Err(Refusal::NotOpen(Status::Cancelled))
+            Err(AgreementRefusal::NotOpen(Status::Cancelled))
         );
     }
 
@@ -359,7 +366,7 @@ pub(crate) mod tests {
         locked.viewing_locked_at = Some(NOW);
         assert_eq!(
             agreement().accessible(&locked, NOW),
-            Err(Refusal::ViewingLocked)
+            Err(AgreementRefusal::ViewingLocked)
         );
     }
 
@@ -370,11 +377,11 @@ pub(crate) mod tests {
         assert_eq!(S::Pending, of(S::Pending).status);
         assert_eq!(
             of(S::Pending).completable(),
-            Err(Refusal::RecipientNotVerified)
+            Err(AgreementRefusal::RecipientNotVerified)
         );
         assert_eq!(
             of(S::Failed).completable(),
-            Err(Refusal::RecipientNotVerified)
+            Err(AgreementRefusal::RecipientNotVerified)
         );
         assert_eq!(
             (
@@ -385,7 +392,7 @@ pub(crate) mod tests {
         );
         assert_eq!(
             of(S::Completed).changeable(),
-            Err(Refusal::RecipientCompleted)
+            Err(AgreementRefusal::RecipientCompleted)
         );
         assert_eq!(
             (of(S::Pending).proved(), of(S::Completed).proved()),

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 pub use change::Reservation;
 
-use super::{Agreement, Link, Refusal, Viewings};
+use super::{Agreement, AgreementRefusal, Link, Viewings};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::contact;
 use crate::kernel::ids::{AgreementId, RecipientId, SessionId};
@@ -123,7 +123,7 @@ pub struct KbaState {
     /// The latest session: it supersedes those before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
-    /// When sessions were opened of late, the newest first.
+    /// When sessions were opened recently, the newest first.
     pub sessions: Vec<Timestamp>,
     /// How many sessions were opened, ever: each has its number.
     pub opened: u32,
@@ -169,10 +169,10 @@ pub struct Recipient {
     /// signed one. What else was mailed has items of its own: see [`Link::create`].
     #[serde(default)]
     pub links: Vec<String>,
-    /// When another link was mailed of late, the newest first.
+    /// When another link was mailed recently, the newest first.
     #[serde(default)]
     pub resends: Vec<Timestamp>,
-    /// When the link was opened of late, the newest first.
+    /// When the link was opened recently, the newest first.
     #[serde(default)]
     pub openings: Vec<Timestamp>,
     /// The viewings of what all have signed.
@@ -238,11 +238,11 @@ impl Recipient {
     }
 
     /// Whether the recipient may complete.
-    pub const fn completable(&self) -> Result<(), Refusal> {
+    pub const fn completable(&self) -> Result<(), AgreementRefusal> {
         match self.status {
             RecipientStatus::Verified | RecipientStatus::Completed => Ok(()),
             RecipientStatus::Pending | RecipientStatus::Failed => {
-                Err(Refusal::RecipientNotVerified)
+                Err(AgreementRefusal::RecipientNotVerified)
             }
         }
     }
@@ -258,9 +258,9 @@ impl Recipient {
     }
 
     /// Whether the recipient's method may be changed.
-    pub const fn changeable(&self) -> Result<(), Refusal> {
+    pub const fn changeable(&self) -> Result<(), AgreementRefusal> {
         match self.status {
-            RecipientStatus::Completed => Err(Refusal::RecipientCompleted),
+            RecipientStatus::Completed => Err(AgreementRefusal::RecipientCompleted),
             RecipientStatus::Pending | RecipientStatus::Verified | RecipientStatus::Failed => {
                 Ok(())
             }

@@ -11,7 +11,7 @@ use crate::kernel::ids::{AgreementId, RecipientId};
 use crate::store::audit::Event;
 use crate::store::dynamo::{Failure, Item, Key, KeyOf, Table, Update, Wanted, Write, keys};
 
-use super::{Agreement, Closure, Recipient, Refusal, Status, whole};
+use super::{Agreement, AgreementRefusal, Closure, Recipient, Status, whole};
 
 /// An agreement and one of its recipients, as they were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +68,12 @@ impl Standing {
     }
 
     /// Whether the recipient may come to the agreement by the link.
-    pub fn accessible(&self, now: Timestamp) -> Result<(), Refusal> {
+    pub fn accessible(&self, now: Timestamp) -> Result<(), AgreementRefusal> {
         self.agreement.accessible(&self.recipient, now)
     }
 
     /// Whether what the recipient has to prove may be changed.
-    pub fn changeable(&self, now: Timestamp) -> Result<(), Refusal> {
+    pub fn changeable(&self, now: Timestamp) -> Result<(), AgreementRefusal> {
         self.agreement.open(now)?;
         self.recipient.changeable()
     }

@@ -82,7 +82,7 @@ pub struct Link {
 
 /// A link on an item of its own.
 #[derive(Debug, Serialize, Deserialize)]
-struct Held {
+struct StoredLink {
     recipient: RecipientId,
 }
 
@@ -114,7 +114,7 @@ impl Link {
     }
 
     /// Whether `token` says of itself that it is a recipient's link.
-    pub fn is_meant(token: &str) -> bool {
+    pub fn has_prefix(token: &str) -> bool {
         token.starts_with(LINK)
     }
 
@@ -142,7 +142,7 @@ impl Link {
     pub fn create(&self) -> Result<Put, Failure> {
         Put::create(
             self.key(),
-            &Held {
+            &StoredLink {
                 recipient: self.recipient,
             },
         )
@@ -151,7 +151,7 @@ impl Link {
     /// Whether `item`, which was read at its key, is this link.
     pub fn is_kept(&self, item: Option<Item>) -> Result<bool, Failure> {
         let Some(item) = item else { return Ok(false) };
-        Ok(read::<Held>(item)?.recipient == self.recipient)
+        Ok(read::<StoredLink>(item)?.recipient == self.recipient)
     }
 }
 
@@ -253,7 +253,7 @@ impl Bound for Ticket {
 mod tests {
     use super::*;
     use crate::kernel::keyring;
-    use crate::signin::challenge::Refusal;
+    use crate::signin::challenge::ChallengeRefusal;
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -343,7 +343,7 @@ mod tests {
         );
         assert_eq!(
             crate::signin::challenge::Ticket::read(challenge.expose(), &ring),
-            Err(Refusal::Unknown)
+            Err(ChallengeRefusal::Unknown)
         );
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::clock::{Span, Timestamp};
 
 /// How long after a viewing that has an entry others have none.
-pub const TOLD_EVERY: Span = Span::hours(24);
+pub const ENTRY_EVERY: Span = Span::hours(24);
 
 /// A recipient's viewings of the signed agreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -24,7 +24,7 @@ pub struct Viewings {
 
 /// Whether a viewing has an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Telling {
+pub enum ViewingEntry {
     /// It has, which tells besides how many had none since the one before.
     Told {
         /// So many.
@@ -36,17 +36,17 @@ pub enum Telling {
 
 impl Viewings {
     /// The viewings with one more at `now`, and whether that one has an entry.
-    pub fn another(self, now: Timestamp) -> (Self, Telling) {
+    pub fn another(self, now: Timestamp) -> (Self, ViewingEntry) {
         let Self { told_at, untold } = self;
-        if told_at.is_some_and(|told_at| now < told_at.plus(TOLD_EVERY)) {
+        if told_at.is_some_and(|told_at| now < told_at.plus(ENTRY_EVERY)) {
             let untold = untold + 1;
-            return (Self { told_at, untold }, Telling::Counted);
+            return (Self { told_at, untold }, ViewingEntry::Counted);
         }
         let told = Self {
             told_at: Some(now),
             untold: 0,
         };
-        (told, Telling::Told { untold })
+        (told, ViewingEntry::Told { untold })
     }
 
     /// Whether there was none.
@@ -64,22 +64,22 @@ mod tests {
     #[test]
     fn a_viewing_is_told_once_a_day_and_those_between_with_the_next() {
         let (first, telling) = Viewings::default().another(NOW);
-        assert_eq!(telling, Telling::Told { untold: 0 });
-        let last = Timestamp::from_millis(NOW.plus(TOLD_EVERY).as_millis() - 1);
+        assert_eq!(telling, ViewingEntry::Told { untold: 0 });
+        let last = Timestamp::from_millis(NOW.plus(ENTRY_EVERY).as_millis() - 1);
         let (second, telling) = first.another(NOW);
-        assert_eq!(telling, Telling::Counted);
+        assert_eq!(telling, ViewingEntry::Counted);
         let (third, telling) = second.another(last);
         assert_eq!(
             (telling, third.untold, third.told_at),
-            (Telling::Counted, 2, Some(NOW))
+            (ViewingEntry::Counted, 2, Some(NOW))
         );
-        let (fourth, telling) = third.another(NOW.plus(TOLD_EVERY));
+        let (fourth, telling) = third.another(NOW.plus(ENTRY_EVERY));
         assert_eq!(
             (telling, fourth),
             (
-                Telling::Told { untold: 2 },
+                ViewingEntry::Told { untold: 2 },
                 Viewings {
-                    told_at: Some(NOW.plus(TOLD_EVERY)),
+                    told_at: Some(NOW.plus(ENTRY_EVERY)),
                     untold: 0
                 }
             )

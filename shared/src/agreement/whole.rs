@@ -14,17 +14,17 @@ const PAGE: i32 = 100;
 
 /// An agreement and all of its recipients.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct FullAgreement {
     /// The agreement.
     pub agreement: Agreement,
     /// Its recipients, as their sender listed them.
     pub recipients: Vec<Recipient>,
 }
 
-impl Whole {
+impl FullAgreement {
     /// An agreement and its recipients, to be shown. They are read one after another, in an order
     /// that nobody promises: what ends it is decided from an [`super::Ending`], and what is vouched
-    /// for is read by [`Whole::at_one_instant`].
+    /// for is read by [`FullAgreement::at_one_instant`].
     pub async fn read(table: &Table, id: AgreementId) -> Result<Option<Self>, Failure> {
         Self::of(id, partition(table, id).await?)
     }
@@ -48,7 +48,7 @@ impl Whole {
             .collect();
         let mut retries = RetryPolicy::default();
         loop {
-            match table.get_together(wanted.clone()).await {
+            match table.get_snapshot(wanted.clone()).await {
                 Ok(items) => return Self::of(id, items.into_iter().flatten()),
                 Err(Failure::Conflict) => retries.wait(entropy).await?,
                 Err(failure) => return Err(failure),
@@ -95,7 +95,7 @@ async fn partition(table: &Table, id: AgreementId) -> Result<Vec<Item>, Failure>
 
 /// The recipients of an agreement, as they stand now.
 pub(super) async fn recipients(table: &Table, id: AgreementId) -> Result<Vec<Recipient>, Failure> {
-    let read = Whole::of(id, partition(table, id).await?)?;
+    let read = FullAgreement::of(id, partition(table, id).await?)?;
     Ok(read.map(|whole| whole.recipients).unwrap_or_default())
 }
 

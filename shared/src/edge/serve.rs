@@ -64,10 +64,10 @@ where
             .await;
         let outcome = outcome.unwrap_or_else(|_| Err(Problem::new(Slug::InternalError)));
         let reply = outcome.unwrap_or_else(|problem| {
-            tracing::info!(problem = problem.slug().name(), "refused");
+            tracing::info!(problem = problem.slug().name(), "request refused");
             problem.into_reply(&call.request_id)
         });
-        tracing::info!(http.status = reply.status(), "answered");
+        tracing::info!(http.status = reply.status(), "request answered");
         cors::allow(reply, call.allowed_origin()).into_response()
     }
     .instrument(span)

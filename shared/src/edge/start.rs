@@ -77,6 +77,9 @@ pub fn panics() {
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
-        tracing::error!(place, "panic");
+        tracing::error!(
+            place,
+            "handler panicked; the caller got 500; fix the code at this place"
+        );
     }));
 }

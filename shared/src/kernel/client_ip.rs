@@ -29,7 +29,7 @@ impl TrustedProxies {
             let read = read.map(canonical).filter(|net| is_narrow(*net));
             if read.is_none() {
                 tracing::error!(
-                    "TRUSTED_PROXIES has an entry that is no network, or too wide a one: it is left out"
+                    "entry of TRUSTED_PROXIES is not a network or is too wide; the entry is ignored; correct TRUSTED_PROXIES"
                 );
             }
             read

@@ -111,7 +111,7 @@ impl Clock {
     }
 
     /// A clock that stands at `now` until it is advanced: for tests.
-    pub fn standing_at(now: Timestamp) -> Self {
+    pub fn fixed_at(now: Timestamp) -> Self {
         Self {
             offset_millis: Arc::new(AtomicI64::new(now.as_millis())),
             fixed: true,
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_clone_of_a_clock_is_advanced() {
-        let clock = Clock::standing_at(Timestamp::from_millis(5));
+        let clock = Clock::fixed_at(Timestamp::from_millis(5));
         let other = clock.clone();
         clock.advance(Span::minutes(1));
         assert_eq!(other.now(), Timestamp::from_millis(60_005));

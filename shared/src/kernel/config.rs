@@ -13,12 +13,12 @@ pub struct Config {
     pub base_url: Option<String>,
     /// `KEYRING_SECRET_ID`: the secret that holds the keys.
     pub keyring_secret_id: Option<String>,
-    /// `SMS_COUNTRIES`: to which countries texts are sent, ISO 3166-1 alpha-2, separated by commas.
+    /// `SMS_COUNTRIES`: to which countries SMS are sent, ISO 3166-1 alpha-2, separated by commas.
     /// `US,CA` unless set.
     pub sms_countries: Vec<String>,
     /// `MAIL_FROM`: the sender of mails, an address that SES has verified.
     pub mail_from: Option<String>,
-    /// `SMS_SENDER_ID`: the alphanumeric sender of texts, where the destination's country knows
+    /// `SMS_SENDER_ID`: the alphanumeric sender of SMS, where the destination's country knows
     /// such.
     pub sms_sender_id: Option<String>,
     /// `SES_CONFIGURATION_SET`: SES's configuration set, for bounces and complaints.

@@ -11,12 +11,12 @@ const EMAIL_MAX: usize = 254;
 
 /// Why a contact is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadContact {
+pub enum InvalidContact {
     /// It is not of the form.
     Malformed,
     /// The form is right, and no such number is given out.
     Unassigned,
-    /// It is given out for something else than texts to one person, or costs who is called or who
+    /// It is given out for something else than SMS to one person, or costs who is called or who
     /// calls.
     NotMobile,
 }
@@ -32,7 +32,7 @@ pub struct Phone {
 
 /// Reads a mail address. Only plain `local@domain` in ASCII: what SES can send to, and no header
 /// can be smuggled into.
-pub fn email(text: &str) -> Result<String, BadContact> {
+pub fn email(text: &str) -> Result<String, InvalidContact> {
     let options = Options::default()
         .with_required_tld()
         .without_display_text()
@@ -45,7 +45,7 @@ pub fn email(text: &str) -> Result<String, BadContact> {
     if plain && EmailAddress::parse_with_options(text, options).is_ok() {
         Ok(text.to_owned())
     } else {
-        Err(BadContact::Malformed)
+        Err(InvalidContact::Malformed)
     }
 }
 
@@ -53,28 +53,28 @@ pub fn email(text: &str) -> Result<String, BadContact> {
 /// number), and its country.
 ///
 /// Only what libphonenumber knows as a mobile's, or cannot tell from one: in North America and some
-/// other countries a number does not say whether it is a mobile's. Everything else earns on texts
+/// other countries a number does not say whether it is a mobile's. Everything else earns on SMS
 /// or takes none: premium rate, toll-free, shared cost, landlines, VoIP, personal numbers, pagers,
 /// universal access numbers.
-pub fn phone(text: &str) -> Result<Phone, BadContact> {
-    let digits = text.strip_prefix('+').ok_or(BadContact::Malformed)?;
+pub fn phone(text: &str) -> Result<Phone, InvalidContact> {
+    let digits = text.strip_prefix('+').ok_or(InvalidContact::Malformed)?;
     if !(7..=15).contains(&digits.len())
         || !digits.bytes().all(|byte| byte.is_ascii_digit())
         || digits.starts_with('0')
     {
-        return Err(BadContact::Malformed);
+        return Err(InvalidContact::Malformed);
     }
-    let number = PhoneNumber::parse(text, None).map_err(|_| BadContact::Malformed)?;
+    let number = PhoneNumber::parse(text, None).map_err(|_| InvalidContact::Malformed)?;
     // Given out everywhere and of nowhere: a number such as +800 has no country whose rules could
     // hold.
     let country = number
         .get_region_code()
         .filter(|&region| region != Region::World)
-        .ok_or(BadContact::Unassigned)?;
+        .ok_or(InvalidContact::Unassigned)?;
     match number.get_type() {
         PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile => {}
-        PhoneNumberType::Unknown => return Err(BadContact::Unassigned),
-        _ => return Err(BadContact::NotMobile),
+        PhoneNumberType::Unknown => return Err(InvalidContact::Unassigned),
+        _ => return Err(InvalidContact::NotMobile),
     }
     Ok(Phone {
         number: text.to_owned(),
@@ -84,7 +84,7 @@ pub fn phone(text: &str) -> Result<Phone, BadContact> {
 
 /// Begins to unpack what is known of the world's numbers, on a thread of its own: the first number
 /// that is read would wait for it, and the first request waits for the network meanwhile.
-pub fn unpack_ahead() {
+pub fn preload_metadata() {
     // Where no thread is to be had, the first number unpacks it.
     let _ = thread::Builder::new().spawn(|| LazyLock::force(&PHONE_NUMBER_UTIL));
 }
@@ -163,7 +163,11 @@ mod tests {
             ("+80012345678", "toll-free everywhere"),
             ("+881612345678", "a mobile by satellite, of no country"),
         ] {
-            assert_eq!(phone(text), Err(BadContact::Unassigned), "{text} is {kind}");
+            assert_eq!(
+                phone(text),
+                Err(InvalidContact::Unassigned),
+                "{text} is {kind}"
+            );
         }
     }
 
@@ -217,7 +221,11 @@ mod tests {
             ("+447640123456", "a pager in the United Kingdom"),
             ("+445512345678", "universal access in the United Kingdom"),
         ] {
-            assert_eq!(phone(text), Err(BadContact::NotMobile), "{text} is {kind}");
+            assert_eq!(
+                phone(text),
+                Err(InvalidContact::NotMobile),
+                "{text} is {kind}"
+            );
         }
     }
 

@@ -15,7 +15,7 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: usize = 26;
 
 /// What an id names; the prefix is part of the text.
-pub trait Kind {
+pub trait IdKind {
     /// `acc`, `usr`, ...
     const PREFIX: &'static str;
 }
@@ -31,7 +31,7 @@ macro_rules! kinds {
         #[doc = concat!("What `", $prefix, "_` ids name.")]
         #[derive(Clone, Copy, Debug)]
         pub enum $kind {}
-        impl Kind for $kind {
+        impl IdKind for $kind {
             const PREFIX: &'static str = $prefix;
         }
         $(#[$doc])*
@@ -62,7 +62,7 @@ kinds! {
     RequestKind RequestId "req";
 }
 
-impl<K: Kind> Id<K> {
+impl<K: IdKind> Id<K> {
     /// A new id.
     pub fn new(now: Timestamp, entropy: &Entropy) -> Self {
         let random: [u8; 10] = entropy.bytes();
@@ -96,7 +96,7 @@ impl<K: Kind> Id<K> {
     }
 }
 
-impl<K: Kind> fmt::Display for Id<K> {
+impl<K: IdKind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(K::PREFIX)?;
         f.write_str("_")?;
@@ -110,26 +110,26 @@ impl<K: Kind> fmt::Display for Id<K> {
 
 /// The text is no id of this kind.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotAnId;
+pub struct InvalidId;
 
-impl<K: Kind> FromStr for Id<K> {
-    type Err = NotAnId;
+impl<K: IdKind> FromStr for Id<K> {
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
         let digits = text
             .strip_prefix(K::PREFIX)
             .and_then(|rest| rest.strip_prefix('_'))
-            .ok_or(NotAnId)?;
-        let (first, _) = digits.as_bytes().split_first().ok_or(NotAnId)?;
+            .ok_or(InvalidId)?;
+        let (first, _) = digits.as_bytes().split_first().ok_or(InvalidId)?;
         // 26 digits of five bits are 130: the first must fit in the remaining three.
         if digits.len() != LENGTH || *first > b'7' {
-            return Err(NotAnId);
+            return Err(InvalidId);
         }
         let digit = |byte: u8| {
             ALPHABET
                 .iter()
                 .position(|letter| *letter == byte)
-                .ok_or(NotAnId)
+                .ok_or(InvalidId)
         };
         digits
             .bytes()
@@ -166,22 +166,22 @@ impl<K> Ord for Id<K> {
     }
 }
 
-impl<K: Kind> fmt::Debug for Id<K> {
+impl<K: IdKind> fmt::Debug for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl<K: Kind> Serialize for Id<K> {
+impl<K: IdKind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de, K: Kind> Deserialize<'de> for Id<K> {
+impl<'de, K: IdKind> Deserialize<'de> for Id<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|NotAnId| {
+        text.parse().map_err(|InvalidId| {
             serde::de::Error::custom(format_args!(
                 "must be an id that begins with `{}_`",
                 K::PREFIX
@@ -190,7 +190,7 @@ impl<'de, K: Kind> Deserialize<'de> for Id<K> {
     }
 }
 
-impl<K: Kind> utoipa::PartialSchema for Id<K> {
+impl<K: IdKind> utoipa::PartialSchema for Id<K> {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
         ObjectBuilder::new()
@@ -207,7 +207,7 @@ impl<K: Kind> utoipa::PartialSchema for Id<K> {
     }
 }
 
-impl<K: Kind> utoipa::ToSchema for Id<K> {
+impl<K: IdKind> utoipa::ToSchema for Id<K> {
     fn name() -> std::borrow::Cow<'static, str> {
         format!("{}Id", K::PREFIX).into()
     }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn an_id_of_another_kind_is_refused() {
         let id = AccountId::from_bytes([9; 16]).to_string();
-        assert_eq!(id.parse::<UserId>(), Err(NotAnId));
+        assert_eq!(id.parse::<UserId>(), Err(InvalidId));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl fmt::Display for Unreadable {
             Self::EndsEarly => f.write_str("it ends too early"),
             Self::Malformed { line, column } => write!(f, "line {line} column {column}"),
             Self::TooDeep(place) => write!(f, "{place} is nested too deeply"),
-            Self::Twice(place) => write!(f, "{place} stands in it twice"),
+            Self::Twice(place) => write!(f, "{place} appears twice"),
         }
     }
 }

@@ -283,7 +283,7 @@ async fn look(table: &Table, account: &Account) -> Result<Snapshot, Failure> {
         let notice = keys::balance_notice(account.id).holding().or_default();
         let shards = WantedShards::of(account.id, count.each());
         let wanted = (sharded(account.id), notice, shards);
-        let (sharded, notice, StaleRead { shards }) = table.find_together(wanted).await?;
+        let (sharded, notice, StaleRead { shards }) = table.find_snapshot(wanted).await?;
         let stands = stands(account.id, sharded)?;
         if stands <= count {
             return Ok(Snapshot {
@@ -308,7 +308,12 @@ fn sharded(account: AccountId) -> KeyOf<Sharded> {
 }
 
 fn stands(account: AccountId, found: Option<Sharded>) -> Result<Shards, Failure> {
-    let missing = || Failure::unavailable("reading a balance", &format!("{account} is not there"));
+    let missing = || {
+        Failure::unavailable(
+            "reading a balance",
+            &format!("{account} has no balance item"),
+        )
+    };
     Ok(found.ok_or_else(missing)?.quota_shards)
 }
 

@@ -57,7 +57,7 @@ impl Display for EntryId {
 /// What an entry does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum EntryKind {
     /// Transactions were bought.
     Topup,
     /// Put aside for an agreement's recipients.
@@ -72,7 +72,7 @@ pub enum Kind {
     Move,
 }
 
-impl Kind {
+impl EntryKind {
     /// What `count` of this kind do to a balance.
     pub const fn effect(self, count: i64) -> Balance {
         match self {
@@ -122,7 +122,7 @@ pub struct Entry {
     /// Whose balance it changed.
     pub account: AccountId,
     /// What it did.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// How many in all; negative only for corrections that take away.
     pub transactions: i64,
     /// On which shards.

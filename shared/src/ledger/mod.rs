@@ -26,7 +26,8 @@
 //! ```
 //! use shared::account::{Account, Settings};
 //! use shared::ledger::plan::{consume, release, reserve};
-//! use shared::ledger::{About, Balance, Entry, EntryId, Exhausted, Order, Refusal, Snapshot, Watch};
+//! use shared::ledger::{About, Balance, Entry, EntryId, Exhausted, LedgerRefusal};
+//! use shared::ledger::{ReservationRequest, Snapshot, Watch};
 //! # use shared::{account::Shards, kernel::clock::Timestamp, ledger::{Notice, balance::Shard}};
 //! # let at = Timestamp::from_millis(1_800_000_000_000);
 //! # let account: Account = serde_json::from_value(serde_json::json!({
@@ -44,7 +45,8 @@
 //! // An agreement is sent to two recipients: a hold for each.
 //! let about = About { agreement: Some("agr_1".into()), ..About::default() };
 //! let id = EntryId::reserve("agr_1");
-//! let order = Order { account: &account, id, about: about.clone(), count: 2, watch: &watch, at };
+//! let of_two = about.clone();
+//! let order = ReservationRequest { account: &account, id, about: of_two, count: 2, watch: &watch, at };
 //! let sent = reserve(&order, Some(&seen)).unwrap();
 //! let [first, second] = sent.holds[..] else { panic!("a hold for each") };
 //! let held = after(bought, &sent.entry);
@@ -63,9 +65,9 @@
 //! assert_eq!(over.purchased(), bought.purchased());
 //!
 //! // Only what was seen at one instant refuses, and says how many there were.
-//! let refused = reserve(&Order { count: 41, ..order }, Some(&seen));
+//! let refused = reserve(&ReservationRequest { count: 41, ..order }, Some(&seen));
 //! let few = Exhausted { requested: 41, available: 40 };
-//! assert!(matches!(refused, Err(Refusal::Exhausted(told)) if told == few));
+//! assert!(matches!(refused, Err(LedgerRefusal::Exhausted(told)) if told == few));
 //! ```
 //!
 //! # In a transaction of one's own
@@ -76,7 +78,7 @@
 //! let mut sighted = false;                                        // no snapshot is read for the first attempt
 //! loop {
 //!     let seen = if sighted { Some(balance::snapshot(&app.table, &app.entropy, &account).await?) } else { None };
-//!     let plan = plan::reserve(&order, seen.as_ref())?;           // Err(Refusal::Exhausted) only over what was seen
+//!     let plan = plan::reserve(&order, seen.as_ref())?;           // Err(LedgerRefusal::Exhausted) only over what was seen
 //!     writes.extend(plan.writes.iter().cloned());                 // plan.holds[i]: keep it on the i-th recipient
 //!     match app.table.transact(writes).await {
 //!         Ok(()) => break,
@@ -112,6 +114,8 @@ pub mod upkeep;
 pub mod watch;
 
 pub use balance::{Balance, Figures, Hold, Notice, Share, Snapshot, StaleRead, WantedShards};
-pub use entry::{Entry, EntryId, Kind};
-pub use plan::{About, Exhausted, Onto, Order, Plan, Purchase, Refusal, Step};
+pub use entry::{Entry, EntryId, EntryKind};
+pub use plan::{
+    About, Exhausted, LedgerRefusal, Plan, Purchase, ReservationRequest, Step, TopupTarget,
+};
 pub use watch::{Crossing, Watch};

@@ -7,7 +7,7 @@ mod step;
 use super::attribute::AVAILABLE;
 use super::balance::{Hold, Snapshot, StaleRead};
 use super::change::{Change, shard_by, share_by};
-use super::entry::{Entry, EntryId, Kind, Part};
+use super::entry::{Entry, EntryId, EntryKind, Part};
 use super::watch::{Crossing, Watch};
 use crate::account::Account;
 use crate::account::Shards;
@@ -18,7 +18,7 @@ use crate::web::http::{Problem, Slug};
 
 use adding::added;
 pub(super) use adding::no_more;
-pub use adding::{Onto, Purchase, topup};
+pub use adding::{Purchase, TopupTarget, topup};
 pub use step::{Step, consume, level, release, together};
 
 /// What a step is for, as its entry tells it.
@@ -36,7 +36,7 @@ pub struct About {
 
 /// A reservation that is asked for.
 #[derive(Clone, Debug)]
-pub struct Order<'a> {
+pub struct ReservationRequest<'a> {
     /// Whose transactions they are.
     pub account: &'a Account,
     /// What the entry is named by.
@@ -51,7 +51,7 @@ pub struct Order<'a> {
     pub at: Timestamp,
 }
 
-impl Order<'_> {
+impl ReservationRequest<'_> {
     /// Whether it may be tried blindly, as far as a stale read tells: its own shard is seen to have
     /// enough.
     pub fn may_go_blindly(&self, stale: &StaleRead) -> bool {
@@ -89,7 +89,7 @@ pub struct Exhausted {
 
 /// Why a step is not made.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum LedgerRefusal {
     /// There are too few.
     Exhausted(Exhausted),
     /// The id stands for another step.
@@ -98,7 +98,7 @@ pub enum Refusal {
     Failure(Failure),
 }
 
-impl From<Failure> for Refusal {
+impl From<Failure> for LedgerRefusal {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure)
     }
@@ -109,7 +109,10 @@ impl From<Failure> for Refusal {
 /// With nothing `seen` it is tried on one shard blindly, under a condition that also holds off the
 /// balance's threshold; where that fails, plan it again over a [`Snapshot`], and only that can
 /// refuse.
-pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refusal> {
+pub fn reserve(
+    order: &ReservationRequest<'_>,
+    seen: Option<&Snapshot>,
+) -> Result<Plan, LedgerRefusal> {
     let count = i64::from(order.count);
     let first = order.account.quota_shards.of(order.id.as_str());
     let parts = match seen {
@@ -121,7 +124,7 @@ pub fn reserve(order: &Order<'_>, seen: Option<&Snapshot>) -> Result<Plan, Refus
     };
     let entry = entry(
         order.account.id,
-        Kind::Reserve,
+        EntryKind::Reserve,
         order.id.clone(),
         &order.about,
         parts,
@@ -199,7 +202,7 @@ pub fn correct(
     watch: &Watch,
     seen: &Snapshot,
     at: Timestamp,
-) -> Result<Plan, Refusal> {
+) -> Result<Plan, LedgerRefusal> {
     let taken_away = change < 0;
     let parts = if taken_away {
         take(seen, id.as_str(), -change)?
@@ -212,7 +215,14 @@ pub fn correct(
     } else {
         spread(seen.count, id.as_str(), change)
     };
-    let entry = entry(account, Kind::Correction, id, &About::default(), parts, at);
+    let entry = entry(
+        account,
+        EntryKind::Correction,
+        id,
+        &About::default(),
+        parts,
+        at,
+    );
     let entry = Entry {
         reference: Some(reason),
         ..entry
@@ -234,11 +244,11 @@ impl Plan {
 
 /// `count` from as few shards as it takes: from the one of the id where that has them, else from
 /// the fullest on.
-fn take(seen: &Snapshot, id: &str, count: i64) -> Result<Vec<Part>, Refusal> {
+fn take(seen: &Snapshot, id: &str, count: i64) -> Result<Vec<Part>, LedgerRefusal> {
     let available = seen.total().available;
     if available < count {
         let natural = |number: i64| u64::try_from(number).unwrap_or_default();
-        return Err(Refusal::Exhausted(Exhausted {
+        return Err(LedgerRefusal::Exhausted(Exhausted {
             requested: natural(count),
             available: natural(available),
         }));
@@ -279,13 +289,13 @@ fn spread(all: Shards, id: &str, count: i64) -> Vec<Part> {
 
 fn entry(
     account: AccountId,
-    kind: Kind,
+    kind: EntryKind,
     id: EntryId,
     about: &About,
     parts: Vec<Part>,
     at: Timestamp,
 ) -> Entry {
-    let transactions = if kind == Kind::Move {
+    let transactions = if kind == EntryKind::Move {
         parts.iter().map(|part| part.count.max(0)).sum()
     } else {
         parts.iter().map(|part| part.count).sum()
@@ -353,14 +363,14 @@ fn share(entry: &Entry) -> Option<Update> {
     ))
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<LedgerRefusal> for Problem {
+    fn from(refusal: LedgerRefusal) -> Self {
         match refusal {
-            Refusal::Exhausted(few) => Self::new(Slug::QuotaExhausted)
+            LedgerRefusal::Exhausted(few) => Self::new(Slug::QuotaExhausted)
                 .with("requested", few.requested)
                 .with("available", few.available),
-            Refusal::Reused => Self::new(Slug::IdempotencyKeyReused),
-            Refusal::Failure(failure) => failure.into(),
+            LedgerRefusal::Reused => Self::new(Slug::IdempotencyKeyReused),
+            LedgerRefusal::Failure(failure) => failure.into(),
         }
     }
 }

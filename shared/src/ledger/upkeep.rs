@@ -3,7 +3,7 @@
 
 use super::balance::{Snapshot, snapshot};
 use super::entry::{Entry, EntryId};
-use super::plan::{self, Plan, Refusal, Step};
+use super::plan::{self, LedgerRefusal, Plan, Step};
 use super::watch::Watch;
 use crate::account::Account;
 use crate::account::Shards;
@@ -43,12 +43,12 @@ struct Correction<'a> {
 
 impl Correction<'_> {
     /// What is said where an entry of this id stands: it is this one, or another.
-    fn made(&self, before: Entry) -> Result<Done, Refusal> {
+    fn made(&self, before: Entry) -> Result<Done, LedgerRefusal> {
         let stands = (before.transactions, before.reference.as_deref());
         if stands == (self.change, Some(self.reason)) {
             Ok(Done::Before(before))
         } else {
-            Err(Refusal::Reused)
+            Err(LedgerRefusal::Reused)
         }
     }
 
@@ -58,7 +58,7 @@ impl Correction<'_> {
         account: &Account,
         seen: &Snapshot,
         now: Timestamp,
-    ) -> Result<(Plan, Vec<Write>), Refusal> {
+    ) -> Result<(Plan, Vec<Write>), LedgerRefusal> {
         let (id, reason) = (self.id.clone(), self.reason.to_owned());
         let watch = Watch::of(account, &account.settings()?);
         let planned = plan::correct(account.id, id, self.change, reason, &watch, seen, now)?;
@@ -82,15 +82,15 @@ impl Tools<'_> {
     /// same id twice is one correction.
     ///
     /// More than is available cannot be taken away: what is reserved belongs to somebody. Where it
-    /// gets the balance below its threshold, the mails are owed with it, and the clean-up sends
-    /// them.
+    /// gets the balance below its threshold, the mails are put into the outbox with it, and the
+    /// clean-up sends them.
     pub async fn correct(
         &self,
         account: AccountId,
         id: &EntryId,
         change: i64,
         reason: &str,
-    ) -> Result<Option<Done>, Refusal> {
+    ) -> Result<Option<Done>, LedgerRefusal> {
         let correction = Correction { id, change, reason };
         let mut retries = RetryPolicy::default();
         loop {
@@ -129,7 +129,9 @@ impl Tools<'_> {
         // One levelling is enough: what is reserved meanwhile makes the shards differ again, and
         // does not matter.
         let levelling = || self.levelling(&account);
-        self.table.transact_anew(levelling, self.entropy).await?;
+        self.table
+            .transact_rebuilding(levelling, self.entropy)
+            .await?;
         Ok(Some(account.quota_shards))
     }
 

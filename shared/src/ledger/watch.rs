@@ -2,10 +2,10 @@
 //!
 //! A reservation that keeps its own shard at or above the threshold keeps the sum there, and needs
 //! to know nothing of it. One that does not is planned over a [`Snapshot`], which says whether the
-//! sum gets below: the notice changes and the mails are owed in the reservation's transaction,
-//! under the condition that nobody has told of this crossing yet. One that stays above the
-//! threshold, as far as was seen, is written under the condition that it does. The mails are owed
-//! and so told at least once; the metric is at most once.
+//! sum gets below: the notice changes and the mails are put into the outbox in the reservation's
+//! transaction, under the condition that nobody has told of this crossing yet. One that stays above
+//! the threshold, as far as was seen, is written under the condition that it does. The mails are
+//! put into the outbox and so sent at least once; the metric is at most once.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ pub struct Crossing {
     pub available: i64,
     /// The threshold.
     pub threshold: i64,
-    /// Where the mails stand that are owed for it.
+    /// The keys of its messages in the outbox.
     pub mails: Vec<Key>,
 }
 
@@ -166,7 +166,10 @@ pub async fn overdue(
         // Somebody has told of it in this instant.
         Err(Failure::Condition(_)) => Vec::new(),
         Err(failure) => {
-            tracing::warn!(?failure, "that the balance is low is still to be told");
+            tracing::warn!(
+                ?failure,
+                "low-balance notice was not written; the next refused reservation tries again; no action needed"
+            );
             Vec::new()
         }
     }
@@ -190,8 +193,8 @@ fn notice(account: AccountId, told: bool, crossings: u64, seen: Notice) -> Updat
         .when(is_as_seen)
 }
 
-/// After the transaction: the metric. Answers with the mails that are owed for it, to be delivered
-/// at once; what is not, the clean-up sends.
+/// After the transaction: the metric. Answers with the keys of its messages in the outbox, to be
+/// delivered at once; what is not, the clean-up sends.
 #[must_use]
 pub fn tell(crossing: Option<&Crossing>, now: Timestamp) -> Vec<Key> {
     let Some(crossing) = crossing else {
@@ -201,7 +204,7 @@ pub fn tell(crossing: Option<&Crossing>, now: Timestamp) -> Vec<Key> {
         account.id = %crossing.account,
         quota.available = crossing.available,
         quota.low_balance = crossing.threshold,
-        "the balance is low"
+        "account balance is below its threshold; its contacts are notified; no action needed"
     );
     metric::emit(
         "LowBalance",

@@ -67,14 +67,14 @@ fn holder() -> Path {
     OUTBOX.member("claim")
 }
 
-/// A mail to one person, or a text: its message says which.
+/// A mail to one person, or an SMS: its message says which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     /// The account in whose name it goes.
     pub account: AccountId,
     /// The organisation's name.
     pub organisation: String,
-    /// The address, or the phone number of a text.
+    /// The address, or the phone number of an SMS.
     pub to: String,
     /// The person's language.
     pub locale: Locale,
@@ -155,7 +155,7 @@ pub fn standalone(id: &str, message: OutboxMessage, now: Timestamp) -> Result<Pu
     Ok(Put::create(keys::outbox(id), &Item { outbox: message })?.look_at(now))
 }
 
-/// Adds to the update of an item that it owes this mail. A new item has an [`OutboxMessage`] as its
+/// Adds this message to the update of an item. A new item has an [`OutboxMessage`] as its
 /// attribute `outbox`, and [`Put::look_at`].
 pub fn on(update: Update, message: &OutboxMessage, now: Timestamp) -> Result<Update, Failure> {
     Ok(update.set(OUTBOX, document(message)?).look_at(now))
@@ -186,13 +186,14 @@ pub async fn deliver(app: &App, courier: &Courier, key: &Key) -> Result<Delivery
 }
 
 /// Sends what is in the outbox at `keys`, as far as it goes: what is left, the clean-up sends. For
-/// use after a transaction that owes mails, which has taken effect whatever comes of them.
+/// use after a transaction that puts messages into the outbox, which has taken effect whatever
+/// comes of them.
 pub async fn deliver_all(app: &App, courier: &Courier, keys: impl IntoIterator<Item = Key>) {
     let each = keys.into_iter().map(|key| async move {
         if let Err(failure) = deliver(app, courier, &key).await {
             tracing::warn!(
                 ?failure,
-                "a message was not sent and stays in the outbox; the clean-up sends it"
+                "message was not sent; it remains in the outbox and the cleanup sends it; no action needed"
             );
         }
     });
@@ -256,7 +257,7 @@ async fn holds(
 /// Somebody was to be told, and never was: that is for the people who run this to know.
 fn never_sent(key: &Key, message: &OutboxMessage, now: Timestamp) {
     let (kind, account) = (message.mail.message.name(), message.mail.account);
-    tracing::error!(mail.kind = kind, mail.attempts = message.attempts, %account, item = key.pk, "a mail was never sent, and is given up");
+    tracing::error!(mail.kind = kind, mail.attempts = message.attempts, %account, item = key.pk, "message was never sent and is deleted from the outbox; tell the person by another way");
     metric::emit(
         "MailGivenUp",
         1,
@@ -293,12 +294,12 @@ async fn send(
     {
         Ok(letter) => letter,
         Err(error) => {
-            tracing::error!(%error, "a message of the outbox cannot be opened with the keyring");
+            tracing::error!(%error, "outbox message could not be decrypted; it was not sent; check that the keyring still has its key");
             return Err(NotSent::Refused);
         }
     };
     let Ok(rendered) = letter.mail(&mail.organisation, language) else {
-        tracing::error!("a mail could not be rendered");
+        tracing::error!("outbox message could not be rendered; it was not sent; fix the template");
         return Err(NotSent::Refused);
     };
     courier.mail(mail.account, &mail.to, &rendered).await

@@ -1,17 +1,17 @@
-//! The budget of texts that nobody verified. Who makes a service send texts to numbers that earn
-//! from them never types a code; who signs in does. So unverified texts are what is limited: per
-//! account, per country, per hour.
+//! The budget of unverified SMS. An attacker who makes a service send SMS to numbers that earn from
+//! them (SMS pumping) never types a code; a person who signs in does. So unverified SMS are what is
+//! limited: per account, per country, per hour.
 //!
-//! The formula, all of it: an hour begins with [`ALLOWANCE`] texts. Each text takes one, to a user
+//! The formula, all of it: an hour begins with [`ALLOWANCE`] SMS. Each SMS takes one, to a user
 //! or to a recipient of an agreement. Each sign-in that is completed by SMS, which a recipient's
-//! verification is as well, gives back the texts that it took in this hour, and [`EARNED`] more.
+//! verification is as well, gives back the SMS that it took in this hour, and [`EARNED`] more.
 //! What it took in the hour before is not given back: nothing can be taken from that any more, and
 //! it is not this hour's. E-mails take nothing and give nothing back. In any clock hour, then:
 //!
-//! > texts of the hour that nobody verified ≤ 100 + sign-ins that were completed by SMS in it
+//! > SMS of the hour that nobody verified ≤ 100 + sign-ins that were completed by SMS in it
 //!
 //! A quiet day does not come near it, a launch earns what it needs as it goes, and an attack is
-//! over after a hundred texts, or after as many as the account's own traffic of that hour. One user
+//! over after a hundred SMS, or after as many as the account's own traffic of that hour. One user
 //! cannot use it up for the others: whatever the destination, a user is sent ten codes an hour (see
 //! [`crate::signin::code::counters`]).
 //!
@@ -28,14 +28,14 @@ use crate::web::http::{Problem, Slug};
 
 /// How long a budget is for.
 pub const HOUR: Span = Span::hours(1);
-/// The texts that an hour begins with.
+/// The SMS that an hour begins with.
 pub const ALLOWANCE: u32 = 100;
-/// What a text takes.
-const TEXT: i64 = 1;
+/// What an SMS takes.
+const SMS: i64 = 1;
 /// What a completed sign-in adds to what it gives back.
 pub const EARNED: u32 = 1;
 
-/// How many texts are left.
+/// How many SMS are left.
 const LEFT: Path = Path::new("left");
 
 /// The hour that `now` is in, counted since the epoch.
@@ -43,10 +43,10 @@ const fn hour(now: Timestamp) -> i64 {
     now.as_secs().div_euclid(HOUR.as_secs())
 }
 
-/// What a completed sign-in adds to the hour of `now`, given when its texts were sent: those of
+/// What a completed sign-in adds to the hour of `now`, given when its SMS were sent: those of
 /// this hour, and [`EARNED`].
-fn credit(texts: &[Timestamp], now: Timestamp) -> i64 {
-    let of_this_hour = texts
+fn credit(sms: &[Timestamp], now: Timestamp) -> i64 {
+    let of_this_hour = sms
         .iter()
         .filter(|sent_at| hour(**sent_at) == hour(now))
         .count();
@@ -63,7 +63,7 @@ pub const fn renewed_at(now: Timestamp) -> Timestamp {
 pub struct Budget<'a> {
     /// The account.
     pub account: AccountId,
-    /// The country that texts go to.
+    /// The country that SMS go to.
     pub country: &'a str,
 }
 
@@ -73,31 +73,31 @@ impl Budget<'_> {
         keys::send_budget(self.account, self.country, hour(now))
     }
 
-    /// The write that takes one text, under the condition that one is left.
+    /// The write that takes one SMS, under the condition that one is left.
     pub fn take(&self, now: Timestamp) -> Update {
-        self.add(now, -TEXT)
-            .when(LEFT.is_absent().or(LEFT.is_at_least(TEXT)))
+        self.add(now, -SMS)
+            .when(LEFT.is_absent().or(LEFT.is_at_least(SMS)))
     }
 
-    /// The write that gives back a text that was not sent.
+    /// The write that gives back an SMS that was not sent.
     pub fn give_back(&self, now: Timestamp) -> Update {
-        self.add(now, TEXT)
+        self.add(now, SMS)
     }
 
-    /// The write that credits a sign-in that was completed by SMS, and was sent its texts at these
+    /// The write that credits a sign-in that was completed by SMS, and was sent its SMS at these
     /// moments.
-    pub fn verified(&self, texts: &[Timestamp], now: Timestamp) -> Update {
-        self.add(now, credit(texts, now))
+    pub fn verified(&self, sms: &[Timestamp], now: Timestamp) -> Update {
+        self.add(now, credit(sms, now))
     }
 
-    fn add(&self, now: Timestamp, texts: i64) -> Update {
+    fn add(&self, now: Timestamp, sms: i64) -> Update {
         Update::of(self.key(now))
-            .count(LEFT, ALLOWANCE, texts)
+            .count(LEFT, ALLOWANCE, sms)
             .set_expiry(renewed_at(now))
     }
 }
 
-/// The problem of an account that has sent too many texts to a country that nobody answered.
+/// The problem of an account that has sent too many SMS to a country that nobody answered.
 pub fn out_of_budget(now: Timestamp) -> Problem {
     let policy = Policy {
         name: "budget",
@@ -105,7 +105,7 @@ pub fn out_of_budget(now: Timestamp) -> Problem {
         window: HOUR,
     };
     Problem::new(Slug::TooManySends)
-        .detail("Too many texts of this account to this country were not answered this hour. Another factor may still be used.")
+        .detail("Too few of the codes that this account sent to this country this hour were typed. Another factor may still be used.")
         .retry_after(renewed_at(now).until(now), &policy)
 }
 
@@ -119,7 +119,7 @@ mod tests {
     #[derive(Default)]
     struct Hours {
         left: BTreeMap<i64, i64>,
-        /// The texts that were taken in an hour, and those that a completed sign-in accounts for;
+        /// The SMS that were taken in an hour, and those that a completed sign-in accounts for;
         /// the sign-ins.
         taken: BTreeMap<i64, i64>,
         verified: BTreeMap<i64, i64>,
@@ -135,19 +135,19 @@ mod tests {
 
         fn take(&mut self, now: Timestamp) -> bool {
             let left = self.left(now);
-            let taken = *left >= TEXT;
+            let taken = *left >= SMS;
             if taken {
-                *left -= TEXT;
+                *left -= SMS;
                 *self.taken.entry(hour(now)).or_default() += 1;
             }
             self.holds();
             taken
         }
 
-        fn complete(&mut self, texts: &[Timestamp], now: Timestamp) {
-            *self.left(now) += credit(texts, now);
+        fn complete(&mut self, sms: &[Timestamp], now: Timestamp) {
+            *self.left(now) += credit(sms, now);
             *self.completed.entry(hour(now)).or_default() += 1;
-            for sent_at in texts {
+            for sent_at in sms {
                 *self.verified.entry(hour(*sent_at)).or_default() += 1;
             }
             self.holds();
@@ -172,7 +172,7 @@ mod tests {
         EIGHT.plus(Span::minutes(minute))
     }
 
-    /// Plays `sends` texts a minute, of which `verified` in a hundred are typed in a minute later,
+    /// Plays `sends` SMS a minute, of which `verified` in a hundred are typed in a minute later,
     /// for `hours`; answers with how many were sent and how many refused.
     fn played(hours: i64, sends: impl Fn(i64) -> u32, verified: u32) -> (u32, u32) {
         let (mut budget, mut pending, mut sent, mut refused) = (Hours::default(), 0, 0, 0);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_formula_on_quiet_days_launches_and_attacks() {
-        struct Case {
+        struct BudgetCase {
             what: &'static str,
             hours: i64,
             sends: fn(i64) -> u32,
@@ -199,63 +199,63 @@ mod tests {
             expected: (u32, u32),
         }
         let cases = [
-            Case {
+            BudgetCase {
                 what: "a night",
                 hours: 12,
                 sends: |_| 0,
                 verified: 90,
                 expected: (0, 0),
             },
-            Case {
+            BudgetCase {
                 what: "a quiet day",
                 hours: 24,
                 sends: |minute| u32::from(minute % 3 == 0),
                 verified: 90,
                 expected: (480, 0),
             },
-            Case {
+            BudgetCase {
                 what: "a quiet day on which nothing arrives",
                 hours: 1,
                 sends: |minute| u32::from(minute % 3 == 0),
                 verified: 0,
                 expected: (20, 0),
             },
-            Case {
+            BudgetCase {
                 what: "a working day",
                 hours: 8,
                 sends: |_| 20,
                 verified: 85,
                 expected: (9_600, 0),
             },
-            Case {
+            BudgetCase {
                 what: "a launch",
                 hours: 3,
                 sends: |minute| 10 + u32::try_from(minute).unwrap_or_default(),
                 verified: 75,
                 expected: (17_910, 0),
             },
-            Case {
+            BudgetCase {
                 what: "a launch from nothing",
                 hours: 1,
                 sends: |_| 100,
                 verified: 70,
                 expected: (6_000, 0),
             },
-            Case {
+            BudgetCase {
                 what: "an attack",
                 hours: 1,
                 sends: |_| 1_000,
                 verified: 0,
                 expected: (100, 59_900),
             },
-            Case {
+            BudgetCase {
                 what: "an attack for a day",
                 hours: 24,
                 sends: |_| 60,
                 verified: 0,
                 expected: (2_400, 84_000),
             },
-            Case {
+            BudgetCase {
                 what: "an attack that types one code in ten",
                 hours: 1,
                 sends: |_| 1_000,
@@ -285,15 +285,15 @@ mod tests {
 
     #[test]
     fn texts_of_the_hour_before_are_not_this_hours() {
-        // Thirty challenges of four texts each before the hour, all completed after it.
+        // Thirty challenges of four SMS each before the hour, all completed after it.
         let mut budget = Hours::default();
-        let texts: Vec<Timestamp> = [49, 50, 52, 56].map(minute).into();
+        let sms: Vec<Timestamp> = [49, 50, 52, 56].map(minute).into();
         let begun = (0..25)
-            .filter(|_| texts.iter().all(|at| budget.take(*at)))
+            .filter(|_| sms.iter().all(|at| budget.take(*at)))
             .count();
         assert_eq!(begun, 25, "a hundred texts");
         assert!(!budget.take(minute(57)));
-        (0..25).for_each(|_| budget.complete(&texts, minute(60)));
+        (0..25).for_each(|_| budget.complete(&sms, minute(60)));
         let left = (0..1_000).filter(|_| budget.take(minute(61))).count();
         assert_eq!(left, 125, "the hour's own, and one for each sign-in");
     }
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(credit(&[minute(58), minute(59), minute(61)], minute(62)), 2);
         assert_eq!(credit(&[minute(58), minute(59)], minute(59)), 3);
         assert_eq!(credit(&[], minute(59)), 1, "a code by e-mail takes no text");
-        // No challenge is open for so long that its texts are of three hours.
+        // No challenge is open for so long that its SMS are of three hours.
         assert!(LIFETIME.as_secs() < HOUR.as_secs());
     }
 

@@ -13,7 +13,7 @@ use crate::kernel::ids::{AccountId, AgreementId, RecipientId, UserId};
 use crate::kernel::keyring::{Keyring, KeyringError, PublicKey};
 use crate::kernel::secret::{self, Secret};
 use crate::signin::challenge::PrimaryFactor;
-use crate::signin::user::{Kind, Method, User};
+use crate::signin::user::{Method, User, UserKind};
 
 /// How long a token is good.
 pub const LIFETIME: Span = Span::minutes(15);
@@ -71,8 +71,8 @@ impl Proof {
     }
 
     /// The first factor of a challenge, then `method`.
-    pub fn of(first: &PrimaryFactor, method: Method, now: Timestamp) -> Self {
-        match first {
+    pub fn of(primary: &PrimaryFactor, method: Method, now: Timestamp) -> Self {
+        match primary {
             PrimaryFactor::Password => Self::password_then(method, now),
             PrimaryFactor::Link(_) => Self::link_then(method, now),
             PrimaryFactor::IdToken { .. } => Self::id_token_then(method, now),
@@ -244,7 +244,7 @@ pub struct Subject {
     /// Its account.
     pub account: AccountId,
     /// Staff or counterparty.
-    pub kind: Kind,
+    pub kind: UserKind,
     /// The user's generation of proofs.
     pub generation: u64,
 }
@@ -271,8 +271,8 @@ pub fn sign(
     now: Timestamp,
 ) -> Result<Secret<String>, KeyringError> {
     let kind = match subject.kind {
-        Kind::Internal => "internal",
-        Kind::External => "external",
+        UserKind::Internal => "internal",
+        UserKind::External => "external",
     };
     let who = json!({"sub": subject.user, "aud": subject.account, "acct": subject.account, "kind": kind, "generation": subject.generation});
     signed(who, proof, issuer, keyring, entropy, now)
@@ -332,7 +332,7 @@ fn signed(
 
 /// The token is not one of ours, or no longer good.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotGood;
+pub struct InvalidToken;
 
 /// Reads a token that `issuer` signed and that is good now.
 pub fn verify(
@@ -340,14 +340,14 @@ pub fn verify(
     issuer: &str,
     keyring: &Keyring,
     now: Timestamp,
-) -> Result<Claims, NotGood> {
-    let header = jsonwebtoken::decode_header(token).map_err(|_| NotGood)?;
+) -> Result<Claims, InvalidToken> {
+    let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
     let known = |key: &&PublicKey| header.kid.as_deref() == Some(key.id.as_str());
-    let key = keyring.public_keys().find(known).ok_or(NotGood)?;
+    let key = keyring.public_keys().find(known).ok_or(InvalidToken)?;
     if header.alg != Algorithm::RS256 || header.typ.as_deref() != Some(TYPE) {
-        return Err(NotGood);
+        return Err(InvalidToken);
     }
-    let key = DecodingKey::from_rsa_components(&key.n, &key.e).map_err(|_| NotGood)?;
+    let key = DecodingKey::from_rsa_components(&key.n, &key.e).map_err(|_| InvalidToken)?;
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_issuer(&[issuer]);
     validation.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
@@ -356,10 +356,10 @@ pub fn verify(
     validation.validate_aud = false;
     validation.validate_exp = false;
     let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
-        .map_err(|_| NotGood)?
+        .map_err(|_| InvalidToken)?
         .claims;
     let fits = claims.exp > now.as_secs() && claims.aud == claims.audience();
-    if fits { Ok(claims) } else { Err(NotGood) }
+    if fits { Ok(claims) } else { Err(InvalidToken) }
 }
 
 #[cfg(test)]
@@ -378,7 +378,7 @@ mod tests {
         let subject = Subject {
             user: UserId::from_bytes([2; 16]),
             account: AccountId::from_bytes([1; 16]),
-            kind: Kind::External,
+            kind: UserKind::External,
             generation: 7,
         };
         let proof = Proof::password_then(Method::Sms, NOW);

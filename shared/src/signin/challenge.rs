@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{Account, Foreseen, Settings, WantedGroup, is_group_name};
+use crate::account::{Account, PrefetchedGroup, Settings, WantedGroup, is_group_name};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AccountId, UserId};
@@ -24,8 +24,8 @@ use crate::kernel::keyring::{Keyring, KeyringError, Mac};
 use crate::kernel::secret::Secret;
 use crate::signin::access_token::Proof;
 use crate::signin::code::{LiveCode, Sent};
-use crate::signin::link::{Opened, Purpose};
-use crate::signin::user::known::{Origin, Sketch, Source};
+use crate::signin::link::{OpenedLink, Purpose};
+use crate::signin::user::known::{HashedIp, Origin, Sketch};
 use crate::signin::user::{Factor, Method, User};
 use crate::store::dynamo::{Condition, Key, KeyOf, Update, keys};
 
@@ -50,7 +50,7 @@ pub enum PrimaryFactor {
     #[default]
     Password,
     /// The mailbox: a link that was mailed there was opened.
-    Link(Opened),
+    Link(OpenedLink),
     /// An ID token.
     IdToken {
         /// Of this issuer, which was the account's.
@@ -60,7 +60,7 @@ pub enum PrimaryFactor {
 
 impl PrimaryFactor {
     /// The link that was opened, if it was one.
-    pub const fn link(&self) -> Option<&Opened> {
+    pub const fn link(&self) -> Option<&OpenedLink> {
         match self {
             Self::Link(opened) => Some(opened),
             Self::Password | Self::IdToken { .. } => None,
@@ -117,16 +117,16 @@ pub struct Challenge {
     pub stage: Stage,
     /// What was proved before it was opened.
     #[serde(default, skip_serializing_if = "PrimaryFactor::is_password")]
-    pub first: PrimaryFactor,
+    pub primary: PrimaryFactor,
     /// The ids of the attempts: an attempt that the SDK repeats counts once.
     pub attempts: Vec<String>,
     /// The codes that were sent, by method.
     #[serde(default)]
     pub sent: BTreeMap<String, Sent>,
-    /// When each of them that was a text was: what its completion gives back to the budget of
-    /// texts.
+    /// When each of them that was an SMS was: what its completion gives back to the budget of
+    /// SMS.
     #[serde(default)]
-    pub texts: Vec<Timestamp>,
+    pub sms: Vec<Timestamp>,
     /// The code that is good, by method.
     pub codes: BTreeMap<String, LiveCode>,
     /// The MACs of those before it, by method.
@@ -134,7 +134,7 @@ pub struct Challenge {
     /// What it asks for.
     #[serde(default, skip_serializing_if = "Asks::is_second_factor")]
     pub asks: Asks,
-    /// From where a user's was opened: a mark of the address, see [`Source::mark`].
+    /// From where a user's was opened: a mark of the address, see [`HashedIp::mark`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub opened_from: String,
     /// From what kind of address that was.
@@ -149,7 +149,7 @@ impl Challenge {
     }
 
     /// A new challenge, after this first factor.
-    pub fn after(first: PrimaryFactor, now: Timestamp) -> Self {
+    pub fn after(primary: PrimaryFactor, now: Timestamp) -> Self {
         let by_method = || {
             Method::ALL
                 .into_iter()
@@ -159,10 +159,10 @@ impl Challenge {
             opened_at: now,
             expires_at: now.plus(LIFETIME),
             stage: Stage::Open,
-            first,
+            primary,
             attempts: Vec::new(),
             sent: BTreeMap::new(),
-            texts: Vec::new(),
+            sms: Vec::new(),
             codes: BTreeMap::new(),
             // The lists stand ready, because an update can only append to one that is there.
             superseded: by_method()
@@ -176,9 +176,9 @@ impl Challenge {
 
     /// The same, opened from an address.
     #[must_use]
-    pub fn opened_from(self, source: &Source, origin: Origin) -> Self {
+    pub fn opened_from(self, hashed_ip: &HashedIp, origin: Origin) -> Self {
         Self {
-            opened_from: source.mark().to_owned(),
+            opened_from: hashed_ip.mark().to_owned(),
             opener: origin,
             ..self
         }
@@ -195,7 +195,7 @@ impl Challenge {
 
     /// What is proved once `method` completes it.
     pub fn proof(&self, method: Method, now: Timestamp) -> Proof {
-        Proof::of(&self.first, method, now)
+        Proof::of(&self.primary, method, now)
     }
 
     /// The codes that were sent by `method`.
@@ -203,10 +203,10 @@ impl Challenge {
         self.sent.get(method.name()).copied().unwrap_or_default()
     }
 
-    /// When its texts were sent, once a code by `method` is sent now.
-    pub fn texts_with(&self, method: Method, now: Timestamp) -> Vec<Timestamp> {
+    /// When its SMS were sent, once a code by `method` is sent now.
+    pub fn sms_with(&self, method: Method, now: Timestamp) -> Vec<Timestamp> {
         let another = (method == Method::Sms).then_some(now);
-        self.texts.iter().copied().chain(another).collect()
+        self.sms.iter().copied().chain(another).collect()
     }
 
     /// How many attempts are left.
@@ -217,7 +217,7 @@ impl Challenge {
 
 /// Why a challenge can not be gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ChallengeRefusal {
     /// Nobody issued it.
     Unknown,
     /// Its time is over, or its user was disabled.
@@ -286,10 +286,10 @@ impl Ticket {
     }
 
     /// Whose challenge `token` is, if this service issued it.
-    pub fn read(token: &str, keyring: &Keyring) -> Result<Self, Refusal> {
+    pub fn read(token: &str, keyring: &Keyring) -> Result<Self, ChallengeRefusal> {
         let bytes = seal::open(token, keyring)
             .filter(|bytes| bytes.len() >= BODY)
-            .ok_or(Refusal::Unknown)?;
+            .ok_or(ChallengeRefusal::Unknown)?;
         let id = |range: std::ops::Range<usize>| {
             bytes
                 .get(range)
@@ -312,13 +312,13 @@ impl Ticket {
                     name: seal::name_of(token),
                 })
             }
-            _ => Err(Refusal::Unknown),
+            _ => Err(ChallengeRefusal::Unknown),
         }
     }
 
     /// Where a request that shows this challenge comes from.
-    pub fn origin(&self, source: &Source) -> Origin {
-        self.sketch.origin(source)
+    pub fn origin(&self, hashed_ip: &HashedIp) -> Origin {
+        self.sketch.origin(hashed_ip)
     }
 
     /// That a new password may be set with the challenge.
@@ -331,7 +331,7 @@ impl Ticket {
     pub fn settings_wanted(&self) -> (KeyOf<Account>, WantedGroup) {
         (
             keys::account(self.account).holding(),
-            Foreseen::wanted(self.account, self.group.clone()),
+            PrefetchedGroup::wanted(self.account, self.group.clone()),
         )
     }
 }
@@ -378,10 +378,10 @@ impl Holder for User {
 /// Whether another challenge of the same link was completed. It stays on the item for longer than
 /// any that was opened before it.
 fn was_spent_elsewhere(challenge: &Challenge, user: &User) -> bool {
-    let Some(link) = challenge.first.link() else {
+    let Some(link) = challenge.primary.link() else {
         return false;
     };
-    let same = |other: &Challenge| other.first.link().is_some_and(|it| it.name == link.name);
+    let same = |other: &Challenge| other.primary.link().is_some_and(|it| it.name == link.name);
     user.challenges
         .values()
         .any(|other| !other.stage.is_open() && same(other))
@@ -408,9 +408,9 @@ mod tests {
             "kind": "external", "disabled": false, "created_at": 0, "version": 1, "group": "escrow",
         });
         let mut user: User = serde_json::from_value(user).unwrap();
-        let source =
-            |address: &str| Source::of(user.id, address.parse().unwrap(), &ring, NOW).unwrap();
-        let (home, elsewhere) = (source("203.0.113.7"), source("203.0.113.8"));
+        let hashed_ip =
+            |address: &str| HashedIp::of(user.id, address.parse().unwrap(), &ring, NOW).unwrap();
+        let (home, elsewhere) = (hashed_ip("203.0.113.7"), hashed_ip("203.0.113.8"));
         user.known = user.known.with(&home);
         let (ticket, token) = Ticket::issue(&user, &ring, &Entropy::seeded(5), NOW).unwrap();
         assert_eq!(
@@ -429,7 +429,7 @@ mod tests {
             let changed = String::from_utf8(changed).unwrap();
             assert_eq!(
                 Ticket::read(&changed, &ring),
-                Err(Refusal::Unknown),
+                Err(ChallengeRefusal::Unknown),
                 "{place}"
             );
         }
@@ -438,7 +438,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "(chl_)?[A-Za-z0-9_.-]{0,140}") {
-            prop_assert_eq!(Ticket::read(&text, &ring()), Err(Refusal::Unknown));
+            prop_assert_eq!(Ticket::read(&text, &ring()), Err(ChallengeRefusal::Unknown));
         }
     }
 }

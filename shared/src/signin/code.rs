@@ -3,8 +3,8 @@
 
 pub mod claim;
 pub mod counters;
-mod denial;
 pub mod evidence;
+mod refusal;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +21,7 @@ use crate::signin::user::Method;
 use crate::store::dynamo::Path;
 use crate::store::rate_limit::{Limit, Window};
 
-pub use denial::{Denial, allow_client_ip, allow_country};
+pub use refusal::{SendRefusal, allow_client_ip, allow_country};
 
 /// How long a code is good (NIST SP 800-63B-4 §3.1.3.2 allows ten minutes).
 pub const LIFETIME: Span = Span::minutes(5);
@@ -45,7 +45,7 @@ pub const PER_DESTINATION: ReservedWindow = ReservedWindow {
     ],
 };
 /// The sends to a destination in the name of whichever account.
-pub const BENEATH: Window = Window {
+pub const PER_DESTINATION_OVERALL: Window = Window {
     limits: &[Limit {
         quota: 20,
         span: Span::hours(1),
@@ -65,8 +65,8 @@ pub const PER_USER: ReservedWindow = ReservedWindow {
         },
     ],
 };
-/// The sends at the wish of a source address: 25 in 5 minutes.
-pub const PER_SOURCE: Window = Window {
+/// The sends at the wish of a client IP: 25 in 5 minutes.
+pub const PER_CLIENT_IP: Window = Window {
     limits: &[Limit {
         quota: 25,
         span: Span::minutes(5),
@@ -208,7 +208,7 @@ pub fn draw(
 
 /// What a tried code turns out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SentCodeVerdict {
     /// The code that is good.
     Right,
     /// None that there ever was, or none was sent.
@@ -225,17 +225,17 @@ pub fn judge(
     ticket: &impl Bound,
     challenge: &Challenge,
     method: Method,
-    tried: &str,
+    submitted: &str,
     keyring: &Keyring,
     now: Timestamp,
-) -> Verdict {
+) -> SentCodeVerdict {
     let live = challenge.codes.get(method.name());
     let before = challenge
         .superseded
         .get(method.name())
         .map(Vec::as_slice)
         .unwrap_or_default();
-    judge_among(ticket, (live, before), method, tried, keyring, now)
+    judge_among(ticket, (live, before), method, submitted, keyring, now)
 }
 
 /// Compares a tried code with the one that is good and with those before it, all of them whatever
@@ -244,27 +244,27 @@ pub fn judge_among(
     bound: &impl Bound,
     (live, before): (Option<&LiveCode>, &[Mac]),
     method: Method,
-    tried: &str,
+    submitted: &str,
     keyring: &Keyring,
     now: Timestamp,
-) -> Verdict {
-    let message = message(bound, method, tried);
+) -> SentCodeVerdict {
+    let message = message(bound, method, submitted);
     let matches_live = live.is_some_and(|code| keyring.is_mac(&code.mac, &message));
     let matches_before = before
         .iter()
         .fold(false, |found, mac| found | keyring.is_mac(mac, &message));
     match live {
-        Some(code) if code.expires_at <= now => Verdict::Expired,
-        Some(_) if matches_live => Verdict::Right,
-        Some(_) if matches_before => Verdict::Superseded,
-        _ => Verdict::Wrong,
+        Some(code) if code.expires_at <= now => SentCodeVerdict::Expired,
+        Some(_) if matches_live => SentCodeVerdict::Right,
+        Some(_) if matches_before => SentCodeVerdict::Superseded,
+        _ => SentCodeVerdict::Wrong,
     }
 }
 
 /// Says that nobody answered for a code that was handed to SES or SNS: it is told as sent, since it
 /// may have been.
 pub fn unanswered(account: AccountId, method: Method, now: Timestamp) {
-    tracing::warn!(%account, method = method.name(), "a code was handed over and nobody answered; it is told as sent");
+    tracing::warn!(%account, method = method.name(), "SES or SNS did not confirm a code; it may have been sent and is reported as sent; no action needed");
     metric::emit(
         "CodesUnanswered",
         1,
@@ -330,13 +330,13 @@ mod tests {
                 now,
             )
         };
-        assert_eq!(judged("a", Method::Sms, NOW), Verdict::Right);
-        assert_eq!(judged("b", Method::Sms, NOW), Verdict::Wrong);
-        assert_eq!(judged("a", Method::Email, NOW), Verdict::Wrong);
-        assert_eq!(judged("a", Method::Totp, NOW), Verdict::Wrong);
+        assert_eq!(judged("a", Method::Sms, NOW), SentCodeVerdict::Right);
+        assert_eq!(judged("b", Method::Sms, NOW), SentCodeVerdict::Wrong);
+        assert_eq!(judged("a", Method::Email, NOW), SentCodeVerdict::Wrong);
+        assert_eq!(judged("a", Method::Totp, NOW), SentCodeVerdict::Wrong);
         assert_eq!(
             judged("a", Method::Sms, NOW.plus(LIFETIME)),
-            Verdict::Expired
+            SentCodeVerdict::Expired
         );
     }
 
@@ -352,8 +352,8 @@ mod tests {
         challenge.codes.insert("sms".into(), second.stored);
         let judged =
             |digits: &str| judge(&ticket("a"), &challenge, Method::Sms, digits, &ring, NOW);
-        assert_eq!(judged(first.digits.expose()), Verdict::Superseded);
-        assert_eq!(judged(second.digits.expose()), Verdict::Right);
+        assert_eq!(judged(first.digits.expose()), SentCodeVerdict::Superseded);
+        assert_eq!(judged(second.digits.expose()), SentCodeVerdict::Right);
     }
 
     #[test]

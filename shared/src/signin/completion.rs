@@ -14,8 +14,8 @@ use crate::signin::challenge::{self, Challenge, Place, PrimaryFactor, Stage, Tic
 use crate::signin::exchange::{self, Exchange};
 use crate::signin::link::{self, Purpose};
 use crate::signin::sign_in::{Answer, Authenticated, NewPassword, Redirect};
-use crate::signin::user::known::Source;
-use crate::signin::user::refused::Refused;
+use crate::signin::user::known::HashedIp;
+use crate::signin::user::refused::RefusedPasswords;
 use crate::signin::user::{Method, User};
 use crate::store::app::App;
 use crate::store::audit::Event;
@@ -28,11 +28,11 @@ pub struct Completion {
     /// What was proved.
     pub proof: Proof,
     ticket: Ticket,
-    first: PrimaryFactor,
+    primary: PrimaryFactor,
     method: Method,
     handover: Handover,
-    source: Source,
-    refused: Refused,
+    hashed_ip: HashedIp,
+    refused: RefusedPasswords,
     now: Timestamp,
 }
 
@@ -48,44 +48,47 @@ enum Handover {
 }
 
 impl Completion {
-    /// The end of `challenge`, by `method`, from `source`.
+    /// The end of `challenge`, by `method`, from `hashed_ip`.
     pub fn of(
         ticket: &Ticket,
         challenge: &Challenge,
         method: Method,
-        source: &Source,
+        hashed_ip: &HashedIp,
         entropy: &Entropy,
         now: Timestamp,
     ) -> Self {
-        let first = challenge.first.clone();
-        let handover = match first.link() {
+        let primary = challenge.primary.clone();
+        let handover = match primary.link() {
             Some(link) if link.purpose == Purpose::Password => Handover::NewPassword,
             Some(link) => link.redirect_uri.clone().map_or(Handover::Token, |uri| {
                 Handover::Code(exchange::draw(entropy), uri)
             }),
             None => Handover::Token,
         };
-        let (proof, ticket, source) =
-            (challenge.proof(method, now), ticket.clone(), source.clone());
+        let (proof, ticket, hashed_ip) = (
+            challenge.proof(method, now),
+            ticket.clone(),
+            hashed_ip.clone(),
+        );
         Self {
             proof,
             ticket,
-            first,
+            primary,
             method,
             handover,
-            source,
-            refused: Refused::default(),
+            hashed_ip,
+            refused: RefusedPasswords::default(),
             now,
         }
     }
 
-    /// The same, with how many of the user's passwords were refused unseen: a sign-in tells of
-    /// them.
+    /// The same, with how many of the user's passwords were refused without a comparison: a sign-in
+    /// tells of them.
     pub async fn telling(self, user: &User, table: &Table) -> Result<Self, Failure> {
         let refused = if self.is_sign_in() {
-            Refused::untold(user, table, self.now).await?
+            RefusedPasswords::unreported(user, table, self.now).await?
         } else {
-            Refused::default()
+            RefusedPasswords::default()
         };
         Ok(Self { refused, ..self })
     }
@@ -112,12 +115,12 @@ impl Completion {
         if !self.is_sign_in() {
             return Ok((update, None, others));
         }
-        let (update, told) = user.tell_refused(update, &self.refused, self.now)?;
-        let (update, copy) = user.remember(update, &self.source)?;
+        let (update, told) = user.report_refused(update, &self.refused, self.now)?;
+        let (update, copy) = user.remember(update, &self.hashed_ip)?;
         others.extend(copy.map(Write::from));
         // A password has ended its counts when it opened the challenge.
-        if self.first != PrimaryFactor::Password {
-            others.extend(user.signed_in_from(&self.source).map(Write::from));
+        if self.primary != PrimaryFactor::Password {
+            others.extend(user.signed_in_from(&self.hashed_ip).map(Write::from));
         }
         Ok((update, told, others))
     }
@@ -129,7 +132,7 @@ impl Completion {
             Handover::Token | Handover::Code(..) => Stage::Completed { at },
         };
         let update = User::keep_had_factor(self.ticket.complete(update, stage)?);
-        Ok(match self.first.link() {
+        Ok(match self.primary.link() {
             Some(_) => self.ticket.keep_until(update, until),
             None => update,
         })
@@ -138,7 +141,7 @@ impl Completion {
     /// The write that spends the link, where one opened the challenge, and that of the portal's
     /// code.
     fn spending(&self, user: &User) -> Result<Vec<Write>, Failure> {
-        let Some(link) = self.first.link() else {
+        let Some(link) = self.primary.link() else {
             return Ok(Vec::new());
         };
         let mut writes: Vec<Write> = vec![link.spend(self.now).into()];
@@ -151,13 +154,13 @@ impl Completion {
 
     /// Whether a transaction failed because the link is spent.
     pub fn came_too_late(&self, failure: &Failure) -> bool {
-        let spent = |link: &link::Opened| failure.stood_at(&link.key()).is_some();
-        self.first.link().is_some_and(spent)
+        let spent = |link: &link::OpenedLink| failure.stood_at(&link.key()).is_some();
+        self.primary.link().is_some_and(spent)
     }
 
     /// The link that was spent, as the audit names it.
     pub fn link(&self) -> Option<String> {
-        self.first.link().map(|link| link.id.to_string())
+        self.primary.link().map(|link| link.id.to_string())
     }
 
     /// The answer, once it is written. `challenge` is the token that the request carried.

@@ -10,7 +10,7 @@ use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AccountId, LinkId, UserId};
 use crate::kernel::secret::{self, Fingerprint, Secret};
 use crate::signin::access_token::Proof;
-use crate::signin::link::Opened;
+use crate::signin::link::OpenedLink;
 use crate::signin::user::{Method, User};
 use crate::store::audit::Event;
 use crate::store::dynamo::{Condition, Failure, Key, Path, Put, Update, Write, keys};
@@ -52,7 +52,7 @@ pub struct Exchange {
 
 /// Why a code is not exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ExchangeRefusal {
     /// There is none such in this account.
     Unknown,
     /// Its minute is over, or its user is no longer let in.
@@ -87,7 +87,7 @@ pub fn address(redirect_uri: &str, code: &Secret<String>) -> String {
 
 impl Exchange {
     /// What the completion of a challenge that `link` opened stands for.
-    pub fn new(user: &User, link: &Opened, method: Method, now: Timestamp) -> Self {
+    pub fn new(user: &User, link: &OpenedLink, method: Method, now: Timestamp) -> Self {
         let expires_at = now.plus(LIFETIME);
         let (account, generation) = (user.account, user.token_epoch);
         Self {
@@ -114,13 +114,13 @@ impl Exchange {
         account: AccountId,
         user: Option<&User>,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ExchangeRefusal> {
         if self.account != account {
-            Err(Refusal::Unknown)
+            Err(ExchangeRefusal::Unknown)
         } else if self.used_at.is_some() {
-            Err(Refusal::Used)
+            Err(ExchangeRefusal::Used)
         } else if self.expires_at <= now || !user.is_some_and(|user| self.lets_in(user)) {
-            Err(Refusal::Expired)
+            Err(ExchangeRefusal::Expired)
         } else {
             Ok(())
         }
@@ -195,23 +195,26 @@ mod tests {
         assert_eq!(admits(&exchange, Some(&ann), NOW), Ok(()));
         assert_eq!(
             exchange.admits(other, Some(&ann), NOW),
-            Err(Refusal::Unknown)
+            Err(ExchangeRefusal::Unknown)
         );
         assert_eq!(
             admits(&exchange, Some(&ann), exchange.expires_at),
-            Err(Refusal::Expired)
+            Err(ExchangeRefusal::Expired)
         );
         assert_eq!(
             admits(&exchange, Some(&disabled), NOW),
-            Err(Refusal::Expired)
+            Err(ExchangeRefusal::Expired)
         );
-        assert_eq!(admits(&exchange, None, NOW), Err(Refusal::Expired));
-        assert_eq!(admits(&exchange, Some(&later), NOW), Err(Refusal::Expired));
+        assert_eq!(admits(&exchange, None, NOW), Err(ExchangeRefusal::Expired));
+        assert_eq!(
+            admits(&exchange, Some(&later), NOW),
+            Err(ExchangeRefusal::Expired)
+        );
         let used = Exchange {
             used_at: Some(NOW),
             ..exchange
         };
-        assert_eq!(admits(&used, Some(&ann), NOW), Err(Refusal::Used));
+        assert_eq!(admits(&used, Some(&ann), NOW), Err(ExchangeRefusal::Used));
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub struct Link {
 /// A link that a challenge was opened by: what has to be known of it when the challenge is
 /// completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opened {
+pub struct OpenedLink {
     /// The link's id.
     pub id: LinkId,
     /// The fingerprint of its token.
@@ -125,7 +125,7 @@ pub struct Opened {
 
 /// Why a link opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum LinkRefusal {
     /// Nobody was sent it.
     Unknown,
     /// Its time is over, or something has ended it.
@@ -148,7 +148,7 @@ impl Token {
     }
 
     /// Reads a token. What has not its form is no link, and costs no look at the table.
-    pub fn read(text: &Secret<String>) -> Result<Self, Refusal> {
+    pub fn read(text: &Secret<String>) -> Result<Self, LinkRefusal> {
         let rest = text
             .expose()
             .strip_prefix(PREFIX)
@@ -159,7 +159,7 @@ impl Token {
         if whole {
             Ok(Self(text.clone()))
         } else {
-            Err(Refusal::Unknown)
+            Err(LinkRefusal::Unknown)
         }
     }
 
@@ -222,7 +222,7 @@ impl Link {
     }
 
     /// The write that puts its mail in the outbox, and where that stands until it is sent.
-    pub fn owe(
+    pub fn enqueue(
         &self,
         token: &Token,
         envelope: &Envelope<'_>,
@@ -249,9 +249,9 @@ impl Link {
     }
 
     /// Whether it opens a challenge for its user, as that user stands now.
-    pub fn opens(&self, user: Option<&User>, now: Timestamp) -> Result<(), Refusal> {
+    pub fn opens(&self, user: Option<&User>, now: Timestamp) -> Result<(), LinkRefusal> {
         if self.used_at.is_some() || user.is_some_and(|user| self.is_spent_on(user)) {
-            return Err(Refusal::Used);
+            return Err(LinkRefusal::Used);
         }
         let good = |user: &User| {
             !user.disabled
@@ -261,7 +261,7 @@ impl Link {
         if self.expires_at > now && user.is_some_and(good) {
             Ok(())
         } else {
-            Err(Refusal::Expired)
+            Err(LinkRefusal::Expired)
         }
     }
 
@@ -271,7 +271,7 @@ impl Link {
     fn is_spent_on(&self, user: &User) -> bool {
         let is_own = |challenge: &Challenge| {
             challenge
-                .first
+                .primary
                 .link()
                 .is_some_and(|link| link.id == self.id)
         };
@@ -281,8 +281,8 @@ impl Link {
     }
 
     /// What a challenge keeps of it.
-    pub fn opened(&self, token: &Token) -> Opened {
-        Opened {
+    pub fn opened(&self, token: &Token) -> OpenedLink {
+        OpenedLink {
             id: self.id,
             name: token.name(),
             purpose: self.purpose,
@@ -291,7 +291,7 @@ impl Link {
     }
 }
 
-impl Opened {
+impl OpenedLink {
     /// The link's item.
     pub fn key(&self) -> Key {
         keys::link(&self.name)
@@ -345,23 +345,23 @@ mod tests {
         assert_eq!(link.opens(Some(&ann), NOW), Ok(()));
         assert_eq!(
             link.opens(Some(&ann), link.expires_at),
-            Err(Refusal::Expired)
+            Err(LinkRefusal::Expired)
         );
-        assert_eq!(link.opens(None, NOW), Err(Refusal::Expired));
+        assert_eq!(link.opens(None, NOW), Err(LinkRefusal::Expired));
         assert_eq!(
             link.opens(Some(&user(&json!({"disabled": true}))), NOW),
-            Err(Refusal::Expired)
+            Err(LinkRefusal::Expired)
         );
         assert_eq!(
             link.opens(Some(&user(&json!({"link_generation": 3}))), NOW),
-            Err(Refusal::Expired)
+            Err(LinkRefusal::Expired)
         );
         assert_eq!(
             link.opens(
                 Some(&user(&json!({"account": "acc_00000000000000000000000002"}))),
                 NOW
             ),
-            Err(Refusal::Expired)
+            Err(LinkRefusal::Expired)
         );
         let spent = Link {
             used_at: Some(NOW),
@@ -369,7 +369,7 @@ mod tests {
         };
         assert_eq!(
             spent.opens(Some(&ann), spent.expires_at),
-            Err(Refusal::Used)
+            Err(LinkRefusal::Used)
         );
     }
 

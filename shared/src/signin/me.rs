@@ -8,7 +8,7 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, UserId};
 use crate::signin::access_token::Acr;
 use crate::signin::signed_in::SignedIn;
-use crate::signin::user::{Kind, Method};
+use crate::signin::user::{Method, UserKind};
 
 /// The signed-in user. Destinations are masked: a token that was stolen is not to tell them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,7 +26,7 @@ pub struct Response {
     #[schema(example = "Ann Alder", nullable = false)]
     pub name: Option<String>,
     /// Staff or counterparty.
-    pub kind: Kind,
+    pub kind: UserKind,
     /// The mail address, masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "a••••••••@example.com", nullable = false)]

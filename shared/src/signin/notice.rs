@@ -7,16 +7,16 @@
 //!
 //! **How often.** At most [`PER_DESTINATION`] to a destination in the name of an account, whoever
 //! made the changes: a notice is a message that somebody else can cause. What is more is *held*, on
-//! the item that counts (`Told`), in the transaction of its change, and becomes one notice that
+//! the item that counts (`NoticeLog`), in the transaction of its change, and becomes one notice that
 //! tells all of it, once the window has room ([`release`], by the scheduled clean-up). Nothing is
 //! dropped.
 //!
-//! **The budget of texts** does not count them: it is for texts to people who have proved nothing.
+//! **The SMS budget** does not count them: it is for SMS to people who have proved nothing.
 //! A notice goes to the phone of a user, for a change that took a fresh second factor or an
 //! administrator, and no more than so often; and nobody can silence it by using up a budget.
 
-mod held;
-mod told;
+mod deferred;
+mod log;
 
 use std::collections::HashMap;
 
@@ -29,10 +29,10 @@ use crate::store::app::App;
 use crate::store::dynamo::{Failure, Item, Key, Write, keys};
 
 pub use crate::messaging::courier::Changed;
-pub use held::{is_log, release};
-pub use told::PER_DESTINATION;
+pub use deferred::{is_log, release};
+pub use log::PER_DESTINATION;
 
-use told::Told;
+use log::NoticeLog;
 
 /// A change of how somebody signs in.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub struct Change<'a> {
     pub locale: Locale,
     /// What was changed.
     pub changed: &'a [Changed],
-    /// The countries that texts go to.
+    /// The countries that SMS go to.
     pub sms_countries: &'a [String],
 }
 
@@ -83,14 +83,14 @@ impl Notices {
             let told = self
                 .seen
                 .get(&log)
-                .map(|item| Told::read(item.clone()))
+                .map(|item| NoticeLog::read(item.clone()))
                 .transpose()?;
             let mail = change.mail(&destination);
-            if let Some(held) = told
+            if let Some(deferred) = told
                 .as_ref()
                 .and_then(|told| told.hold(&mail, change.changed, now))
             {
-                writes.push(held.write(log)?.into());
+                writes.push(deferred.write(log)?.into());
                 continue;
             }
             let id = format!(
@@ -99,7 +99,7 @@ impl Notices {
                 change.before.head.sequence + 1
             );
             self.outbox.push(keys::outbox(&id));
-            writes.push(Told::enter(log, told.as_ref(), now).into());
+            writes.push(NoticeLog::enter(log, told.as_ref(), now).into());
             writes.push(outbox::standalone(&id, OutboxMessage::new(mail, now), now)?.into());
         }
         Ok(writes)

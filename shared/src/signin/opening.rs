@@ -3,7 +3,7 @@
 //!
 //! Whoever knows a password, reads a mailbox or holds an ID token opens challenges, and each is a
 //! place on the item and, with a code, a message. So they are limited, per user and per user and
-//! source address; half of a user's are kept for known addresses. The rule is judged by the user's
+//! client IP; half of a user's are kept for known addresses. The rule is judged by the user's
 //! item as it was read, where all those of the last ten minutes stand, and the head of the user's
 //! chain, which is a condition of the write, says that none was opened since. None that is live
 //! makes room for another.
@@ -15,7 +15,7 @@ use crate::signin::challenge::{Challenge, LIFETIME, Place, Ticket};
 use crate::signin::refusals;
 use crate::signin::sign_in::{Offer, SecondFactor};
 use crate::signin::user::User;
-use crate::signin::user::known::{Origin, Source};
+use crate::signin::user::known::{HashedIp, Origin};
 use crate::store::dynamo::Update;
 use crate::store::rate_limit::Limit;
 use crate::web::http::Problem;
@@ -23,7 +23,7 @@ use crate::web::http::Problem;
 /// In which so many may be opened. A challenge stands on the item for as long, however it ends.
 const SPAN: Span = LIFETIME;
 /// The challenges of a user that are opened from one address.
-pub const PER_SOURCE: Limit = Limit {
+pub const PER_CLIENT_IP: Limit = Limit {
     quota: 20,
     span: SPAN,
 };
@@ -33,31 +33,31 @@ pub const PER_USER: Limit = Limit {
     span: SPAN,
 };
 
-/// The update that opens `challenge` from `source`, and removes some that are over; and what is
+/// The update that opens `challenge` from `hashed_ip`, and removes some that are over; and what is
 /// answered.
 pub fn open(
     user: &User,
     challenge: Challenge,
     offers: Vec<Offer>,
-    source: &Source,
+    hashed_ip: &HashedIp,
     (keyring, entropy, now): (&Keyring, &Entropy, Timestamp),
 ) -> Result<(Update, SecondFactor), Problem> {
-    let origin = user.known.origin(source);
-    if let Some((until, limit)) = full_until(user, source, origin, now) {
+    let origin = user.known.origin(hashed_ip);
+    if let Some((until, limit)) = full_until(user, hashed_ip, origin, now) {
         return Err(refusals::too_many_challenges(until, limit, now));
     }
-    let challenge = challenge.opened_from(source, origin);
+    let challenge = challenge.opened_from(hashed_ip, origin);
     let (ticket, token) = Ticket::issue(user, keyring, entropy, now)?;
     let update = ticket.open(user.touch(), user, &challenge, now)?;
     let update = update.set_due(challenge.expires_at);
     Ok((update, SecondFactor::new(token, offers)))
 }
 
-/// Until when no other challenge of `user` may be opened from `source`, if so; and the limit that
-/// says it.
+/// Until when no other challenge of `user` may be opened from `hashed_ip`, if so; and the limit
+/// that says it.
 fn full_until(
     user: &User,
-    source: &Source,
+    hashed_ip: &HashedIp,
     origin: Origin,
     now: Timestamp,
 ) -> Option<(Timestamp, Limit)> {
@@ -65,15 +65,15 @@ fn full_until(
     opened.sort_by_key(|challenge| std::cmp::Reverse(challenge.opened_at));
     let here = opened
         .iter()
-        .filter(|challenge| source.has_mark(&challenge.opened_from));
+        .filter(|challenge| hashed_ip.has_mark(&challenge.opened_from));
     let here: Vec<Timestamp> = here.map(|challenge| challenge.opened_at).collect();
     let all: Vec<_> = opened
         .iter()
         .map(|challenge| (challenge.opened_at, challenge.opener))
         .collect();
-    let by_source = PER_SOURCE
+    let by_source = PER_CLIENT_IP
         .full_until(&here, now)
-        .map(|until| (until, PER_SOURCE));
+        .map(|until| (until, PER_CLIENT_IP));
     let by_user = user
         .known
         .full_until(PER_USER, &all, origin, now)
@@ -115,19 +115,19 @@ mod tests {
             }
         }
 
-        fn source(&self, address: &str, now: Timestamp) -> Source {
-            Source::of(self.user.id, address.parse().unwrap(), &self.ring, now).unwrap()
+        fn hashed_ip(&self, address: &str, now: Timestamp) -> HashedIp {
+            HashedIp::of(self.user.id, address.parse().unwrap(), &self.ring, now).unwrap()
         }
 
         /// Opens one, unless a limit says otherwise.
         fn open(&mut self, address: &str, now: Timestamp) -> Option<(Span, usize)> {
-            let source = self.source(address, now);
-            let origin = self.user.known.origin(&source);
-            if let Some((until, limit)) = full_until(&self.user, &source, origin, now) {
+            let hashed_ip = self.hashed_ip(address, now);
+            let origin = self.user.known.origin(&hashed_ip);
+            if let Some((until, limit)) = full_until(&self.user, &hashed_ip, origin, now) {
                 return Some((until.until(now), limit.quota));
             }
             self.opened += 1;
-            let challenge = Challenge::open(now).opened_from(&source, origin);
+            let challenge = Challenge::open(now).opened_from(&hashed_ip, origin);
             self.user
                 .challenges
                 .insert(format!("{}", self.opened), challenge);
@@ -166,7 +166,10 @@ mod tests {
     #[test]
     fn strangers_leave_half_for_the_addresses_that_a_user_is_known_at() {
         let mut opening = Opening::new();
-        opening.user.known = opening.user.known.with(&opening.source("203.0.113.1", NOW));
+        opening.user.known = opening
+            .user
+            .known
+            .with(&opening.hashed_ip("203.0.113.1", NOW));
         let strangers: Vec<String> = (0..40)
             .map(|number| format!("198.51.100.{number}"))
             .collect();

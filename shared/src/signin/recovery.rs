@@ -62,7 +62,7 @@ pub fn is_unused(codes: Option<&Codes>, digest: &str) -> bool {
 
 /// What a tried code turns out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RecoveryCodeVerdict {
     /// One that was not used: this is its digest.
     Right(String),
     /// One that was.
@@ -90,14 +90,14 @@ pub fn draw(user: UserId, entropy: &Entropy, now: Timestamp) -> (Vec<Secret<Stri
 }
 
 /// Looks for a tried code among those of a user.
-pub fn judge(user: UserId, codes: Option<&Codes>, tried: &str) -> Verdict {
-    let Some(digest) = digest(user, tried) else {
-        return Verdict::Wrong;
+pub fn judge(user: UserId, codes: Option<&Codes>, submitted: &str) -> RecoveryCodeVerdict {
+    let Some(digest) = digest(user, submitted) else {
+        return RecoveryCodeVerdict::Wrong;
     };
     match codes.and_then(|codes| codes.used.get(&digest)) {
-        Some(used_at) if *used_at == NEVER => Verdict::Right(digest),
-        Some(_) => Verdict::Used,
-        None => Verdict::Wrong,
+        Some(used_at) if *used_at == NEVER => RecoveryCodeVerdict::Right(digest),
+        Some(_) => RecoveryCodeVerdict::Used,
+        None => RecoveryCodeVerdict::Wrong,
     }
 }
 
@@ -170,30 +170,37 @@ mod tests {
             ] {
                 assert!(is_legible(&typed));
                 assert!(
-                    matches!(judge(user(1), Some(&stored), &typed), Verdict::Right(_)),
+                    matches!(
+                        judge(user(1), Some(&stored), &typed),
+                        RecoveryCodeVerdict::Right(_)
+                    ),
                     "{typed}"
                 );
             }
-            assert_eq!(judge(user(2), Some(&stored), code), Verdict::Wrong);
-            assert_eq!(judge(user(1), None, code), Verdict::Wrong);
+            assert_eq!(
+                judge(user(2), Some(&stored), code),
+                RecoveryCodeVerdict::Wrong
+            );
+            assert_eq!(judge(user(1), None, code), RecoveryCodeVerdict::Wrong);
         }
     }
 
     #[test]
     fn a_used_code_is_told_from_a_wrong_one() {
         let (shown, mut stored) = draw(user(1), &Entropy::seeded(3), NOW);
-        let Verdict::Right(digest) = judge(user(1), Some(&stored), shown[4].expose()) else {
+        let RecoveryCodeVerdict::Right(digest) = judge(user(1), Some(&stored), shown[4].expose())
+        else {
             panic!("it is right")
         };
         stored.used.insert(digest, NOW);
         assert_eq!(
             judge(user(1), Some(&stored), shown[4].expose()),
-            Verdict::Used
+            RecoveryCodeVerdict::Used
         );
         assert_eq!(stored.remaining(), COUNT - 1);
         assert_eq!(
             judge(user(1), Some(&stored), "0000-0000-0000-0000-0000-0000"),
-            Verdict::Wrong
+            RecoveryCodeVerdict::Wrong
         );
     }
 
@@ -201,7 +208,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_reader_panic(text in "\\PC{0,80}") {
             let (_, stored) = draw(user(1), &Entropy::seeded(3), NOW);
-            prop_assert_eq!(judge(user(1), Some(&stored), &text), Verdict::Wrong);
+            prop_assert_eq!(judge(user(1), Some(&stored), &text), RecoveryCodeVerdict::Wrong);
             let _ = is_legible(&text);
         }
     }

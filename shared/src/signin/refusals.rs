@@ -1,10 +1,11 @@
 //! How what a sign-in is refused for becomes a problem.
 
 use crate::kernel::clock::{Span, Timestamp};
-use crate::signin::challenge::{self, Refusal};
+use crate::signin::challenge::{self, ChallengeRefusal};
 use crate::signin::code;
+use crate::signin::exchange::ExchangeRefusal;
+use crate::signin::link::LinkRefusal;
 use crate::signin::user::{FACTOR_BACKOFF, attempts, password};
-use crate::signin::{exchange, link};
 use crate::store::rate_limit::Limit;
 use crate::web::http::problem::Policy;
 use crate::web::http::{Problem, Slug};
@@ -30,11 +31,11 @@ const PASSWORD: Policy = Policy {
 /// The policy that a username is refused by whose count has reached its end.
 const PASSWORD_END: Policy = Policy {
     name: "password",
-    quota: attempts::LAST,
+    quota: attempts::FAILURES_MAX,
     window: Span::days(1),
 };
 
-impl Refusal {
+impl ChallengeRefusal {
     /// The problem, as of `now`.
     pub fn problem(self, now: Timestamp) -> Problem {
         match self {
@@ -42,7 +43,7 @@ impl Refusal {
             Self::Expired => Problem::new(Slug::ChallengeExpired),
             Self::Used => Problem::new(Slug::ChallengeUsed),
             Self::AttemptsSpent(until) => Problem::new(Slug::TooManyAttempts)
-                .detail("This challenge has had its five attempts. Sign in again.")
+                .detail("This challenge has no attempts left. Sign in again.")
                 .retry_after(until.until(now), &CHALLENGE),
             Self::FactorDelayed(moment) => Problem::new(Slug::TooManyAttempts)
                 .detail("This factor had too many wrong codes in a row. Another factor may still be used.")
@@ -56,29 +57,29 @@ impl Refusal {
     }
 }
 
-impl From<link::Refusal> for Problem {
-    fn from(refusal: link::Refusal) -> Self {
+impl From<LinkRefusal> for Problem {
+    fn from(refusal: LinkRefusal) -> Self {
         Self::new(match refusal {
-            link::Refusal::Unknown => Slug::LinkUnknown,
-            link::Refusal::Expired => Slug::LinkExpired,
-            link::Refusal::Used => Slug::LinkUsed,
+            LinkRefusal::Unknown => Slug::LinkUnknown,
+            LinkRefusal::Expired => Slug::LinkExpired,
+            LinkRefusal::Used => Slug::LinkUsed,
         })
     }
 }
 
-impl From<exchange::Refusal> for Problem {
-    fn from(refusal: exchange::Refusal) -> Self {
+impl From<ExchangeRefusal> for Problem {
+    fn from(refusal: ExchangeRefusal) -> Self {
         Self::new(match refusal {
-            exchange::Refusal::Unknown => Slug::NotFound,
-            exchange::Refusal::Expired => Slug::CodeExpired,
-            exchange::Refusal::Used => Slug::CodeUsed,
+            ExchangeRefusal::Unknown => Slug::NotFound,
+            ExchangeRefusal::Expired => Slug::CodeExpired,
+            ExchangeRefusal::Used => Slug::CodeUsed,
         })
     }
 }
 
-/// The problem of a password that is refused unseen: until a moment, or until somebody lifts it.
-/// Nothing says of the latter when it makes sense to try again; a day keeps a client from asking
-/// all the time.
+/// The problem of a password that is refused without a look at it: until a moment, or until
+/// somebody lifts the refusal. The latter has no known end; `Retry-After` says a day, so that a
+/// client does not ask all the time.
 pub fn password_refused(until: Option<Timestamp>, now: Timestamp) -> Problem {
     let problem = Problem::new(Slug::TooManyAttempts);
     match until {
@@ -87,14 +88,14 @@ pub fn password_refused(until: Option<Timestamp>, now: Timestamp) -> Problem {
             .retry_after(moment.until(now), &PASSWORD),
         None => problem
             .detail(
-                "There were too many wrong passwords in a row for this username. An administrator can unlock it, and so does a new \
-                 password; a sign-in from an address that its user is known at lets others try again.",
+                "There were too many wrong passwords in a row for this username. Set a new password, ask an administrator to \
+                 unlock the user, or sign in from an address that this user has signed in from before.",
             )
             .retry_after(PASSWORD_END.window, &PASSWORD_END),
     }
 }
 
-/// The problem of a user, or of an address of theirs, with too many challenges of late.
+/// The problem of a user, or of an address of theirs, with too many recent challenges.
 pub fn too_many_challenges(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
     let policy = Policy {
         name: "challenges",
@@ -102,7 +103,7 @@ pub fn too_many_challenges(until: Timestamp, limit: Limit, now: Timestamp) -> Pr
         window: limit.span,
     };
     Problem::new(Slug::TooManyAttempts)
-        .detail("Too many sign-ins of this user were begun of late. One that was begun can be gone on with.")
+        .detail("Too many sign-ins of this user were started recently. A sign-in that was already started can still be completed.")
         .retry_after(until.until(now), &policy)
 }
 
@@ -129,8 +130,8 @@ pub fn too_many_changes(until: Timestamp, limit: Limit, now: Timestamp) -> Probl
     Problem::new(Slug::TooManyChanges).retry_after(until.until(now), &policy)
 }
 
-impl From<password::Broken> for Problem {
-    fn from(_: password::Broken) -> Self {
+impl From<password::HashingFailed> for Problem {
+    fn from(_: password::HashingFailed) -> Self {
         Self::internal("hashing a password", "argon2 failed")
     }
 }

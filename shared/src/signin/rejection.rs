@@ -1,5 +1,5 @@
 //! What a first factor leaves behind that lets nobody in: it counts in the hundred failures of its
-//! source address, and its subject's audit tells of it. It is the same for everybody, and for names
+//! client IP, and its subject's audit tells of it. It is the same for everybody, and for names
 //! that nobody has.
 
 use std::net::IpAddr;
@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use crate::kernel::client_ip::client_ip_key;
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::AccountId;
-use crate::signin::user::attempts::{self, BACKOFF, PER_SOURCE, Tried};
+use crate::signin::user::attempts::{self, BACKOFF, PER_CLIENT_IP, PasswordCounter};
 use crate::signin::user::known::Origin;
-use crate::signin::user::refused::Refused;
+use crate::signin::user::refused::RefusedPasswords;
 use crate::signin::user::subject::Subject;
 use crate::store::app::App;
 use crate::store::audit::{Action, Actor, Event};
@@ -24,15 +24,15 @@ pub struct Rejection {
     /// Whose it was, as far as is known.
     pub subject: Subject,
     /// Where it came from.
-    pub source: IpAddr,
+    pub client_ip: IpAddr,
     /// When.
     pub now: Timestamp,
 }
 
-/// Refuses whatever comes from a source address that has had its failures, as `item` tells of it.
-pub fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
+/// Refuses whatever comes from a client IP that has had its failures, as `item` tells of it.
+pub fn refuse_client_ip(item: Option<&Item>, now: Timestamp) -> Result<(), Problem> {
     let moments = item.map(Window::moments).unwrap_or_default();
-    match PER_SOURCE.full_until(&moments, now) {
+    match PER_CLIENT_IP.full_until(&moments, now) {
         Some((until, limit)) => Err(refusals::client_ip_blocked(until, limit, now)),
         None => Ok(()),
     }
@@ -40,7 +40,7 @@ pub fn refuse_source(item: Option<&Item>, now: Timestamp) -> Result<(), Problem>
 
 impl Rejection {
     /// Writes down something that was judged and is wrong, and answers with `problem`. Where the
-    /// source address has had its failures meanwhile, that is the answer; what was judged is told
+    /// client IP has had its failures meanwhile, that is the answer; what was judged is told
     /// all the same.
     pub async fn judged(
         mut self,
@@ -72,20 +72,20 @@ impl Rejection {
         }
     }
 
-    /// Writes down a password that was refused unseen, and answers with `problem`: the first of a
-    /// series is told. `refused` is how many there were.
+    /// Writes down a password that was refused without a comparison, and answers with `problem`:
+    /// the first of a series is told. `refused` is how many there were.
     pub async fn refused(
         mut self,
         app: &App,
-        tried: &Tried,
-        mut refused: Refused,
+        counter: &PasswordCounter,
+        mut refused: RefusedPasswords,
         problem: Problem,
     ) -> Result<Problem, Failure> {
-        let key = keys::name_refused(tried.account, &tried.username);
+        let key = keys::name_refused(counter.account, &counter.username);
         let (mut retries, mut trim) = (RetryPolicy::default(), None);
         loop {
             let mut writes: Vec<Write> = vec![self.enter(trim.as_deref()).into()];
-            writes.extend(self.one_more(&key, &refused, tried.origin)?);
+            writes.extend(self.one_more(&key, &refused, counter.origin)?);
             let failure = match app.table.transact(writes).await {
                 Ok(()) => return Ok(problem),
                 Err(failure @ Failure::Unavailable(_)) => return Err(failure),
@@ -106,12 +106,12 @@ impl Rejection {
     fn one_more(
         &self,
         key: &Key,
-        refused: &Refused,
+        refused: &RefusedPasswords,
         origin: Origin,
     ) -> Result<Vec<Write>, Failure> {
         let (key, now) = (key.clone(), self.now);
         let Some(told) = self.subject.refusals().first(refused, now) else {
-            return Ok(vec![Refused::one_more(key, now).into()]);
+            return Ok(vec![RefusedPasswords::one_more(key, now).into()]);
         };
         let mut writes = vec![refused.first(key, now).into()];
         let events = [self.first_refused(origin)];
@@ -120,26 +120,26 @@ impl Rejection {
     }
 
     fn enter(&self, trim: Option<&[Timestamp]>) -> Update {
-        PER_SOURCE.enter(self.log_key(), self.now, trim)
+        PER_CLIENT_IP.enter(self.log_key(), self.now, trim)
     }
 
     fn log_key(&self) -> Key {
-        keys::client_ip_failures(&client_ip_key(self.source))
+        keys::client_ip_failures(&client_ip_key(self.client_ip))
     }
 
-    /// What the source address's log has to say to a transaction that failed: it is to be trimmed
+    /// What the client IP's log has to say to a transaction that failed: it is to be trimmed
     /// first, or it is full.
     fn log(&self, failure: &Failure) -> (Option<Vec<Timestamp>>, Option<(Timestamp, Limit)>) {
         let Some(moments) = failure.stood_at(&self.log_key()).map(Window::moments) else {
             return (None, None);
         };
-        let full = PER_SOURCE.full_until(&moments, self.now);
+        let full = PER_CLIENT_IP.full_until(&moments, self.now);
         (Some(moments), full)
     }
 
     fn first_refused(&self, origin: Origin) -> Event {
         let event = Event::new(Action::PasswordRefused, Actor::User(self.subject.id()))
-            .from(self.source)
+            .from(self.client_ip)
             .failed();
         event.with("addresses", origin.name())
     }
@@ -147,15 +147,15 @@ impl Rejection {
 
 /// The entry of the delay or the end that a wrong password brought on, the one that made it so many
 /// in a row.
-pub fn lockout(failures: u32, origin: Origin, source: IpAddr) -> Option<Event> {
+pub fn lockout(failures: u32, origin: Origin, client_ip: IpAddr) -> Option<Event> {
     let event = |action| {
         Event::new(action, Actor::System)
-            .from(source)
+            .from(client_ip)
             .with("failures", failures)
             .with("addresses", origin.name())
     };
     let delay = BACKOFF.delay(failures);
-    if failures >= attempts::LAST {
+    if failures >= attempts::FAILURES_MAX {
         Some(event(Action::PasswordDisabled))
     } else {
         (delay > Span::default())

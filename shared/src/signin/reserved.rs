@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::{Span, Timestamp};
-use crate::signin::user::known::{Known, Origin, Source};
+use crate::signin::user::known::{HashedIp, Known, Origin};
 use crate::store::dynamo::{Condition, Item, Key, Path, Update};
 use crate::store::rate_limit::{Limit, MOMENTS};
 
@@ -26,7 +26,7 @@ const OF_STRANGERS: Path = Path::new("strangers");
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum Requester {
     /// The user, at an address that they are known at.
     Known,
     /// Somebody at another address than those that the user is known at.
@@ -87,15 +87,15 @@ impl Share {
         (until > now).then_some(until)
     }
 
-    /// Until when this limit allows `asker` no more, if it does not allow one now.
-    fn full_until(&self, log: &Log, asker: Asker, now: Timestamp) -> Option<Timestamp> {
+    /// Until when this limit allows `requester` no more, if it does not allow one now.
+    fn full_until(&self, log: &Log, requester: Requester, now: Timestamp) -> Option<Timestamp> {
         let all = self.taken_until(&log.moments, self.quota, now);
-        match asker {
-            Asker::Anybody => all,
+        match requester {
+            Requester::Anybody => all,
             // Both have to be over.
-            Asker::Stranger => all.max(self.taken_until(&log.strangers, self.strangers(), now)),
+            Requester::Stranger => all.max(self.taken_until(&log.strangers, self.strangers(), now)),
             // Either will do.
-            Asker::Known => all
+            Requester::Known => all
                 .zip(self.taken_until(&log.known, self.kept(), now))
                 .map(|(all, kept)| all.min(kept)),
         }
@@ -129,11 +129,11 @@ impl Log {
         }
     }
 
-    /// The same without what `asker` entered at this moment, if it is in it.
+    /// The same without what `requester` entered at this moment, if it is in it.
     #[must_use]
-    pub fn without(&self, asker: Asker, moment: Timestamp) -> Self {
+    pub fn without(&self, requester: Requester, moment: Timestamp) -> Self {
         let without = |path: &Path, list: &[Timestamp]| {
-            let is_entered = asker.lists().any(|entered| entered == *path);
+            let is_entered = requester.lists().any(|entered| entered == *path);
             let place = list.iter().position(|entry| *entry == moment && is_entered);
             list.iter()
                 .enumerate()
@@ -157,17 +157,17 @@ fn moments(list: &AttributeValue) -> Option<Vec<Timestamp>> {
     list.as_l().ok()?.iter().map(moment).collect()
 }
 
-impl Asker {
-    /// Whoever asks from `source` for the user who is known at these addresses.
-    pub fn of(known: &Known, source: &Source, now: Timestamp) -> Self {
-        match known.origin(source) {
+impl Requester {
+    /// Whoever asks from `hashed_ip` for the user who is known at these addresses.
+    pub fn of(known: &Known, hashed_ip: &HashedIp, now: Timestamp) -> Self {
+        match known.origin(hashed_ip) {
             Origin::Known => Self::Known,
             Origin::Stranger if known.is_empty(now) => Self::Anybody,
             Origin::Stranger => Self::Stranger,
         }
     }
 
-    /// The lists in which this asker's moments are entered: that of all, and one beside it.
+    /// The lists in which this requester's moments are entered: that of all, and one beside it.
     fn lists(self) -> impl Iterator<Item = Path> {
         let own = match self {
             Self::Known => Some(OF_KNOWN),
@@ -187,15 +187,15 @@ impl Asker {
 }
 
 impl ReservedWindow {
-    /// Until when `asker` is allowed no more, if not one now; and the limit that says so.
+    /// Until when `requester` is allowed no more, if not one now; and the limit that says so.
     pub fn full_until(
         &self,
         log: &Log,
-        asker: Asker,
+        requester: Requester,
         now: Timestamp,
     ) -> Option<(Timestamp, Limit)> {
         let full = self.shares.iter().filter_map(|share| {
-            let until = share.full_until(log, asker, now)?;
+            let until = share.full_until(log, requester, now)?;
             Some((
                 until,
                 Limit {
@@ -209,7 +209,7 @@ impl ReservedWindow {
 
     /// The log with `now` in it: as much of it as the limits look at.
     #[must_use]
-    pub fn entered(&self, log: &Log, asker: Asker, now: Timestamp) -> Log {
+    pub fn entered(&self, log: &Log, requester: Requester, now: Timestamp) -> Log {
         let longest = self
             .shares
             .last()
@@ -229,10 +229,10 @@ impl ReservedWindow {
         let most = |of: fn(&Share) -> usize| self.shares.iter().map(of).max().unwrap_or_default();
         Log {
             moments: add(&log.moments, true, most(|share| share.quota)),
-            known: add(&log.known, asker == Asker::Known, most(Share::kept)),
+            known: add(&log.known, requester == Requester::Known, most(Share::kept)),
             strangers: add(
                 &log.strangers,
-                asker == Asker::Stranger,
+                requester == Requester::Stranger,
                 most(Share::strangers),
             ),
         }
@@ -244,14 +244,20 @@ impl ReservedWindow {
     /// `trim` rewrites the log. The write appends blindly until the log has grown to twice what is
     /// needed; it then fails though no limit is reached, and is made again with the log that its
     /// failure handed back.
-    pub fn enter(&self, key: Key, asker: Asker, now: Timestamp, trim: Option<&Log>) -> Update {
+    pub fn enter(
+        &self,
+        key: Key,
+        requester: Requester,
+        now: Timestamp,
+        trim: Option<&Log>,
+    ) -> Update {
         let update = match trim {
-            None => self.append(key, asker, now),
-            Some(log) => self.rewrite(key, log, asker, now),
+            None => self.append(key, requester, now),
+            Some(log) => self.rewrite(key, log, requester, now),
         };
         let update = self.shares.iter().fold(update, |update, share| {
             let over = now.minus(share.span);
-            allows(share, asker, over)
+            allows(share, requester, over)
                 .into_iter()
                 .fold(update, Update::when)
         });
@@ -262,18 +268,18 @@ impl ReservedWindow {
         update.set_expiry(now.plus(longest))
     }
 
-    fn append(&self, key: Key, asker: Asker, now: Timestamp) -> Update {
+    fn append(&self, key: Key, requester: Requester, now: Timestamp) -> Update {
         let quotas = self.shares.iter().map(|share| share.quota);
         let most = 2 * quotas.max().unwrap_or_default();
-        let update = asker.lists().fold(Update::of(key), |update, list| {
+        let update = requester.lists().fold(Update::of(key), |update, list| {
             update.prepend(list, vec![now])
         });
         update.when(MOMENTS.element(most).is_absent())
     }
 
     /// Every entry stands in the list of all: while that is as it was, so are the others.
-    fn rewrite(&self, key: Key, log: &Log, asker: Asker, now: Timestamp) -> Update {
-        let kept = self.entered(log, asker, now);
+    fn rewrite(&self, key: Key, log: &Log, requester: Requester, now: Timestamp) -> Update {
+        let kept = self.entered(log, requester, now);
         let lists = kept.lists().into_iter();
         let update = lists.fold(Update::of(key), |update, (path, list)| {
             update.set(path, list.to_vec())
@@ -281,16 +287,21 @@ impl ReservedWindow {
         update.when(MOMENTS.is(log.moments.clone()))
     }
 
-    /// The write that takes out of the log at `key` again what `asker` entered at `moment`, given
-    /// the log as it stands. `None` if it is not in it. What another asker entered at the same
-    /// moment stays.
-    pub fn withdraw(key: Key, asker: Asker, moment: Timestamp, log: &Log) -> Option<Update> {
+    /// The write that takes out of the log at `key` again what `requester` entered at `moment`,
+    /// given the log as it stands. `None` if it is not in it. What another requester entered at the
+    /// same moment stays.
+    pub fn withdraw(
+        key: Key,
+        requester: Requester,
+        moment: Timestamp,
+        log: &Log,
+    ) -> Option<Update> {
         let place = |list: &[Timestamp]| list.iter().position(|entry| *entry == moment);
         let _ = place(&log.moments)?;
         let entered = log
             .lists()
             .into_iter()
-            .filter(|(path, _)| asker.lists().any(|list| list == *path));
+            .filter(|(path, _)| requester.lists().any(|list| list == *path));
         let places = entered.filter_map(|(path, list)| Some(path.element(place(list)?)));
         Some(places.fold(Update::of(key), |update, path| {
             update.remove(path.clone()).when(path.is(moment))
@@ -298,18 +309,18 @@ impl ReservedWindow {
     }
 }
 
-/// What has to hold of a log for a share of its limit to allow `asker` one more: `over` is the
+/// What has to hold of a log for a share of its limit to allow `requester` one more: `over` is the
 /// moment that is just out of the span ([`Share::full_until`]).
-fn allows(share: &Share, asker: Asker, over: Timestamp) -> Vec<Condition> {
+fn allows(share: &Share, requester: Requester, over: Timestamp) -> Vec<Condition> {
     let free = |list: Path, quota: usize| {
         let oldest = list.element(quota.saturating_sub(1));
         oldest.clone().is_absent().or(oldest.is_at_most(over))
     };
     let all = free(MOMENTS, share.quota);
-    match asker {
-        Asker::Anybody => vec![all],
-        Asker::Stranger => vec![all, free(OF_STRANGERS, share.strangers())],
-        Asker::Known => vec![all.or(free(OF_KNOWN, share.kept()))],
+    match requester {
+        Requester::Anybody => vec![all],
+        Requester::Stranger => vec![all, free(OF_STRANGERS, share.strangers())],
+        Requester::Known => vec![all.or(free(OF_KNOWN, share.kept()))],
     }
 }
 
@@ -333,10 +344,10 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
     /// How many of these are allowed one after another at one moment.
-    fn allowed(log: &mut Log, asker: Asker, now: Timestamp) -> usize {
+    fn allowed(log: &mut Log, requester: Requester, now: Timestamp) -> usize {
         let mut count = 0;
-        while WINDOW.full_until(log, asker, now).is_none() && count < 100 {
-            *log = WINDOW.entered(log, asker, now);
+        while WINDOW.full_until(log, requester, now).is_none() && count < 100 {
+            *log = WINDOW.entered(log, requester, now);
             count += 1;
         }
         count
@@ -344,17 +355,25 @@ mod tests {
 
     #[test]
     fn strangers_leave_what_is_kept_and_who_has_no_known_address_has_all() {
-        for (asker, most) in [(Asker::Known, 5), (Asker::Stranger, 2), (Asker::Anybody, 5)] {
-            assert_eq!(allowed(&mut Log::default(), asker, NOW), most, "{asker:?}");
+        for (requester, most) in [
+            (Requester::Known, 5),
+            (Requester::Stranger, 2),
+            (Requester::Anybody, 5),
+        ] {
+            assert_eq!(
+                allowed(&mut Log::default(), requester, NOW),
+                most,
+                "{requester:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_kept_is_there_whoever_has_used_up_the_rest() {
-        for others in [Asker::Stranger, Asker::Anybody] {
+        for others in [Requester::Stranger, Requester::Anybody] {
             let mut log = Log::default();
             let _ = allowed(&mut log, others, NOW);
-            assert_eq!(allowed(&mut log, Asker::Known, NOW), 3, "{others:?}");
+            assert_eq!(allowed(&mut log, Requester::Known, NOW), 3, "{others:?}");
             assert_eq!(allowed(&mut log, others, NOW), 0, "{others:?}");
         }
     }
@@ -363,50 +382,65 @@ mod tests {
     fn a_refusal_says_when_the_next_one_is_allowed() {
         let later = NOW.plus(Span::minutes(4));
         let mut log = Log::default();
-        let _ = allowed(&mut log, Asker::Stranger, NOW);
-        let _ = allowed(&mut log, Asker::Known, later);
-        let until = |asker| {
+        let _ = allowed(&mut log, Requester::Stranger, NOW);
+        let _ = allowed(&mut log, Requester::Known, later);
+        let until = |requester| {
             WINDOW
-                .full_until(&log, asker, later)
+                .full_until(&log, requester, later)
                 .map(|(until, _)| until)
         };
-        for asker in [Asker::Stranger, Asker::Known, Asker::Anybody] {
-            assert_eq!(until(asker), Some(NOW.plus(Span::minutes(10))), "{asker:?}");
+        for requester in [Requester::Stranger, Requester::Known, Requester::Anybody] {
+            assert_eq!(
+                until(requester),
+                Some(NOW.plus(Span::minutes(10))),
+                "{requester:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_taken_back_is_as_if_it_had_not_been() {
         let mut log = Log::default();
-        let _ = allowed(&mut log, Asker::Stranger, NOW);
-        let more = WINDOW.entered(&log, Asker::Known, NOW.plus(Span::seconds(1)));
-        assert_eq!(more.without(Asker::Known, NOW.plus(Span::seconds(1))), log);
-        assert_eq!(log.without(Asker::Stranger, NOW.plus(Span::days(1))), log);
+        let _ = allowed(&mut log, Requester::Stranger, NOW);
+        let more = WINDOW.entered(&log, Requester::Known, NOW.plus(Span::seconds(1)));
+        assert_eq!(
+            more.without(Requester::Known, NOW.plus(Span::seconds(1))),
+            log
+        );
+        assert_eq!(
+            log.without(Requester::Stranger, NOW.plus(Span::days(1))),
+            log
+        );
         let key = crate::store::dynamo::keys::client_ip_sends("::1");
         assert!(
-            ReservedWindow::withdraw(key, Asker::Stranger, NOW.plus(Span::days(1)), &log).is_none()
+            ReservedWindow::withdraw(key, Requester::Stranger, NOW.plus(Span::days(1)), &log)
+                .is_none()
         );
     }
 
     #[test]
     fn what_is_taken_back_leaves_what_another_entered_at_the_same_moment() {
-        let by_stranger = WINDOW.entered(&Log::default(), Asker::Stranger, NOW);
-        let both = WINDOW.entered(&by_stranger, Asker::Known, NOW);
-        assert_eq!(both.without(Asker::Known, NOW), by_stranger);
+        let by_stranger = WINDOW.entered(&Log::default(), Requester::Stranger, NOW);
+        let both = WINDOW.entered(&by_stranger, Requester::Known, NOW);
+        assert_eq!(both.without(Requester::Known, NOW), by_stranger);
         assert_eq!(
-            both.without(Asker::Stranger, NOW),
-            WINDOW.entered(&Log::default(), Asker::Known, NOW)
+            both.without(Requester::Stranger, NOW),
+            WINDOW.entered(&Log::default(), Requester::Known, NOW)
         );
         assert_eq!(
-            both.without(Asker::Anybody, NOW)
-                .without(Asker::Anybody, NOW)
+            both.without(Requester::Anybody, NOW)
+                .without(Requester::Anybody, NOW)
                 .moments,
             []
         );
     }
 
-    fn any_asker() -> impl Strategy<Value = Asker> {
-        prop::sample::select(vec![Asker::Known, Asker::Stranger, Asker::Anybody])
+    fn any_asker() -> impl Strategy<Value = Requester> {
+        prop::sample::select(vec![
+            Requester::Known,
+            Requester::Stranger,
+            Requester::Anybody,
+        ])
     }
 
     proptest! {
@@ -415,26 +449,26 @@ mod tests {
         fn a_window_lets_through_what_its_sentence_says(asked in prop::collection::vec((0_i64..400, any_asker()), 1..80)) {
             let mut now = NOW;
             let (mut log, mut entries) = (Log::default(), Vec::new());
-            for (gap, asker) in asked {
+            for (gap, requester) in asked {
                 now = now.plus(Span::seconds(gap));
-                let count = |span: Span, of: Option<Asker>| {
-                    let within = |(moment, by): &&(Timestamp, Asker)| moment.plus(span) > now && of.is_none_or(|of| of == *by);
+                let count = |span: Span, of: Option<Requester>| {
+                    let within = |(moment, by): &&(Timestamp, Requester)| moment.plus(span) > now && of.is_none_or(|of| of == *by);
                     entries.iter().filter(within).count()
                 };
                 let allows = |share: &Share| {
                     let rest = count(share.span, None) < share.quota;
                     // Of five strangers have two, and of ten five.
-                    match asker {
-                        Asker::Known => rest || count(share.span, Some(Asker::Known)) < share.quota - share.quota / 2,
-                        Asker::Stranger => rest && count(share.span, Some(Asker::Stranger)) < share.quota / 2,
-                        Asker::Anybody => rest,
+                    match requester {
+                        Requester::Known => rest || count(share.span, Some(Requester::Known)) < share.quota - share.quota / 2,
+                        Requester::Stranger => rest && count(share.span, Some(Requester::Stranger)) < share.quota / 2,
+                        Requester::Anybody => rest,
                     }
                 };
                 let allowed = WINDOW.shares.iter().all(allows);
-                prop_assert_eq!(WINDOW.full_until(&log, asker, now).is_none(), allowed);
+                prop_assert_eq!(WINDOW.full_until(&log, requester, now).is_none(), allowed);
                 if allowed {
-                    log = WINDOW.entered(&log, asker, now);
-                    entries.push((now, asker));
+                    log = WINDOW.entered(&log, requester, now);
+                    entries.push((now, requester));
                 }
             }
         }

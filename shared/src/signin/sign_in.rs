@@ -19,9 +19,9 @@ use crate::signin::user::{Method, User};
 pub enum Answer {
     /// It is finished.
     Authenticated(Authenticated),
-    /// A second factor is owed.
+    /// A second factor is required.
     SecondFactorRequired(SecondFactor),
-    /// A second factor is owed, and has to be set up first.
+    /// A second factor is required, and has to be set up first.
     EnrolmentRequired(SecondFactor),
     /// It is finished, and the browser goes on to the portal. The token is for the portal's back
     /// end alone, which exchanges the code for it.
@@ -221,7 +221,7 @@ pub fn next(
     origin: Origin,
     now: Timestamp,
 ) -> Next {
-    if let (Some(acr), crate::signin::user::Kind::Internal) = (waived, user.kind) {
+    if let (Some(acr), crate::signin::user::UserKind::Internal) = (waived, user.kind) {
         return Next::Done(acr);
     }
     next_factor(user, methods, false, origin, now)
@@ -263,21 +263,21 @@ fn next_factor(
 /// wherever the request comes from.
 pub fn next_after_link(
     user: &User,
-    first: &PrimaryFactor,
+    primary: &PrimaryFactor,
     methods: Methods,
     origin: Origin,
     now: Timestamp,
 ) -> Next {
     match next_factor(user, methods, true, origin, now) {
         Next::SecondFactor(mut offers) => {
-            offers.retain(|offer| first.admits(offer.method));
+            offers.retain(|offer| primary.admits(offer.method));
             if offers.is_empty() {
                 Next::NoUsableFactor
             } else {
                 Next::SecondFactor(offers)
             }
         }
-        Next::Enrolment(_) if !first.admits_enrolment() => Next::NoUsableFactor,
+        Next::Enrolment(_) if !primary.admits_enrolment() => Next::NoUsableFactor,
         other => other,
     }
 }

@@ -1,6 +1,6 @@
 //! Who shows an access token: the user and the account behind it, as they stand now.
 
-use crate::account::{Account, Foreseen, Settings};
+use crate::account::{Account, PrefetchedGroup, Settings};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::UserId;
 use crate::kernel::keyring::Keyring;
@@ -69,8 +69,8 @@ pub async fn signed_in_beside<W: Wanted>(
     if !user.takes(&claims) || user.account != account.id {
         return Err(unauthorized());
     }
-    let (group, unforeseen) = (user.group.as_deref(), Foreseen::default());
-    let settings = account.settings_in(group, unforeseen, &app.table).await?;
+    let (group, none) = (user.group.as_deref(), PrefetchedGroup::default());
+    let settings = account.settings_in(group, none, &app.table).await?;
     call.allow_origins(&settings.origins);
     let signed_in = SignedIn {
         claims,

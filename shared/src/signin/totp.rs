@@ -112,7 +112,7 @@ impl Enrolment {
 
 /// What a tried code turns out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TotpVerdict {
     /// The code of this step, which none was taken of or after.
     Right(u64),
     /// The code of a step that is over: one was taken of it, or of a later one.
@@ -160,7 +160,7 @@ impl Key {
 
     /// Compares a code with those of the step before, the current and the next, all of them
     /// whatever the first says.
-    pub fn judge(&self, code: &str, last_step: Option<u64>, now: Timestamp) -> Verdict {
+    pub fn judge(&self, code: &str, last_step: Option<u64>, now: Timestamp) -> TotpVerdict {
         let totp = Builder::new()
             .with_secret(*self.0.expose())
             .with_step_duration(STEP)
@@ -174,9 +174,9 @@ impl Key {
             .flatten()
             .find(|step| last_step.is_none_or(|last| *step > last));
         match fresh {
-            Some(step) => Verdict::Right(step),
-            None if matched.iter().any(Option::is_some) => Verdict::Used,
-            None => Verdict::Wrong,
+            Some(step) => TotpVerdict::Right(step),
+            None if matched.iter().any(Option::is_some) => TotpVerdict::Used,
+            None => TotpVerdict::Wrong,
         }
     }
 
@@ -243,7 +243,7 @@ mod tests {
             let step = u64::try_from(counter).unwrap();
             assert_eq!(
                 key().judge(code, None, at(counter * 30)),
-                Verdict::Right(step),
+                TotpVerdict::Right(step),
                 "{counter}"
             );
         }
@@ -268,7 +268,7 @@ mod tests {
             // Six digits are the last six of eight.
             assert_eq!(
                 key().judge(&code[2..], None, at(seconds)),
-                Verdict::Right(step),
+                TotpVerdict::Right(step),
                 "{seconds}"
             );
         }
@@ -286,9 +286,9 @@ mod tests {
             (current + 2, false),
         ] {
             let expected = if good {
-                Verdict::Right(step)
+                TotpVerdict::Right(step)
             } else {
-                Verdict::Wrong
+                TotpVerdict::Wrong
             };
             assert_eq!(key().judge(&code(step), None, now), expected, "{step}");
         }
@@ -300,17 +300,17 @@ mod tests {
         let now = at(1_800_000_000);
         assert_eq!(
             key().judge(&code(current), Some(current), now),
-            Verdict::Used
+            TotpVerdict::Used
         );
         assert_eq!(
             key().judge(&code(current - 1), Some(current), now),
-            Verdict::Used
+            TotpVerdict::Used
         );
         assert_eq!(
             key().judge(&code(current + 1), Some(current), now),
-            Verdict::Right(current + 1)
+            TotpVerdict::Right(current + 1)
         );
-        assert_eq!(key().judge("", Some(current), now), Verdict::Wrong);
+        assert_eq!(key().judge("", Some(current), now), TotpVerdict::Wrong);
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
             let totp = Builder::new().with_secret(*key.0.expose()).build_noncompliant();
             let (time, step) = (u64::try_from(seconds).unwrap(), u64::try_from(seconds).unwrap() / 30);
             let code = totp.generate(time).to_string();
-            prop_assert!(matches!(key.judge(&code, None, at(seconds)), Verdict::Right(found) if found.abs_diff(step) <= 1));
+            prop_assert!(matches!(key.judge(&code, None, at(seconds)), TotpVerdict::Right(found) if found.abs_diff(step) <= 1));
         }
 
         #[test]

@@ -7,7 +7,7 @@
 //! stands.
 //!
 //! What is refused without being judged writes no entry, so that a refusal costs no write: a
-//! sign-in while its source address has had its failures or so many challenges are open, a code for
+//! sign-in while its client IP has had its failures or so many challenges are open, a code for
 //! a challenge that is spent or over or for a factor that is delayed or disabled, a code that is
 //! typed after its time (its count is taken back), a send that a limit refuses. The attempt that
 //! brought the delay on is told, and the delay with it. Of passwords that are refused because of a
@@ -60,7 +60,7 @@ pub enum Action {
     UserUnlocked,
     /// A first factor was tried.
     SignIn,
-    /// A one-time link was made, and its mail is owed.
+    /// A one-time link was made, and its mail was put into the outbox.
     LinkCreated,
     /// The portal's back end exchanged its one-time code for a token.
     TokenRedeemed,
@@ -87,8 +87,8 @@ pub enum Action {
     PasswordDelayed,
     /// So many that no password from there is looked at any more.
     PasswordDisabled,
-    /// A password was refused unseen, the first since the last sign-in; or so many were, as the
-    /// next sign-in tells.
+    /// A password was refused without a comparison, the first since the last sign-in; or so many
+    /// were, as the next sign-in tells.
     PasswordRefused,
     /// So many wrong codes in a row that a delay began, or grew.
     FactorDelayed,
@@ -173,7 +173,7 @@ pub struct Event {
     action: Action,
     outcome: Conclusion,
     actor: Actor,
-    source: Option<IpAddr>,
+    client_ip: Option<IpAddr>,
     details: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -184,7 +184,7 @@ impl Event {
             action,
             outcome: Conclusion::Success,
             actor,
-            source: None,
+            client_ip: None,
             details: serde_json::Map::new(),
         }
     }
@@ -198,8 +198,8 @@ impl Event {
 
     /// It came from this address.
     #[must_use]
-    pub const fn from(mut self, source: IpAddr) -> Self {
-        self.source = Some(source);
+    pub const fn from(mut self, client_ip: IpAddr) -> Self {
+        self.client_ip = Some(client_ip);
         self
     }
 
@@ -296,7 +296,7 @@ impl Chain {
             action: event.action,
             outcome: event.outcome,
             actor: event.actor.text(),
-            source: event.source.map(|source| source.to_string()),
+            source: event.client_ip.map(|ip| ip.to_string()),
             details: event.details,
             previous: self.head.hash.clone(),
             hash: String::new(),

@@ -109,7 +109,9 @@ pub async fn complete(app: &App, key: Option<&IdempotencyKey>) {
         .update_with_retries(key.completion(), &app.entropy)
         .await;
     if completed.is_err() {
-        tracing::warn!("an idempotency record could not be completed");
+        tracing::warn!(
+            "idempotency record was not completed; repeats of the request get 409 until its lease ends; no action needed"
+        );
     }
 }
 

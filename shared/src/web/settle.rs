@@ -4,7 +4,7 @@
 //! A loop is written out by hand where the next decision needs what the failed write has shown: the
 //! logs of notices that were full (`Notices::learn`), a transaction whose outcome is in doubt
 //! (`Doubt`), or what the caller has read already. What no request answers for, and so refuses
-//! nothing, is [`Table::transact_anew`](crate::store::dynamo::Table::transact_anew).
+//! nothing, is [`Table::transact_rebuilding`](crate::store::dynamo::Table::transact_rebuilding).
 
 use crate::store::app::App;
 use crate::store::dynamo::{Failure, RetryPolicy, Write};

@@ -339,7 +339,7 @@ async fn a_send_that_failed_is_no_send_of_its_source() {
     for is_recipient in [false, true] {
         let world = World::new().await;
         let challenge = challenge_of(&world, is_recipient).await;
-        // One more than a source address has.
+        // One more than a client IP has.
         for _ in 0..26 {
             fault(&world, "sns", "refused", 0, 3).await;
             let _ = world

@@ -15,7 +15,7 @@ const NEW: [(&str, &str); 2] = [("sms", "+12025550177"), ("email", "new@example.
 
 /// Somebody of their own for a fault, and a fresh token of theirs.
 async fn somebody(world: &World, fault: Fault) -> (Person, String) {
-    // Limits by source address and by destination are not what is tried here.
+    // Limits by client IP and by destination are not what is tried here.
     world.advance(3_600);
     let person = world
         .user(

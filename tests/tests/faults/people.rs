@@ -15,7 +15,7 @@ const NEW: &str = "a horse of another colour";
 
 /// Somebody of their own for a fault, and a fresh token of theirs.
 async fn somebody(world: &World, fault: Fault) -> (Person, String) {
-    // Limits by source address are not what is tried here.
+    // Limits by client IP are not what is tried here.
     world.advance(3_600);
     let name = fresh(fault, "ann").to_lowercase();
     let more = json!({"email": "ann@example.com"});

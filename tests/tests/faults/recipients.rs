@@ -226,7 +226,7 @@ async fn a_recipients_wrong_code_is_counted_once() {
     .await;
 }
 
-/// Texts are refused, as often as the service asks.
+/// SMS are refused, as often as the service asks.
 fn refuse_texts(world: &World) {
     world.stack.faults().set(Service::Sns, Mode::Refused, 0, 3);
 }

@@ -12,7 +12,7 @@ const NO_RECOVERY_CODE: &str = "0000-0000-0000-0000-0000-0000";
 
 /// Somebody of their own for a fault.
 async fn somebody(world: &World, fault: Fault) -> Person {
-    // Limits by source address and by destination are not what is tried here.
+    // Limits by client IP and by destination are not what is tried here.
     world.advance(3_600);
     world
         .user(&fresh(fault, "ann").to_lowercase(), json!({}))

@@ -11,7 +11,7 @@ mod set;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::agreement::Whole;
+use shared::agreement::FullAgreement;
 use shared::agreement::report::finding::Finding;
 use shared::agreement::report::verify::{Verified, verify};
 use shared::agreement::report::{Cut, Report, Section};
@@ -67,7 +67,7 @@ pub async fn good() -> Good {
 async fn parts(world: &World, whole: &Value) -> Vec<Value> {
     let (app, now) = (world.stack.app(), world.stack.clock().now());
     let id = whole["agreement"]["id"].as_str().unwrap();
-    let read = Whole::read(&app.table, id.parse().unwrap())
+    let read = FullAgreement::read(&app.table, id.parse().unwrap())
         .await
         .unwrap()
         .unwrap();
@@ -175,20 +175,20 @@ async fn what_is_no_single_text_of_json_is_refused_for_what_it_is() {
         assert!(said.contains(words), "{words}: {said}");
     };
     refused(format!("\u{feff}{text}").as_bytes(), "byte order mark");
-    refused(format!("{text}{text}").as_bytes(), "no JSON at line 1");
-    refused(format!("{text} x").as_bytes(), "no JSON at line 1");
-    refused(format!("{text}\0").as_bytes(), "no JSON at line 1");
+    refused(format!("{text}{text}").as_bytes(), "not JSON at line 1");
+    refused(format!("{text} x").as_bytes(), "not JSON at line 1");
+    refused(format!("{text}\0").as_bytes(), "not JSON at line 1");
     refused(&text.as_bytes()[..text.len() - 1], "ends too early");
     refused(b"", "ends too early");
     refused(
         text.replace("Straße", "Stra\u{fffd}e")
             .replace('\u{fffd}', "\u{0}")
             .as_bytes(),
-        "no JSON at line 1",
+        "not JSON at line 1",
     );
     refused(&[text.as_bytes(), b"\xff"].concat(), "not UTF-8");
     refused(&"[".repeat(1_000_000).into_bytes(), "nested too deeply");
-    refused(&vec![b' '; 40 * 1024 * 1024], "larger than any part");
+    refused(&vec![b' '; 40 * 1024 * 1024], "larger than a report");
     refused(
         text.replacen("\"count\":7", "\"count\":7.0", 1).as_bytes(),
         "/count was altered: it is not a whole number",

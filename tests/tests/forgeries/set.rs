@@ -15,7 +15,7 @@ use crate::node::Node;
 use crate::{Good, good};
 
 /// A case: a name, the files' texts, and whether the files are good.
-struct Case {
+struct ForgeryCase {
     name: &'static str,
     files: Vec<String>,
 }
@@ -51,10 +51,10 @@ fn place(file: &Value, name: &str) -> usize {
         .unwrap()
 }
 
-fn cases(good: &Good) -> Vec<Case> {
+fn cases(good: &Good) -> Vec<ForgeryCase> {
     let (whole, parts) = (&good.whole, &good.parts);
     let text = |file: &Value| file.to_string();
-    let one = |name, text| Case {
+    let one = |name, text| ForgeryCase {
         name,
         files: vec![text],
     };
@@ -73,7 +73,7 @@ fn cases(good: &Good) -> Vec<Case> {
         ),
         one("good-other-order", Node::of(whole).reversed().text()),
         one("good-part-2", text(&parts[1])),
-        Case {
+        ForgeryCase {
             name: "good-parts",
             files: parts.iter().rev().map(text).collect(),
         },
@@ -183,11 +183,11 @@ fn cases(good: &Good) -> Vec<Case> {
             format!("{}{}", text(whole), text(whole)),
         ),
         one("forged-byte-order-mark", format!("\u{feff}{}", text(whole))),
-        Case {
+        ForgeryCase {
             name: "forged-parts-one-missing",
             files: vec![text(&parts[0]), text(&parts[2])],
         },
-        Case {
+        ForgeryCase {
             name: "forged-parts-end-missing",
             files: vec![text(&parts[0]), text(&parts[1])],
         },

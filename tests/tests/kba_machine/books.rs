@@ -126,11 +126,11 @@ pub enum Slot {
 pub const INVITATION: &str = "asks you to sign";
 
 /// Whom a mail goes to, and the beginning of what it is about.
-pub type Kind = (String, &'static str);
+pub type NoticeKind = (String, &'static str);
 
 #[derive(Debug)]
 struct Owed {
-    kind: Kind,
+    kind: NoticeKind,
     until: i64,
     attempts: u32,
     leased_until: i64,
@@ -141,7 +141,7 @@ struct Owed {
 /// The mails: at least, and at most, how often each has gone.
 #[derive(Debug, Default)]
 pub struct Mails {
-    pub sent: BTreeMap<Kind, (u32, u32)>,
+    pub sent: BTreeMap<NoticeKind, (u32, u32)>,
     owed: BTreeMap<Slot, Owed>,
     /// Whether SES takes none.
     pub down: bool,
@@ -154,7 +154,7 @@ fn lease(attempts: u32) -> i64 {
 impl Mails {
     /// A mail is owed from now on, and tried at once. It takes the place of one that is owed there
     /// still.
-    pub fn owe(&mut self, slot: Slot, kind: Kind, (now, until): (i64, i64), doubtful: bool) {
+    pub fn owe(&mut self, slot: Slot, kind: NoticeKind, (now, until): (i64, i64), doubtful: bool) {
         self.owed.remove(&slot);
         let (least, most) = self.sent.entry(kind.clone()).or_default();
         *most += if doubtful { 2 } else { 1 };

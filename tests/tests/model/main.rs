@@ -60,7 +60,7 @@ pub enum Step {
     Move(usize),
     /// The network is on the allowlist, or not.
     Allowlist(bool),
-    /// Other people of the account use up the texts of the hour, but for so many.
+    /// Other people of the account use up the SMS of the hour, but for so many.
     Pump(i64),
     /// The keys rotate.
     Rotate,

@@ -7,7 +7,7 @@ mod contacts;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rules::{
-    Asker, Budget, CHALLENGE, CODE, Codes, Count, Expected, LINK, Moments, STEP, code_delay,
+    Budget, CHALLENGE, CODE, Codes, Count, Expected, LINK, Moments, Requester, STEP, code_delay,
     password_delay, resend_wait,
 };
 
@@ -55,7 +55,7 @@ pub enum Typed {
     Wrong,
 }
 
-enum Verdict {
+enum ModelVerdict {
     Right,
     Wrong,
     Used(&'static str),
@@ -497,11 +497,14 @@ impl Reference {
         if now < last_at + resend_wait(count) {
             return Expected::refused(429, "resend-too-soon", "send: too soon");
         }
-        let (person, asker) = (&self.people[challenge.person], self.asker(challenge.person));
+        let (person, requester) = (
+            &self.people[challenge.person],
+            self.requester(challenge.person),
+        );
         if let Some(refusal) = self.refusal_of_counts(challenge.person) {
             return refusal;
         }
-        let full = |sends: &Codes| sends.is_full(&[(5, 3, 600), (10, 5, 3_600)], asker, now);
+        let full = |sends: &Codes| sends.is_full(&[(5, 3, 600), (10, 5, 3_600)], requester, now);
         if person.codes_to.get(&channel).is_some_and(full) {
             return Expected::refused(429, "too-many-sends", "send: destination");
         }
@@ -511,23 +514,23 @@ impl Reference {
         Expected::ok(202, "send: sent")
     }
 
-    fn asker(&self, who: usize) -> Asker {
+    fn requester(&self, who: usize) -> Requester {
         let known = &self.people[who].known;
         if known.contains(&self.here) {
-            Asker::Known
+            Requester::Known
         } else if known.is_empty() {
-            Asker::Anybody
+            Requester::Anybody
         } else {
-            Asker::Stranger
+            Requester::Stranger
         }
     }
 
     /// Why no code is sent for somebody, wherever it would go.
     fn refusal_of_counts(&self, who: usize) -> Option<Expected> {
-        let (person, asker, now) = (&self.people[who], self.asker(who), self.now);
+        let (person, requester, now) = (&self.people[who], self.requester(who), self.now);
         if person
             .codes
-            .is_full(&[(10, 5, 3_600), (30, 15, 86_400)], asker, now)
+            .is_full(&[(10, 5, 3_600), (30, 15, 86_400)], requester, now)
         {
             return Some(Expected::refused(429, "too-many-sends", "send: person"));
         }
@@ -538,7 +541,7 @@ impl Reference {
 
     pub fn sent(&mut self, which: usize, channel: Channel, code: String) {
         let (now, who) = (self.now, self.challenges[which].person);
-        let asker = self.asker(who);
+        let requester = self.requester(who);
         let challenge = &mut self.challenges[which];
         let (count, last_at) = challenge.sent.entry(channel).or_default();
         (*count, *last_at) = (*count + 1, now);
@@ -546,8 +549,12 @@ impl Reference {
         challenge.code_sent_at.insert(channel, now);
         self.sends[self.here].add(now);
         let person = &mut self.people[who];
-        person.codes.add(asker, now);
-        person.codes_to.entry(channel).or_default().add(asker, now);
+        person.codes.add(requester, now);
+        person
+            .codes_to
+            .entry(channel)
+            .or_default()
+            .add(requester, now);
         if channel == Channel::Sms {
             challenge.texts.push(now);
             *self.budget.left(now) -= 1;
@@ -571,8 +578,10 @@ impl Reference {
             return Expected::refused(403, "method-not-enabled", "verify: method off");
         }
         let (slug, rule) = match self.judge(which, channel, typed) {
-            Verdict::Expired => return Expected::refused(410, "code-expired", "verify: expired"),
-            Verdict::Right => {
+            ModelVerdict::Expired => {
+                return Expected::refused(410, "code-expired", "verify: expired");
+            }
+            ModelVerdict::Right => {
                 if channel == Channel::Sms {
                     self.budget.complete(&self.challenges[which].texts, now);
                 }
@@ -586,9 +595,9 @@ impl Reference {
                 return Expected::ok(200, "verify: right");
             }
             // What was right once is no guess.
-            Verdict::Superseded => ("code-superseded", "verify: superseded"),
-            Verdict::Used(rule) => ("code-invalid", rule),
-            Verdict::Wrong => {
+            ModelVerdict::Superseded => ("code-superseded", "verify: superseded"),
+            ModelVerdict::Used(rule) => ("code-invalid", rule),
+            ModelVerdict::Wrong => {
                 self.people[who]
                     .wrong_codes
                     .entry((channel, origin))
@@ -621,7 +630,7 @@ impl Reference {
         (person.had_factor, person.was_reset) = (true, false);
     }
 
-    fn judge(&mut self, which: usize, channel: Channel, typed: Typed) -> Verdict {
+    fn judge(&mut self, which: usize, channel: Channel, typed: Typed) -> ModelVerdict {
         let challenge = &self.challenges[which];
         let person = &mut self.people[challenge.person];
         let step = self.now / STEP;
@@ -633,29 +642,29 @@ impl Reference {
                     .get(&channel)
                     .is_some_and(|at| at + CODE <= self.now);
                 match typed {
-                    _ if expired => Verdict::Expired,
-                    Typed::Last if sent > 0 => Verdict::Right,
-                    Typed::Before if sent > 1 => Verdict::Superseded,
-                    _ => Verdict::Wrong,
+                    _ if expired => ModelVerdict::Expired,
+                    Typed::Last if sent > 0 => ModelVerdict::Right,
+                    Typed::Before if sent > 1 => ModelVerdict::Superseded,
+                    _ => ModelVerdict::Wrong,
                 }
             }
             // A step early or late, once, and none before one that was taken.
             (Channel::App, Typed::Shown(away)) if away.abs() <= 1 => {
                 if person.app.is_some_and(|last| step + away <= last) {
-                    return Verdict::Used("verify: an app's code was used");
+                    return ModelVerdict::Used("verify: an app's code was used");
                 }
                 person.app = Some(step + away);
-                Verdict::Right
+                ModelVerdict::Right
             }
             (Channel::Recovery, Typed::Noted(number)) => {
                 let used = person.recovery_used.as_mut().unwrap();
                 if used[number] {
-                    return Verdict::Used("verify: a recovery code was used");
+                    return ModelVerdict::Used("verify: a recovery code was used");
                 }
                 used[number] = true;
-                Verdict::Right
+                ModelVerdict::Right
             }
-            (Channel::App | Channel::Recovery, _) => Verdict::Wrong,
+            (Channel::App | Channel::Recovery, _) => ModelVerdict::Wrong,
         }
     }
 

@@ -13,7 +13,7 @@ pub const LINK: i64 = 3_600;
 /// How long a token is good, and how long it is fresh.
 pub const TOKEN: i64 = 900;
 pub const FRESH: i64 = 300;
-/// The texts that an hour begins with.
+/// The SMS that an hour begins with.
 const ALLOWANCE: i64 = 100;
 
 /// After the 5th wrong password a delay of a second, which doubles up to a quarter of an hour.
@@ -129,7 +129,7 @@ impl Moments {
 /// Who asks for a code: the person where they are known, somebody elsewhere, or anybody for who is
 /// known nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum Requester {
     Known,
     Stranger,
     Anybody,
@@ -138,13 +138,13 @@ pub enum Asker {
 /// The codes that were sent to somebody, or somewhere, and who asked for them: of each limit half
 /// is kept for where the person is known.
 #[derive(Debug, Default)]
-pub struct Codes(Vec<(i64, Asker)>);
+pub struct Codes(Vec<(i64, Requester)>);
 
 impl Codes {
     /// Whether one of these limits, each so many in so many seconds, of which so many are kept,
     /// allows no more.
-    pub fn is_full(&self, limits: &[(usize, usize, i64)], asker: Asker, now: i64) -> bool {
-        let within = |span: i64, of: Option<Asker>| {
+    pub fn is_full(&self, limits: &[(usize, usize, i64)], requester: Requester, now: i64) -> bool {
+        let within = |span: i64, of: Option<Requester>| {
             self.0
                 .iter()
                 .filter(|(at, by)| at + span > now && of.is_none_or(|of| of == *by))
@@ -152,16 +152,18 @@ impl Codes {
         };
         limits.iter().any(|&(most, kept, span)| {
             let all = within(span, None) >= most;
-            match asker {
-                Asker::Anybody => all,
-                Asker::Stranger => all || within(span, Some(Asker::Stranger)) >= most - kept,
-                Asker::Known => all && within(span, Some(Asker::Known)) >= kept,
+            match requester {
+                Requester::Anybody => all,
+                Requester::Stranger => {
+                    all || within(span, Some(Requester::Stranger)) >= most - kept
+                }
+                Requester::Known => all && within(span, Some(Requester::Known)) >= kept,
             }
         })
     }
 
-    pub fn add(&mut self, asker: Asker, now: i64) {
-        self.0.push((now, asker));
+    pub fn add(&mut self, requester: Requester, now: i64) {
+        self.0.push((now, requester));
     }
 }
 
@@ -194,7 +196,7 @@ impl Notices {
     }
 }
 
-/// The texts that are left, by hour.
+/// The SMS that are left, by hour.
 #[derive(Debug, Default)]
 pub struct Budget(BTreeMap<i64, i64>);
 
@@ -203,7 +205,7 @@ impl Budget {
         self.0.entry(now / 3_600).or_insert(ALLOWANCE)
     }
 
-    /// A sign-in is completed by SMS: its texts of this hour, and one more.
+    /// A sign-in is completed by SMS: its SMS of this hour, and one more.
     pub fn complete(&mut self, texts: &[i64], now: i64) {
         let of_this_hour = texts.iter().filter(|at| *at / 3_600 == now / 3_600).count();
         *self.left(now) += i64::try_from(of_this_hour).unwrap() + 1;

@@ -1,4 +1,4 @@
-//! What stops those who make the service send texts, and those who say that they are somewhere
+//! What stops those who make the service send SMS, and those who say that they are somewhere
 //! else.
 
 use local::{Mode, Service};

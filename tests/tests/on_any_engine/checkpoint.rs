@@ -15,7 +15,7 @@ use shared::account::SHARDS_MAX;
 use shared::agreement::reconcile::checkpoint::{Checkpoint, Progress};
 use shared::agreement::reconcile::{self, Difference, Finding};
 use shared::kernel::clock::Timestamp;
-use shared::ledger::{Balance, Entry, Kind};
+use shared::ledger::{Balance, Entry, EntryKind};
 use shared::store::dynamo::{Update, keys, read};
 use tests::agreements::{agreement, person, recipient_path, send_with, with_kba};
 use tests::{Answer, World};
@@ -111,7 +111,7 @@ async fn found(world: &World, moving: &RwLock<()>) -> (Finding, u32) {
     let (app, account) = (world.stack.app(), account(world).await);
     let mut checkpoint = Checkpoint::of(&app.table, &app.entropy, &account);
     for looks in 1.. {
-        match checkpoint.go_on(app.clock.now()).await.unwrap() {
+        match checkpoint.advance(app.clock.now()).await.unwrap() {
             Progress::Done(finding) => return (finding, looks),
             Progress::Wait(until) => {
                 let _all_are_answered = moving.write().await;
@@ -265,7 +265,7 @@ async fn an_entry_of_the_clean_up_is_of_when_it_was_written() {
     let made = entries(&world).await;
     let released: Vec<Timestamp> = made
         .iter()
-        .filter(|entry| entry.kind == Kind::Release)
+        .filter(|entry| entry.kind == EntryKind::Release)
         .map(|entry| entry.at)
         .collect();
     assert_eq!(released, [world.stack.clock().now()]);
@@ -296,7 +296,7 @@ async fn a_write_that_came_too_late_for_a_point_is_no_mistake_at_the_next() {
     let looks = async {
         arrived.arrived().await;
         for _ in 0..2 {
-            advance(&world, &checkpoint.go_on(app.clock.now()).await.unwrap());
+            advance(&world, &checkpoint.advance(app.clock.now()).await.unwrap());
         }
         // The shards in one request, and the groups of each in one.
         let looked = world
@@ -309,13 +309,13 @@ async fn a_write_that_came_too_late_for_a_point_is_no_mistake_at_the_next() {
             written.notified().await;
             looked.let_go();
         };
-        let (progress, ()) = tokio::join!(checkpoint.go_on(app.clock.now()), in_between);
+        let (progress, ()) = tokio::join!(checkpoint.advance(app.clock.now()), in_between);
         advance(&world, &progress.unwrap());
     };
     tokio::join!(late, looks);
     // Two more minutes, which know of it.
-    advance(&world, &checkpoint.go_on(app.clock.now()).await.unwrap());
-    let Progress::Done(finding) = checkpoint.go_on(app.clock.now()).await.unwrap() else {
+    advance(&world, &checkpoint.advance(app.clock.now()).await.unwrap());
+    let Progress::Done(finding) = checkpoint.advance(app.clock.now()).await.unwrap() else {
         panic!("it goes on for ever")
     };
     assert_eq!(

@@ -31,7 +31,7 @@ async fn known(world: &World, username: &str) -> Person {
     person
 }
 
-/// How many codes one gets, one challenge each, until one is refused; the source addresses' own
+/// How many codes one gets, one challenge each, until one is refused; the client IPs' own
 /// windows take no part.
 async fn codes(world: &World, person: &Person, from: &str, method: &str) -> usize {
     for count in 0..20 {

@@ -864,7 +864,7 @@ async fn a_code_that_is_not_taken_by_its_sender_counts_nowhere_and_leaves_the_on
     .expect(200);
 }
 
-/// The texts that the account may still send in this hour.
+/// The SMS that the account may still send in this hour.
 async fn texts_left(world: &World) -> Option<Value> {
     let content = world.content().await;
     content

@@ -4,7 +4,7 @@
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::agreement::provider::Held;
+use shared::agreement::provider::CachedSecret;
 use shared::agreement::{RecipientStatus, Status};
 use shared::kernel::clock::{Span, Timestamp};
 use tests::{Answer, World};
@@ -220,7 +220,7 @@ async fn while_nobody_can_say_whether_a_message_is_genuine_it_is_to_be_sent_agai
         .endpoint_url("http://127.0.0.1:1")
         .build();
     let client = aws_sdk_secretsmanager::Client::from_conf(config);
-    let unread = Held::webhook_secrets(client, "webhook".into());
+    let unread = CachedSecret::webhook_secrets(client, "webhook".into());
     let world = World::with(|options| options.callback_secrets = Some(unread)).await;
     let asked = world.asked(1, |kba| kba.max_attempts = Some(1)).await;
     let session = world.session(&asked.challenges[0]).await;

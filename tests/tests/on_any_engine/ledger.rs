@@ -6,8 +6,8 @@ use shared::account::Shards;
 use shared::agreement::reconcile;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, Balance, EntryId, Exhausted, Hold, Onto, Order, Plan, Purchase, Refusal, Snapshot,
-    StaleRead, Watch, balance, plan,
+    About, Balance, EntryId, Exhausted, Hold, LedgerRefusal, Plan, Purchase, ReservationRequest,
+    Snapshot, StaleRead, TopupTarget, Watch, balance, plan,
 };
 use shared::messaging::outbox;
 use shared::store::app::App;
@@ -30,7 +30,12 @@ async fn account(world: &World) -> Account {
     .unwrap()
 }
 
-async fn topup(app: &App, account: &Account, id: &str, transactions: u32) -> Result<Done, Refusal> {
+async fn topup(
+    app: &App,
+    account: &Account,
+    id: &str,
+    transactions: u32,
+) -> Result<Done, LedgerRefusal> {
     let watch = Watch::of(account, &account.settings().unwrap());
     let plan = |seen: Option<&_>| {
         let seen: &Snapshot = seen.expect("a top-up is planned over what stands");
@@ -45,7 +50,7 @@ async fn topup(app: &App, account: &Account, id: &str, transactions: u32) -> Res
         };
         Ok(plan::topup(
             &purchase,
-            Onto::All(seen.count),
+            TopupTarget::All(seen.count),
             &StaleRead {
                 shards: seen.shards.clone(),
             },
@@ -55,7 +60,12 @@ async fn topup(app: &App, account: &Account, id: &str, transactions: u32) -> Res
     desk::make((&app.table, &app.entropy), account, Begin::Seeing, plan).await
 }
 
-async fn reserve(app: &App, account: &Account, id: &str, count: u32) -> Result<Done, Refusal> {
+async fn reserve(
+    app: &App,
+    account: &Account,
+    id: &str,
+    count: u32,
+) -> Result<Done, LedgerRefusal> {
     let about = About {
         agreement: Some(id.into()),
         recipient: None,
@@ -63,7 +73,7 @@ async fn reserve(app: &App, account: &Account, id: &str, count: u32) -> Result<D
         sequence: None,
     };
     let watch = Watch::of(account, &account.settings().unwrap());
-    let order = Order {
+    let order = ReservationRequest {
         account,
         id: EntryId::reserve(id),
         about,
@@ -80,7 +90,7 @@ async fn consume(
     account: &Account,
     recipient: &str,
     hold: Hold,
-) -> Result<Done, Refusal> {
+) -> Result<Done, LedgerRefusal> {
     let about = About {
         recipient: Some(recipient.into()),
         group: Some("legal".into()),
@@ -104,7 +114,7 @@ async fn release(
     account: &Account,
     whose: &str,
     holds: &[Hold],
-) -> Result<Done, Refusal> {
+) -> Result<Done, LedgerRefusal> {
     let about = About {
         agreement: Some(whose.into()),
         recipient: None,
@@ -118,7 +128,7 @@ async fn release(
     desk::make((&app.table, &app.entropy), account, Begin::Blindly, make).await
 }
 
-fn now(done: Result<Done, Refusal>) -> Plan {
+fn now(done: Result<Done, LedgerRefusal>) -> Plan {
     match done {
         Ok(Done::Now(plan)) => plan,
         other => panic!("{other:?}"),
@@ -176,7 +186,7 @@ async fn the_same_step_twice_is_one_and_another_under_its_id_is_refused() {
     );
     assert!(matches!(
         topup(app, &account, "top_1", 11).await,
-        Err(Refusal::Reused)
+        Err(LedgerRefusal::Reused)
     ));
     let holds = now(reserve(app, &account, "agr_1", 2).await).holds;
     assert!(matches!(
@@ -206,7 +216,7 @@ async fn more_than_there_is_is_refused_and_nothing_stands() {
     assert!(
         matches!(
             refused,
-            Err(Refusal::Exhausted(Exhausted {
+            Err(LedgerRefusal::Exhausted(Exhausted {
                 requested: 1,
                 available: 0
             }))
@@ -218,7 +228,7 @@ async fn more_than_there_is_is_refused_and_nothing_stands() {
     assert!(
         matches!(
             refused,
-            Err(Refusal::Exhausted(Exhausted {
+            Err(LedgerRefusal::Exhausted(Exhausted {
                 requested: 4,
                 available: 3
             }))
@@ -261,7 +271,7 @@ async fn a_correction_counts_once_and_never_takes_what_is_reserved() {
     ));
     assert!(matches!(
         tools(app).correct(id, &fewer, -4, "entered twice").await,
-        Err(Refusal::Reused)
+        Err(LedgerRefusal::Reused)
     ));
     let too_many = tools(app)
         .correct(id, &EntryId::named("correction.2"), -2, "x")
@@ -269,7 +279,7 @@ async fn a_correction_counts_once_and_never_takes_what_is_reserved() {
     assert!(
         matches!(
             too_many,
-            Err(Refusal::Exhausted(Exhausted {
+            Err(LedgerRefusal::Exhausted(Exhausted {
                 requested: 2,
                 available: 1
             }))
@@ -337,7 +347,7 @@ async fn more_shards_change_no_sum_and_who_goes_by_the_old_number_is_refused_not
     let all = now(reserve(app, &before, "agr_3", 55).await).holds;
     assert!(matches!(
         reserve(app, &before, "agr_4", 1).await,
-        Err(Refusal::Exhausted(_))
+        Err(LedgerRefusal::Exhausted(_))
     ));
     // What was reserved before goes back to where it came from.
     now(release(app, &after, "agr_1", &holds).await);

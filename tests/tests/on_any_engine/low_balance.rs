@@ -9,7 +9,8 @@ use shared::account::Shards;
 use shared::kernel::clock::Timestamp;
 use shared::ledger::upkeep::{Done, Tools};
 use shared::ledger::{
-    About, EntryId, Onto, Order, Purchase, Snapshot, StaleRead, Watch, balance, plan, watch,
+    About, EntryId, Purchase, ReservationRequest, Snapshot, StaleRead, TopupTarget, Watch, balance,
+    plan, watch,
 };
 use shared::store::dynamo::{Failure, Write, keys, read};
 use tests::agreements::{
@@ -70,7 +71,7 @@ async fn two_who_each_stay_above_the_mark_by_what_they_saw_do_not_pass_it_togeth
             group: None,
             sequence: None,
         };
-        let order = Order {
+        let order = ReservationRequest {
             account: &account,
             id: EntryId::reserve(id),
             about,
@@ -106,7 +107,7 @@ async fn what_was_planned_below_the_mark_is_planned_anew_where_there_is_more_by_
         group: None,
         sequence: None,
     };
-    let order = Order {
+    let order = ReservationRequest {
         account: &account,
         id: EntryId::reserve("agr_1"),
         about,
@@ -318,7 +319,7 @@ fn bought(
     account: &Account,
     watch: &Watch,
     seen: &Snapshot,
-    (transactions, onto): (u32, Onto),
+    (transactions, onto): (u32, TopupTarget),
 ) -> Vec<Write> {
     let id = EntryId::named("top_1");
     let purchase = Purchase {
@@ -364,8 +365,8 @@ async fn who_buys_too_little_by_then_does_not_say_that_the_balance_is_high_again
             .unwrap();
         // Six and five would be above the threshold of ten, on whichever shard; but three more are
         // gone by then.
-        let one = bought(&account, &watch, &seen, (5, Onto::One(seen.count)));
-        let all = bought(&account, &watch, &seen, (5, Onto::All(seen.count)));
+        let one = bought(&account, &watch, &seen, (5, TopupTarget::One(seen.count)));
+        let all = bought(&account, &watch, &seen, (5, TopupTarget::All(seen.count)));
         let _ = send(&world, "k2", 3).await.expect(201);
         for writes in [one, all] {
             let refused = app.table.transact(writes).await;
@@ -436,7 +437,7 @@ async fn a_crossing_is_not_told_of_once_there_is_more_on_another_shard() {
         group: None,
         sequence: None,
     };
-    let order = Order {
+    let order = ReservationRequest {
         account: &account,
         id: EntryId::reserve("agr_1"),
         about,
@@ -462,7 +463,7 @@ async fn a_crossing_is_not_told_of_once_there_is_more_on_another_shard() {
     let stale = StaleRead {
         shards: seen.shards.clone(),
     };
-    let bought = plan::topup(&purchase, Onto::One(seen.count), &stale, seen.notice).unwrap();
+    let bought = plan::topup(&purchase, TopupTarget::One(seen.count), &stale, seen.notice).unwrap();
     app.table.transact(bought.writes).await.unwrap();
     let refused = app.table.transact(crossing.writes).await;
     assert!(matches!(refused, Err(Failure::Condition(_))), "{refused:?}");
@@ -533,7 +534,7 @@ async fn a_crossing_that_two_have_seen_is_told_of_by_the_first() {
                 group: None,
                 sequence: None,
             };
-            let order = Order {
+            let order = ReservationRequest {
                 account: &account,
                 id: EntryId::reserve(id),
                 about,

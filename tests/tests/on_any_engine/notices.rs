@@ -395,9 +395,12 @@ async fn what_waits_is_taken_by_nothing_before_it_is_told_and_bounded() {
             .max_by_key(|item| item["version"].as_u64())
             .unwrap()
     };
-    let held = log(&world.content().await);
-    assert!(held["held"].is_object() && held["ttl"].is_null(), "{held}");
-    assert!(serde_json::to_string(&held).unwrap().len() < 8_000);
+    let deferred = log(&world.content().await);
+    assert!(
+        deferred["deferred"].is_object() && deferred["ttl"].is_null(),
+        "{deferred}"
+    );
+    assert!(serde_json::to_string(&deferred).unwrap().len() < 8_000);
     let _ = messages(&world).await;
     world.advance(HOUR);
     // A sender that is down loses nothing.
@@ -419,7 +422,7 @@ async fn what_waits_is_taken_by_nothing_before_it_is_told_and_bounded() {
     assert!(own[0].contains("There were further changes"), "{own:?}");
     let released = log(&world.content().await);
     assert!(
-        released["held"].is_null() && released["ttl"].is_number(),
+        released["deferred"].is_null() && released["ttl"].is_number(),
         "{released}"
     );
     // And once nothing looks at it any more, it goes.

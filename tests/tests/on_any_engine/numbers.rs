@@ -1,5 +1,5 @@
 //! Which phone numbers are taken, wherever one is given: those that may be a mobile's. A number
-//! that earns on texts, or takes none, is refused at its field.
+//! that earns on SMS, or takes none, is refused at its field.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -99,18 +99,9 @@ async fn what_is_tried_first_and_what_everybody_knows_is_no_password_wherever_it
     for (place_number, place) in PLACES.into_iter().enumerate() {
         for (number, (password, why)) in [
             ("short", "must have 8 to 256 characters"),
-            (
-                "qwertyuiop",
-                "is one of the passwords that are used most, and tried first",
-            ),
-            (
-                "PassWord1",
-                "is one of the passwords that are used most, and tried first",
-            ),
-            (
-                "ｐａｓｓｗｏｒｄ",
-                "is one of the passwords that are used most, and tried first",
-            ),
+            ("qwertyuiop", "is one of the most common passwords"),
+            ("PassWord1", "is one of the most common passwords"),
+            ("ｐａｓｓｗｏｒｄ", "is one of the most common passwords"),
             ("alder & PINE", "must not be the name of the organisation"),
         ]
         .into_iter()

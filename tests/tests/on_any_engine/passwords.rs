@@ -509,7 +509,7 @@ async fn a_mailbox_alone_sets_no_password() {
         .refused(403, "no-usable-factor");
     assert_eq!(
         refused.text("detail"),
-        "The user has none that can be used here."
+        "The user has no second factor that can be used for this sign-in."
     );
 }
 

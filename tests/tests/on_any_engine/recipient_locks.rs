@@ -234,9 +234,9 @@ async fn a_superseded_code_of_a_recipient_counts_for_the_challenge_and_not_for_t
     let _ = world.verify(&challenge, "sms", &code).await.expect(200);
 }
 
-/// What the factor counts is taken back with a superseded code, so that the factor does not tell that
-/// the challenge has had its last attempt. The send names the attempts themselves, and the head of the
-/// agreement's chain, which the entry of that attempt moves.
+/// What the factor counts is taken back with a superseded code, so that the factor does not tell
+/// that the challenge has had its last attempt. The send names the attempts themselves, and the
+/// head of the agreement's chain, which the entry of that attempt moves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recipients_challenge_whose_attempts_are_spent_meanwhile_is_sent_nothing() {
     let world = World::new().await;

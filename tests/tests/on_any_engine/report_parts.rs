@@ -5,7 +5,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use shared::agreement::report::finding::Finding;
-use shared::agreement::report::join::{Discord, join};
+use shared::agreement::report::join::{JoinError, join};
 use shared::agreement::report::part::ENTRIES_MAX;
 use shared::agreement::report::verify::{Verified, verify};
 use shared::store::audit::{Action, Actor, Event};
@@ -150,7 +150,7 @@ async fn a_report_of_any_length_is_had_in_parts_which_together_are_one_chain() {
     let dropped = parts.remove(5).statement.part;
     assert_eq!(
         join(&parts).unwrap_err(),
-        [Discord::NotThere(dropped.first, dropped.last)]
+        [JoinError::NotThere(dropped.first, dropped.last)]
     );
 }
 
@@ -221,7 +221,7 @@ async fn parts_that_were_fetched_while_the_chain_grew_fit_together() {
     story.grow(ENTRIES_MAX + 100).await;
     let (first, second) = (story.verified(1).await, story.verified(2).await);
     // The first part had an end of its own when it was made: what came between is in neither.
-    let gap = [Discord::NotThere(ENTRIES_MAX - 99, ENTRIES_MAX)];
+    let gap = [JoinError::NotThere(ENTRIES_MAX - 99, ENTRIES_MAX)];
     assert_eq!(join(&[young.clone(), second.clone()]).unwrap_err(), gap);
     // Both together with it are more than is needed.
     assert_eq!(
@@ -233,7 +233,7 @@ async fn parts_that_were_fetched_while_the_chain_grew_fit_together() {
     );
     assert_eq!(
         join(std::slice::from_ref(&first)).unwrap_err(),
-        [Discord::NotThere(ENTRIES_MAX + 1, ENTRIES_MAX + 100)]
+        [JoinError::NotThere(ENTRIES_MAX + 1, ENTRIES_MAX + 100)]
     );
 
     story.grow(ENTRIES_MAX + 300).await;
@@ -249,7 +249,7 @@ async fn parts_that_were_fetched_while_the_chain_grew_fit_together() {
 async fn parts_of_two_agreements_are_no_report() {
     let (one, other) = (Story::of(5).await, Story::of(5).await);
     let parts = [one.verified(1).await, other.verified(1).await];
-    assert_eq!(join(&parts).unwrap_err(), [Discord::OtherAgreement(2)]);
+    assert_eq!(join(&parts).unwrap_err(), [JoinError::OtherAgreement(2)]);
 }
 
 /// What somebody does who can write the table.

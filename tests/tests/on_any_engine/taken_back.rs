@@ -33,12 +33,12 @@ enum Cleared {
     ByWhoMayUnlock,
 }
 
-struct Case {
+struct HolderCase {
     world: World,
     holder: Holder,
 }
 
-impl Case {
+impl HolderCase {
     async fn of(is_recipient: bool) -> Self {
         let world = World::new().await;
         let holder = if is_recipient {
@@ -148,7 +148,7 @@ async fn a_wrong_code_after_the_counts_were_cleared_is_counted_whatever_is_taken
     for is_recipient in [false, true] {
         for why in [NoGuess::Superseded, NoGuess::Expired] {
             for cleared in [Cleared::ByARightCode, Cleared::ByWhoMayUnlock] {
-                let case = Case::of(is_recipient).await;
+                let case = HolderCase::of(is_recipient).await;
                 let (challenge, code) = case.no_guess(why).await;
                 let (right, other) = (case.open().await, case.open().await);
                 let right_code = case.code(&right).await;
@@ -293,7 +293,7 @@ async fn a_used_code_is_refused_as_one_when_the_app_goes_meanwhile() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_code_that_another_took_the_place_of_meanwhile_is_no_guess() {
     for is_recipient in [false, true] {
-        let case = Case::of(is_recipient).await;
+        let case = HolderCase::of(is_recipient).await;
         let challenge = case.open().await;
         let code = case.code(&challenge).await;
         case.world.advance(61);
@@ -313,7 +313,7 @@ async fn a_right_code_that_another_took_the_place_of_meanwhile_is_no_guess() {
 async fn a_count_that_is_taken_back_takes_the_delay_back_with_it() {
     for is_recipient in [false, true] {
         for why in [NoGuess::Superseded, NoGuess::Expired] {
-            let case = Case::of(is_recipient).await;
+            let case = HolderCase::of(is_recipient).await;
             let (challenge, code) = case.no_guess(why).await;
             let right = case.open().await;
             let right_code = case.code(&right).await;
@@ -401,7 +401,7 @@ async fn attempts(world: &World, person: &Person) -> usize {
 #[tokio::test]
 async fn a_code_of_an_app_whose_key_is_gone_is_no_try() {
     use shared::kernel::entropy::Entropy;
-    use shared::kernel::keyring::{self, Keyring, Kind};
+    use shared::kernel::keyring::{self, KeyKind, Keyring};
     let world = World::new().await;
     let now = world.stack.clock().now();
     let made = keyring::make(now, &Entropy::seeded(1)).unwrap();
@@ -421,7 +421,7 @@ async fn a_code_of_an_app_whose_key_is_gone_is_no_try() {
     let data = keyring::list(made.expose(), now)
         .unwrap()
         .into_iter()
-        .filter(|key| key.kind == Kind::Data)
+        .filter(|key| key.kind == KeyKind::Data)
         .map(|key| key.id);
     let without = keyring::revoke(
         made.expose(),

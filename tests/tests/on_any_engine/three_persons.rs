@@ -36,9 +36,9 @@ enum Counter {
     Passwords,
     /// The same, shown beside a new one by who has a token.
     CurrentPasswords,
-    /// The failures of a source address, by passwords for many names.
+    /// The failures of a client IP, by passwords for many names.
     Failures,
-    /// The failures of a source address, by ID tokens that the issuer has not signed.
+    /// The failures of a client IP, by ID tokens that the issuer has not signed.
     IdTokens,
     /// A user's challenges.
     Challenges,

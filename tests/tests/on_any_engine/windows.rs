@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 use shared::kernel::clock::{Span, Timestamp};
-use shared::signin::reserved::{Asker, Log, ReservedWindow, Share};
+use shared::signin::reserved::{Log, Requester, ReservedWindow, Share};
 use shared::store::dynamo::{Failure, Key, keys};
 use shared::store::rate_limit::{Limit, Window};
 use tests::World;
@@ -129,14 +129,18 @@ async fn shared_log(world: &World, key: Key) -> Log {
 }
 
 /// Enters a moment, so long after the one before that no limit stands in its way.
-async fn enter_shared(world: &World, asker: Asker, trim: Option<&Log>) -> Result<(), Failure> {
+async fn enter_shared(
+    world: &World,
+    requester: Requester,
+    trim: Option<&Log>,
+) -> Result<(), Failure> {
     world.advance(100);
     world
         .stack
         .table()
         .transact(vec![
             SHARED
-                .enter(key(), asker, world.stack.clock().now(), trim)
+                .enter(key(), requester, world.stack.clock().now(), trim)
                 .into(),
         ])
         .await
@@ -145,19 +149,19 @@ async fn enter_shared(world: &World, asker: Asker, trim: Option<&Log>) -> Result
 /// A log that has grown as far as one does: a stranger's moment is its last.
 async fn grown(world: &World) -> Log {
     for number in 0..9 {
-        let asker = if number % 2 == 0 {
-            Asker::Stranger
+        let requester = if number % 2 == 0 {
+            Requester::Stranger
         } else {
-            Asker::Known
+            Requester::Known
         };
-        enter_shared(world, asker, None).await.unwrap();
+        enter_shared(world, requester, None).await.unwrap();
     }
     shared_log(world, key()).await
 }
 
 #[tokio::test]
 async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
-    for asker in [Asker::Known, Asker::Stranger, Asker::Anybody] {
+    for requester in [Requester::Known, Requester::Stranger, Requester::Anybody] {
         let world = World::new().await;
         let seen = grown(&world).await;
         let last = world.stack.clock().now();
@@ -165,17 +169,19 @@ async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
             last.minus(Span::seconds(100)),
             last.plus(Span::seconds(100)),
         );
-        assert!(is_refused(&enter_shared(&world, asker, None).await));
+        assert!(is_refused(&enter_shared(&world, requester, None).await));
         world
             .stack
             .table()
-            .transact(vec![SHARED.enter(key(), asker, now, Some(&seen)).into()])
+            .transact(vec![
+                SHARED.enter(key(), requester, now, Some(&seen)).into(),
+            ])
             .await
             .unwrap();
-        let (known, strangers) = match asker {
-            Asker::Known => (vec![now, before], vec![last]),
-            Asker::Stranger => (vec![before], vec![now, last]),
-            Asker::Anybody => (vec![before], vec![last]),
+        let (known, strangers) = match requester {
+            Requester::Known => (vec![now, before], vec![last]),
+            Requester::Stranger => (vec![before], vec![now, last]),
+            Requester::Anybody => (vec![before], vec![last]),
         };
         let expected =
             json!({"moments": [now, last, before], "known": known, "strangers": strangers});
@@ -183,7 +189,7 @@ async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
         assert_eq!(
             stands,
             serde_json::from_value(expected).unwrap(),
-            "{asker:?}"
+            "{requester:?}"
         );
     }
 }
@@ -192,12 +198,12 @@ async fn a_log_of_which_a_part_is_kept_is_trimmed_to_what_is_looked_at() {
 async fn of_two_who_trim_a_log_of_which_a_part_is_kept_one_reads_it_again() {
     let world = World::new().await;
     let seen = grown(&world).await;
-    enter_shared(&world, Asker::Known, Some(&seen))
+    enter_shared(&world, Requester::Known, Some(&seen))
         .await
         .unwrap();
     let first = shared_log(&world, key()).await;
     assert!(
-        is_refused(&enter_shared(&world, Asker::Stranger, Some(&seen)).await),
+        is_refused(&enter_shared(&world, Requester::Stranger, Some(&seen)).await),
         "it would drop what the other has entered"
     );
     assert_eq!(shared_log(&world, key()).await, first);
@@ -205,19 +211,21 @@ async fn of_two_who_trim_a_log_of_which_a_part_is_kept_one_reads_it_again() {
 
 /// Enters a moment as a send does: blindly, and over the log that the failure hands back where no
 /// limit is in the way. Whether it was let in.
-async fn is_let_in(world: &World, key: &Key, asker: Asker, now: Timestamp) -> bool {
+async fn is_let_in(world: &World, key: &Key, requester: Requester, now: Timestamp) -> bool {
     let mut trim = None;
     loop {
         let written = world
             .stack
             .table()
             .transact(vec![
-                SHARED.enter(key.clone(), asker, now, trim.as_ref()).into(),
+                SHARED
+                    .enter(key.clone(), requester, now, trim.as_ref())
+                    .into(),
             ])
             .await;
         let Err(failure) = written else { return true };
         let log = Log::of(failure.stood());
-        if SHARED.full_until(&log, asker, now).is_some() {
+        if SHARED.full_until(&log, requester, now).is_some() {
             return false;
         }
         assert_eq!(trim, None, "a log that was trimmed has room");
@@ -226,34 +234,34 @@ async fn is_let_in(world: &World, key: &Key, asker: Asker, now: Timestamp) -> bo
 }
 
 /// The reference: count what lies in the stretch before `now`, by who asked.
-fn is_allowed(entries: &[(Timestamp, Asker)], asker: Asker, now: Timestamp) -> bool {
+fn is_allowed(entries: &[(Timestamp, Requester)], requester: Requester, now: Timestamp) -> bool {
     SHARED.shares.iter().all(|share| {
         let within = entries
             .iter()
             .filter(|(moment, _)| moment.plus(share.span) > now);
-        let count = |of: Asker| within.clone().filter(|(_, by)| *by == of).count();
+        let count = |of: Requester| within.clone().filter(|(_, by)| *by == of).count();
         let rest = within.clone().count() < share.quota;
-        match asker {
-            Asker::Known => rest || count(Asker::Known) < share.kept(),
-            Asker::Stranger => rest && count(Asker::Stranger) < share.quota - share.kept(),
-            Asker::Anybody => rest,
+        match requester {
+            Requester::Known => rest || count(Requester::Known) < share.kept(),
+            Requester::Stranger => rest && count(Requester::Stranger) < share.quota - share.kept(),
+            Requester::Anybody => rest,
         }
     })
 }
 
-async fn are_let_in(world: &World, key: &Key, asked: &[(i64, Asker)]) {
+async fn are_let_in(world: &World, key: &Key, asked: &[(i64, Requester)]) {
     let mut entries = Vec::new();
-    for (gap, asker) in asked {
+    for (gap, requester) in asked {
         world.advance(*gap);
         let now = world.stack.clock().now();
-        let allowed = is_allowed(&entries, *asker, now);
+        let allowed = is_allowed(&entries, *requester, now);
         assert_eq!(
-            is_let_in(world, key, *asker, now).await,
+            is_let_in(world, key, *requester, now).await,
             allowed,
-            "{asker:?} after {} entries",
+            "{requester:?} after {} entries",
             entries.len()
         );
-        entries.extend(allowed.then_some((now, *asker)));
+        entries.extend(allowed.then_some((now, *requester)));
     }
 }
 
@@ -267,7 +275,11 @@ fn a_log_of_which_a_part_is_kept_lets_in_what_its_sentence_says_however_often_it
         .unwrap();
     let world = runtime.block_on(World::new());
     let numbers = std::sync::atomic::AtomicU32::new(0);
-    let asker = prop::sample::select(vec![Asker::Known, Asker::Stranger, Asker::Anybody]);
+    let requester = prop::sample::select(vec![
+        Requester::Known,
+        Requester::Stranger,
+        Requester::Anybody,
+    ]);
     let config = Config {
         cases: 24,
         max_shrink_iters: 200,
@@ -275,7 +287,7 @@ fn a_log_of_which_a_part_is_kept_lets_in_what_its_sentence_says_however_often_it
         ..Config::default()
     };
     let ran = TestRunner::new(config).run(
-        &prop::collection::vec((0_i64..120, asker), 60..90),
+        &prop::collection::vec((0_i64..120, requester), 60..90),
         |asked| {
             let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let key = keys::client_ip_sends(&format!("log-{number}"));

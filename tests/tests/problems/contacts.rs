@@ -10,7 +10,7 @@ use crate::sign_in::LATER;
 use crate::walk::{Walk, with};
 
 /// One of the two kinds of contacts, and its routes.
-struct Kind {
+struct ContactKind {
     method: &'static str,
     field: &'static str,
     sender: Service,
@@ -19,8 +19,8 @@ struct Kind {
     remove: Operation,
 }
 
-const KINDS: [Kind; 2] = [
-    Kind {
+const KINDS: [ContactKind; 2] = [
+    ContactKind {
         method: "sms",
         field: "phone",
         sender: Service::Sns,
@@ -28,7 +28,7 @@ const KINDS: [Kind; 2] = [
         confirm: Operation::ConfirmPhone,
         remove: Operation::RemovePhone,
     },
-    Kind {
+    ContactKind {
         method: "email",
         field: "email",
         sender: Service::Ses,
@@ -38,7 +38,7 @@ const KINDS: [Kind; 2] = [
     },
 ];
 
-impl Kind {
+impl ContactKind {
     fn path(&self) -> String {
         format!("/v1/factors/{}", self.method)
     }
@@ -113,7 +113,7 @@ pub async fn errors_of_contacts(walk: &mut Walk) {
     errors_of_a_first_sign_in(walk).await;
 }
 
-async fn errors_of_anybody(walk: &mut Walk, kind: &Kind) {
+async fn errors_of_anybody(walk: &mut Walk, kind: &ContactKind) {
     let none = json!({"factor": "fac_00000000000000000000000000", "code": "123456"});
     let recipients = recipients_token(&walk.world).await;
     let (path, end) = (kind.path(), kind.end());
@@ -162,7 +162,7 @@ async fn errors_of_anybody(walk: &mut Walk, kind: &Kind) {
         .await;
 }
 
-async fn errors_of_sending(walk: &mut Walk, kind: &Kind) {
+async fn errors_of_sending(walk: &mut Walk, kind: &ContactKind) {
     let (enrol, path) = (kind.enrol, kind.path());
     walk.fail(kind.sender, Mode::Refused, 0);
     walk.refuses_body(enrol, Slug::SenderUnavailable, &path, kind.contact(0))
@@ -214,7 +214,7 @@ async fn errors_of_sending(walk: &mut Walk, kind: &Kind) {
     }
 }
 
-async fn errors_of_a_code(walk: &mut Walk, kind: &Kind) {
+async fn errors_of_a_code(walk: &mut Walk, kind: &ContactKind) {
     let (confirm, end) = (kind.confirm, kind.end());
     let (factor, old) = kind.begun(walk, 1).await;
     let body = |code: &str| json!({"factor": factor, "code": code});
@@ -248,7 +248,7 @@ async fn errors_of_a_code(walk: &mut Walk, kind: &Kind) {
         .await;
 }
 
-async fn errors_of_limits(walk: &mut Walk, kind: &Kind, person: &Person) {
+async fn errors_of_limits(walk: &mut Walk, kind: &ContactKind, person: &Person) {
     let user = walk.world.stored(person).await;
     let own = json!({ kind.field: if kind.field == "phone" { user.phone } else { user.email } });
     // Of the five in ten minutes that one's own contact is sent, one went to sign in. What is
@@ -282,7 +282,7 @@ async fn errors_of_limits(walk: &mut Walk, kind: &Kind, person: &Person) {
         .await;
 }
 
-async fn errors_of_changes(walk: &mut Walk, kind: &Kind) {
+async fn errors_of_changes(walk: &mut Walk, kind: &ContactKind) {
     let token = walk.token.clone();
     let _ = walk.world.enrol(&token).await;
     let removed = walk.world.send(walk.ask(kind.remove, &kind.path())).await;

@@ -59,7 +59,7 @@ async fn the_errors_of_login() {
     }
     walk.refuses_body(login, Slug::TooManyAttempts, path, body("ann", PASSWORD))
         .await;
-    // The source address has failed nine times by now, one of them refused: it has 91 left.
+    // The client IP has failed nine times by now, one of them refused: it has 91 left.
     for number in 0..91 {
         let _ = walk
             .world

@@ -6,12 +6,12 @@ use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::FactorId;
 use shared::kernel::secret::Secret;
-use shared::messaging::courier::{CodeMessage, NotSent, Use, bound_to};
+use shared::messaging::courier::{CodeMessage, CodePurpose, NotSent, bound_to};
 use shared::signin::code::counters::{Full, Trims};
 use shared::signin::code::{self, Draft};
-use shared::signin::reserved::Asker;
-use shared::signin::user::known::Source;
-use shared::signin::user::pending::{PendingContact, Wish};
+use shared::signin::reserved::Requester;
+use shared::signin::user::known::HashedIp;
+use shared::signin::user::pending::{ClaimedContact, PendingContact};
 use shared::signin::user::{Method, User};
 use shared::store::app::App;
 use shared::store::dynamo::{Failure, RetryPolicy, Write, keys};
@@ -19,13 +19,13 @@ use shared::store::rate_limit::Window;
 use shared::web::http::{Call, Outcome, Problem, Reply};
 use shared::web::idempotency::{IdempotencyKey, complete, refused_unless_answered};
 
-use super::claim::Case;
+use super::claim::ContactCase;
 use crate::State;
 use crate::who::Who;
 
 /// What is known of a request before it is decided.
 struct Known<'a> {
-    case: Case<'a>,
+    case: ContactCase<'a>,
     key: Option<IdempotencyKey>,
     /// What was answered to the same request before.
     answered: Option<Reply>,
@@ -36,7 +36,7 @@ struct Known<'a> {
 pub async fn begin(
     state: &State,
     call: &Call,
-    wish: &Wish,
+    wish: &ClaimedContact,
     challenge: Option<&Secret<String>>,
 ) -> Outcome {
     let app = &state.app;
@@ -75,7 +75,11 @@ pub async fn begin(
 }
 
 /// The contact that is to wait, and the code that is to be sent there.
-fn draw(app: &App, case: &Case<'_>, id: FactorId) -> Result<(PendingContact, Draft), Problem> {
+fn draw(
+    app: &App,
+    case: &ContactCase<'_>,
+    id: FactorId,
+) -> Result<(PendingContact, Draft), Problem> {
     let Who {
         user, keyring, now, ..
     } = &case.who;
@@ -89,7 +93,7 @@ fn draw(app: &App, case: &Case<'_>, id: FactorId) -> Result<(PendingContact, Dra
 async fn known<'a>(
     state: &State,
     call: &'a Call,
-    wish: &'a Wish,
+    wish: &'a ClaimedContact,
     challenge: Option<&Secret<String>>,
 ) -> Result<Known<'a>, Problem> {
     let mut key = None;
@@ -101,13 +105,13 @@ async fn known<'a>(
     let (who, (sends, record)) = Who::beside(&state.app, call, challenge, more).await?;
     let answered = key.as_ref().map(|key| key.answer_again(record, who.now));
     let answered = answered.transpose()?.flatten();
-    let source = Source::of(who.user.id, call.client_ip, &who.keyring, who.now)?;
-    let asker = Asker::of(&who.user.known, &source, who.now);
-    let case = Case {
+    let hashed_ip = HashedIp::of(who.user.id, call.client_ip, &who.keyring, who.now)?;
+    let requester = Requester::of(&who.user.known, &hashed_ip, who.now);
+    let case = ContactCase {
         who,
         wish,
         call,
-        asker,
+        requester,
     };
     Ok(Known {
         case,
@@ -118,17 +122,17 @@ async fn known<'a>(
 }
 
 /// The refusal of a counter that is full.
-fn refused(case: &Case<'_>, full: Full) -> Problem {
+fn refused(case: &ContactCase<'_>, full: Full) -> Problem {
     if full == Full::Budget {
         let (account, country) = (case.who.account.id, case.wish.country.as_deref());
-        tracing::warn!(account.id = %account, sms.country = country, "the budget of texts is used up");
+        tracing::warn!(account.id = %account, sms.country = country, "SMS send budget of this account and country is used up; the code was not sent; check the account for SMS pumping");
     }
     full.problem(case.who.now)
 }
 
 async fn send(
     state: &State,
-    case: &Case<'_>,
+    case: &ContactCase<'_>,
     pending: &PendingContact,
     draft: &Draft,
     key: Option<&IdempotencyKey>,
@@ -147,7 +151,7 @@ async fn send(
     Ok(())
 }
 
-async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), NotSent> {
+async fn deliver(state: &State, case: &ContactCase<'_>, draft: &Draft) -> Result<(), NotSent> {
     let Who {
         user,
         account,
@@ -156,7 +160,7 @@ async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), No
     } = &case.who;
     let base = case.call.base_url(state.app.config.base_url.as_deref());
     let message = CodeMessage {
-        used_for: Use::Contact,
+        purpose: CodePurpose::Contact,
         organisation: &account.name,
         code: &draft.digits,
         reference: &draft.stored.reference,
@@ -168,7 +172,9 @@ async fn deliver(state: &State, case: &Case<'_>, draft: &Draft) -> Result<(), No
         return state.courier.sms(&case.wish.contact, &message.sms()).await;
     }
     let mail = message.mail().map_err(|_| {
-        tracing::error!("a message could not be rendered");
+        tracing::error!(
+            "code message could not be rendered; the code was not sent; fix the template"
+        );
         NotSent::Refused
     })?;
     state
@@ -189,7 +195,7 @@ enum Undo {
 /// Takes back a claim. Where even that fails, the send stays counted: it errs on the side of fewer.
 async fn undo(
     state: &State,
-    case: &Case<'_>,
+    case: &ContactCase<'_>,
     pending: &PendingContact,
     key: Option<&IdempotencyKey>,
     what: Undo,
@@ -197,18 +203,20 @@ async fn undo(
     let app = &state.app;
     if app
         .table
-        .transact_anew(|| undoing(app, case, pending, key, what), &app.entropy)
+        .transact_rebuilding(|| undoing(app, case, pending, key, what), &app.entropy)
         .await
         .is_err()
     {
-        tracing::error!("a send to a contact that failed stays counted");
+        tracing::error!(
+            "rollback of a failed send to a new contact did not commit; counters remain incremented; if repeated, check DynamoDB"
+        );
     }
 }
 
 /// The writes that take it back, over what stands now; none where the claim was not made.
 async fn undoing(
     app: &App,
-    case: &Case<'_>,
+    case: &ContactCase<'_>,
     pending: &PendingContact,
     key: Option<&IdempotencyKey>,
     what: Undo,

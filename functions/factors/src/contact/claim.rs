@@ -3,11 +3,11 @@
 
 use shared::kernel::clock::Timestamp;
 use shared::kernel::contact;
-use shared::signin::code::counters::{Counters, Full, Standing, Trims};
-use shared::signin::code::{self, PER_SOURCE, PER_USER};
+use shared::signin::code::counters::{ContactStatus, Counters, Full, Trims};
+use shared::signin::code::{self, PER_CLIENT_IP, PER_USER};
 use shared::signin::refusals::resend_too_soon;
-use shared::signin::reserved::Asker;
-use shared::signin::user::pending::{PendingContact, Wish};
+use shared::signin::reserved::Requester;
+use shared::signin::user::pending::{ClaimedContact, PendingContact};
 use shared::signin::user::{Method, User};
 use shared::store::audit::{Action, Event};
 use shared::store::dynamo::{Failure, Item, Write};
@@ -18,14 +18,14 @@ use super::Response;
 use crate::who::Who;
 
 /// What is known when a send is decided.
-pub struct Case<'a> {
+pub struct ContactCase<'a> {
     pub who: Who,
-    pub wish: &'a Wish,
+    pub wish: &'a ClaimedContact,
     pub call: &'a Call,
-    pub asker: Asker,
+    pub requester: Requester,
 }
 
-impl Case<'_> {
+impl ContactCase<'_> {
     /// Whether a code may be sent, as far as what was read tells.
     pub fn decide(
         &self,
@@ -45,34 +45,34 @@ impl Case<'_> {
         if self.is_another() {
             self.who.may_change_contact(method)?;
         }
-        let may = user.may_prove(method, &self.wish.contact, self.asker.origin(), *now);
+        let may = user.may_prove(method, &self.wish.contact, self.requester.origin(), *now);
         may.map_err(|refusal| refusal.problem(*now))?;
         if let Some(at) = self.before().and_then(|before| before.sent.resend_at(*now)) {
             return Err(resend_too_soon(at, *now));
         }
-        let full = PER_USER.full_until(&user.sends, self.asker, *now);
-        match full.or_else(|| PER_SOURCE.full_until(sends_of_source, *now)) {
+        let full = PER_USER.full_until(&user.sends, self.requester, *now);
+        match full.or_else(|| PER_CLIENT_IP.full_until(sends_of_source, *now)) {
             Some((until, limit)) => Err(Full::Until(until, limit).problem(*now)),
             None => Ok(()),
         }
     }
 
     fn is_another(&self) -> bool {
-        let Wish {
+        let ClaimedContact {
             method, contact, ..
         } = self.wish;
         self.who.user.is_another(*method, contact)
     }
 
     /// How sure it is that the contact is the user's. One's own is what it is at a sign-in.
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> ContactStatus {
         match (
             self.is_another(),
             self.who.user.is_verified(self.wish.method),
         ) {
-            (true, _) => Standing::Pending,
-            (false, true) => Standing::Verified,
-            (false, false) => Standing::Entered,
+            (true, _) => ContactStatus::Pending,
+            (false, true) => ContactStatus::Verified,
+            (false, false) => ContactStatus::Entered,
         }
     }
 
@@ -83,8 +83,8 @@ impl Case<'_> {
             destination: &self.wish.contact,
             country: self.wish.country.as_deref(),
             standing: self.standing(),
-            asker: self.asker,
-            source: self.call.client_ip,
+            requester: self.requester,
+            client_ip: self.call.client_ip,
             now: self.who.now,
         }
     }
@@ -110,7 +110,7 @@ impl Case<'_> {
         key: Option<(&IdempotencyKey, &str)>,
     ) -> Result<Vec<Write>, Failure> {
         let (Who { user, now, .. }, method) = (&self.who, self.wish.method);
-        let update = user.begin_contact(method, pending, self.asker, *now)?;
+        let update = user.begin_contact(method, pending, self.requester, *now)?;
         let update = self.who.guard(update);
         let mut writes = self.counters().enter(trims);
         writes.extend(user.change(update, [self.event(Action::EnrolmentBegun, pending)], *now)?);
@@ -131,7 +131,7 @@ impl Case<'_> {
     ) -> Result<Vec<Write>, Failure> {
         let (method, now) = (self.wish.method, self.who.now);
         let taken_back = (self.before(), pending);
-        let update = user.take_back_contact(method, taken_back, self.asker, now)?;
+        let update = user.take_back_contact(method, taken_back, self.requester, now)?;
         let event = self.event(Action::CodeNotSent, pending).failed();
         let mut writes = user.change(update, [event], now)?;
         // Whoever has typed the code meanwhile was given back its text with that. That the contact

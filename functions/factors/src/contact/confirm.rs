@@ -6,8 +6,8 @@ use shared::kernel::contact;
 use shared::kernel::secret;
 use shared::messaging::send_budget::Budget;
 use shared::messaging::send_budget::credit::Credit;
-use shared::signin::challenge::Refusal;
-use shared::signin::code::{self, Verdict};
+use shared::signin::challenge::ChallengeRefusal;
+use shared::signin::code::{self, SentCodeVerdict};
 use shared::signin::completion::Completion;
 use shared::signin::notice::{Changed, Notices};
 use shared::signin::user::pending::PendingContact;
@@ -33,10 +33,10 @@ pub async fn confirm(state: &State, call: &Call, typed: Typed) -> Outcome {
     let (user, keyring) = (who.user.id, &who.keyring);
     let verdict = pending.judge(user, typed.method, code.expose(), keyring, who.now);
     let why = match verdict {
-        Verdict::Right => return accept(state, call, who, &typed, &pending).await,
-        Verdict::Wrong => ("wrong-code", Slug::CodeInvalid),
-        Verdict::Superseded => ("superseded", Slug::CodeSuperseded),
-        Verdict::Expired => return Err(Problem::new(Slug::CodeExpired)),
+        SentCodeVerdict::Right => return accept(state, call, who, &typed, &pending).await,
+        SentCodeVerdict::Wrong => ("wrong-code", Slug::CodeInvalid),
+        SentCodeVerdict::Superseded => ("superseded", Slug::CodeSuperseded),
+        SentCodeVerdict::Expired => return Err(Problem::new(Slug::CodeExpired)),
     };
     refuse(app, call, who, &typed, &pending, why).await
 }
@@ -55,9 +55,9 @@ fn waiting<'a>(who: &'a Who, call: &Call, typed: &Typed) -> Result<&'a PendingCo
     let pending = pending.ok_or_else(|| Problem::new(Slug::NotFound))?;
     may_prove(who, call, typed.method, pending)?;
     if pending.attempts_left() == 0 {
-        return Err(Refusal::AttemptsSpent(pending.expires_at)
+        return Err(ChallengeRefusal::AttemptsSpent(pending.expires_at)
             .problem(who.now)
-            .detail("This contact has had its five attempts. Have another code sent there."));
+            .detail("This contact has no attempts left. Ask for a new code."));
     }
     if pending.code.expires_at <= who.now {
         Err(Problem::new(Slug::CodeExpired))
@@ -181,7 +181,7 @@ fn placement(
     Ok((reached, writes))
 }
 
-/// What a text whose code was typed gives back to the budget of texts.
+/// What an SMS whose code was typed gives back to the SMS budget.
 fn given_back(who: &Who, pending: &PendingContact) -> Option<Update> {
     let country = pending.country.as_deref()?;
     Some(
@@ -189,7 +189,7 @@ fn given_back(who: &Who, pending: &PendingContact) -> Option<Update> {
             account: who.account.id,
             country,
         }
-        .verified(&pending.texts, who.now),
+        .verified(&pending.sms, who.now),
     )
 }
 

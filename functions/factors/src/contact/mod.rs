@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use shared::kernel::ids::FactorId;
 use shared::kernel::secret::Secret;
 use shared::signin::sign_in::Answer;
-use shared::signin::user::pending::Wish;
+use shared::signin::user::pending::ClaimedContact;
 use shared::signin::user::{Method, fields};
 use shared::web::http::{Call, Outcome, Problem};
 use utoipa::ToSchema;
@@ -123,7 +123,7 @@ pub(crate) async fn enrol_phone(state: &State, call: &Call) -> Outcome {
     call.only_query(&[])?;
     let PhoneRequest { challenge, phone } = call.json()?;
     let phone = fields::phone(&phone).map_err(|detail| Problem::invalid_field("/phone", detail))?;
-    let wish = Wish {
+    let wish = ClaimedContact {
         method: Method::Sms,
         contact: phone.number,
         country: Some(phone.country),
@@ -141,7 +141,7 @@ pub(crate) async fn enrol_mailbox(state: &State, call: &Call) -> Outcome {
     begin::begin(
         state,
         call,
-        &Wish {
+        &ClaimedContact {
             method: Method::Email,
             contact: email,
             country: None,

@@ -5,7 +5,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | the name's | [`FORGOTTEN`] | `NAME#…`, `SENDS` | whoever knows the username: not the kept part | the user, at an address that nobody knows |
 //! | the account's, for a mailbox that its user has not proved | the same | `DESTINATION#…`, `LINKS#<account>` | whoever knows the usernames of those of whom the account says that it is theirs | these, but for the kept part, which is one for all of them |
-//! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `LINKS` | whoever asks from it | who shares it |
+//! | the client IP's | [`PER_CLIENT_IP`] | `SOURCE#…`, `LINKS` | whoever asks from it | who shares it |
 //!
 //! A mailbox is mailed no more than these let through. One that its user has proved is counted by
 //! that user's name alone: no other name uses it up, and its owner has said whose it is. One that
@@ -13,17 +13,17 @@
 //! strangers, and twenty times at all, however many of its users are said to have it. There is no
 //! count over all accounts: one account would fill it for the users of another.
 
-use shared::account::{Account, Foreseen, Locale, Settings};
+use shared::account::{Account, Locale, PrefetchedGroup, Settings};
 use shared::kernel::client_ip::client_ip_key;
 use shared::kernel::clock::Timestamp;
 use shared::kernel::ids::AccountId;
 use shared::messaging::courier::Message;
 use shared::messaging::outbox::{self, Mail, OutboxMessage};
-use shared::signin::code::PER_SOURCE;
+use shared::signin::code::PER_CLIENT_IP;
 use shared::signin::link::{self, Envelope, FORGOTTEN, Link, Purpose, Token};
-use shared::signin::reserved::{Asker, Log};
+use shared::signin::reserved::{Log, Requester};
 use shared::signin::user::credential::Credential;
-use shared::signin::user::known::{Origin, Source};
+use shared::signin::user::known::{HashedIp, Origin};
 use shared::signin::user::subject::Subject;
 use shared::signin::user::{Method, User, username};
 use shared::store::audit::{Action, Actor, Event};
@@ -40,24 +40,24 @@ pub enum Known {
     /// It was carried out before, and this was the answer.
     Answered(Reply),
     /// It is to be decided.
-    Open(Box<Case>),
-    /// The name has had its share: that comes no sooner than any other answer about a name.
+    Open(Box<ForgottenPasswordCase>),
+    /// The name has reached its limit: that comes no sooner than any other answer about a name.
     Full(Problem),
     /// What was read is not of one moment: it is to be read again.
     Moved,
 }
 
 /// What is known of a request when it is decided.
-pub struct Case {
+pub struct ForgottenPasswordCase {
     account: Option<Account>,
     id: AccountId,
     settings: Settings,
     username: String,
     subject: Subject,
     has_password: bool,
-    asker: Asker,
+    requester: Requester,
     /// Where the requests of the client IP are counted.
-    source: Key,
+    client_ip: Key,
     pub now: Timestamp,
 }
 
@@ -66,7 +66,7 @@ pub struct Case {
 #[derive(Default)]
 pub struct Limits {
     name: Option<Log>,
-    source: Option<Vec<Timestamp>>,
+    client_ip: Option<Vec<Timestamp>>,
     mailbox: Option<Log>,
     mailbox_full: bool,
 }
@@ -84,7 +84,7 @@ struct Found {
     account: Option<Account>,
     credential: Option<Credential>,
     sends_of_name: Log,
-    sends_of_source: Vec<Timestamp>,
+    sends_of_client_ip: Vec<Timestamp>,
     record: Option<Item>,
 }
 
@@ -102,17 +102,17 @@ impl Found {
             keys::client_ip_links(&client_ip_key(call.client_ip)),
             key.map(IdempotencyKey::record),
         );
-        let (account, credential, sends_of_name, sends_of_source, record) =
+        let (account, credential, sends_of_name, sends_of_client_ip, record) =
             state.app.table.find(wanted).await?;
         let settings = account.as_ref().map(Account::settings).transpose()?;
         call.allow_origins(&settings.unwrap_or_default().origins);
         let credential = credential.filter(|_| account.is_some());
-        let moments = sends_of_source.as_ref().map(Window::moments);
+        let moments = sends_of_client_ip.as_ref().map(Window::moments);
         Ok(Self {
             account,
             credential,
             sends_of_name: Log::of(sends_of_name.as_ref()),
-            sends_of_source: moments.unwrap_or_default(),
+            sends_of_client_ip: moments.unwrap_or_default(),
             record,
         })
     }
@@ -127,7 +127,7 @@ impl Found {
         state: &State,
         account: AccountId,
         username: &str,
-    ) -> Result<Option<(Subject, Foreseen)>, Problem> {
+    ) -> Result<Option<(Subject, PrefetchedGroup)>, Problem> {
         let credential = self.credential.as_ref();
         let id = credential.map_or_else(
             || Subject::decoy(account, username),
@@ -135,7 +135,7 @@ impl Found {
         );
         let group = credential.and_then(|credential| credential.group.clone());
         let subject = Subject::wanted(id, credential.is_some());
-        let wanted = (subject, Foreseen::wanted(account, group));
+        let wanted = (subject, PrefetchedGroup::wanted(account, group));
         let (subject, group) = state.app.table.find_batch(wanted).await?;
         let subject = subject.unwrap_or_else(|| Subject::new_decoy(account, username));
         let version = credential.map(|credential| credential.password_version);
@@ -150,7 +150,7 @@ impl Found {
         &self,
         state: &State,
         subject: &Subject,
-        group: Foreseen,
+        group: PrefetchedGroup,
     ) -> Result<Settings, Failure> {
         match &self.account {
             Some(account) => {
@@ -187,14 +187,14 @@ async fn refused(
 
 /// Who asks. Who is known nowhere yet is asked for by strangers, as nobody is: what they are left
 /// of a window tells nothing of whom they name.
-fn asker(subject: &Subject, source: &Source) -> Asker {
+fn requester(subject: &Subject, hashed_ip: &HashedIp) -> Requester {
     match subject {
-        Subject::User(user) if user.known.origin(source) == Origin::Known => Asker::Known,
-        Subject::User(_) | Subject::Decoy { .. } => Asker::Stranger,
+        Subject::User(user) if user.known.origin(hashed_ip) == Origin::Known => Requester::Known,
+        Subject::User(_) | Subject::Decoy { .. } => Requester::Stranger,
     }
 }
 
-impl Case {
+impl ForgottenPasswordCase {
     pub async fn read(
         state: &State,
         call: &Call,
@@ -208,16 +208,16 @@ impl Case {
         if let Some(reply) = answered.transpose()?.flatten() {
             return Ok(Known::Answered(reply));
         }
-        if let Some(full) = PER_SOURCE.full_until(&found.sends_of_source, now) {
+        if let Some(full) = PER_CLIENT_IP.full_until(&found.sends_of_client_ip, now) {
             return refused(state, key, full, now).await;
         }
         let Some((subject, group)) = found.subject(state, id, &username).await? else {
             return Ok(Known::Moved);
         };
         let keyring = state.app.keyrings.current(now).await;
-        let source = Source::of(subject.id(), call.client_ip, &keyring, now)?;
-        let asker = asker(&subject, &source);
-        if let Some(full) = FORGOTTEN.full_until(&found.sends_of_name, asker, now) {
+        let hashed_ip = HashedIp::of(subject.id(), call.client_ip, &keyring, now)?;
+        let requester = requester(&subject, &hashed_ip);
+        if let Some(full) = FORGOTTEN.full_until(&found.sends_of_name, requester, now) {
             let refused = refused(state, key, full, now).await;
             return refused.or_else(|problem| Ok(Known::Full(problem)));
         }
@@ -228,8 +228,8 @@ impl Case {
             id,
             username,
             subject,
-            asker,
-            source: keys::client_ip_links(&client_ip_key(call.client_ip)),
+            requester,
+            client_ip: keys::client_ip_links(&client_ip_key(call.client_ip)),
             now,
         };
         Ok(Known::Open(Box::new(case)))
@@ -288,16 +288,20 @@ impl Case {
     /// The write that counts the request, of the user's mailbox, where that is counted.
     fn count_of_mailbox(&self, user: &User, limits: &Limits) -> Option<Write> {
         let key = self.mailbox(user)?;
-        let entered = FORGOTTEN.enter(key, self.asker, self.now, limits.mailbox.as_ref());
+        let entered = FORGOTTEN.enter(key, self.requester, self.now, limits.mailbox.as_ref());
         Some(entered.into())
     }
 
     /// The writes that count the request, of the name and of the client IP.
     fn counts(&self, limits: &Limits) -> Vec<Write> {
         let name = keys::name_sends(self.id, &self.username);
-        let of_name = FORGOTTEN.enter(name, self.asker, self.now, limits.name.as_ref());
-        let of_source = PER_SOURCE.enter(self.source.clone(), self.now, limits.source.as_deref());
-        vec![of_name.into(), of_source.into()]
+        let of_name = FORGOTTEN.enter(name, self.requester, self.now, limits.name.as_ref());
+        let of_client_ip = PER_CLIENT_IP.enter(
+            self.client_ip.clone(),
+            self.now,
+            limits.client_ip.as_deref(),
+        );
+        vec![of_name.into(), of_client_ip.into()]
     }
 
     /// The mail with the link.
@@ -319,7 +323,7 @@ impl Case {
             locale,
             base: &call.base_url(app.config.base_url.as_deref()),
         };
-        let (mail, message) = link.owe(&token, &envelope, &keyring, now)?;
+        let (mail, message) = link.enqueue(&token, &envelope, &keyring, now)?;
         Ok(Outgoing {
             mail,
             event: event.with("link", link.id.to_string()),
@@ -387,13 +391,14 @@ impl Case {
     }
 
     /// What stood in the way of a transaction: a limit that refuses, or logs to be trimmed. A
-    /// mailbox that has had its share is told to nobody: it gets no mail.
+    /// mailbox that has reached its limit is told to nobody: it gets no mail.
     pub fn limits(&self, failure: &Failure, before: &Limits) -> Result<Limits, Problem> {
         let log = |key: &Key| failure.stood_at(key).map(|item| Log::of(Some(item)));
-        let full = |log: &Option<Log>| FORGOTTEN.full_until(log.as_ref()?, self.asker, self.now);
+        let full =
+            |log: &Option<Log>| FORGOTTEN.full_until(log.as_ref()?, self.requester, self.now);
         let name = log(&keys::name_sends(self.id, &self.username));
-        let source = failure.stood_at(&self.source).map(Window::moments);
-        let client_ip_full = || PER_SOURCE.full_until(source.as_ref()?, self.now);
+        let client_ip = failure.stood_at(&self.client_ip).map(Window::moments);
+        let client_ip_full = || PER_CLIENT_IP.full_until(client_ip.as_ref()?, self.now);
         if let Some((until, limit)) = full(&name).or_else(client_ip_full) {
             return Err(refusals::too_many_sends(until, limit, self.now));
         }
@@ -404,7 +409,7 @@ impl Case {
         let mailbox_full = before.mailbox_full || full(&mailbox).is_some();
         Ok(Limits {
             name,
-            source,
+            client_ip,
             mailbox,
             mailbox_full,
         })

@@ -24,7 +24,7 @@ pub(super) struct FakeClock {
 
 impl FakeClock {
     /// A clock that stands at `now`.
-    pub fn standing_at(now: Timestamp) -> Result<Self, Fault> {
+    pub fn fixed_at(now: Timestamp) -> Result<Self, Fault> {
         let library = LIBRARIES
             .into_iter()
             .find(|library| Path::new(library).is_file());

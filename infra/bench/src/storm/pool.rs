@@ -65,7 +65,7 @@ pub(super) async fn start(bootstraps: Bootstraps) -> Result<(Stack, Scene), Faul
         PROVIDER_WEBHOOK,
         Secret::new(json!([vendor.webhook_secret().expose()]).to_string()),
     );
-    let fake = FakeClock::standing_at(stack.clock().now())?;
+    let fake = FakeClock::fixed_at(stack.clock().now())?;
     let variables = variables(&stack, &aws, &fake);
     let endpoints = Endpoints {
         dynamodb,

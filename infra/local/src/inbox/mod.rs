@@ -43,7 +43,7 @@ pub struct Message {
     pub channel: Channel,
     /// The mail address or the phone number.
     pub to: String,
-    /// The sender: an address, or a text's alphanumeric sender.
+    /// The sender: an address, or an SMS's alphanumeric sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// A mail's subject.
@@ -54,7 +54,7 @@ pub struct Message {
     /// The same as HTML, where the mail has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
-    /// A text's kind, as the sender asked for it: `Transactional` or `Promotional`.
+    /// An SMS's kind, as the sender asked for it: `Transactional` or `Promotional`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sms_type: Option<String>,
     /// A mail's tags, which SES's events carry.
@@ -209,7 +209,7 @@ mod tests {
     fn a_message_id_looks_like_a_uuid() {
         let desk = Desk {
             outbox: Outbox::default(),
-            clock: Clock::standing_at(Timestamp::from_millis(0)),
+            clock: Clock::fixed_at(Timestamp::from_millis(0)),
             entropy: Entropy::seeded(1),
         };
         let lengths: Vec<_> = desk.message_id().split('-').map(str::len).collect();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::agreement::kba::webhook;
-use shared::agreement::provider::Held;
+use shared::agreement::provider::CachedSecret;
 use shared::kernel::clock::Clock;
 use shared::kernel::config::Config;
 use shared::kernel::entropy::Entropy;
@@ -44,7 +44,7 @@ pub struct Provider(Arc<Desk>);
 #[derive(Debug)]
 pub(crate) struct Vendor {
     pub client: Option<shared::agreement::provider::Provider>,
-    pub secrets: Option<Held<webhook::Secrets>>,
+    pub secrets: Option<CachedSecret<webhook::Secrets>>,
 }
 
 #[derive(Debug)]
@@ -98,11 +98,14 @@ impl Provider {
     /// What the service has of it: a client, and the secrets of its callbacks.
     pub(crate) fn vendor(&self, outbound: Outbound, config: &Config) -> Vendor {
         let Secrets { api, webhook } = &self.0.secrets;
-        let client =
-            shared::agreement::provider::Provider::new(outbound, config, Held::given(api.clone()));
+        let client = shared::agreement::provider::Provider::new(
+            outbound,
+            config,
+            CachedSecret::given(api.clone()),
+        );
         Vendor {
             client,
-            secrets: webhook::Secrets::read([webhook]).map(Held::given),
+            secrets: webhook::Secrets::read([webhook]).map(CachedSecret::given),
         }
     }
 

@@ -36,10 +36,10 @@ pub(crate) use proof::another;
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What kind of client, and what it does.
-type Kind = (&'static str, fn(Desk, u32) -> Running);
+type ClientKind = (&'static str, fn(Desk, u32) -> Running);
 
 /// In the order in which they come, over and over: the first nine are of every kind.
-const KINDS: [Kind; 20] = [
+const KINDS: [ClientKind; 20] = [
     ("time", |desk, _| Box::pin(time::go(desk))),
     ("user", |desk, number| Box::pin(user::go(desk, number))),
     ("sender", |desk, number| Box::pin(deal::go(desk, number))),

@@ -1,4 +1,4 @@
-//! Who is signed in and uses what is said to be the own number and mailbox as a weapon: texts that
+//! Who is signed in and uses what is said to be the own number and mailbox as a weapon: SMS that
 //! somebody pays for, mails to strangers, and what strangers may have sent. And who does so from
 //! another account.
 
@@ -11,7 +11,7 @@ use super::user::Person;
 use crate::desk::{Ask, Desk};
 use crate::ground::{Prey, address, phone};
 
-/// How many texts are asked for: more than an account may send to a country in an hour, where
+/// How many SMS are asked for: more than an account may send to a country in an hour, where
 /// nobody verifies them.
 const TEXTS: u32 = 120;
 /// How often in a row they are refused before it is given up.

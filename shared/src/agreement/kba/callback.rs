@@ -117,7 +117,7 @@ fn known_fields(message: &Value) -> Result<(), Problem> {
     let problem = Problem::new(Slug::UnexpectedField);
     // Not which: a name may be as personal as a value.
     Err(strange.into_iter().fold(problem, |problem, pointer| {
-        problem.field(pointer, "has a field that is not of this message")
+        problem.field(pointer, "has a field that this message does not allow")
     }))
 }
 

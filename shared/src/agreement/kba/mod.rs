@@ -16,5 +16,5 @@ pub mod webhook;
 pub mod writes;
 
 pub use callback::{Answer, Outcome};
-pub use rules::{Effect, Idle};
+pub use rules::{Effect, NoEffect};
 pub use session::{LIFETIME, OPENINGS, Session, Status};

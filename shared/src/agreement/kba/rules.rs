@@ -10,7 +10,7 @@
 use super::callback::{Answer, Outcome};
 use super::session::Session;
 use super::webhook::TOLERANCE;
-use crate::agreement::{self, Agreement, Authentication, Recipient};
+use crate::agreement::{Agreement, AgreementRefusal, Authentication, Recipient};
 use crate::kernel::clock::Timestamp;
 
 /// What an answer comes to.
@@ -18,7 +18,7 @@ use crate::kernel::clock::Timestamp;
 #[must_use]
 pub enum Effect {
     /// Nothing but an entry, and why.
-    Nothing(Idle),
+    Nothing(NoEffect),
     /// The session is over. It costs nothing.
     Over,
     /// The recipient is who they say.
@@ -34,7 +34,7 @@ pub enum Effect {
 
 /// Why an answer comes to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
+pub enum NoEffect {
     /// The session was answered before.
     AnsweredBefore,
     /// A newer session has taken its place.
@@ -51,7 +51,7 @@ pub enum Idle {
     ViewingLocked,
 }
 
-impl Idle {
+impl NoEffect {
     /// The name in the audit.
     pub const fn name(self) -> &'static str {
         match self {
@@ -130,9 +130,9 @@ fn standing(
     agreement: &Agreement,
     recipient: &Recipient,
     now: Timestamp,
-) -> Option<Idle> {
+) -> Option<NoEffect> {
     if session.answer.is_some() {
-        return Some(Idle::AnsweredBefore);
+        return Some(NoEffect::AnsweredBefore);
     }
     let open = if recipient.views() {
         agreement.accessible(recipient, now)
@@ -140,26 +140,26 @@ fn standing(
         agreement.open(now)
     };
     match open {
-        Err(agreement::Refusal::ViewingLocked) => Some(Idle::ViewingLocked),
-        Err(_) => Some(Idle::AgreementClosed),
-        Ok(()) if recipient.authentication != Authentication::Kba => Some(Idle::MethodChanged),
+        Err(AgreementRefusal::ViewingLocked) => Some(NoEffect::ViewingLocked),
+        Err(_) => Some(NoEffect::AgreementClosed),
+        Ok(()) if recipient.authentication != Authentication::Kba => Some(NoEffect::MethodChanged),
         Ok(()) => None,
     }
 }
 
 /// Why an answer that uses up no attempt comes too late. That the clean-up has written the session
 /// off meanwhile is no reason.
-fn stale(session: &Session, recipient: &Recipient, over_at: Timestamp) -> Option<Idle> {
+fn stale(session: &Session, recipient: &Recipient, over_at: Timestamp) -> Option<NoEffect> {
     if !session.is_latest(recipient) {
-        return Some(Idle::Superseded);
+        return Some(NoEffect::Superseded);
     }
-    (session.expires_at <= over_at).then_some(Idle::Expired)
+    (session.expires_at <= over_at).then_some(NoEffect::Expired)
 }
 
 fn failure(session: &Session, agreement: &Agreement, recipient: &Recipient) -> Effect {
     // A pass resets what was before it, whenever that is told.
     if session.number < recipient.kba.passed || session.viewing != recipient.views() {
-        return Effect::Nothing(Idle::PassedSince);
+        return Effect::Nothing(NoEffect::PassedSince);
     }
     let attempts = recipient.kba.attempts + 1;
     let last = agreement
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn of_a_superseded_session_failures_count_and_nothing_else_does() {
         let effects = Outcome::ALL.map(|outcome| effect(&session(1), &asked(2, 0), outcome));
-        let nothing = Effect::Nothing(Idle::Superseded);
+        let nothing = Effect::Nothing(NoEffect::Superseded);
         assert_eq!(
             effects,
             [
@@ -262,7 +262,7 @@ mod tests {
                 late,
             )
         });
-        let nothing = Effect::Nothing(Idle::Expired);
+        let nothing = Effect::Nothing(NoEffect::Expired);
         assert_eq!(
             effects,
             [
@@ -377,11 +377,11 @@ mod tests {
             assert_eq!(of(&latest, Outcome::ProviderError, in_time), Effect::Over);
             assert_eq!(
                 of(&latest, Outcome::Passed, too_late),
-                Effect::Nothing(Idle::Expired)
+                Effect::Nothing(NoEffect::Expired)
             );
             assert_eq!(
                 of(&superseded, Outcome::Passed, in_time),
-                Effect::Nothing(Idle::Superseded)
+                Effect::Nothing(NoEffect::Superseded)
             );
             for over_at in [in_time, too_late] {
                 assert_eq!(of(&latest, Outcome::Failed, over_at), Effect::Cancel(3));
@@ -400,7 +400,7 @@ mod tests {
             (Outcome::Passed, in_time),
             ended,
         );
-        assert_eq!(of, Effect::Nothing(Idle::AgreementClosed));
+        assert_eq!(of, Effect::Nothing(NoEffect::AgreementClosed));
     }
 
     #[test]
@@ -445,7 +445,7 @@ mod tests {
         passed.kba.passed = 2;
         assert_eq!(
             effect(&session(1), &passed, Outcome::Failed),
-            Effect::Nothing(Idle::PassedSince)
+            Effect::Nothing(NoEffect::PassedSince)
         );
         assert_eq!(
             effect(&session(3), &passed, Outcome::Failed),
@@ -457,7 +457,7 @@ mod tests {
         };
         assert_eq!(
             effect(&session(1), &completed, Outcome::Failed),
-            Effect::Nothing(Idle::PassedSince)
+            Effect::Nothing(NoEffect::PassedSince)
         );
     }
 
@@ -471,7 +471,7 @@ mod tests {
         for outcome in Outcome::ALL {
             assert_eq!(
                 effect(&answered, &asked(1, 0), outcome),
-                Effect::Nothing(Idle::AnsweredBefore)
+                Effect::Nothing(NoEffect::AnsweredBefore)
             );
         }
     }
@@ -479,7 +479,7 @@ mod tests {
     #[test]
     fn nothing_comes_of_an_answer_that_nobody_waits_for() {
         let mut closed = agreement();
-        closed.status = agreement::Status::Cancelled;
+        closed.status = crate::agreement::Status::Cancelled;
         let locked = Recipient {
             status: RecipientStatus::Completed,
             viewing_locked_at: Some(NOW),
@@ -495,19 +495,19 @@ mod tests {
             };
             assert_eq!(
                 of(&closed, &asked(1, 0), NOW),
-                Effect::Nothing(Idle::AgreementClosed)
+                Effect::Nothing(NoEffect::AgreementClosed)
             );
             assert_eq!(
                 of(&agreement(), &asked(1, 0), agreement().expires_at),
-                Effect::Nothing(Idle::AgreementClosed)
+                Effect::Nothing(NoEffect::AgreementClosed)
             );
             assert_eq!(
                 of(&agreement(), &locked, NOW),
-                Effect::Nothing(Idle::ViewingLocked)
+                Effect::Nothing(NoEffect::ViewingLocked)
             );
             assert_eq!(
                 of(&agreement(), &changed, NOW),
-                Effect::Nothing(Idle::MethodChanged)
+                Effect::Nothing(NoEffect::MethodChanged)
             );
         }
     }

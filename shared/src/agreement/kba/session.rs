@@ -29,7 +29,7 @@ pub const OPENINGS: Window = Window {
     }],
 };
 /// How long a pass is told together with the access token.
-pub const TOLD_FOR: Span = Span::seconds(60);
+pub const RESULT_SHOWN_FOR: Span = Span::seconds(60);
 /// How long a session is kept after it was over: longer than the provider goes on telling us of it.
 pub const KEPT: Span = Span::days(30);
 

@@ -32,7 +32,7 @@ pub struct Secrets(Vec<hmac::Key>);
 
 /// The message is not one that the provider has signed just now. Why is nobody's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotGenuine;
+pub struct InvalidSignature;
 
 /// The three headers, as they were sent.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub struct Headers<'a> {
 
 /// A genuine message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Genuine {
+pub struct VerifiedCallback {
     /// Which it is.
     pub id: MessageId,
     /// When it was sent, by the sender's clock: at most [`TOLERANCE`] from ours.
@@ -93,7 +93,7 @@ impl Secrets {
         headers: Headers<'_>,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<Genuine, NotGenuine> {
+    ) -> Result<VerifiedCallback, InvalidSignature> {
         let Headers {
             id,
             timestamp,
@@ -102,17 +102,17 @@ impl Secrets {
         // A full stop would let two different messages be signed as one.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'.';
         if !(1..=ID_MAX).contains(&id.len()) || !id.bytes().all(is_plain) {
-            return Err(NotGenuine);
+            return Err(InvalidSignature);
         }
-        let at = seconds(timestamp).ok_or(NotGenuine)?;
+        let at = seconds(timestamp).ok_or(InvalidSignature)?;
         if (at - now.as_secs()).abs() > TOLERANCE.as_secs() {
-            return Err(NotGenuine);
+            return Err(InvalidSignature);
         }
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
         if !self.have_signed(&signed, signature) {
-            return Err(NotGenuine);
+            return Err(InvalidSignature);
         }
-        Ok(Genuine {
+        Ok(VerifiedCallback {
             id: MessageId(id.to_owned()),
             sent_at: Timestamp::from_millis(at * 1000),
         })
@@ -167,13 +167,17 @@ mod tests {
         Secrets::read(&texts)
     }
 
-    fn verify(headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<Genuine, NotGenuine> {
+    fn verify(
+        headers: Headers<'_>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<VerifiedCallback, InvalidSignature> {
         secrets(&[SECRET]).unwrap().verify(headers, body, now)
     }
 
     #[test]
     fn the_specifications_vector_is_genuine() {
-        let genuine = Genuine {
+        let genuine = VerifiedCallback {
             id: MessageId(VECTOR.id.to_owned()),
             sent_at: NOW,
         };

@@ -1,12 +1,12 @@
 //! What an answer comes to, as one transaction: the message's id, the session, the recipient, the
-//! agreement with its audit entries, the ledger, and the mail that is owed. Each write repeats as
-//! its condition what the rule looked at: the recipient's version as well where nothing becomes of
-//! the recipient.
+//! agreement with its audit entries, the ledger, and the message for the outbox. Each write repeats
+//! as its condition what the rule looked at: the recipient's version as well where nothing becomes
+//! of the recipient.
 
 use std::net::IpAddr;
 
 use super::callback::Answer;
-use super::rules::{Effect, Idle};
+use super::rules::{Effect, NoEffect};
 use super::session::{Session, Status};
 use super::webhook::{MessageId, REMEMBERED};
 use crate::agreement::{Agreement, Closure, Recipient, Standing};
@@ -24,13 +24,13 @@ const NOTICE_FOR: Span = Span::days(30);
 
 /// An answer, and what it was decided over.
 #[derive(Clone, Debug)]
-pub struct Case<'a> {
+pub struct CallbackCase<'a> {
     /// The message it came with.
     pub message: &'a MessageId,
     /// What the provider said.
     pub answer: &'a Answer,
     /// Where it came from.
-    pub source: IpAddr,
+    pub client_ip: IpAddr,
     /// The session.
     pub session: &'a Session,
     /// The agreement, and the session's recipient.
@@ -42,7 +42,7 @@ pub struct Case<'a> {
     pub now: Timestamp,
 }
 
-impl Case<'_> {
+impl CallbackCase<'_> {
     /// The transaction.
     pub fn writes(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
         let mut writes = vec![self.seen()?.into()];
@@ -56,7 +56,7 @@ impl Case<'_> {
         Ok(writes)
     }
 
-    /// Where the mail to the sender is owed.
+    /// The key of the message to the sender.
     pub fn mail_key(&self) -> Key {
         keys::outbox(&mail_id(self.agreement()))
     }
@@ -73,7 +73,7 @@ impl Case<'_> {
     fn standing_writes(&self, effect: Effect) -> Result<Vec<Write>, Failure> {
         let events = self.events(effect);
         // That a session was answered before stands on the session alone, and for ever.
-        if let Effect::Nothing(Idle::AnsweredBefore) = effect {
+        if let Effect::Nothing(NoEffect::AnsweredBefore) = effect {
             return self.standing.tell(events, self.now);
         }
         let recipient = match effect.attempts() {
@@ -117,7 +117,7 @@ impl Case<'_> {
     /// The session keeps the first answer it has, whatever that comes to.
     fn session_update(&self, effect: Effect) -> Option<Update> {
         let status = match effect {
-            Effect::Nothing(Idle::AnsweredBefore) => return None,
+            Effect::Nothing(NoEffect::AnsweredBefore) => return None,
             _ if !self.session.is_latest(self.recipient()) => Status::Superseded,
             // It was waited for when nothing could come of it any more, or was over too late.
             Effect::Nothing(_) => Status::Expired,
@@ -190,7 +190,7 @@ impl Case<'_> {
 
     fn told(&self, action: Action) -> Event {
         Event::new(action, Actor::Provider)
-            .from(self.source)
+            .from(self.client_ip)
             .with("method", "kba")
             .with("recipient", self.recipient().id.to_string())
             .with("session", self.session.id.to_string())

@@ -46,13 +46,13 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::config::Config;
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::SessionId;
-use crate::kernel::outbound::{Answer, Limits, NoAnswer, Outbound};
+use crate::kernel::outbound::{Limits, Outbound, OutboundError, OutboundResponse};
 use crate::kernel::secret::Secret;
 
-pub use secrets::Held;
+pub use secrets::CachedSecret;
 
 /// How often a session is asked for. The provider knows it again by our id.
-const TRIES: u32 = 3;
+const ATTEMPTS_MAX: u32 = 3;
 /// How long one request may take: a vendor that asks its own sources first takes seconds. Three,
 /// and the waits between them, are 18.6 seconds at most, and less than API Gateway gives us.
 const LIMITS: Limits = Limits {
@@ -70,7 +70,7 @@ pub struct Provider {
     outbound: Outbound,
     sessions: String,
     frame_origin: String,
-    secret: Held<Secret<String>>,
+    secret: CachedSecret<Secret<String>>,
 }
 
 /// What a session is opened with. There is nothing else that the provider is told.
@@ -124,7 +124,11 @@ impl Opened {
 
 impl Provider {
     /// The provider that the deployment names, if it names one.
-    pub fn new(outbound: Outbound, config: &Config, secret: Held<Secret<String>>) -> Option<Self> {
+    pub fn new(
+        outbound: Outbound,
+        config: &Config,
+        secret: CachedSecret<Secret<String>>,
+    ) -> Option<Self> {
         let base = config.provider_url.as_deref()?;
         let sessions = format!("{}/v1/sessions", base.trim_end_matches('/'));
         Some(Self {
@@ -151,7 +155,7 @@ impl Provider {
         ];
         let body = serde_json::to_vec(opening).map_err(|_| NotOpened)?;
         let mut wait = FIRST_WAIT;
-        for tried in 1..=TRIES {
+        for attempt in 1..=ATTEMPTS_MAX {
             let answer = self
                 .outbound
                 .post(&self.sessions, &headers, body.clone(), LIMITS)
@@ -159,7 +163,7 @@ impl Provider {
             match self.read(answer, opening.reference) {
                 Read::Opened(address) => return Ok(address),
                 Read::Refused => return Err(NotOpened),
-                Read::Again if tried == TRIES => return Err(NotOpened),
+                Read::Again if attempt == ATTEMPTS_MAX => return Err(NotOpened),
                 Read::Again => {
                     tokio::time::sleep(Duration::from_millis(u64::from(entropy.below(wait) + 1)))
                         .await;
@@ -170,15 +174,20 @@ impl Provider {
         Err(NotOpened)
     }
 
-    fn read(&self, answer: Result<Answer, NoAnswer>, reference: SessionId) -> Read {
+    fn read(&self, answer: Result<OutboundResponse, OutboundError>, reference: SessionId) -> Read {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(NoAnswer::NotAllowed) => {
-                tracing::error!("PROVIDER_URL is no address that this service talks to");
+            Err(OutboundError::NotAllowed) => {
+                tracing::error!(
+                    "PROVIDER_URL is not an allowed address; the KBA session was not opened; correct PROVIDER_URL"
+                );
                 return Read::Refused;
             }
             Err(cause) => {
-                tracing::warn!(?cause, "the provider did not answer");
+                tracing::warn!(
+                    ?cause,
+                    "KBA provider did not respond; the request may be retried; if repeated, contact the provider"
+                );
                 return Read::Again;
             }
         };
@@ -190,7 +199,9 @@ impl Provider {
         if let Some(Opened { iframe_url, .. }) = Opened::read(&answer.body).filter(fits) {
             return Read::Opened(iframe_url);
         }
-        tracing::error!("the provider's answer is not what the interface has");
+        tracing::error!(
+            "KBA provider's response does not match its API; the session was not opened; contact the provider"
+        );
         Read::Refused
     }
 }
@@ -206,13 +217,16 @@ fn refused(status: u16) -> Option<Read> {
     match status {
         200 | 201 => None,
         429 | 500.. => {
-            tracing::warn!(provider.status = status, "the provider opened no session");
+            tracing::warn!(
+                provider.status = status,
+                "KBA provider did not open a session; the request may be retried; if repeated, contact the provider"
+            );
             Some(Read::Again)
         }
         status => {
             tracing::error!(
                 provider.status = status,
-                "the provider does not take our requests"
+                "KBA provider rejected the request; the session was not opened; check PROVIDER_URL and the provider's key"
             );
             Some(Read::Refused)
         }
@@ -228,7 +242,7 @@ mod tests {
             provider_url: Some("https://kba.example/api/".into()),
             ..Config::read(|_| None)
         };
-        let held = Held::given(Secret::new("secret".to_owned()));
+        let held = CachedSecret::given(Secret::new("secret".to_owned()));
         Provider::new(Outbound::new(&config), &config, held).unwrap()
     }
 
@@ -243,7 +257,7 @@ mod tests {
     }
 
     fn read(status: u16, body: &serde_json::Value) -> Read {
-        let answer = Answer {
+        let answer = OutboundResponse {
             status,
             body: body.to_string().into_bytes(),
         };
@@ -303,11 +317,11 @@ mod tests {
             assert!(matches!(read(status, &nothing), Read::Refused), "{status}");
         }
         assert!(matches!(
-            provider().read(Err(NoAnswer::TooSlow), opening().reference),
+            provider().read(Err(OutboundError::TooSlow), opening().reference),
             Read::Again
         ));
         assert!(matches!(
-            provider().read(Err(NoAnswer::NotAllowed), opening().reference),
+            provider().read(Err(OutboundError::NotAllowed), opening().reference),
             Read::Refused
         ));
     }
@@ -319,7 +333,7 @@ mod tests {
             Provider::new(
                 Outbound::new(&config),
                 &config,
-                Held::given(Secret::new("secret".to_owned()))
+                CachedSecret::given(Secret::new("secret".to_owned()))
             )
             .is_none()
         );

@@ -15,7 +15,7 @@ const ASK_AGAIN_AFTER: Span = Span::seconds(30);
 
 /// Something that is read from a secret, and read again from time to time: changing it needs no
 /// deployment.
-pub struct Held<T> {
+pub struct CachedSecret<T> {
     source: Source,
     parse: fn(&str) -> Option<T>,
     read: Arc<RwLock<Read<T>>>,
@@ -50,7 +50,7 @@ enum Source {
     },
 }
 
-impl<T> Held<T> {
+impl<T> CachedSecret<T> {
     /// This, for good.
     pub fn given(value: T) -> Self {
         let read = Read {
@@ -99,7 +99,7 @@ impl<T> Held<T> {
 
     /// What is in force, where what is held does not do: read anew, unless that was done just
     /// before. Nothing then.
-    pub async fn anew(&self, now: Timestamp) -> Option<Arc<T>> {
+    pub async fn refresh(&self, now: Timestamp) -> Option<Arc<T>> {
         let Read {
             value, asked_at, ..
         } = self.held();
@@ -127,7 +127,7 @@ impl<T> Held<T> {
             Err(error) => {
                 tracing::warn!(
                     cause = crate::kernel::cause(&error),
-                    "a secret of the provider could not be read"
+                    "secret of the KBA provider could not be read; its last value remains in use; check permissions and Secrets Manager"
                 );
                 None
             }
@@ -139,7 +139,9 @@ impl<T> Held<T> {
         });
         let held = fresh.map(Arc::new).or(held);
         if held.is_none() {
-            tracing::error!("a secret of the provider is missing or malformed");
+            tracing::error!(
+                "secret of the KBA provider is missing or malformed; KBA is unavailable; correct the secret"
+            );
         }
         *self.read.write().unwrap_or_else(PoisonError::into_inner) = Read {
             value: held.clone(),
@@ -150,7 +152,7 @@ impl<T> Held<T> {
     }
 }
 
-impl Held<Secret<String>> {
+impl CachedSecret<Secret<String>> {
     /// The key that the provider knows us by: the whole text of the secret.
     pub fn api_secret(client: aws_sdk_secretsmanager::Client, id: String) -> Self {
         Self::in_secret(client, id, |text| {
@@ -159,7 +161,7 @@ impl Held<Secret<String>> {
     }
 }
 
-impl Held<webhook::Secrets> {
+impl CachedSecret<webhook::Secrets> {
     /// The secrets that callbacks are signed with: a JSON list of `whsec_…`.
     pub fn webhook_secrets(client: aws_sdk_secretsmanager::Client, id: String) -> Self {
         Self::in_secret(client, id, |text| {
@@ -169,7 +171,7 @@ impl Held<webhook::Secrets> {
     }
 }
 
-impl<T> Clone for Held<T> {
+impl<T> Clone for CachedSecret<T> {
     fn clone(&self) -> Self {
         Self {
             source: self.source.clone(),
@@ -179,8 +181,8 @@ impl<T> Clone for Held<T> {
     }
 }
 
-impl<T> fmt::Debug for Held<T> {
+impl<T> fmt::Debug for CachedSecret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Held")
+        f.write_str("CachedSecret")
     }
 }

@@ -5,7 +5,7 @@
 use super::{Authentication, OPENINGS, RESENDS, Recipient, RecipientStatus};
 use crate::agreement::attribute;
 use crate::agreement::kba::{self, Session};
-use crate::agreement::viewing::Telling;
+use crate::agreement::viewing::ViewingEntry;
 use crate::kernel::clock::Timestamp;
 use crate::ledger::Hold;
 use crate::signin::challenge::attribute::CHALLENGES;
@@ -90,7 +90,7 @@ impl Recipient {
         &self,
         update: Update,
         now: Timestamp,
-    ) -> Result<(Update, Telling), Failure> {
+    ) -> Result<(Update, ViewingEntry), Failure> {
         let (viewings, telling) = self.viewings.another(now);
         Ok((
             update.set(attribute::VIEWINGS, document(&viewings)?),

@@ -75,7 +75,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Goes on, at `now`, which is to be the time that [`Progress::Wait`] named or a little later.
-    pub async fn go_on(&mut self, now: Timestamp) -> Result<Progress, Failure> {
+    pub async fn advance(&mut self, now: Timestamp) -> Result<Progress, Failure> {
         if let Err(later) = still(now) {
             return Ok(Progress::Wait(later));
         }

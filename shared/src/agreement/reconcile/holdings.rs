@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Difference, Own, Sums, entries};
-use crate::agreement::{Recipient, Status, Whole};
+use super::{Difference, RecipientSums, Sums, entries};
+use crate::agreement::{FullAgreement, Recipient, Status};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::AccountId;
 use crate::ledger::entry::Entry;
@@ -63,7 +63,8 @@ async fn again(
         };
         Ok::<_, Failure>((agreement, whole))
     });
-    let wholes: BTreeMap<String, Option<Whole>> = each.buffered(AT_ONCE).try_collect().await?;
+    let wholes: BTreeMap<String, Option<FullAgreement>> =
+        each.buffered(AT_ONCE).try_collect().await?;
     let mut sums = Sums::default();
     entries(table, account, |entry| {
         let whole = wholes.get(entry.agreement.as_deref().unwrap_or_default());
@@ -79,22 +80,22 @@ async fn again(
 }
 
 /// Whether an entry had been made when the agreement stood so.
-fn was_made_by(entry: &Entry, whole: &Whole) -> bool {
+fn was_made_by(entry: &Entry, whole: &FullAgreement) -> bool {
     entry
         .sequence
         .is_none_or(|sequence| sequence <= whole.agreement.head.sequence)
 }
 
-async fn read(table: &Table, agreement: &str) -> Result<Option<Whole>, Failure> {
+async fn read(table: &Table, agreement: &str) -> Result<Option<FullAgreement>, Failure> {
     match agreement.parse() {
-        Ok(id) => Whole::read(table, id).await,
+        Ok(id) => FullAgreement::read(table, id).await,
         Err(_) => Ok(None),
     }
 }
 
 /// What does not agree of one agreement; none where there is no such agreement, of which nothing
 /// may be left reserved.
-fn of(agreement: &str, whole: Option<&Whole>, sums: &Sums) -> Vec<Difference> {
+fn of(agreement: &str, whole: Option<&FullAgreement>, sums: &Sums) -> Vec<Difference> {
     let recipients = whole
         .map(|whole| whole.recipients.as_slice())
         .unwrap_or_default();
@@ -141,7 +142,7 @@ fn of_recipient(agreement: &str, recipient: &Recipient, sums: &Sums) -> Option<D
 
 /// Whether a recipient's own entries are those of somebody who stands so: with what was, or was
 /// not, reserved at the sending, they come to what is held.
-fn fits(recipient: &Recipient, entries: Own) -> bool {
+fn fits(recipient: &Recipient, entries: RecipientSums) -> bool {
     let reserved_at_sending = i64::from(recipient.reserved().is_some()) - entries.left;
     (0..=1).contains(&reserved_at_sending) && entries.consumed == i64::from(recipient.kba.consumed)
 }
@@ -152,9 +153,9 @@ mod tests {
     use crate::agreement::tests::{agreement, recipient};
     use crate::agreement::{Authentication, RecipientStatus};
     use crate::kernel::ids::{AccountId, RecipientId};
-    use crate::ledger::{About, Entry, EntryId, Hold, Kind};
+    use crate::ledger::{About, Entry, EntryId, EntryKind, Hold};
 
-    fn entry(kind: Kind, recipient: Option<u8>, count: i64) -> Entry {
+    fn entry(kind: EntryKind, recipient: Option<u8>, count: i64) -> Entry {
         let about = agreement().about(recipient.map(|id| RecipientId::from_bytes([id; 16])));
         let About {
             agreement,
@@ -201,7 +202,7 @@ mod tests {
         let name = agreement.id.to_string();
         of(
             &name,
-            Some(&Whole {
+            Some(&FullAgreement {
                 agreement,
                 recipients,
             }),
@@ -211,9 +212,9 @@ mod tests {
 
     #[test]
     fn what_is_held_is_what_is_left_reserved() {
-        let sent = entry(Kind::Reserve, None, 2);
+        let sent = entry(EntryKind::Reserve, None, 2);
         let (open, ended) = (Status::OutForSignature, Status::Cancelled);
-        let used = entry(Kind::Consume, Some(3), 1);
+        let used = entry(EntryKind::Consume, Some(3), 1);
         let both = || vec![asked(3, true, false), asked(4, true, false)];
         assert_eq!(found(open, both(), std::slice::from_ref(&sent)), []);
         assert_eq!(
@@ -224,7 +225,7 @@ mod tests {
             ),
             []
         );
-        let end = entry(Kind::Release, None, 1);
+        let end = entry(EntryKind::Release, None, 1);
         assert_eq!(
             found(
                 ended,
@@ -243,9 +244,9 @@ mod tests {
     #[test]
     fn what_was_consumed_and_released_as_well_is_found_though_the_sums_agree() {
         let entries = [
-            entry(Kind::Reserve, None, 2),
-            entry(Kind::Consume, Some(3), 1),
-            entry(Kind::Release, Some(3), 1),
+            entry(EntryKind::Reserve, None, 2),
+            entry(EntryKind::Consume, Some(3), 1),
+            entry(EntryKind::Release, Some(3), 1),
         ];
         let found = found(
             Status::OutForSignature,

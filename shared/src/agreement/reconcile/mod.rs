@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::balance::{Balance, Share, Snapshot, shares, snapshot};
-use crate::ledger::entry::{Entry, Kind};
+use crate::ledger::entry::{Entry, EntryKind};
 pub mod checkpoint;
 mod holdings;
 
@@ -30,7 +30,7 @@ pub struct Sums {
     /// the empty name.
     pub agreements: BTreeMap<String, BTreeMap<u8, i64>>,
     /// Of each recipient that entries name, by agreement and recipient: what of them is left.
-    pub recipients: BTreeMap<(String, String), Own>,
+    pub recipients: BTreeMap<(String, String), RecipientSums>,
     /// The entries.
     pub entries: u64,
 }
@@ -38,7 +38,7 @@ pub struct Sums {
 /// What the entries that name a recipient add up to. What an agreement reserved when it was sent,
 /// and what it released when it ended, names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Own {
+pub struct RecipientSums {
     /// Reserved, less what was released and consumed.
     pub left: i64,
     /// Consumed.
@@ -60,7 +60,10 @@ impl Sums {
                 consumed: effect.consumed,
             };
         }
-        if matches!(entry.kind, Kind::Reserve | Kind::Consume | Kind::Release) {
+        if matches!(
+            entry.kind,
+            EntryKind::Reserve | EntryKind::Consume | EntryKind::Release
+        ) {
             self.hand_over(entry);
         }
         self.entries += 1;
@@ -79,7 +82,7 @@ impl Sums {
                 .entry((agreement, recipient.clone()))
                 .or_default();
             let effect = entry.kind.effect(entry.transactions);
-            *own = Own {
+            *own = RecipientSums {
                 left: own.left + effect.reserved,
                 consumed: own.consumed + effect.consumed,
             };
@@ -134,7 +137,7 @@ pub enum Difference {
         recipient: String,
         held: bool,
         consumed: bool,
-        entries: Own,
+        entries: RecipientSums,
     },
 }
 

@@ -40,19 +40,19 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge => {
-                f.write_str("this is no audit report: it is larger than any part of one")
+                f.write_str("this is not an audit report: it is larger than a report can be")
             }
             Self::Unreadable(Unreadable::Malformed { line, column }) => {
                 write!(
                     f,
-                    "this is no audit report: it is no JSON at line {line} column {column}"
+                    "this is not an audit report: it is not JSON at line {line} column {column}"
                 )
             }
-            Self::Unreadable(why) => write!(f, "this is no audit report: {why}"),
-            Self::Missing(place) => write!(f, "this is no audit report: it has no {place}"),
+            Self::Unreadable(why) => write!(f, "this is not an audit report: {why}"),
+            Self::Missing(place) => write!(f, "this is not an audit report: it has no {place}"),
             Self::Unknown(place) => write!(f, "{place} was added: a report has no such member"),
             Self::Retyped(place, kind) if place.is_empty() => {
-                write!(f, "this is no audit report: it is not {kind}")
+                write!(f, "this is not an audit report: it is not {kind}")
             }
             Self::Retyped(place, kind) => write!(f, "{place} was altered: it is not {kind}"),
             Self::Forged(why) => write!(f, "the signature does not hold: {why}"),
@@ -69,7 +69,7 @@ impl fmt::Display for Finding {
             Self::Added(sequence) => write!(f, "entry {sequence} was added"),
             Self::MadeAnew(last) => write!(
                 f,
-                "entry {last}, the last, is not the one that was signed: it was altered, or one before it was and the hashes were made anew"
+                "entry {last}, the last one, is not the one that was signed: it or an earlier entry was altered and the hashes were recomputed"
             ),
         }
     }

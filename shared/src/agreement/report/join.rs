@@ -12,7 +12,7 @@ use super::verify::Verified;
 
 /// Why parts are no chain. Files are named by their place, from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Discord {
+pub enum JoinError {
     /// The file is of another agreement than the first.
     OtherAgreement(usize),
     /// The two files have another entry of this sequence, each signed.
@@ -25,7 +25,7 @@ pub enum Discord {
     OtherHead(usize, u64),
 }
 
-impl fmt::Display for Discord {
+impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherAgreement(file) => {
@@ -70,14 +70,14 @@ pub struct Joined {
 
 /// The chain that `parts` are together, in whatever order they come. Of two that reach equally far
 /// the one that knows of more entries is the newer: a chain only grows.
-pub fn join(parts: &[Verified]) -> Result<Joined, Vec<Discord>> {
+pub fn join(parts: &[Verified]) -> Result<Joined, Vec<JoinError>> {
     let mut discords = others(parts);
     let Some(end) = parts
         .iter()
         .map(|part| &part.statement)
         .max_by_key(|one| (one.part.last, one.count))
     else {
-        return Err(vec![Discord::NotThere(1, 1)]);
+        return Err(vec![JoinError::NotThere(1, 1)]);
     };
     if discords.is_empty() {
         let hashes = hashes(parts, &mut discords);
@@ -103,7 +103,7 @@ pub fn join(parts: &[Verified]) -> Result<Joined, Vec<Discord>> {
     })
 }
 
-fn others(parts: &[Verified]) -> Vec<Discord> {
+fn others(parts: &[Verified]) -> Vec<JoinError> {
     let of = |part: &Verified| {
         (
             part.statement.account.clone(),
@@ -115,14 +115,14 @@ fn others(parts: &[Verified]) -> Vec<Discord> {
     (1..)
         .zip(parts)
         .filter(other)
-        .map(|(file, _)| Discord::OtherAgreement(file))
+        .map(|(file, _)| JoinError::OtherAgreement(file))
         .collect()
 }
 
 /// The hash of each entry that one of the parts has, and which file has it.
 fn hashes<'a>(
     parts: &'a [Verified],
-    discords: &mut Vec<Discord>,
+    discords: &mut Vec<JoinError>,
 ) -> BTreeMap<u64, (&'a str, usize)> {
     let mut hashes = BTreeMap::new();
     for (part, file) in parts.iter().zip(1..) {
@@ -130,7 +130,7 @@ fn hashes<'a>(
             let (before, other) = *hashes.entry(sequence).or_insert((hash.as_str(), file));
             // The rest of the two would differ as well: each entry covers the one before.
             if before != hash {
-                discords.push(Discord::Contradicted(sequence, other, file));
+                discords.push(JoinError::Contradicted(sequence, other, file));
                 break;
             }
         }
@@ -139,35 +139,35 @@ fn hashes<'a>(
 }
 
 /// What is missing of the entries from the first to the last that there has to be.
-fn gaps(hashes: &BTreeMap<u64, (&str, usize)>, last: u64) -> Vec<Discord> {
+fn gaps(hashes: &BTreeMap<u64, (&str, usize)>, last: u64) -> Vec<JoinError> {
     let mut wanted = 1;
     let mut gaps = Vec::new();
     for sequence in hashes.keys() {
         if *sequence > wanted {
-            gaps.push(Discord::NotThere(wanted, sequence - 1));
+            gaps.push(JoinError::NotThere(wanted, sequence - 1));
         }
         wanted = sequence + 1;
     }
     if wanted <= last {
-        gaps.push(Discord::NotThere(wanted, last));
+        gaps.push(JoinError::NotThere(wanted, last));
     }
     gaps
 }
 
-fn unlinked(part: &Verified, hashes: &BTreeMap<u64, (&str, usize)>) -> Option<Discord> {
+fn unlinked(part: &Verified, hashes: &BTreeMap<u64, (&str, usize)>) -> Option<JoinError> {
     let first = part.statement.part.first;
     let (before, _) = hashes.get(&first.checked_sub(1)?)?;
-    (*before != part.previous).then_some(Discord::Unlinked(first))
+    (*before != part.previous).then_some(JoinError::Unlinked(first))
 }
 
 fn other_head(
     part: &Verified,
     file: usize,
     hashes: &BTreeMap<u64, (&str, usize)>,
-) -> Option<Discord> {
+) -> Option<JoinError> {
     let Statement { count, head, .. } = &part.statement;
     let (hash, _) = hashes.get(count)?;
-    (hash != head).then_some(Discord::OtherHead(file, *count))
+    (hash != head).then_some(JoinError::OtherHead(file, *count))
 }
 
 #[cfg(test)]
@@ -208,9 +208,17 @@ mod tests {
             ("2026-01-01T00:00:20.2Z", "2026-01-01T00:00:20.25Z"),
         ] {
             let mut parts = [part(3, earlier), part(5, later)];
-            assert_eq!(join(&parts), Err(vec![Discord::NotThere(4, 5)]), "{later}");
+            assert_eq!(
+                join(&parts),
+                Err(vec![JoinError::NotThere(4, 5)]),
+                "{later}"
+            );
             parts.reverse();
-            assert_eq!(join(&parts), Err(vec![Discord::NotThere(4, 5)]), "{later}");
+            assert_eq!(
+                join(&parts),
+                Err(vec![JoinError::NotThere(4, 5)]),
+                "{later}"
+            );
         }
     }
 }

@@ -41,7 +41,7 @@ impl ReportLink {
     }
 
     /// Whether `token` says of itself that it is a link's.
-    pub fn is_meant(token: &str) -> bool {
+    pub fn has_prefix(token: &str) -> bool {
         token.starts_with(PREFIX)
     }
 
@@ -122,7 +122,7 @@ mod tests {
         );
         let token = link.token(&ring, NOW).unwrap();
         let token = token.expose();
-        assert!(ReportLink::is_meant(token));
+        assert!(ReportLink::has_prefix(token));
         let last = Timestamp::from_millis(NOW.plus(LIFETIME).as_millis() - 1);
         assert_eq!(
             (

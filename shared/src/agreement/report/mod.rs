@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::agreement::{self, Authentication, RecipientStatus, Sender, Status, Whole};
+use crate::agreement::{self, Authentication, FullAgreement, RecipientStatus, Sender, Status};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::{AccountId, AgreementId, RecipientId};
 use crate::kernel::keyring::{Keyring, KeyringError};
@@ -155,7 +155,7 @@ impl Report {
     /// chain stands, and which entries the part has to have, whatever was read of them: an entry
     /// that somebody took from the table is missed by whoever verifies.
     pub fn of(
-        whole: &Whole,
+        whole: &FullAgreement,
         section: Section,
         keyring: &Keyring,
         now: Timestamp,

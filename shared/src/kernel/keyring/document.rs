@@ -137,7 +137,7 @@ fn without<E>(entries: &mut Vec<E>, leaked: impl Fn(&E) -> bool) -> bool {
 
 /// What keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum KeyKind {
     /// Codes, challenges and the links of agreements carry its MAC.
     Mac,
     /// It seals the secrets of authenticator apps, and links until they are mailed.
@@ -152,7 +152,7 @@ pub struct Listed {
     /// Its id.
     pub id: String,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: KeyKind,
     /// When it was made.
     pub made_at: Timestamp,
     /// From when it is used.
@@ -170,14 +170,14 @@ pub fn list(document: &str, now: Timestamp) -> Result<Vec<Listed>, KeyringError>
         |kind, entry: SymmetricEntry| Listed::new(kind, entry.used_from(), entry.made_at, entry.id);
     let kinds = [
         mac.into_iter()
-            .map(|entry| symmetric(Kind::Mac, entry))
+            .map(|entry| symmetric(KeyKind::Mac, entry))
             .collect::<Vec<_>>(),
         data.into_iter()
-            .map(|entry| symmetric(Kind::Data, entry))
+            .map(|entry| symmetric(KeyKind::Data, entry))
             .collect(),
         signing
             .into_iter()
-            .map(|entry| Listed::new(Kind::Signing, entry.used_from(), entry.made_at, entry.id))
+            .map(|entry| Listed::new(KeyKind::Signing, entry.used_from(), entry.made_at, entry.id))
             .collect(),
     ];
     let in_use: Vec<String> = kinds
@@ -195,7 +195,7 @@ pub fn list(document: &str, now: Timestamp) -> Result<Vec<Listed>, KeyringError>
 }
 
 impl Listed {
-    const fn new(kind: Kind, used_from: Timestamp, made_at: Timestamp, id: String) -> Self {
+    const fn new(kind: KeyKind, used_from: Timestamp, made_at: Timestamp, id: String) -> Self {
         Self {
             id,
             kind,

@@ -25,7 +25,7 @@ use crate::kernel::secret::{self, Secret};
 
 use document::{Document, SigningEntry, SymmetricEntry};
 
-pub use document::{Kind, Listed, list, make, revoke, rotate};
+pub use document::{KeyKind, Listed, list, make, revoke, rotate};
 pub use source::{Keyrings, REREAD_AFTER};
 
 /// How long after it was made a MAC or data key is used: longer than any environment goes without
@@ -443,7 +443,7 @@ mod tests {
         let listed = list(revoked.expose(), NOW).unwrap();
         let signing: Vec<_> = listed
             .iter()
-            .filter(|key| key.kind == Kind::Signing)
+            .filter(|key| key.kind == KeyKind::Signing)
             .collect();
         assert_eq!(
             signing

@@ -77,7 +77,7 @@ impl Keyrings {
             }
             // The old ring stays in force; it is asked again long before a new key comes into use.
             Err(error) => {
-                tracing::warn!(cause = %error, "the keyring could not be read again");
+                tracing::warn!(cause = %error, "keyring could not be read again; the loaded keyring remains in use; check permissions and Secrets Manager");
                 self.store(
                     Arc::clone(&keyring),
                     now.minus(REREAD_AFTER).plus(ASK_AGAIN_AFTER),

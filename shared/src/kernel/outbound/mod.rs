@@ -52,7 +52,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// An answer, whatever its status.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct OutboundResponse {
     /// The status. A redirect is an answer like any other.
     pub status: u16,
     /// The body, whole.
@@ -60,7 +60,7 @@ pub struct Answer {
 }
 
 /// A body may hold a secret.
-impl fmt::Debug for Answer {
+impl fmt::Debug for OutboundResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer")
             .field("status", &self.status)
@@ -71,7 +71,7 @@ impl fmt::Debug for Answer {
 
 /// Why there is no answer. The cause is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAnswer {
+pub enum OutboundError {
     /// The address is none that this service talks to. Nothing was sent.
     NotAllowed,
     /// Nobody could be reached, or the exchange broke off: what was sent may have taken effect.
@@ -115,7 +115,11 @@ impl Outbound {
     }
 
     /// `GET`.
-    pub async fn get(&self, address: &str, limits: Limits) -> Result<Answer, NoAnswer> {
+    pub async fn get(
+        &self,
+        address: &str,
+        limits: Limits,
+    ) -> Result<OutboundResponse, OutboundError> {
         self.send(
             "GET",
             address,
@@ -133,7 +137,7 @@ impl Outbound {
         headers: &[(&str, &str)],
         body: Vec<u8>,
         limits: Limits,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<OutboundResponse, OutboundError> {
         let all = [
             &[
                 ("accept", "application/json"),
@@ -153,46 +157,53 @@ impl Outbound {
         headers: &[(&str, &str)],
         body: SdkBody,
         limits: Limits,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<OutboundResponse, OutboundError> {
         let url = allowed(address, self.local)?;
         let mut request = HttpRequest::new(body);
         let made = request
             .set_method(method)
             .and_then(|()| request.set_uri(url.as_str()));
-        made.map_err(|_| NoAnswer::NotAllowed)?;
+        made.map_err(|_| OutboundError::NotAllowed)?;
         for (name, value) in headers {
             // Whatever is no header's value cannot have been meant.
             let set = request
                 .headers_mut()
                 .try_insert((*name).to_owned(), (*value).to_owned());
-            set.map_err(|_| NoAnswer::NotAllowed)?;
+            set.map_err(|_| OutboundError::NotAllowed)?;
         }
         match tokio::time::timeout(limits.total, self.exchange(request, limits.body_max)).await {
             Ok(answer) => answer,
-            Err(_) => Err(NoAnswer::TooSlow),
+            Err(_) => Err(OutboundError::TooSlow),
         }
     }
 
-    async fn exchange(&self, request: HttpRequest, body_max: usize) -> Result<Answer, NoAnswer> {
+    async fn exchange(
+        &self,
+        request: HttpRequest,
+        body_max: usize,
+    ) -> Result<OutboundResponse, OutboundError> {
         let response = self.connector.call(request).await.map_err(|error| {
-            tracing::info!(cause = cause(&error), "no answer from a configured address");
+            tracing::info!(
+                cause = cause(&error),
+                "outbound HTTP request got no response; the caller's log line says what follows"
+            );
             if error.is_timeout() {
-                NoAnswer::TooSlow
+                OutboundError::TooSlow
             } else {
-                NoAnswer::Unreachable
+                OutboundError::Unreachable
             }
         })?;
         let status = response.status().as_u16();
         let mut stream = ByteStream::new(response.into_body());
         let mut body = Vec::new();
         while let Some(part) = stream.next().await {
-            let part = part.map_err(|_| NoAnswer::Unreachable)?;
+            let part = part.map_err(|_| OutboundError::Unreachable)?;
             if body.len() + part.len() > body_max {
-                return Err(NoAnswer::TooLarge);
+                return Err(OutboundError::TooLarge);
             }
             body.extend_from_slice(&part);
         }
-        Ok(Answer { status, body })
+        Ok(OutboundResponse { status, body })
     }
 }
 
@@ -204,8 +215,8 @@ pub fn may_be_configured(address: &str, local: bool) -> bool {
 
 /// The address, if its text is one that may be asked. An address given as a number never meets the
 /// resolver: it is judged here.
-fn allowed(address: &str, local: bool) -> Result<Url, NoAnswer> {
-    let url = Url::parse(address).map_err(|_| NoAnswer::NotAllowed)?;
+fn allowed(address: &str, local: bool) -> Result<Url, OutboundError> {
+    let url = Url::parse(address).map_err(|_| OutboundError::NotAllowed)?;
     let public = match url.host() {
         Some(Host::Domain(name)) => local || !is_this_machine(name),
         Some(Host::Ipv4(v4)) => local || address::is_public(IpAddr::V4(v4)),
@@ -217,7 +228,7 @@ fn allowed(address: &str, local: bool) -> Result<Url, NoAnswer> {
     if public && scheme && bare {
         Ok(url)
     } else {
-        Err(NoAnswer::NotAllowed)
+        Err(OutboundError::NotAllowed)
     }
 }
 

@@ -50,7 +50,7 @@ async fn an_answer_is_read_whole_and_a_redirect_is_an_answer() {
     let client = Outbound::new(&config(true));
     assert_eq!(
         client.get(&address, PATIENT).await,
-        Ok(Answer {
+        Ok(OutboundResponse {
             status: 200,
             body: b"{}".to_vec()
         })
@@ -67,13 +67,19 @@ async fn an_answer_that_is_too_large_or_does_not_end_is_given_up() {
     let large: &'static str =
         Box::leak(format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(2000)).into_boxed_str());
     let (address, _) = server(large.as_bytes()).await;
-    assert_eq!(client.get(&address, PATIENT).await, Err(NoAnswer::TooLarge));
+    assert_eq!(
+        client.get(&address, PATIENT).await,
+        Err(OutboundError::TooLarge)
+    );
     let (address, _) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{").await;
-    assert_eq!(client.get(&address, QUICK).await, Err(NoAnswer::TooSlow));
+    assert_eq!(
+        client.get(&address, QUICK).await,
+        Err(OutboundError::TooSlow)
+    );
     let (address, _) = server(b"").await;
     assert_eq!(
         client.post(&address, &[], b"{}".to_vec(), QUICK).await,
-        Err(NoAnswer::TooSlow)
+        Err(OutboundError::TooSlow)
     );
 }
 
@@ -84,7 +90,7 @@ async fn nobody_there_is_no_answer() {
     drop(listener);
     assert_eq!(
         Outbound::new(&config(true)).get(&address, QUICK).await,
-        Err(NoAnswer::Unreachable)
+        Err(OutboundError::Unreachable)
     );
 }
 
@@ -108,7 +114,7 @@ async fn a_deployment_neither_goes_by_http_nor_to_its_own_network() {
             let address = format!("{scheme}://{host}:{port}");
             assert_eq!(
                 client.get(&address, QUICK).await,
-                Err(NoAnswer::NotAllowed),
+                Err(OutboundError::NotAllowed),
                 "{address}"
             );
         }
@@ -123,7 +129,7 @@ async fn a_deployment_neither_goes_by_http_nor_to_its_own_network() {
     ] {
         assert_eq!(
             client.get(address, QUICK).await,
-            Err(NoAnswer::NotAllowed),
+            Err(OutboundError::NotAllowed),
             "{address}"
         );
     }

@@ -6,7 +6,7 @@ use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
 use crate::ledger::attribute::{AVAILABLE, ENTRIES};
 use crate::ledger::balance::{Notice, Shard, Snapshot, StaleRead};
-use crate::ledger::entry::{Entry, EntryId, Kind};
+use crate::ledger::entry::{Entry, EntryId, EntryKind};
 use crate::ledger::watch::Watch;
 use crate::store::dynamo::{Failure, Update, Write, keys};
 
@@ -29,7 +29,7 @@ pub struct Purchase<'a> {
 
 /// Where what was bought goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Onto {
+pub enum TopupTarget {
     /// To so many shards, evenly.
     All(Shards),
     /// To one of so many, drawn by the entry's id: one item is to be had where all of them at once
@@ -43,7 +43,7 @@ pub enum Onto {
 /// several moments: what is said of the threshold is made a condition.
 pub fn topup(
     purchase: &Purchase<'_>,
-    onto: Onto,
+    onto: TopupTarget,
     seen: &StaleRead,
     notice: Notice,
 ) -> Result<Plan, Failure> {
@@ -57,15 +57,15 @@ pub fn topup(
     } = purchase.clone();
     let count = i64::from(transactions);
     let parts = match onto {
-        Onto::All(shards) => spread(shards, id.as_str(), count),
-        Onto::One(shards) => vec![Part {
+        TopupTarget::All(shards) => spread(shards, id.as_str(), count),
+        TopupTarget::One(shards) => vec![Part {
             shard: shards.of(id.as_str()),
             count,
         }],
     };
     let entry = Entry {
         reference,
-        ..entry(account, Kind::Topup, id, &About::default(), parts, at)
+        ..entry(account, EntryKind::Topup, id, &About::default(), parts, at)
     };
     added(entry, watch, &seen.shards, notice)
 }
@@ -87,7 +87,7 @@ pub(super) fn added(
         return planned(entry);
     };
     let needed = (watch.threshold() - entry.transactions).max(0);
-    let mut held = Held { seen, needed };
+    let mut held = SeenBalance { seen, needed };
     let mut plan = planned_under(entry, |write, part| match held.take(part.shard) {
         Some(held) => write.when(AVAILABLE.is_at_least(held)),
         None => write,
@@ -106,12 +106,12 @@ pub(super) fn added(
 }
 
 /// What the balance is seen to hold, as far as it is needed still.
-struct Held<'a> {
+struct SeenBalance<'a> {
     seen: &'a [Shard],
     needed: i64,
 }
 
-impl Held<'_> {
+impl SeenBalance<'_> {
     /// What `shard` holds of it; none where that is nothing.
     fn take(&mut self, shard: u8) -> Option<i64> {
         let stood = self.seen.get(usize::from(shard));

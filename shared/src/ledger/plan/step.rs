@@ -9,7 +9,7 @@ use super::{About, Hold, Part, Plan, Snapshot, entry, spread};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
 use crate::ledger::change::{Change, shard_by, share_by};
-use crate::ledger::entry::{Entry, EntryId, Kind};
+use crate::ledger::entry::{Entry, EntryId, EntryKind};
 use crate::store::dynamo::{Failure, Write};
 
 /// A step whose writes follow from its entry.
@@ -82,7 +82,7 @@ pub fn together(steps: impl IntoIterator<Item = Step>) -> Result<Vec<Write>, Fai
 pub fn consume(account: AccountId, id: EntryId, about: &About, hold: Hold, at: Timestamp) -> Step {
     Step(entry(
         account,
-        Kind::Consume,
+        EntryKind::Consume,
         id,
         about,
         vec![Part {
@@ -109,7 +109,7 @@ pub fn release(
         .into_iter()
         .map(|(shard, count)| Part { shard, count })
         .collect();
-    Step(entry(account, Kind::Release, id, about, parts, at))
+    Step(entry(account, EntryKind::Release, id, about, parts, at))
 }
 
 /// Moves what is available so that all shards hold about the same; none where they do.
@@ -126,5 +126,14 @@ pub fn level(account: AccountId, id: EntryId, seen: &Snapshot, at: Timestamp) ->
         count: goal(usize::from(shard)) - stands.balance.available,
     });
     let parts: Vec<Part> = moves.filter(|part| part.count != 0).collect();
-    (!parts.is_empty()).then(|| Step(entry(account, Kind::Move, id, &About::default(), parts, at)))
+    (!parts.is_empty()).then(|| {
+        Step(entry(
+            account,
+            EntryKind::Move,
+            id,
+            &About::default(),
+            parts,
+            at,
+        ))
+    })
 }

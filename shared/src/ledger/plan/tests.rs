@@ -38,7 +38,7 @@ proptest! {
                 let own = available[usize::from(seen.count.of(&id))];
                 prop_assert!(own < count || parts.len() == 1, "one shard where one is enough");
             }
-            Err(Refusal::Exhausted(refused)) => {
+            Err(LedgerRefusal::Exhausted(refused)) => {
                 prop_assert!(total < count);
                 prop_assert_eq!(refused, Exhausted { requested: count.unsigned_abs(), available: total.unsigned_abs() });
             }
@@ -84,7 +84,7 @@ fn what_takes_nothing_gets_nobody_below_anything() {
         },
     );
     let watch = Watch::of(&account, &settings);
-    let order = |count| Order {
+    let order = |count| ReservationRequest {
         account: &account,
         id: EntryId::named("r"),
         about: About::default(),

@@ -4,7 +4,7 @@
 use super::message::Changed;
 use super::{Language, gsm7};
 
-/// The longest name of an organisation in such a text.
+/// The longest name of an organisation in such an SMS.
 const NAME_MAX: usize = 30;
 
 /// The text, within the basic set of GSM 03.38: one part where one thing was changed, and as many

@@ -6,12 +6,12 @@ use crate::account::Locale;
 use crate::kernel::clock::Span;
 use crate::kernel::secret::Secret;
 
-/// The longest name of an organisation in a text.
+/// The longest name of an organisation in an SMS.
 const NAME_MAX: usize = 30;
 
 /// What a code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum CodePurpose {
     /// Signing in.
     SignIn,
     /// Proving that the contact which it goes to is one's own.
@@ -22,7 +22,7 @@ pub enum Use {
 #[derive(Debug)]
 pub struct CodeMessage<'a> {
     /// What it is for.
-    pub used_for: Use,
+    pub purpose: CodePurpose,
     /// The organisation's name.
     pub organisation: &'a str,
     /// The code.
@@ -66,9 +66,9 @@ impl CodeMessage<'_> {
         let language = languages::of(self.locale);
         let code = self.code.expose();
         let last = format!("\n\n@{} #{code}", self.host);
-        let line = |organisation: &str| match self.used_for {
-            Use::SignIn => language.code_text(organisation, code, self.reference),
-            Use::Contact => language.contact_text(organisation, code, self.reference),
+        let line = |organisation: &str| match self.purpose {
+            CodePurpose::SignIn => language.code_text(organisation, code, self.reference),
+            CodePurpose::Contact => language.contact_text(organisation, code, self.reference),
         };
         // The host is never cut: another host is another owner. The name makes room, and beyond
         // that the text takes a second part, which then has room for it.
@@ -111,9 +111,9 @@ impl CodeMessage<'_> {
             reference,
             minutes: self.expires_in.as_secs() / 60,
         };
-        let letter = match self.used_for {
-            Use::SignIn => language.code_mail(&mail),
-            Use::Contact => language.contact_mail(&mail),
+        let letter = match self.purpose {
+            CodePurpose::SignIn => language.code_mail(&mail),
+            CodePurpose::Contact => language.contact_mail(&mail),
         };
         letter.mail(organisation, language)
     }
@@ -135,7 +135,7 @@ mod tests {
         code: &'a Secret<String>,
     ) -> CodeMessage<'a> {
         CodeMessage {
-            used_for: Use::SignIn,
+            purpose: CodePurpose::SignIn,
             organisation,
             code,
             reference: "KXTP",
@@ -171,9 +171,9 @@ mod tests {
             name in "\\PC{0,60}",
             host in "[a-z]{1,10}(\\.[a-z]{1,10}){0,2}\\.example",
             locale in any_locale(),
-            used_for in prop::sample::select(vec![Use::SignIn, Use::Contact]),
+            purpose in prop::sample::select(vec![CodePurpose::SignIn, CodePurpose::Contact]),
         ) {
-            let text = CodeMessage { used_for, ..message(&name, &host, locale, &code()) }.sms();
+            let text = CodeMessage { purpose, ..message(&name, &host, locale, &code()) }.sms();
             prop_assert!(gsm7::fits(&text), "{} {}", text.chars().count(), text);
             let last = format!("@{host} #048213");
             prop_assert_eq!(text.lines().last(), Some(last.as_str()));
@@ -235,13 +235,16 @@ mod tests {
 
     #[test]
     fn a_mail_carries_the_code_last_in_every_language_and_escapes_the_name() {
-        let each = languages::ALL
-            .into_iter()
-            .flat_map(|locale| [(locale, Use::SignIn), (locale, Use::Contact)]);
-        for (locale, used_for) in each {
+        let each = languages::ALL.into_iter().flat_map(|locale| {
+            [
+                (locale, CodePurpose::SignIn),
+                (locale, CodePurpose::Contact),
+            ]
+        });
+        for (locale, purpose) in each {
             let code = code();
             let mail = message("<b>Bank</b>\r\nBcc: x", "portal.example", locale, &code);
-            let mail = CodeMessage { used_for, ..mail }.mail().unwrap();
+            let mail = CodeMessage { purpose, ..mail }.mail().unwrap();
             assert!(!mail.subject.contains(['\r', '\n']));
             assert!(!mail.html.contains("<b>Bank"));
             let last_digits = mail
@@ -260,12 +263,12 @@ mod tests {
     #[test]
     fn each_language_says_it_in_its_own_words() {
         let code = code();
-        let each = [Use::SignIn, Use::Contact]
+        let each = [CodePurpose::SignIn, CodePurpose::Contact]
             .into_iter()
-            .flat_map(|used_for| languages::ALL.map(|locale| (used_for, locale)));
-        let said = each.map(|(used_for, locale)| {
+            .flat_map(|purpose| languages::ALL.map(|locale| (purpose, locale)));
+        let said = each.map(|(purpose, locale)| {
             CodeMessage {
-                used_for,
+                purpose,
                 ..message("Bank", "a.example", locale, &code)
             }
             .sms()

@@ -3,7 +3,7 @@
 
 /// The characters of one part.
 pub const PART: usize = 160;
-/// The characters of each part of a text that takes two: the header that joins them has its share.
+/// The characters of each part of an SMS that takes two: the header that joins them has its share.
 pub const PART_OF_TWO: usize = 153;
 /// The fewest characters that a name is cut to: what is shorter may as well be another's.
 const NAME_MIN: usize = 8;

@@ -28,14 +28,14 @@ pub struct Letter {
     /// What there is to say.
     pub paragraphs: Vec<String>,
     /// What the mail is for.
-    pub point: Point,
+    pub action: CallToAction,
     /// What to mind.
     pub notes: Vec<String>,
 }
 
 /// The one thing of a mail that is used. It stands last in the text, on a line of its own.
 #[derive(Debug)]
-pub enum Point {
+pub enum CallToAction {
     /// Nothing: it only tells.
     None,
     /// A code to type.
@@ -103,11 +103,11 @@ mod tests {
     use crate::messaging::courier::languages;
 
     #[test]
-    fn a_letter_ends_in_its_point_and_escapes_what_it_is_given() {
+    fn a_letter_ends_in_its_action_and_escapes_what_it_is_given() {
         let letter = Letter {
             subject: "Hello\r\nBcc: x".into(),
             paragraphs: vec!["One <i>thing</i>.".into(), "Another.".into()],
-            point: Point::Link {
+            action: CallToAction::Link {
                 label: "Go on".into(),
                 url: Secret::new("https://a.example/link#lnk_1".into()),
             },

@@ -1,4 +1,4 @@
-//! What a mail that is owed says, as it is kept until it is sent.
+//! What a message of the outbox says, as it is kept until it is sent.
 
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +109,7 @@ pub enum Changed {
     AppReset,
     /// New recovery codes were made.
     RecoveryCodes,
-    /// Texts go to this number from now on, or to none.
+    /// SMS go to this number from now on, or to none.
     Phone(Option<String>),
     /// Mails go to this address from now on, or to none.
     Email(Option<String>),
@@ -254,7 +254,7 @@ impl Message {
         }
     }
 
-    /// The words of a text, in `language`; `None` where it is a mail.
+    /// The words of an SMS, in `language`; `None` where it is a mail.
     pub fn text(&self, organisation: &str, language: &dyn Language) -> Option<String> {
         match self {
             Self::ChangedSms(changed) => Some(change::text(organisation, changed, language)),

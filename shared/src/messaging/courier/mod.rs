@@ -23,9 +23,9 @@ use crate::kernel::config::Config;
 use crate::kernel::ids::AccountId;
 use crate::web::http::{Problem, Slug};
 
-pub use code::{CodeMail, CodeMessage, Use, bound_to};
+pub use code::{CodeMail, CodeMessage, CodePurpose, bound_to};
 pub use languages::Language;
-pub use letter::{Letter, Mail, Point};
+pub use letter::{CallToAction, Letter, Mail};
 pub use message::{
     AgreementMail, ChangeMail, Changed, Invitation, LinkMail, LowBalance, Message, NotVerified,
     SealedLink, Stage,
@@ -106,7 +106,7 @@ impl Courier {
         }
     }
 
-    /// Sends a text, as SNS's transactional kind: it goes before promotions, and to those who take
+    /// Sends an SMS, as SNS's transactional kind: it goes before promotions, and to those who take
     /// none.
     pub async fn sms(&self, number: &str, text: &str) -> Result<(), NotSent> {
         let mut attributes = HashMap::from([(
@@ -134,7 +134,7 @@ impl Courier {
         mail: &Mail,
     ) -> Result<(), NotSent> {
         let Some(from) = &self.mail_from else {
-            tracing::error!("MAIL_FROM is not set");
+            tracing::error!("MAIL_FROM is not set; the mail was not sent; set MAIL_FROM");
             return Err(NotSent::Refused);
         };
         let body = Body::builder()
@@ -304,11 +304,15 @@ fn not_sent(service: &'static str, code: Option<&str>) -> NotSent {
 fn told(verdict: NotSent, service: &'static str, code: Option<&str>) -> NotSent {
     let code = code.unwrap_or("no answer");
     match verdict {
-        NotSent::Refused => tracing::warn!(service, code, "a message was not taken"),
+        NotSent::Refused => tracing::warn!(
+            service,
+            code,
+            "message was rejected by SES or SNS; it was not sent; see the error code"
+        ),
         NotSent::Unknown => tracing::warn!(
             service,
             code,
-            "a message may have been taken: its sender did not say"
+            "SES or SNS did not confirm a message; it may have been sent; see the error code"
         ),
     }
     verdict

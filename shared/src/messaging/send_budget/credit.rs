@@ -1,4 +1,4 @@
-//! What a code that was typed gives back to the budget of texts.
+//! What a code that was typed gives back to the SMS budget.
 
 use crate::store::app::App;
 use crate::store::dynamo::{Failure, Update};
@@ -33,13 +33,15 @@ impl Credit {
 
     /// Gives what was not given in the transaction, which has taken effect. Nothing in the write
     /// tells it from itself, so it is asked for once: where no answer comes, the account may have
-    /// those texts fewer for the hour, and never more.
+    /// those SMS fewer for the hour, and never more.
     pub async fn give(self, app: &App) {
         let Some(write) = self.write.filter(|_| self.contended) else {
             return;
         };
         if app.table.update_once(write, &app.entropy).await.is_err() {
-            tracing::info!("texts were not given back to the budget");
+            tracing::info!(
+                "credit to the SMS send budget was not written; the account has fewer SMS this hour; no action needed"
+            );
         }
     }
 }

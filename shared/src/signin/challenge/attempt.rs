@@ -2,7 +2,7 @@
 //! the factor at once, and taken back where nothing was guessed.
 
 use super::attribute::Attributes;
-use super::{Holder, Place, Refusal};
+use super::{ChallengeRefusal, Holder, Place};
 use crate::kernel::clock::Timestamp;
 use crate::signin::user::known::Origin;
 use crate::signin::user::{FACTOR_BACKOFF, Method, factor};
@@ -49,7 +49,7 @@ impl<P: Place> Attempt<'_, P> {
             return Err(failure.into());
         };
         if stood.is_empty() {
-            return Err(Refusal::Unknown.problem(self.now));
+            return Err(ChallengeRefusal::Unknown.problem(self.now));
         }
         let holder: P::Holder = read(stood.clone())?;
         // The answer to the first request was lost, and the SDK repeated it: the attempt is counted

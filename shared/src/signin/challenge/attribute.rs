@@ -37,9 +37,9 @@ impl Attributes<'_> {
         self.whole().member("attempts")
     }
 
-    /// When its texts were sent.
-    pub(super) fn texts(self) -> Path {
-        self.whole().member("texts")
+    /// When its SMS were sent.
+    pub(super) fn sms(self) -> Path {
+        self.whole().member("sms")
     }
 
     /// The codes that were sent by `method`: how many, and when the last.

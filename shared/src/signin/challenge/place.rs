@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 
 use super::attribute::Attributes;
-use super::{ATTEMPTS_MAX, Challenge, Refusal, Stage};
+use super::{ATTEMPTS_MAX, Challenge, ChallengeRefusal, Stage};
 use crate::kernel::clock::Timestamp;
 use crate::signin::code::Bound;
 use crate::signin::user::known::Origin;
@@ -63,16 +63,16 @@ pub trait Place: Bound {
         &self,
         holder: &'a Self::Holder,
         now: Timestamp,
-    ) -> Result<&'a Challenge, Refusal> {
+    ) -> Result<&'a Challenge, ChallengeRefusal> {
         let challenge = holder
             .challenges()
             .get(self.name())
             .filter(|_| !holder.is_ended())
-            .ok_or(Refusal::Expired)?;
+            .ok_or(ChallengeRefusal::Expired)?;
         if !challenge.stage.is_open() || holder.was_spent_elsewhere(challenge) {
-            Err(Refusal::Used)
+            Err(ChallengeRefusal::Used)
         } else if challenge.expires_at <= now {
-            Err(Refusal::Expired)
+            Err(ChallengeRefusal::Expired)
         } else {
             Ok(challenge)
         }
@@ -85,15 +85,15 @@ pub trait Place: Bound {
         method: Method,
         origin: Origin,
         now: Timestamp,
-    ) -> Result<&'a Challenge, Refusal> {
+    ) -> Result<&'a Challenge, ChallengeRefusal> {
         let challenge = self.challenge(holder, now)?;
         if challenge.attempts_left() == 0 {
-            return Err(Refusal::AttemptsSpent(challenge.expires_at));
+            return Err(ChallengeRefusal::AttemptsSpent(challenge.expires_at));
         }
         match holder.factor(method).allowed(origin, now) {
             Allowed::Now => Ok(challenge),
-            Allowed::From(moment) => Err(Refusal::FactorDelayed(moment)),
-            Allowed::Never => Err(Refusal::FactorDisabled),
+            Allowed::From(moment) => Err(ChallengeRefusal::FactorDelayed(moment)),
+            Allowed::Never => Err(ChallengeRefusal::FactorDisabled),
         }
     }
 

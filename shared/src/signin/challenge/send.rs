@@ -2,9 +2,9 @@
 //! one before, and taken back where the message was not taken.
 
 use super::attribute::Attributes;
-use super::{Challenge, Holder, Place, Refusal};
+use super::{Challenge, ChallengeRefusal, Holder, Place};
 use crate::kernel::clock::Timestamp;
-use crate::signin::code::{Denial, Draft, LiveCode, Sent};
+use crate::signin::code::{Draft, LiveCode, SendRefusal, Sent};
 use crate::signin::user::known::Origin;
 use crate::signin::user::{Method, factor};
 use crate::store::dynamo::{Condition, Failure, Update, document};
@@ -26,29 +26,29 @@ pub struct CodeSend<'a, P: Place> {
 
 impl<'a, P: Place> CodeSend<'a, P> {
     /// The challenge, if it takes a code.
-    pub fn trial(&self) -> Result<&'a Challenge, Refusal> {
+    pub fn trial(&self) -> Result<&'a Challenge, ChallengeRefusal> {
         self.place
             .trial(self.holder, self.method, self.origin, self.now)
     }
 
     /// Whether the wait after the code before is over.
-    pub fn is_due(&self) -> Result<(), Denial> {
+    pub fn is_due(&self) -> Result<(), SendRefusal> {
         match self.sent_before().resend_at(self.now) {
-            Some(at) => Err(Denial::TooSoon(at)),
+            Some(at) => Err(SendRefusal::TooSoon(at)),
             None => Ok(()),
         }
     }
 
     /// Adds to an update of the holder's item that the drafted code is the one that is good, and
-    /// counts for the challenge. Its conditions are those of [`Place::trial`]: that the challenge can
-    /// be gone on with and has an attempt left, and that the factor has no other wrong codes than
-    /// were judged.
+    /// counts for the challenge. Its conditions are those of [`Place::trial`]: that the challenge
+    /// can be gone on with and has an attempt left, and that the factor has no other wrong codes
+    /// than were judged.
     pub fn enter(&self, update: Update, draft: &Draft) -> Result<Update, Failure> {
         let (own, method) = (self.own(), self.method);
         let update = update
             .set(own.code(method), document(&draft.stored)?)
             .set(own.sent(method), document(&self.sent())?)
-            .set(own.texts(), self.texts());
+            .set(own.sms(), self.sms());
         let update = match self.code_before() {
             Some(before) => update.append(own.superseded(method), document(&[&before.mac])?),
             None => update,
@@ -68,16 +68,16 @@ impl<'a, P: Place> CodeSend<'a, P> {
     }
 
     /// Adds to an update of the holder's item that the send is taken back: the wait, the count and
-    /// the texts are what they were, and the code before is good again. The condition is that the
+    /// the SMS are what they were, and the code before is good again. The condition is that the
     /// drafted code [stands](Self::stands).
     pub fn take_back(&self, update: Update, draft: &Draft) -> Result<Update, Failure> {
         let (own, method) = (self.own(), self.method);
         let challenge = self.challenge();
         let sent = challenge.and_then(|challenge| challenge.sent.get(method.name()));
-        let texts = challenge.map(|challenge| challenge.texts.clone());
+        let sms = challenge.map(|challenge| challenge.sms.clone());
         let update = update
             .when(own.code_digest(method).is(&draft.stored.mac.digest))
-            .set(own.texts(), texts.unwrap_or_default())
+            .set(own.sms(), sms.unwrap_or_default())
             .set_or_remove(own.sent(method), sent.map(document).transpose()?);
         let Some(before) = self.code_before() else {
             return Ok(update.remove(own.code(method)));
@@ -90,7 +90,7 @@ impl<'a, P: Place> CodeSend<'a, P> {
     }
 
     /// Whether `holder`, as they stand now, has completed the challenge by this method since: who
-    /// has was given back the challenge's texts with that. Another factor gives back none.
+    /// has was given back the challenge's SMS with that. Another factor gives back none.
     pub fn was_typed(&self, holder: &P::Holder) -> bool {
         let challenge = holder.challenges().get(self.place.name());
         let used = challenge.is_some_and(|challenge| !challenge.stage.is_open());
@@ -118,9 +118,9 @@ impl<'a, P: Place> CodeSend<'a, P> {
         self.sent_before().and_now(self.now)
     }
 
-    fn texts(&self) -> Vec<Timestamp> {
+    fn sms(&self) -> Vec<Timestamp> {
         self.challenge()
-            .map(|challenge| challenge.texts_with(self.method, self.now))
+            .map(|challenge| challenge.sms_with(self.method, self.now))
             .unwrap_or_default()
     }
 

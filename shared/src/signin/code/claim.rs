@@ -3,12 +3,12 @@
 
 use std::net::IpAddr;
 
-use super::counters::{Counters, Full, Standing, Trims};
-use super::{Denial, Draft, PER_USER, allow_client_ip, allow_country};
+use super::counters::{ContactStatus, Counters, Full, Trims};
+use super::{Draft, PER_USER, SendRefusal, allow_client_ip, allow_country};
 use crate::account::{Account, Settings};
 use crate::kernel::clock::Timestamp;
-use crate::signin::challenge::{Challenge, CodeSend, Refusal, Ticket};
-use crate::signin::reserved::Asker;
+use crate::signin::challenge::{Challenge, ChallengeRefusal, CodeSend, Ticket};
+use crate::signin::reserved::Requester;
 use crate::signin::user::known::Origin;
 use crate::signin::user::{Method, User};
 use crate::store::audit::{Action, Actor, Event};
@@ -17,7 +17,7 @@ use crate::web::idempotency::IdempotencyKey;
 
 /// What is known when a send is decided.
 #[derive(Debug)]
-pub struct Case {
+pub struct CodeSendCase {
     /// The challenge that it is for.
     pub ticket: Ticket,
     /// How the code is to be sent.
@@ -31,37 +31,37 @@ pub struct Case {
     /// From what kind of address it is asked for.
     pub origin: Origin,
     /// Who asks.
-    pub asker: Asker,
+    pub requester: Requester,
     /// From which address.
     pub client_ip: IpAddr,
     /// When.
     pub now: Timestamp,
 }
 
-impl Case {
-    /// Whether a code may be sent, as far as what was read tells: `countries` are those that texts
-    /// go to, `sends` when the client IP was sent codes of late.
-    pub fn decide(&self, countries: &[String], sends: &[Timestamp]) -> Result<(), Denial> {
+impl CodeSendCase {
+    /// Whether a code may be sent, as far as what was read tells: `countries` are those that SMS
+    /// go to, `sends` when the client IP was sent codes recently.
+    pub fn decide(&self, countries: &[String], sends: &[Timestamp]) -> Result<(), SendRefusal> {
         let challenge = self.send().trial()?;
-        if !challenge.first.leads_on(&self.settings) {
-            return Err(Denial::Challenge(Refusal::Expired));
+        if !challenge.primary.leads_on(&self.settings) {
+            return Err(SendRefusal::Challenge(ChallengeRefusal::Expired));
         }
         if !self.is_enabled(challenge) {
-            return Err(Denial::MethodNotEnabled);
+            return Err(SendRefusal::MethodNotEnabled);
         }
         if self.method == Method::Sms {
             allow_country(self.user.phone_country.as_ref(), countries)?;
         }
         self.send().is_due()?;
-        match PER_USER.full_until(&self.user.sends, self.asker, self.now) {
-            Some((until, limit)) => Err(Denial::Full(Full::Until(until, limit))),
+        match PER_USER.full_until(&self.user.sends, self.requester, self.now) {
+            Some((until, limit)) => Err(SendRefusal::Full(Full::Until(until, limit))),
             None => allow_client_ip(sends, self.now),
         }
     }
 
     fn is_enabled(&self, challenge: &Challenge) -> bool {
         let methods = self.settings.second_factor.methods;
-        self.user.can_use(self.method, methods) && challenge.first.admits(self.method)
+        self.user.can_use(self.method, methods) && challenge.primary.admits(self.method)
     }
 
     /// The send, on the challenge.
@@ -90,17 +90,17 @@ impl Case {
     pub fn counters(&self) -> Counters<'_> {
         let country = self.user.phone_country.as_deref();
         let standing = if self.user.is_verified(self.method) {
-            Standing::Verified
+            ContactStatus::Verified
         } else {
-            Standing::Entered
+            ContactStatus::Entered
         };
         Counters {
             account: self.account.id,
             destination: self.destination(),
             country: country.filter(|_| self.method == Method::Sms),
             standing,
-            asker: self.asker,
-            source: self.client_ip,
+            requester: self.requester,
+            client_ip: self.client_ip,
             now: self.now,
         }
     }
@@ -125,7 +125,7 @@ impl Case {
     /// The update that enters the code, for the challenge and for the user. That the user's own
     /// sends stand as they were judged, the head of the user's chain says.
     fn entry(&self, draft: &Draft) -> Result<Update, Failure> {
-        let sends = PER_USER.entered(&self.user.sends, self.asker, self.now);
+        let sends = PER_USER.entered(&self.user.sends, self.requester, self.now);
         let update = self.user.count_sends(self.user.touch(), &sends)?;
         self.send().enter(update, draft)
     }
@@ -139,7 +139,7 @@ impl Case {
         (user, logs): (&User, &[Option<Item>]),
         key: Option<&IdempotencyKey>,
     ) -> Result<Vec<Write>, Failure> {
-        let sends = user.sends.without(self.asker, self.now);
+        let sends = user.sends.without(self.requester, self.now);
         let update = user.count_sends(user.touch(), &sends)?;
         let update = if self.send().stands(draft, user) {
             self.send().take_back(update, draft)?

@@ -5,10 +5,10 @@
 //! | --- | --- | --- | --- | --- |
 //! | the account's, for a destination | [`PER_DESTINATION`] | `DESTINATION#…`, `SENDS#<account>` | whoever knows a password of the account's users there: not the kept half | strangers of that account |
 //! | the account's, for a contact that waits for its first code | the same, and nothing is kept of it | `DESTINATION#…`, `PENDING#<account>` | a user of the account who says that the contact is theirs | who says so in that account: nobody whose contact counts |
-//! | that of all accounts for a destination | [`BENEATH`] | `DESTINATION#…`, `SENDS` | users of several accounts | everybody but a verified contact that is asked for from a known address |
+//! | that of all accounts for a destination | [`PER_DESTINATION_OVERALL`] | `DESTINATION#…`, `SENDS` | users of several accounts | everybody but a verified contact that is asked for from a known address |
 //! | the user's | `PER_USER` | the user's own item | whoever knows the password: not the kept half | strangers |
-//! | the source address's | [`PER_SOURCE`] | `SOURCE#…`, `SENDS` | whoever sends from it | who shares it |
-//! | the account's texts to a country | [`crate::messaging::send_budget`] | `BUDGET#…` | who asks and does not answer | the account's users in that country, for the hour |
+//! | the client IP's | [`PER_CLIENT_IP`] | `SOURCE#…`, `SENDS` | whoever sends from it | who shares it |
+//! | the account's SMS to a country | [`crate::messaging::send_budget`] | `BUDGET#…` | who asks and does not answer | the account's users in that country, for the hour |
 //!
 //! All but the user's are blind writes: nothing has to be read before. What was refused or failed
 //! does not count: the claim of a send is one transaction, and a message that was not taken is
@@ -16,13 +16,13 @@
 
 use std::net::IpAddr;
 
-use super::{BENEATH, PER_DESTINATION, PER_SOURCE};
+use super::{PER_CLIENT_IP, PER_DESTINATION, PER_DESTINATION_OVERALL};
 use crate::kernel::client_ip::client_ip_key;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::AccountId;
 use crate::messaging::send_budget::Budget;
 use crate::messaging::send_budget::out_of_budget;
-use crate::signin::reserved::{self, Asker, ReservedWindow};
+use crate::signin::reserved::{self, Requester, ReservedWindow};
 use crate::store::dynamo::{Failure, Item, Key, Stood, Write, keys};
 use crate::store::rate_limit::{Limit, Window};
 use crate::web::http::Problem;
@@ -30,7 +30,7 @@ use crate::web::http::refusals::too_many_sends;
 
 /// How sure it is that a contact is its user's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ContactStatus {
     /// A code that was sent to it was typed.
     Verified,
     /// An administrator entered it, or a sender.
@@ -46,14 +46,14 @@ pub struct Counters<'a> {
     pub account: AccountId,
     /// Where it goes.
     pub destination: &'a str,
-    /// The destination's country, of a text.
+    /// The destination's country, of an SMS.
     pub country: Option<&'a str>,
     /// How sure it is whose contact that is.
-    pub standing: Standing,
+    pub standing: ContactStatus,
     /// Who asks.
-    pub asker: Asker,
+    pub requester: Requester,
     /// The address that it is asked for from.
-    pub source: IpAddr,
+    pub client_ip: IpAddr,
     /// When.
     pub now: Timestamp,
 }
@@ -61,9 +61,9 @@ pub struct Counters<'a> {
 /// Why a counter takes no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// A window has had its share.
+    /// A window has reached its limit.
     Until(Timestamp, Limit),
-    /// Too many texts of the account to this country went unanswered this hour.
+    /// Too many SMS of the account to this country were not answered this hour.
     Budget,
 }
 
@@ -71,8 +71,8 @@ pub enum Full {
 #[derive(Debug, Default)]
 pub struct Trims {
     own: Option<reserved::Log>,
-    source: Option<Vec<Timestamp>>,
-    beneath: Option<Vec<Timestamp>>,
+    client_ip: Option<Vec<Timestamp>>,
+    overall: Option<Vec<Timestamp>>,
 }
 
 impl Counters<'_> {
@@ -80,15 +80,15 @@ impl Counters<'_> {
     pub fn enter(&self, trims: &Trims) -> Vec<Write> {
         let (own, own_asker) = (self.own_key(), self.own_asker());
         let own = PER_DESTINATION.enter(own, own_asker, self.now, trims.own.as_ref());
-        let source = trims.source.as_deref();
-        let source = PER_SOURCE.enter(self.client_ip_key(), self.now, source);
-        let beneath = self
-            .beneath_key()
-            .map(|key| BENEATH.enter(key, self.now, trims.beneath.as_deref()));
+        let client_ip = trims.client_ip.as_deref();
+        let client_ip = PER_CLIENT_IP.enter(self.client_ip_key(), self.now, client_ip);
+        let overall = self
+            .overall_key()
+            .map(|key| PER_DESTINATION_OVERALL.enter(key, self.now, trims.overall.as_deref()));
         let text = self.budget().map(|budget| budget.take(self.now));
-        [own.into(), source.into()]
+        [own.into(), client_ip.into()]
             .into_iter()
-            .chain(beneath.map(Write::from))
+            .chain(overall.map(Write::from))
             .chain(text.map(Write::from))
             .collect()
     }
@@ -120,11 +120,13 @@ impl Counters<'_> {
             let moments = Window::moments(stood.at(key)?);
             Some((window.full_until(&moments, self.now), moments))
         };
-        let source = window(&self.client_ip_key(), &PER_SOURCE);
-        let beneath = self.beneath_key().and_then(|key| window(&key, &BENEATH));
+        let client_ip = window(&self.client_ip_key(), &PER_CLIENT_IP);
+        let overall = self
+            .overall_key()
+            .and_then(|key| window(&key, &PER_DESTINATION_OVERALL));
         let full = [own.as_ref().and_then(|(full, _)| *full)].into_iter();
         let mut full =
-            full.chain([&source, &beneath].map(|log| log.as_ref().and_then(|(full, _)| *full)));
+            full.chain([&client_ip, &overall].map(|log| log.as_ref().and_then(|(full, _)| *full)));
         match full.find_map(|full| full) {
             Some((until, limit)) if !looked_at_first => return Err(Full::Until(until, limit)),
             None if self.is_out_of_budget(stood) => return Err(Full::Budget),
@@ -137,8 +139,8 @@ impl Counters<'_> {
         let own = own.filter(|(full, _)| full.is_none()).map(|(_, log)| log);
         Ok(Trims {
             own,
-            source: moments(source),
-            beneath: moments(beneath),
+            client_ip: moments(client_ip),
+            overall: moments(overall),
         })
     }
 
@@ -153,7 +155,7 @@ impl Counters<'_> {
     pub fn logs(&self) -> Vec<Key> {
         [self.own_key(), self.client_ip_key()]
             .into_iter()
-            .chain(self.beneath_key())
+            .chain(self.overall_key())
             .collect()
     }
 
@@ -172,43 +174,43 @@ impl Counters<'_> {
             self.now,
             &reserved::Log::of(at(&self.own_key())),
         );
-        let beneath = self.beneath_key().and_then(window);
+        let overall = self.overall_key().and_then(window);
         let text = self.budget().filter(|_| gives_back);
         own.map(Write::from)
             .into_iter()
             .chain(window(self.client_ip_key()).map(Write::from))
-            .chain(beneath.map(Write::from))
+            .chain(overall.map(Write::from))
             .chain(text.map(|budget| budget.give_back(self.now).into()))
             .collect()
     }
 
     fn own_key(&self) -> Key {
         match self.standing {
-            Standing::Verified | Standing::Entered => {
+            ContactStatus::Verified | ContactStatus::Entered => {
                 keys::account_sends(self.destination, self.account)
             }
-            Standing::Pending => keys::pending_sends(self.destination, self.account),
+            ContactStatus::Pending => keys::pending_sends(self.destination, self.account),
         }
     }
 
     /// Who asks, as the account's window has it. What is kept of one is kept for whose contact it
     /// is: of a contact that nobody has proved nothing is kept, or every user who says that it is
     /// theirs would be sent more than the window has, each from their own address.
-    const fn own_asker(&self) -> Asker {
+    const fn own_asker(&self) -> Requester {
         match self.standing {
-            Standing::Verified | Standing::Entered => self.asker,
-            Standing::Pending => Asker::Anybody,
+            ContactStatus::Verified | ContactStatus::Entered => self.requester,
+            ContactStatus::Pending => Requester::Anybody,
         }
     }
 
     fn client_ip_key(&self) -> Key {
-        keys::client_ip_sends(&client_ip_key(self.source))
+        keys::client_ip_sends(&client_ip_key(self.client_ip))
     }
 
     /// The window that all accounts share. It refuses no verified contact that is asked for from a
     /// known address, and is not written then.
-    fn beneath_key(&self) -> Option<Key> {
-        let exempt = self.standing == Standing::Verified && self.asker == Asker::Known;
+    fn overall_key(&self) -> Option<Key> {
+        let exempt = self.standing == ContactStatus::Verified && self.requester == Requester::Known;
         (!exempt).then(|| keys::destination_sends(self.destination))
     }
 

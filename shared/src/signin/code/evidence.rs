@@ -13,7 +13,7 @@ use crate::store::dynamo::Update;
 
 /// A code that was tried, and what it is compared with.
 #[derive(Debug)]
-pub struct Tried<'a> {
+pub struct CodeComparison<'a> {
     /// For which challenge.
     pub ticket: &'a Ticket,
     /// The user, before the attempt was counted.
@@ -28,7 +28,7 @@ pub struct Tried<'a> {
 
 /// What a tried code turns out to be.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum CodeVerdict {
     /// It is right, for this reason.
     Right(Evidence),
     /// It is none that there ever was.
@@ -52,9 +52,9 @@ pub enum Evidence {
     Recovery(String),
 }
 
-impl Tried<'_> {
+impl CodeComparison<'_> {
     /// Compares the code with what stood before the attempt was counted.
-    pub fn judge(&self, code: &str, keyring: &Keyring) -> Result<Verdict, KeyringError> {
+    pub fn judge(&self, code: &str, keyring: &Keyring) -> Result<CodeVerdict, KeyringError> {
         match self.method {
             Method::Sms | Method::Email => Ok(self.judge_sent(code, keyring)),
             Method::Totp => self.judge_app(code, keyring),
@@ -62,33 +62,33 @@ impl Tried<'_> {
         }
     }
 
-    fn judge_sent(&self, code: &str, keyring: &Keyring) -> Verdict {
+    fn judge_sent(&self, code: &str, keyring: &Keyring) -> CodeVerdict {
         let (ticket, challenge, method) = (self.ticket, self.challenge, self.method);
         match code::judge(ticket, challenge, method, code, keyring, self.now) {
-            code::Verdict::Right => {
+            code::SentCodeVerdict::Right => {
                 let live = challenge.codes.get(method.name());
                 let digest = live.map(|code| code.mac.digest.clone());
-                Verdict::Right(Evidence::Sent(digest.unwrap_or_default()))
+                CodeVerdict::Right(Evidence::Sent(digest.unwrap_or_default()))
             }
-            code::Verdict::Wrong => Verdict::Wrong,
-            code::Verdict::Superseded => Verdict::Superseded,
-            code::Verdict::Expired => Verdict::Expired,
+            code::SentCodeVerdict::Wrong => CodeVerdict::Wrong,
+            code::SentCodeVerdict::Superseded => CodeVerdict::Superseded,
+            code::SentCodeVerdict::Expired => CodeVerdict::Expired,
         }
     }
 
-    fn judge_app(&self, code: &str, keyring: &Keyring) -> Result<Verdict, KeyringError> {
+    fn judge_app(&self, code: &str, keyring: &Keyring) -> Result<CodeVerdict, KeyringError> {
         let Some(app) = &self.user.app else {
-            return Ok(Verdict::Wrong);
+            return Ok(CodeVerdict::Wrong);
         };
         let key = Key::open(&app.sealed, self.user.id, app.id, keyring)?;
         Ok(match key.judge(code, Some(app.last_step), self.now) {
-            totp::Verdict::Right(step) => Verdict::Right(Evidence::App(Shown {
+            totp::TotpVerdict::Right(step) => CodeVerdict::Right(Evidence::App(Shown {
                 app: app.id,
                 step,
                 resealed: self.resealed(app, &key, keyring)?,
             })),
-            totp::Verdict::Used => Verdict::Used,
-            totp::Verdict::Wrong => Verdict::Wrong,
+            totp::TotpVerdict::Used => CodeVerdict::Used,
+            totp::TotpVerdict::Wrong => CodeVerdict::Wrong,
         })
     }
 
@@ -105,11 +105,13 @@ impl Tried<'_> {
             .transpose()
     }
 
-    fn judge_recovery(&self, code: &str) -> Verdict {
+    fn judge_recovery(&self, code: &str) -> CodeVerdict {
         match recovery::judge(self.user.id, self.user.recovery.as_ref(), code) {
-            recovery::Verdict::Right(digest) => Verdict::Right(Evidence::Recovery(digest)),
-            recovery::Verdict::Used => Verdict::Used,
-            recovery::Verdict::Wrong => Verdict::Wrong,
+            recovery::RecoveryCodeVerdict::Right(digest) => {
+                CodeVerdict::Right(Evidence::Recovery(digest))
+            }
+            recovery::RecoveryCodeVerdict::Used => CodeVerdict::Used,
+            recovery::RecoveryCodeVerdict::Wrong => CodeVerdict::Wrong,
         }
     }
 }

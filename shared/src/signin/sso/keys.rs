@@ -193,12 +193,12 @@ impl IssuerKeys {
             .get(address, Limits::DEFAULT)
             .await
             .map_err(|no_answer| {
-                tracing::warn!(?no_answer, "an issuer's keys could not be fetched");
+                tracing::warn!(?no_answer, "keys of an SSO issuer could not be fetched; its sign-ins are refused; check the issuer's jwks_uri");
                 KeysUnavailable
             })?;
         let keys = read_keys(&answer.body).filter(|_| answer.status == 200);
         keys.ok_or_else(|| {
-            tracing::warn!(http.status = answer.status, "an issuer's keys are no keys");
+            tracing::warn!(http.status = answer.status, "jwks_uri of an SSO issuer did not return a key set; its sign-ins are refused; check the issuer's jwks_uri");
             KeysUnavailable
         })
     }

@@ -4,7 +4,7 @@
 //! subject in the same read as the account; nothing else is done with that. Then everything is
 //! proved: issuer, signature, audience, time, nonce, and that it was not used before. What fails is
 //! told apart in the audit and nowhere else: in that of its user, if the issuer has signed it,
-//! otherwise in that of nobody at its source address.
+//! otherwise in that of nobody at its client IP.
 
 mod keys;
 mod token;
@@ -12,7 +12,7 @@ mod token;
 use serde::{Deserialize, Serialize};
 
 pub use keys::{IssuerKeys, KeysUnavailable, PublicJwk, read_keys};
-pub use token::{Denied, Identity, Refused, Said, TOKEN_MAX, verify};
+pub use token::{IdTokenRefusal, Identity, RejectedIdToken, TOKEN_MAX, UnverifiedIdToken, verify};
 
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, UserId};

@@ -19,7 +19,7 @@ const LIFE_MAX: Span = Span::hours(24);
 /// Why a token is refused. The caller is told none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each says it")]
-pub enum Refused {
+pub enum IdTokenRefusal {
     NotConfigured,
     Malformed,
     Algorithm,
@@ -34,7 +34,7 @@ pub enum Refused {
     Used,
 }
 
-impl Refused {
+impl IdTokenRefusal {
     /// The reason, as the audit has it.
     pub const fn reason(self) -> &'static str {
         match self {
@@ -56,17 +56,17 @@ impl Refused {
 
 /// A token that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Denied {
+pub struct RejectedIdToken {
     /// Why.
-    pub reason: Refused,
+    pub reason: IdTokenRefusal,
     /// Whether the issuer signed it: only then is it told of whom it names. What anybody could have
     /// written names nobody.
     pub is_signed: bool,
 }
 
-impl From<Refused> for Denied {
+impl From<IdTokenRefusal> for RejectedIdToken {
     /// One of which nobody knows who signed it.
-    fn from(reason: Refused) -> Self {
+    fn from(reason: IdTokenRefusal) -> Self {
         Self {
             reason,
             is_signed: false,
@@ -92,7 +92,7 @@ pub struct Identity {
 
 /// What a token says, unproved.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Said {
+pub struct UnverifiedIdToken {
     header: Header,
     claims: Claims,
     fingerprint: String,
@@ -126,7 +126,7 @@ enum Audience {
     Many(Vec<String>),
 }
 
-impl Said {
+impl UnverifiedIdToken {
     /// Reads a token without believing it.
     pub fn read(token: &str) -> Option<Self> {
         let (signed, _) = token
@@ -155,7 +155,7 @@ impl Said {
     }
 
     /// The algorithm, if it is one of those that are taken, and the token is of the kind that is.
-    fn algorithm(&self) -> Result<Algorithm, Refused> {
+    fn algorithm(&self) -> Result<Algorithm, IdTokenRefusal> {
         // An access token of the same issuer is not for us; and what a header calls critical, we do
         // not know.
         let kind = self
@@ -164,18 +164,18 @@ impl Said {
             .as_ref()
             .is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
         if !kind || self.header.crit.is_some() {
-            return Err(Refused::Malformed);
+            return Err(IdTokenRefusal::Malformed);
         }
         match self.header.alg.as_str() {
             "RS256" => Ok(Algorithm::RS256),
             "PS256" => Ok(Algorithm::PS256),
             "ES256" => Ok(Algorithm::ES256),
-            _ => Err(Refused::Algorithm),
+            _ => Err(IdTokenRefusal::Algorithm),
         }
     }
 
     /// Holds what is said against what has to be.
-    fn check(&self, sso: &Sso, nonce: Option<&str>, now: Timestamp) -> Result<(), Refused> {
+    fn check(&self, sso: &Sso, nonce: Option<&str>, now: Timestamp) -> Result<(), IdTokenRefusal> {
         let claims = &self.claims;
         let audience = match &claims.aud {
             Audience::One(one) => *one == sso.audience,
@@ -197,11 +197,11 @@ impl Said {
                 .is_some_and(|said| secret::equal(said.as_bytes(), nonce.as_bytes()))
         });
         let verdicts = [
-            (audience && party, Refused::Audience),
-            (expires > now, Refused::Expired),
-            (begun, Refused::NotYet),
-            (expires <= now.plus(LIFE_MAX), Refused::LivesTooLong),
-            (nonce, Refused::Nonce),
+            (audience && party, IdTokenRefusal::Audience),
+            (expires > now, IdTokenRefusal::Expired),
+            (begun, IdTokenRefusal::NotYet),
+            (expires <= now.plus(LIFE_MAX), IdTokenRefusal::LivesTooLong),
+            (nonce, IdTokenRefusal::Nonce),
         ];
         verdicts
             .into_iter()
@@ -233,32 +233,32 @@ fn moment(seconds: f64) -> Timestamp {
 /// Proves a token: whose it is first, and then what it says.
 pub async fn verify(
     token: &str,
-    said: Said,
+    said: UnverifiedIdToken,
     sso: &Sso,
     nonce: Option<&str>,
     keys: &IssuerKeys,
     now: Timestamp,
-) -> Result<Result<Identity, Denied>, KeysUnavailable> {
+) -> Result<Result<Identity, RejectedIdToken>, KeysUnavailable> {
     let algorithm = match said.algorithm() {
         Ok(algorithm) => algorithm,
         Err(refused) => return Ok(Err(refused.into())),
     };
     // What another issuer says costs no look at the keys.
     if said.claims.iss != sso.issuer {
-        return Ok(Err(Refused::Issuer.into()));
+        return Ok(Err(IdTokenRefusal::Issuer.into()));
     }
     let Some(key) = keys
         .find(&sso.jwks_uri, said.header.kid.as_deref(), algorithm, now)
         .await?
     else {
-        return Ok(Err(Refused::UnknownKey.into()));
+        return Ok(Err(IdTokenRefusal::UnknownKey.into()));
     };
     if !is_signed(token, &key, algorithm) {
-        return Ok(Err(Refused::Signature.into()));
+        return Ok(Err(IdTokenRefusal::Signature.into()));
     }
     Ok(match said.check(sso, nonce, now) {
         Ok(()) => Ok(said.identity(now)),
-        Err(reason) => Err(Denied {
+        Err(reason) => Err(RejectedIdToken {
             reason,
             is_signed: true,
         }),

@@ -41,7 +41,7 @@ impl User {
     /// The app that is to be confirmed as it was before `attempt` was counted, if it was.
     pub fn app_before(&self, attempt: &str) -> Option<Enrolment> {
         let pending = self.enrolment.as_ref()?;
-        let place = pending.attempts.iter().position(|tried| tried == attempt)?;
+        let place = pending.attempts.iter().position(|id| id == attempt)?;
         Some(Enrolment {
             attempts: pending.attempts.iter().take(place).cloned().collect(),
             ..pending.clone()

@@ -24,12 +24,12 @@ pub const BACKOFF: Backoff = Backoff {
     free: 5,
     base: Span::seconds(1),
     cap: Span::minutes(15),
-    disabled_at: Some(LAST),
+    disabled_at: Some(FAILURES_MAX),
 };
 /// The count at which there is no more trying.
-pub const LAST: u32 = 50;
-/// Failed sign-ins of a source address, refused ones among them: 100 in 5 minutes.
-pub const PER_SOURCE: Window = Window {
+pub const FAILURES_MAX: u32 = 50;
+/// Failed sign-ins of a client IP, refused ones among them: 100 in 5 minutes.
+pub const PER_CLIENT_IP: Window = Window {
     limits: &[Limit {
         quota: 100,
         span: Span::minutes(5),
@@ -53,7 +53,7 @@ pub enum Counted {
 
 /// A username that a password is tried for, and from where.
 #[derive(Clone, Debug)]
-pub struct Tried {
+pub struct PasswordCounter {
     /// The account.
     pub account: AccountId,
     /// The username, in canonical form.
@@ -62,7 +62,7 @@ pub struct Tried {
     pub origin: Origin,
 }
 
-impl Tried {
+impl PasswordCounter {
     /// Where the attempts of an origin are counted.
     fn key(&self, origin: Origin) -> Key {
         match origin {
@@ -99,7 +99,7 @@ impl Tried {
                 // It stands before the last, or something has moved it meanwhile.
                 Allowed::Now => retries.at_once()?,
             }
-            is_last = stood.failures + 1 == LAST;
+            is_last = stood.failures + 1 == FAILURES_MAX;
         }
     }
 
@@ -110,7 +110,7 @@ impl Tried {
     /// it stands already, the condition fails and shows it.
     fn count_one(&self, id: &str, now: Timestamp) -> Update {
         let before_the_last = Backoff {
-            disabled_at: Some(LAST - 1),
+            disabled_at: Some(FAILURES_MAX - 1),
             ..BACKOFF
         };
         Update::of(self.key(self.origin))
@@ -126,12 +126,12 @@ impl Tried {
     /// nothing removes it by its age.
     fn count_last(&self, id: &str, now: Timestamp) -> Update {
         Update::of(self.key(self.origin))
-            .set(FAILURES, LAST)
+            .set(FAILURES, FAILURES_MAX)
             .set(FAILED_AT, now)
             .set(ATTEMPT, id)
             .remove_ttl()
             .remove_due()
-            .when(FAILURES.is(LAST - 1))
+            .when(FAILURES.is(FAILURES_MAX - 1))
             .when(BACKOFF.guard(&FAILURES, &FAILED_AT, now))
     }
 

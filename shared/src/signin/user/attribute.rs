@@ -72,7 +72,7 @@ pub(in crate::signin) struct Contact {
     pub since: Path,
     /// Whether a code that went there was typed.
     pub verified: Path,
-    /// When the user changed it of late.
+    /// When the user changed it recently.
     pub changes: Path,
     /// What waits for its code.
     pub pending: Path,

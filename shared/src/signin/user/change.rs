@@ -2,7 +2,7 @@
 
 use super::attribute::{PATCHED, VERSION};
 use super::credential::{self, Credential};
-use super::{Kind, Method, User, attempts, password, sso_subject};
+use super::{Method, User, UserKind, attempts, password, sso_subject};
 use crate::account::Locale;
 use crate::kernel::clock::Timestamp;
 use crate::kernel::contact::Phone;
@@ -20,7 +20,7 @@ use crate::web::http::patch::Member;
 pub struct Change {
     pub username: Option<String>,
     pub name: Member<String>,
-    pub kind: Option<Kind>,
+    pub kind: Option<UserKind>,
     pub password_hash: Member<String>,
     pub email: Member<String>,
     pub phone: Member<Phone>,
@@ -36,7 +36,7 @@ impl Change {
         &mut self,
         password: Member<Secret<String>>,
         entropy: &Entropy,
-    ) -> Result<(), password::Broken> {
+    ) -> Result<(), password::HashingFailed> {
         self.password_hash = match password {
             Member::Untouched => Member::Untouched,
             Member::Removed => Member::Removed,

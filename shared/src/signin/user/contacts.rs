@@ -9,7 +9,7 @@ use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::FactorId;
 use crate::signin::code::PER_USER;
 use crate::signin::link;
-use crate::signin::reserved::Asker;
+use crate::signin::reserved::Requester;
 use crate::store::dynamo::{Condition, Failure, Update, document};
 
 impl User {
@@ -20,13 +20,13 @@ impl User {
         &self,
         method: Method,
         pending: &PendingContact,
-        asker: Asker,
+        requester: Requester,
         now: Timestamp,
     ) -> Result<Update, Failure> {
         let update = wait(self.touch(), method, self.pending(method, now), pending)?;
         let judged = self.factor(method);
-        let update = factor::unmoved(update, method, &judged, asker.origin());
-        let update = self.count_sends(update, &PER_USER.entered(&self.sends, asker, now))?;
+        let update = factor::unmoved(update, method, &judged, requester.origin());
+        let update = self.count_sends(update, &PER_USER.entered(&self.sends, requester, now))?;
         Ok(update.set_due(pending.expires_at))
     }
 
@@ -37,10 +37,10 @@ impl User {
         &self,
         method: Method,
         (before, pending): (Option<&PendingContact>, &PendingContact),
-        asker: Asker,
+        requester: Requester,
         sent_at: Timestamp,
     ) -> Result<Update, Failure> {
-        let update = self.count_sends(self.touch(), &self.sends.without(asker, sent_at))?;
+        let update = self.count_sends(self.touch(), &self.sends.without(requester, sent_at))?;
         if self.awaits_code_of(method, pending, sent_at) {
             take_back(update, method, before, pending)
         } else {
@@ -223,7 +223,7 @@ fn go_on(update: Update, method: Method, pending: &PendingContact) -> Result<Upd
         .set(of.code(), document(&pending.code)?)
         .set(of.superseded(), document(&pending.superseded)?)
         .set(of.sent(), document(&pending.sent)?)
-        .set(of.texts(), pending.texts.clone())
+        .set(of.sms(), pending.sms.clone())
         .set(of.begun_at(), pending.begun_at)
         .set(of.expires_at(), pending.expires_at)
         .when(of.id().is(pending.id.to_string())))

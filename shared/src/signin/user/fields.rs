@@ -2,7 +2,7 @@
 
 use super::{password as passwords, username as usernames};
 use crate::account::is_group_name;
-use crate::kernel::contact::{self, BadContact, Phone};
+use crate::kernel::contact::{self, InvalidContact, Phone};
 use crate::kernel::secret::Secret;
 
 /// The longest `sub` of an ID token (OpenID Connect Core, section 2).
@@ -58,9 +58,9 @@ pub fn email(text: &str) -> Result<String, &'static str> {
 /// A phone number and its country.
 pub fn phone(text: &str) -> Result<Phone, &'static str> {
     contact::phone(text).map_err(|bad| match bad {
-        BadContact::Malformed => "must be a phone number in E.164 form such as +12025550100",
-        BadContact::Unassigned => "is not a phone number that is given out",
-        BadContact::NotMobile => {
+        InvalidContact::Malformed => "must be a phone number in E.164 form such as +12025550100",
+        InvalidContact::Unassigned => "is not a phone number that is given out",
+        InvalidContact::NotMobile => {
             "must be a mobile number: premium, toll-free, shared-cost, landline and VoIP numbers are sent nothing"
         }
     })
@@ -71,7 +71,7 @@ pub fn group(text: &str) -> Result<String, &'static str> {
     if is_group_name(text) {
         Ok(text.to_owned())
     } else {
-        Err("must have 1 to 64 characters: a-z, 0-9 and -, the first of them no -")
+        Err("must have 1 to 64 characters (a-z, 0-9 and -) and must not begin with -")
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::dynamo::{Failure, Write, document};
 
 /// Why no new password may be set with a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ungranted {
+pub enum GrantRefusal {
     /// Its time is over, or its user was disabled.
     Expired,
     /// It was completed, and was for something else.
@@ -25,16 +25,20 @@ pub enum Ungranted {
 
 impl User {
     /// The challenge that was shown, if a new password may be set with it now.
-    pub fn password_grant(&self, ticket: &Ticket, now: Timestamp) -> Result<&Challenge, Ungranted> {
+    pub fn password_grant(
+        &self,
+        ticket: &Ticket,
+        now: Timestamp,
+    ) -> Result<&Challenge, GrantRefusal> {
         let challenge = self.challenges.get(&ticket.name);
         let challenge = challenge.filter(|_| !self.disabled);
-        let challenge = challenge.ok_or(Ungranted::Expired)?;
+        let challenge = challenge.ok_or(GrantRefusal::Expired)?;
         match challenge.stage {
             Stage::SetsPassword { until, .. } if until > now => Ok(challenge),
-            Stage::SetsPassword { .. } => Err(Ungranted::Expired),
-            Stage::Completed { .. } => Err(Ungranted::Used),
-            Stage::Open if challenge.expires_at <= now => Err(Ungranted::Expired),
-            Stage::Open => Err(Ungranted::Unproved),
+            Stage::SetsPassword { .. } => Err(GrantRefusal::Expired),
+            Stage::Completed { .. } => Err(GrantRefusal::Used),
+            Stage::Open if challenge.expires_at <= now => Err(GrantRefusal::Expired),
+            Stage::Open => Err(GrantRefusal::Unproved),
         }
     }
 
@@ -69,7 +73,7 @@ impl User {
     /// The challenges of the link that opened this one. They are kept with it: they lead nowhere,
     /// and are told why.
     fn of_same_link(&self, challenge: &Challenge) -> BTreeMap<&str, Challenge> {
-        let link = |challenge: &Challenge| challenge.first.link().map(|link| link.name.clone());
+        let link = |challenge: &Challenge| challenge.primary.link().map(|link| link.name.clone());
         let own = link(challenge);
         let spent = |other: &Challenge| Challenge {
             stage: other.stage.after_password(),

@@ -1,4 +1,4 @@
-//! The source addresses that a user is known at: where a limit has a part that strangers cannot use
+//! The client IPs that a user is known at: where a limit has a part that strangers cannot use
 //! up, it is theirs.
 //!
 //! Known is an address (of IPv6 its /64, see [`client_ip_key`]) from which the user completed a
@@ -88,9 +88,9 @@ impl Origin {
     }
 }
 
-/// The source address of a request at a moment, as one user's list would have it.
+/// The client IP of a request at a moment, as one user's list would have it.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct HashedIp {
     /// Under the key that is in use: what is kept.
     current: Mac,
     /// Under each key of the ring: what may have been kept.
@@ -98,7 +98,7 @@ pub struct Source {
     now: Timestamp,
 }
 
-impl Source {
+impl HashedIp {
     /// The address that a request comes from, for `user`.
     pub fn of(
         user: UserId,
@@ -156,22 +156,22 @@ impl Known {
     }
 
     /// Where a request comes from.
-    pub fn origin(&self, source: &Source) -> Origin {
+    pub fn origin(&self, hashed_ip: &HashedIp) -> Origin {
         Origin::known_if(
-            self.seen_at(source)
-                .is_some_and(|at| at.plus(LIFETIME) > source.now),
+            self.seen_at(hashed_ip)
+                .is_some_and(|at| at.plus(LIFETIME) > hashed_ip.now),
         )
     }
 
     /// The same by the copy on the credential; `None` where only the list on the user's item can
     /// tell.
-    pub fn origin_by_copy(&self, source: &Source) -> Option<Origin> {
-        let Some(at) = self.seen_at(source) else {
+    pub fn origin_by_copy(&self, hashed_ip: &HashedIp) -> Option<Origin> {
+        let Some(at) = self.seen_at(hashed_ip) else {
             return Some(Origin::Stranger);
         };
         let certain =
-            at.plus(LIFETIME) > source.now || at.plus(LIFETIME).plus(COPY_LAG) <= source.now;
-        certain.then(|| self.origin(source))
+            at.plus(LIFETIME) > hashed_ip.now || at.plus(LIFETIME).plus(COPY_LAG) <= hashed_ip.now;
+        certain.then(|| self.origin(hashed_ip))
     }
 
     /// Of a limit, as much as `origin` may use up: half of it, and of an odd number the greater
@@ -209,17 +209,16 @@ impl Known {
             .max(limit.full_until(&all, now))
     }
 
-    /// The list once a sign-in from `source` is completed.
+    /// The list once a sign-in from `hashed_ip` is completed.
     #[must_use]
-    pub fn with(&self, source: &Source) -> Self {
+    pub fn with(&self, hashed_ip: &HashedIp) -> Self {
         let latest = Address {
-            mac: source.current.clone(),
-            at: source.now,
+            mac: hashed_ip.current.clone(),
+            at: hashed_ip.now,
         };
-        let others = self
-            .0
-            .iter()
-            .filter(|address| !source.is(&address.mac) && address.at.plus(LIFETIME) > source.now);
+        let others = self.0.iter().filter(|address| {
+            !hashed_ip.is(&address.mac) && address.at.plus(LIFETIME) > hashed_ip.now
+        });
         Self(
             std::iter::once(latest)
                 .chain(others.cloned())
@@ -228,17 +227,17 @@ impl Known {
         )
     }
 
-    /// Whether a sign-in from `source` is the first from there on its day, and is to be copied to
-    /// the credential.
-    pub fn is_to_be_copied(&self, source: &Source) -> bool {
-        self.seen_at(source)
-            .is_none_or(|at| day(at) != day(source.now))
+    /// Whether a sign-in from `hashed_ip` is the first from there on its day, and is to be copied
+    /// to the credential.
+    pub fn is_to_be_copied(&self, hashed_ip: &HashedIp) -> bool {
+        self.seen_at(hashed_ip)
+            .is_none_or(|at| day(at) != day(hashed_ip.now))
     }
 
-    fn seen_at(&self, source: &Source) -> Option<Timestamp> {
+    fn seen_at(&self, hashed_ip: &HashedIp) -> Option<Timestamp> {
         self.0
             .iter()
-            .filter(|address| source.is(&address.mac))
+            .filter(|address| hashed_ip.is(&address.mac))
             .map(|address| address.at)
             .max()
     }
@@ -295,8 +294,8 @@ impl Sketch {
     }
 
     /// Where a request comes from, by the list as it stood when the token was issued.
-    pub fn origin(&self, source: &Source) -> Origin {
-        let places = source.every.iter().map(|mac| place(&self.salt, mac));
+    pub fn origin(&self, hashed_ip: &HashedIp) -> Origin {
+        let places = hashed_ip.every.iter().map(|mac| place(&self.salt, mac));
         Origin::known_if(places.fold(false, |found, place| found | self.places.contains(&place)))
     }
 }
@@ -346,15 +345,15 @@ mod tests {
         Keyring::parse(keyring::make(NOW, &Entropy::seeded(1)).unwrap().expose()).unwrap()
     }
 
-    fn source(ring: &Keyring, address: &str, now: Timestamp) -> Source {
-        Source::of(ANN, address.parse().unwrap(), ring, now).unwrap()
+    fn hashed_ip(ring: &Keyring, address: &str, now: Timestamp) -> HashedIp {
+        HashedIp::of(ANN, address.parse().unwrap(), ring, now).unwrap()
     }
 
     #[test]
     fn an_address_is_known_to_its_user_for_ninety_days() {
         let ring = ring();
-        let known = Known::default().with(&source(&ring, "203.0.113.7", NOW));
-        let origin = |address, now| known.origin(&source(&ring, address, now));
+        let known = Known::default().with(&hashed_ip(&ring, "203.0.113.7", NOW));
+        let origin = |address, now| known.origin(&hashed_ip(&ring, address, now));
         let last = NOW.plus(LIFETIME).minus(Span::seconds(1));
         assert_eq!(
             [origin("203.0.113.7", NOW), origin("203.0.113.7", last)],
@@ -371,7 +370,7 @@ mod tests {
             (known.is_empty(last), known.is_empty(NOW.plus(LIFETIME))),
             (false, true)
         );
-        let another = Source::of(
+        let another = HashedIp::of(
             UserId::from_bytes([2; 16]),
             "203.0.113.7".parse().unwrap(),
             &ring,
@@ -389,7 +388,7 @@ mod tests {
     fn the_latest_eight_are_kept_each_once() {
         let ring = ring();
         let address = |number: i64| {
-            source(
+            hashed_ip(
                 &ring,
                 &format!("203.0.113.{number}"),
                 NOW.plus(Span::seconds(number)),
@@ -406,13 +405,13 @@ mod tests {
     #[test]
     fn an_address_of_ipv6_is_its_network() {
         let ring = ring();
-        let known = Known::default().with(&source(&ring, "2001:db8::1", NOW));
+        let known = Known::default().with(&hashed_ip(&ring, "2001:db8::1", NOW));
         assert_eq!(
-            known.origin(&source(&ring, "2001:db8::ffff:9", NOW)),
+            known.origin(&hashed_ip(&ring, "2001:db8::ffff:9", NOW)),
             Origin::Known
         );
         assert_eq!(
-            known.origin(&source(&ring, "2001:db8:0:1::1", NOW)),
+            known.origin(&hashed_ip(&ring, "2001:db8:0:1::1", NOW)),
             Origin::Stranger
         );
     }
@@ -420,7 +419,7 @@ mod tests {
     #[test]
     fn what_an_older_key_made_counts_until_the_key_is_gone() {
         let made = keyring::make(NOW, &Entropy::seeded(1)).unwrap();
-        let known = Known::default().with(&source(
+        let known = Known::default().with(&hashed_ip(
             &Keyring::parse(made.expose()).unwrap(),
             "203.0.113.7",
             NOW,
@@ -430,10 +429,10 @@ mod tests {
         let ring = Keyring::parse(rotated.expose()).unwrap();
         let used = later.plus(Span::days(1));
         assert_eq!(
-            known.origin(&source(&ring, "203.0.113.7", used)),
+            known.origin(&hashed_ip(&ring, "203.0.113.7", used)),
             Origin::Known
         );
-        let renewed = known.with(&source(&ring, "203.0.113.7", used));
+        let renewed = known.with(&hashed_ip(&ring, "203.0.113.7", used));
         assert_eq!(
             renewed.0.len(),
             1,
@@ -442,7 +441,7 @@ mod tests {
         let other =
             Keyring::parse(keyring::make(NOW, &Entropy::seeded(3)).unwrap().expose()).unwrap();
         assert_eq!(
-            known.origin(&source(&other, "203.0.113.7", used)),
+            known.origin(&hashed_ip(&other, "203.0.113.7", used)),
             Origin::Stranger
         );
     }
@@ -450,12 +449,12 @@ mod tests {
     #[test]
     fn a_copy_is_written_once_a_day_and_leaves_its_last_day_to_the_list() {
         let ring = ring();
-        let at = |now| source(&ring, "203.0.113.7", now);
+        let at = |now| hashed_ip(&ring, "203.0.113.7", now);
         let copy = Known::default().with(&at(NOW));
         let next_day = NOW.plus(Span::days(1));
         assert!(Known::default().is_to_be_copied(&at(NOW)) && copy.is_to_be_copied(&at(next_day)));
         assert!(!copy.is_to_be_copied(&at(NOW.plus(Span::minutes(1)))));
-        assert!(copy.is_to_be_copied(&source(&ring, "203.0.113.8", NOW)));
+        assert!(copy.is_to_be_copied(&hashed_ip(&ring, "203.0.113.8", NOW)));
         let over = NOW.plus(LIFETIME);
         assert_eq!(
             copy.origin_by_copy(&at(over.minus(Span::seconds(1)))),
@@ -467,7 +466,7 @@ mod tests {
             Some(Origin::Stranger)
         );
         assert_eq!(
-            copy.origin_by_copy(&source(&ring, "203.0.113.8", NOW)),
+            copy.origin_by_copy(&hashed_ip(&ring, "203.0.113.8", NOW)),
             Some(Origin::Stranger)
         );
     }
@@ -475,7 +474,7 @@ mod tests {
     #[test]
     fn half_is_kept_for_known_addresses_where_there_are_any() {
         let ring = ring();
-        let known = Known::default().with(&source(&ring, "203.0.113.7", NOW));
+        let known = Known::default().with(&hashed_ip(&ring, "203.0.113.7", NOW));
         let strangers = |known: &Known, now| {
             [60, 10, 5].map(|whole| known.allotted(whole, Origin::Stranger, now))
         };
@@ -490,14 +489,14 @@ mod tests {
         let made = keyring::make(NOW, &Entropy::seeded(1)).unwrap();
         let rotated =
             keyring::rotate(made.expose(), NOW.plus(Span::days(1)), &Entropy::seeded(2)).unwrap();
-        let mark = source(&Keyring::parse(made.expose()).unwrap(), "203.0.113.7", NOW)
+        let mark = hashed_ip(&Keyring::parse(made.expose()).unwrap(), "203.0.113.7", NOW)
             .mark()
             .to_owned();
         let ring = Keyring::parse(rotated.expose()).unwrap();
         let later = NOW.plus(Span::days(2));
-        assert_ne!(source(&ring, "203.0.113.7", later).mark(), mark);
-        assert!(source(&ring, "203.0.113.7", later).has_mark(&mark));
-        assert!(!source(&ring, "203.0.113.8", later).has_mark(&mark));
+        assert_ne!(hashed_ip(&ring, "203.0.113.7", later).mark(), mark);
+        assert!(hashed_ip(&ring, "203.0.113.7", later).has_mark(&mark));
+        assert!(!hashed_ip(&ring, "203.0.113.8", later).has_mark(&mark));
     }
 
     /// How many of each origin a limit of `quota` lets through at once, when so many were counted
@@ -513,7 +512,7 @@ mod tests {
             span: Span::minutes(10),
         };
         let known = if has_known {
-            Known::default().with(&source(&ring(), "203.0.113.7", NOW))
+            Known::default().with(&hashed_ip(&ring(), "203.0.113.7", NOW))
         } else {
             Known::default()
         };
@@ -566,7 +565,7 @@ mod tests {
             quota: 4,
             span: Span::minutes(10),
         };
-        let known = Known::default().with(&source(&ring(), "203.0.113.7", NOW));
+        let known = Known::default().with(&hashed_ip(&ring(), "203.0.113.7", NOW));
         let at = |second| NOW.plus(Span::seconds(second));
         let log = [
             (at(5), Origin::Stranger),
@@ -593,7 +592,7 @@ mod tests {
         let (ring, entropy) = (ring(), Entropy::seeded(4));
         let addresses = ["203.0.113.7", "203.0.113.8", "2001:db8::1"];
         let known = addresses.iter().fold(Known::default(), |known, text| {
-            known.with(&source(&ring, text, NOW))
+            known.with(&hashed_ip(&ring, text, NOW))
         });
         let sketch = Sketch::of(&known, b"secret", &entropy, NOW);
         let read = Sketch::read(&sketch.bytes(), b"secret").unwrap();
@@ -601,10 +600,10 @@ mod tests {
         assert!(
             addresses
                 .iter()
-                .all(|text| read.origin(&source(&ring, text, NOW)) == Origin::Known)
+                .all(|text| read.origin(&hashed_ip(&ring, text, NOW)) == Origin::Known)
         );
         assert_eq!(
-            read.origin(&source(&ring, "203.0.113.9", NOW)),
+            read.origin(&hashed_ip(&ring, "203.0.113.9", NOW)),
             Origin::Stranger
         );
         let other = Sketch::of(&known, b"another", &entropy, NOW);
@@ -617,7 +616,7 @@ mod tests {
         assert_eq!(
             Sketch::read(&sketch.bytes(), b"another")
                 .unwrap()
-                .origin(&source(&ring, addresses[0], NOW)),
+                .origin(&hashed_ip(&ring, addresses[0], NOW)),
             Origin::Stranger
         );
         assert_eq!(
@@ -631,14 +630,14 @@ mod tests {
         assert!(
             addresses
                 .iter()
-                .all(|text| late.origin(&source(&ring, text, NOW)) == Origin::Stranger),
+                .all(|text| late.origin(&hashed_ip(&ring, text, NOW)) == Origin::Stranger),
             "of long ago"
         );
     }
 
     #[test]
     fn an_address_is_stored_in_few_bytes_and_reads_back() {
-        let known = Known::default().with(&source(&ring(), "203.0.113.7", NOW));
+        let known = Known::default().with(&hashed_ip(&ring(), "203.0.113.7", NOW));
         let text = serde_json::to_string(&known).unwrap();
         assert!(text.len() < 80, "{text}");
         assert_eq!(serde_json::from_str::<Known>(&text).unwrap(), known);

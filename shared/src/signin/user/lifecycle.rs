@@ -6,8 +6,8 @@ use super::attribute::RESET_AT;
 use super::credential::{self, Credential};
 use super::factor::clear;
 use super::known::{Known, Origin};
-use super::refused::Told;
-use super::{Factor, Kind, Method, User, attempts, sso_subject};
+use super::refused::RefusalReport;
+use super::{Factor, Method, User, UserKind, attempts, sso_subject};
 use crate::kernel::clock::Timestamp;
 use crate::kernel::ids::{AccountId, UserId};
 use crate::signin::reserved;
@@ -21,7 +21,7 @@ impl User {
         id: UserId,
         account: AccountId,
         username: String,
-        kind: Kind,
+        kind: UserKind,
         now: Timestamp,
     ) -> Self {
         let factor = |method: Method| (method.name().to_owned(), Factor::default());
@@ -62,7 +62,7 @@ impl User {
             challenges: BTreeMap::new(),
             link_generation: 0,
             known: Known::default(),
-            refusals: Told::default(),
+            refusals: RefusalReport::default(),
             head: Head::default(),
         }
     }

@@ -42,7 +42,7 @@ use crate::store::rate_limit::Allowed;
 use crate::{signin::recovery, signin::reserved, signin::totp};
 use known::{Known, Origin};
 use pending::PendingContact;
-use refused::Told;
+use refused::RefusalReport;
 
 pub use factor::{FACTOR_BACKOFF, Factor};
 pub use sweep::Sweep;
@@ -53,7 +53,7 @@ pub const RESET_LIFETIME: Span = Span::days(7);
 /// Staff of the organisation, or a counterparty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum UserKind {
     /// Staff of the organisation.
     Internal,
     /// A counterparty: always proves a second factor.
@@ -117,7 +117,7 @@ pub struct User {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Staff or counterparty.
-    pub kind: Kind,
+    pub kind: UserKind,
     /// The group, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -149,13 +149,13 @@ pub struct User {
     /// The mail address that waits for its code, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_email: Option<PendingContact>,
-    /// When the user changed the own phone of late.
+    /// When the user changed the own phone recently.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phone_changes: Vec<Timestamp>,
-    /// When the user changed the own mail address of late.
+    /// When the user changed the own mail address recently.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub email_changes: Vec<Timestamp>,
-    /// When codes were sent of late, wherever they went.
+    /// When codes were sent recently, wherever they went.
     #[serde(default, skip_serializing_if = "reserved::Log::is_empty")]
     pub sends: reserved::Log,
     /// The language of messages, where it is not the account's.
@@ -210,12 +210,12 @@ pub struct User {
     /// nothing.
     #[serde(default)]
     pub link_generation: u64,
-    /// The source addresses that the user is known at.
+    /// The client IPs that the user is known at.
     #[serde(default)]
     pub known: Known,
-    /// What was told of passwords that were refused unseen.
-    #[serde(default, skip_serializing_if = "Told::is_nothing")]
-    pub refusals: Told,
+    /// What was told of passwords that were refused without a comparison.
+    #[serde(default, skip_serializing_if = "RefusalReport::is_nothing")]
+    pub refusals: RefusalReport,
     /// The head of the user's audit chain.
     #[serde(flatten)]
     pub head: Head,
@@ -317,7 +317,7 @@ impl User {
             .into_iter()
             .filter(|other| *other != method);
         let left = others.into_iter().any(|other| self.can_use(other, methods));
-        self.kind == Kind::External && self.can_use(method, methods) && !left
+        self.kind == UserKind::External && self.can_use(method, methods) && !left
     }
 
     /// The writes that change this user, as `update` of their item does, and tell of it.
@@ -370,7 +370,7 @@ impl User {
         update.set(attribute::HAD_FACTOR, true)
     }
 
-    /// Adds to an update of this user's item that these are the codes which were sent of late.
+    /// Adds to an update of this user's item that these are the codes which were sent recently.
     pub fn count_sends(&self, update: Update, sends: &reserved::Log) -> Result<Update, Failure> {
         Ok(update.set(attribute::SENDS, document(sends)?))
     }

@@ -5,7 +5,7 @@
 //! itself is asked for a second factor then, as the account asks for it later
 //! ([`super::password::suffices_alone`]).
 
-use super::Kind;
+use super::UserKind;
 use super::common_passwords::is_common;
 use super::password::{self, SINGLE_FACTOR_MIN};
 use crate::account::{Account, Settings};
@@ -22,12 +22,17 @@ pub struct NewPassword<'a> {
 
 impl<'a> NewPassword<'a> {
     /// For a user of this name and kind.
-    pub fn of(username: &'a str, kind: Kind, account: &'a Account, settings: &Settings) -> Self {
+    pub fn of(
+        username: &'a str,
+        kind: UserKind,
+        account: &'a Account,
+        settings: &Settings,
+    ) -> Self {
         let waived = !settings.second_factor.internal_required || !settings.ip_allowlist.is_empty();
         Self {
             username,
             organisation: &account.name,
-            alone: kind == Kind::Internal && waived,
+            alone: kind == UserKind::Internal && waived,
         }
     }
 
@@ -45,7 +50,7 @@ impl<'a> NewPassword<'a> {
         } else if is(self.organisation) {
             Err("must not be the name of the organisation")
         } else if is_common(lower.expose()) {
-            Err("is one of the passwords that are used most, and tried first")
+            Err("is one of the most common passwords")
         } else {
             Ok(())
         }
@@ -82,7 +87,7 @@ mod tests {
         ] {
             assert_eq!(
                 check(password, false),
-                Err("is one of the passwords that are used most, and tried first"),
+                Err("is one of the most common passwords"),
                 "{password}"
             );
         }

@@ -23,7 +23,7 @@ pub const SINGLE_FACTOR_MIN: usize = 15;
 
 /// The password hasher failed: only a broken build or no memory makes it.
 #[derive(Debug)]
-pub struct Broken;
+pub struct HashingFailed;
 
 /// The normal form in which passwords are compared, stored and counted: NFKC, so that it makes no
 /// difference which keyboard typed a letter with its accent (NIST SP 800-63B-4 §3.1.1.2). ASCII is
@@ -42,33 +42,36 @@ pub fn suffices_alone(password: &Secret<String>) -> bool {
 }
 
 /// The hash to be stored, as a PHC string.
-pub async fn hash(password: Secret<String>, entropy: &Entropy) -> Result<String, Broken> {
+pub async fn hash(password: Secret<String>, entropy: &Entropy) -> Result<String, HashingFailed> {
     let salt: [u8; 16] = entropy.bytes();
     let hashed = tokio::task::spawn_blocking(move || {
         let (memory, passes, lanes) = PARAMS;
-        let params = Params::new(memory, passes, lanes, None).map_err(|_| Broken)?;
+        let params = Params::new(memory, passes, lanes, None).map_err(|_| HashingFailed)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let hash: PasswordHash = argon2
             .hash_password_with_salt(password.expose().as_bytes(), &salt)
-            .map_err(|_| Broken)?;
+            .map_err(|_| HashingFailed)?;
         Ok(hash.to_string())
     });
-    hashed.await.map_err(|_| Broken)?
+    hashed.await.map_err(|_| HashingFailed)?
 }
 
 /// Whether `password` is the one that `stored` was made of. Without a stored hash a decoy takes the
 /// same time and says no.
-pub async fn verify(password: Secret<String>, stored: Option<String>) -> Result<bool, Broken> {
+pub async fn verify(
+    password: Secret<String>,
+    stored: Option<String>,
+) -> Result<bool, HashingFailed> {
     let verified = tokio::task::spawn_blocking(move || {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| DECOY.to_owned());
-        let hash = PasswordHash::new(&stored).map_err(|_| Broken)?;
+        let hash = PasswordHash::new(&stored).map_err(|_| HashingFailed)?;
         let right = Argon2::default()
             .verify_password(password.expose().as_bytes(), &hash)
             .is_ok();
         Ok(right & known)
     });
-    verified.await.map_err(|_| Broken)?
+    verified.await.map_err(|_| HashingFailed)?
 }
 
 #[cfg(test)]

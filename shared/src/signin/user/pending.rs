@@ -14,8 +14,8 @@ use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{FactorId, UserId};
 use crate::kernel::keyring::{Keyring, KeyringError, Mac};
-use crate::signin::challenge::Refusal;
-use crate::signin::code::{self, Bound, Draft, LiveCode, Sent, Verdict};
+use crate::signin::challenge::ChallengeRefusal;
+use crate::signin::code::{self, Bound, Draft, LiveCode, Sent, SentCodeVerdict};
 use crate::store::dynamo::Path;
 use crate::store::rate_limit::{Allowed, Limit, Window};
 
@@ -76,9 +76,9 @@ impl Attributes {
         self.whole().member("sent")
     }
 
-    /// When its texts were sent.
-    pub fn texts(self) -> Path {
-        self.whole().member("texts")
+    /// When its SMS were sent.
+    pub fn sms(self) -> Path {
+        self.whole().member("sms")
     }
 
     /// The ids of the attempts.
@@ -108,9 +108,9 @@ pub struct PendingContact {
     pub superseded: Vec<Mac>,
     /// The codes that were sent.
     pub sent: Sent,
-    /// When each of them that was a text was: what is given back to the budget of texts.
+    /// When each of them that was an SMS was: what is given back to the SMS budget.
     #[serde(default)]
-    pub texts: Vec<Timestamp>,
+    pub sms: Vec<Timestamp>,
     /// The ids of the attempts: an attempt that the SDK repeats counts once.
     pub attempts: Vec<String>,
 }
@@ -142,7 +142,7 @@ impl Bound for Binding {
 
 /// A contact that somebody says is theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct ClaimedContact {
     /// By which method codes go there.
     pub method: Method,
     /// The number in E.164, or the address.
@@ -161,7 +161,7 @@ impl PendingContact {
     /// contact, and a new one takes its place otherwise. With the code to be sent.
     pub fn begin(
         user: &User,
-        wish: &Wish,
+        wish: &ClaimedContact,
         fresh_id: FactorId,
         (keyring, entropy): (&Keyring, &Entropy),
         now: Timestamp,
@@ -176,8 +176,8 @@ impl PendingContact {
         // contact: two in turn wait as one does.
         let sent = waits.map(|before| before.sent).unwrap_or_default();
         let another = (wish.method == Method::Sms).then_some(now);
-        let mut texts = before.map(|it| it.texts.clone()).unwrap_or_default();
-        texts.extend(another);
+        let mut sms = before.map(|it| it.sms.clone()).unwrap_or_default();
+        sms.extend(another);
         let attempts = before.map(|it| it.attempts.clone());
         let pending = Self {
             id,
@@ -188,7 +188,7 @@ impl PendingContact {
             code: draft.stored.clone(),
             superseded: before.map(Self::superseded_next).unwrap_or_default(),
             sent: sent.and_now(now),
-            texts,
+            sms,
             attempts: attempts.unwrap_or_default(),
         };
         Ok((pending, draft))
@@ -206,16 +206,16 @@ impl PendingContact {
         &self,
         user: UserId,
         method: Method,
-        tried: &str,
+        submitted: &str,
         keyring: &Keyring,
         now: Timestamp,
-    ) -> Verdict {
+    ) -> SentCodeVerdict {
         let binding = Binding::new(user, self.id, &self.contact);
         code::judge_among(
             &binding,
             (Some(&self.code), &self.superseded),
             method,
-            tried,
+            submitted,
             keyring,
             now,
         )
@@ -248,7 +248,7 @@ impl User {
         now: Timestamp,
     ) -> Option<PendingContact> {
         let pending = self.pending(method, now)?;
-        let place = pending.attempts.iter().position(|tried| tried == attempt)?;
+        let place = pending.attempts.iter().position(|id| id == attempt)?;
         Some(PendingContact {
             attempts: pending.attempts.iter().take(place).cloned().collect(),
             ..pending.clone()
@@ -264,17 +264,17 @@ impl User {
         contact: &str,
         origin: Origin,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ChallengeRefusal> {
         match self.factor(method).allowed(origin, now) {
-            Allowed::Never => Err(Refusal::FactorDisabled),
+            Allowed::Never => Err(ChallengeRefusal::FactorDisabled),
             Allowed::From(moment) if self.destination(method) == Some(contact) => {
-                Err(Refusal::FactorDelayed(moment))
+                Err(ChallengeRefusal::FactorDelayed(moment))
             }
             Allowed::From(_) | Allowed::Now => Ok(()),
         }
     }
 
-    /// When the user changed the own contact of `method` of late.
+    /// When the user changed the own contact of `method` recently.
     pub fn changes(&self, method: Method) -> &[Timestamp] {
         match method {
             Method::Sms => &self.phone_changes,

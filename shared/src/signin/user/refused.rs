@@ -1,21 +1,22 @@
-//! The passwords for a username that were refused unseen, because of a delay or because its count
-//! has reached its end: how many there were, and what of it the user's audit tells.
+//! The passwords for a username that were refused without a comparison, because of a delay or
+//! because its count has reached its end: how many there were, and what of it the user's audit
+//! tells.
 //!
 //! The count stands on an item beside the username and only grows: who signs in writes nothing
 //! there, so that no flood of refused passwords is in a sign-in's way. How much of it was told
 //! stands on the item that has the chain. An entry is written with the first that is refused, and
 //! one with their number at the next sign-in, by whichever way it is: with a right password or ID
-//! token, and with what completes a sign-in. It ends the series. [`TOLD_MAX`] an hour, what is more
-//! waits for the next. Names that nobody has are treated alike: nobody signs in with one, so that
-//! the first is all that is told.
+//! token, and with what completes a sign-in. It ends the series. [`REPORTS_MAX`] an hour, what is
+//! more waits for the next. Names that nobody has are treated alike: nobody signs in with one, so
+//! that the first is all that is told.
 //!
 //! What is refused between the moment in which a sign-in reads the count and the moment in which it
 //! tells it, is told at the one after. So the count is looked at for as long as a series is open,
 //! which each that is refused may prolong, and else for as long as it can stand after the last
 //! entry; a sign-in of whom no password was refused within that time waits for nothing
-//! ([`Refused::untold`]). A series whose count has gone, because nobody signed in for as long as it
-//! stood, is ended with nothing to tell. A password's count is read before the password is
-//! compared.
+//! ([`RefusedPasswords::unreported`]). A series whose count has gone, because nobody signed in for
+//! as long as it stood, is ended with nothing to tell. A password's count is read before the
+//! password is compared.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ const REFUSED: Path = Path::new("refused");
 const SINCE: Path = Path::new("since");
 
 /// The entries about refused passwords in a user's audit.
-pub const TOLD_MAX: Limit = Limit {
+pub const REPORTS_MAX: Limit = Limit {
     quota: 20,
     span: Span::hours(1),
 };
@@ -40,7 +41,7 @@ pub const TOLD_MAX: Limit = Limit {
 /// How many were refused, as it is stored beside the username.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Refused {
+pub struct RefusedPasswords {
     /// How many.
     #[serde(rename = "refused")]
     pub count: u64,
@@ -51,7 +52,7 @@ pub struct Refused {
 /// How much of it was told, as it is stored with the chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Told {
+pub struct RefusalReport {
     /// Of which count.
     pub since: Timestamp,
     /// How many of it.
@@ -63,7 +64,7 @@ pub struct Told {
     pub at: Vec<Timestamp>,
 }
 
-impl Refused {
+impl RefusedPasswords {
     /// The write that counts one more at `key`, whatever stands there.
     pub fn one_more(key: Key, now: Timestamp) -> Update {
         Update::of(key)
@@ -84,7 +85,7 @@ impl Refused {
 
     /// How many were refused of a user's name, where the user's item says that it may be more than
     /// was told; none otherwise.
-    pub async fn untold(user: &User, table: &Table, now: Timestamp) -> Result<Self, Failure> {
+    pub async fn unreported(user: &User, table: &Table, now: Timestamp) -> Result<Self, Failure> {
         if !user.refusals.may_have_untold(now) {
             return Ok(Self::default());
         }
@@ -96,10 +97,10 @@ impl Refused {
 impl User {
     /// Adds to an update of the user's item that so many as were refused are told, and the entry
     /// that tells it, if there is anything to tell.
-    pub fn tell_refused(
+    pub fn report_refused(
         &self,
         update: Update,
-        refused: &Refused,
+        refused: &RefusedPasswords,
         now: Timestamp,
     ) -> Result<(Update, Option<Event>), Failure> {
         let (told, number) = match self.refusals.number(refused, now) {
@@ -116,14 +117,14 @@ impl User {
     }
 }
 
-impl Told {
+impl RefusalReport {
     /// Whether nothing was told yet.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 
     /// How many were refused since a number was told.
-    pub const fn untold(&self, refused: &Refused) -> u64 {
+    pub const fn unreported(&self, refused: &RefusedPasswords) -> u64 {
         let told = if self.since.as_millis() == refused.since.as_millis() {
             self.count
         } else {
@@ -142,13 +143,13 @@ impl Told {
     fn is_recent(&self, now: Timestamp) -> bool {
         self.at
             .first()
-            .is_some_and(|at| at.plus(TOLD_MAX.span).plus(REMEMBERED) > now)
+            .is_some_and(|at| at.plus(REPORTS_MAX.span).plus(REMEMBERED) > now)
     }
 
     /// What stands there once a series is ended whose count has gone. What was read may be older
     /// than a first that has just been told, so that none ends before its count could go.
-    fn ended(&self, refused: &Refused, now: Timestamp) -> Option<Self> {
-        let is_over = self.is_open && self.untold(refused) == 0 && !self.is_recent(now);
+    fn ended(&self, refused: &RefusedPasswords, now: Timestamp) -> Option<Self> {
+        let is_over = self.is_open && self.unreported(refused) == 0 && !self.is_recent(now);
         is_over.then(|| Self {
             is_open: false,
             ..self.clone()
@@ -159,8 +160,8 @@ impl Told {
     /// the hour has room.
     ///
     /// Some may be untold where none is open: they were refused while their number was told.
-    pub fn first(&self, refused: &Refused, now: Timestamp) -> Option<Self> {
-        let is_first = !self.is_open || self.untold(refused) == 0;
+    pub fn first(&self, refused: &RefusedPasswords, now: Timestamp) -> Option<Self> {
+        let is_first = !self.is_open || self.unreported(refused) == 0;
         self.with_entry(now).filter(|_| is_first).map(|told| Self {
             is_open: true,
             ..told
@@ -169,9 +170,9 @@ impl Told {
 
     /// What stands there once the number is told, and the number, if there is one to tell and the
     /// hour has room.
-    pub fn number(&self, refused: &Refused, now: Timestamp) -> Option<(Self, u64)> {
-        let untold = self.untold(refused);
-        let told = self.with_entry(now).filter(|_| untold > 0)?;
+    pub fn number(&self, refused: &RefusedPasswords, now: Timestamp) -> Option<(Self, u64)> {
+        let unreported = self.unreported(refused);
+        let told = self.with_entry(now).filter(|_| unreported > 0)?;
         Some((
             Self {
                 since: refused.since,
@@ -179,15 +180,15 @@ impl Told {
                 is_open: false,
                 ..told
             },
-            untold,
+            unreported,
         ))
     }
 
     fn with_entry(&self, now: Timestamp) -> Option<Self> {
-        let has_room = TOLD_MAX.full_until(&self.at, now).is_none();
+        let has_room = REPORTS_MAX.full_until(&self.at, now).is_none();
         let at = std::iter::once(now)
             .chain(self.at.iter().copied())
-            .take(TOLD_MAX.quota)
+            .take(REPORTS_MAX.quota)
             .collect();
         has_room.then_some(Self { at, ..*self })
     }
@@ -204,13 +205,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    fn refused(count: u64) -> Refused {
-        Refused { count, since: NOW }
+    fn refused(count: u64) -> RefusedPasswords {
+        RefusedPasswords { count, since: NOW }
     }
 
     #[test]
     fn the_first_is_told_and_then_their_number() {
-        let told = Told::default().first(&Refused::default(), NOW).unwrap();
+        let told = RefusalReport::default()
+            .first(&RefusedPasswords::default(), NOW)
+            .unwrap();
         assert_eq!(
             (told.first(&refused(1), NOW), told.first(&refused(7), NOW)),
             (None, None),
@@ -228,15 +231,17 @@ mod tests {
     #[test]
     fn an_open_series_is_looked_at_for_as_long_as_it_is_open_and_another_while_its_count_can_stand()
     {
-        let over = NOW.plus(TOLD_MAX.span).plus(REMEMBERED);
-        let open = Told::default().first(&Refused::default(), NOW).unwrap();
+        let over = NOW.plus(REPORTS_MAX.span).plus(REMEMBERED);
+        let open = RefusalReport::default()
+            .first(&RefusedPasswords::default(), NOW)
+            .unwrap();
         let (told, _) = open.number(&refused(7), NOW).unwrap();
         for (moment, may) in [(over.minus(Span::seconds(1)), true), (over, false)] {
             assert_eq!(
                 (
                     open.may_have_untold(moment),
                     told.may_have_untold(moment),
-                    Told::default().may_have_untold(moment)
+                    RefusalReport::default().may_have_untold(moment)
                 ),
                 (true, may, false)
             );
@@ -245,12 +250,14 @@ mod tests {
 
     #[test]
     fn a_series_is_ended_with_nothing_to_tell_once_its_count_has_gone() {
-        let over = NOW.plus(TOLD_MAX.span).plus(REMEMBERED);
-        let open = Told::default().first(&Refused::default(), NOW).unwrap();
-        let gone = Refused::default();
+        let over = NOW.plus(REPORTS_MAX.span).plus(REMEMBERED);
+        let open = RefusalReport::default()
+            .first(&RefusedPasswords::default(), NOW)
+            .unwrap();
+        let gone = RefusedPasswords::default();
         assert_eq!(
             open.ended(&gone, over),
-            Some(Told {
+            Some(RefusalReport {
                 is_open: false,
                 ..open.clone()
             })
@@ -270,7 +277,7 @@ mod tests {
             "where nobody has signed in, the next begins all the same"
         );
         assert_eq!(
-            Told {
+            RefusalReport {
                 is_open: false,
                 ..open
             }
@@ -281,7 +288,9 @@ mod tests {
 
     #[test]
     fn what_is_refused_while_a_number_is_told_is_looked_for_and_keeps_no_first_from_being_told() {
-        let told = Told::default().first(&Refused::default(), NOW).unwrap();
+        let told = RefusalReport::default()
+            .first(&RefusedPasswords::default(), NOW)
+            .unwrap();
         // Nine stand by the time that seven are told.
         let (told, _) = told.number(&refused(7), NOW).unwrap();
         assert!(told.may_have_untold(NOW));
@@ -295,18 +304,18 @@ mod tests {
 
     #[test]
     fn a_count_that_began_anew_is_another() {
-        let (told, _) = Told::default().number(&refused(7), NOW).unwrap();
-        let anew = Refused {
+        let (told, _) = RefusalReport::default().number(&refused(7), NOW).unwrap();
+        let anew = RefusedPasswords {
             count: 1,
             since: NOW.plus(Span::days(40)),
         };
-        assert_eq!(told.untold(&anew), 1);
-        assert!(told.first(&Refused::default(), NOW).is_some());
+        assert_eq!(told.unreported(&anew), 1);
+        assert!(told.first(&RefusedPasswords::default(), NOW).is_some());
     }
 
     #[test]
     fn twenty_entries_an_hour_and_what_is_more_waits() {
-        let mut told = Told::default();
+        let mut told = RefusalReport::default();
         let mut count = 0;
         for _ in 0..10 {
             told = told.first(&refused(count), NOW).unwrap();

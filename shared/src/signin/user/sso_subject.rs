@@ -18,7 +18,7 @@ pub fn issuer(user: &User, settings: &Settings) -> Option<String> {
 
 /// The refusal of a subject that is somebody else's.
 pub fn taken() -> Problem {
-    Problem::new(Slug::SsoSubjectTaken).field("/sso_subject", "is somebody else's")
+    Problem::new(Slug::SsoSubjectTaken).field("/sso_subject", "is taken")
 }
 
 /// The write that gives a user the subject.

@@ -2,7 +2,7 @@
 //! requests, so that nobody can tell.
 
 use super::User;
-use super::refused::Told;
+use super::refused::RefusalReport;
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::ids::{AccountId, UserId};
 use crate::kernel::secret::Fingerprint;
@@ -24,8 +24,8 @@ pub enum Subject {
         id: UserId,
         /// The head of its passing chain.
         head: Head,
-        /// What was told of passwords that were refused unseen.
-        refusals: Told,
+        /// What was told of passwords that were refused without a comparison.
+        refusals: RefusalReport,
     },
 }
 
@@ -55,7 +55,7 @@ struct Decoy {
     #[serde(flatten)]
     head: Head,
     #[serde(default)]
-    refusals: Told,
+    refusals: RefusalReport,
 }
 
 impl Subject {
@@ -83,16 +83,16 @@ impl Subject {
                 Some(Self::Decoy { id, head, refusals })
             }
             None if known => None,
-            None => Some(Self::unheard_of(id)),
+            None => Some(Self::unknown(id)),
         })
     }
 
     /// Nobody, of whom nothing was told.
-    pub fn unheard_of(id: UserId) -> Self {
+    pub fn unknown(id: UserId) -> Self {
         Self::Decoy {
             id,
             head: Head::default(),
-            refusals: Told::default(),
+            refusals: RefusalReport::default(),
         }
     }
 
@@ -114,7 +114,7 @@ impl Subject {
 
     /// Nobody, as far as is known.
     pub fn new_decoy(account: AccountId, username: &str) -> Self {
-        Self::unheard_of(Self::decoy(account, username))
+        Self::unknown(Self::decoy(account, username))
     }
 
     /// The id under which what is tried with a name that nobody has is kept.
@@ -132,8 +132,8 @@ impl Subject {
         }
     }
 
-    /// What was told of passwords that were refused unseen.
-    pub fn refusals(&self) -> &Told {
+    /// What was told of passwords that were refused without a comparison.
+    pub fn refusals(&self) -> &RefusalReport {
         match self {
             Self::User(user) => &user.refusals,
             Self::Decoy { refusals, .. } => refusals,
@@ -145,7 +145,7 @@ impl Subject {
     pub fn tell(
         &self,
         account: AccountId,
-        refusals: Option<&Told>,
+        refusals: Option<&RefusalReport>,
         events: impl IntoIterator<Item = Event>,
         now: Timestamp,
     ) -> Result<Vec<Write>, Failure> {

@@ -6,17 +6,17 @@ pub const LENGTH_MAX: usize = 128;
 
 /// The text is no username.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotAUsername;
+pub struct InvalidUsername;
 
 /// The canonical form of a username: lower case. Letters, digits and `. _ @ + -`, as in a mail
 /// address.
-pub fn canonical(text: &str) -> Result<String, NotAUsername> {
+pub fn canonical(text: &str) -> Result<String, InvalidUsername> {
     let taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '+' | '-');
     let fits = (1..=LENGTH_MAX).contains(&text.len()) && text.chars().all(taken);
     if fits {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err(NotAUsername)
+        Err(InvalidUsername)
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
             "１２",
             &"a".repeat(129),
         ] {
-            assert_eq!(canonical(text), Err(NotAUsername), "{text:?}");
+            assert_eq!(canonical(text), Err(InvalidUsername), "{text:?}");
         }
     }
 

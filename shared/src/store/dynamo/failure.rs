@@ -261,7 +261,7 @@ mod tests {
     struct Stored {
         #[serde(flatten)]
         count: Count,
-        kind: Kind,
+        kind: StoredKind,
     }
 
     #[derive(Debug, Deserialize)]
@@ -272,7 +272,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(rename_all = "snake_case")]
-    enum Kind {
+    enum StoredKind {
         Internal,
     }
 
@@ -333,7 +333,7 @@ mod tests {
             drop(Problem::from(failure));
         });
         assert!(
-            log.contains("invalid type") && log.contains("dynamodb unavailable"),
+            log.contains("invalid type") && log.contains("DynamoDB request failed"),
             "{log}"
         );
         assert!(!log.contains(SECRET), "{log}");

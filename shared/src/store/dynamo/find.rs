@@ -179,8 +179,8 @@ impl Table {
     }
 
     /// What is wanted, as it stands at one instant. A conflict is to be tried again.
-    pub async fn find_together<W: Wanted>(&self, wanted: W) -> Result<W::Found, Failure> {
-        let items = self.get_together(keys_of(&wanted)).await?;
+    pub async fn find_snapshot<W: Wanted>(&self, wanted: W) -> Result<W::Found, Failure> {
+        let items = self.get_snapshot(keys_of(&wanted)).await?;
         found(wanted, items)
     }
 }

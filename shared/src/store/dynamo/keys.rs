@@ -120,7 +120,8 @@ pub fn name_known_failures(account: AccountId, username: &str) -> Key {
     }
 }
 
-/// The passwords for a username that were refused unseen. It stands for unknown names as well.
+/// The passwords for a username that were refused without a comparison. It stands for unknown names
+/// as well.
 pub fn name_refused(account: AccountId, username: &str) -> Key {
     Key {
         sk: "REFUSED".into(),
@@ -136,14 +137,14 @@ pub fn name_sends(account: AccountId, username: &str) -> Key {
     }
 }
 
-/// The failed sign-ins of a source address.
-pub fn client_ip_failures(source: &str) -> Key {
-    Key::new(format!("SOURCE#{source}"), "FAILURES")
+/// The failed sign-ins of a client IP.
+pub fn client_ip_failures(client_ip: &str) -> Key {
+    Key::new(format!("SOURCE#{client_ip}"), "FAILURES")
 }
 
-/// The codes sent at the wish of a source address.
-pub fn client_ip_sends(source: &str) -> Key {
-    Key::new(format!("SOURCE#{source}"), "SENDS")
+/// The codes sent at the wish of a client IP.
+pub fn client_ip_sends(client_ip: &str) -> Key {
+    Key::new(format!("SOURCE#{client_ip}"), "SENDS")
 }
 
 /// A subject of an account's issuer: whose it is.
@@ -157,7 +158,7 @@ pub fn used_id_token(account: AccountId, fingerprint: &str) -> Key {
     Key::new(format!("IDTOKEN#{account}#{fingerprint}"), "IDTOKEN")
 }
 
-/// The texts that an account may still send to a country in an hour.
+/// The SMS that an account may still send to a country in an hour.
 pub fn send_budget(account: AccountId, country: &str, hour: i64) -> Key {
     Key::new(
         format!("BUDGET#{account}#{country}"),
@@ -195,12 +196,12 @@ pub fn pending_sends(destination: &str, account: AccountId) -> Key {
     }
 }
 
-/// The links after a forgotten password that a source address asked for. Anybody may ask for them:
+/// The links after a forgotten password that a client IP asked for. Anybody may ask for them:
 /// they use up nobody's codes.
-pub fn client_ip_links(source: &str) -> Key {
+pub fn client_ip_links(client_ip: &str) -> Key {
     Key {
         sk: "LINKS".into(),
-        ..client_ip_sends(source)
+        ..client_ip_sends(client_ip)
     }
 }
 

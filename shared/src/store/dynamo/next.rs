@@ -3,9 +3,10 @@
 //! changed, and the next state is read from it.
 //!
 //! The rules, from the developer guide of DynamoDB ("Update expressions"): what is assigned is
-//! computed from the item as it stood; a map or list that is changed within has to be there; an element
-//! beyond the end of a list is appended; and elements are removed by the places that they had. An update that sets an element and
-//! removes another of the same list is none of this service's: the guide leaves it open.
+//! computed from the item as it stood; a map or list that is changed within has to be there; an
+//! element beyond the end of a list is appended; and elements are removed by the places that they
+//! had. An update that sets an element and removes another of the same list is none of this
+//! service's: the guide leaves it open.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;

@@ -6,7 +6,7 @@ use super::Failure;
 use crate::kernel::entropy::Entropy;
 
 /// How often a write that lost a race is decided anew.
-const TRIES: u32 = 12;
+const ATTEMPTS_MAX: u32 = 12;
 /// The first wait is drawn from up to this many milliseconds; it doubles.
 const FIRST_WAIT: u32 = 8;
 /// No wait is drawn from more.
@@ -19,18 +19,18 @@ const AT_ONCE: u32 = 100;
 /// How often a write may still be tried again.
 #[derive(Debug, Default)]
 pub struct RetryPolicy {
-    tried: u32,
+    attempts: u32,
     at_once: u32,
 }
 
 impl RetryPolicy {
     /// Waits a little before the next attempt, or gives up with a conflict.
     pub async fn wait(&mut self, entropy: &Entropy) -> Result<(), Failure> {
-        if self.tried >= TRIES {
+        if self.attempts >= ATTEMPTS_MAX {
             return Err(Failure::Conflict);
         }
-        let longest = (FIRST_WAIT << self.tried).min(LONGEST_WAIT);
-        self.tried += 1;
+        let longest = (FIRST_WAIT << self.attempts).min(LONGEST_WAIT);
+        self.attempts += 1;
         tokio::time::sleep(Duration::from_millis(u64::from(entropy.below(longest) + 1))).await;
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! The table handle. Each method is one request to DynamoDB, but for those that say that they retry.
+//! The table handle. Each method is one request to DynamoDB, but for those that say that they
+//! retry.
 
 use std::collections::HashMap;
 
@@ -97,8 +98,8 @@ impl Table {
         Ok(answer.item)
     }
 
-    /// The items at `keys`, at most 100, as they stand now, in one request and in that order; no key
-    /// costs no request.
+    /// The items at `keys`, at most 100, as they stand now, in one request and in that order; no
+    /// key costs no request.
     pub async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -149,7 +150,7 @@ impl Table {
 
     /// The items at `keys` as they stand at one instant, in that order. A conflict is to be tried
     /// again.
-    pub async fn get_together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
+    pub async fn get_snapshot(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Failure> {
         let part = |key: Key| {
             let get = Get::builder().table_name(&self.name);
             let get = get.set_key(Some(key.into_item())).build();
@@ -275,7 +276,7 @@ impl Table {
 
     /// Makes all the writes that `plan` plans from what it reads, or none of them, planned anew
     /// while something else was faster. Where it plans nothing there is nothing to do.
-    pub async fn transact_anew<F>(
+    pub async fn transact_rebuilding<F>(
         &self,
         plan: impl Fn() -> F,
         entropy: &Entropy,

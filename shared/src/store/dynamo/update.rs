@@ -209,8 +209,8 @@ impl Update {
         self.remove(TTL)
     }
 
-    /// An error where an attribute is assigned twice: one of its two authors would be overruled. The
-    /// same value again is no second one; what counts or appends means to do so twice.
+    /// An error where an attribute is assigned twice: one of its two authors would be overruled.
+    /// The same value again is no second one; what counts or appends means to do so twice.
     pub(super) fn checked(&self) -> Result<(), Failure> {
         let clashes = |place: usize| {
             let (path, assignment) = self.assignments.get(place)?;

@@ -52,17 +52,17 @@ impl Call {
         else {
             return Err(Problem::internal(
                 "reading the event",
-                "it is not an HTTP API 2.0 event",
+                "the event is not an HTTP API 2.0 event",
             ));
         };
-        let source = context
+        let peer = context
             .http
             .source_ip
             .as_deref()
             .unwrap_or_default()
             .parse::<IpAddr>();
-        let source = source
-            .map_err(|_| Problem::internal("reading the event", "it has no source address"))?;
+        let peer =
+            peer.map_err(|_| Problem::internal("reading the event", "the event has no client IP"))?;
         let body = match request.body() {
             lambda_http::Body::Empty => Vec::new(),
             lambda_http::Body::Text(text) => text.clone().into_bytes(),
@@ -70,7 +70,7 @@ impl Call {
             _ => {
                 return Err(Problem::internal(
                     "reading the event",
-                    "its body is of an unknown kind",
+                    "the event's body is of an unknown kind",
                 ));
             }
         };
@@ -78,7 +78,7 @@ impl Call {
             route: context.route_key.as_deref().and_then(routes::by_key),
             method: context.http.method.to_string(),
             path: context.http.path.unwrap_or_default(),
-            client_ip: origin_of(&request, source),
+            client_ip: origin_of(&request, peer),
             arrived_at,
             request_id: context.request_id.unwrap_or_default(),
             domain: context.domain_name.unwrap_or_default(),
@@ -271,7 +271,7 @@ impl Call {
         json::read(&self.body).map_err(|why| match why {
             // Places are not told: their names are whatever was sent.
             Unreadable::Twice(_) => {
-                Problem::invalid_field("", "is not JSON: a field stands in it twice")
+                Problem::invalid_field("", "is not JSON: a field appears twice")
             }
             Unreadable::TooDeep(_) => {
                 Problem::invalid_field("", "is not JSON: it is nested too deeply")

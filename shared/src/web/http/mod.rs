@@ -4,7 +4,7 @@ pub mod accept;
 mod call;
 pub mod cors;
 pub mod cursor;
-mod faults;
+mod field_errors;
 pub mod patch;
 mod plain;
 pub mod problem;
@@ -15,7 +15,7 @@ mod reply;
 pub mod routes;
 
 pub use call::{Body, Call};
-pub use faults::Faults;
+pub use field_errors::FieldErrors;
 pub use problem::{FieldError, Problem, Slug};
 pub use reply::Reply;
 pub use routes::{Operation, Route};

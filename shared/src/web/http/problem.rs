@@ -45,112 +45,112 @@ macro_rules! slugs {
 }
 
 slugs! {
-    InvalidRequest "invalid-request" 400 "The request is not valid"
+    InvalidRequest "invalid-request" 400 "Invalid request"
         "A field is unknown, missing or malformed. `errors` names each by `pointer`, a JSON Pointer into the body, or, where `pointer` is empty, a query parameter or a header by `parameter`. Nothing was written.";
-    IdempotencyKeyRequired "idempotency-key-required" 400 "An Idempotency-Key is required"
-        "This request spends or sends, and must carry an `Idempotency-Key` header so that it can be repeated safely.";
-    Unauthorized "unauthorized" 401 "The credentials are missing or wrong"
+    IdempotencyKeyRequired "idempotency-key-required" 400 "Idempotency key required"
+        "The `Idempotency-Key` header is missing. This request spends or sends, and the header makes it safe to repeat.";
+    Unauthorized "unauthorized" 401 "Unauthorized"
         "The `Authorization` header is missing, or its key or token is unknown, revoked, expired or for another service.";
-    InvalidCredentials "invalid-credentials" 401 "The username or the password is wrong"
-        "The answer is the same for an unknown user, a wrong password and a disabled user.";
-    ChallengeUnknown "challenge-unknown" 401 "Nobody issued this challenge"
-        "The challenge was not issued by this service, or its user is gone. Sign in again.";
-    CodeInvalid "code-invalid" 401 "The code is not right"
-        "The code is wrong or was used before. `attempts_left` says how many attempts this challenge still has.";
-    CodeSuperseded "code-superseded" 401 "A newer code was sent"
-        "The code was right once, but a newer one was sent since: use the message whose `reference` is the latest. `attempts_left` says how many attempts are left.";
-    SignatureInvalid "signature-invalid" 401 "The message is not signed as it has to be"
-        "The Standard Webhooks headers are missing or malformed, the signature is by no secret that is live, or the time is more than five minutes from ours.";
-    QuotaExhausted "quota-exhausted" 402 "There are too few prepaid transactions"
-        "The account has fewer prepaid transactions left than this needs: `requested` and `available` say how many. Nothing was written. The operator can add more.";
-    Forbidden "forbidden" 403 "The key or token may not do this"
-        "The API key lacks the scope that this route needs, or the token is of a kind that it does not serve.";
-    FreshSecondFactorRequired "fresh-second-factor-required" 403 "A fresh second factor is required"
-        "Changing factors, phone, mail or password takes a token that is at most five minutes old and tells of a second factor. Sign in again, with one: `second_factor: true` at `POST /v1/login` asks for it where the account waives it. Who never had a factor may enrol one without.";
-    PlanRequired "plan-required" 403 "The account's plan does not include this"
+    InvalidCredentials "invalid-credentials" 401 "Invalid credentials"
+        "The username or the password is wrong. The answer is the same for an unknown user, a wrong password and a disabled user.";
+    ChallengeUnknown "challenge-unknown" 401 "Unknown challenge"
+        "The challenge was not issued by this service, or its user no longer exists. Sign in again.";
+    CodeInvalid "code-invalid" 401 "Invalid code"
+        "The code is wrong or was already used. `attempts_left` says how many attempts this challenge still has.";
+    CodeSuperseded "code-superseded" 401 "Superseded code"
+        "A newer code was sent after this one. Use the message whose `reference` is the latest. `attempts_left` says how many attempts this challenge still has.";
+    SignatureInvalid "signature-invalid" 401 "Invalid signature"
+        "The Standard Webhooks headers are missing or malformed, the signature was made with no current secret, or the timestamp is more than five minutes from the time of this service.";
+    QuotaExhausted "quota-exhausted" 402 "Insufficient quota"
+        "The account has fewer prepaid transactions left than this request needs. `requested` and `available` say how many. Nothing was written. The operator can add more.";
+    Forbidden "forbidden" 403 "Forbidden"
+        "The API key lacks the scope that this route needs, or the route does not accept this kind of token.";
+    FreshSecondFactorRequired "fresh-second-factor-required" 403 "Fresh second factor required"
+        "This route needs a token that is at most five minutes old and was issued after a second factor. Sign in again with a second factor: `second_factor: true` at `POST /v1/login` asks for one where the account does not require it. A user who never had a factor may enrol one without.";
+    PlanRequired "plan-required" 403 "Plan upgrade required"
         "Knowledge-based authentication needs the plan `business` or `enterprise`.";
-    MethodNotEnabled "method-not-enabled" 403 "This method is not enabled"
-        "The account or group has this method switched off, or the user has nothing to use it with.";
-    ViewingLocked "viewing-locked" 403 "Viewing is locked"
-        "The recipient failed to prove who they are too often after having signed. The sender can reopen the agreement for them.";
-    NoUsableFactor "no-usable-factor" 403 "No second factor can be used"
-        "The user has none that can be used here. An administrator can enable a method, unlock a factor or reset it; after a forgotten password, a code by e-mail is none.";
-    NotFound "not-found" 404 "There is nothing here"
+    MethodNotEnabled "method-not-enabled" 403 "Method not enabled"
+        "The account or group has switched this method off, or the user has not set it up.";
+    ViewingLocked "viewing-locked" 403 "Viewing locked"
+        "The recipient failed identity verification too often after completing. The sender can reopen the agreement for the recipient.";
+    NoUsableFactor "no-usable-factor" 403 "No usable factor"
+        "The user has no second factor that can be used for this sign-in. An administrator can enable a method, or unlock or reset a factor. After a forgotten password, a code by e-mail does not count as a second factor.";
+    NotFound "not-found" 404 "Not found"
         "No route takes this path, or the object does not exist in this account.";
-    LinkUnknown "link-unknown" 404 "Nobody was sent this link"
-        "The link was not sent by this service, or was cut on its way: open it from the mail itself.";
-    MethodNotAllowed "method-not-allowed" 405 "The path does not take this method"
-        "`Allow` lists the methods that it takes.";
-    UsernameTaken "username-taken" 409 "The username is taken"
+    LinkUnknown "link-unknown" 404 "Unknown link"
+        "The link was not issued by this service, or a part of it is missing. Open it from the mail itself.";
+    MethodNotAllowed "method-not-allowed" 405 "Method not allowed"
+        "The path does not support this method. `Allow` lists the methods that it supports.";
+    UsernameTaken "username-taken" 409 "Username taken"
         "Another user of the account has this username.";
-    SsoSubjectTaken "sso-subject-taken" 409 "The subject is somebody else's"
+    SsoSubjectTaken "sso-subject-taken" 409 "SSO subject taken"
         "Another user of the account signs in with this subject of the issuer.";
-    Conflict "conflict" 409 "The object changed meanwhile"
-        "Somebody else changed the object at the same moment. Read it again and repeat.";
-    LastFactor "last-factor" 409 "This is the last factor"
-        "The user would have no second factor left that can be used, and could not sign in any more. Set up another one first.";
-    AgreementNotOpen "agreement-not-open" 409 "The agreement is not open"
-        "It was completed or cancelled, or it has expired. `agreement_status` says which.";
-    RecipientNotVerified "recipient-not-verified" 409 "The recipient has not been verified"
-        "The recipient has to open the link and prove what their authentication method asks for before they can complete.";
-    RecipientCompleted "recipient-completed" 409 "The recipient has completed"
-        "What a recipient has to prove cannot be changed once they have completed.";
-    IdempotencyConflict "idempotency-conflict" 409 "The same request is still running"
-        "A request with this `Idempotency-Key` is being carried out. Repeat it in a moment.";
-    ChallengeExpired "challenge-expired" 410 "The challenge has expired"
-        "A challenge lives ten minutes, and ends with a change of what it was opened by. Sign in again.";
-    ChallengeUsed "challenge-used" 410 "The challenge was used"
-        "This sign-in was completed already. Sign in again.";
-    CodeExpired "code-expired" 410 "The code has expired"
-        "A code lives five minutes. Ask for a new one.";
-    AgreementClosed "agreement-closed" 410 "The agreement is closed"
-        "It was cancelled, or it has expired: its links open nothing any more.";
-    CodeUsed "code-used" 410 "The code was used"
-        "A one-time code is exchanged for a token once. Send the person a new link.";
-    LinkExpired "link-expired" 410 "The link has expired"
-        "A link is good for a day at most, and ends with a change of the user's address or password, and with the user being disabled. Ask for a new one.";
-    LinkUsed "link-used" 410 "The link was used"
-        "A second factor has spent this link. Ask for a new one.";
-    PreconditionFailed "precondition-failed" 412 "The object is not the one you read"
-        "`If-Match` does not name the object's current `ETag`. Read it again and repeat.";
-    PayloadTooLarge "payload-too-large" 413 "The body is too large"
-        "A body may have 64 KiB.";
-    UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported"
+    Conflict "conflict" 409 "Conflict"
+        "Another request changed the object at the same time. Read it again and repeat the request.";
+    LastFactor "last-factor" 409 "Last factor"
+        "This is the last second factor that the user can sign in with. Set up another one first.";
+    AgreementNotOpen "agreement-not-open" 409 "Agreement not open"
+        "The agreement was completed or cancelled, or it has expired. `agreement_status` says which.";
+    RecipientNotVerified "recipient-not-verified" 409 "Recipient not verified"
+        "The recipient must open the link and pass their authentication method before they can complete.";
+    RecipientCompleted "recipient-completed" 409 "Recipient already completed"
+        "The authentication method of a recipient cannot be changed after the recipient has completed.";
+    IdempotencyConflict "idempotency-conflict" 409 "Idempotency key in use"
+        "A request with this `Idempotency-Key` is still running. Repeat it in a moment.";
+    ChallengeExpired "challenge-expired" 410 "Expired challenge"
+        "The challenge has expired. It lives ten minutes, and ends early when what opened it is changed. Sign in again.";
+    ChallengeUsed "challenge-used" 410 "Challenge already used"
+        "This sign-in was already completed. Sign in again.";
+    CodeExpired "code-expired" 410 "Expired code"
+        "The code has expired. It lives five minutes. Ask for a new one.";
+    AgreementClosed "agreement-closed" 410 "Agreement closed"
+        "The agreement was cancelled or has expired. Its links no longer work.";
+    CodeUsed "code-used" 410 "Code already used"
+        "A one-time code is exchanged for a token only once. Send the person a new link.";
+    LinkExpired "link-expired" 410 "Expired link"
+        "The link has expired. It lives a day at most, and ends early when the user is disabled or the user's address or password changes. Ask for a new one.";
+    LinkUsed "link-used" 410 "Link already used"
+        "A sign-in by this link was already completed. Ask for a new one.";
+    PreconditionFailed "precondition-failed" 412 "Precondition failed"
+        "`If-Match` does not match the current `ETag` of the object. Read it again and repeat the request.";
+    PayloadTooLarge "payload-too-large" 413 "Payload too large"
+        "The body is larger than 64 KiB.";
+    UnsupportedMediaType "unsupported-media-type" 415 "Unsupported media type"
         "Send `application/json`; a PATCH may also be `application/merge-patch+json`.";
-    DestinationNotAllowed "destination-not-allowed" 422 "Nothing is sent to this destination"
-        "The destination's country is not on the deployment's list.";
-    RecipientNameRequired "recipient-name-required" 422 "A recipient's name is required"
-        "The account or group wants the sender to give the name of each recipient who is to prove their identity. `errors` names them.";
-    RecipientNotInUs "recipient-not-in-us" 422 "A recipient is not in the United States"
+    DestinationNotAllowed "destination-not-allowed" 422 "Destination not allowed"
+        "This deployment sends no messages to the destination's country.";
+    RecipientNameRequired "recipient-name-required" 422 "Recipient name required"
+        "The account or group requires a name for each recipient whose identity is verified. `errors` names the recipients.";
+    RecipientNotInUs "recipient-not-in-us" 422 "Recipient not in the United States"
         "Knowledge-based authentication works on people in the United States: `country` must be `US`. `errors` names the recipients.";
-    UnexpectedField "unexpected-field" 422 "The message has a field that it may not have"
-        "A callback says which session, how it went, and the token of a pass. Anything else may be about a person, and is not taken. `errors` names the objects that have more.";
-    ReportInParts "report-in-parts" 422 "The report is had in parts"
-        "The report has more entries than one answer holds: `count` says how many, and `parts` in how many parts it is to be asked for, `?part=1` and so on. Each verifies by itself, and all of them together as one chain.";
-    LinkNotPossible "link-not-possible" 422 "No link can be sent to this user"
+    UnexpectedField "unexpected-field" 422 "Unexpected field"
+        "The callback has a field other than the session, the outcome and the token of a pass. Other fields could hold personal data and are refused. `errors` names the objects that contain them.";
+    ReportInParts "report-in-parts" 422 "Report too large for one response"
+        "The report has more entries than one response holds. `count` says how many entries there are, and `parts` how many parts: ask for `?part=1` and so on. Each part verifies by itself, and all of them together as one chain.";
+    LinkNotPossible "link-not-possible" 422 "Link not possible"
         "The user is disabled or has no mail address.";
-    AllowlistTooWide "allowlist-too-wide" 422 "A network of the allowlist is too wide"
+    AllowlistTooWide "allowlist-too-wide" 422 "Allowlist network too wide"
         "An IPv4 network may be /16 or narrower, an IPv6 network /32 or narrower.";
-    IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key was used for another request"
-        "The key stands for another request. Use a new one.";
+    IdempotencyKeyReused "idempotency-key-reused" 422 "Idempotency key reused"
+        "The `Idempotency-Key` was already used for a different request. Use a new one.";
     TooManyAttempts "too-many-attempts" 429 "Too many attempts"
-        "Wrong passwords or codes came too fast. `Retry-After` says when to try again. Where a challenge has had its attempts, a new sign-in helps at once; where a factor is disabled, an administrator does.";
-    TooManySessions "too-many-sessions" 429 "Too many sessions were opened"
-        "A recipient may open ten sessions of knowledge-based authentication in 24 hours. `Retry-After` says when the next one can be opened.";
-    ResendTooSoon "resend-too-soon" 429 "A code was sent a moment ago"
-        "The wait is 30 seconds after the first code of a challenge by a method, and doubles with each up to four minutes. `Retry-After` says how long is left.";
+        "There were too many wrong passwords or codes. `Retry-After` says when to try again. If a challenge has no attempts left, a new sign-in helps at once; if a factor is disabled, an administrator can unlock it.";
+    TooManySessions "too-many-sessions" 429 "Too many sessions"
+        "A recipient may open ten KBA sessions in 24 hours. `Retry-After` says when the next one can be opened.";
+    ResendTooSoon "resend-too-soon" 429 "Resend too soon"
+        "A code was sent a moment ago. The wait is 30 seconds after the first code of a challenge by a method, and doubles with each code up to four minutes. `Retry-After` says how long is left.";
     TooManyChanges "too-many-changes" 429 "Too many changes"
-        "A user changes the own phone three times a day, and the own mail address three times. Wait as long as `Retry-After` says; an administrator can change it meanwhile.";
-    TooManySends "too-many-sends" 429 "Too many messages were sent"
-        "The destination, the user or the source address has had its share: an account sends 5 codes in 10 minutes and 10 an hour to a destination, a user gets 10 an hour and 30 a day, a source address 25 in 5 minutes; of links after a forgotten password a username gets 10 in 10 minutes and 20 an hour; and of all but the source address's at least half is kept for addresses that the user has signed in from; or the account's texts to this country have gone unanswered too often this hour. `Retry-After` says when to try again.";
-    InternalError "internal-error" 500 "Something went wrong on our side"
-        "The fault is logged under `instance`.";
-    SenderUnavailable "sender-unavailable" 503 "The message could not be sent"
-        "The sender did not take the message. Nothing was counted; try again.";
-    ProviderUnavailable "provider-unavailable" 503 "The identity provider cannot be reached"
-        "The provider of knowledge-based authentication opened no session. Nothing was counted, and no transaction used; try again.";
-    ServiceUnavailable "service-unavailable" 503 "The service is briefly unavailable"
-        "A part that this service relies on did not answer in time. Repeat the request.";
+        "A user may change their own phone three times a day, and their own mail address three times. `Retry-After` says when to try again; an administrator can make the change before that.";
+    TooManySends "too-many-sends" 429 "Too many sends"
+        "Too many messages were sent to this destination, for this user or from this client IP. An account sends at most 5 codes in 10 minutes and 10 an hour to a destination; a user gets at most 10 an hour and 30 a day; a client IP may ask for 25 in 5 minutes; a username gets at most 10 links for a forgotten password in 10 minutes and 20 an hour. At least half of each limit but the client IP's is kept for addresses that the user has signed in from. An account's SMS to a country are also refused while too few codes sent there are typed. `Retry-After` says when to try again.";
+    InternalError "internal-error" 500 "Internal error"
+        "The request failed because of a fault in this service. The fault is logged under `instance`.";
+    SenderUnavailable "sender-unavailable" 503 "Sender unavailable"
+        "The message could not be sent. Nothing was counted; try again.";
+    ProviderUnavailable "provider-unavailable" 503 "Provider unavailable"
+        "The KBA provider could not open a session. Nothing was counted and no transaction was used; try again.";
+    ServiceUnavailable "service-unavailable" 503 "Service unavailable"
+        "A service that this request depends on did not answer in time. Repeat the request.";
 }
 
 /// A field that was refused, and why.
@@ -233,7 +233,11 @@ impl Problem {
 
     /// A fault of ours. The cause is logged and goes no further.
     pub fn internal(doing: &'static str, cause: &str) -> Self {
-        tracing::error!(doing, cause, "internal error");
+        tracing::error!(
+            doing,
+            cause,
+            "request failed with an internal error; the caller got 500; see the cause"
+        );
         Self::new(Slug::InternalError)
     }
 
@@ -335,12 +339,14 @@ impl From<Failure> for Problem {
             Failure::Unavailable(inner) => tracing::error!(
                 doing = inner.doing,
                 cause = inner.cause,
-                "dynamodb unavailable"
+                "DynamoDB request failed; the caller got 503; if repeated, see the cause"
             ),
             // A condition that its caller did not look at, or a conflict that outlived the retries:
             // nothing was written.
             Failure::Condition(_) | Failure::Conflict => {
-                tracing::warn!("a write was given up under contention");
+                tracing::warn!(
+                    "write failed after repeated conflicts; nothing was written and the caller got 503; no action needed"
+                );
             }
         }
         Self::new(Slug::ServiceUnavailable).header("retry-after", "1".into())

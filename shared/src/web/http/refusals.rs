@@ -7,7 +7,7 @@ use crate::kernel::keyring::KeyringError;
 use crate::store::dynamo::Failure;
 use crate::store::rate_limit::Limit;
 
-/// The problem of a destination or a source address that has had its share of messages.
+/// The problem of a destination or a client IP that has reached its limit of messages.
 pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
     let policy = Policy {
         name: "sends",
@@ -17,7 +17,7 @@ pub fn too_many_sends(until: Timestamp, limit: Limit, now: Timestamp) -> Problem
     Problem::new(Slug::TooManySends).retry_after(until.until(now), &policy)
 }
 
-/// The problem of a source address that has failed too often.
+/// The problem of a client IP that has failed too often.
 pub fn client_ip_blocked(until: Timestamp, limit: Limit, now: Timestamp) -> Problem {
     let policy = Policy {
         name: "source",

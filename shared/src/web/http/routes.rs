@@ -222,7 +222,7 @@ const REPORT: Authorisation = Authorisation::ScopeOrLink(Scope::AuditRead);
 routes! {
     CreateAccount "POST" "/v1/accounts" Accounts OPERATOR, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
-        "Open an account for an organisation";
+        "Create an account for an organisation";
     GetAccount "GET" "/v1/accounts/{account}" Accounts OPERATOR, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "Show an account";
@@ -231,7 +231,7 @@ routes! {
         "Change an account's name or plan";
     CreateApiKey "POST" "/v1/accounts/{account}/api-keys" Accounts OPERATOR, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
-        "Make an API key; it is shown once";
+        "Create an API key; the key is shown once";
     ListApiKeys "GET" "/v1/accounts/{account}/api-keys" Accounts OPERATOR, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "List an account's API keys, without the keys";
@@ -253,7 +253,7 @@ routes! {
         "Change what a group overrides by a JSON Merge Patch";
     ExplainAllowlist "GET" "/v1/ip-allowlist/explain" Settings SETTINGS, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
-        "Say whether an address is in the allowlist, and why";
+        "Explain whether an address is in the allowlist";
 
     CreateUser "POST" "/v1/users" Users USERS, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::UsernameTaken, S::SsoSubjectTaken]
@@ -272,7 +272,7 @@ routes! {
         "Delete a user; the audit entries stay";
     UnlockUser "POST" "/v1/users/{id}/unlock" Users USERS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
-        "Lift the delays and locks of a user's password and factors";
+        "Unlock a user: remove the delays and locks of the password and factors";
 
     ResetApp "DELETE" "/v1/users/{id}/factors/totp" Users USERS, WithEffect Ignored 204
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
@@ -280,7 +280,7 @@ routes! {
 
     Login "POST" "/v1/login" Login PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::InvalidCredentials, S::NoUsableFactor, S::TooManyAttempts]
-        "Prove the first factor";
+        "Sign in with the primary factor";
     IssueCode "POST" "/v1/codes" CodeIssue PROOF, WithEffect Honoured 202
         [S::InvalidRequest, S::ChallengeUnknown, S::MethodNotEnabled, S::IdempotencyConflict, S::ChallengeExpired, S::ChallengeUsed,
          S::AgreementClosed, S::DestinationNotAllowed, S::IdempotencyKeyReused, S::ResendTooSoon, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
@@ -288,84 +288,84 @@ routes! {
     VerifyCode "POST" "/v1/codes/verify" CodeVerify PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::ChallengeUnknown, S::CodeInvalid, S::CodeSuperseded, S::MethodNotEnabled, S::ChallengeExpired, S::ChallengeUsed,
          S::CodeExpired, S::AgreementClosed, S::TooManyAttempts]
-        "Prove the second factor";
+        "Verify the second factor";
     CreateLink "POST" "/v1/links" Links LINKS, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict, S::IdempotencyKeyReused, S::LinkNotPossible]
         "Mail a one-time link to a user";
     RedeemLink "POST" "/v1/links/redeem" LinkRedeem PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::NoUsableFactor, S::ViewingLocked, S::LinkUnknown, S::LinkExpired, S::LinkUsed, S::AgreementClosed, S::TooManyAttempts]
-        "Open a challenge with a link that was mailed; the second factor spends a user's, and a recipient's is good until the agreement is closed";
+        "Open a challenge with a mailed link; a user's link is used up by the second factor, a recipient's link stays valid until the agreement is closed";
     RedeemCode "POST" "/v1/tokens" Tokens TOKENS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict, S::CodeExpired, S::CodeUsed]
-        "Exchange the one-time code that a link's `redirect_uri` was given";
+        "Exchange the one-time code that a link's `redirect_uri` received for an access token";
     ForgetPassword "POST" "/v1/password/forgotten" Password PROOF, WithEffect Honoured 202
         [S::InvalidRequest, S::IdempotencyKeyReused, S::TooManySends]
-        "Have a link mailed that leads, by the second factor, to a new password; everybody is answered alike";
+        "Mail a link to set a new password; the answer is the same for every username";
     SetPassword "POST" "/v1/password" Password PROOF, WithEffect Ignored 204
         [S::InvalidRequest, S::ChallengeUnknown, S::Forbidden, S::ChallengeExpired, S::ChallengeUsed]
-        "Set a new password with the challenge of such a link, once its second factor is proved";
+        "Set a new password with the challenge of such a link, after its second factor is verified";
     GetMe "GET" "/v1/me" Me TOKEN, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "Show the signed-in user";
     PatchMe "PATCH" "/v1/me" Factors TOKEN, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::InvalidCredentials, S::Forbidden, S::FreshSecondFactorRequired, S::Conflict, S::PreconditionFailed,
          S::TooManyAttempts]
-        "Change the own password and language by a JSON Merge Patch";
+        "Change the signed-in user's password and language by a JSON Merge Patch";
     EnrolApp "POST" "/v1/factors/totp" Factors TOKEN_OR_PROOF, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled,
          S::ChallengeExpired, S::ChallengeUsed]
-        "Begin to set up an authenticator app";
+        "Start setting up an authenticator app";
     ConfirmApp "POST" "/v1/factors/totp/confirm" Factors TOKEN_OR_PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::CodeInvalid, S::Forbidden, S::FreshSecondFactorRequired,
          S::MethodNotEnabled, S::NotFound, S::ChallengeExpired, S::ChallengeUsed, S::TooManyAttempts]
-        "Confirm the app with its code, which then counts as used; it takes the place of an earlier app, whose replacement ends the user's other tokens and open sign-ins";
+        "Confirm the app with its code, which is then used; it replaces an earlier app, which ends the user's other tokens and open sign-ins";
     ListFactors "GET" "/v1/factors" Factors TOKEN, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden]
         "List the signed-in user's factors";
     RemoveApp "DELETE" "/v1/factors/totp" Factors TOKEN, WithEffect Ignored 204
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound, S::LastFactor]
-        "Remove the app, and the recovery codes that stand in for it; the user's other tokens and open sign-ins end";
+        "Remove the app and its recovery codes; the user's other tokens and open sign-ins end";
     EnrolPhone "POST" "/v1/factors/sms" Factors TOKEN_OR_PROOF, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled,
          S::IdempotencyConflict, S::ChallengeExpired, S::ChallengeUsed, S::DestinationNotAllowed, S::IdempotencyKeyReused, S::ResendTooSoon,
          S::TooManyChanges, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
-        "Send a code to a phone that is to be the user's; it counts once the code is typed";
+        "Send a code to a new phone of the user; the phone counts once the code is confirmed";
     ConfirmPhone "POST" "/v1/factors/sms/confirm" Factors TOKEN_OR_PROOF, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::CodeInvalid, S::CodeSuperseded, S::Forbidden,
          S::FreshSecondFactorRequired, S::MethodNotEnabled, S::NotFound, S::ChallengeExpired, S::ChallengeUsed, S::CodeExpired,
          S::TooManyAttempts]
-        "Confirm the phone with its code; it takes the place of an earlier one, whose replacement ends the user's other tokens and open sign-ins";
+        "Confirm the phone with its code; it replaces an earlier one, which ends the user's other tokens and open sign-ins";
     RemovePhone "DELETE" "/v1/factors/sms" Factors TOKEN, WithEffect Ignored 204
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound, S::LastFactor, S::TooManyChanges]
         "Remove the phone; the user's other tokens and open sign-ins end";
     EnrolMailbox "POST" "/v1/factors/email" Factors TOKEN, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::IdempotencyConflict, S::IdempotencyKeyReused,
          S::ResendTooSoon, S::TooManyChanges, S::TooManySends, S::TooManyAttempts, S::SenderUnavailable]
-        "Send a code to a mail address that is to be the user's; it counts once the code is typed";
+        "Send a code to a new mail address of the user; the address counts once the code is confirmed";
     ConfirmMailbox "POST" "/v1/factors/email/confirm" Factors TOKEN, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::CodeInvalid, S::CodeSuperseded, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound,
          S::CodeExpired, S::TooManyAttempts]
-        "Confirm the mail address with its code; it takes the place of an earlier one, whose replacement ends the user's other tokens and open sign-ins";
+        "Confirm the mail address with its code; it replaces an earlier one, which ends the user's other tokens and open sign-ins";
     RemoveMailbox "DELETE" "/v1/factors/email" Factors TOKEN, WithEffect Ignored 204
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::NotFound, S::LastFactor, S::TooManyChanges]
-        "Remove the mail address; the user's other tokens and open sign-ins end, and so do the links that were mailed there";
+        "Remove the mail address; the user's other tokens, open sign-ins and mailed links end";
     MakeRecoveryCodes "POST" "/v1/factors/recovery-codes" Factors TOKEN, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::FreshSecondFactorRequired, S::MethodNotEnabled]
-        "Make ten new recovery codes in the place of those before; the user's other tokens and open sign-ins end";
+        "Replace the recovery codes by ten new ones; the user's other tokens and open sign-ins end";
 
     TopUpQuota "POST" "/v1/quota/topups" QuotaTopup OPERATOR, WithEffect Required 201
         [S::InvalidRequest, S::IdempotencyKeyRequired, S::Unauthorized, S::Forbidden, S::NotFound, S::IdempotencyKeyReused]
         "Add prepaid transactions to an account's balance";
     GetQuota "GET" "/v1/quota" Quota QUOTA, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
-        "Show what is left of the account's prepaid transactions, and each group's part";
+        "Show the account's balance of prepaid transactions, and each group's share";
     ListQuotaEntries "GET" "/v1/quota/entries" Quota QUOTA, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
-        "List what became of the account's prepaid transactions, the newest first";
+        "List the account's ledger entries, the newest first";
     SendAgreement "POST" "/v1/agreements" Agreements AGREEMENTS, WithEffect Required 201
         [S::InvalidRequest, S::IdempotencyKeyRequired, S::Unauthorized, S::QuotaExhausted, S::Forbidden, S::PlanRequired, S::MethodNotEnabled, S::NotFound,
          S::RecipientNameRequired, S::RecipientNotInUs, S::IdempotencyKeyReused]
-        "Send an agreement to its recipients, once per Idempotency-Key for ever; KBA recipients are reserved a transaction each, all or none";
+        "Send an agreement to its recipients, once per Idempotency-Key for ever; one transaction is reserved for each KBA recipient, all or none";
     ListAgreements "GET" "/v1/agreements" Agreements AGREEMENTS, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "List the account's agreements, the oldest first";
@@ -375,22 +375,22 @@ routes! {
     PatchRecipient "PATCH" "/v1/agreements/{id}/recipients/{recipient}" Agreements AGREEMENTS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::QuotaExhausted, S::Forbidden, S::PlanRequired, S::MethodNotEnabled, S::NotFound, S::AgreementNotOpen,
          S::RecipientCompleted, S::Conflict, S::PreconditionFailed, S::RecipientNameRequired, S::RecipientNotInUs]
-        "Change what a recipient has to prove; the quota follows";
+        "Change a recipient's authentication method; the quota follows";
     CompleteRecipient "POST" "/v1/agreements/{id}/recipients/{recipient}/complete" Agreements AGREEMENTS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::RecipientNotVerified, S::Conflict]
-        "Say that a recipient has signed; the last one completes the agreement";
+        "Record that a recipient has completed; the last one completes the agreement";
     ResendLink "POST" "/v1/agreements/{id}/recipients/{recipient}/resend" Agreements AGREEMENTS, WithEffect Honoured 202
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict, S::IdempotencyKeyReused, S::TooManySends]
-        "Mail a recipient another link: 5 in 10 minutes and 10 an hour. Those mailed before stay good";
+        "Mail a recipient another link: 5 in 10 minutes and 10 an hour. Earlier links stay valid";
     ReopenViewing "POST" "/v1/agreements/{id}/recipients/{recipient}/reopen" Agreements AGREEMENTS, WithEffect Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict]
-        "Let a recipient in again who failed too often: to view the agreement, or to type codes";
+        "Unlock a recipient who failed too often: viewing, or codes";
     CancelAgreement "POST" "/v1/agreements/{id}/cancel" Agreements AGREEMENTS, WithEffect Honoured 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::AgreementNotOpen, S::Conflict, S::IdempotencyKeyReused]
-        "Cancel an agreement; what was reserved and not used is given back";
+        "Cancel an agreement; unused reserved transactions are released";
     ListAuthenticationMethods "GET" "/v1/authentication-methods" Agreements AGREEMENTS, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
-        "List what a sender of a group may choose for a recipient";
+        "List the authentication methods that a sender of a group may choose";
 
     OpenKbaSession "POST" "/v1/kba/sessions" KbaSession PROOF, WithEffect Ignored 201
         [S::InvalidRequest, S::ChallengeUnknown, S::MethodNotEnabled, S::ViewingLocked, S::ChallengeExpired, S::ChallengeUsed,
@@ -398,20 +398,20 @@ routes! {
         "Open a session of knowledge-based authentication for a recipient";
     GetKbaSession "GET" "/v1/kba/sessions/{session}" KbaSession CHALLENGE, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::ChallengeUnknown, S::NotFound]
-        "Show how a session went, and for a minute after a pass the access token";
+        "Show the status of a session and, for a minute after a pass, the access token";
     TakeKbaCallback "POST" "/v1/kba/callback" KbaCallback SIGNATURE, WithEffect Ignored 204
         [S::InvalidRequest, S::SignatureInvalid, S::NotFound, S::UnexpectedField]
-        "Take the provider's word of how a session went";
+        "Receive the provider's result of a session";
 
     ReadAudit "GET" "/v1/audit" Audit AUDIT, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound]
         "Read the audit entries of a user or of the account, the oldest first";
     ReportAgreement "GET" "/v1/agreements/{id}/audit" Report REPORT, Nothing Ignored 200
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::ReportInParts]
-        "Report all that happened to an agreement, with a signed statement of how many entries there are and of the last one's hash; as JSON, CSV or a page, by `Accept`";
+        "Export the audit report of an agreement, with a signed statement of the number of entries and the hash of the last one; as JSON, CSV or a page, by `Accept`";
     LinkReport "POST" "/v1/agreements/{id}/audit/links" Agreements AUDIT, WithEffect Ignored 201
         [S::InvalidRequest, S::Unauthorized, S::Forbidden, S::NotFound, S::Conflict]
-        "Make a link that opens the report in a browser, for five minutes";
+        "Create a link that opens the report in a browser, for five minutes";
 
     Health "GET" "/health" Documents PUBLIC, Nothing Ignored 200 [] "Say that the service answers";
     OpenApi "GET" "/openapi.json" Documents PUBLIC, Nothing Ignored 200 [] "This document";

@@ -73,12 +73,12 @@ impl Reference {
 
     /// The code was sent, and typed: another number, with a window and a count of its own.
     fn proved(&mut self, who: usize) {
-        let (asker, now) = (self.asker(who), self.now);
+        let (requester, now) = (self.requester(who), self.now);
         self.sends[self.here].add(now);
         *self.budget.left(now) -= 1;
         self.budget.complete(&[now], now);
         let person = &mut self.people[who];
-        person.codes.add(asker, now);
+        person.codes.add(requester, now);
         person.codes_to.remove(&Channel::Sms);
         person
             .wrong_codes

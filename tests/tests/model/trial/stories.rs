@@ -23,7 +23,7 @@ const FAILURES_HERE: usize = 100;
 const SENDS_HERE: usize = 25;
 /// The address that everybody begins at.
 const HERE: &str = super::ADDRESSES[0];
-/// Texts that a number is sent in ten minutes.
+/// SMS that a number is sent in ten minutes.
 const TEXTS: usize = 5;
 
 /// Plays all of them; answers with the rules that they met.

@@ -62,7 +62,7 @@ const LINKS: [Reserved; 2] = [
 ];
 /// The longest wait until a code is sent again.
 const RESEND: Span = Span::minutes(4);
-/// Texts of an account in an hour that nobody verified; and how many of them can be one user's.
+/// SMS of an account in an hour that nobody verified; and how many of them can be one user's.
 const BUDGET: usize = 100;
 const TEXTS_OF_USER: usize = 10;
 
@@ -293,7 +293,7 @@ impl<'a> Own<'a> {
             .any(|limit| self.fill_but_for(limit, |_| false, |other| asks_for_link(other)))
     }
 
-    /// Whether the texts of the hour are used up by so many people that nobody alone has done it.
+    /// Whether the SMS of the hour are used up by so many people that nobody alone has done it.
     fn budget(&self) -> bool {
         let mut texts = HashMap::<&str, usize>::new();
         for text in self

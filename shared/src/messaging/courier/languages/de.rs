@@ -3,7 +3,7 @@
 use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
-use crate::messaging::courier::letter::{Letter, Point};
+use crate::messaging::courier::letter::{CallToAction, Letter};
 use crate::messaging::courier::message::{
     AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
 };
@@ -34,7 +34,7 @@ impl Language for German {
                 format!("Sie melden sich bei {organisation} an. Ihr Code gilt {minutes} Minuten und für eine Anmeldung."),
                 format!("Vergleichen Sie die Referenz mit der auf der Anmeldeseite: {reference}"),
             ],
-            point: Point::Code { label: "Ihr Code:".into(), code: mail.code.clone() },
+            action: CallToAction::Code { label: "Ihr Code:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Geben Sie diesen Code nicht weiter. {organisation} fragt nie am Telefon oder per E-Mail danach."),
                 "Wenn Sie sich gerade nicht anmelden, kennt vielleicht jemand Ihr Passwort: Ändern Sie es und geben Sie Ihrem Ansprechpartner Bescheid.".into(),
@@ -63,7 +63,7 @@ impl Language for German {
                 ),
                 format!("Vergleichen Sie die Referenz mit der auf der Seite: {reference}"),
             ],
-            point: Point::Code { label: "Ihr Code:".into(), code: code.clone() },
+            action: CallToAction::Code { label: "Ihr Code:".into(), code: code.clone() },
             notes: vec![
                 format!("Geben Sie diesen Code nicht weiter. {organisation} fragt nie am Telefon oder per E-Mail danach."),
                 "Wenn Sie das nicht waren, brauchen Sie nichts zu tun: Ohne den Code wird nichts hierher geschickt.".into(),
@@ -78,7 +78,7 @@ impl Language for German {
             paragraphs: vec![
                 format!("Mit diesem Link melden Sie sich bei {organisation} an. Er gilt {life} und für eine Anmeldung. Ihr zweiter Faktor wird ebenfalls verlangt."),
             ],
-            point: Point::Link { label: "Anmelden".into(), url },
+            action: CallToAction::Link { label: "Anmelden".into(), url },
             notes: vec![
                 "Geben Sie diesen Link nicht weiter. Wenn Sie ihn nicht erwartet haben, benutzen Sie ihn nicht und geben Sie Ihrem Ansprechpartner Bescheid.".into(),
             ],
@@ -93,7 +93,7 @@ impl Language for German {
         Letter {
             subject: format!("Ihre Anmeldung bei {organisation} wurde geändert"),
             paragraphs: changed.iter().map(sentence).collect(),
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![format!(
                 "Wenn Sie das nicht waren, informieren Sie sofort Ihre Ansprechperson bei {organisation}: Möglicherweise ist jemand anderes als Sie angemeldet."
             )],
@@ -134,7 +134,7 @@ impl Language for German {
                 format!("{sender} ({organisation}) hat Ihnen {title} zur Ansicht und Unterschrift gesandt. Der Link gehört nur Ihnen und gilt {life}."),
                 "Bei jedem Öffnen vor der Unterschrift kann ein Nachweis verlangt werden, wer Sie sind.".into(),
             ],
-            point: Point::Link { label: "Vereinbarung öffnen".into(), url },
+            action: CallToAction::Link { label: "Vereinbarung öffnen".into(), url },
             notes: vec!["Leiten Sie diese E-Mail nicht weiter und geben Sie den Link niemandem: Er steht für Sie. Falls Sie ihn nicht erwartet haben, lassen Sie ihn ungenutzt und fragen Sie den Absender.".into()],
         }
     }
@@ -147,7 +147,7 @@ impl Language for German {
             paragraphs: vec![format!(
                 "Alle Empfänger haben {title} unterzeichnet, gesandt von {sender} ({organisation}). Der Link führt zur unterzeichneten Vereinbarung."
             )],
-            point: Point::Link { label: "Unterzeichnete Vereinbarung ansehen".into(), url },
+            action: CallToAction::Link { label: "Unterzeichnete Vereinbarung ansehen".into(), url },
             notes: vec!["Leiten Sie diese E-Mail nicht weiter und geben Sie den Link niemandem: Er steht für Sie.".into()],
         }
     }
@@ -157,7 +157,7 @@ impl Language for German {
         Letter {
             subject: format!("Neues Passwort für {organisation}"),
             paragraphs: vec![format!("Jemand, vermutlich Sie selbst, hat das Passwort für {organisation} als vergessen gemeldet. Mit diesem Link und Ihrem zweiten Faktor setzen Sie ein neues. Er gilt {life}.")],
-            point: Point::Link { label: "Neues Passwort setzen".into(), url },
+            action: CallToAction::Link { label: "Neues Passwort setzen".into(), url },
             notes: vec!["Wenn Sie das nicht waren, benutzen Sie diesen Link nicht: Ihr Passwort bleibt, wie es ist. Geben Sie den Link nicht weiter.".into()],
         }
     }
@@ -173,7 +173,7 @@ impl Language for German {
                     "Wenden Sie sich an Ihre Ansprechperson bei {organisation}: Ein Administrator kann Ihnen ein neues Passwort geben oder Ihnen zu einem zweiten Faktor verhelfen."
                 ),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![
                 "Wenn Sie das nicht waren, müssen Sie nichts tun: Ihr Passwort bleibt, wie es ist."
                     .into(),
@@ -192,7 +192,7 @@ impl Language for German {
                 format!("{organisation} hat noch {available} im Voraus bezahlte Identitätsprüfungen. Sie wollten unterhalb von {threshold} benachrichtigt werden."),
                 "Wenn keine mehr da ist, können keine Vereinbarungen mehr verschickt werden, die einem Empfänger Identitätsfragen stellen. Schon verschickte sind nicht betroffen.".into(),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["Sie werden jedes Mal einmal benachrichtigt, wenn der Bestand unter diese Zahl fällt. Die Zahl und die Empfänger dieser Nachricht stehen in den Einstellungen.".into()],
         }
     }
@@ -215,7 +215,7 @@ impl Language for German {
                 format!("{who} hat die Identitätsprüfung für „{title}“ nicht bestanden ({times}). Die Vereinbarung wurde deshalb abgebrochen."),
                 format!("„{title}“ war im Namen von {organisation} versandt worden."),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["Niemand sonst wurde benachrichtigt. Der Prüfbericht der Vereinbarung enthält jeden Schritt. Um fortzufahren, senden Sie sie erneut.".into()],
         }
     }

@@ -3,7 +3,7 @@
 use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
-use crate::messaging::courier::letter::{Letter, Point};
+use crate::messaging::courier::letter::{CallToAction, Letter};
 use crate::messaging::courier::message::{
     AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
 };
@@ -34,7 +34,7 @@ impl Language for English {
                 format!("You are signing in to {organisation}. Your code is good for {minutes} minutes and can be used once."),
                 format!("Compare the reference with the one on the sign-in page: {reference}"),
             ],
-            point: Point::Code { label: "Your code:".into(), code: mail.code.clone() },
+            action: CallToAction::Code { label: "Your code:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Do not share this code with anyone. {organisation} never asks for it by phone or mail."),
                 "If you are not signing in, somebody may know your password: change it, and tell your contact there.".into(),
@@ -63,7 +63,7 @@ impl Language for English {
                 ),
                 format!("Compare the reference with the one on the page: {reference}"),
             ],
-            point: Point::Code {
+            action: CallToAction::Code {
                 label: "Your code:".into(),
                 code: code.clone(),
             },
@@ -84,7 +84,7 @@ impl Language for English {
             paragraphs: vec![format!(
                 "With this link you sign in to {organisation}. It is good for {life} and for one sign-in. You will be asked for your second factor as well."
             )],
-            point: Point::Link { label: "Sign in".into(), url },
+            action: CallToAction::Link { label: "Sign in".into(), url },
             notes: vec![
                 "Do not share this link with anyone. If you did not expect it, leave it unused and tell your contact there."
                     .into(),
@@ -100,7 +100,7 @@ impl Language for English {
         Letter {
             subject: format!("Your sign-in to {organisation} was changed"),
             paragraphs: changed.iter().map(sentence).collect(),
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![format!(
                 "If it was not you, tell your contact at {organisation} at once: somebody else may be signed in as you."
             )],
@@ -141,7 +141,7 @@ impl Language for English {
                 format!("{sender} ({organisation}) has sent you {title} to see and sign. The link is yours alone and is good for {life}."),
                 "Each time you open it before signing, you may be asked to prove who you are.".into(),
             ],
-            point: Point::Link { label: "Open the agreement".into(), url },
+            action: CallToAction::Link { label: "Open the agreement".into(), url },
             notes: vec!["Do not forward this mail or share the link: it stands for you. If you did not expect it, leave it unused and ask the sender.".into()],
         }
     }
@@ -154,7 +154,7 @@ impl Language for English {
             paragraphs: vec![format!(
                 "All recipients have signed {title}, which {sender} ({organisation}) sent. The link leads to the signed agreement."
             )],
-            point: Point::Link {
+            action: CallToAction::Link {
                 label: "View the signed agreement".into(),
                 url,
             },
@@ -169,7 +169,7 @@ impl Language for English {
             paragraphs: vec![format!(
                 "Somebody, probably you, said that the password for {organisation} was forgotten. With this link, and your second factor, you set a new one. It is good for {life}."
             )],
-            point: Point::Link { label: "Set a new password".into(), url },
+            action: CallToAction::Link { label: "Set a new password".into(), url },
             notes: vec![
                 "If it was not you, leave this link unused: your password stays as it is. Do not share the link with anyone."
                     .into(),
@@ -188,7 +188,7 @@ impl Language for English {
                     "Ask your contact at {organisation}: an administrator can give you a new password, or help you to a second factor."
                 ),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![
                 "If it was not you, there is nothing to do: your password stays as it is.".into(),
             ],
@@ -206,7 +206,7 @@ impl Language for English {
                 format!("{organisation} has {available} prepaid identity verifications left. You asked to be told below {threshold}."),
                 "When none are left, agreements that ask a recipient to answer identity questions can no longer be sent. Those that were sent are not affected.".into(),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["You are told once each time the balance gets below that number. It can be changed in the settings, and so can who is told.".into()],
         }
     }
@@ -231,7 +231,7 @@ impl Language for English {
                 ),
                 format!("“{title}” was sent in the name of {organisation}."),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![
                 "Nobody else was told. The audit report of the agreement has every step. To go on, send it again.".into(),
             ],

@@ -3,7 +3,7 @@
 use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
-use crate::messaging::courier::letter::{Letter, Point};
+use crate::messaging::courier::letter::{CallToAction, Letter};
 use crate::messaging::courier::message::{
     AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
 };
@@ -34,7 +34,7 @@ impl Language for Spanish {
                 format!("Está iniciando sesión en {organisation}. Su código es válido durante {minutes} minutos y para un solo uso."),
                 format!("Compare la referencia con la de la página de acceso: {reference}"),
             ],
-            point: Point::Code { label: "Su código:".into(), code: mail.code.clone() },
+            action: CallToAction::Code { label: "Su código:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("No comparta este código con nadie. {organisation} nunca lo pide por teléfono ni por correo."),
                 "Si no está iniciando sesión, es posible que alguien conozca su contraseña: cámbiela y avise a su persona de contacto.".into(),
@@ -63,7 +63,7 @@ impl Language for Spanish {
                 ),
                 format!("Compare la referencia con la de la página: {reference}"),
             ],
-            point: Point::Code { label: "Su código:".into(), code: code.clone() },
+            action: CallToAction::Code { label: "Su código:".into(), code: code.clone() },
             notes: vec![
                 format!("No comparta este código con nadie. {organisation} nunca lo pide por teléfono ni por correo."),
                 "Si no ha sido usted, no tiene que hacer nada: sin el código no se envía nada aquí.".into(),
@@ -78,7 +78,7 @@ impl Language for Spanish {
             paragraphs: vec![format!(
                 "Con este enlace inicia sesión en {organisation}. Es válido durante {life} y para un solo acceso. También se le pedirá su segundo factor."
             )],
-            point: Point::Link { label: "Iniciar sesión".into(), url },
+            action: CallToAction::Link { label: "Iniciar sesión".into(), url },
             notes: vec![
                 "No comparta este enlace con nadie. Si no lo esperaba, no lo use y avise a su persona de contacto.".into(),
             ],
@@ -93,7 +93,7 @@ impl Language for Spanish {
         Letter {
             subject: format!("Su acceso a {organisation} ha cambiado"),
             paragraphs: changed.iter().map(sentence).collect(),
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![format!(
                 "Si no ha sido usted, avise de inmediato a su contacto en {organisation}: es posible que otra persona haya accedido en su nombre."
             )],
@@ -134,7 +134,7 @@ impl Language for Spanish {
                 format!("{sender} ({organisation}) le ha enviado {title} para que lo vea y lo firme. El enlace es solo suyo y es válido durante {life}."),
                 "Cada vez que lo abra antes de firmar, se le podrá pedir que demuestre quién es.".into(),
             ],
-            point: Point::Link { label: "Abrir el acuerdo".into(), url },
+            action: CallToAction::Link { label: "Abrir el acuerdo".into(), url },
             notes: vec!["No reenvíe este correo ni comparta el enlace: vale por usted. Si no lo esperaba, no lo use y pregunte al remitente.".into()],
         }
     }
@@ -147,7 +147,7 @@ impl Language for Spanish {
             paragraphs: vec![format!(
                 "Todos los destinatarios han firmado {title}, enviado por {sender} ({organisation}). El enlace lleva al acuerdo firmado."
             )],
-            point: Point::Link {
+            action: CallToAction::Link {
                 label: "Ver el acuerdo firmado".into(),
                 url,
             },
@@ -162,7 +162,7 @@ impl Language for Spanish {
             paragraphs: vec![format!(
                 "Alguien, probablemente usted, indicó que olvidó la contraseña de {organisation}. Con este enlace y su segundo factor puede crear una nueva. Es válido durante {life}."
             )],
-            point: Point::Link { label: "Crear una contraseña".into(), url },
+            action: CallToAction::Link { label: "Crear una contraseña".into(), url },
             notes: vec![
                 "Si no fue usted, no use este enlace: su contraseña sigue siendo la misma. No comparta el enlace con nadie."
                     .into(),
@@ -181,7 +181,7 @@ impl Language for Spanish {
                     "Diríjase a su contacto en {organisation}: un administrador puede darle una nueva contraseña o ayudarle a obtener un segundo factor."
                 ),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![
                 "Si no fue usted, no tiene que hacer nada: su contraseña sigue siendo la misma."
                     .into(),
@@ -200,7 +200,7 @@ impl Language for Spanish {
                 format!("A {organisation} le quedan {available} verificaciones de identidad prepagadas. Pidió que se le avisara por debajo de {threshold}."),
                 "Cuando no quede ninguna, no se podrán enviar acuerdos que hagan preguntas de identidad a un destinatario. Los ya enviados no se ven afectados.".into(),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["Se le avisa una vez cada vez que el saldo baja de ese número. El número y las personas avisadas se cambian en los ajustes.".into()],
         }
     }
@@ -223,7 +223,7 @@ impl Language for Spanish {
                 format!("{who} no ha superado la verificación de identidad de «{title}» tras {times}. Por eso se ha cancelado el acuerdo."),
                 format!("«{title}» se envió en nombre de {organisation}."),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["No se ha avisado a nadie más. El informe de auditoría del acuerdo contiene cada paso. Para continuar, envíelo de nuevo.".into()],
         }
     }

@@ -3,7 +3,7 @@
 use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
-use crate::messaging::courier::letter::{Letter, Point};
+use crate::messaging::courier::letter::{CallToAction, Letter};
 use crate::messaging::courier::message::{
     AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
 };
@@ -34,7 +34,7 @@ impl Language for French {
                 format!("Vous vous connectez à {organisation}. Votre code est valable {minutes} minutes et ne sert qu’une fois."),
                 format!("Comparez la référence avec celle de la page de connexion : {reference}"),
             ],
-            point: Point::Code { label: "Votre code :".into(), code: mail.code.clone() },
+            action: CallToAction::Code { label: "Votre code :".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Ne communiquez ce code à personne. {organisation} ne le demande jamais par téléphone ni par e-mail."),
                 "Si vous n’êtes pas en train de vous connecter, quelqu’un connaît peut-être votre mot de passe : changez-le et prévenez votre interlocuteur.".into(),
@@ -63,7 +63,7 @@ impl Language for French {
                 ),
                 format!("Comparez la référence avec celle de la page : {reference}"),
             ],
-            point: Point::Code { label: "Votre code :".into(), code: code.clone() },
+            action: CallToAction::Code { label: "Votre code :".into(), code: code.clone() },
             notes: vec![
                 format!("Ne communiquez ce code à personne. {organisation} ne le demande jamais par téléphone ni par e-mail."),
                 "Si ce n’était pas vous, il n’y a rien à faire : sans le code, rien n’est envoyé ici.".into(),
@@ -78,7 +78,7 @@ impl Language for French {
             paragraphs: vec![
                 format!("Ce lien vous connecte à {organisation}. Il est valable {life} et pour une seule connexion. Votre second facteur vous sera aussi demandé."),
             ],
-            point: Point::Link { label: "Se connecter".into(), url },
+            action: CallToAction::Link { label: "Se connecter".into(), url },
             notes: vec![
                 "Ne communiquez ce lien à personne. Si vous ne l’attendiez pas, ne l’utilisez pas et prévenez votre interlocuteur.".into(),
             ],
@@ -93,7 +93,7 @@ impl Language for French {
         Letter {
             subject: format!("Votre connexion à {organisation} a été modifiée"),
             paragraphs: changed.iter().map(sentence).collect(),
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![format!(
                 "Si ce n’était pas vous, prévenez immédiatement votre contact chez {organisation} : quelqu’un d’autre est peut-être connecté à votre place."
             )],
@@ -134,7 +134,7 @@ impl Language for French {
                 format!("{sender} ({organisation}) vous a envoyé {title} pour consultation et signature. Ce lien n’appartient qu’à vous et est valable {life}."),
                 "Chaque fois que vous l’ouvrez avant de signer, une preuve de votre identité peut vous être demandée.".into(),
             ],
-            point: Point::Link { label: "Ouvrir l’accord".into(), url },
+            action: CallToAction::Link { label: "Ouvrir l’accord".into(), url },
             notes: vec!["Ne transférez pas cet e-mail et ne communiquez pas ce lien : il vaut pour vous. Si vous ne l’attendiez pas, ne l’utilisez pas et interrogez l’expéditeur.".into()],
         }
     }
@@ -147,7 +147,7 @@ impl Language for French {
             paragraphs: vec![format!(
                 "Tous les destinataires ont signé {title}, envoyé par {sender} ({organisation}). Le lien mène à l’accord signé."
             )],
-            point: Point::Link {
+            action: CallToAction::Link {
                 label: "Consulter l’accord signé".into(),
                 url,
             },
@@ -163,7 +163,7 @@ impl Language for French {
         Letter {
             subject: format!("Nouveau mot de passe pour {organisation}"),
             paragraphs: vec![format!("Quelqu’un, sans doute vous, a signalé l’oubli du mot de passe pour {organisation}. Avec ce lien et votre second facteur, vous en choisissez un nouveau. Il est valable {life}.")],
-            point: Point::Link { label: "Choisir un mot de passe".into(), url },
+            action: CallToAction::Link { label: "Choisir un mot de passe".into(), url },
             notes: vec!["Si ce n’était pas vous, n’utilisez pas ce lien : votre mot de passe reste inchangé. Ne communiquez ce lien à personne.".into()],
         }
     }
@@ -179,7 +179,7 @@ impl Language for French {
                     "Adressez-vous à votre interlocuteur chez {organisation} : un administrateur peut vous donner un nouveau mot de passe ou vous aider à obtenir un second facteur."
                 ),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["Si ce n’était pas vous, vous n’avez rien à faire : votre mot de passe reste inchangé.".into()],
         }
     }
@@ -195,7 +195,7 @@ impl Language for French {
                 format!("Il reste à {organisation} {available} vérifications d’identité prépayées. Vous avez demandé à être averti en dessous de {threshold}."),
                 "Quand il n’y en aura plus, il ne sera plus possible d’envoyer d’accords qui posent des questions d’identité à un destinataire. Ceux qui ont été envoyés ne sont pas touchés.".into(),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["Vous êtes averti une fois, chaque fois que le solde passe sous ce nombre. Ce nombre et les personnes averties se changent dans les paramètres.".into()],
         }
     }
@@ -218,7 +218,7 @@ impl Language for French {
                 format!("{who} n’a pas passé la vérification d’identité pour « {title} », après {times}. L’accord a donc été annulé."),
                 format!("« {title} » avait été envoyé au nom de {organisation}."),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["Personne d’autre n’a été averti. Le rapport d’audit de l’accord contient chaque étape. Pour continuer, envoyez-le à nouveau.".into()],
         }
     }

@@ -3,7 +3,7 @@
 use super::Language;
 use crate::kernel::clock::Span;
 use crate::messaging::courier::code::CodeMail;
-use crate::messaging::courier::letter::{Letter, Point};
+use crate::messaging::courier::letter::{CallToAction, Letter};
 use crate::messaging::courier::message::{
     AgreementMail, ChangeMail, Changed, LinkMail, LowBalance, NotVerified,
 };
@@ -34,7 +34,7 @@ impl Language for Italian {
                 format!("Sta accedendo a {organisation}. Il codice è valido per {minutes} minuti e per un solo uso."),
                 format!("Confronti il riferimento con quello della pagina di accesso: {reference}"),
             ],
-            point: Point::Code { label: "Il suo codice:".into(), code: mail.code.clone() },
+            action: CallToAction::Code { label: "Il suo codice:".into(), code: mail.code.clone() },
             notes: vec![
                 format!("Non condivida questo codice con nessuno. {organisation} non lo chiede mai per telefono o per e-mail."),
                 "Se non sta accedendo, qualcuno potrebbe conoscere la sua password: la cambi e avvisi il suo referente.".into(),
@@ -63,7 +63,7 @@ impl Language for Italian {
                 ),
                 format!("Confronti il riferimento con quello della pagina: {reference}"),
             ],
-            point: Point::Code { label: "Il suo codice:".into(), code: code.clone() },
+            action: CallToAction::Code { label: "Il suo codice:".into(), code: code.clone() },
             notes: vec![
                 format!("Non condivida questo codice con nessuno. {organisation} non lo chiede mai per telefono o per e-mail."),
                 "Se non è stato lei, non deve fare nulla: senza il codice qui non viene inviato nulla.".into(),
@@ -78,7 +78,7 @@ impl Language for Italian {
             paragraphs: vec![format!(
                 "Con questo collegamento accede a {organisation}. È valido per {life} e per un solo accesso. Le sarà chiesto anche il secondo fattore."
             )],
-            point: Point::Link { label: "Accedi".into(), url },
+            action: CallToAction::Link { label: "Accedi".into(), url },
             notes: vec![
                 "Non condivida questo collegamento con nessuno. Se non lo aspettava, non lo usi e avvisi il suo referente."
                     .into(),
@@ -94,7 +94,7 @@ impl Language for Italian {
         Letter {
             subject: format!("Il suo accesso a {organisation} è stato modificato"),
             paragraphs: changed.iter().map(sentence).collect(),
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![format!(
                 "Se non è stato lei, avvisi subito il suo contatto presso {organisation}: qualcun altro potrebbe aver effettuato l’accesso al suo posto."
             )],
@@ -135,7 +135,7 @@ impl Language for Italian {
                 format!("{sender} ({organisation}) le ha inviato {title} da vedere e firmare. Il link è solo suo ed è valido per {life}."),
                 "Ogni volta che lo apre prima di firmare, le può essere chiesto di dimostrare chi è.".into(),
             ],
-            point: Point::Link { label: "Aprire l’accordo".into(), url },
+            action: CallToAction::Link { label: "Aprire l’accordo".into(), url },
             notes: vec!["Non inoltri questa e-mail e non condivida il link: vale per lei. Se non lo aspettava, non lo usi e chieda al mittente.".into()],
         }
     }
@@ -148,7 +148,7 @@ impl Language for Italian {
             paragraphs: vec![format!(
                 "Tutti i destinatari hanno firmato {title}, inviato da {sender} ({organisation}). Il link porta all’accordo firmato."
             )],
-            point: Point::Link {
+            action: CallToAction::Link {
                 label: "Vedere l’accordo firmato".into(),
                 url,
             },
@@ -163,7 +163,7 @@ impl Language for Italian {
             paragraphs: vec![format!(
                 "Qualcuno, probabilmente lei, ha segnalato di aver dimenticato la password per {organisation}. Con questo collegamento e il secondo fattore ne imposta una nuova. È valido per {life}."
             )],
-            point: Point::Link { label: "Imposta una password".into(), url },
+            action: CallToAction::Link { label: "Imposta una password".into(), url },
             notes: vec![
                 "Se non è stato lei, non usi questo collegamento: la sua password resta invariata. Non lo condivida con nessuno."
                     .into(),
@@ -182,7 +182,7 @@ impl Language for Italian {
                     "Si rivolga al suo referente presso {organisation}: un amministratore può darle una nuova password o aiutarla a ottenere un secondo fattore."
                 ),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec![
                 "Se non è stato lei, non deve fare nulla: la sua password resta invariata.".into(),
             ],
@@ -200,7 +200,7 @@ impl Language for Italian {
                 format!("A {organisation} restano {available} verifiche dell’identità prepagate. Ha chiesto di essere avvisato sotto le {threshold}."),
                 "Quando non ne resterà nessuna, non sarà più possibile inviare accordi che pongono domande sull’identità a un destinatario. Quelli già inviati non cambiano.".into(),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["L’avviso arriva una volta ogni volta che il saldo scende sotto quel numero. Il numero e le persone da avvisare si cambiano nelle impostazioni.".into()],
         }
     }
@@ -223,7 +223,7 @@ impl Language for Italian {
                 format!("{who} non ha superato la verifica dell’identità per «{title}» dopo {times}. L’accordo è stato quindi annullato."),
                 format!("«{title}» era stato inviato a nome di {organisation}."),
             ],
-            point: Point::None,
+            action: CallToAction::None,
             notes: vec!["Nessun altro è stato avvisato. Il rapporto di audit dell’accordo contiene ogni passaggio. Per continuare, lo invii di nuovo.".into()],
         }
     }

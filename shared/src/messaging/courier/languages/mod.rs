@@ -14,12 +14,12 @@ use crate::account::Locale;
 
 /// The words of one language.
 ///
-/// A text stays within the basic set of GSM 03.38: one letter outside it makes a text twice as
+/// An SMS stays within the basic set of GSM 03.38: one letter outside it makes an SMS twice as
 /// long.
 pub trait Language: Sync {
     /// RFC 5646.
     fn tag(&self) -> &'static str;
-    /// What stands in a text that has no room for who sends it: the line with the host says it
+    /// What stands in an SMS that has no room for who sends it: the line with the host says it
     /// alone.
     fn nobody(&self) -> &'static str;
     /// A code by SMS: the line before the one that binds it to its origin.

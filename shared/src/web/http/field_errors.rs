@@ -5,11 +5,11 @@ use super::{FieldError, Problem};
 
 /// What is wrong with a request, gathered so that all of it is told at once.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<FieldError>);
+pub struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
+impl FieldErrors {
     /// What `rule` makes of the value at `pointer`; nothing, where it refuses it.
-    pub fn hold<T, U>(
+    pub fn check<T, U>(
         &mut self,
         pointer: &str,
         value: T,
@@ -19,24 +19,24 @@ impl Faults {
     }
 
     /// The same of a text that may be left out.
-    pub fn hold_text<U>(
+    pub fn check_text<U>(
         &mut self,
         pointer: &str,
         text: Option<&str>,
         rule: impl FnOnce(&str) -> Result<U, &'static str>,
     ) -> Option<U> {
-        self.hold(pointer, text?, rule)
+        self.check(pointer, text?, rule)
     }
 
     /// The same of a text that a patch may set.
-    pub fn hold_member<U>(
+    pub fn check_member<U>(
         &mut self,
         pointer: &str,
         member: &Member<String>,
         rule: impl FnOnce(&str) -> Result<U, &'static str>,
     ) -> Member<U> {
         let text = member.clone();
-        text.filter_map(|text| self.hold(pointer, text.as_str(), rule))
+        text.filter_map(|text| self.check(pointer, text.as_str(), rule))
     }
 
     /// Something else is wrong at `pointer`.
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_told() {
-        let mut faults = Faults::default();
+        let mut errors = FieldErrors::default();
         let not_empty = |text: &'static str| {
             if text.is_empty() {
                 Err("must not be empty")
@@ -68,17 +68,17 @@ mod tests {
                 Ok(text)
             }
         };
-        assert_eq!(faults.hold("/title", "a", not_empty), Some("a"));
-        assert_eq!(faults.hold("/name", "", not_empty), None);
-        faults.add("/email", "is missing");
+        assert_eq!(errors.check("/title", "a", not_empty), Some("a"));
+        assert_eq!(errors.check("/name", "", not_empty), None);
+        errors.add("/email", "is missing");
         assert_eq!(
-            faults
+            errors
                 .0
                 .iter()
-                .map(|fault| fault.pointer.as_str())
+                .map(|error| error.pointer.as_str())
                 .collect::<Vec<_>>(),
             ["/name", "/email"]
         );
-        assert!(faults.finish().is_err() && Faults::default().finish().is_ok());
+        assert!(errors.finish().is_err() && FieldErrors::default().finish().is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::told::Told;
+use super::log::NoticeLog;
 use crate::kernel::clock::Timestamp;
 use crate::messaging::courier::{Changed, Courier, Message};
 use crate::messaging::outbox::{self, Delivery, Mail, OutboxMessage};
@@ -10,35 +10,35 @@ use crate::store::app::App;
 use crate::store::dynamo::{Failure, Key, keys};
 
 /// How many different changes one message tells; of what is more it says that there was more.
-const TOLD_MAX: usize = 30;
+const CHANGES_MAX: usize = 30;
 
 /// What waits to be told, as the message that will be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct DeferredNotice {
     /// The message: it grows with each change.
     pub mail: Mail,
 }
 
 /// What is to be held, and over which version of the log.
 #[derive(Debug)]
-pub struct Holding {
-    pub(super) held: Held,
+pub struct DeferredWrite {
+    pub(super) deferred: DeferredNotice,
     pub(super) until: Timestamp,
     pub(super) version: u64,
 }
 
-impl Held {
+impl DeferredNotice {
     /// What waits once `changed` is to be told as well, in the words of `mail`. What is told
     /// already is told once.
     pub fn with(before: Option<&Self>, mail: &Mail, changed: &[Changed]) -> Self {
         let told = before
-            .map(|held| held.mail.message.changed().to_vec())
+            .map(|deferred| deferred.mail.message.changed().to_vec())
             .unwrap_or_default();
         let told = changed.iter().fold(told, |mut told, change| {
             if told.contains(change) || told.contains(&Changed::More) {
                 return told;
             }
-            told.push(if told.len() < TOLD_MAX {
+            told.push(if told.len() < CHANGES_MAX {
                 change.clone()
             } else {
                 Changed::More
@@ -74,11 +74,11 @@ pub async fn release(
     key: &Key,
     now: Timestamp,
 ) -> Result<Option<Delivery>, Failure> {
-    let found = app.table.find(key.clone().holding::<Told>()).await?;
+    let found = app.table.find(key.clone().holding::<NoticeLog>()).await?;
     let Some(told) = found else {
         return Ok(Some(Delivery::Nothing));
     };
-    let Some(held) = &told.held else {
+    let Some(deferred) = &told.deferred else {
         return Ok(None);
     };
     let free_at = told.free_at(now);
@@ -88,7 +88,7 @@ pub async fn release(
     let id = format!("{}-{}", key.pk.trim_start_matches("OUTBOX#"), told.version);
     let writes = vec![
         told.take_in(key.clone(), now).into(),
-        outbox::standalone(&id, OutboxMessage::new(held.mail.clone(), now), now)?.into(),
+        outbox::standalone(&id, OutboxMessage::new(deferred.mail.clone(), now), now)?.into(),
     ];
     match app.table.transact_with_retries(writes, &app.entropy).await {
         Ok(()) => outbox::deliver(app, courier, &keys::outbox(&id))

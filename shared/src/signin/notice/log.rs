@@ -1,8 +1,9 @@
-//! What a destination was told of late, in the name of an account: when, and what waits to be told.
+//! What a destination was told recently, in the name of an account: when, and what waits to be
+//! told.
 
 use serde::{Deserialize, Serialize};
 
-use super::held::{Held, Holding};
+use super::deferred::{DeferredNotice, DeferredWrite};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::messaging::courier::Changed;
 use crate::messaging::outbox::Mail;
@@ -17,23 +18,23 @@ pub const PER_DESTINATION: Window = Window {
     }],
 };
 
-const HELD: Path = Path::new("held");
+const DEFERRED: Path = Path::new("deferred");
 const VERSION: Path = Path::new("version");
 
 /// The log of a destination's notices, as it is stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Told {
+pub struct NoticeLog {
     /// When, the newest first.
     pub moments: Vec<Timestamp>,
     /// What waits until there is room.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
+    pub deferred: Option<DeferredNotice>,
     /// Counts the writes: what was judged is what is written over.
     pub version: u64,
 }
 
-impl Told {
+impl NoticeLog {
     /// The log that stands at an item.
     pub fn read(item: Item) -> Result<Self, Failure> {
         read(item)
@@ -48,12 +49,12 @@ impl Told {
 
     /// What is held once `changed` is to be told as well, if it has to wait: something waits
     /// already, or the hour is full.
-    pub fn hold(&self, mail: &Mail, changed: &[Changed], now: Timestamp) -> Option<Holding> {
+    pub fn hold(&self, mail: &Mail, changed: &[Changed], now: Timestamp) -> Option<DeferredWrite> {
         let free_at = self.free_at(now);
-        let waits = self.held.is_some() || free_at > now;
-        let held = Held::with(self.held.as_ref(), mail, changed);
-        waits.then_some(Holding {
-            held,
+        let waits = self.deferred.is_some() || free_at > now;
+        let deferred = DeferredNotice::with(self.deferred.as_ref(), mail, changed);
+        waits.then_some(DeferredWrite {
+            deferred,
             until: free_at,
             version: self.version,
         })
@@ -63,7 +64,7 @@ impl Told {
     /// where the log is to be trimmed.
     pub fn enter(key: Key, seen: Option<&Self>, now: Timestamp) -> Update {
         let entry = PER_DESTINATION.enter(key, now, seen.map(|told| told.moments.as_slice()));
-        counted(entry).when(HELD.is_absent())
+        counted(entry).when(DEFERRED.is_absent())
     }
 
     /// The write that enters what is held, over the log as it was read: it is a notice, too.
@@ -72,19 +73,19 @@ impl Told {
         let over_at = now.plus(Span::hours(1));
         counted(Update::of(key))
             .set(MOMENTS, moments)
-            .remove(HELD)
+            .remove(DEFERRED)
             .look_at(over_at)
             .set_ttl(over_at)
             .when(VERSION.is(self.version))
     }
 }
 
-impl Holding {
+impl DeferredWrite {
     /// The write that holds it, over the log as it was read: for the transaction of the change.
     /// Nothing takes it until it was told.
     pub fn write(&self, key: Key) -> Result<Update, Failure> {
         Ok(counted(Update::of(key))
-            .set(HELD, document(&self.held)?)
+            .set(DEFERRED, document(&self.deferred)?)
             .look_at(self.until)
             .remove_ttl()
             .when(VERSION.is(self.version)))
