@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use crate::holding::Holdings;
 use crate::limits::ItemLimit;
 use crate::plan::{Mode, Nature, Plan, Service, Strike};
+use crate::refusals;
 use crate::watch::{Calls, Watched};
 use crate::weather::{Blowing, Weather};
 
@@ -183,9 +185,14 @@ impl Faults {
     }
 
     /// Notes a call to the table, if anybody wants to know.
-    pub(crate) fn note(&self, operation: Option<&str>, body: impl FnOnce() -> Value) {
+    pub(crate) fn note(&self, request: &HttpRequest) {
+        let operation = refusals::operation(request);
         if let (Some(calls), Some(operation)) = (&mut self.state().watched, operation) {
-            calls.note(operation, &body());
+            calls.note(
+                operation,
+                refusals::invocation(request),
+                refusals::body(request),
+            );
         }
     }
 

@@ -60,6 +60,6 @@ pub use plan::{Mode, Plan, Service};
 pub use provider::{Delivered, Outcome, Provider, Sent};
 pub use relay::{Endpoints, Relay};
 pub use stack::{Options, Stack, StartError};
-pub use watch::{Calls, Watched};
+pub use watch::{Calls, Watched, WriteCall};
 pub use weather::{Odds, Weather};
 pub use worker::{Struck, TRACE, Worker};

@@ -60,6 +60,12 @@ pub(crate) fn operation(request: &HttpRequest) -> Option<&str> {
         .and_then(|target| target.rsplit('.').next())
 }
 
+/// By what the SDK knows a call, which is the same each time that it asks for it.
+pub(crate) fn invocation(request: &HttpRequest) -> &str {
+    let name = request.headers().get("amz-sdk-invocation-id");
+    name.unwrap_or_default()
+}
+
 /// What may befall a call. Writes may meet another transaction, and reads of several items at one
 /// instant; reads of several items one after another may be torn.
 pub(crate) fn nature(request: &HttpRequest) -> Nature {

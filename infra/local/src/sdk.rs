@@ -162,8 +162,7 @@ impl Faulty<SharedHttpConnector> {
             }
         }
         if self.service == Service::Dynamodb {
-            self.faults
-                .note(refusals::operation(&request), || refusals::body(&request));
+            self.faults.note(&request);
         }
         if let Some(held) = self
             .faults

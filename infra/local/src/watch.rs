@@ -1,10 +1,13 @@
-//! Which items of the table the calls of some time were about.
+//! Which items of the table the calls of some time were about, and what was to be written.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::faults::Faults;
+
+/// The operations that write.
+const WRITING: [&str; 4] = ["TransactWriteItems", "UpdateItem", "PutItem", "DeleteItem"];
 
 /// What was read and what was written, each item as its two keys with a blank between. A query
 /// stands for the partition that it reads, with the items that were there; what it finds by an
@@ -15,6 +18,20 @@ pub struct Calls {
     pub read: BTreeSet<String>,
     /// What was written, or would have been.
     pub written: BTreeSet<String>,
+    /// The calls that write, as they were asked for and in that order; one that the SDK asks for
+    /// again stands once.
+    pub writes: Vec<WriteCall>,
+}
+
+/// A call that writes, as it goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteCall {
+    /// DynamoDB's operation: `TransactWriteItems`, `UpdateItem`, `PutItem` or `DeleteItem`.
+    pub operation: String,
+    /// What is asked for, in DynamoDB's JSON.
+    pub body: Value,
+    /// By what it is known when it is asked for again.
+    name: String,
 }
 
 /// Calls that are being noted, from [`Faults::watch`] on.
@@ -29,8 +46,22 @@ impl Watched {
 }
 
 impl Calls {
-    /// Notes a call.
-    pub(crate) fn note(&mut self, operation: &str, body: &Value) {
+    /// Notes a call, which the SDK knows by `invocation` when it asks for it again.
+    pub(crate) fn note(&mut self, operation: &str, invocation: &str, body: Value) {
+        self.note_items(operation, &body);
+        let token = body.get("ClientRequestToken").and_then(Value::as_str);
+        let name = token.unwrap_or(invocation).to_owned();
+        if WRITING.contains(&operation) && self.writes.iter().all(|known| known.name != name) {
+            let operation = operation.to_owned();
+            self.writes.push(WriteCall {
+                operation,
+                body,
+                name,
+            });
+        }
+    }
+
+    fn note_items(&mut self, operation: &str, body: &Value) {
         let batches = || {
             body.get("RequestItems")
                 .and_then(Value::as_object)
@@ -54,6 +85,7 @@ impl Calls {
                 self.written.extend(key(body, "/Key"));
             }
             "DeleteItem" => self.written.extend(key(body, "/Key")),
+            "PutItem" => self.written.extend(key(body, "/Item")),
             "TransactWriteItems" => self.written.extend(parts(body).filter_map(written)),
             _ => {}
         }
@@ -118,8 +150,8 @@ mod tests {
             ),
         ];
         let mut noted = Calls::default();
-        for (operation, body) in &calls {
-            noted.note(operation, body);
+        for (operation, body) in calls {
+            noted.note(operation, "once", body);
         }
         assert_eq!(
             noted.read.into_iter().collect::<Vec<_>>(),
@@ -128,6 +160,31 @@ mod tests {
         assert_eq!(
             noted.written.into_iter().collect::<Vec<_>>(),
             ["A 5", "A 6", "A 7", "A 8", "A 9"]
+        );
+    }
+
+    #[test]
+    fn a_write_that_is_asked_for_again_is_noted_once() {
+        let update = |at: u32| json!({"Key": {"pk": {"S": "A"}, "sk": {"S": at.to_string()}}});
+        let transaction = |token: &str| json!({"TransactItems": [], "ClientRequestToken": token});
+        let mut noted = Calls::default();
+        noted.note("UpdateItem", "first", update(1));
+        noted.note("UpdateItem", "first", update(1));
+        noted.note("UpdateItem", "second", update(1));
+        noted.note("GetItem", "third", update(1));
+        noted.note("TransactWriteItems", "fourth", transaction("t"));
+        noted.note("TransactWriteItems", "fifth", transaction("t"));
+        let writes = noted
+            .writes
+            .into_iter()
+            .map(|call| (call.operation, call.body));
+        assert_eq!(
+            writes.collect::<Vec<_>>(),
+            [
+                ("UpdateItem".to_owned(), update(1)),
+                ("UpdateItem".to_owned(), update(1)),
+                ("TransactWriteItems".to_owned(), transaction("t")),
+            ]
         );
     }
 }

@@ -35,6 +35,21 @@ async fn account(scene: &Scene, patch: Value) -> Answer {
         .await
 }
 
+/// For what nobody can meet: see `ALONE`.
+pub async fn an_operator_is_at_work() -> Scene {
+    let mut scene = Scene::of(World::new().await).await;
+    scene.rows = vec![row!("an account is opened", scene => open_account(scene))];
+    scene
+}
+
+async fn open_account(scene: &Scene) -> Answer {
+    let body = json!({"name": "Birch", "plan": "business"});
+    scene
+        .world
+        .operator(Method::POST, "/v1/accounts", Some(body))
+        .await
+}
+
 /// A group that has one method of its account's two.
 pub async fn an_account_is_set_up() -> Scene {
     let world = World::new().await;

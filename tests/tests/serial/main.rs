@@ -12,22 +12,26 @@
 //! write names; of all others, there when it begins or not there yet, each is changed by one of the
 //! rows at least, or the walk says which is never tried. A route that writes, and succeeds in no
 //! scene, is listed with the reason.
+//!
+//! The scenes also show what each route writes: see [`writes`].
 
 mod accounts;
 mod agreements;
+mod hidden;
 mod outcome;
 mod people;
+mod rendered;
 mod scene;
 mod walk;
+mod writes;
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use shared::web::http::routes::{Audit, Operation, ROUTES, Route};
-use tests::Exchange;
 
 use scene::Scene;
 use walk::walk;
+use writes::Seen;
 
 /// Routes that write, and need no scene.
 const ALONE: &[(Operation, &str)] = &[(
@@ -43,8 +47,8 @@ macro_rules! scenes {
             walk($scene().await).await;
         })*
 
-        fn scenes() -> Vec<Pin<Box<dyn Future<Output = Scene> + Send>>> {
-            vec![$(Box::pin($scene())),*]
+        fn scenes() -> Vec<(&'static str, Pin<Box<dyn Future<Output = Scene> + Send>>)> {
+            vec![$((stringify!($scene), Box::pin($scene()))),*]
         }
     };
 }
@@ -68,49 +72,36 @@ scenes! {
     a_portal_exchanges_its_code => accounts::a_portal_was_handed_a_code;
 }
 
-/// The route of a request that it answered as it answers its success.
-fn succeeded(made: &Exchange) -> Option<&'static Route> {
-    let is_of = |route: &&Route| route.method == made.method && route.matches(&made.path).is_some();
-    ROUTES
-        .iter()
-        .filter(is_of)
-        .find(|route| route.success == made.status)
-}
-
-/// The operations that a row of the scene succeeds with, as the scene begins.
-async fn operations(scene: Scene) -> Vec<&'static Route> {
-    let mut operations = Vec::new();
-    for row in &scene.rows {
-        scene.put_back().await;
-        let _ = scene.world.exchanges();
-        let _ = (row.ask)(&scene).await;
-        operations.extend(scene.world.exchanges().iter().filter_map(succeeded));
-    }
-    operations
+/// `agreements::all_are_asked` as words.
+fn words(scene: &str) -> String {
+    let name = scene.rsplit("::").next().unwrap_or_default();
+    name.replace('_', " ")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_route_that_writes_succeeds_in_a_scene_or_is_listed_with_the_reason() {
-    let mut met = BTreeSet::new();
-    for scene in scenes() {
-        met.extend(operations(scene.await).await.into_iter().map(Route::key));
+async fn every_route_that_writes_succeeds_in_a_scene_and_writes_what_its_snapshot_says() {
+    let mut seen = Seen::default();
+    for (name, scene) in scenes() {
+        seen.walk(&words(name), &scene.await).await;
     }
-    let writing = ROUTES
-        .iter()
-        .filter(|route| route.audit == Audit::WithEffect);
-    let (alone, others): (Vec<_>, Vec<_>) = writing.partition(|route| {
-        ALONE
-            .iter()
-            .any(|(operation, _)| *operation == route.operation)
-    });
-    let missing: Vec<_> = others
-        .into_iter()
+    let writing = || {
+        let routes = ROUTES.iter();
+        routes.filter(|route| route.audit == Audit::WithEffect)
+    };
+    let is_alone = |route: &&Route| {
+        let mut alone = ALONE.iter();
+        alone.any(|(operation, _)| *operation == route.operation)
+    };
+    let is_met = |route: &&Route| seen.succeeded.contains(&route.key());
+    let wrong: Vec<_> = writing()
+        .filter(|route| is_met(route) == is_alone(route))
         .map(Route::key)
-        .filter(|key| !met.contains(key))
         .collect();
-    assert!(missing.is_empty(), "in no scene: {missing:?}");
     assert!(
-        alone.iter().all(|route| !met.contains(&route.key())),
-        "what is in a scene is not alone"
+        wrong.is_empty(),
+        "in no scene, or alone and in one all the same: {wrong:?}"
     );
+    let alone = accounts::an_operator_is_at_work().await;
+    seen.walk("an operator is at work", &alone).await;
+    seen.is_as_the_snapshots_say(writing());
 }

@@ -113,7 +113,7 @@ async fn touched(scene: &Scene) -> Calls {
         scene.put_back().await;
         let watched = scene.world.stack.faults().watch();
         let _ = (row.ask)(scene).await;
-        let Calls { read, written } = watched.taken();
+        let Calls { read, written, .. } = watched.taken();
         touched.read.extend(read);
         touched.written.extend(written);
     }
