@@ -1,9 +1,10 @@
 //! What is logged, at the most talkative level, says nothing that nobody should read.
+//!
+//! Alone in this file: the subscriber is the process's.
 
 use serde_json::json;
 use tests::{Memory, PASSWORD, World, another};
 
-/// Alone in this file: the subscriber is the process's.
 #[tokio::test]
 async fn no_log_at_trace_carries_a_code_a_secret_a_password_or_a_full_destination() {
     let memory = Memory::listen();

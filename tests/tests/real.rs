@@ -1,7 +1,8 @@
 //! The flows against components that we did not write: moto's SES v2, SNS and Secrets Manager, and
-//! whichever DynamoDB is named. Built with the feature `real` alone;
-//! `infra/scripts/real-components` starts what it needs. Nothing is skipped: a variable that is
-//! missing is a failure.
+//! whichever DynamoDB is named. `infra/scripts/real-components` starts what it needs. Nothing is
+//! skipped: a variable that is missing is a failure.
+//!
+//! Alone in this file: it is built with the feature `real` alone.
 
 use std::process::Command;
 use tests::path;

@@ -1,5 +1,8 @@
 //! A small storm through the routes: many clients, faults and workers that die, judged from
 //! outside. The large ones are `bench storm`'s. And that no route is left out of it.
+//!
+//! Alone in this file: it takes the whole processor, and what waits for a second elsewhere would
+//! wait for it.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,62 +1,23 @@
-//! The suites of whole flows, races and limits, through the handlers over HTTP: on the embedded
-//! engine, and by `infra/scripts/real-components` on Amazon's. One program, since each is linked
-//! with all that the stack is made of, and so that no processor waits for another suite's last
-//! test.
+//! The suites of whole flows, races and limits, through the handlers over HTTP, a folder for each
+//! subject; and the reference of signing in. On the embedded engine, and by
+//! `infra/scripts/real-components` on Amazon's.
+//!
+//! One program, since each is linked with all that the stack is made of, and so that no processor
+//! waits for another suite's last test; and apart from the others, which Amazon's engine would add
+//! nothing to. A subject's tests alone: `cargo test -p tests --test on_any_engine kba::`.
 
-mod abuse;
 mod accounts;
-mod agreement_mails;
 mod agreements;
-mod ambiguous;
-mod arrival;
-mod audit;
-mod bad_input;
-mod challenge_limits;
-mod checkpoint;
-mod cleanup;
-mod code_windows;
-mod completion_races;
-mod contact_ends;
-mod contact_limits;
-mod contact_races;
+mod codes;
 mod contacts;
-mod ends;
-mod factor_races;
 mod factors;
-mod groups;
 mod kba;
-mod kba_late;
-mod kba_races;
-mod known_addresses;
-mod leases;
 mod ledger;
 mod limits;
-mod link_races;
 mod links;
-mod low_balance;
-mod method_races;
-mod next_states;
-mod notices;
-mod numbers;
-mod outbox;
-mod password_attempts;
-mod password_rules;
+mod model;
+mod operations;
 mod passwords;
-mod profile;
-mod proofs;
-mod quota;
-mod races;
-mod recipient_locks;
-mod recipients;
-mod report;
-mod report_links;
-mod report_parts;
-mod settings;
+mod reports;
 mod sign_in;
-mod sso;
-mod taken_back;
-mod three_persons;
-mod users;
-mod viewings;
-mod windows;
-mod wrong_codes;
+mod store;

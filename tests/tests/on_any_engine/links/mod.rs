@@ -1,0 +1,4 @@
+//! One-time links to a user.
+
+mod flow;
+mod races;
