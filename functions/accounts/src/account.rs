@@ -4,7 +4,6 @@ use serde::Serialize;
 use shared::account::{Account, Plan};
 use shared::kernel::ids::AccountId;
 use shared::store::app::App;
-use shared::store::dynamo::keys;
 use shared::web::http::{Call, Problem, Slug};
 use utoipa::ToSchema;
 
@@ -35,14 +34,10 @@ impl From<&Account> for Response {
     }
 }
 
-/// The account that the path names, as it stands now. Its origins may read the answer.
+/// The account that the path names, as it stands now.
 pub async fn find(app: &App, call: &Call) -> Result<Account, Problem> {
     let id: AccountId = call.path_id("account")?;
-    let account = app
-        .table
-        .find(keys::account(id).holding::<Account>())
-        .await?;
+    let account = app.table.find(Account::concerned(call, id)).await?;
     let account = account.ok_or_else(|| Problem::new(Slug::NotFound))?;
-    call.allow_origins(&account.settings()?.origins);
     Ok(account)
 }

@@ -48,7 +48,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         }
         _ => {}
     }
-    Ok(Reply::created(&Response::from(&account)).etag(account.version))
+    Ok(Reply::json(&Response::from(&account)).etag(account.version))
 }
 
 fn open(

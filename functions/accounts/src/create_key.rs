@@ -62,7 +62,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     settle(app, || creation(app, call, actor, &key))
         .await
         .map_err(Unsettled::of_an_object)?;
-    Ok(Reply::created(&Response::of(key, &text)))
+    Ok(Reply::json(&Response::of(key, &text)))
 }
 
 /// The writes that store the key, where the account has room for one more.

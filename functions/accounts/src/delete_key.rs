@@ -18,7 +18,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     settle(app, || revocation(app, call, actor, id))
         .await
         .map_err(Unsettled::of_an_object)?;
-    Ok(Reply::empty(204))
+    Ok(Reply::empty())
 }
 
 /// The writes that revoke the key, if the account has it.

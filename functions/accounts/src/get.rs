@@ -11,5 +11,5 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     call.only_query(&[])?;
     call.no_body()?;
     let account = account::find(app, call).await?;
-    Ok(Reply::ok(&Response::from(&account)).etag(account.version))
+    Ok(Reply::json(&Response::from(&account)).etag(account.version))
 }

@@ -53,7 +53,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         .collect::<Result<Vec<_>, _>>()?;
     // A key's id says nothing of its age.
     made.sort_by_key(|key| (key.created_at, key.id.to_bytes()));
-    Ok(Reply::ok(&Response {
+    Ok(Reply::json(&Response {
         api_keys: made.into_iter().map(Item::from).collect(),
     }))
 }

@@ -45,7 +45,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let account = settle(app, || change(app, call, actor, (&request, if_match)))
         .await
         .map_err(Unsettled::of_an_object)?;
-    Ok(Reply::ok(&Response::from(&account)).etag(account.version))
+    Ok(Reply::json(&Response::from(&account)).etag(account.version))
 }
 
 /// The writes that make the change, and the account with it; the account as it stands, where the

@@ -64,7 +64,7 @@ impl Cancelling<'_> {
         let closure = self.closure();
         let writes = ending.writes(Status::Cancelled, &closure, self.event(), now)?;
         let ended = ending.after(&writes)?;
-        let reply = Reply::ok(&shown::Agreement::whole(&ended, now));
+        let reply = Reply::json(&shown::Agreement::whole(&ended, now));
         Ok(Decision::Write(writes, reply))
     }
 
@@ -100,7 +100,7 @@ fn answered(
     if closure.reason.as_deref() != Some(reason) {
         return Err(Problem::new(Slug::IdempotencyKeyReused));
     }
-    let reply = Reply::ok(&shown::Agreement::whole(whole, now));
+    let reply = Reply::json(&shown::Agreement::whole(whole, now));
     let replayed = call.has_header("idempotency-key");
     Ok(if replayed {
         reply.header("idempotency-replayed", "true".into())

@@ -20,7 +20,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
     loop {
         let standing = find::standing(app, call, caller.account.id).await?;
         if standing.recipient().status == RecipientStatus::Completed {
-            return Ok(Reply::ok(&shown::Recipient::from(standing.recipient())));
+            return Ok(Reply::json(&shown::Recipient::from(standing.recipient())));
         }
         let completion = match standing.complete(call.arrived_at) {
             Ok(completion) => completion,
@@ -35,7 +35,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let settled = retries.settled(written, &app.entropy).await;
         if settled.map_err(contended)? {
             outbox::deliver_all(app, &state.courier, mails).await;
-            return Ok(Reply::ok(&shown::Recipient::from(&completed)));
+            return Ok(Reply::json(&shown::Recipient::from(&completed)));
         }
     }
 }

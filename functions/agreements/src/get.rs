@@ -10,6 +10,8 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let whole = find::whole(app, call, caller.account.id).await?;
-    Ok(Reply::ok(&shown::Agreement::whole(&whole, call.arrived_at))
-        .etag(whole.agreement.head.sequence))
+    Ok(
+        Reply::json(&shown::Agreement::whole(&whole, call.arrived_at))
+            .etag(whole.agreement.head.sequence),
+    )
 }

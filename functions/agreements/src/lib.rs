@@ -56,7 +56,6 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
         return Err(Problem::new(Slug::NotFound));
     };
     let caller = api_key::caller(&state.app, &call, scope).await?;
-    call.allow_origins(&caller.account.settings()?.origins);
     match route.operation {
         Operation::SendAgreement => send::handle(&state, &call, &caller).await,
         Operation::ListAgreements => list::handle(&state.app, &call, &caller).await,

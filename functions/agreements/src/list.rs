@@ -39,7 +39,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let named = page.items.iter().filter_map(Key::of).collect();
     let agreements: Vec<Agreement> = app.table.find_listed(named).await?;
     let show = |agreement| shown::Agreement::of(agreement, now);
-    Ok(Reply::ok(&Response {
+    Ok(Reply::json(&Response {
         agreements: agreements.iter().map(show).collect(),
         next_cursor: page.next.map(cursor::after),
     }))

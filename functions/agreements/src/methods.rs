@@ -40,5 +40,5 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
             premium: method == Authentication::Kba,
         })
         .collect();
-    Ok(Reply::ok(&Response { methods }))
+    Ok(Reply::json(&Response { methods }))
 }

@@ -69,7 +69,7 @@ impl Asked<'_> {
             }
             let recipient = standing.recipient();
             if recipient.authentication == self.to {
-                return Ok(Reply::ok(&shown::Recipient::from(recipient)).etag(version));
+                return Ok(Reply::json(&shown::Recipient::from(recipient)).etag(version));
             }
             let (plan, writes) = self.decide(&standing, sighted).await?;
             let changed = recipient.after(&writes)?;
@@ -81,7 +81,7 @@ impl Asked<'_> {
             let settled = retries.settled(written, &app.entropy).await;
             if settled.map_err(contended)? {
                 self.tell(plan.as_ref()).await;
-                return Ok(Reply::ok(&shown::Recipient::from(&changed)).etag(version));
+                return Ok(Reply::json(&shown::Recipient::from(&changed)).etag(version));
             }
         }
     }

@@ -19,7 +19,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let recipient = settle(app, || reopening(app, call, caller))
         .await
         .map_err(Unsettled::of_an_object)?;
-    Ok(Reply::ok(&shown::Recipient::from(&recipient)))
+    Ok(Reply::json(&shown::Recipient::from(&recipient)))
 }
 
 /// The writes that let the recipient in again, and the recipient with them; the recipient as they

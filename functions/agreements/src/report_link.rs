@@ -45,7 +45,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let keyring = app.keyrings.current(now).await;
     let token = link.token(&keyring, now)?;
     let expires_in = link.expires_at.until(app.clock.now()).as_secs();
-    Ok(Reply::created(&Response {
+    Ok(Reply::json(&Response {
         url: address(app, call, &agreement, &token),
         expires_in,
     }))

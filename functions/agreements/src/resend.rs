@@ -63,10 +63,7 @@ impl Resending<'_> {
             writes.push(key.keep(&kept, now)?.into());
         }
         let mail = keys::recipient(agreement.id, recipient.id);
-        Ok(Decision::Write(
-            writes,
-            (Some(mail), Reply::json(202, &answer)),
-        ))
+        Ok(Decision::Write(writes, (Some(mail), Reply::json(&answer))))
     }
 
     /// The writes that make another link and put its mail into the outbox.

@@ -224,7 +224,7 @@ impl Sending<'_> {
         let mut mails: Vec<Key> = made.recipients.iter().map(key).collect();
         mails.extend(watch::tell(plan.crossing.as_ref(), self.call.arrived_at));
         outbox::deliver_all(&state.app, &state.courier, mails).await;
-        Reply::created(&made.answer)
+        Reply::json(&made.answer)
     }
 
     /// What the same request was answered before. Where that was this very request, in an attempt
@@ -235,7 +235,7 @@ impl Sending<'_> {
             return Err(Problem::new(Slug::IdempotencyKeyReused));
         }
         let answer: serde_json::Value = serde_json::from_str(&record.answer).unwrap_or_default();
-        let reply = Reply::created(&answer);
+        let reply = Reply::json(&answer);
         if record.made_by != self.call.request_id {
             return Ok(reply.header("idempotency-replayed", "true".into()));
         }

@@ -37,12 +37,11 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     }
     let caller = api_key::caller(&app, &call, Scope::AuditRead).await?;
     let account = caller.account.id;
-    call.allow_origins(&caller.account.settings()?.origins);
     call.only_query(&["account", "subject", "cursor"])?;
     call.no_body()?;
     let subject = subject(call.query("subject"), account)?;
     let page = page(&app, account, &subject, cursor::of(&call)?).await?;
-    Ok(Reply::ok(&page))
+    Ok(Reply::json(&page))
 }
 
 /// The entries of a subject after the one of that sequence.

@@ -111,7 +111,7 @@ impl Asked<'_> {
             keys::user(self.ticket.user).holding::<User>(),
             keys::client_ip_sends(&client_ip_key(self.call.client_ip)),
             self.key.as_ref().map(IdempotencyKey::record),
-            self.ticket.settings_wanted(),
+            self.ticket.settings_wanted(self.call),
         );
         let (user, sends, record, (account, group)) = table.find(wanted).await?;
         let known = user.zip(account);
@@ -119,7 +119,6 @@ impl Asked<'_> {
         let settings = account
             .settings_in(user.group.as_deref(), group, table)
             .await?;
-        self.call.allow_origins(&settings.origins);
         let answered = self.key.as_ref().map(|key| key.answer_again(record, now));
         if let Some(reply) = answered.transpose()?.flatten() {
             return Ok(Known::Answered(reply));
@@ -176,7 +175,7 @@ async fn send(
         }
     }
     complete(&state.app, key).await;
-    Ok(Reply::json(202, answer))
+    Ok(Reply::json(answer))
 }
 
 async fn deliver(

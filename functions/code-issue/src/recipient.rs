@@ -94,14 +94,13 @@ impl<'a> RecipientSendCase<'a> {
     ) -> Result<(Self, Option<Item>), Problem> {
         let wanted = (
             Standing::wanted(ticket.agreement, ticket.recipient),
-            keys::account(ticket.account).holding::<Account>(),
+            Account::concerned(call, ticket.account),
             keys::client_ip_sends(&client_ip_key(call.client_ip)),
             key.map(IdempotencyKey::record),
         );
         let (standing, account, sends, record) = state.app.table.find(wanted).await?;
         let known = standing.zip(account);
         let (standing, account) = known.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
-        call.allow_origins(&account.settings()?.origins);
         let case = Self {
             state,
             call,
@@ -225,7 +224,7 @@ impl<'a> RecipientSendCase<'a> {
             }
         }
         complete(&self.state.app, key).await;
-        Ok(Reply::json(202, answer))
+        Ok(Reply::json(answer))
     }
 
     async fn deliver(&self, draft: &Draft) -> Result<(), NotSent> {

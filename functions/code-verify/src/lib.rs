@@ -78,7 +78,7 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     }
     let counted = Counted::count(&app, &call, &request).await?;
     let answer = counted.conclude(&app, &call, code.expose()).await?;
-    Ok(Reply::ok(&answer))
+    Ok(Reply::json(&answer))
 }
 
 /// The code that was typed. What can be no code of its method is refused as malformed, and counts
@@ -114,11 +114,11 @@ impl Counted {
         };
         let (counted, found) = tokio::join!(
             app.table.update_with_retries(attempt.count(), &app.entropy),
-            app.table.find_batch(ticket.settings_wanted()),
+            app.table.find_batch(ticket.settings_wanted(call)),
         );
         let beside = found
             .map_err(Problem::from)
-            .and_then(|found| account_in(found, call, now));
+            .and_then(|found| account_in(found, now));
         let before = match attempt.counted_on(counted) {
             Ok(before) => before,
             Err(problem) => return Err(beside.err().unwrap_or(problem)),
@@ -172,15 +172,12 @@ pub(crate) async fn take_back(app: &App, update: Update, method: Method) {
     }
 }
 
-/// The account that was read beside the count, and the group's item; its pages may read the answer
-/// from here on.
+/// The account that was read beside the count, and the group's item.
 fn account_in(
     (account, group): (Option<Account>, PrefetchedGroup),
-    call: &Call,
     now: Timestamp,
 ) -> Result<(Account, PrefetchedGroup), Problem> {
     let account = account.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
-    call.allow_origins(&account.settings()?.origins);
     Ok((account, group))
 }
 

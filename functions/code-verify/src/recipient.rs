@@ -81,10 +81,10 @@ pub async fn verify(
     counted
         .conclude(code)
         .await
-        .map(|answer| Reply::ok(&answer))
+        .map(|answer| Reply::json(&answer))
 }
 
-/// The agreement, read beside the count; the account's pages may read the answer from here on.
+/// The agreement, read beside the count, with the account whose pages may read the answer.
 async fn beside(
     app: &App,
     call: &Call,
@@ -93,13 +93,10 @@ async fn beside(
 ) -> Result<Agreement, Problem> {
     let wanted = (
         keys::agreement(ticket.agreement).holding::<Agreement>(),
-        keys::account(ticket.account).holding::<Account>(),
+        Account::concerned(call, ticket.account),
     );
-    let (agreement, account) = app.table.find(wanted).await?;
+    let (agreement, _) = app.table.find(wanted).await?;
     let agreement = agreement.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
-    if let Some(account) = account {
-        call.allow_origins(&account.settings()?.origins);
-    }
     Ok(agreement)
 }
 

@@ -15,5 +15,5 @@ pub struct Response {
 }
 
 pub(crate) fn handle() -> Reply {
-    Reply::ok(&Response { status: "ok" })
+    Reply::json(&Response { status: "ok" })
 }

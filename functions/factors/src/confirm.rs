@@ -139,7 +139,7 @@ async fn accept(
         }
     }
     notices.deliver(app, &state.courier).await;
-    Ok(Reply::ok(&Response {
+    Ok(Reply::json(&Response {
         recovery_codes,
         authenticated: who.authenticated(app, call, completion.as_ref())?,
     }))

@@ -68,7 +68,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let who = begin(app, call, who, &enrolment).await?;
     let otpauth_uri = key.uri(&who.account.name, &who.user.username);
     let qr_svg = picture::draw(&otpauth_uri)?;
-    Ok(Reply::created(&Response {
+    Ok(Reply::json(&Response {
         factor: id,
         secret: key.text(),
         otpauth_uri,

@@ -38,7 +38,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
     let on = Method::ALL
         .into_iter()
         .filter(|method| method.is_on(who.settings.second_factor.methods));
-    Ok(Reply::ok(&Response {
+    Ok(Reply::json(&Response {
         factors: on.filter_map(|method| factor(&who.user, method)).collect(),
     }))
 }

@@ -184,7 +184,7 @@ impl Asked<'_> {
 
 fn told(who: SignedIn) -> Reply {
     let version = who.user.version;
-    Reply::ok(&Response::of(who)).etag(version)
+    Reply::json(&Response::of(who)).etag(version)
 }
 
 /// Whether the user, as it was read, may have the password.

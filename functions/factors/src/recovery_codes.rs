@@ -43,7 +43,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let learn = |written: &Result<(), Failure>| notices.learn(written);
         if who.settle(app, writes, &mut retries, learn).await? {
             notices.deliver(app, &state.courier).await;
-            return Ok(Reply::created(&Response { recovery_codes }));
+            return Ok(Reply::json(&Response { recovery_codes }));
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn handle(state: &State, call: &Call) -> Outcome {
         let learn = |written: &Result<(), Failure>| notices.learn(written);
         if who.settle(app, writes, &mut retries, learn).await? {
             notices.deliver(app, &state.courier).await;
-            return Ok(Reply::empty(204));
+            return Ok(Reply::empty());
         }
     }
 }

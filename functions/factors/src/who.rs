@@ -101,11 +101,10 @@ impl Who {
             Ticket::read(challenge.expose(), &keyring).map_err(|refusal| refusal.problem(now))?;
         let more = more(&ticket.name)?;
         let user = keys::user(ticket.user).holding::<User>();
-        let wanted = (user, ticket.settings_wanted(), more);
+        let wanted = (user, ticket.settings_wanted(call), more);
         let (user, (account, group), beside) = app.table.find(wanted).await?;
         let known = user.zip(account);
         let (user, account) = known.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
-        call.allow_origins(&account.settings()?.origins);
         let settings = account
             .settings_in(user.group.as_deref(), group, &app.table)
             .await?;

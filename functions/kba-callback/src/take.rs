@@ -29,7 +29,7 @@ pub async fn take(
     let (mut retries, mut renewed) = (RetryPolicy::default(), 0);
     loop {
         let Some(session) = unseen(app, message, answer, now).await? else {
-            return Ok(Reply::empty(204));
+            return Ok(Reply::empty());
         };
         let standing = standing(app, &session).await?;
         let over_at = rules::over_at(&session, answer, message.sent_at, now);
@@ -48,9 +48,9 @@ pub async fn take(
         match app.table.transact(case.writes(effect)?).await {
             Ok(()) => {
                 tell(state, &case, effect).await;
-                return Ok(Reply::empty(204));
+                return Ok(Reply::empty());
             }
-            Err(failure) if case.was_taken(&failure) => return Ok(Reply::empty(204)),
+            Err(failure) if case.was_taken(&failure) => return Ok(Reply::empty()),
             Err(failure @ Failure::Unavailable(_)) => return Err(failure.into()),
             Err(_) => match retries.wait(&app.entropy).await {
                 Ok(()) => {}

@@ -71,7 +71,7 @@ pub async fn open(state: &State, call: &Call) -> Outcome {
     let opens_at = app.clock.now();
     case.enter(app, call, id, opens_at).await?;
     let (agreement, recipient) = (case.standing.agreement(), case.standing.recipient());
-    Ok(Reply::created(&Response {
+    Ok(Reply::json(&Response {
         session: id,
         iframe_url,
         // What is left of it when the browser is told, not when it was written down.
@@ -101,13 +101,10 @@ impl SessionCase {
     ) -> Result<Self, Problem> {
         let wanted = (
             Standing::wanted(ticket.agreement, ticket.recipient),
-            keys::account(ticket.account).holding::<Account>(),
+            Account::concerned(call, ticket.account),
         );
-        let (standing, account) = app.table.find(wanted).await?;
+        let (standing, _) = app.table.find(wanted).await?;
         let standing = standing.ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
-        if let Some(account) = account {
-            call.allow_origins(&account.settings()?.origins);
-        }
         Ok(Self {
             ticket: ticket.clone(),
             standing,

@@ -19,7 +19,7 @@ use shared::signin::sign_in::{Answer, Authenticated, IdentityCheck, Offer, Secon
 use shared::signin::user::Method;
 use shared::store::app::App;
 use shared::store::audit::{Action, Actor, Event};
-use shared::store::dynamo::{Failure, Update, Write, keys};
+use shared::store::dynamo::{Failure, Update, Write};
 use shared::web::http::problem::Policy;
 use shared::web::http::{Call, Outcome, Problem, Reply, Slug};
 use shared::web::settle::{Decision, Unsettled, settle};
@@ -51,7 +51,7 @@ pub async fn redeem(app: &App, call: &Call, token: &Secret<String>) -> Outcome {
     };
     let settled = settle(app, decide).await;
     let answer = settled.map_err(Unsettled::of_a_sign_in)?;
-    Ok(Reply::ok(&answer))
+    Ok(Reply::json(&answer))
 }
 
 fn unknown() -> Problem {
@@ -67,13 +67,10 @@ impl<'a> RecipientLinkCase<'a> {
         link: &Link,
     ) -> Result<Self, Problem> {
         let standing = Standing::wanted(link.agreement, link.recipient);
-        let account = keys::account(link.account).holding::<Account>();
+        let account = Account::concerned(call, link.account);
         let wanted = (standing, account, link.key());
-        let (standing, account, kept) = app.table.find(wanted).await?;
+        let (standing, _, kept) = app.table.find(wanted).await?;
         let standing = standing.ok_or_else(unknown)?;
-        if let Some(account) = account {
-            call.allow_origins(&account.settings()?.origins);
-        }
         let mailed = link.is_kept(kept)? || standing.recipient().holds(link);
         if standing.agreement().account != link.account || !mailed {
             return Err(unknown());

@@ -35,7 +35,7 @@ pub async fn redeem(app: &App, call: &Call, text: &Secret<String>) -> Outcome {
     };
     let settled = settle(app, decide).await;
     let answer = settled.map_err(Unsettled::of_a_sign_in)?;
-    Ok(Reply::ok(&answer))
+    Ok(Reply::json(&answer))
 }
 
 impl UserLinkCase {
@@ -45,12 +45,11 @@ impl UserLinkCase {
         let link = found.ok_or(LinkRefusal::Unknown)?;
         let wanted = (
             keys::user(link.user).holding::<User>(),
-            keys::account(link.account).holding::<Account>(),
+            Account::concerned(call, link.account),
             PrefetchedGroup::wanted(link.account, link.group.clone()),
         );
         let (user, account, group) = app.table.find(wanted).await?;
         let account = account.ok_or(LinkRefusal::Expired)?;
-        call.allow_origins(&account.settings()?.origins);
         link.opens(user.as_ref(), now)?;
         let user = user.ok_or(LinkRefusal::Expired)?;
         let of_user = user.group.as_deref();

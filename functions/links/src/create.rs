@@ -30,7 +30,6 @@ struct Making<'a> {
 pub async fn create(state: &State, call: &Call, caller: &Caller, request: &Request) -> Outcome {
     let (app, account) = (&state.app, &caller.account);
     let settings = account.settings()?;
-    call.allow_origins(&settings.origins);
     let making = Making {
         app,
         call,
@@ -66,7 +65,7 @@ impl Making<'_> {
             let answer = serde_json::to_string(&answer).unwrap_or_default();
             writes.push(key.keep(&answer, now)?.into());
         }
-        let reply = Reply::json(202, &answer);
+        let reply = Reply::json(&answer);
         Ok(Decision::Write(writes, (Some(mail), reply)))
     }
 

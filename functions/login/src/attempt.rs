@@ -72,20 +72,6 @@ pub enum PrimaryFactorVerdict {
     Wrong(&'static str),
 }
 
-/// Lets the pages of the account read the answer, if there is such an account; answers with its
-/// settings.
-pub(crate) fn allow_origins_of(
-    account: Option<&Account>,
-    call: &Call,
-) -> Result<Settings, Problem> {
-    let settings = account
-        .map(Account::settings)
-        .transpose()?
-        .unwrap_or_default();
-    call.allow_origins(&settings.origins);
-    Ok(settings)
-}
-
 /// The settings in force for the subject, whose group was prefetched; the defaults, where there is
 /// no account.
 pub(crate) async fn settings_of(
@@ -120,7 +106,7 @@ impl Found {
         username: &str,
     ) -> Result<Self, Problem> {
         let wanted = (
-            keys::account(account).holding::<Account>(),
+            Account::concerned(call, account),
             keys::name(account, username).holding::<Credential>(),
             keys::client_ip_failures(&client_ip_key(call.client_ip)),
             keys::name_failures(account, username),
@@ -128,7 +114,6 @@ impl Found {
         );
         let (account, credential, failures_of_source, failures_of_strangers, refused) =
             app.table.find(wanted).await?;
-        allow_origins_of(account.as_ref(), call)?;
         refuse_client_ip(failures_of_source.as_ref(), call.arrived_at)?;
         // A name without an account is nobody's, whatever a stale credential says.
         let credential = credential.filter(|_| account.is_some());

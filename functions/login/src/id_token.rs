@@ -16,9 +16,7 @@ use shared::store::dynamo::{Failure, Item, keys};
 use shared::web::http::{Call, Problem, Slug};
 
 use crate::State;
-use crate::attempt::{
-    PrimaryFactor, PrimaryFactorAttempt, PrimaryFactorVerdict, allow_origins_of, settings_of,
-};
+use crate::attempt::{PrimaryFactor, PrimaryFactorAttempt, PrimaryFactorVerdict, settings_of};
 
 /// Whose the subject is that a token names, as far as is known.
 struct Owner {
@@ -39,7 +37,8 @@ impl PrimaryFactorAttempt {
         let (app, now) = (&state.app, call.arrived_at);
         let said = UnverifiedIdToken::read(token.expose());
         let found = Found::read(app, call, account_id, said.as_ref()).await?;
-        let settings = allow_origins_of(found.account.as_ref(), call)?;
+        let settings = found.account.as_ref().map(Account::settings);
+        let settings = settings.transpose()?.unwrap_or_default();
         refuse_client_ip(found.failures_of_source.as_ref(), now)?;
         let proved = prove(state, token, said.clone(), &settings, nonce, now).await;
         let proved = proved.map_err(|KeysUnavailable| {
@@ -91,7 +90,7 @@ impl Found {
             sso::Subject::key(account, issuer, said.subject()).holding::<sso::Subject>()
         };
         let wanted = (
-            keys::account(account).holding::<Account>(),
+            Account::concerned(call, account),
             keys::client_ip_failures(&client_ip_key(call.client_ip)),
             said.map(|said| subject(Some(said.issuer()), said)),
             said.map(|said| subject(None, said)),

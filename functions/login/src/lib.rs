@@ -83,7 +83,7 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let request: Request = call.json()?;
     let (attempt, verdict) = begin(&state, &call, request).await?;
     let answer = attempt.conclude(&state.app, &call, verdict).await?;
-    Ok(Reply::ok(&answer))
+    Ok(Reply::json(&answer))
 }
 
 /// The attempt that is asked for, and what became of the proof.

@@ -21,5 +21,5 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     call.only_query(&[])?;
     call.no_body()?;
     let version = signed_in.user.version;
-    Ok(Reply::ok(&Response::of(signed_in)).etag(version))
+    Ok(Reply::json(&Response::of(signed_in)).etag(version))
 }

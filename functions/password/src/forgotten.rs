@@ -93,7 +93,7 @@ pub async fn handle(state: &State, call: &Call) -> Outcome {
         Done::Now(mail) => {
             let mail = mail.filter(|_| may_send(began.elapsed()));
             outbox::deliver_all(&state.app, &state.courier, mail).await;
-            Ok(Reply::json(202, &Response::of_everybody()))
+            Ok(Reply::json(&Response::of_everybody()))
         }
         Done::Full(problem) => Err(problem),
     };

@@ -69,7 +69,7 @@ async fn set(
         notices.learn(&written);
         if retries.settled(written, &app.entropy).await? {
             notices.deliver(app, &state.courier).await;
-            return Ok(Reply::empty(204));
+            return Ok(Reply::empty());
         }
         (user, account) = find(state, call, ticket, now).await?;
         may_have(&user, &account, new)?;
@@ -117,13 +117,12 @@ async fn find(
 ) -> Result<(User, Account), Problem> {
     let wanted = (
         keys::user(ticket.user).holding::<User>(),
-        keys::account(ticket.account).holding::<Account>(),
+        Account::concerned(call, ticket.account),
     );
     let (user, account) = state.app.table.find(wanted).await?;
     let (user, account) = user
         .zip(account)
         .ok_or_else(|| ChallengeRefusal::Unknown.problem(now))?;
-    call.allow_origins(&account.settings()?.origins);
     Ok((user, account))
 }
 

@@ -93,7 +93,7 @@ async fn topup(app: &App, call: &Call, actor: Actor, key: &str, request: &Reques
         let (answer, writes) = asked.decide(&account, attempts).await?;
         let written = app.table.transact(writes).await;
         if retries.settled(written, &app.entropy).await? {
-            return Ok(Reply::created(&answer));
+            return Ok(Reply::json(&answer));
         }
         attempts += 1;
     }

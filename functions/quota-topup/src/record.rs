@@ -45,7 +45,7 @@ impl Record {
         {
             return Err(Problem::new(Slug::IdempotencyKeyReused));
         }
-        let reply = Reply::created(&self.answer);
+        let reply = Reply::json(&self.answer);
         Ok(if self.made_by == asked_by {
             reply
         } else {

@@ -78,7 +78,6 @@ pub enum QuotaEntryKind {
 pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let caller = api_key::caller(app, call, Scope::QuotaRead).await?;
     let account = &caller.account;
-    call.allow_origins(&account.settings()?.origins);
     call.only_query(&["account", "cursor"])?;
     call.no_body()?;
     let before: Option<String> = cursor::of(call)?;
@@ -87,7 +86,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let listed = places.iter().filter_map(key_at).collect();
     let stored: Vec<ledger::Entry> = app.table.find_listed(listed).await?;
     let next_cursor = places.last().filter(|_| more).map(cursor::after);
-    Ok(Reply::ok(&Response {
+    Ok(Reply::json(&Response {
         entries: stored.into_iter().filter_map(Entry::of).collect(),
         next_cursor,
     }))

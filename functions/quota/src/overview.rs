@@ -48,7 +48,6 @@ impl From<(String, balance::Share)> for Group {
 
 pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
     let caller = api_key::caller(app, call, Scope::QuotaRead).await?;
-    call.allow_origins(&caller.account.settings()?.origins);
     call.only_query(&["account"])?;
     call.no_body()?;
     let account = &caller.account;
@@ -62,7 +61,7 @@ pub(crate) async fn handle(app: &App, call: &Call) -> Outcome {
         // ones.
         shares = balance::shares(&app.table, account.id, seen.count).await?;
     }
-    Ok(Reply::ok(&Response {
+    Ok(Reply::json(&Response {
         figures: seen.total.into(),
         groups: shares.into_iter().map(Group::from).collect(),
     }))

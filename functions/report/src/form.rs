@@ -46,7 +46,7 @@ impl Form {
     /// The report in this form.
     pub fn reply(self, report: &Report) -> Outcome {
         match self {
-            Self::Json => Ok(Reply::ok(report)),
+            Self::Json => Ok(Reply::json(report)),
             Self::Csv => Ok(table::reply(report)),
             Self::Html => page::reply(report),
         }

@@ -14,7 +14,7 @@ pub(crate) fn handle(call: &Call, settings: &Settings) -> Outcome {
     let address: IpAddr = text
         .parse()
         .map_err(|_| Problem::invalid_parameter("ip", "must be an IPv4 or IPv6 address"))?;
-    Ok(Reply::ok(&account::explain(
+    Ok(Reply::json(&account::explain(
         &settings.ip_allowlist,
         address,
     )))

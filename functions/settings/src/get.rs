@@ -7,8 +7,8 @@ pub(crate) fn handle(call: &Call, account: &Account, settings: &Settings) -> Out
     call.only_query(&["account", "effective"])?;
     call.no_body()?;
     let reply = match call.query("effective") {
-        None | Some("false") => Reply::ok(settings),
-        Some("true") => Reply::ok(&account.overrides.effective()?),
+        None | Some("false") => Reply::json(settings),
+        Some("true") => Reply::json(&account.overrides.effective()?),
         Some(_) => {
             return Err(Problem::invalid_parameter(
                 "effective",

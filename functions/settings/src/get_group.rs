@@ -12,8 +12,8 @@ pub(crate) async fn handle(app: &App, call: &Call, account: &Account) -> Outcome
     let name = groups::named(call)?;
     let group = app.table.find(Group::wanted(account.id, &name)).await?;
     let reply = match call.query("effective") {
-        None | Some("false") => Reply::ok(&group.overrides),
-        Some("true") => Reply::ok(&account.overrides.effective_with(&group.overrides)?),
+        None | Some("false") => Reply::json(&group.overrides),
+        Some("true") => Reply::json(&account.overrides.effective_with(&group.overrides)?),
         Some(_) => {
             return Err(Problem::invalid_parameter(
                 "effective",

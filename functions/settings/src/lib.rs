@@ -24,7 +24,6 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
     };
     let caller = api_key::caller(&app, &call, Scope::SettingsWrite).await?;
     let settings = caller.account.settings()?;
-    call.allow_origins(&settings.origins);
     match route.operation {
         Operation::GetSettings => get::handle(&call, &caller.account, &settings),
         Operation::PatchSettings => patch::handle(&app, &call, caller).await,

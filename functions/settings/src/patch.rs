@@ -28,7 +28,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         let (overrides, settings) = account.overrides.patched(&patch, terms(app, &account))?;
         let changed = changed(&account.overrides, &overrides);
         if changed.is_empty() {
-            return Ok(Reply::ok(&settings).etag(account.settings_version));
+            return Ok(Reply::json(&settings).etag(account.settings_version));
         }
         leave_a_method(app, &account, (&overrides, &settings)).await?;
         let event = event.clone().with("changed", changed);
@@ -37,8 +37,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         let written = app.table.transact(writes).await;
         let settled = retries.settled(written, &app.entropy).await;
         if settled.map_err(contended)? {
-            call.allow_origins(&settings.origins);
-            return Ok(Reply::ok(&settings).etag(version));
+            return Ok(Reply::json(&settings).etag(version));
         }
         account = read_again(app, account.id).await?;
     }

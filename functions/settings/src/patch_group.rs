@@ -34,7 +34,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
             .patched_in(&account.overrides, &patch, terms)?;
         let changed = changed(&group.overrides, &overrides);
         if changed.is_empty() {
-            return Ok(Reply::ok(&group.overrides).etag(group.version));
+            return Ok(Reply::json(&group.overrides).etag(group.version));
         }
         let event = event.clone().with("changed", changed);
         let mut writes = account.change(account.touch(), event, call.arrived_at)?;
@@ -42,7 +42,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: Caller) -> Outcome {
         let written = app.table.transact(writes).await;
         let settled = retries.settled(written, &app.entropy).await;
         if settled.map_err(contended)? {
-            return Ok(Reply::ok(&overrides).etag(group.version + 1));
+            return Ok(Reply::json(&overrides).etag(group.version + 1));
         }
         (account, group) = read_again(app, &account, &name).await?;
     }

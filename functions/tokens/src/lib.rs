@@ -37,7 +37,6 @@ pub async fn handle(app: Arc<App>, call: Arc<Call>) -> Outcome {
         return Err(Problem::new(Slug::NotFound));
     }
     let caller = api_key::caller(&app, &call, Scope::TokensRedeem).await?;
-    call.allow_origins(&caller.account.settings()?.origins);
     call.only_query(&["account"])?;
     let request: Request = call.json()?;
     redeem(&app, &call, &caller, &request.code).await
@@ -58,7 +57,7 @@ async fn redeem(app: &App, call: &Call, caller: &Caller, code: &Secret<String>) 
         now,
     )?;
     let answer = Answer::Authenticated(Authenticated::new(token, &proof));
-    Ok(Reply::ok(&answer))
+    Ok(Reply::json(&answer))
 }
 
 /// The writes that use the code up, with what it was exchanged for and for whom.

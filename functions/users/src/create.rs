@@ -71,7 +71,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     if let Err(failure) = app.table.transact_with_retries(writes, &app.entropy).await {
         taken(&user, failure)?;
     }
-    Ok(Reply::created(&Response::of(&user, now)).etag(user.version))
+    Ok(Reply::json(&Response::of(&user, now)).etag(user.version))
 }
 
 /// What stood in the way of a new user. The id was drawn here: where that stands, an earlier

@@ -18,5 +18,5 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         Ok(Decision::Write(user.delete(event, call.arrived_at)?, ()))
     };
     settle(app, decide).await.map_err(Unsettled::of_an_object)?;
-    Ok(Reply::empty(204))
+    Ok(Reply::empty())
 }

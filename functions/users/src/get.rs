@@ -10,5 +10,5 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     call.only_query(&["account"])?;
     call.no_body()?;
     let user = user::find(app, call, caller.account.id).await?;
-    Ok(Reply::ok(&Response::of(&user, call.arrived_at)).etag(user.version))
+    Ok(Reply::json(&Response::of(&user, call.arrived_at)).etag(user.version))
 }

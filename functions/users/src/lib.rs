@@ -38,7 +38,6 @@ pub async fn handle(state: Arc<State>, call: Arc<Call>) -> Outcome {
     };
     let app = &state.app;
     let caller = api_key::caller(app, &call, Scope::UsersWrite).await?;
-    call.allow_origins(&caller.account.settings()?.origins);
     match route.operation {
         Operation::CreateUser => create::handle(app, &call, &caller).await,
         Operation::ListUsers => list::handle(app, &call, &caller).await,

@@ -35,7 +35,7 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
     let named = page.items.iter().filter_map(Key::of).collect();
     let users: Vec<User> = app.table.find_listed(named).await?;
     let show = |user| Shown::of(user, call.arrived_at);
-    Ok(Reply::ok(&Response {
+    Ok(Reply::json(&Response {
         users: users.iter().map(show).collect(),
         next_cursor: page.next.map(cursor::after),
     }))

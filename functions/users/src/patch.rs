@@ -179,7 +179,7 @@ impl Asked<'_> {
 }
 
 fn told(user: &User, now: Timestamp) -> Reply {
-    Reply::ok(&Response::of(user, now)).etag(user.version)
+    Reply::json(&Response::of(user, now)).etag(user.version)
 }
 
 /// Refuses a subject or a username that stood in the way, being somebody's.

@@ -33,7 +33,7 @@ pub(crate) async fn handle(state: &State, call: &Call, caller: &Caller) -> Outco
         let settled = retries.settled(written, &app.entropy).await;
         if settled.map_err(contended)? {
             notices.deliver(app, &state.courier).await;
-            return Ok(Reply::empty(204));
+            return Ok(Reply::empty());
         }
     }
 }

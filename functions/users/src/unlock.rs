@@ -19,5 +19,5 @@ pub(crate) async fn handle(app: &App, call: &Call, caller: &Caller) -> Outcome {
         Ok(Decision::Write(writes, unlocked))
     };
     let unlocked = settle(app, decide).await.map_err(Unsettled::of_an_object)?;
-    Ok(Reply::ok(&Response::of(&unlocked, now)).etag(unlocked.version))
+    Ok(Reply::json(&Response::of(&unlocked, now)).etag(unlocked.version))
 }

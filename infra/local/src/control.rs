@@ -100,7 +100,9 @@ impl Control {
         from_here(incoming)?;
         let changes = incoming.method == Method::POST;
         match path {
-            "" => Ok(Reply::empty(308).header("location", "/_local/".into())),
+            "" => Ok(Reply::empty()
+                .with_status(308)
+                .header("location", "/_local/".into())),
             "/" => Ok(page(
                 "text/html; charset=utf-8",
                 include_str!("../assets/inbox.html"),
@@ -116,7 +118,7 @@ impl Control {
             "/outbox" => Ok(self.outbox(&incoming.method)),
             "/clock" if changes => self.advance(&incoming.body),
             "/clock" => Ok(self.now()),
-            "/cleanup" => Ok(Reply::ok(
+            "/cleanup" => Ok(Reply::json(
                 &expiry_cleanup::run(&self.app, &self.courier, Batch::default()).await,
             )),
             "/faults" if changes => self.plan(&incoming.body),
@@ -124,20 +126,20 @@ impl Control {
                 self.provider_answers(path.trim_start_matches("/kba/"), &incoming.body)
                     .await
             }
-            _ => Ok(Reply::ok(&self.faults.report())),
+            _ => Ok(Reply::json(&self.faults.report())),
         }
     }
 
     fn outbox(&self, method: &Method) -> Reply {
         if *method == Method::DELETE {
             self.outbox.clear();
-            return Reply::empty(204);
+            return Reply::empty().with_status(204);
         }
-        Reply::ok(&self.outbox.messages())
+        Reply::json(&self.outbox.messages())
     }
 
     fn now(&self) -> Reply {
-        Reply::ok(&json!({ "now": self.app.clock.now().to_rfc3339() }))
+        Reply::json(&json!({ "now": self.app.clock.now().to_rfc3339() }))
     }
 
     fn advance(&self, body: &[u8]) -> Outcome {
@@ -153,18 +155,18 @@ impl Control {
     async fn provider_answers(&self, session: &str, body: &[u8]) -> Outcome {
         let session = session.parse().map_err(|_| Problem::new(Slug::NotFound))?;
         let Answer { outcome } = read(value(body)?)?;
-        Ok(Reply::ok(&self.provider.answer(session, outcome).await))
+        Ok(Reply::json(&self.provider.answer(session, outcome).await))
     }
 
     fn plan(&self, body: &[u8]) -> Outcome {
         let value = value(body)?;
         if value.as_object().is_some_and(serde_json::Map::is_empty) {
             self.faults.clear();
-            return Ok(Reply::ok(&self.faults.report()));
+            return Ok(Reply::json(&self.faults.report()));
         }
         let (service, plan) = order::read(value)?;
         self.faults.follow(service, plan);
-        Ok(Reply::ok(&self.faults.report()))
+        Ok(Reply::json(&self.faults.report()))
     }
 }
 

@@ -118,7 +118,7 @@ pub async fn caller(app: &App, call: &Call, scope: Scope) -> Result<Caller, Prob
             "is missing: the operator's key says which account it is used for",
         ));
     };
-    let wanted = (presented.key(), keys::account(about).holding::<Account>());
+    let wanted = (presented.key(), Account::concerned(call, about));
     let (key, account) = app.table.find(wanted).await?;
     let key = presented.authorise(key, scope)?;
     asked?;

@@ -2,6 +2,7 @@
 
 mod allowlist;
 pub mod api_key;
+mod concerned;
 mod group;
 mod overrides;
 mod rules;
@@ -19,6 +20,7 @@ use crate::store::dynamo::{
 };
 
 pub use allowlist::{Explanation, explain, network};
+pub use concerned::Concerned;
 pub use group::{Group, PrefetchedGroup, WantedGroup, is_group_name};
 pub use overrides::{Effective, InvalidSettings, Overrides, Terms};
 pub use settings::{Difficulty, Kba, Links, Locale, Methods, Quota, SecondFactor, Settings, Sso};

@@ -67,6 +67,10 @@ where
             tracing::info!(problem = problem.slug().name(), "request refused");
             problem.into_reply(&call.request_id)
         });
+        let reply = match call.route {
+            Some(route) => reply.answering(route),
+            None => reply,
+        };
         tracing::info!(http.status = reply.status(), "request answered");
         cors::allow(reply, call.allowed_origin()).into_response()
     }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{Account, PrefetchedGroup, Settings, WantedGroup, is_group_name};
+use crate::account::{Account, Concerned, PrefetchedGroup, Settings, WantedGroup, is_group_name};
 use crate::kernel::clock::{Span, Timestamp};
 use crate::kernel::entropy::Entropy;
 use crate::kernel::ids::{AccountId, UserId};
@@ -27,7 +27,8 @@ use crate::signin::code::{LiveCode, Sent};
 use crate::signin::link::{OpenedLink, Purpose};
 use crate::signin::user::known::{HashedIp, Origin, Sketch};
 use crate::signin::user::{Factor, Method, User};
-use crate::store::dynamo::{Condition, Key, KeyOf, Update, keys};
+use crate::store::dynamo::{Condition, Key, Update, keys};
+use crate::web::http::Call;
 
 use attribute::Attributes;
 
@@ -328,9 +329,9 @@ impl Ticket {
 
     /// What tells the settings in force, to be read before the user is known: the account, and the
     /// group where there is one.
-    pub fn settings_wanted(&self) -> (KeyOf<Account>, WantedGroup) {
+    pub fn settings_wanted<'a>(&self, call: &'a Call) -> (Concerned<'a>, WantedGroup) {
         (
-            keys::account(self.account).holding(),
+            Account::concerned(call, self.account),
             PrefetchedGroup::wanted(self.account, self.group.clone()),
         )
     }

@@ -62,8 +62,8 @@ pub async fn signed_in_beside<W: Wanted>(
     more: W,
 ) -> Result<(SignedIn, W::Found), Problem> {
     let id: UserId = claims.sub.parse().map_err(|_| unauthorized())?;
-    let (user, account) = (keys::user(id).holding::<User>(), keys::account(claims.acct));
-    let wanted = (user, account.holding::<Account>(), more);
+    let user = keys::user(id).holding::<User>();
+    let wanted = (user, Account::concerned(call, claims.acct), more);
     let (user, account, beside) = app.table.find(wanted).await?;
     let (user, account) = user.zip(account).ok_or_else(unauthorized)?;
     if !user.takes(&claims) || user.account != account.id {
@@ -71,7 +71,6 @@ pub async fn signed_in_beside<W: Wanted>(
     }
     let (group, none) = (user.group.as_deref(), PrefetchedGroup::default());
     let settings = account.settings_in(group, none, &app.table).await?;
-    call.allow_origins(&settings.origins);
     let signed_in = SignedIn {
         claims,
         user,

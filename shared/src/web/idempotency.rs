@@ -186,7 +186,7 @@ impl IdempotencyKey {
         };
         let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
         Ok(Some(
-            Reply::json(202, &body).header("idempotency-replayed", "true".into()),
+            Reply::json(&body).header("idempotency-replayed", "true".into()),
         ))
     }
 

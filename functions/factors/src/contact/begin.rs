@@ -58,7 +58,7 @@ pub async fn begin(
         match app.table.transact(writes).await {
             Ok(()) => {
                 send(state, &case, &pending, &draft, key).await?;
-                return Ok(Reply::json(202, &answer));
+                return Ok(Reply::json(&answer));
             }
             // It may have taken effect all the same: nothing was sent, so nothing may stand.
             Err(failure @ Failure::Unavailable(_)) => {

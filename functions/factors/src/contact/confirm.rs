@@ -133,7 +133,7 @@ async fn accept(
     }
     credit.give(app).await;
     notices.deliver(app, &state.courier).await;
-    Ok(Reply::ok(&Confirmed {
+    Ok(Reply::json(&Confirmed {
         method: typed.method,
         destination: masked(typed.method, pending),
         authenticated: who.authenticated(app, call, completion.as_ref())?,

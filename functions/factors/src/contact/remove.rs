@@ -32,7 +32,7 @@ pub async fn remove(state: &State, call: &Call, method: Method) -> Outcome {
         let learn = |written: &Result<(), Failure>| notices.learn(written);
         if who.settle(app, writes, &mut retries, learn).await? {
             notices.deliver(app, &state.courier).await;
-            return Ok(Reply::empty(204));
+            return Ok(Reply::empty());
         }
     }
 }

@@ -96,7 +96,7 @@ impl Found {
         key: Option<&IdempotencyKey>,
     ) -> Result<Self, Problem> {
         let wanted = (
-            keys::account(account).holding::<Account>(),
+            Account::concerned(call, account),
             keys::name(account, username).holding::<Credential>(),
             keys::name_sends(account, username),
             keys::client_ip_links(&client_ip_key(call.client_ip)),
@@ -104,8 +104,6 @@ impl Found {
         );
         let (account, credential, sends_of_name, sends_of_client_ip, record) =
             state.app.table.find(wanted).await?;
-        let settings = account.as_ref().map(Account::settings).transpose()?;
-        call.allow_origins(&settings.unwrap_or_default().origins);
         let credential = credential.filter(|_| account.is_some());
         let moments = sends_of_client_ip.as_ref().map(Window::moments);
         Ok(Self {

@@ -1,7 +1,7 @@
 //! A request, taken out of its API Gateway event.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
@@ -33,6 +33,11 @@ pub struct Call {
     /// When it arrived, by this service's own clock: the `now` of every rule that the request is
     /// held against, however long it then waits for the keyring, for the table or for others.
     /// Whoever was in time is not too late because we were slow.
+    ///
+    /// The clock is read once a request, here. It is read again only for what the moment of arrival
+    /// would tell wrong: how much is left of something when the caller is told, what begins once
+    /// somebody else has answered, and a lease, which holds from when it is taken. A test lists each
+    /// such place, with the reason: `CLOCK_IS_READ_AT` of `without_an_engine::workspace`.
     pub arrived_at: Timestamp,
     /// API Gateway's id of this request: the `instance` of a problem.
     pub request_id: String,
@@ -226,24 +231,20 @@ impl Call {
         )
     }
 
-    /// The origins that may read this answer.
-    pub fn allow_origins(&self, origins: &[String]) {
-        origins.clone_into(
-            &mut self
-                .origins
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
+    /// The origins that may read the answer: those of the account that the call is about, as it was
+    /// read last.
+    pub(crate) fn allow_origins(&self, origins: Vec<String>) {
+        *self.origins() = origins;
+    }
+
+    fn origins(&self) -> MutexGuard<'_, Vec<String>> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The request's origin, if it may read the answer.
     pub(crate) fn allowed_origin(&self) -> Option<String> {
         let origin = self.header("origin")?;
-        let origins = self
-            .origins
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        origins
+        self.origins()
             .iter()
             .any(|allowed| allowed == origin)
             .then(|| origin.to_owned())
@@ -503,7 +504,7 @@ mod tests {
             Err(Slug::InvalidRequest)
         );
         let origins = twice("origin", b"https://a.example", b"https://b.example");
-        origins.allow_origins(&["https://a.example".into(), "https://b.example".into()]);
+        origins.allow_origins(vec!["https://a.example".into(), "https://b.example".into()]);
         assert_eq!(origins.allowed_origin(), None);
     }
 

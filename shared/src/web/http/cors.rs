@@ -5,6 +5,8 @@
 
 use super::Reply;
 
+/// The status of a preflight, which no route has.
+const PREFLIGHT: u16 = 204;
 const HEADERS: &str = "authorization, content-type, idempotency-key, if-match";
 const EXPOSED: &str = "etag, idempotency-replayed, link, ratelimit, ratelimit-policy, retry-after";
 
@@ -21,7 +23,8 @@ pub fn allow(reply: Reply, origin: Option<String>) -> Reply {
 
 /// The answer to a preflight of an origin that some account claims, or that none does.
 pub fn preflight(claimed: Option<&str>, methods: &[&str]) -> Reply {
-    let reply = Reply::empty(204).header("vary", "origin".into());
+    let reply = Reply::empty().with_status(PREFLIGHT);
+    let reply = reply.header("vary", "origin".into());
     match claimed {
         Some(origin) => reply
             .header("access-control-allow-origin", origin.to_owned())

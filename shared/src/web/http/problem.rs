@@ -314,7 +314,8 @@ impl Problem {
         if !errors.is_empty() {
             more.insert("errors".into(), json!(errors));
         }
-        let reply = Reply::json(slug.status(), &Value::Object(more))
+        let reply = Reply::json(&Value::Object(more))
+            .with_status(slug.status())
             .content_type("application/problem+json");
         headers
             .into_iter()

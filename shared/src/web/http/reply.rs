@@ -3,45 +3,37 @@
 use lambda_http::Response;
 use serde::Serialize;
 
-/// A response: status, headers, body.
+use super::Route;
+
+/// A response: headers, body, and a status where it is not that of its route's success.
+///
+/// Who answers chooses none: a success has the status that [`super::routes::ROUTES`] gives the
+/// route, and a refusal that of its [`super::Slug`].
 #[derive(Debug)]
 pub struct Reply {
-    status: u16,
+    status: Option<u16>,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
     cache: &'static str,
 }
 
+/// The status of what no route answers.
+const OK: u16 = 200;
 /// What must not be kept anywhere.
 const NO_STORE: &str = "no-store";
 
 impl Reply {
     /// A JSON body.
-    pub fn json(status: u16, body: &impl Serialize) -> Self {
+    pub fn json(body: &impl Serialize) -> Self {
         // Our types are structs, maps and strings: they always serialise.
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Self {
-            status,
-            headers: vec![("content-type", "application/json".into())],
-            body,
-            cache: NO_STORE,
-        }
-    }
-
-    /// 200 with a JSON body.
-    pub fn ok(body: &impl Serialize) -> Self {
-        Self::json(200, body)
-    }
-
-    /// 201 with a JSON body.
-    pub fn created(body: &impl Serialize) -> Self {
-        Self::json(201, body)
+        Self::of("application/json", body, NO_STORE)
     }
 
     /// No body.
-    pub const fn empty(status: u16) -> Self {
+    pub const fn empty() -> Self {
         Self {
-            status,
+            status: None,
             headers: Vec::new(),
             body: Vec::new(),
             cache: NO_STORE,
@@ -50,23 +42,35 @@ impl Reply {
 
     /// A document that everybody may see, and keep for `cache`.
     pub fn document(content_type: &str, body: impl Into<Vec<u8>>, cache: &'static str) -> Self {
+        Self::of(content_type, body.into(), cache)
+    }
+
+    /// A text of this content type, that nobody may keep.
+    pub fn text(content_type: &str, body: String) -> Self {
+        Self::of(content_type, body.into_bytes(), NO_STORE)
+    }
+
+    fn of(content_type: &str, body: Vec<u8>, cache: &'static str) -> Self {
         Self {
-            status: 200,
+            status: None,
             headers: vec![("content-type", content_type.into())],
-            body: body.into(),
+            body,
             cache,
         }
     }
 
-    /// 200 with a text of this content type, that nobody may keep.
-    pub fn text(content_type: &str, body: String) -> Self {
-        let headers = vec![("content-type", content_type.into())];
-        Self {
-            status: 200,
-            headers,
-            body: body.into_bytes(),
-            cache: NO_STORE,
-        }
+    /// The same with this status, for what is no success of a route.
+    #[must_use]
+    pub const fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// The same as a success of `route`, unless it has a status.
+    #[must_use]
+    pub(crate) fn answering(mut self, route: &Route) -> Self {
+        self.status = self.status.or(Some(route.success));
+        self
     }
 
     /// Another content type.
@@ -98,9 +102,9 @@ impl Reply {
         self.header("etag", format!("\"{version}\""))
     }
 
-    /// The status.
-    pub const fn status(&self) -> u16 {
-        self.status
+    /// The status: 200 where there was no route to give one.
+    pub fn status(&self) -> u16 {
+        self.status.unwrap_or(OK)
     }
 
     /// The body.
@@ -111,7 +115,7 @@ impl Reply {
     /// The response as lambda_http takes it.
     pub fn into_response(self) -> Response<lambda_http::Body> {
         let mut response = Response::builder()
-            .status(self.status)
+            .status(self.status())
             .header("cache-control", self.cache)
             .header("x-content-type-options", "nosniff")
             .header(
@@ -143,7 +147,7 @@ mod tests {
     fn a_header_that_is_there_already_becomes_a_list() {
         let reply = ["accept", "origin", "origin"]
             .into_iter()
-            .fold(Reply::empty(204), |reply, value| {
+            .fold(Reply::empty(), |reply, value| {
                 reply.header("vary", value.into())
             });
         let values: Vec<_> = reply

@@ -302,41 +302,76 @@ fn functions_name_no_attribute_of_the_table() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// Where the clock is read besides [`shared::web::http::Call::arrived_at`], and why the moment of
-/// arrival would not do.
-const CLOCK_IS_READ_AT: &[(&str, &str)] = &[
+/// Whoever reads the account that a request is about lets its pages read the answer; nobody else
+/// does, and so nobody forgets it.
+#[test]
+fn origins_are_set_where_the_account_is_read_and_nowhere_else() {
+    let mut found = BTreeSet::new();
+    files_that_say("shared/src", "allow_origins(", &mut found);
+    files_that_say("functions", "allow_origins(", &mut found);
+    let told = [
+        "shared/src/account/concerned.rs",
+        "shared/src/web/http/call.rs",
+    ];
+    assert_eq!(found.iter().collect::<Vec<_>>(), told);
+}
+
+/// A success has the status that the table of routes gives it, and a refusal that of its slug.
+#[test]
+fn functions_choose_no_status_code() {
+    let mut found = BTreeSet::new();
+    for package in packages("functions") {
+        let folder = format!("functions/{}/src", name(&package));
+        for text in ["StatusCode", "with_status"] {
+            files_that_say(&folder, text, &mut found);
+        }
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// Where the clock is read besides [`shared::web::http::Call::arrived_at`], how often in the file,
+/// and why the moment of arrival would not do.
+const CLOCK_IS_READ_AT: &[(&str, usize, &str)] = &[
     (
         "functions/agreements/src/report_link.rs",
+        1,
         "what is left of a link when its maker is told",
     ),
     (
         "functions/expiry-cleanup/src/lib.rs",
-        "what is over now, for each item; nobody has asked for anything",
+        5,
+        "what is over now, for each item, and whether the run's own time is; nobody has asked for anything",
     ),
     (
         "functions/expiry-cleanup/src/main.rs",
+        1,
         "when the metric of a run is told",
     ),
     (
         "functions/kba-session/src/open.rs",
-        "a session lives from when the provider has answered",
+        2,
+        "a session lives from when the provider has answered, and what is left of it when the browser is told",
     ),
     (
         "functions/report/src/lib.rs",
+        1,
         "no entry in a report may be later than the report is",
     ),
     (
         "shared/src/store/app.rs",
+        1,
         "a cold start, before any request",
     ),
-    ("shared/src/edge/serve.rs", "the arrival"),
+    ("shared/src/edge/serve.rs", 1, "the arrival"),
     (
         "shared/src/messaging/outbox.rs",
-        "a lease holds from when it is taken",
+        2,
+        "a lease holds from when it is taken, and a message that was not sent waits from when that is known",
     ),
     (
         "shared/src/ledger/upkeep.rs",
-        "a command of an operator, and no request",
+        3,
+        "commands of an operator, and no requests",
     ),
 ];
 
@@ -368,9 +403,14 @@ fn a_request_is_judged_by_when_it_arrived_and_the_clock_is_read_nowhere_else() {
             &mut found,
         );
     }
-    let told: BTreeSet<String> = CLOCK_IS_READ_AT
+    let read = |file: String| {
+        let source = fs::read_to_string(root().join(&file)).unwrap();
+        (file, source.matches("clock.now()").count())
+    };
+    let found: BTreeSet<(String, usize)> = found.into_iter().map(read).collect();
+    let told: BTreeSet<(String, usize)> = CLOCK_IS_READ_AT
         .iter()
-        .map(|(file, _)| (*file).to_owned())
+        .map(|(file, times, _)| ((*file).to_owned(), *times))
         .collect();
     assert_eq!(found, told);
 }
