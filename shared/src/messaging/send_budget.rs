@@ -1,6 +1,7 @@
 //! The budget of unverified SMS. An attacker who makes a service send SMS to numbers that earn from
 //! them (SMS pumping) never types a code; a person who signs in does. So unverified SMS are what is
-//! limited: per account, per country, per hour.
+//! limited: per account, per country, per hour. What one number is sent over all accounts is
+//! limited by `signin::code::counters`.
 //!
 //! The formula, all of it: an hour begins with [`ALLOWANCE`] SMS. Each SMS takes one, to a user
 //! or to a recipient of an agreement. Each sign-in that is completed by SMS, which a recipient's

@@ -1,4 +1,4 @@
-//! One-time links: mailed, good for a day at most, and spent by the second factor that completes
+//! One-time links of users (a recipient's is `agreement::token`): mailed, good for a day at most, and spent by the second factor that completes
 //! what they began.
 //!
 //! Mail scanners open links and click what they find there. So opening a link, or redeeming it,

@@ -31,7 +31,8 @@ impl<'a, P: Place> CodeSend<'a, P> {
             .trial(self.holder, self.method, self.origin, self.now)
     }
 
-    /// Whether the wait after the code before is over.
+    /// Whether the wait after the code before is over. What repeats it in the write: the head of a
+    /// user's chain, and for a recipient [`CodeSend::counts`].
     pub fn is_due(&self) -> Result<(), SendRefusal> {
         match self.sent_before().resend_at(self.now) {
             Some(at) => Err(SendRefusal::TooSoon(at)),

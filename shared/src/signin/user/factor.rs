@@ -75,7 +75,7 @@ impl Factor {
         FACTOR_BACKOFF.allowed(failures, failed_at, now)
     }
 
-    /// Whether codes of no origin are refused until somebody unlocks the factor.
+    /// Whether codes of some origin are still taken without somebody unlocking the factor.
     pub fn is_of_use(&self, now: Timestamp) -> bool {
         Origin::ALL
             .iter()

@@ -16,9 +16,9 @@
 //!
 //! How it is used:
 //! ```ignore
-//! let source = Source::of(user.id, call.client_ip, &keyring, now)?; // a MAC for each key of the ring: make it once for a request
-//! let origin = user.known.origin(&source);                      // the user was read
-//! let origin = ticket.origin(&source);                          // a challenge was shown, and the user is not read yet
+//! let ip = HashedIp::of(user.id, call.client_ip, &keyring, now)?; // a MAC for each key of the ring: make it once for a request
+//! let origin = user.known.origin(&ip);                          // the user was read
+//! let origin = ticket.origin(&ip);                              // a challenge was shown, and the user is not read yet
 //! let full = user.known.full_until(limit, &log, origin, now);   // moments, the newest first, each with its origin
 //! ```
 //! A user who has no known address yet (`user.known.is_empty(now)`) is only ever met by strangers,

@@ -1,4 +1,8 @@
-//! Which access tokens, and which sign-ins under way, let a user in.
+//! Which access tokens, and which sign-ins under way, let a user in. What ends them all counts the
+//! token epoch up (`end_tokens`, `end_others`, and a patch by
+//! `Change::ends_challenges`); decision 0020 lists it: another phone, mail address, password, subject
+//! or kind, being disabled, a reset; and in the user's own hands, an app that is removed or replaced,
+//! and new recovery codes.
 
 use super::User;
 use super::attribute::{SPARED, TOKEN_EPOCH};

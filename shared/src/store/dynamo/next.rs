@@ -68,9 +68,8 @@ impl Update {
         // remove is removed once.
         removed.sort_by(|one, other| other.steps.cmp(&one.steps));
         removed.dedup();
-        for path in removed {
-            remove(&mut next, path)?;
-        }
+        let mut each = removed.into_iter();
+        each.try_for_each(|path| remove(&mut next, path))?;
         next.extend(self.key().clone().into_item());
         Ok(next)
     }
@@ -91,8 +90,7 @@ impl Assignment {
             Self::Adds(by) => stood.map_or_else(|| Ok(by.clone()), |stood| sum(stood, by))?,
             Self::Ends(elements) => appended(there()?, elements)?,
             Self::Begins(elements) => {
-                let none = AttributeValue::L(Vec::new());
-                appended(elements, stood.unwrap_or(&none))?
+                stood.map_or_else(|| Ok(elements.clone()), |stood| appended(elements, stood))?
             }
             Self::Removed => return Ok(None),
         }))
