@@ -8,6 +8,8 @@
 //! had. An update that sets an element and removes another of the same list is none of this
 //! service's: the guide leaves it open.
 
+use std::cmp::Reverse;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -66,7 +68,7 @@ impl Update {
         }
         // The last element first: each is removed by the place that it had. A path that two authors
         // remove is removed once.
-        removed.sort_by(|one, other| other.steps.cmp(&one.steps));
+        removed.sort_by_key(|path| Reverse((path.attribute, &path.steps)));
         removed.dedup();
         let mut each = removed.into_iter();
         each.try_for_each(|path| remove(&mut next, path))?;

@@ -1045,6 +1045,36 @@ async fn an_app_that_is_to_be_confirmed_goes_with_the_one_that_is_removed() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_removed_leaves_no_lock() {
+    let world = World::new().await;
+    let ann = world.user("ann", json!({})).await;
+    let token = world.token(&ann).await;
+    let _ = world.enrol(&token).await;
+    for (method, wrong) in [
+        ("totp", "0000000"),
+        ("recovery_code", "0000-0000-0000-0000-0000-0000"),
+    ] {
+        for _ in 0..2 {
+            let challenge = world.challenge(&ann).await;
+            for _ in 0..5 {
+                let _ = world.verify(&challenge, method, wrong).await.expect(401);
+            }
+        }
+    }
+    let path = format!("/v1/users/{}", ann.id);
+    let locks = async || {
+        let read = world.backend(Method::GET, &path, None).await.expect(200);
+        read.body["locks"].as_array().unwrap().len()
+    };
+    assert_eq!(locks().await, 2);
+    let _ = world
+        .as_user(&token, Method::DELETE, "/v1/factors/totp", None)
+        .await
+        .expect(204);
+    assert_eq!(locks().await, 0);
+}
+
+#[tokio::test]
 async fn wrong_codes_of_an_app_are_not_those_of_the_one_that_takes_its_place() {
     for removed in [false, true] {
         let world = World::new().await;
